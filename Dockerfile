@@ -1,4 +1,4 @@
-# Two images: `slacktide` (both agents and all commands) and `exchange` (nats-server with a place for its streams).
+# Two images: `slacktide` (both agents and all commands) and `exchange` (nats-server with a volume for its streams).
 #   docker build --target slacktide --tag slacktide .
 # compose.yml builds and uses both.
 
@@ -11,16 +11,16 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && cp target/release/slacktide /usr/local/bin/slacktide
 
 FROM debian:13.2-slim AS slacktide
-# For signals that ask other systems over HTTPS.
+# For signals that query other systems over HTTPS.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /usr/local/bin/slacktide /usr/local/bin/slacktide
-# Nobody in particular: compose.yml names the user who owns the secrets.
+# An unprivileged user; compose.yml names the user who owns the secrets.
 USER 65532:65532
 ENTRYPOINT ["/usr/local/bin/slacktide"]
 CMD ["--help"]
 
 FROM nats:2.15.1-alpine AS exchange
-# A fresh volume takes over who may write here.
+# A fresh volume inherits these permissions.
 RUN mkdir /data && chmod 1777 /data
 USER 65532:65532
 VOLUME /data

@@ -3,17 +3,17 @@
 #
 #   scripts/advisories.sh CARGO_DENY
 #
-# Three ends, each said in plain words on standard error:
+# One of three results is reported on standard error:
 #   the database was fetched, and no advisory applies           exit code 0
-#   the database was fetched, and one applies                   exit code 1, with cargo-deny's own words
+#   the database was fetched, and one applies                   exit code 1, with cargo-deny's output
 #   the database could not be fetched                           exit code 0, and NOT CHECKED with the reason
-# An older copy from an earlier run is used where the host is not reached now; it is said how old it is.
+# A copy from an earlier run is used where the host is unreachable now; its date is reported.
 set -eu
 
 deny=${1:?give the path of cargo-deny}
-say() { printf 'advisories: %s\n' "$*" >&2; }
+report() { printf 'advisories: %s\n' "$*" >&2; }
 
-# A host that swallows packets must not hold the lint for minutes, and nobody is there to be asked for a password.
+# A host that drops packets must not delay the lint for minutes, and no one is there to enter a password.
 GIT_TERMINAL_PROMPT=0
 GIT_HTTP_LOW_SPEED_LIMIT=1000
 GIT_HTTP_LOW_SPEED_TIME=20
@@ -26,24 +26,24 @@ trap 'rm -f "$log"' EXIT
 
 # shellcheck disable=SC2086 # the limit is several words, or none
 if $limit "$deny" --locked fetch db >"$log" 2>&1; then
-    say 'the advisory database was fetched'
+    report 'the advisory database was fetched'
 else
     reason=$(grep -E 'fatal:|ERROR' "$log" | tail -n 1)
-    say "the advisory database cannot be fetched: ${reason:-no answer within the time limit}"
+    report "the advisory database cannot be fetched: ${reason:-no answer within the time limit}"
     newest=
     for head in "${CARGO_HOME:-$HOME/.cargo}"/advisory-dbs/*/.git/FETCH_HEAD; do
         [ -f "$head" ] && newest=$head
     done
     if [ -z "$newest" ]; then
-        say 'NOT CHECKED: run `make lint` where the host of the database is reached, before a release'
+        report 'NOT CHECKED: run `make lint` where the host of the database is reached, before a release'
         exit 0
     fi
-    say "checking against the copy of $(date -r "$newest" -u '+%Y-%m-%d' 2>/dev/null || echo 'an earlier run')"
+    report "checking against the copy of $(date -r "$newest" -u '+%Y-%m-%d' 2>/dev/null || echo 'an earlier run')"
 fi
 
 if "$deny" --frozen check --hide-inclusion-graph advisories; then
-    say 'no advisory applies to the dependencies'
+    report 'no advisory applies to the dependencies'
 else
-    say 'an advisory applies, or the copy of the database is too old: see above; update the crate, or name the advisory in deny.toml with the reason'
+    report 'an advisory applies, or the copy of the database is too old: see above; update the crate, or name the advisory in deny.toml with the reason'
     exit 1
 fi

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes what compose.yml needs: keys and passwords into secrets/, public keys and the user into .env.
-# Nothing that is there already is overwritten. Containers run as whoever calls this; root's run as nobody in particular,
-# who is given the secrets. SLACKTIDE names another way to run the program than Docker.
+# Creates what compose.yml needs: keys and passwords in secrets/, public keys and the user in .env.
+# Existing files are not overwritten. Containers run as the user that calls this; if that is root, as an unprivileged user
+# that owns the secrets. SLACKTIDE names another way to run the program than Docker.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 folder=${1:-.}

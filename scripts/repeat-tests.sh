@@ -1,23 +1,23 @@
 #!/usr/bin/env bash
-# Runs the whole suite many times in a row, to find tests that are green only sometimes.
+# Runs the whole suite many times in a row, to find tests that pass only sometimes.
 #
 #   scripts/repeat-tests.sh N [--load K] [--cores LIST] [--user NAME] [-- ARGUMENT...]
 #
 #   N             how many runs
-#   --load K      beside K busy processes, which are started before the first run and ended after the last
+#   --load K      next to K busy processes, which are started before the first run and ended after the last
 #   --cores LIST  on these cores only, as taskset takes them: 0 or 0,1 or 0-3. The load is on the same ones
 #   --user NAME   as this user, which needs root; the tree must be readable for it
 #   ARGUMENT...   go to each test binary, such as a part of a test's name, or --test-threads=1
 #
 # Everything is built once, before the first run; the runs start the test binaries themselves, in the order and with the
-# environment that cargo gives them. (The examples of the code's pages are not among them: they only have to compile.)
+# environment that cargo gives them. (Doc tests are not among them: they only have to compile.)
 # Each run prints one line: when it ended, how long it took, what passed, failed and was skipped. The output of a run that
 # failed is kept with the logs of its processes below target/repeat-tests/TIME. The exit code is 1 if any run failed.
 #
 #   scripts/repeat-tests.sh 10
 #   scripts/repeat-tests.sh 10 --load 4
 #   scripts/repeat-tests.sh 1 --cores 0
-#   sudo scripts/repeat-tests.sh 1 --user nobody
+#   sudo scripts/repeat-tests.sh 1 --user tester
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
@@ -40,7 +40,7 @@ while [ $# -gt 0 ]; do
     esac
 done
 
-# What every program of a run is started with.
+# The prefix of every program of a run.
 pinned=()
 if [ -n "$cores" ]; then
     command -v taskset >/dev/null || fail "--cores needs taskset, of util-linux"
@@ -67,7 +67,7 @@ export SLACKTIDE_BIN=${SLACKTIDE_BIN:-$target/debug/slacktide}
 # As cargo gives it to what it runs.
 seed=$(sed -n 's/^PROPTEST_RNG_SEED = "\(.*\)"/\1/p' .cargo/config.toml)
 export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-$seed}
-# As the Makefile sets it; taskset has its say in nproc.
+# As the Makefile sets it; nproc respects taskset.
 threads=$("${pinned[@]}" nproc)
 export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((threads > 8 ? threads : 8))}
 
@@ -136,6 +136,6 @@ for ((run = 1; run <= runs; run++)); do
     echo "$(date -u +%H:%M:%S) run $run of $runs: $((SECONDS - begun)) s, $(tail -n 1 <<<"$closing")$where"
 done
 
-beside=; [ "$load" = 0 ] || beside=", beside $load busy processes"
-echo "$((runs - failed)) of $runs runs passed$beside${cores:+, on cores $cores}${user:+, as $user}"
+load_note=; [ "$load" = 0 ] || load_note=", next to $load busy processes"
+echo "$((runs - failed)) of $runs runs passed$load_note${cores:+, on cores $cores}${user:+, as $user}"
 [ "$failed" = 0 ]

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Makes the folder in which tests put their files, and prints its name; whoever calls removes it.
+# Creates the folder for the files of a test run and prints its name; the caller removes it.
 #
-# It lies in memory where there is plenty: a run creates some 100,000 files, most of them by PostgreSQL, which has 300 for
-# each database, and on a disk they are an eighth of the processor time of the run. Otherwise it lies in TMPDIR.
+# It is in memory where enough is free: a run creates some 100,000 files, most of them by PostgreSQL, which has 300 for
+# each database, and on a disk they take an eighth of the run's processor time. Otherwise it is in TMPDIR.
 set -euo pipefail
 
 # The files of a run need up to 4 GiB.

@@ -8,7 +8,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# Measured on 2 cores with nothing else to do; the README has the same figures.
+# Measured on 2 cores with nothing else to do; CONTRIBUTING.md has the same figures.
 build_minutes="11 to 28"
 test_minutes="5 to 8"
 

@@ -1,10 +1,10 @@
-//! The one binary, as a user starts it.
+//! The `slacktide` binary as a user starts it.
 
 use harness::{run, slacktide};
 use std::time::Duration;
 
 #[tokio::test]
-async fn tells_its_commands() {
+async fn help_lists_every_command() {
     let help = run("slacktide", slacktide().arg("--help"), Duration::from_secs(30)).await;
     assert!(help.status.success(), "{}", help.stderr);
     for command in [
@@ -22,7 +22,7 @@ async fn tells_its_commands() {
 }
 
 #[tokio::test]
-async fn an_unknown_command_is_an_error_of_usage() {
+async fn unknown_command_is_a_usage_error() {
     let wrong = run("slacktide", slacktide().arg("sociable"), Duration::from_secs(30)).await;
     assert_eq!(wrong.status.code(), Some(2), "{}", wrong.stderr);
     assert!(wrong.stderr.contains("sociable"), "{}", wrong.stderr);

@@ -1,23 +1,23 @@
-//! The flow under test: real servers, faults, simulation.
+//! End-to-end tests: real servers, faults, simulation.
 //!
 //! | module | what |
 //! |---|---|
-//! | `binary` | the one binary, as a user starts it |
-//! | `change` | what changes at the core, and how the receiver's tables follow |
-//! | `faults` | bad days: network, databases, rights, disks, the process itself |
-//! | `gates` | the gate of the tests that are about something else |
-//! | `histories` | generated tables and histories of changes through the agents, compared at rest |
-//! | `law` | which crate may depend on which |
-//! | `messages` | what a database's notices and errors leave behind |
-//! | `naming` | names that the bureau chooses, and what they do not reach at the receiver |
-//! | `operate` | status, holds, health pages, metrics, and what ships beside them |
-//! | `path` | the main path as real processes, and what is done to it |
-//! | `quarantine` | what is kept aside, and its way out |
-//! | `requests` | what insurers ask, and the one outcome of each |
-//! | `samples` | what ships to be copied: compose.yml, ready-made feeds, the install guide |
-//! | `scenarios` | every pair of databases, orders to stop, a full stream, errors of configuration |
-//! | `tls` | keys and certificates: the path over mutual TLS, rotation, what the exchange's operator can do |
-//! | `types` | every type that a core would hold, out of generated tables, in every pair |
+//! | `binary` | the binary as a user starts it |
+//! | `schema_change` | schema changes at the core, and how the receiver's tables change |
+//! | `faults` | faults of network, databases, permissions, disks and the process itself |
+//! | `gate_config` | gate configurations for tests that do not test the gate |
+//! | `histories` | generated tables and change histories through the agents, compared when idle |
+//! | `dependencies` | which crate may depend on which |
+//! | `messages` | values in a database's notices and errors are recorded nowhere |
+//! | `naming` | names that the bureau chooses do not reach the insurer's own tables |
+//! | `operations` | status, holds, health pages, metrics, shipped units and alert rules |
+//! | `pipeline` | the path from core to store as real processes, with faults and orders |
+//! | `quarantine` | quarantined rows and messages, and how they are released |
+//! | `requests` | data requests of insurers, and the one outcome of each |
+//! | `samples` | what ships to be copied: compose.yml, sample feeds, the install guide |
+//! | `scenarios` | every pair of databases, interruptions, a full stream, configuration errors |
+//! | `tls` | keys and certificates: mutual TLS, rotation, what the exchange's operator can do |
+//! | `types` | every column type of a core, from generated tables, in every pair of databases |
 //! | `model` | the simulation: thousands of schedules, no threads, no clock |
 
 #![allow(
@@ -25,22 +25,22 @@
     clippy::expect_used,
     reason = "what a test cannot set up must fail it there and then, with the message"
 )]
-#![allow(clippy::print_stderr, reason = "tests tell what they found with --nocapture")]
+#![allow(clippy::print_stderr, reason = "tests print what they found with --nocapture")]
 
 mod binary;
-mod change;
+mod dependencies;
 mod faults;
-mod gates;
+mod gate_config;
 mod histories;
-mod law;
 mod messages;
 mod model;
 mod naming;
-mod operate;
-mod path;
+mod operations;
+mod pipeline;
 mod quarantine;
 mod requests;
 mod samples;
 mod scenarios;
+mod schema_change;
 mod tls;
 mod types;

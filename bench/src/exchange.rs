@@ -1,4 +1,4 @@
-//! A private exchange with the shipped accounts, and the keys of its users.
+//! A private exchange with the shipped accounts and keys for its users.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,22 +14,22 @@ use schemas::sign::SigningKey;
 
 use crate::Outcome;
 
-/// It runs as long as this is held.
+/// A running exchange; it ends with this value.
 pub(crate) struct Exchange {
     /// The server.
     pub(crate) server: NatsServer,
-    /// Signs chunks; its seed is in `bureau.sign`.
+    /// The chunk signing key; its seed is in `bureau.sign`.
     pub(crate) chunk_key: SigningKey,
-    /// Signs the receipts of every recipient; its seed is in `<recipient>.sign`.
+    /// The receipt signing key of every recipient; its seed is in `<recipient>.sign`.
     pub(crate) receipt_key: SigningKey,
 }
 
 impl Exchange {
-    /// Starts it and applies the shipped streams and consumers. The seeds of all users are written
-    /// into the folder, each as `<user>.seed`.
+    /// Starts the server and applies the shipped streams and consumers. Writes the seeds of all users into the folder,
+    /// each as `<user>.seed`.
     ///
     /// # Errors
-    /// What the server refused. One that does not start panics with its log.
+    /// If the server refuses a request. A server that does not start panics with its log.
     pub(crate) async fn start(folder: &Path, recipients: &[&str]) -> Outcome<Self> {
         let names: Vec<RecipientName> = recipients
             .iter()
@@ -48,7 +48,7 @@ impl Exchange {
             secret(&folder.join(format!("{recipient}.sign")), &receipt_key.seed()?)?;
         }
         let server = serve(folder, &pairs, &names).await?;
-        let admin = pairs.get("admin").ok_or("there is an administrator")?.seed()?;
+        let admin = pairs.get("admin").ok_or("no administrator key")?.seed()?;
         let admin = JetStream::connect(Options::command(server.url(), "admin", admin)).await?;
         let admin = Admin::new(admin);
         let plan = topology::plan(&admin, &topology::embedded(&names)?).await?;
@@ -76,7 +76,7 @@ async fn serve(
         .collect();
     let public: Vec<(&str, &str)> = public.iter().map(|(user, key)| (*user, key.as_str())).collect();
     let env = topology::server::environment("127.0.0.1:4222", "127.0.0.1:8222", folder, &public);
-    // Ports and store are the harness's to choose.
+    // The harness chooses ports and store.
     let env: Vec<(&str, &str)> = env
         .iter()
         .filter(|(name, _)| name != "SLACKTIDE_STORE")

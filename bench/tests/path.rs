@@ -1,4 +1,4 @@
-//! `make bench-path` runs to its end. It starts the product's own processes from configuration files as a user writes them, so a
+//! Runs `make bench-path` completely. It starts the product's processes with configuration files like a user, so a
 //! change of the product can break it.
 
 use std::process::Command;

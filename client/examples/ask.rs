@@ -1,4 +1,4 @@
-//! Asks for one person's settlements, waits, and writes how many rows came.
+//! Requests one person's settlements, waits for the answer, and prints the number of rows.
 //!
 //! ```text
 //! ask URL USER CONNECT_SEED_FILE SIGN_SEED_FILE BUREAU_SIGN_PUB PSN_NO
@@ -26,11 +26,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             origin: Origin::default(),
             signing_seed: seed(sign)?,
             trusted: vec![PublicKey::new(bureau)?],
-            sealing_seeds: vec![],
+            decryption_seeds: vec![],
         },
     )
     .await?;
-    // The key is this program's own name for what it asks: run again tomorrow with another one.
+    // The idempotency key: use another one for the next request.
     let ask = Ask::new(
         "setl.by_person",
         "01",
@@ -45,12 +45,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let answer = client
         .wait(&id, Duration::from_secs(1), Duration::from_secs(300))
         .await?;
-    let told = format!(
+    let line = format!(
         "{id}: {}, {} rows\n",
         answer.outcome().name(),
         answer.rows().count()
     );
-    std::io::Write::write_all(&mut std::io::stdout(), told.as_bytes())?;
+    std::io::Write::write_all(&mut std::io::stdout(), line.as_bytes())?;
     client.close().await;
     Ok(())
 }

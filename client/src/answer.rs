@@ -1,7 +1,7 @@
-//! What came back: a reply whose signature holds, with all parts that it names, opened and in order.
+//! The answer: a verified reply with all parts that it names, decrypted and in order.
 
 use schemas::column::Column;
-use schemas::part::OpenedPart;
+use schemas::part::VerifiedPart;
 use schemas::reply::{Outcome, Reply};
 use schemas::value::Value;
 
@@ -11,13 +11,13 @@ use crate::error::Error;
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub(crate) reply: Reply,
-    pub(crate) parts: Vec<OpenedPart>,
+    pub(crate) parts: Vec<VerifiedPart>,
 }
 
-/// One value of a row, on its own.
+/// One owned value of a row.
 #[derive(Clone, PartialEq)]
 pub enum Cell {
-    /// Nothing; differs from the empty text.
+    /// Null; differs from the empty text.
     Null,
     /// true, false.
     Bool(bool),
@@ -31,7 +31,7 @@ pub enum Cell {
     Bytes(Vec<u8>),
 }
 
-/// Without the value: rows are about persons.
+/// Omits the value, because rows are personal data.
 impl std::fmt::Debug for Cell {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -59,28 +59,28 @@ impl From<Value<'_>> for Cell {
 }
 
 impl Answer {
-    /// What became of the request. Empty is an answer too: the question was allowed, and there is nothing.
+    /// Returns the outcome. `Empty` is an answer too: the request was allowed and has no rows.
     #[must_use]
     pub fn outcome(&self) -> &Outcome {
         &self.reply.outcome
     }
 
-    /// The whole reply, as it was signed.
+    /// Returns the signed reply.
     #[must_use]
     pub fn reply(&self) -> &Reply {
         &self.reply
     }
 
-    /// The columns of its rows; none where there are no rows.
+    /// Returns the columns; empty without rows.
     #[must_use]
     pub fn columns(&self) -> &[Column] {
         self.parts.first().map_or(&[], |part| &part.part.schema.columns)
     }
 
-    /// Its rows, in order.
+    /// Returns the rows, in order.
     ///
     /// # Errors
-    /// [`Error::Row`] for a row that does not read; every row was read when the answer was opened.
+    /// [`Error::Row`] for an unreadable row; every row was checked when the answer was verified.
     pub fn rows(&self) -> impl Iterator<Item = Result<Vec<Cell>, Error>> {
         self.parts.iter().flat_map(|part| {
             let mut rows = part.rows();

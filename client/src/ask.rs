@@ -1,4 +1,4 @@
-//! PURE: what is asked.
+//! PURE: the request to file.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,12 @@ use jiff::tz::TimeZone;
 use schemas::cursor::Scalar;
 use schemas::name::RecipientName;
 use schemas::origin::Origin;
-use schemas::request::{MOST_IDEMPOTENCY, Request, RequestId};
+use schemas::request::{MAX_IDEMPOTENCY_KEY_BYTES, Request, RequestId};
 use schemas::sign::PublicKey;
 
 use crate::error::Error;
 
-/// A question, and why it may be asked.
+/// A request with its purpose and legal basis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ask {
     kind: String,
@@ -25,8 +25,8 @@ pub struct Ask {
 }
 
 impl Ask {
-    /// A question of a kind, for a purpose on a legal basis. `key` is the program's own name for it: asked twice
-    /// under one key it is one request. `filed_by` is who asks, for the audit.
+    /// Creates a request of a kind, for a purpose on a legal basis. `key` is the idempotency key: two filings with one key
+    /// are one request. `filed_by` is the person or program, for the audit.
     pub fn new(
         kind: impl Into<String>,
         purpose: impl Into<String>,
@@ -45,41 +45,41 @@ impl Ask {
         }
     }
 
-    /// The same with an argument: a text in the form of its type, such as `2026-01-31`, `12.30` or `true`.
+    /// Adds an argument as text in the format of its type, such as `2026-01-31`, `12.30` or `true`.
     #[must_use]
     pub fn argument(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.arguments.insert(name.into(), Scalar::Text(value.into()));
         self
     }
 
-    /// The same with an argument that is an integer.
+    /// Adds an integer argument.
     #[must_use]
     pub fn integer(mut self, name: impl Into<String>, value: i64) -> Self {
         self.arguments.insert(name.into(), Scalar::Int(value));
         self
     }
 
-    /// The same with arguments that were read already.
+    /// Adds parsed arguments.
     #[must_use]
     pub fn with(mut self, arguments: BTreeMap<String, Scalar>) -> Self {
         self.arguments.extend(arguments);
         self
     }
 
-    /// The same with a time from which on no answer is wanted, by the exchange's clock.
+    /// Sets the deadline, by the exchange's clock.
     #[must_use]
     pub fn until(mut self, deadline: Timestamp) -> Self {
         self.deadline = Some(deadline);
         self
     }
 
-    /// The program's own name for it.
+    /// Returns the idempotency key.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// The same question, asked for the second, third, … time: its key is made from the first one's and the number.
+    /// Returns the same request as attempt 2, 3, …: its key is derived from the first key and the number.
     #[must_use]
     pub fn attempt(&self, number: u32) -> Self {
         let mut again = self.clone();
@@ -89,7 +89,7 @@ impl Ask {
         again
     }
 
-    /// The request that it makes now.
+    /// Builds the request message.
     ///
     /// # Errors
     /// [`Error::Idempotency`].
@@ -100,12 +100,12 @@ impl Ask {
         here: &Origin,
         now: Timestamp,
     ) -> Result<Request, Error> {
-        if !(1..=MOST_IDEMPOTENCY).contains(&self.key.len()) {
+        if !(1..=MAX_IDEMPOTENCY_KEY_BYTES).contains(&self.key.len()) {
             return Err(Error::Idempotency(self.key.len()));
         }
         let today = now.to_zoned(TimeZone::UTC).date();
         Ok(Request {
-            id: RequestId::of_key(today, recipient, &self.key),
+            id: RequestId::from_idempotency_key(today, recipient, &self.key),
             recipient: recipient.clone(),
             origin: Some(here.clone()),
             kind: self.kind.clone(),
@@ -120,10 +120,10 @@ impl Ask {
         })
     }
 
-    /// Whether a request asks for the same. Its deadline stays what it was: one that is told as a length of time is
-    /// another one each time.
+    /// Returns whether a filed request has the same content. The deadline is not compared: one that is given as a duration
+    /// differs each time.
     #[must_use]
-    pub fn is(&self, request: &Request) -> bool {
+    pub fn matches(&self, request: &Request) -> bool {
         let asked = (&self.kind, &self.purpose, &self.basis, &self.arguments);
         let filed = (
             &request.kind,
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_key_is_the_same_request_and_another_question_is_told() -> Result<(), Error> {
+    fn ask_same_key_is_same_request_and_others_differ() -> Result<(), Error> {
         let key = schemas::sign::SigningKey::generate();
         let (recipient, here): (RecipientName, _) = ("insurer-a".parse()?, Origin::default());
         let ask = Ask::new("setl.by_person", "01", "01", "claim 7", "desk").argument("psn_no", "p1");
@@ -148,9 +148,9 @@ mod tests {
         let one = ask.request(&recipient, key.public(), &here, at(1_769_817_600))?;
         let other = ask.request(&recipient, key.public(), &here, at(1_769_817_700))?;
         assert_eq!(one.id, other.id);
-        assert!(one.keeps_its_key() && ask.is(&one) && ask.is(&other));
-        assert!(!ask.clone().argument("psn_no", "p2").is(&one));
-        assert!(!ask.clone().integer("psn_no", 1).is(&one));
+        assert!(one.id_matches_key() && ask.matches(&one) && ask.matches(&other));
+        assert!(!ask.clone().argument("psn_no", "p2").matches(&one));
+        assert!(!ask.clone().integer("psn_no", 1).matches(&one));
         let nameless = Ask::new("k", "01", "01", "", "desk");
         assert!(matches!(
             nameless.request(&recipient, key.public(), &here, at(0)),

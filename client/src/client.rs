@@ -1,4 +1,4 @@
-//! The verbs of a program that asks. Each may be repeated: nothing is doubled.
+//! The operations of a requesting program. All of them are idempotent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,9 +8,10 @@ use exchange::port::Stream;
 use exchange::{ErrorKind, Exchange, Filed, Stored};
 use jiff::Timestamp;
 use nats::{JetStream, Options};
-use requests::status::{self, Known, Status};
+use requests::status::{self, RequestMessages, Status};
 use schemas::confirm::Confirm;
 use schemas::digest::Digest;
+use schemas::encryption::{DecryptionKeys, EncryptionKey};
 use schemas::envelope::{Envelope, Payload};
 use schemas::name::RecipientName;
 use schemas::origin::Origin;
@@ -18,7 +19,6 @@ use schemas::part;
 use schemas::progress::Progress;
 use schemas::reply::{Outcome, Reply};
 use schemas::request::{Cancel, Request, RequestId};
-use schemas::seal::{SealKey, SealRing};
 use schemas::sign::{PublicKey, SigningKey};
 use schemas::visible;
 
@@ -26,7 +26,7 @@ use crate::answer::Answer;
 use crate::ask::Ask;
 use crate::error::Error;
 
-/// Who asks, and whom it trusts.
+/// The requesting party, and the keys that it trusts.
 pub struct Identity {
     /// The recipient, as its credential names it.
     pub recipient: RecipientName,
@@ -36,11 +36,11 @@ pub struct Identity {
     pub signing_seed: String,
     /// The bureau's signing keys, `A…`.
     pub trusted: Vec<PublicKey>,
-    /// Seeds that open sealed answers; none where the bureau does not seal.
-    pub sealing_seeds: Vec<String>,
+    /// Seeds that decrypt answers; empty if the bureau does not encrypt.
+    pub decryption_seeds: Vec<String>,
 }
 
-/// Without the seeds.
+/// Omits the seeds.
 impl std::fmt::Debug for Identity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Identity")
@@ -56,28 +56,28 @@ pub struct Client {
     origin: Origin,
     key: Arc<SigningKey>,
     trusted: Vec<PublicKey>,
-    seals: SealRing,
+    decryption_keys: DecryptionKeys,
 }
 
 impl Client {
-    /// Connects.
+    /// Connects to the exchange.
     ///
     /// # Errors
-    /// [`Error::Exchange`] when the exchange refuses the credential; [`Error::Key`] for a seed that is none.
+    /// [`Error::Exchange`] when the exchange refuses the credential; [`Error::Key`] for an invalid seed.
     pub async fn connect(options: Options, identity: Identity) -> Result<Self, Error> {
         let exchange = JetStream::connect(options).await?;
         Self::over(Arc::new(exchange), &identity)
     }
 
-    /// Over an exchange that is there already.
+    /// Creates a client over an existing exchange connection.
     ///
     /// # Errors
-    /// [`Error::Key`], [`Error::SealKey`].
+    /// [`Error::Key`], [`Error::EncryptionKey`].
     pub fn over(exchange: Arc<dyn Exchange>, identity: &Identity) -> Result<Self, Error> {
-        let seals = identity
-            .sealing_seeds
+        let keys = identity
+            .decryption_seeds
             .iter()
-            .map(|seed| SealKey::from_seed(seed).map(Arc::new))
+            .map(|seed| EncryptionKey::from_seed(seed).map(Arc::new))
             .collect::<Result<_, _>>()?;
         let key = Arc::new(SigningKey::from_seed(&identity.signing_seed)?);
         let (recipient, trusted) = (identity.recipient.clone(), identity.trusted.clone());
@@ -88,11 +88,11 @@ impl Client {
             origin,
             key,
             trusted,
-            SealRing::new(seals),
+            DecryptionKeys::new(keys),
         ))
     }
 
-    /// Of its parts, where keys were read already.
+    /// Creates a client from its parts, with parsed keys.
     #[must_use]
     pub fn of(
         exchange: Arc<dyn Exchange>,
@@ -100,7 +100,7 @@ impl Client {
         origin: Origin,
         key: Arc<SigningKey>,
         trusted: Vec<PublicKey>,
-        seals: SealRing,
+        decryption_keys: DecryptionKeys,
     ) -> Self {
         Self {
             exchange,
@@ -108,20 +108,20 @@ impl Client {
             origin,
             key,
             trusted,
-            seals,
+            decryption_keys,
         }
     }
 
-    /// Files a question, once for its key, and gives the id of its request. A key that was used yesterday is found.
+    /// Files a request, once per key, and returns its id. Finds a key that was used yesterday.
     ///
     /// # Errors
-    /// [`Error::Text`] when a text holds what cannot be seen; [`Error::KeyTaken`] when something else was asked under
+    /// [`Error::Text`] for an invisible character; [`Error::KeyTaken`] when another request was filed under
     /// the key. After [`Error::Exchange`] it may have been filed: file it again.
     pub async fn file(&self, ask: &Ask) -> Result<RequestId, Error> {
         self.file_once(ask).await.map(|filed| filed.id)
     }
 
-    /// The same, and whether it was filed just now.
+    /// Files a request, and returns whether it is new.
     ///
     /// # Errors
     /// As [`Client::file`].
@@ -143,25 +143,25 @@ impl Client {
             .as_ref()
             .is_err_and(|error| error.kind == ErrorKind::Unknown)
         {
-            // It may be there: filing it again tells.
+            // It may be stored; a second filing shows it.
             filed = self.exchange.file_request(&self.recipient, &id, bytes).await;
         }
         match filed? {
             Filed::Done { .. } => Ok(FiledAs { id, is_new: true }),
-            Filed::Already(stored) => same(ask, &stored, id),
+            Filed::Exists(stored) => same(ask, &stored, id),
         }
     }
 
-    /// Files a question again whose last attempt has an outcome without an answer: under a key made from the first one's
-    /// and the number of the attempt. While the last attempt waits, or where it was answered, nothing is filed and it is
-    /// found: however often, and by however many programs at once, this is called, one attempt follows one outcome.
+    /// Files the next attempt of a request whose last attempt has an outcome without an answer, under a key that is derived
+    /// from the first one and the number of the attempt. If the last attempt is pending or answered, it returns that one.
+    /// Concurrent and repeated calls create one attempt per outcome.
     ///
     /// # Errors
     /// As [`Client::file`]; [`Error::TooOften`].
     pub async fn file_again(&self, ask: &Ask) -> Result<FiledAs, Error> {
         let mut last = None;
-        // All of them, and not until the first that is missing: of the day before yesterday nothing is found.
-        for number in 1..=MOST_ATTEMPTS {
+        // Checks all numbers, because attempts of the day before yesterday are not found.
+        for number in 1..=MAX_ATTEMPTS {
             if let Some(id) = self.known(&ask.attempt(number)).await? {
                 last = Some((number, id));
             }
@@ -176,13 +176,13 @@ impl Client {
         if !is_answerless {
             return Ok(FiledAs { id, is_new: false });
         }
-        if number == MOST_ATTEMPTS {
+        if number == MAX_ATTEMPTS {
             return Err(Error::TooOften(number));
         }
         self.file_once(&ask.attempt(number + 1)).await
     }
 
-    /// The id under which a question is at the exchange, since today or yesterday.
+    /// Returns the id of a request that was filed today or yesterday.
     async fn known(&self, ask: &Ask) -> Result<Option<RequestId>, Error> {
         let request = ask.request(&self.recipient, self.key.public(), &self.origin, Timestamp::now())?;
         let ids = [yesterday(&request.id), Some(request.id)];
@@ -194,18 +194,17 @@ impl Client {
         Ok(None)
     }
 
-    /// The final outcome of a request; none while it waits, or where there is no such request.
+    /// Returns the final outcome of a request, or `None` if it is pending or unknown.
     ///
     /// # Errors
-    /// [`Error::Message`] when it does not hold, [`Error::Exchange`].
+    /// [`Error::Message`] when it is invalid, [`Error::Exchange`].
     pub async fn outcome(&self, id: &RequestId) -> Result<Option<Outcome>, Error> {
         let (_, reply) = self.exchange.request_status(&self.recipient, id).await?;
         let reply = read::<Reply>(reply.as_ref(), Some(&self.trusted))?;
-        Ok(reply.map(|reply| reply.said.outcome))
+        Ok(reply.map(|reply| reply.message.outcome))
     }
 
-    /// The requests at the exchange that this recipient has not confirmed to have stored, sorted: all that wait, and those whose
-    /// outcome is not stored yet.
+    /// Returns the ids of the requests whose reply this recipient has not confirmed as stored, sorted.
     ///
     /// # Errors
     /// [`Error::Exchange`].
@@ -222,7 +221,7 @@ impl Client {
         Ok(ids)
     }
 
-    /// The one request whose id begins with this text.
+    /// Returns the only request whose id begins with this text.
     ///
     /// # Errors
     /// [`Error::BadId`], [`Error::NoSuch`], [`Error::Ambiguous`], [`Error::Exchange`].
@@ -235,19 +234,19 @@ impl Client {
             .request_ids(&self.recipient, Stream::Requests)
             .await?;
         match (one_of(text, &all), text.parse()) {
-            // The exchange may hold its outcome only.
+            // The exchange may hold only its outcome.
             (Err(Error::NoSuch(_)), Ok(id)) => Ok(id),
             (found, _) => found,
         }
     }
 
-    /// Wishes that a request be no longer answered; the first final outcome wins. One that has its outcome already is not
-    /// cancelled, and its outcome is returned.
+    /// Files the cancellation of a request; the first final outcome wins. Returns the outcome of a request that already has
+    /// one, without cancelling it.
     ///
     /// # Errors
     /// [`Error::Text`], [`Error::Unknown`], [`Error::Exchange`].
     pub async fn cancel(&self, id: &RequestId, reason: &str) -> Result<Option<Outcome>, Error> {
-        visible::check("reason", reason)?;
+        visible::check_visible("reason", reason)?;
         let (_, request) = self.request(id).await?;
         if let Some(outcome) = self.outcome(id).await? {
             return Ok(Some(outcome));
@@ -265,7 +264,7 @@ impl Client {
         Ok(None)
     }
 
-    /// The request itself, as it was filed.
+    /// Returns the request as filed.
     ///
     /// # Errors
     /// [`Error::Unknown`], [`Error::Exchange`].
@@ -273,12 +272,12 @@ impl Client {
         Ok(self.request(id).await?.0)
     }
 
-    /// How a request stands, by what the exchange holds.
+    /// Returns the status of a request, from the messages at the exchange.
     ///
     /// # Errors
     /// [`Error::Unknown`], [`Error::Exchange`].
     pub async fn status(&self, id: &RequestId) -> Result<Status, Error> {
-        // The last step first: whatever is there by then, the steps before it are read too.
+        // Reads the last step first, so that all steps before a seen one are seen too.
         let confirm = self.exchange.confirmation(&self.recipient, id).await?;
         let progress = self.exchange.progress(&self.recipient, id).await?;
         let (request, reply) = self.exchange.request_status(&self.recipient, id).await?;
@@ -289,21 +288,21 @@ impl Client {
         let progress = read::<Progress>(progress.as_ref(), Some(&self.trusted))?;
         let reply = read::<Reply>(reply.as_ref(), Some(&self.trusted))?;
         let confirm = read::<Confirm>(confirm.as_ref(), None)?;
-        let known = Known {
+        let known = RequestMessages {
             filed_at: None,
-            request: request.as_ref().map(Said::borrow),
-            cancel: cancel.as_ref().map(Said::borrow),
-            progress: progress.as_ref().map(Said::borrow),
-            reply: reply.as_ref().map(Said::borrow),
-            confirm: confirm.as_ref().map(Said::borrow),
+            request: request.as_ref().map(ReadMessage::borrow),
+            cancel: cancel.as_ref().map(ReadMessage::borrow),
+            progress: progress.as_ref().map(ReadMessage::borrow),
+            reply: reply.as_ref().map(ReadMessage::borrow),
+            confirm: confirm.as_ref().map(ReadMessage::borrow),
         };
-        status::of(&known, Timestamp::now()).ok_or_else(|| Error::Unknown(id.clone()))
+        status::compute(&known, Timestamp::now()).ok_or_else(|| Error::Unknown(id.clone()))
     }
 
-    /// The answer, if there is one: every signature, digest and row is checked.
+    /// Returns the answer, if there is one, after checking every signature, digest and row.
     ///
     /// # Errors
-    /// [`Error::Message`], [`Error::Part`], [`Error::Contradiction`] when it does not hold.
+    /// [`Error::Message`], [`Error::Part`], [`Error::Contradiction`] when it is invalid.
     pub async fn answer(&self, id: &RequestId) -> Result<Option<Answer>, Error> {
         let (_, asked) = self.request(id).await?;
         let Some(stored) = self.exchange.request_status(&self.recipient, id).await?.1 else {
@@ -318,41 +317,41 @@ impl Client {
         let mut parts = Vec::new();
         for (number, digest) in (1_u32..).zip(reply.outcome.parts()) {
             let found = self.exchange.part(&self.recipient, id, attempt, number).await?;
-            let stored = found.ok_or_else(|| contradiction(format!("part {number} is not there")))?;
-            let opened = part::open(&stored.bytes, &self.trusted, &self.seals)?;
+            let stored = found.ok_or_else(|| contradiction(format!("part {number} is missing")))?;
+            let opened = part::open(&stored.bytes, &self.trusted, &self.decryption_keys)?;
             if opened.digest != *digest {
-                return Err(contradiction(format!("part {number} is another one")));
+                return Err(contradiction(format!("part {number} has another digest")));
             }
             parts.push(opened);
         }
         let rows: u64 = parts.iter().map(|part| part.part.totals.rows).sum();
         if rows != reply.outcome.rows() {
             return Err(contradiction(format!(
-                "it says {} rows, and there are {rows}",
+                "it declares {} rows, and there are {rows}",
                 reply.outcome.rows()
             )));
         }
         Ok(Some(Answer { reply, parts }))
     }
 
-    /// Waits for the answer, looking every so often, for so long at most.
+    /// Polls for the answer with this interval, up to this timeout.
     ///
     /// # Errors
-    /// [`Error::NotYet`] when the time is over; else those of [`Client::answer`].
-    pub async fn wait(&self, id: &RequestId, every: Duration, most: Duration) -> Result<Answer, Error> {
+    /// [`Error::NotYet`] after the timeout; else the errors of [`Client::answer`].
+    pub async fn wait(&self, id: &RequestId, interval: Duration, limit: Duration) -> Result<Answer, Error> {
         let waiting = async {
             loop {
                 if let Some(answer) = self.answer(id).await? {
                     return Ok(answer);
                 }
-                tokio::time::sleep(every).await;
+                tokio::time::sleep(interval).await;
             }
         };
-        let waited = tokio::time::timeout(most, waiting).await;
+        let waited = tokio::time::timeout(limit, waiting).await;
         waited.unwrap_or_else(|_| Err(Error::NotYet(id.clone())))
     }
 
-    /// Ends the connection.
+    /// Closes the connection.
     pub async fn close(&self) {
         self.exchange.close().await;
     }
@@ -365,59 +364,59 @@ impl Client {
     }
 
     fn signed<P: Payload>(&self, payload: &P) -> Result<Bytes, Error> {
-        let envelope = Envelope::seal(payload, Vec::new(), &self.key)?;
+        let envelope = Envelope::sign(payload, Vec::new(), &self.key)?;
         Ok(Bytes::from(envelope.encode()?))
     }
 }
 
-/// A message that was read, with its place.
-struct Said<T> {
-    said: T,
+/// A read message with its digest and time.
+struct ReadMessage<T> {
+    message: T,
     digest: Digest,
     stored_at: Timestamp,
 }
 
-impl<T> Said<T> {
+impl<T> ReadMessage<T> {
     fn borrow(&self) -> status::Stored<'_, T> {
         status::Stored {
-            said: &self.said,
+            message: &self.message,
             digest: self.digest,
             stored_at: self.stored_at,
         }
     }
 }
 
-/// Reads a message. Whose it is, the exchange enforces by its subject; where keys are given it is verified too.
+/// Reads a message. The exchange enforces its author by the subject; with trusted keys it is verified too.
 fn read<P: Payload>(
     stored: Option<&Stored>,
     trusted: Option<&[PublicKey]>,
-) -> Result<Option<Said<P>>, Error> {
+) -> Result<Option<ReadMessage<P>>, Error> {
     let Some(stored) = stored else { return Ok(None) };
     let envelope = Envelope::decode(&stored.bytes)?;
-    let said = match trusted {
+    let message = match trusted {
         Some(trusted) => envelope.verify(trusted)?,
         None => envelope.read()?,
     };
-    Ok(Some(Said {
-        said,
+    Ok(Some(ReadMessage {
+        message,
         digest: envelope.digest(),
         stored_at: stored.stored_at,
     }))
 }
 
-/// Attempts of one question within two days: as many as can be looked up at once.
-const MOST_ATTEMPTS: u32 = 9;
+/// Maximum number of attempts of one request within two days.
+const MAX_ATTEMPTS: u32 = 9;
 
-/// Where a question is at the exchange.
+/// The id of a filed request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FiledAs {
     /// Its request.
     pub id: RequestId,
-    /// Whether it was filed just now; else it was there before.
+    /// Whether this call filed it.
     pub is_new: bool,
 }
 
-/// Whether an outcome brings rows, or says that there are none.
+/// Returns whether an outcome is an answer, with or without rows.
 #[must_use]
 pub fn has_answer(outcome: &Outcome) -> bool {
     matches!(
@@ -426,7 +425,7 @@ pub fn has_answer(outcome: &Outcome) -> bool {
     )
 }
 
-/// The id that this text is whole; none where it may be the beginning of one.
+/// Parses a complete id; returns `None` for a possible prefix.
 ///
 /// # Errors
 /// [`Error::BadId`].
@@ -442,10 +441,10 @@ pub fn whole(text: &str) -> Result<Option<RequestId>, Error> {
     })
 }
 
-/// Characters of an id that is made from a key. A shorter one may be whole, or the beginning of a longer one.
+/// Characters of an id that is derived from a key. A shorter text may be complete, or the prefix of a longer id.
 const WHOLE_ID: usize = 41;
 
-/// The one id that is this text, or begins with it.
+/// Returns the only id that equals this text or begins with it.
 ///
 /// # Errors
 /// [`Error::NoSuch`], [`Error::Ambiguous`].
@@ -465,12 +464,12 @@ pub fn one_of(text: &str, all: &[RequestId]) -> Result<RequestId, Error> {
 }
 
 fn yesterday(id: &RequestId) -> Option<RequestId> {
-    Some(id.on(id.day()?.yesterday().ok()?))
+    Some(id.with_day(id.day()?.yesterday().ok()?))
 }
 
 fn same(ask: &Ask, stored: &Stored, id: RequestId) -> Result<FiledAs, Error> {
     let request: Request = Envelope::decode(&stored.bytes)?.read()?;
-    if ask.is(&request) {
+    if ask.matches(&request) {
         Ok(FiledAs { id, is_new: false })
     } else {
         Err(Error::KeyTaken(id))

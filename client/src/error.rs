@@ -1,51 +1,51 @@
-//! What can go wrong for a program that asks.
+//! Errors of a requesting program.
 
 use schemas::chunk::ChunkError;
+use schemas::encryption::EncryptionKeyError;
 use schemas::envelope::EnvelopeError;
 use schemas::name::BadName;
 use schemas::request::RequestId;
 use schemas::rows::RowError;
-use schemas::seal::SealKeyError;
 use schemas::sign::KeyError;
-use schemas::visible::Invisible;
+use schemas::visible::InvisibleCharacter;
 
-/// An error, with what to do in its text. None holds an argument or a row's value.
+/// An error whose text contains the remedy, but no argument and no value of a row.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The exchange.
     #[error(transparent)]
     Exchange(#[from] exchange::Error),
-    /// A key that is no key.
+    /// An invalid signing key.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// A sealing seed that is none.
+    /// An invalid encryption seed.
     #[error(transparent)]
-    SealKey(#[from] SealKeyError),
-    /// A name that is no name.
+    EncryptionKey(#[from] EncryptionKeyError),
+    /// An invalid name.
     #[error(transparent)]
     Name(#[from] BadName),
-    /// A message that does not hold, or is signed by a key that is not trusted here.
+    /// An invalid message, or one that is signed by an untrusted key.
     #[error(transparent)]
     Message(#[from] EnvelopeError),
-    /// A part of an answer that does not hold, or is sealed to a key that is not here.
+    /// An invalid part of an answer, or one that is encrypted to another key.
     #[error(transparent)]
     Part(#[from] ChunkError),
-    /// A row of an answer that does not read.
+    /// An unreadable row of an answer.
     #[error(transparent)]
     Row(#[from] RowError),
-    /// A text of the request holds a character that cannot be seen.
+    /// A text of the request contains an invisible character.
     #[error(transparent)]
-    Text(#[from] Invisible),
+    Text(#[from] InvisibleCharacter),
     /// The idempotency key is empty or too long.
     #[error("the idempotency key has {0} bytes: give one of 1 to 200")]
     Idempotency(usize),
-    /// Something else was asked under the same key.
+    /// Another request was filed under the same key.
     #[error("another request was filed as {0} under this idempotency key: give this one a key of its own")]
     KeyTaken(RequestId),
     /// There is no such request.
     #[error("there is no request {0} at the exchange: file it first")]
     Unknown(RequestId),
-    /// The question was asked as often as one key allows.
+    /// The request has reached the maximum number of attempts per key.
     #[error("this was asked {0} times within two days: give the next one an idempotency key of its own")]
     TooOften(u32),
     /// Several requests begin with a shortened id.
@@ -67,8 +67,8 @@ pub enum Error {
     /// No outcome in the time that was given.
     #[error("request {0} has no outcome yet: wait longer, or look at its status")]
     NotYet(RequestId),
-    /// The reply does not belong to the request, or its parts are not all there.
-    #[error("the reply to {id} does not hold: {what}; compare the streams with `slacktide audit verify`")]
+    /// The reply does not belong to the request, or parts are missing.
+    #[error("the reply to {id} is invalid: {what}; compare the streams with `slacktide audit verify`")]
     Contradiction {
         /// The request.
         id: RequestId,

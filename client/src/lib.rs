@@ -1,7 +1,7 @@
-//! Asks a bureau for data, from an insurer's own program, over the exchange.
+//! Requests data from a bureau over the exchange, for an insurer's own programs.
 //!
-//! A program that already writes into the insurer's database does not need this crate: it writes into the outbox,
-//! and the agent does the rest. This crate is for programs that want the answer itself.
+//! A program that already writes into the insurer's database does not need this crate: it inserts into the outbox,
+//! and the agent files the request. This crate is for programs that need the answer directly.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -14,7 +14,7 @@
 //!     origin: Origin::default(),
 //!     signing_seed: "SA…".to_owned(),
 //!     trusted: vec![PublicKey::new("A… of the bureau")?],
-//!     sealing_seeds: vec![],
+//!     decryption_seeds: vec![],
 //! };
 //! let client = Client::connect(options, identity).await?;
 //! let ask = Ask::new("setl.by_person", "01", "01", "claim 4711", "claims desk")
@@ -30,11 +30,11 @@
 //! # }
 //! ```
 //!
-//! - [`ask`] what is asked
-//! - [`answer`] what came back: verified, opened, in order
-//! - [`client`] the verbs
-//! - [`error`] what can go wrong, with what to do
-//! - [`visible`] texts of the other party for a screen: `escape` what acts on it without being seen
+//! - [`ask`] the request to file
+//! - [`answer`] the verified and decrypted answer
+//! - [`client`] the operations
+//! - [`error`] errors with their remedies
+//! - [`visible`] escapes invisible characters in texts of the other party
 
 pub mod answer;
 pub mod ask;

@@ -21,7 +21,7 @@ pub struct JetStream {
 
 impl JetStream {
     /// Connects. With `options.wait` it returns at once when the exchange is not there yet, and
-    /// every verb says `Unreachable` until it is.
+    /// every operation returns `Unreachable` until it is.
     ///
     /// # Errors
     /// `Unauthenticated` for a malformed seed or a refused credential; `Unreachable` when
@@ -34,7 +34,7 @@ impl JetStream {
         let first = client_options(&options, &signals).connect(&addresses).await;
         let client = match first {
             Ok(client) => {
-                // The event that says so may be a while behind.
+                // The event may be delayed.
                 signals.connected();
                 client
             }
@@ -67,7 +67,7 @@ impl JetStream {
     }
 }
 
-/// A file that is missing is said at once: the client would try again for ever.
+/// Reports a missing file at once; otherwise the client would retry without end.
 fn readable(options: &Options) -> Result<()> {
     let Some(tls) = &options.tls else { return Ok(()) };
     let client = tls.client.iter().flat_map(|(cert, key)| [cert, key]);
@@ -97,7 +97,7 @@ fn check_seed(options: &Options) -> Result<()> {
     }
 }
 
-/// A malformed address is an error at once: waiting does not mend it.
+/// A malformed address is an error at once: waiting does not correct it.
 fn addresses(options: &Options) -> Result<Vec<ServerAddr>> {
     let parsed = options.url.split(',').map(|url| url.trim().parse::<ServerAddr>());
     parsed.collect::<std::result::Result<_, _>>().map_err(|error| {
@@ -137,7 +137,7 @@ fn client_options(options: &Options, signals: &Arc<Signals>) -> ConnectOptions {
     // Signs the exchange's nonce with the seed as it is now.
     let begun = match &options.seed {
         Some(seed) => {
-            let keys = Arc::new(Keys::new(seed, options.seed_anew.clone()));
+            let keys = Arc::new(Keys::new(seed, options.reload_seed.clone()));
             ConnectOptions::with_auth_callback(move |nonce| {
                 let signed = keys.sign(&nonce);
                 async move { signed }
@@ -175,14 +175,14 @@ fn client_options(options: &Options, signals: &Arc<Signals>) -> ConnectOptions {
 /// The connection key in use, and where a newer one may be.
 struct Keys {
     last: Mutex<String>,
-    anew: Option<ReadSeed>,
+    reload: Option<ReadSeed>,
 }
 
 impl Keys {
-    fn new(seed: &str, anew: Option<ReadSeed>) -> Self {
+    fn new(seed: &str, reload: Option<ReadSeed>) -> Self {
         Self {
             last: Mutex::new(seed.trim().to_owned()),
-            anew,
+            reload,
         }
     }
 
@@ -190,7 +190,7 @@ impl Keys {
     /// written, or is gone, must not end a connection that the key of before would get.
     fn pair(&self) -> std::result::Result<KeyPair, nkeys::error::Error> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(seed) = self.anew.as_ref().and_then(|read| read()) {
+        if let Some(seed) = self.reload.as_ref().and_then(|read| read()) {
             let pair = KeyPair::from_seed(seed.trim());
             if let Some(pair) = pair.ok().filter(|pair| pair.key_pair_type() == KeyPairType::User) {
                 seed.trim().clone_into(&mut last);
@@ -201,10 +201,10 @@ impl Keys {
     }
 
     fn sign(&self, nonce: &[u8]) -> std::result::Result<Auth, AuthError> {
-        let told = |_| AuthError::new("the connection key cannot sign");
-        let pair = self.pair().map_err(told)?;
+        let sign_error = |_| AuthError::new("the connection key cannot sign");
+        let pair = self.pair().map_err(sign_error)?;
         let mut auth = Auth::new();
-        auth.signature = Some(pair.sign(nonce).map_err(told)?);
+        auth.signature = Some(pair.sign(nonce).map_err(sign_error)?);
         auth.nkey = Some(pair.public_key());
         Ok(auth)
     }
@@ -229,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_wait_grows_and_stays_bounded() {
+    fn reconnect_delay_grows_and_is_bounded() {
         assert_eq!(delay(1, 1.0), Duration::ZERO);
         assert_eq!(delay(2, 1.0), Duration::from_millis(50));
         assert_eq!(delay(4, 0.5), Duration::from_millis(100));
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_seed_is_used_and_what_is_none_is_passed_over() {
+    fn keys_use_a_changed_seed_and_ignore_invalid_ones() {
         let (old, new) = (KeyPair::new_user(), KeyPair::new_user());
         let sign = KeyPair::new_account().seed().unwrap();
         let file = Arc::new(Mutex::new(None));
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signing_seed_is_named_and_not_repeated() {
+    fn connect_names_a_signing_seed_without_its_text() {
         let pair = KeyPair::new_account();
         let seed = pair.seed().unwrap();
         let error = check_seed(&Options::agent("nats://h", "bureau", &seed)).unwrap_err();

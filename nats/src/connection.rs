@@ -1,7 +1,7 @@
-//! Whether there is a connection, and what the server said outside of any answer.
+//! The state of the connection, and the server's asynchronous events.
 //!
-//! The client reports these through one callback. A denial comes as such an event and not as an
-//! answer, so it is handed to whoever waits for an answer to that subject.
+//! The client reports these through one callback. A denial is such an event and not an answer, so it is forwarded to the
+//! task that waits for an answer on that subject.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -60,12 +60,12 @@ impl Denial {
     }
 }
 
-/// What the events say, for those who wait.
+/// The events, for waiting tasks.
 #[derive(Debug)]
 pub(crate) struct Signals {
     state: watch::Sender<Connection>,
     denials: broadcast::Sender<Denial>,
-    /// A denied inbox is told once, when the client first listens; later questions would time out.
+    /// A denied inbox is reported once, when the client subscribes; later requests would time out.
     deaf: Mutex<Option<Denial>>,
     closed: watch::Sender<bool>,
 }
@@ -118,7 +118,7 @@ impl Signals {
             }
             Event::ClientError(ClientError::Other(text)) => {
                 if let Some(fault) = Fault::of(text) {
-                    self.lost(true, Some(fault.told()));
+                    self.lost(true, Some(fault.describe()));
                 }
             }
             Event::ServerError(ServerError::Other(text)) => {
@@ -126,7 +126,7 @@ impl Signals {
                     if matches!(denial, Denial::Subscription(_)) {
                         self.set_deaf(Some(denial.clone()));
                     }
-                    // Nobody waits: the operation is over already.
+                    // No task waits: the operation has already ended.
                     let _ = self.denials.send(denial);
                 }
             }
@@ -137,14 +137,14 @@ impl Signals {
         }
     }
 
-    /// Takes how the last attempt at each server failed, in the client's words. Its event says only
-    /// "IO error" or "TLS error" when a connection is made again, and these words say why. Several
+    /// Records how the last attempt at each server failed, as the client's text. Its event has only
+    /// "IO error" or "TLS error" after a reconnect, and this text has the cause. Several
     /// servers: only what is wrong with all of them keeps us out.
     pub(crate) fn attempted(&self, errors: &[Option<String>]) {
         let of = |error: &Option<String>| error.as_deref().and_then(Fault::of);
         let faults: Option<Vec<Fault>> = errors.iter().map(of).collect();
         match faults.as_deref().and_then(<[Fault]>::first) {
-            Some(fault) => self.lost(true, Some(fault.told())),
+            Some(fault) => self.lost(true, Some(fault.describe())),
             None if errors.iter().any(Option::is_some) => self.no_fault(),
             None => {}
         }
@@ -185,7 +185,7 @@ impl Signals {
                 );
                 true
             }
-            // One fault may hide another: each is said when it shows.
+            // One fault may hide another: each is reported when it appears.
             Connection::Disconnected { refused, why, .. }
                 if now_refused && (!*refused || *why != now_why) =>
             {
@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_denial_is_matched_with_its_subject() {
+    fn denial_is_matched_with_its_subject() {
         let denial = Denial::parse("Permissions Violation for Publish to \"data.a.b\"").unwrap();
         assert_eq!(denial.concerns("data.a.b", "_INBOX_x"), Some("data.a.b"));
         assert_eq!(denial.concerns("data.a", "_INBOX_x"), None);
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_that_is_over_is_told_and_forgotten_when_renewed() {
+    fn connection_reports_an_expired_certificate_until_renewed() {
         let signals = Signals::new();
         let why = || match *signals.state().borrow() {
             Connection::Disconnected { why, .. } => why,
@@ -227,7 +227,7 @@ mod tests {
         failed("IO error: received fatal alert: UnknownCA");
         assert!(why().is_some_and(|why| why.contains("not signed by an authority")));
         failed("IO error");
-        assert!(why().is_some(), "an event that says nothing changes nothing");
+        assert!(why().is_some(), "an event without a cause changes nothing");
         let attempted = |errors: &[&str]| {
             let errors: Vec<_> = errors.iter().map(|text| Some((*text).to_owned())).collect();
             signals.attempted(&errors);
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_credential_shows_and_passes_when_accepted() {
+    fn refused_credential_is_reported_until_accepted() {
         let signals = Signals::new();
         let state = signals.state();
         signals.take(&Event::ClientError(ClientError::Other(

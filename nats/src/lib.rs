@@ -1,12 +1,10 @@
 //! The exchange port over NATS JetStream, and its topology as data.
 //!
-//! The only crate that names the NATS client. The map:
+//! The only crate that uses the NATS client. Modules:
 //!
-//! - reaching it: [`options`] what a connection needs, [`connection`] whether there is one, `connect`;
-//!   `trust` what is wrong with a certificate
-//! - asking it: `wire` one question and its answer, with a denial told as a denial; `refusal` what an
-//!   error answer means
-//! - the verbs: `publish`, `get`, `read`, `pull`, `requests`, put together in `port`
+//! - connection: [`options`], [`connection`] its state, `connect`; `trust` certificate errors
+//! - requests: `wire` one request and its answer, with denials as errors; `refusal` the meaning of error answers
+//! - operations of the port: `publish`, `get`, `read`, `pull`, `requests`, put together in `port`
 //! - [`fullness`] how full the streams of a party are
 //! - [`topology`] streams, consumers and accounts as files; diff, apply, status
 //!

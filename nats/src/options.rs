@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::topology::parties::ADMINISTRATOR;
 use crate::topology::rights::{HUB_API, PARTY_API};
 
-/// The files of a connection over TLS, all PEM. They are read anew for every connection, so a
+/// The files of a connection over TLS, all PEM. They are read again for every connection, so a
 /// renewed certificate is used from the next one on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
@@ -31,10 +31,10 @@ pub struct Options {
     pub user: String,
     /// The seed (`SU…`) of the connection key; none only for a server without accounts.
     pub seed: Option<String>,
-    /// Reads the seed anew for every connection, so that a key that was changed is used from the next
-    /// one on; none: `seed` for ever. While it gives nothing usable, the last one that was is used.
-    pub seed_anew: Option<ReadSeed>,
-    /// TLS by these files, and never without; none: as the address and the exchange say.
+    /// Reads the seed again for every connection, so that a changed key is used from the next connection on. `None` always
+    /// uses `seed`. If it returns nothing usable, the last usable seed is used.
+    pub reload_seed: Option<ReadSeed>,
+    /// TLS with these files is required; `None` leaves TLS to the address and the exchange.
     pub tls: Option<Tls>,
     /// How long a question may take before it counts as unanswered.
     pub timeout: Duration,
@@ -52,7 +52,7 @@ impl Options {
             url: url.into(),
             user: user.into(),
             seed: Some(seed.into()),
-            seed_anew: None,
+            reload_seed: None,
             tls: None,
             timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(5),
@@ -77,8 +77,8 @@ impl Options {
 
     /// The same with a seed that may be replaced while the connection lives.
     #[must_use]
-    pub fn reading_seed(mut self, anew: Option<ReadSeed>) -> Self {
-        self.seed_anew = anew;
+    pub fn reading_seed(mut self, read: Option<ReadSeed>) -> Self {
+        self.reload_seed = read;
         self
     }
 
@@ -104,7 +104,7 @@ impl fmt::Debug for Options {
             .field("url", &self.url)
             .field("user", &self.user)
             .field("seed", &self.seed.as_ref().map(|_| "(hidden)"))
-            .field("seed_anew", &self.seed_anew.is_some())
+            .field("reload_seed", &self.reload_seed.is_some())
             .field("tls", &self.tls)
             .field("timeout", &self.timeout)
             .field("connect_timeout", &self.connect_timeout)
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_is_never_shown() {
+    fn options_debug_output_hides_the_seed() {
         let shown = format!("{:?}", Options::agent("nats://h", "bureau", "SUSECRET"));
         assert!(!shown.contains("SUSECRET"), "{shown}");
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use exchange::port::{From, Sequence, Stream};
+use exchange::port::{ReadFrom, Sequence, Stream};
 use exchange::{Delivery, Exchange, Filed, Published, Result, Settlement, Stored};
 use schemas::name::{Lane, OfficerName, PartyName, RecipientName, SourceName};
 use schemas::request::RequestId;
@@ -35,8 +35,10 @@ impl Exchange for JetStream {
             .await
     }
 
-    async fn drained(&self, recipient: &RecipientName) -> Result<bool> {
-        self.wire.drained(&own(DATA, recipient), recipient.as_str()).await
+    async fn is_drained(&self, recipient: &RecipientName) -> Result<bool> {
+        self.wire
+            .is_drained(&own(DATA, recipient), recipient.as_str())
+            .await
     }
 
     async fn settle(&self, deliveries: &[Delivery], how: Settlement) -> Result<()> {
@@ -221,7 +223,7 @@ impl Exchange for JetStream {
         self.wire.parties(stream).await
     }
 
-    async fn read(&self, stream: Stream, from: From, filter: &str, max: usize) -> Result<Vec<Stored>> {
+    async fn read(&self, stream: Stream, from: ReadFrom, filter: &str, max: usize) -> Result<Vec<Stored>> {
         let stream = streams::read(stream, filter)?;
         self.wire.batch(&stream, from, filter, max).await
     }
@@ -235,7 +237,7 @@ impl Exchange for JetStream {
 
     async fn close(&self) {
         let mut closed = self.wire.signals.closed();
-        // Drain returns before it is done; the event says when.
+        // Drain returns early; an event reports its end.
         let ended = timeout(CLOSE_WITHIN, async {
             if self.wire.client.drain().await.is_ok() {
                 // An error means that the sender is gone: closed as well.

@@ -1,4 +1,4 @@
-//! Publishing: by compare-and-set, once for ever, and over what was there.
+//! Publishing: by compare-and-set, once per subject, and with replacement.
 //!
 //! No message id is ever set: after a purge the server answers a correct publish with
 //! `duplicate: true` and stores nothing. Should that flag come all the same, it is an error.
@@ -27,9 +27,9 @@ struct Ack {
     error: Option<Refusal>,
 }
 
-/// What an acknowledgement says.
+/// The result of a publish, from its acknowledgement.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Said {
+enum PublishResult {
     Stored(Sequence),
     Conflict,
     Taken,
@@ -45,9 +45,9 @@ impl Wire {
     ) -> Result<Published> {
         let (stream, subject) = (streams::of(subject), subject.to_string());
         match self.publish(&stream, &subject, bytes, Some(expected)).await? {
-            Said::Stored(sequence) => Ok(Published::Done { sequence }),
-            Said::Conflict => Ok(Published::Conflict),
-            Said::Taken => Err(Error::new(
+            PublishResult::Stored(sequence) => Ok(Published::Done { sequence }),
+            PublishResult::Conflict => Ok(Published::Conflict),
+            PublishResult::Taken => Err(Error::new(
                 ErrorKind::Topology,
                 format!("stream {stream} limits {subject} to one message, but it is a chain"),
             )),
@@ -58,27 +58,27 @@ impl Wire {
     pub(crate) async fn publish_once(&self, subject: &Subject, bytes: Bytes) -> Result<Filed> {
         let text = subject.to_string();
         match self.publish(&streams::of(subject), &text, bytes, None).await? {
-            Said::Stored(sequence) => Ok(Filed::Done { sequence }),
-            Said::Taken => self.last(subject).await?.map(Filed::Already).ok_or_else(|| {
+            PublishResult::Stored(sequence) => Ok(Filed::Done { sequence }),
+            PublishResult::Taken => self.last(subject).await?.map(Filed::Exists).ok_or_else(|| {
                 // A replica that lags, on a cluster: the next read finds it.
                 Error::new(
                     ErrorKind::Unknown,
                     format!("{text} is taken, but what took it was not found"),
                 )
             }),
-            Said::Conflict => Err(Error::new(
+            PublishResult::Conflict => Err(Error::new(
                 ErrorKind::Protocol,
                 format!("{text} was refused for an expected sequence, and none was given"),
             )),
         }
     }
 
-    /// Publishes over the last message of the subject, whatever it was.
+    /// Publishes and replaces the last message of the subject.
     pub(crate) async fn publish_over(&self, subject: &Subject, bytes: Bytes) -> Result<Sequence> {
         let (stream, subject) = (streams::of(subject), subject.to_string());
         match self.publish(&stream, &subject, bytes, None).await? {
-            Said::Stored(sequence) => Ok(sequence),
-            Said::Taken | Said::Conflict => Err(Error::new(
+            PublishResult::Stored(sequence) => Ok(sequence),
+            PublishResult::Taken | PublishResult::Conflict => Err(Error::new(
                 ErrorKind::Topology,
                 format!("stream {stream} keeps the first message on {subject} instead of the last"),
             )),
@@ -91,25 +91,25 @@ impl Wire {
         subject: &str,
         bytes: Bytes,
         expected: Option<Sequence>,
-    ) -> Result<Said> {
+    ) -> Result<PublishResult> {
         let mut headers = HeaderMap::new();
         headers.insert(NATS_EXPECTED_STREAM, stream);
         if let Some(expected) = expected {
             headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
         }
         let answer = self.ask(subject, Some(headers), bytes).await?;
-        said(&answer.payload, stream, subject)
+        read_acknowledgement(&answer.payload, stream, subject)
     }
 }
 
-fn said(answer: &[u8], stream: &str, subject: &str) -> Result<Said> {
+fn read_acknowledgement(answer: &[u8], stream: &str, subject: &str) -> Result<PublishResult> {
     let protocol = |what: String| Error::new(ErrorKind::Protocol, format!("publishing {subject}: {what}"));
     let ack: Ack = serde_json::from_slice(answer)
         .map_err(|e| protocol(format!("the answer is no acknowledgement: {e}")))?;
     if let Some(refusal) = &ack.error {
         return match refusal.class() {
-            Refused::Conflict => Ok(Said::Conflict),
-            Refused::Taken => Ok(Said::Taken),
+            Refused::Conflict => Ok(PublishResult::Conflict),
+            Refused::Taken => Ok(PublishResult::Taken),
             Refused::Error(_) => Err(refusal.error(subject)),
         };
     }
@@ -126,30 +126,30 @@ fn said(answer: &[u8], stream: &str, subject: &str) -> Result<Said> {
             ack.seq
         )));
     }
-    Ok(Said::Stored(ack.seq))
+    Ok(PublishResult::Stored(ack.seq))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn heard(answer: &str) -> std::result::Result<Said, ErrorKind> {
-        said(answer.as_bytes(), "DATA", "data.a.b").map_err(|e| e.kind)
+    fn read(answer: &str) -> std::result::Result<PublishResult, ErrorKind> {
+        read_acknowledgement(answer.as_bytes(), "DATA", "data.a.b").map_err(|e| e.kind)
     }
 
     #[test]
-    fn stored_is_told_from_everything_else() {
-        assert_eq!(heard(r#"{"stream":"DATA","seq":7}"#), Ok(Said::Stored(7)));
+    fn publish_stored_differs_from_every_other_answer() {
+        assert_eq!(read(r#"{"stream":"DATA","seq":7}"#), Ok(PublishResult::Stored(7)));
         let conflict = r#"{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 1"},"stream":"DATA","seq":0}"#;
-        assert_eq!(heard(conflict), Ok(Said::Conflict));
-        assert_eq!(heard("+OK"), Err(ErrorKind::Protocol));
+        assert_eq!(read(conflict), Ok(PublishResult::Conflict));
+        assert_eq!(read("+OK"), Err(ErrorKind::Protocol));
     }
 
     /// Trap: a duplicate flag comes with nothing stored.
     #[test]
-    fn a_duplicate_is_an_error() {
+    fn publish_duplicate_is_an_error() {
         assert_eq!(
-            heard(r#"{"stream":"DATA","seq":7,"duplicate":true}"#),
+            read(r#"{"stream":"DATA","seq":7,"duplicate":true}"#),
             Err(ErrorKind::Protocol)
         );
     }
@@ -157,6 +157,6 @@ mod tests {
     /// Trap: the subject is caught by a stream that is not ours.
     #[test]
     fn another_stream_is_an_error_of_topology() {
-        assert_eq!(heard(r#"{"stream":"OTHER","seq":7}"#), Err(ErrorKind::Topology));
+        assert_eq!(read(r#"{"stream":"OTHER","seq":7}"#), Err(ErrorKind::Topology));
     }
 }

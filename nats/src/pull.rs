@@ -1,7 +1,7 @@
 //! Pulling from a durable consumer, and settling.
 //!
 //! The consumer is the administrator's: nothing here makes, changes or needs to look at it, but
-//! `drained`. A pull asks for what is there now and waits for nothing (`no_wait`), and it is
+//! `is_drained`. A pull asks for what is there now and waits for nothing (`no_wait`), and it is
 //! bounded in messages, bytes and time: a pull whose answer is lost must not hang.
 
 use std::time::Duration;
@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::refusal::Refusal;
 use crate::wire::{Wire, read};
 
-/// The most bytes one pull may bring; more than the largest message, or it would never come.
+/// Maximum bytes of one pull; above the maximum message size, or such a message would never be delivered.
 const MOST_BYTES: u64 = 16 * 1024 * 1024;
 
 /// How many settlements wait for their confirmation at the same time.
@@ -26,7 +26,7 @@ const SETTLE_AT_ONCE: usize = 64;
 /// How long the confirmation of a settlement may take. Losing one costs a redelivery only.
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(5);
 
-/// What a consumer says of itself.
+/// The state of a consumer.
 #[derive(Debug, Deserialize)]
 struct Info {
     #[serde(default)]
@@ -49,7 +49,7 @@ impl Wire {
     }
 
     /// Whether the consumer has handed out all that it has.
-    pub(crate) async fn drained(&self, stream: &str, consumer: &str) -> Result<bool> {
+    pub(crate) async fn is_drained(&self, stream: &str, consumer: &str) -> Result<bool> {
         let question = self.api(&format!("CONSUMER.INFO.{stream}.{consumer}"));
         let answer = self.ask(&question, None, Bytes::new()).await?;
         let info: Info = read(&question, &answer)?;
@@ -67,10 +67,10 @@ impl Wire {
     /// the same, and what is not confirmed is `Unknown`, which is harmless.
     pub(crate) async fn settle(&self, deliveries: &[Delivery], how: Settlement) -> Result<()> {
         let word = match how {
-            Settlement::Done => Bytes::from_static(b"+ACK"),
-            Settlement::Later(delay) => later(delay),
+            Settlement::Ack => Bytes::from_static(b"+ACK"),
+            Settlement::Nak(delay) => later(delay),
         };
-        // Checked, since they are published to: a token is data to whoever kept it.
+        // Checked, because they are published to: callers treat a token as data.
         deliveries
             .iter()
             .try_for_each(|delivery| token(&delivery.token).map(|_| ()))?;
@@ -93,7 +93,7 @@ fn later(delay: Duration) -> Bytes {
     format!("-NAK {{\"delay\": {nanos}}}").into()
 }
 
-/// What the subject of an acknowledgement tells about the delivery.
+/// The delivery's fields in the subject of its acknowledgement.
 #[derive(Debug, PartialEq, Eq)]
 struct Token {
     attempt: u64,
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_from_elsewhere_is_not_published_to() {
+    fn settle_foreign_token_is_refused() {
         for bad in [
             "",
             "data.insurer-a.setl",
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delay_is_said_in_nanoseconds() {
+    fn pull_nak_delay_is_in_nanoseconds() {
         assert_eq!(later(Duration::from_millis(5)), "-NAK {\"delay\": 5000000}");
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use exchange::port::{From, Stream};
+use exchange::port::{ReadFrom, Stream};
 use exchange::{Result, Stored};
 use schemas::name::{Lane, PartyName, RecipientName};
 use schemas::subject::Subject;
@@ -17,11 +17,11 @@ use crate::refusal::Refusal;
 use crate::streams::{self, own};
 use crate::wire::{Wire, read};
 
-/// The most bytes one batch may bring, so that memory stays flat whatever the messages' size.
+/// Maximum bytes of one batch, which bounds memory for any message size.
 /// The server ends the batch early, and the next one goes on; one message always comes.
 const MOST_BYTES: u64 = 16 * 1024 * 1024;
 
-/// The most messages one batch may bring: the server's own limit is 1024.
+/// Maximum messages of one batch: the server's own limit is 1024.
 const MOST_MESSAGES: usize = 1000;
 
 /// The names of streams, as the server lists them.
@@ -72,7 +72,7 @@ impl Wire {
         Ok(parties)
     }
 
-    /// The lanes of a recipient that have a receipt, sorted. The state of the stream tells its subjects.
+    /// The lanes of a recipient that have a receipt, sorted. The state of the stream has its subjects.
     pub(crate) async fn receipted_lanes(&self, recipient: &RecipientName) -> Result<Vec<Lane>> {
         let stream = own(streams::RECEIPTS, recipient);
         let question = self.api(&format!("STREAM.INFO.{stream}"));
@@ -102,7 +102,7 @@ impl Wire {
         let (mut all, mut next) = (Vec::new(), 0);
         loop {
             let page = self
-                .batch(stream, From::Sequence(next), filter, MOST_MESSAGES)
+                .batch(stream, ReadFrom::Sequence(next), filter, MOST_MESSAGES)
                 .await?;
             let Some(last) = page.last() else {
                 return Ok(all);
@@ -116,7 +116,7 @@ impl Wire {
     pub(crate) async fn batch(
         &self,
         stream: &str,
-        from: From,
+        from: ReadFrom,
         filter: &str,
         max: usize,
     ) -> Result<Vec<Stored>> {
@@ -127,8 +127,8 @@ impl Wire {
         let question = self.api(&format!("DIRECT.GET.{stream}"));
         let mut body = json!({"batch": most, "max_bytes": MOST_BYTES, "next_by_subj": filter});
         match from {
-            From::Sequence(sequence) => body["seq"] = json!(sequence.max(1)),
-            From::Time(time) => body["start_time"] = json!(time.to_string()),
+            ReadFrom::Sequence(sequence) => body["seq"] = json!(sequence.max(1)),
+            ReadFrom::Time(time) => body["start_time"] = json!(time.to_string()),
         }
         let answers = self.gather(&question, body.to_string().into(), most).await?;
         let messages = answers.taken(&question, &[204, 404])?;

@@ -24,8 +24,8 @@ pub(crate) enum Refused {
 }
 
 impl Refusal {
-    /// The classes, by the server's error numbers. 10164 is 10071 told by a stream that checks it
-    /// at another place; 10077 wraps whatever the store said, so its text decides.
+    /// The classes, by the server's error numbers. 10164 is 10071 from a stream that checks it
+    /// elsewhere; 10077 wraps an error of the store, so its text decides.
     pub(crate) fn class(&self) -> Refused {
         match self.err_code {
             10071 | 10164 => Refused::Conflict,
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_subject_and_a_full_stream_are_told_apart() {
+    fn refusal_full_subject_differs_from_full_stream() {
         assert_eq!(
             class(10077, "maximum messages per subject exceeded"),
             Refused::Taken
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_rule_foresees_is_said_as_it_came() {
+    fn refusal_of_unknown_kind_keeps_its_text() {
         assert_eq!(class(19999, "odd"), Refused::Error(ErrorKind::Protocol));
     }
 }

@@ -1,6 +1,6 @@
 //! The responder's queue: requests without replies, as the streams have them now.
 
-use exchange::port::{From, Sequence, Stream};
+use exchange::port::{ReadFrom, Sequence, Stream};
 use exchange::{Error, Result, Stored};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use schemas::name::RecipientName;
@@ -46,7 +46,9 @@ impl Wire {
         let mut open = Vec::new();
         let mut next = from;
         while open.len() < max {
-            let page = self.batch(&stream, From::Sequence(next), &filter, PAGE).await?;
+            let page = self
+                .batch(&stream, ReadFrom::Sequence(next), &filter, PAGE)
+                .await?;
             let Some(last) = page.last() else { break };
             next = last.sequence + 1;
             let looked_up = stream::iter(page)
@@ -91,7 +93,7 @@ impl Wire {
     }
 
     /// Whether a request has its reply. Asked of the stream's index: a reply may be large, and
-    /// whether it is there is all that counts. A subject that is no request is nobody's to answer.
+    /// whether it is there is all that counts. A subject that is not a request is ignored.
     async fn answered(&self, request: &str) -> Result<bool> {
         let Ok(Subject::Request(recipient, id)) = request.parse() else {
             return Ok(true);

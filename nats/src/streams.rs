@@ -5,7 +5,7 @@
 
 use std::fmt::Display;
 
-use exchange::port::{Stream, no_party, party_of};
+use exchange::port::{Stream, filter_party, missing_party};
 use exchange::{Error, ErrorKind, Result};
 use schemas::subject::Subject;
 
@@ -69,8 +69,8 @@ pub(crate) fn kind(stream: Stream) -> &'static str {
 /// # Errors
 /// When the filter names no party.
 pub(crate) fn read(stream: Stream, filter: &str) -> Result<String> {
-    match party_of(filter) {
+    match filter_party(filter) {
         Some(party) => Ok(own(kind(stream), &party)),
-        None => Err(Error::new(ErrorKind::Protocol, no_party(stream, filter))),
+        None => Err(Error::new(ErrorKind::Protocol, missing_party(stream, filter))),
     }
 }

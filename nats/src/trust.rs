@@ -1,37 +1,37 @@
-//! PURE: what is wrong with a certificate, told from what the client says.
+//! PURE: detects certificate errors in the client's error texts.
 //!
-//! The client gives its TLS library's words as text. What the exchange found wrong with ours comes
-//! as an alert, often when the connection seems to stand already.
+//! The client returns its TLS library's error as text. The exchange reports an error of the agent's certificate as a TLS
+//! alert, often after the connection seems to be established.
 
 use std::fmt;
 
-/// Something about a certificate that waiting does not mend.
+/// A certificate error that a retry does not resolve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// The exchange's is over.
+    /// The exchange's certificate has expired.
     ServerExpired,
-    /// The exchange's is not valid yet.
+    /// The exchange's certificate is not valid yet.
     ServerTooEarly,
-    /// The exchange's is signed by somebody else.
+    /// The exchange's certificate is signed by another authority.
     ServerUntrusted,
-    /// The exchange's is for another name.
+    /// The exchange's certificate is for another name.
     ServerName,
-    /// Ours is over.
+    /// The agent's certificate has expired.
     OursExpired,
-    /// Ours is signed by somebody that the exchange does not trust.
+    /// The agent's certificate is signed by an authority that the exchange does not trust.
     OursUntrusted,
-    /// The exchange asks for ours, and there is none.
+    /// The exchange requires a client certificate, and none is configured.
     OursMissing,
-    /// The exchange does not take ours, for another reason.
+    /// The exchange refuses the agent's certificate for another reason.
     OursRefused,
-    /// A file of ours cannot be used.
+    /// A configured file cannot be used.
     File,
-    /// Nobody speaks TLS there.
+    /// The server does not use TLS.
     NotTls,
 }
 
 impl Fault {
-    /// What a connection failed for; none when it is nothing about certificates.
+    /// Returns the certificate error in a connection error, or `None` for other causes.
     pub(crate) fn of(text: &str) -> Option<Self> {
         let has = |part: &str| text.contains(part);
         let fault = if has("received fatal alert") {
@@ -40,12 +40,12 @@ impl Fault {
                 .nth(1)
                 .unwrap_or_default()
                 .to_lowercase();
-            let says = |word: &str| alert.replace([' ', '_'], "").contains(word);
+            let has_alert = |word: &str| alert.replace([' ', '_'], "").contains(word);
             match () {
-                () if says("certificateexpired") => Self::OursExpired,
-                () if says("unknownca") => Self::OursUntrusted,
-                () if says("certificaterequired") => Self::OursMissing,
-                () if says("certificate") => Self::OursRefused,
+                () if has_alert("certificateexpired") => Self::OursExpired,
+                () if has_alert("unknownca") => Self::OursUntrusted,
+                () if has_alert("certificaterequired") => Self::OursMissing,
+                () if has_alert("certificate") => Self::OursRefused,
                 () => return None,
             }
         } else if has("invalid peer certificate") {
@@ -70,8 +70,8 @@ impl Fault {
 }
 
 impl Fault {
-    /// What it is and what to do.
-    pub(crate) fn told(self) -> &'static str {
+    /// Returns the cause and the remedy.
+    pub(crate) fn describe(self) -> &'static str {
         match self {
             Self::ServerExpired => {
                 "its certificate has expired: renew it there (`slacktide keys renew` at a test site)"
@@ -81,7 +81,7 @@ impl Fault {
                 "its certificate is not signed by an authority in [exchange] tls.ca: take the authority's file from the site"
             }
             Self::ServerName => {
-                "its certificate is for another name: connect by a name that stands in it, or have one made for this name"
+                "its certificate is for another name: connect by a name in it, or issue one for this name"
             }
             Self::OursExpired => "our certificate has expired: renew [exchange] tls.cert",
             Self::OursUntrusted => {
@@ -91,17 +91,17 @@ impl Fault {
             Self::OursRefused => {
                 "it refuses our certificate: compare [exchange] tls.cert with the site's authority"
             }
-            Self::File => "a file of [exchange] tls is no PEM, or certificate and key do not belong together",
-            Self::NotTls => {
-                "nobody speaks TLS there: switch it on in server.conf, or take [exchange] tls away"
+            Self::File => {
+                "a file of [exchange] tls is not PEM, or certificate and key do not belong together"
             }
+            Self::NotTls => "the server does not use TLS: enable it in server.conf, or remove [exchange] tls",
         }
     }
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.told())
+        f.write_str(self.describe())
     }
 }
 
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_fault_is_told_by_the_librarys_words() {
+    fn trust_fault_is_detected_by_the_library_text() {
         for (text, fault) in [
             (
                 "IO error: invalid peer certificate: Expired",

@@ -1,9 +1,8 @@
-//! One question and its answer.
+//! One request and its answer.
 //!
-//! Nothing is sent while there is no connection: the client would keep it and send it after
-//! reconnecting, long after the caller was told that it failed. A wait ends at the first of: the
-//! answer, a denial of this subject, the loss of the connection, the timeout. The last two mean
-//! that the question may have arrived.
+//! Nothing is sent without a connection: the client would buffer it and send it after reconnecting, long after the caller
+//! got an error. A wait ends with the first of: the answer, a denial of this subject, the loss of the connection, the
+//! timeout. After the last two the request may have arrived.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,7 +47,7 @@ pub(crate) enum End {
 
 impl Answers {
     /// What came: it is whole and in order, and what is missing, as well as an error that lasts, comes with the next
-    /// question. Where nothing came, the statuses `nothing` say that nothing is there for now.
+    /// question. Without messages, the statuses `nothing` mean that there are none now.
     pub(crate) fn taken(self, question: &str, nothing: &[u16]) -> Result<Vec<Message>> {
         if !self.messages.is_empty() {
             return Ok(self.messages);

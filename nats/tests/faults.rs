@@ -1,4 +1,4 @@
-//! A server that is away, comes back, stands still, is full or knows another key.
+//! A server that is unreachable, returns, hangs, is full or has another key.
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ async fn disconnected(connection: &JetStream) {
 }
 
 #[tokio::test]
-async fn a_wrong_key_is_refused_at_once_with_the_remedy() {
+async fn wrong_key_is_refused_at_once_with_the_remedy() {
     let exchange = ExchangeServer::bare().await;
     let stranger = KeyPair::new_user().seed().unwrap();
     for wait in [true, false] {
@@ -70,7 +70,7 @@ async fn a_wrong_key_is_refused_at_once_with_the_remedy() {
 }
 
 #[tokio::test]
-async fn a_command_fails_at_once_and_an_agent_waits() {
+async fn unreachable_server_fails_commands_and_agents_wait() {
     let mut exchange = ExchangeServer::start().await;
     exchange.server.kill9();
     let error = JetStream::connect(exchange.options("bureau")).await.unwrap_err();
@@ -85,7 +85,7 @@ async fn a_command_fails_at_once_and_an_agent_waits() {
 
 /// An agent that waited for the exchange learns that its key is wrong, and does not wait on.
 #[tokio::test]
-async fn a_wrong_key_shows_when_the_server_comes_up_later() {
+async fn wrong_key_is_reported_when_the_server_starts_later() {
     let mut exchange = ExchangeServer::start().await;
     exchange.server.kill9();
     let stranger = KeyPair::new_user().seed().unwrap();
@@ -110,7 +110,7 @@ async fn a_wrong_key_shows_when_the_server_comes_up_later() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_none_is_an_error_at_once() {
+async fn invalid_address_is_an_error_at_once() {
     let options = Options::agent("nats://a b:x", "bureau", KeyPair::new_user().seed().unwrap());
     assert_eq!(
         JetStream::connect(options).await.unwrap_err().kind,
@@ -119,9 +119,9 @@ async fn an_address_that_is_none_is_an_error_at_once() {
 }
 
 /// Trap: the client keeps what is published without a connection, and sends it after the caller
-/// was told that it failed.
+/// got the error.
 #[tokio::test]
-async fn nothing_published_while_disconnected_is_stored_later() {
+async fn publish_while_disconnected_is_never_stored_later() {
     let mut exchange = ExchangeServer::start().await;
     let patient = Options {
         timeout: TIMEOUT,
@@ -144,7 +144,7 @@ async fn nothing_published_while_disconnected_is_stored_later() {
 
 /// No answer is neither yes nor no: what was stored is read back.
 #[tokio::test]
-async fn a_server_that_stands_still_leaves_it_unknown() {
+async fn publish_to_a_hanging_server_is_unknown() {
     let exchange = ExchangeServer::start().await;
     let bureau = JetStream::connect(agent(&exchange, "bureau")).await.unwrap();
     assert!(bureau.ping().await.unwrap() < SOON);
@@ -165,7 +165,7 @@ async fn a_server_that_stands_still_leaves_it_unknown() {
 
 /// A pull whose answer is lost must not hang.
 #[tokio::test]
-async fn a_fetch_ends_when_the_server_dies_or_stands_still() {
+async fn fetch_ends_when_the_server_dies_or_hangs() {
     let mut exchange = ExchangeServer::start().await;
     let recipient = JetStream::connect(agent(&exchange, "insurer-a")).await.unwrap();
     exchange.server.suspend();
@@ -175,7 +175,7 @@ async fn a_fetch_ends_when_the_server_dies_or_stands_still() {
     let fetch = tokio::spawn(async move { fetching.fetch_chunks(&insurer(), 10).await });
     exchange.server.kill9();
     let fetched = soon("the end of the fetch", fetch).await.unwrap();
-    assert!(fetched.unwrap_err().kind.passes());
+    assert!(fetched.unwrap_err().kind.is_transient());
 }
 
 /// A chunk fetched on one connection, with the server gone before it is settled.
@@ -204,23 +204,23 @@ async fn left(exchange: &ExchangeServer) -> (u64, u64) {
     (consumer.pending, consumer.ack_pending)
 }
 
-/// The acknowledgement's subject outlives the connection that brought the delivery.
+/// The acknowledgement's subject outlives the connection of the delivery.
 #[tokio::test]
-async fn a_delivery_is_settled_over_a_restart() {
+async fn delivery_is_settled_after_a_server_restart() {
     let mut exchange = ExchangeServer::start().await;
     let (recipient, fetched) = fetched_before(&exchange).await;
     exchange.server.stop().await;
     disconnected(&recipient).await;
     exchange.server.restart().await;
     connected(&recipient).await;
-    recipient.settle(&fetched, Settlement::Done).await.unwrap();
+    recipient.settle(&fetched, Settlement::Ack).await.unwrap();
     assert_eq!(left(&exchange).await, (0, 0));
 }
 
-/// A killed server may have forgotten the delivery. It says nothing to its settlement and
+/// A killed server may have forgotten the delivery. It does not answer its settlement and
 /// delivers again; whichever it is, the poller's loop ends with nothing left.
 #[tokio::test]
-async fn a_delivery_that_a_killed_server_forgot_comes_again() {
+async fn delivery_lost_by_a_killed_server_is_redelivered() {
     let mut exchange = ExchangeServer::start().await;
     let (recipient, mut fetched) = fetched_before(&exchange).await;
     exchange.server.kill9();
@@ -228,7 +228,7 @@ async fn a_delivery_that_a_killed_server_forgot_comes_again() {
     exchange.server.restart().await;
     connected(&recipient).await;
     until("all to be settled", SOON, async || {
-        match recipient.settle(&fetched, Settlement::Done).await {
+        match recipient.settle(&fetched, Settlement::Ack).await {
             Ok(()) => {}
             Err(error) => assert_eq!(error.kind, ErrorKind::Unknown, "{error}"),
         }
@@ -240,7 +240,7 @@ async fn a_delivery_that_a_killed_server_forgot_comes_again() {
 
 /// Full: refused, nothing lost, and it goes on when there is room.
 #[tokio::test]
-async fn a_full_stream_refuses_and_goes_on_when_there_is_room() {
+async fn full_stream_refuses_until_it_has_room() {
     let exchange = ExchangeServer::start().await;
     let admin: Admin = exchange.admin().await;
     let mut small = topology::embedded(&recipients()).unwrap();
@@ -275,7 +275,7 @@ async fn a_full_stream_refuses_and_goes_on_when_there_is_room() {
 }
 
 #[tokio::test]
-async fn a_missing_stream_is_named_and_not_waited_for() {
+async fn missing_stream_is_named_without_waiting() {
     let exchange = ExchangeServer::bare().await;
     let bureau = exchange.connect("bureau").await;
     let recipient = exchange.connect("insurer-a").await;
@@ -289,7 +289,7 @@ async fn a_missing_stream_is_named_and_not_waited_for() {
         soon("a fetch", recipient.fetch_chunks(&insurer(), 1))
             .await
             .unwrap_err(),
-        soon("what is left", recipient.drained(&insurer()))
+        soon("what is left", recipient.is_drained(&insurer()))
             .await
             .unwrap_err(),
     ] {

@@ -6,15 +6,15 @@
 //! | `conformance` | the suite of the port |
 //! | `permissions` | what each credential can and cannot do |
 //! | `isolation` | each credential against everything that is not its own |
-//! | `once` | requests, their answers and what is said about them: one message each, whoever publishes how |
+//! | `once` | requests, their answers and messages about them: one message each, for every publisher |
 //! | `replay` | large messages, gaps, long queues |
 //! | `topology` | diff and apply: idempotent, nothing destroyed |
-//! | `faults` | a server that is away, comes back, is full; a wrong key |
+//! | `faults` | a server that is unreachable, returns, is full; a wrong key |
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a test fails there and then"
+    reason = "a failed setup must fail the test"
 )]
 
 mod conformance;

@@ -1,11 +1,11 @@
-//! What belongs to a request: each party does its part, nobody reads another's answer, and the
-//! server itself refuses a second message, whoever publishes it with whatever header.
+//! What belongs to a request: each party does its part, no party reads another's answer, and the
+//! server itself refuses a second message, from any publisher and with any header.
 
 use std::fmt::Debug;
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
-use exchange::port::{From, Stream};
+use exchange::port::{ReadFrom, Stream};
 use exchange::{ErrorKind, Exchange, Filed, Result};
 use nats::topology::Admin;
 use schemas::name::{OfficerName, RecipientName};
@@ -32,8 +32,8 @@ fn officer() -> OfficerName {
 async fn denied<T: Debug>(subject: &str, verb: impl Future<Output = Result<T>>) {
     let error = soon(subject, verb).await.expect_err(subject);
     assert_eq!(error.kind, ErrorKind::Denied, "{subject}: {error}");
-    let told = format!("permission denied on {subject}");
-    assert!(error.to_string().starts_with(&told), "{subject}: {error}");
+    let expected = format!("permission denied on {subject}");
+    assert!(error.to_string().starts_with(&expected), "{subject}: {error}");
 }
 
 /// Each kind of message once, by whom it belongs to.
@@ -56,7 +56,7 @@ async fn all_once(exchange: &ExchangeServer, name: &str) {
 /// Traps: a publish without the header that asks for order is stored; a message id lets a publish
 /// pass for a duplicate; a rollup or an expiry makes room for another.
 #[tokio::test]
-async fn a_second_message_is_refused_with_and_without_any_header() {
+async fn second_message_is_refused_with_any_header() {
     let exchange = ExchangeServer::start().await;
     all_once(&exchange, "insurer-a").await;
     let auditor = exchange.connect("auditor").await;
@@ -99,7 +99,10 @@ async fn a_second_message_is_refused_with_and_without_any_header() {
         ),
     ] {
         let client = exchange.raw(user).await;
-        let first = auditor.read(place, From::Sequence(0), subject, 10).await.unwrap();
+        let first = auditor
+            .read(place, ReadFrom::Sequence(0), subject, 10)
+            .await
+            .unwrap();
         assert_eq!(first.len(), 1, "{subject}");
         let last = first[0].sequence.to_string();
         for headers in [
@@ -137,7 +140,7 @@ async fn a_second_message_is_refused_with_and_without_any_header() {
                 "{subject}: {answer}"
             );
         }
-        // Nobody waits for the answer: the flush goes through the server behind it.
+        // No task waits for the answer: the flush follows it through the server.
         client
             .publish(subject, Bytes::from_static(b"second"))
             .await
@@ -147,7 +150,10 @@ async fn a_second_message_is_refused_with_and_without_any_header() {
             .request(format!("JS.hub.API.DIRECT.GET.{stream}.{subject}"), Bytes::new())
             .await
             .unwrap();
-        let kept = auditor.read(place, From::Sequence(0), subject, 10).await.unwrap();
+        let kept = auditor
+            .read(place, ReadFrom::Sequence(0), subject, 10)
+            .await
+            .unwrap();
         assert_eq!(kept, first, "{subject}");
     }
 }
@@ -171,13 +177,13 @@ async fn of_many_publishers_at_once_one_is_first() {
     for filed in filed {
         match filed {
             Filed::Done { sequence } => assert_eq!(sequence, reply.sequence),
-            Filed::Already(stored) => assert_eq!(stored, reply),
+            Filed::Exists(stored) => assert_eq!(stored, reply),
         }
     }
 }
 
 #[tokio::test]
-async fn nobody_reads_or_writes_what_belongs_to_anothers_request() {
+async fn request_of_another_party_is_not_accessible() {
     let exchange = ExchangeServer::start().await;
     all_once(&exchange, "insurer-a").await;
     all_once(&exchange, "insurer-b").await;
@@ -204,7 +210,7 @@ async fn nobody_reads_or_writes_what_belongs_to_anothers_request() {
     )
     .await;
     denied("confirm.insurer-b", insurer.confirm(&other, &id, A)).await;
-    // The bureau's; who decided about a request is nobody else's either.
+    // The bureau's; officers' decisions are not readable either.
     denied("part.insurer-a", insurer.publish_part(&own, &id, 1, 2, A)).await;
     denied("progress.insurer-a", insurer.write_progress(&own, &id, A)).await;
     denied("approval.insurer-a", insurer.approve(&own, &id, &officer(), A)).await;
@@ -223,7 +229,7 @@ async fn nobody_reads_or_writes_what_belongs_to_anothers_request() {
     ] {
         denied(
             "JS.hub.API.DIRECT.GET.",
-            insurer.read(stream, From::Sequence(0), "part.insurer-b.>", 1),
+            insurer.read(stream, ReadFrom::Sequence(0), "part.insurer-b.>", 1),
         )
         .await;
     }
@@ -245,8 +251,8 @@ async fn nobody_reads_or_writes_what_belongs_to_anothers_request() {
         let answer = raw
             .api("DIRECT.GET.PARTS_insurer-a.part.insurer-a.none", &body)
             .await;
-        let told = format!("{answer:?}");
-        assert!(answer.is_err() && !told.contains("first"), "{body}: {told}");
+        let text = format!("{answer:?}");
+        assert!(answer.is_err() && !text.contains("first"), "{body}: {text}");
     }
 
     // The bureau confirms nothing, and reads parts by their subject only; its own outcomes in order.
@@ -254,12 +260,12 @@ async fn nobody_reads_or_writes_what_belongs_to_anothers_request() {
     denied("confirm.insurer-a", bureau.confirm(&own, &id, A)).await;
     denied(
         "JS.hub.API.DIRECT.GET.PARTS_insurer-a",
-        bureau.read(Stream::Parts, From::Sequence(0), "part.insurer-a.>", 1),
+        bureau.read(Stream::Parts, ReadFrom::Sequence(0), "part.insurer-a.>", 1),
     )
     .await;
 
     let outcomes = bureau
-        .read(Stream::Replies, From::Sequence(0), "reply.insurer-a.*", 10)
+        .read(Stream::Replies, ReadFrom::Sequence(0), "reply.insurer-a.*", 10)
         .await;
     assert!(outcomes.is_ok(), "{outcomes:?}");
 
@@ -276,7 +282,7 @@ async fn nobody_reads_or_writes_what_belongs_to_anothers_request() {
         for recipient in ["insurer-a", "insurer-b"] {
             let filter = format!("{}.{recipient}.>", stream.token());
             read += auditor
-                .read(stream, From::Sequence(0), &filter, 10)
+                .read(stream, ReadFrom::Sequence(0), &filter, 10)
                 .await
                 .unwrap()
                 .len();
@@ -294,9 +300,9 @@ async fn nobody_reads_or_writes_what_belongs_to_anothers_request() {
     denied("approval.insurer-a", admin.approve(&own, &id, &officer(), A)).await;
 }
 
-/// The exchange remembers, whatever became of it in between.
+/// The exchange keeps the message, regardless of events in between.
 #[tokio::test]
-async fn a_full_progress_stream_forgets_the_oldest_and_takes_the_newest() {
+async fn full_progress_stream_drops_the_oldest_message() {
     let exchange = ExchangeServer::start().await;
     let admin = exchange.admin().await;
     let mut small = nats::topology::embedded(&crate::exchange_server::recipients()).unwrap();

@@ -1,10 +1,10 @@
 //! What each credential can and cannot do, by the real server and the shipped accounts. A denial
-//! says so, names the subject, and comes long before the timeout.
+//! is reported, names the subject, and arrives long before the timeout.
 
 use std::fmt::Debug;
 
 use bytes::Bytes;
-use exchange::port::{From, Stream};
+use exchange::port::{ReadFrom, Stream};
 use exchange::{ErrorKind, Exchange, Result};
 use nats::JetStream;
 use nats::topology::Admin;
@@ -55,7 +55,7 @@ async fn api_denied(connection: &JetStream, subjects: &[&str]) {
     }
 }
 
-/// What only the administrator may ask, whoever else asks.
+/// Requests that only the administrator may make.
 const ADMINISTRATION: [&str; 12] = [
     "STREAM.CREATE.EVIL",
     "STREAM.UPDATE.DATA_insurer-a",
@@ -72,7 +72,7 @@ const ADMINISTRATION: [&str; 12] = [
 ];
 
 #[tokio::test]
-async fn the_bureau_does_its_part_and_no_more() {
+async fn bureau_has_exactly_its_permissions() {
     let exchange = ExchangeServer::start().await;
     let bureau = exchange.connect("bureau").await;
     bureau.publish_chunk(&lane("insurer-a"), A, 0).await.unwrap();
@@ -121,22 +121,22 @@ async fn the_bureau_does_its_part_and_no_more() {
     .await;
     denied(
         "JS.hub.API.CONSUMER.INFO.DATA_insurer-a.insurer-a",
-        bureau.drained(&a),
+        bureau.is_drained(&a),
     )
     .await;
     // Its own chunks in order: an epoch goes on from any of them. Not what the recipient alone publishes and reads in order.
-    let chunks = bureau.read(Stream::Data, From::Sequence(0), "data.insurer-a.>", 1);
+    let chunks = bureau.read(Stream::Data, ReadFrom::Sequence(0), "data.insurer-a.>", 1);
     chunks.await.unwrap();
     denied(
         "JS.hub.API.DIRECT.GET.RECEIPTS_insurer-a",
-        bureau.read(Stream::Receipts, From::Sequence(0), "receipt.insurer-a.>", 1),
+        bureau.read(Stream::Receipts, ReadFrom::Sequence(0), "receipt.insurer-a.>", 1),
     )
     .await;
     api_denied(&bureau, &ADMINISTRATION).await;
 }
 
 #[tokio::test]
-async fn a_recipient_does_its_part_and_no_more() {
+async fn recipient_has_exactly_its_permissions() {
     let exchange = ExchangeServer::start().await;
     let bureau = exchange.connect("bureau").await;
     bureau.publish_chunk(&lane("insurer-a"), A, 0).await.unwrap();
@@ -148,11 +148,8 @@ async fn a_recipient_does_its_part_and_no_more() {
         fetched.iter().map(|d| d.subject.as_str()).collect::<Vec<_>>(),
         ["data.insurer-a.setl"]
     );
-    insurer
-        .settle(&fetched, exchange::Settlement::Done)
-        .await
-        .unwrap();
-    assert!(insurer.drained(&own).await.unwrap());
+    insurer.settle(&fetched, exchange::Settlement::Ack).await.unwrap();
+    assert!(insurer.is_drained(&own).await.unwrap());
     insurer.publish_receipt(&lane("insurer-a"), A, 0).await.unwrap();
     insurer.file_request(&own, &id(), A).await.unwrap();
     insurer.cancel_request(&own, &id(), A).await.unwrap();
@@ -161,7 +158,7 @@ async fn a_recipient_does_its_part_and_no_more() {
         .await
         .unwrap();
     assert!(insurer.last_chunk(&lane("insurer-a")).await.unwrap().is_some());
-    // What the bureau tells this recipient, and nothing that it notes for others or for itself.
+    // The bureau's messages to this recipient, and none for others or for itself.
     insurer
         .last_audit(&party("bureau"), &party("to-insurer-a"))
         .await
@@ -211,7 +208,7 @@ async fn a_recipient_does_its_part_and_no_more() {
     .await;
     denied(
         "JS.hub.API.CONSUMER.INFO.DATA_insurer-b.insurer-b",
-        insurer.drained(&other),
+        insurer.is_drained(&other),
     )
     .await;
     denied(
@@ -229,11 +226,11 @@ async fn a_recipient_does_its_part_and_no_more() {
         insurer.request_status(&other, &id()),
     )
     .await;
-    // What would read without a consumer: the bare form, whatever the body says.
+    // What would read without a consumer: the bare form, with any body.
     for (stream, kind) in [(Stream::Data, "DATA"), (Stream::Confirms, "CONFIRMS")] {
         let filter = |party: &str| format!("{}.{party}.>", stream.token());
         let own = insurer
-            .read(stream, From::Sequence(0), &filter("insurer-a"), 10)
+            .read(stream, ReadFrom::Sequence(0), &filter("insurer-a"), 10)
             .await;
         assert!(
             own.unwrap()
@@ -243,13 +240,13 @@ async fn a_recipient_does_its_part_and_no_more() {
         );
         denied(
             &format!("JS.hub.API.DIRECT.GET.{kind}_insurer-b"),
-            insurer.read(stream, From::Sequence(0), &filter("insurer-b"), 1),
+            insurer.read(stream, ReadFrom::Sequence(0), &filter("insurer-b"), 1),
         )
         .await;
     }
     denied(
         "JS.hub.API.DIRECT.GET.PARTS_insurer-a",
-        insurer.read(Stream::Parts, From::Sequence(0), "part.insurer-a.>", 1),
+        insurer.read(Stream::Parts, ReadFrom::Sequence(0), "part.insurer-a.>", 1),
     )
     .await;
     api_denied(&insurer, &ADMINISTRATION).await;
@@ -262,14 +259,14 @@ async fn a_recipient_does_its_part_and_no_more() {
         .unwrap();
     denied(
         &theirs[0].token,
-        insurer.settle(&theirs, exchange::Settlement::Done),
+        insurer.settle(&theirs, exchange::Settlement::Ack),
     )
     .await;
 }
 
 /// The subject form is enforced: a body cannot widen it.
 #[tokio::test]
-async fn a_body_does_not_widen_the_subject_form() {
+async fn request_body_does_not_widen_the_subject() {
     let exchange = ExchangeServer::start().await;
     let bureau = exchange.connect("bureau").await;
     bureau
@@ -285,13 +282,13 @@ async fn a_body_does_not_widen_the_subject_form() {
         let answer = raw
             .api("DIRECT.GET.DATA_insurer-a.data.insurer-a.setl", &body)
             .await;
-        let told = format!("{answer:?}");
-        assert!(answer.is_err() && !told.contains("secret"), "{body}: {told}");
+        let text = format!("{answer:?}");
+        assert!(answer.is_err() && !text.contains("secret"), "{body}: {text}");
     }
 }
 
 #[tokio::test]
-async fn the_auditor_reads_and_does_nothing_else() {
+async fn auditor_can_only_read() {
     let exchange = ExchangeServer::start().await;
     exchange
         .connect("bureau")
@@ -314,7 +311,7 @@ async fn the_auditor_reads_and_does_nothing_else() {
     ] {
         let filter = format!("{}.insurer-a.>", stream.token());
         let read = auditor
-            .read(stream, From::Sequence(0), &filter, 10)
+            .read(stream, ReadFrom::Sequence(0), &filter, 10)
             .await
             .unwrap();
         assert_eq!(read.len(), usize::from(stream == Stream::Data), "{stream:?}");
@@ -345,7 +342,7 @@ async fn the_auditor_reads_and_does_nothing_else() {
 }
 
 #[tokio::test]
-async fn the_administrator_publishes_no_data() {
+async fn administrator_cannot_publish_data() {
     let exchange = ExchangeServer::start().await;
     let admin = exchange.connect("admin").await;
     denied(
@@ -365,9 +362,9 @@ async fn the_administrator_publishes_no_data() {
     .await;
 }
 
-/// Whoever could listen to another's inbox could read its answers.
+/// A listener on another party's inbox could read its answers.
 #[tokio::test]
-async fn nobody_listens_to_anothers_inbox() {
+async fn inbox_of_another_user_is_denied() {
     let exchange = ExchangeServer::start().await;
     for (thief, victim) in [
         ("insurer-a", "bureau"),
@@ -379,14 +376,14 @@ async fn nobody_listens_to_anothers_inbox() {
         victim.clone_into(&mut options.user);
         let connection = JetStream::connect(options).await.unwrap();
         denied(&format!("_INBOX_{victim}."), connection.ping()).await;
-        // Also later, when the server has long said so.
+        // Also later, long after the server's denial.
         denied(&format!("_INBOX_{victim}."), connection.ping()).await;
     }
 }
 
 /// Names with a common beginning are different subjects.
 #[tokio::test]
-async fn an_inbox_is_not_opened_by_a_longer_name() {
+async fn inbox_is_not_readable_by_a_longer_user_name() {
     let exchange = ExchangeServer::start().await;
     let mut options = exchange.options("insurer-a");
     options.user = "insurer-a2".to_owned();

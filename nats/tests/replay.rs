@@ -1,7 +1,7 @@
 //! Reading and fetching when messages are large, gone or many.
 
 use bytes::Bytes;
-use exchange::port::{From, Stream};
+use exchange::port::{ReadFrom, Stream};
 use exchange::{Exchange, Filed, Published, Settlement};
 use schemas::name::{FeedName, Lane, RecipientName};
 use schemas::request::RequestId;
@@ -36,7 +36,7 @@ async fn publish(bureau: &nats::JetStream, feed: &str, count: u8, size: usize) -
     sequences
 }
 
-/// Memory stays flat: neither a page nor a fetch brings more than some messages of the largest
+/// Memory stays flat: neither a page nor a fetch returns more than some messages of the largest
 /// size, and none is left out.
 #[tokio::test]
 async fn large_messages_come_in_bounded_portions() {
@@ -47,7 +47,7 @@ async fn large_messages_come_in_bounded_portions() {
     let (mut read, mut pages, mut next) = (vec![], 0, 0);
     loop {
         let page = auditor
-            .read(Stream::Data, From::Sequence(next), "data.insurer-a.>", 100)
+            .read(Stream::Data, ReadFrom::Sequence(next), "data.insurer-a.>", 100)
             .await
             .unwrap();
         let Some(last) = page.last() else { break };
@@ -63,11 +63,11 @@ async fn large_messages_come_in_bounded_portions() {
     let (mut fetched, mut largest) = (vec![], 0);
     loop {
         let some = recipient.fetch_chunks(&insurer(), 100).await.unwrap();
-        if some.is_empty() && recipient.drained(&insurer()).await.unwrap() {
+        if some.is_empty() && recipient.is_drained(&insurer()).await.unwrap() {
             break;
         }
         largest = largest.max(some.len());
-        recipient.settle(&some, Settlement::Done).await.unwrap();
+        recipient.settle(&some, Settlement::Ack).await.unwrap();
         assert!(
             some.iter()
                 .all(|delivery| delivery.bytes.len() == SIZE && delivery.attempt == 1)
@@ -80,7 +80,7 @@ async fn large_messages_come_in_bounded_portions() {
 
 /// Retention leaves gaps in the stream's sequence.
 #[tokio::test]
-async fn a_replay_passes_over_what_was_purged() {
+async fn replay_skips_purged_messages() {
     let exchange = ExchangeServer::start().await;
     let bureau = exchange.connect("bureau").await;
     let kept = publish(&bureau, "kept", 3, 10).await;
@@ -96,7 +96,7 @@ async fn a_replay_passes_over_what_was_purged() {
         .unwrap();
     let auditor = exchange.connect("auditor").await;
     let read = auditor
-        .read(Stream::Data, From::Sequence(kept[1]), "data.insurer-a.>", 100)
+        .read(Stream::Data, ReadFrom::Sequence(kept[1]), "data.insurer-a.>", 100)
         .await
         .unwrap();
     let read: Vec<u64> = read.iter().map(|message| message.sequence).collect();
@@ -110,7 +110,7 @@ async fn a_replay_passes_over_what_was_purged() {
 
 /// More requests than a page, most of them answered.
 #[tokio::test]
-async fn the_queue_is_found_behind_many_answered_requests() {
+async fn queue_is_found_behind_many_answered_requests() {
     let exchange = ExchangeServer::start().await;
     let (bureau, recipient) = (
         exchange.connect("bureau").await,

@@ -10,9 +10,9 @@ use serde_json::json;
 
 use crate::exchange_server::{ExchangeServer, recipients};
 
-/// Trap: JetStream acknowledges before it fsyncs unless it is told otherwise.
+/// By default JetStream acknowledges before it fsyncs.
 #[tokio::test]
-async fn the_shipped_server_syncs_every_write_and_takes_the_largest_message() {
+async fn shipped_server_syncs_writes_and_accepts_largest_message() {
     let exchange = ExchangeServer::bare().await;
     let varz = http_get(&format!("{}/varz", exchange.server.monitoring()))
         .await
@@ -42,14 +42,14 @@ async fn applying_twice_changes_nothing() {
     topology::apply(&admin, &plan, false).await.unwrap();
     let again = topology::plan(&admin, &shipped).await.unwrap();
     assert!(again.is_empty(), "{again}");
-    assert_eq!(again.to_string(), "the exchange is as the files say\n");
+    assert_eq!(again.to_string(), "the exchange matches the files\n");
     topology::apply(&admin, &again, false).await.unwrap();
     // The plan that was made before is harmless too.
     topology::apply(&admin, &plan, false).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_change_is_shown_and_made() {
+async fn topology_change_is_shown_and_applied() {
     let exchange = ExchangeServer::start().await;
     let admin = exchange.admin().await;
     let mut changed = topology::embedded(&recipients()).unwrap();
@@ -71,7 +71,7 @@ async fn a_change_is_shown_and_made() {
 }
 
 #[tokio::test]
-async fn a_destructive_change_is_refused_whole_without_force() {
+async fn topology_destructive_change_needs_force() {
     let exchange = ExchangeServer::start().await;
     let admin = exchange.admin().await;
     let lane = Lane {
@@ -105,7 +105,7 @@ async fn a_destructive_change_is_refused_whole_without_force() {
 }
 
 #[tokio::test]
-async fn what_no_file_names_is_listed_and_left_alone() {
+async fn topology_unlisted_streams_are_listed_and_kept() {
     let exchange = ExchangeServer::start().await;
     let admin: Admin = exchange.admin().await;
     admin

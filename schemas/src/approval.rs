@@ -1,7 +1,7 @@
-//! Approvals: what a named officer of the bureau decided about one request.
+//! Approvals: a named officer's decision about one request.
 //!
-//! Each officer decides once, on a subject of their own. How many have to grant is the kind's
-//! configuration; one refusal is enough to refuse.
+//! Each officer decides once, on a subject of their own. The kind's configuration sets how many officers must grant; one
+//! refusal refuses the request.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -12,7 +12,7 @@ use crate::envelope::Payload;
 use crate::name::{OfficerName, RecipientName};
 use crate::request::RequestId;
 use crate::sign::PublicKey;
-use crate::visible::{self, Invisible};
+use crate::visible::{self, InvisibleCharacter};
 
 /// One officer's decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -21,28 +21,28 @@ pub struct Approval {
     pub id: RequestId,
     /// The party that asked.
     pub recipient: RecipientName,
-    /// The digest of the request as the officer saw it.
+    /// The digest of the request that the officer saw.
     pub request: Digest,
-    /// Who decided.
+    /// The officer.
     pub officer: OfficerName,
-    /// How.
+    /// The decision.
     pub decision: Decision,
-    /// Why, in their words.
+    /// The officer's reason.
     pub reason: String,
-    /// When, by the officer's clock.
+    /// When it was decided, by the officer's clock.
     #[schemars(with = "String")]
     pub at: Timestamp,
     /// The key that signed.
     pub key: PublicKey,
 }
 
-/// How an officer decided.
+/// An officer's decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
-    /// It may be answered.
+    /// The request may be answered.
     Grant,
-    /// It may not.
+    /// The request must not be answered.
     Refuse,
 }
 
@@ -51,7 +51,7 @@ impl Payload for Approval {
     fn signer(&self) -> &PublicKey {
         &self.key
     }
-    fn check_texts(&self) -> Result<(), Invisible> {
-        visible::check("reason", &self.reason)
+    fn check_texts(&self) -> Result<(), InvisibleCharacter> {
+        visible::check_visible("reason", &self.reason)
     }
 }

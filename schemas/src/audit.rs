@@ -1,4 +1,4 @@
-//! Audit entries: acts of people and agents that are not chunks, chained per writer.
+//! Audit entries: actions of people and agents other than publishing chunks, chained per writer.
 
 use std::collections::BTreeMap;
 
@@ -12,30 +12,30 @@ use crate::name::PartyName;
 use crate::sign::PublicKey;
 use crate::unreadable::Unreadable;
 
-/// One act.
+/// One audited action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditEntry {
     /// The party that acted.
     pub party: PartyName,
     /// The writer whose chain this is.
     pub writer: PartyName,
-    /// Its place in that chain: 1, 2, 3, …
+    /// Its number in that chain: 1, 2, 3, …
     pub number: u64,
-    /// The digest of the entry before; none where `skips` names the message before.
+    /// The digest of the previous entry; `None` if `skips` names the previous message.
     pub previous: Option<Digest>,
-    /// The message before, where the writer could not read or did not trust it. The number is then above its sequence.
+    /// The previous message, if the writer could not read or did not trust it. The number is then above its sequence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skips: Option<Unreadable>,
-    /// When, by the writer's clock.
+    /// When it was written, by the writer's clock.
     #[schemars(with = "String")]
     pub at: Timestamp,
     /// The person or process that decided.
     pub actor: String,
-    /// What was done, for example `epoch.open`.
+    /// The action, for example `epoch.open`.
     pub action: String,
-    /// Why, in their words.
+    /// The actor's reason.
     pub reason: String,
-    /// Particulars without personal data.
+    /// Details without personal data.
     pub detail: BTreeMap<String, String>,
     /// The key that signed.
     pub key: PublicKey,

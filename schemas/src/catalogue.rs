@@ -1,6 +1,6 @@
 //! The JSON Schemas of all payloads, generated from the types.
 //!
-//! `v1/*.json` holds them as published. A test compares both: a change of a type shows as a
+//! `v1/*.json` holds them as published. A test compares both, so that a change of a type shows as a
 //! change of a file that other parties read.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -8,26 +8,26 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use crate::envelope::Payload;
 use crate::{approval, audit, confirm, control, lease, manifest, part, progress, receipt, reply, request};
 
-fn schema_of<P: JsonSchema + Payload>() -> (&'static str, Schema) {
+fn schema_for<P: JsonSchema + Payload>() -> (&'static str, Schema) {
     (P::KIND, SchemaGenerator::default().into_root_schema_for::<P>())
 }
 
-/// Every payload's kind with its schema.
+/// Returns every payload's kind with its schema.
 #[must_use]
 pub fn all() -> Vec<(&'static str, Schema)> {
     vec![
-        schema_of::<manifest::Manifest>(),
-        schema_of::<receipt::Receipt>(),
-        schema_of::<lease::Lease>(),
-        schema_of::<request::Request>(),
-        schema_of::<request::Cancel>(),
-        schema_of::<reply::Reply>(),
-        schema_of::<part::Part>(),
-        schema_of::<progress::Progress>(),
-        schema_of::<approval::Approval>(),
-        schema_of::<confirm::Confirm>(),
-        schema_of::<audit::AuditEntry>(),
-        schema_of::<control::Control>(),
+        schema_for::<manifest::Manifest>(),
+        schema_for::<receipt::Receipt>(),
+        schema_for::<lease::Lease>(),
+        schema_for::<request::Request>(),
+        schema_for::<request::Cancel>(),
+        schema_for::<reply::Reply>(),
+        schema_for::<part::Part>(),
+        schema_for::<progress::Progress>(),
+        schema_for::<approval::Approval>(),
+        schema_for::<confirm::Confirm>(),
+        schema_for::<audit::AuditEntry>(),
+        schema_for::<control::Control>(),
     ]
 }
 
@@ -39,7 +39,7 @@ mod tests {
 
     /// `SLACKTIDE_WRITE_SCHEMAS=1` writes the files instead of comparing them.
     #[test]
-    fn the_published_schemas_are_those_of_the_types() {
+    fn catalogue_published_schemas_equal_those_of_the_types() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("v1");
         for (kind, schema) in all() {
             let file = folder.join(format!("{kind}.json"));

@@ -1,18 +1,18 @@
-//! A chunk: a manifest and its rows, made and opened.
+//! A chunk: a manifest and its rows. Signs, verifies and decrypts them.
 
 use crate::body::{self, BodyError};
 use crate::column::RowSchema;
 use crate::digest::Digest;
+use crate::encryption::{self, DecryptionKeys, EncryptionError, EncryptionPublicKey};
 use crate::envelope::{Envelope, EnvelopeError};
 use crate::manifest::{Link, Manifest, Totals};
-use crate::origin::Elsewhere;
+use crate::origin::OriginMismatch;
 use crate::rows::{RowError, RowReader};
-use crate::seal::{SealError, SealPublicKey, SealRing, parcel};
 use crate::sign::{PublicKey, SigningKey};
 use crate::total::Total;
 use crate::value::Value;
 
-/// What is wrong with a chunk.
+/// An invalid chunk.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChunkError {
     /// Frame, schema, trust or signature.
@@ -21,19 +21,19 @@ pub enum ChunkError {
     /// Body.
     #[error(transparent)]
     Body(#[from] BodyError),
-    /// The seal of its body.
+    /// Encryption of the body.
     #[error(transparent)]
-    Seal(#[from] SealError),
+    Encryption(#[from] EncryptionError),
     /// Rows.
     #[error(transparent)]
     Rows(#[from] RowError),
     /// The manifest contradicts itself or its rows.
-    #[error("the manifest says {said}, the rows say {found}, of {what}")]
+    #[error("{what}: the manifest declares {declared}, the rows have {found}")]
     Totals {
         /// Of which total.
         what: String,
         /// In the manifest.
-        said: String,
+        declared: String,
         /// Counted from the rows.
         found: String,
     },
@@ -45,10 +45,10 @@ pub enum ChunkError {
     },
     /// The message belongs to another site, bureau or source.
     #[error(transparent)]
-    Elsewhere(#[from] Elsewhere),
-    /// The message stands on another subject than its own.
-    #[error("a chunk of {given} stands on the subject of {expected}")]
-    Misplaced {
+    OriginMismatch(#[from] OriginMismatch),
+    /// The message is on another subject than its own.
+    #[error("a chunk of {given} is on the subject of {expected}")]
+    WrongSubject {
         /// The lane in the manifest.
         given: String,
         /// The lane of the subject.
@@ -58,8 +58,8 @@ pub enum ChunkError {
 
 /// A chunk ready to be published.
 #[derive(Debug, Clone)]
-pub struct Sealed {
-    /// What was signed.
+pub struct SignedChunk {
+    /// The signed manifest.
     pub manifest: Manifest,
     /// The digest that the next chunk names.
     pub digest: Digest,
@@ -67,125 +67,136 @@ pub struct Sealed {
     pub bytes: Vec<u8>,
 }
 
-/// Packs, compresses and signs. The manifest's `body` is filled in here.
+/// Compresses and signs a chunk in clear. Fills in the manifest's `body`.
 ///
 /// # Errors
 /// [`ChunkError`] when the rows are too large or the key cannot sign.
-pub fn seal(manifest: Manifest, plain: &[u8], key: &SigningKey) -> Result<Sealed, ChunkError> {
-    seal_to(manifest, plain, key, None)
+pub fn sign(manifest: Manifest, plain: &[u8], key: &SigningKey) -> Result<SignedChunk, ChunkError> {
+    sign_for(manifest, plain, key, None)
 }
 
-/// The same with the body sealed to a recipient's key, where there is one.
+/// Compresses a chunk, encrypts its body if the recipient has a key, and signs it.
 ///
 /// # Errors
-/// [`ChunkError`] when the rows are too large, or they cannot be sealed or signed.
-pub fn seal_to(
+/// [`ChunkError`] when the rows are too large, or encryption or signing fails.
+pub fn sign_for(
     mut manifest: Manifest,
     plain: &[u8],
     key: &SigningKey,
-    to: Option<&SealPublicKey>,
-) -> Result<Sealed, ChunkError> {
-    let (form, mut body) = body::close(plain)?;
-    manifest.body = form;
+    to: Option<&EncryptionPublicKey>,
+) -> Result<SignedChunk, ChunkError> {
+    let (format, mut body) = body::compress(plain)?;
+    manifest.body = format;
     if let Some(to) = to {
-        body = parcel::seal(&mut manifest, &body, to)?;
+        body = encryption::body::encrypt(&mut manifest, &body, to)?;
     }
-    let envelope = Envelope::seal(&manifest, body, key)?;
-    Ok(Sealed {
+    let envelope = Envelope::sign(&manifest, body, key)?;
+    Ok(SignedChunk {
         digest: envelope.digest(),
         bytes: envelope.encode()?,
         manifest,
     })
 }
 
-/// A chunk whose signature, body and totals hold.
+/// A chunk whose signature, body and totals are valid.
 #[derive(Debug, Clone)]
-pub struct Verified {
-    /// Signed by a trusted key. What was sealed with the body stands in it as if it were not.
+pub struct VerifiedChunk {
+    /// Signed by a trusted key. Holds the decrypted fields again.
     pub manifest: Manifest,
-    /// Of the message.
+    /// The message's digest.
     pub digest: Digest,
-    /// The packed rows; every one of them reads.
+    /// The packed rows; each of them can be read.
     pub plain: Vec<u8>,
 }
 
-/// Opens published bytes in clear: frame, trust, signature, body digest, size, every row, every total.
+/// Verifies a chunk in clear: frame, trust, signature, body digest, size, every row, every total.
 ///
 /// # Errors
-/// [`ChunkError`] with the first thing that does not hold.
-pub fn open(bytes: &[u8], trusted: &[PublicKey]) -> Result<Verified, ChunkError> {
-    open_with(bytes, trusted, &SealRing::default())
+/// [`ChunkError`] names the first check that fails.
+pub fn open(bytes: &[u8], trusted: &[PublicKey]) -> Result<VerifiedChunk, ChunkError> {
+    open_with(bytes, trusted, &DecryptionKeys::default())
 }
 
-/// The same, and a sealed body is opened with one of these keys.
+/// Verifies a chunk and decrypts its body with one of these keys.
 ///
 /// # Errors
-/// [`ChunkError`] with the first thing that does not hold; [`ChunkError::waits_for_key`] tells
-/// a chunk that only lacks a key here.
-pub fn open_with(bytes: &[u8], trusted: &[PublicKey], ring: &SealRing) -> Result<Verified, ChunkError> {
+/// [`ChunkError`] names the first check that fails; [`ChunkError::missing_key`] detects a chunk that only lacks a key.
+pub fn open_with(
+    bytes: &[u8],
+    trusted: &[PublicKey],
+    keys: &DecryptionKeys,
+) -> Result<VerifiedChunk, ChunkError> {
     let envelope = Envelope::decode(bytes)?;
     let manifest: Manifest = envelope.verify(trusted)?;
     body::check(&manifest.body, &envelope.body)?;
-    let opened = unseal(&envelope, manifest, ring)?;
+    let opened = decrypt_and_unpack(&envelope, manifest, keys)?;
     opened.check_totals()?;
     Ok(opened)
 }
 
-/// A chunk whose signature and published body hold, opened or not.
+/// A chunk whose signature and published body are valid, decrypted or not.
 #[derive(Debug, Clone)]
-pub enum Examined {
-    /// Rows and totals hold as well.
-    Opened(Box<Verified>),
-    /// It is sealed to a key that is not here: of its rows and sums nothing is known.
-    Closed {
+pub enum ExaminedChunk {
+    /// Rows and totals are valid too.
+    Opened(Box<VerifiedChunk>),
+    /// Encrypted to a key that this side does not have: its rows and sums are unknown.
+    KeyMissing {
         /// Signed by a trusted key.
         manifest: Box<Manifest>,
-        /// Of the message.
+        /// The message's digest.
         digest: Digest,
     },
 }
 
-/// Checks what can be checked with these keys. For those who audit without being the recipient.
+/// Checks everything that these keys allow, for an auditor that is not the recipient.
 ///
 /// # Errors
-/// [`ChunkError`] with the first thing that does not hold.
-pub fn examine(bytes: &[u8], trusted: &[PublicKey], ring: &SealRing) -> Result<Examined, ChunkError> {
+/// [`ChunkError`] names the first check that fails.
+pub fn examine(
+    bytes: &[u8],
+    trusted: &[PublicKey],
+    keys: &DecryptionKeys,
+) -> Result<ExaminedChunk, ChunkError> {
     let envelope = Envelope::decode(bytes)?;
     let manifest: Manifest = envelope.verify(trusted)?;
     body::check(&manifest.body, &envelope.body)?;
-    let sealing = manifest.body.sealing.as_ref();
-    if sealing.is_some_and(|sealing| ring.find(&sealing.recipient_key).is_none()) {
-        return Ok(Examined::Closed {
+    let encryption = manifest.body.encryption.as_ref();
+    if encryption.is_some_and(|encryption| keys.find(&encryption.recipient_key).is_none()) {
+        return Ok(ExaminedChunk::KeyMissing {
             manifest: Box::new(manifest),
             digest: envelope.digest(),
         });
     }
-    let opened = unseal(&envelope, manifest, ring)?;
+    let opened = decrypt_and_unpack(&envelope, manifest, keys)?;
     opened.check_totals()?;
-    Ok(Examined::Opened(Box::new(opened)))
+    Ok(ExaminedChunk::Opened(Box::new(opened)))
 }
 
-/// Reads a chunk whose signature and totals nobody asks for; its body must still be the manifest's.
+/// Reads a chunk without checking signature and totals; its body must have the manifest's digest.
 ///
 /// # Errors
-/// [`ChunkError`] with the first thing that does not hold.
-pub fn read(bytes: &[u8], ring: &SealRing) -> Result<Verified, ChunkError> {
+/// [`ChunkError`] names the first check that fails.
+pub fn read(bytes: &[u8], keys: &DecryptionKeys) -> Result<VerifiedChunk, ChunkError> {
     let envelope = Envelope::decode(bytes)?;
     let manifest: Manifest = envelope.read()?;
     body::check(&manifest.body, &envelope.body)?;
-    unseal(&envelope, manifest, ring)
+    decrypt_and_unpack(&envelope, manifest, keys)
 }
 
-fn unseal(envelope: &Envelope, mut manifest: Manifest, ring: &SealRing) -> Result<Verified, ChunkError> {
+fn decrypt_and_unpack(
+    envelope: &Envelope,
+    mut manifest: Manifest,
+    keys: &DecryptionKeys,
+) -> Result<VerifiedChunk, ChunkError> {
     let opened;
-    let packed: &[u8] = if manifest.body.sealing.is_some() {
-        opened = parcel::open(&mut manifest, &envelope.body, ring)?;
+    let packed: &[u8] = if manifest.body.encryption.is_some() {
+        opened = encryption::body::decrypt(&mut manifest, &envelope.body, keys)?;
         &opened
     } else {
         &envelope.body
     };
     let plain = body::unpack(&manifest.body, packed)?;
-    Ok(Verified {
+    Ok(VerifiedChunk {
         digest: envelope.digest(),
         manifest,
         plain,
@@ -193,28 +204,28 @@ fn unseal(envelope: &Envelope, mut manifest: Manifest, ring: &SealRing) -> Resul
 }
 
 impl ChunkError {
-    /// The key that is missing, when that is all that is wrong: the chunk is good, signed and
-    /// whole, and waits for the seed.
+    /// Returns the missing decryption key, if that is the only error: the chunk is signed and complete, and can be
+    /// decrypted once the seed is added.
     #[must_use]
-    pub fn waits_for_key(&self) -> Option<&SealPublicKey> {
+    pub fn missing_key(&self) -> Option<&EncryptionPublicKey> {
         match self {
-            Self::Seal(SealError::OtherKey { to, .. }) => Some(to),
+            Self::Encryption(EncryptionError::KeyMissing { to, .. }) => Some(to),
             _ => None,
         }
     }
 }
 
-/// What can be known of a message that cannot be opened: its place, so that the chain goes on
-/// around it. Nothing of it is trusted.
+/// Reads the manifest and the digest of a message without verifying anything, so that the chain can go on around a
+/// message that cannot be opened.
 #[must_use]
-pub fn place(bytes: &[u8]) -> Option<(Manifest, Digest)> {
+pub fn read_untrusted(bytes: &[u8]) -> Option<(Manifest, Digest)> {
     let envelope = Envelope::decode(bytes).ok()?;
     let manifest = envelope.read().ok()?;
     Some((manifest, envelope.digest()))
 }
 
-impl Verified {
-    /// Its name in the chain.
+impl VerifiedChunk {
+    /// Returns its reference in the chain.
     #[must_use]
     pub fn link(&self) -> Link {
         Link {
@@ -224,7 +235,7 @@ impl Verified {
         }
     }
 
-    /// Its rows, in the order they were read.
+    /// Returns the rows in the order in which they were read.
     #[must_use]
     pub fn rows(&self) -> RowReader<'_> {
         RowReader::new(
@@ -243,7 +254,7 @@ impl Verified {
     }
 }
 
-/// Reads every row and counts again what the totals say of them.
+/// Reads every row and compares the control totals with it.
 pub(crate) fn check_totals(schema: &RowSchema, totals: &Totals, plain: &[u8]) -> Result<(), ChunkError> {
     if schema.key_indices().is_none() {
         return Err(ChunkError::Schema { what: "key" });
@@ -255,25 +266,25 @@ pub(crate) fn check_totals(schema: &RowSchema, totals: &Totals, plain: &[u8]) ->
     let mut money = totals
         .money
         .keys()
-        .map(|name| schema.index_of(name).map(|place| (name, place, Total::default())))
+        .map(|name| schema.index_of(name).map(|index| (name, index, Total::default())))
         .collect::<Option<Vec<_>>>()
         .ok_or(ChunkError::Schema { what: "money" })?;
     let mut reader = RowReader::new(plain, schema.columns.len(), totals.rows);
     let (mut row, mut deleted) = (Vec::new(), 0_u64);
     while reader.next_into(&mut row)? {
-        for (_, place, total) in &mut money {
-            total.add(row.get(*place).copied().unwrap_or(Value::Null));
+        for (_, index, total) in &mut money {
+            total.add(row.get(*index).copied().unwrap_or(Value::Null));
         }
         if tombstone
-            .and_then(|place| row.get(place))
+            .and_then(|index| row.get(index))
             .is_some_and(Value::is_tombstone)
         {
             deleted += 1;
         }
     }
-    let differ = |what: &str, said: &str, found: String| ChunkError::Totals {
+    let differ = |what: &str, declared: &str, found: String| ChunkError::Totals {
         what: what.to_owned(),
-        said: said.to_owned(),
+        declared: declared.to_owned(),
         found,
     };
     if deleted != totals.deleted {
@@ -284,9 +295,9 @@ pub(crate) fn check_totals(schema: &RowSchema, totals: &Totals, plain: &[u8]) ->
         ));
     }
     for (name, _, total) in money {
-        let said = totals.money.get(name).map_or("", String::as_str);
-        if total.to_string() != said {
-            return Err(differ(name, said, total.to_string()));
+        let declared = totals.money.get(name).map_or("", String::as_str);
+        if total.to_string() != declared {
+            return Err(differ(name, declared, total.to_string()));
         }
     }
     Ok(())

@@ -1,9 +1,8 @@
 //! Columns and their types.
 //!
-//! On the wire a value has one of six shapes (see [`crate::value`]); the column's type says
-//! what a text means. The grammar of each text is PostgreSQL's ISO output under fixed session
-//! settings (`DateStyle=ISO`, `TimeZone=UTC`, `IntervalStyle=iso_8601`), which is exact and
-//! documented, and which every store can read back.
+//! On the wire a value has one of six shapes (see [`crate::value`]); the column's type defines the meaning of a text.
+//! The format of each text is PostgreSQL's ISO output under fixed session settings (`DateStyle=ISO`, `TimeZone=UTC`,
+//! `IntervalStyle=iso_8601`). It is exact and documented, and every store can read it back.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,15 +12,15 @@ use serde::{Deserialize, Serialize};
 pub struct Column {
     /// Its name in the feed.
     pub name: String,
-    /// What its values mean.
+    /// The type of its values.
     #[serde(flatten)]
     pub kind: ColumnType,
-    /// Whether a null was declared possible. A store makes the column nullable all the same,
-    /// except in the key: a core that relaxes a constraint must not stop the feed.
+    /// Whether the source declares it nullable. A store makes every column outside the key nullable, because a core
+    /// that relaxes a constraint must not stop the feed.
     pub nullable: bool,
 }
 
-/// What the values of a column mean.
+/// The type of a column's values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ColumnType {
@@ -39,7 +38,7 @@ pub enum ColumnType {
     Float8,
     /// An exact decimal, as text: `-?digits[.digits]`, `NaN`, `Infinity`, `-Infinity`.
     Decimal {
-        /// Digits in all, where declared.
+        /// Total digits, where declared.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         precision: Option<u16>,
         /// Digits after the point, where declared.
@@ -48,13 +47,13 @@ pub enum ColumnType {
     },
     /// Unicode text.
     Text {
-        /// Most characters, where declared.
+        /// Maximum number of characters, where declared.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max: Option<u32>,
     },
     /// Bytes.
     Bytes,
-    /// `yyyy-mm-dd`, with ` BC` behind where before 1 AD; `infinity`, `-infinity`.
+    /// `yyyy-mm-dd`, followed by ` BC` before 1 AD; `infinity`, `-infinity`.
     Date,
     /// `hh:mm:ss[.ffffff]`.
     Time,
@@ -72,7 +71,7 @@ pub enum ColumnType {
     Json,
     /// JSON text, normalised by PostgreSQL.
     Jsonb,
-    /// Each value says itself what it is: SQLite's columns without a declared type.
+    /// Each value has its own type: SQLite's columns without a declared type.
     Any,
     /// Another type of the source, as its text form: arrays, enums, domains, ranges, ….
     Other {
@@ -84,9 +83,9 @@ pub enum ColumnType {
 /// The columns of a feed, in the order of the values in each row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RowSchema {
-    /// The feed's name, which is also the table's at the store unless configured there.
+    /// The feed's name; also the table's name at the store unless configured there.
     pub name: String,
-    /// Counted up by the feed's owner when the columns change.
+    /// Incremented by the feed's owner when the columns change.
     pub version: u32,
     /// The columns.
     pub columns: Vec<Column>,
@@ -100,19 +99,19 @@ pub struct RowSchema {
 }
 
 impl RowSchema {
-    /// The place of a column in a row.
+    /// Returns the index of a column in a row.
     #[must_use]
     pub fn index_of(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
     }
 
-    /// The places of the key columns in a row, in key order; `None` where a name is missing.
+    /// Returns the indices of the key columns in key order, or `None` if a name is missing.
     #[must_use]
     pub fn key_indices(&self) -> Option<Vec<usize>> {
         self.key.iter().map(|name| self.index_of(name)).collect()
     }
 
-    /// The place of the tombstone column.
+    /// Returns the index of the tombstone column.
     #[must_use]
     pub fn tombstone_index(&self) -> Option<usize> {
         self.tombstone.as_deref().and_then(|name| self.index_of(name))

@@ -1,4 +1,4 @@
-//! Confirmations: the recipient's signed word that a reply is stored, as receipts are for chunks.
+//! Confirmations: the recipient's signed statement that a reply is stored, as receipts are for chunks.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -10,7 +10,7 @@ use crate::name::RecipientName;
 use crate::request::RequestId;
 use crate::sign::PublicKey;
 
-/// Made from what the store holds, after it was committed, so that a crash loses none.
+/// Made from the store's content after its commit, so that a crash loses none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Confirm {
     /// The request.
@@ -21,7 +21,7 @@ pub struct Confirm {
     pub reply: Digest,
     /// Rows of it that are stored.
     pub rows: u64,
-    /// Rows of it that are kept aside in quarantine.
+    /// Rows of it that are in quarantine.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub quarantined: u64,
     /// When the reply was fetched, by the receiver's clock.

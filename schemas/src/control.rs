@@ -1,8 +1,7 @@
-//! Orders of operators: the last record of a party holds all that are in force, so that one read
-//! after a restart is enough.
+//! Operators' orders: the last record of a party holds all orders in force, so that an agent reads one record after a restart.
 //!
-//! Each record is signed as a whole by whoever gave its newest order, and names the record before
-//! it. What this version does not know, it keeps and passes on.
+//! Each record is signed as a whole by the operator who gave its newest order, and names the previous record.
+//! An order that this version does not know is kept and passed on.
 
 use std::collections::BTreeMap;
 
@@ -12,90 +11,90 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::envelope::Payload;
-use crate::heads::Mark;
+use crate::heads::RecordRef;
 use crate::name::{FeedName, Lane, PartyName, RecipientName, SourceName};
-use crate::person::PersonMark;
+use crate::person::PersonToken;
 use crate::sign::PublicKey;
 use crate::unreadable::Unreadable;
 
-/// Orders in force at once, at most: a record stays far below the largest message.
-pub const MOST_ORDERS: usize = 256;
-/// Characters of a name, at most.
-pub const MOST_ACTOR: usize = 200;
-/// Characters of a reason, at most.
-pub const MOST_REASON: usize = 1_000;
+/// Maximum number of orders in force; keeps a record far below the maximum message size.
+pub const MAX_ORDERS: usize = 256;
+/// Maximum number of characters of a name.
+pub const MAX_ACTOR_CHARS: usize = 200;
+/// Maximum number of characters of a reason.
+pub const MAX_REASON_CHARS: usize = 1_000;
 
-/// What one order does.
+/// The effect of an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Action {
-    /// Nothing is read.
+    /// Stops all reading.
     Pause,
-    /// Pauses and limits of the same scope are taken back.
+    /// Ends the pauses and limits of the same scope.
     Resume,
-    /// At most this share of the time is worked, in thousandths: 200 is 20 %.
+    /// Caps the duty cycle, in thousandths: 200 is 20 %.
     Limit {
         /// 1 to 1000.
         duty_milli: u32,
     },
-    /// Nothing is published of what it names, until it is released.
+    /// Withholds what it covers from publication until it is released.
     Hold(Hold),
-    /// The hold of the same scope is taken back.
+    /// Ends the hold of the same scope.
     Release,
-    /// The orders of a record are those that count, although a later record may be lost.
+    /// Declares the orders of a record valid although a later record may be lost.
     Confirm(Confirmation),
 }
 
-/// What a hold keeps back. All of its fields are always written, so that an order of another version
-/// with fewer or more of them is not taken for this one.
+/// What a hold covers. All of its fields are always written, so that an order of another version
+/// with fewer or more fields is not mistaken for this one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Hold {
-    /// From whom; empty: from everybody.
+    /// The recipients; empty means all.
     pub recipients: Vec<RecipientName>,
-    /// Of which feeds; empty: of all.
+    /// The feeds; empty means all.
     pub feeds: Vec<FeedName>,
-    /// Only the rows of this person; none: all rows.
+    /// Only the rows of this person; `None` means all rows.
     #[serde(deserialize_with = "Option::deserialize")]
-    pub person: Option<PersonMark>,
+    pub person: Option<PersonToken>,
 }
 
 impl Hold {
-    /// Whether it is about a lane.
+    /// Returns whether the hold covers a lane.
     #[must_use]
-    pub fn names(&self, lane: &Lane) -> bool {
+    pub fn covers(&self, lane: &Lane) -> bool {
         (self.recipients.is_empty() || self.recipients.contains(&lane.recipient))
             && (self.feeds.is_empty() || self.feeds.contains(&lane.feed))
     }
 }
 
-/// What an operator confirms after the exchange was restored.
+/// An operator's confirmation after the exchange was restored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Confirmation {
-    /// The record whose pauses and holds are confirmed; none: there is none, and nothing is ordered.
+    /// The record whose pauses and holds are confirmed; `None` if there is no record and thus no order.
     #[serde(deserialize_with = "Option::deserialize")]
-    pub record: Option<Mark>,
-    /// The newest record that something signed names and that is lost; none: nothing names one.
+    pub record: Option<RecordRef>,
+    /// The newest lost record that a signed message names; `None` if no message names one.
     #[serde(deserialize_with = "Option::deserialize")]
-    pub lost: Option<Mark>,
+    pub lost: Option<RecordRef>,
 }
 
 /// The scope of confirmations.
-pub const SCOPE_OF_CONFIRMATION: &str = "orders";
+pub const CONFIRMATION_SCOPE: &str = "orders";
 
 /// An action of this version, or of a later one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum AnyAction {
-    /// Known here.
+    /// Known to this version.
     Known(Action),
-    /// Not known here: kept, reported, and not obeyed.
+    /// Unknown to this version: kept, reported, and not obeyed.
     Other(BTreeMap<String, serde_json::Value>),
 }
 
 impl AnyAction {
-    /// Its kind, for people.
+    /// Returns its kind, for display.
     #[must_use]
     pub fn kind(&self) -> &str {
         match self {
@@ -116,47 +115,47 @@ impl AnyAction {
 /// One order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Order {
-    /// Tells it from others of this party.
+    /// Unique among the orders of this party.
     pub id: String,
-    /// What it is about; `gate.<source>` is the gate of a source, `hold.<id>` one hold.
+    /// Its scope: `gate.<source>` is the gate of a source, `hold.<id>` one hold.
     pub scope: String,
-    /// What it does.
+    /// Its effect.
     pub action: AnyAction,
     /// The person or program that decided.
     pub actor: String,
-    /// Why, in their words.
+    /// The actor's reason.
     pub reason: String,
-    /// When, by the giver's clock.
+    /// When it was given, by the actor's clock.
     #[schemars(with = "String")]
     pub given_at: Timestamp,
-    /// When it ends by itself; none: when somebody takes it back.
+    /// When it expires; `None` if it stays in force until an operator ends it.
     #[schemars(with = "Option<String>")]
     pub expires: Option<Timestamp>,
 }
 
 impl Order {
-    /// Whether its time is not over.
+    /// Returns whether it has not expired.
     #[must_use]
-    pub fn holds(&self, now: Timestamp) -> bool {
+    pub fn is_in_force(&self, now: Timestamp) -> bool {
         self.expires.is_none_or(|end| now < end)
     }
 }
 
-/// All orders of a party in force, and the newest.
+/// All orders of a party that are in force, and the newest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Control {
     /// The party whose agents obey.
     pub party: PartyName,
-    /// Its place in the chain: 1, 2, 3, …
+    /// Its number in the chain: 1, 2, 3, …
     pub number: u64,
-    /// The digest of the last record before that its writer could read.
+    /// The digest of the last previous record that its writer could read.
     pub previous: Option<Digest>,
-    /// The message before, where it is not that record: the writer could not read or did not trust it.
+    /// The previous message if it is not that record: the writer could not read or did not trust it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skips: Option<Unreadable>,
-    /// What was ordered by this record.
+    /// The order that this record adds.
     pub newest: Order,
-    /// All that were in force when it was written, the newest included unless it only ends others.
+    /// All orders in force when it was written, including the newest unless that only ends others.
     pub orders: Vec<Order>,
     /// When it was written, by the writer's clock.
     #[schemars(with = "String")]
@@ -172,53 +171,52 @@ impl Payload for Control {
     }
 }
 
-/// More orders at once than a record may hold.
+/// More orders than a record may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{MOST_ORDERS} orders are in force already: take some back first")]
-pub struct TooMany;
+#[error("{MAX_ORDERS} orders are in force already: end some of them first")]
+pub struct TooManyOrders;
 
-/// The scope of the gate of a source.
+/// Returns the scope of a source's gate.
 #[must_use]
-pub fn gate_of(source: &SourceName) -> String {
+pub fn gate_scope(source: &SourceName) -> String {
     format!("gate.{source}")
 }
 
-/// The scope of one hold.
+/// Returns the scope of one hold.
 #[must_use]
-pub fn hold_of(id: &str) -> String {
+pub fn hold_scope(id: &str) -> String {
     format!("hold.{id}")
 }
 
-/// PURE: the orders of a record that are in force now.
-pub fn fold(control: &Control, now: Timestamp) -> impl Iterator<Item = &Order> {
-    control.orders.iter().filter(move |order| order.holds(now))
+/// PURE: returns the orders of a record that are in force now.
+pub fn orders_in_force(control: &Control, now: Timestamp) -> impl Iterator<Item = &Order> {
+    control.orders.iter().filter(move |order| order.is_in_force(now))
 }
 
-/// PURE: the orders in force after one more. A pause takes the place of a pause of the same scope,
-/// a limit that of a limit, and a resume that of both. Each hold has a scope of its own, and a release
-/// ends it. What is over drops out.
+/// PURE: returns the orders in force after one more order. A pause replaces a pause of the same scope, a limit
+/// replaces a limit, and a resume ends both. Each hold has its own scope, and a release ends it. Expired orders are removed.
 ///
 /// # Errors
-/// [`TooMany`].
-pub fn after(orders: &[Order], newest: &Order, now: Timestamp) -> Result<Vec<Order>, TooMany> {
+/// [`TooManyOrders`].
+pub fn apply_order(orders: &[Order], newest: &Order, now: Timestamp) -> Result<Vec<Order>, TooManyOrders> {
     let is_end = matches!(newest.action, AnyAction::Known(Action::Resume | Action::Release));
-    // It changes nothing, and is only in its own record.
+    // A confirmation changes no other order, and is only in its own record.
     let is_confirmation = matches!(newest.action, AnyAction::Known(Action::Confirm(_)));
     let ends = |order: &Order| {
         let same_kind = order.action.kind() == newest.action.kind();
-        let taken_back = is_end && matches!(order.action, AnyAction::Known(_));
-        order.scope == newest.scope && (same_kind || taken_back)
+        let is_ended = is_end && matches!(order.action, AnyAction::Known(_));
+        order.scope == newest.scope && (same_kind || is_ended)
     };
     let mut kept: Vec<Order> = orders
         .iter()
-        .filter(|order| order.holds(now) && !ends(order))
+        .filter(|order| order.is_in_force(now) && !ends(order))
         .cloned()
         .collect();
     if !is_end && !is_confirmation {
         kept.push(newest.clone());
     }
-    if kept.len() > MOST_ORDERS {
-        Err(TooMany)
+    if kept.len() > MAX_ORDERS {
+        Err(TooManyOrders)
     } else {
         Ok(kept)
     }
@@ -249,20 +247,20 @@ mod tests {
     const RESUME: AnyAction = AnyAction::Known(Action::Resume);
 
     #[test]
-    fn orders_replace_their_like_and_resume_ends_both() -> Result<(), TooMany> {
+    fn order_replaces_its_kind_and_resume_ends_both() -> Result<(), TooManyOrders> {
         let now = Timestamp::UNIX_EPOCH;
-        let one = after(&[], &order("a", "gate.core", PAUSE, None), now)?;
-        let two = after(&one, &order("b", "gate.core", LIMIT, None), now)?;
-        let three = after(&two, &order("c", "gate.core", PAUSE, None), now)?;
+        let one = apply_order(&[], &order("a", "gate.core", PAUSE, None), now)?;
+        let two = apply_order(&one, &order("b", "gate.core", LIMIT, None), now)?;
+        let three = apply_order(&two, &order("c", "gate.core", PAUSE, None), now)?;
         assert_eq!(ids(&three), ["b", "c"]);
-        let four = after(&three, &order("d", "gate.other", PAUSE, None), now)?;
-        let five = after(&four, &order("e", "gate.core", RESUME, None), now)?;
+        let four = apply_order(&three, &order("d", "gate.other", PAUSE, None), now)?;
+        let five = apply_order(&four, &order("e", "gate.core", RESUME, None), now)?;
         assert_eq!(ids(&five), ["d"]);
         Ok(())
     }
 
     #[test]
-    fn a_hold_stays_beside_pauses_and_other_holds_until_its_own_release() -> Result<(), TooMany> {
+    fn order_hold_stays_in_force_until_its_own_release() -> Result<(), TooManyOrders> {
         let now = Timestamp::UNIX_EPOCH;
         let hold = || {
             AnyAction::Known(Action::Hold(Hold {
@@ -272,23 +270,23 @@ mod tests {
             }))
         };
         let release = AnyAction::Known(Action::Release);
-        let all = after(&[], &order("a", "hold.a", hold(), None), now)?;
-        let all = after(&all, &order("b", "hold.b", hold(), None), now)?;
-        let all = after(&all, &order("p", "gate.core", PAUSE, None), now)?;
+        let all = apply_order(&[], &order("a", "hold.a", hold(), None), now)?;
+        let all = apply_order(&all, &order("b", "hold.b", hold(), None), now)?;
+        let all = apply_order(&all, &order("p", "gate.core", PAUSE, None), now)?;
         assert_eq!(
-            ids(&after(&all, &order("r", "gate.core", RESUME, None), now)?),
+            ids(&apply_order(&all, &order("r", "gate.core", RESUME, None), now)?),
             ["a", "b"]
         );
         assert_eq!(
-            ids(&after(&all, &order("r", "hold.a", release, None), now)?),
+            ids(&apply_order(&all, &order("r", "hold.a", release, None), now)?),
             ["b", "p"]
         );
         Ok(())
     }
 
-    /// A hold with a word that is not known here could be narrower or wider than it reads.
+    /// A hold with an unknown field could be narrower or wider than its known fields.
     #[test]
-    fn a_hold_of_another_version_is_kept_as_it_came() -> Result<(), serde_json::Error> {
+    fn order_hold_of_another_version_is_kept_unchanged() -> Result<(), serde_json::Error> {
         let known = r#"{"kind":"hold","recipients":["insurer-a"],"feeds":[],"person":null}"#;
         let action: AnyAction = serde_json::from_str(known)?;
         assert!(matches!(action, AnyAction::Known(Action::Hold(_))));
@@ -305,35 +303,35 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_drops_out_and_the_list_is_bounded() -> Result<(), TooMany> {
+    fn order_expired_is_removed_and_the_list_is_bounded() -> Result<(), TooManyOrders> {
         let later = Timestamp::from_second(60).unwrap_or_default();
-        let short = after(
+        let short = apply_order(
             &[],
             &order("a", "gate.core", PAUSE, Some(60)),
             Timestamp::UNIX_EPOCH,
         )?;
-        assert!(short[0].holds(Timestamp::UNIX_EPOCH) && !short[0].holds(later));
-        let next = after(&short, &order("b", "gate.b", PAUSE, None), later)?;
+        assert!(short[0].is_in_force(Timestamp::UNIX_EPOCH) && !short[0].is_in_force(later));
+        let next = apply_order(&short, &order("b", "gate.b", PAUSE, None), later)?;
         assert_eq!(ids(&next), ["b"]);
-        let many: Vec<Order> = (0..MOST_ORDERS)
+        let many: Vec<Order> = (0..MAX_ORDERS)
             .map(|n| order("x", &format!("gate.s{n}"), PAUSE, None))
             .collect();
         assert_eq!(
-            after(&many, &order("y", "gate.y", PAUSE, None), later),
-            Err(TooMany)
+            apply_order(&many, &order("y", "gate.y", PAUSE, None), later),
+            Err(TooManyOrders)
         );
         Ok(())
     }
 
     #[test]
-    fn a_later_versions_order_is_kept_as_it_came() -> Result<(), Box<dyn std::error::Error>> {
+    fn order_of_a_later_version_is_kept_unchanged() -> Result<(), Box<dyn std::error::Error>> {
         let text = r#"{"kind":"hold","recipient":"insurer-a"}"#;
         let action: AnyAction = serde_json::from_str(text)?;
         assert_eq!(action.kind(), "hold");
         assert_eq!(serde_json::to_string(&action)?, text);
         let now = Timestamp::UNIX_EPOCH;
-        let held = after(&[], &order("h", "gate.core", action, None), now)?;
-        let resumed = after(&held, &order("r", "gate.core", RESUME, None), now)?;
+        let held = apply_order(&[], &order("h", "gate.core", action, None), now)?;
+        let resumed = apply_order(&held, &order("r", "gate.core", RESUME, None), now)?;
         assert_eq!(ids(&resumed), ["h"]);
         Ok(())
     }

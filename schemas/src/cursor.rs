@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::value::Value;
 
 /// One value of a cursor. Its order is the database's, which alone knows its collations; here
-/// it can only be told whether two are the same.
+/// only equality can be checked.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Scalar {
@@ -16,53 +16,53 @@ pub enum Scalar {
     Text(String),
 }
 
-/// What a sealed position begins with; no value of a cursor column may.
-pub const SEALED: &str = "sealed.v1.";
+/// The prefix of an encrypted position; no value of a cursor column may begin with it.
+pub const ENCRYPTED_PREFIX: &str = "encrypted.v1.";
 
-/// A key's value of more bytes is not repeated in the note of a row that cannot be carried.
-const MOST_KEY: usize = 256;
+/// A reject omits a key value of more bytes than this.
+const MAX_KEY_BYTES: usize = 256;
 
 /// The values of the cursor columns, in the feed's order; or one text that only its publisher
-/// can open, see [`crate::seal::position`].
+/// can decrypt, see [`crate::encryption::position`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Cursor(pub Vec<Scalar>);
 
-/// A value that cannot stand in a cursor.
+/// A value that cannot be part of a cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a cursor column holds {0}, which has no order to go by; use an integer, a time or a text column that is NOT NULL"
+    "a cursor column holds {0}, which has no defined order; use an integer, a time or a text column that is NOT NULL"
 )]
-pub struct NotACursor(pub &'static str);
+pub struct InvalidCursorValue(pub &'static str);
 
 impl Scalar {
-    /// Takes a row's value as a cursor value.
+    /// Converts a row's value to a cursor value.
     ///
     /// # Errors
-    /// [`NotACursor`] for null, floats and bytes. The value is not repeated.
-    pub fn from_value(value: Value<'_>) -> Result<Self, NotACursor> {
+    /// [`InvalidCursorValue`] for null, booleans, floats and bytes. The error does not contain the value.
+    pub fn from_value(value: Value<'_>) -> Result<Self, InvalidCursorValue> {
         match value {
             Value::Int(number) => Ok(Self::Int(number)),
-            Value::Text(text) if text.starts_with(SEALED) => {
-                Err(NotACursor("a text that begins like a sealed position"))
-            }
+            Value::Text(text) if text.starts_with(ENCRYPTED_PREFIX) => Err(InvalidCursorValue(
+                "a text that begins like an encrypted position",
+            )),
             Value::Text(text) => Ok(Self::Text(text.to_owned())),
-            Value::Null => Err(NotACursor("null")),
-            Value::Bool(_) => Err(NotACursor("a boolean")),
-            Value::Float(_) => Err(NotACursor("a float")),
-            Value::Bytes(_) => Err(NotACursor("bytes")),
+            Value::Null => Err(InvalidCursorValue("null")),
+            Value::Bool(_) => Err(InvalidCursorValue("a boolean")),
+            Value::Float(_) => Err(InvalidCursorValue("a float")),
+            Value::Bytes(_) => Err(InvalidCursorValue("bytes")),
         }
     }
 
-    /// Takes a value of a key as a note of the row is to name it: bytes as `\x` and hex, others
-    /// as their text. None for null, and for what is too long to be repeated.
+    /// Converts a key value for a reject: bytes as `\x` and hex, others as their text. Returns `None` for null and for a
+    /// value that is too long.
     #[must_use]
-    pub fn of_key(value: Value<'_>) -> Option<Self> {
+    pub fn from_key_value(value: Value<'_>) -> Option<Self> {
         Some(match value {
             Value::Null => return None,
             Value::Int(number) => Self::Int(number),
-            Value::Text(text) if text.len() > MOST_KEY => return None,
-            Value::Bytes(bytes) if bytes.len() * 2 + 2 > MOST_KEY => return None,
+            Value::Text(text) if text.len() > MAX_KEY_BYTES => return None,
+            Value::Bytes(bytes) if bytes.len() * 2 + 2 > MAX_KEY_BYTES => return None,
             Value::Text(text) => Self::Text(text.to_owned()),
             Value::Bytes(bytes) => Self::Text(format!("\\x{}", hex::encode(bytes))),
             Value::Bool(value) => Self::Text(value.to_string()),
@@ -70,7 +70,7 @@ impl Scalar {
         })
     }
 
-    /// Whether a row's value is this one.
+    /// Returns whether a row's value equals this one.
     #[must_use]
     pub fn is(&self, value: Value<'_>) -> bool {
         match (self, value) {
@@ -82,18 +82,18 @@ impl Scalar {
 }
 
 impl Cursor {
-    /// What stands behind the mark of a sealed position; none when it is in clear.
-    pub(crate) fn sealed(&self) -> Option<&str> {
+    /// Returns the text of an encrypted position without its prefix, or `None` if it is in clear.
+    pub(crate) fn encrypted_text(&self) -> Option<&str> {
         match self.0.as_slice() {
-            [Scalar::Text(text)] => text.strip_prefix(SEALED),
+            [Scalar::Text(text)] => text.strip_prefix(ENCRYPTED_PREFIX),
             _ => None,
         }
     }
 
-    /// Whether only its publisher can read it.
+    /// Returns whether the position is encrypted.
     #[must_use]
-    pub fn is_sealed(&self) -> bool {
-        self.sealed().is_some()
+    pub fn is_encrypted(&self) -> bool {
+        self.encrypted_text().is_some()
     }
 }
 
@@ -102,23 +102,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_of_any_type_is_named_and_a_long_one_is_not() {
-        let told = |value| match Scalar::of_key(value) {
+    fn cursor_key_value_of_any_type_is_text_and_long_is_omitted() {
+        let text_of = |value| match Scalar::from_key_value(value) {
             Some(Scalar::Text(text)) => text,
             other => format!("{other:?}"),
         };
-        assert_eq!(told(Value::Bytes(&[0, 255])), "\\x00ff");
-        assert_eq!(told(Value::Float(0.1)), "0.1");
-        assert_eq!(told(Value::Bool(true)), "true");
-        assert_eq!(told(Value::Int(7)), "Some(Int(7))");
-        assert_eq!(told(Value::Text("")), "");
-        let long = "k".repeat(MOST_KEY + 1);
-        for nothing in [
+        assert_eq!(text_of(Value::Bytes(&[0, 255])), "\\x00ff");
+        assert_eq!(text_of(Value::Float(0.1)), "0.1");
+        assert_eq!(text_of(Value::Bool(true)), "true");
+        assert_eq!(text_of(Value::Int(7)), "Some(Int(7))");
+        assert_eq!(text_of(Value::Text("")), "");
+        let long = "k".repeat(MAX_KEY_BYTES + 1);
+        for omitted in [
             Value::Null,
             Value::Text(&long),
-            Value::Bytes(&long.as_bytes()[..MOST_KEY / 2]),
+            Value::Bytes(&long.as_bytes()[..MAX_KEY_BYTES / 2]),
         ] {
-            assert_eq!(Scalar::of_key(nothing), None);
+            assert_eq!(Scalar::from_key_value(omitted), None);
         }
     }
 }

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 pub struct Digest(pub [u8; 32]);
 
 impl Digest {
-    /// The digest of the parts, one after the other.
+    /// Returns the digest of the concatenated parts.
     #[must_use]
     pub fn of(parts: &[&[u8]]) -> Self {
         let mut hash = Sha256::new();
@@ -25,7 +25,7 @@ impl Digest {
     /// Reads 64 hex digits.
     ///
     /// # Errors
-    /// A sentence that says what was expected.
+    /// A text that describes the expected format.
     pub fn from_hex(text: &str) -> Result<Self, String> {
         let mut bytes = [0; 32];
         hex::decode_to_slice(text, &mut bytes).map_err(|e| format!("a digest is 64 hex digits: {e}"))?;
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_published_test_vector_holds() {
+    fn digest_equals_the_published_test_vector() {
         // FIPS 180-4, example "abc".
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(Digest::of(&[b"a", b"bc"]).to_string(), expected);

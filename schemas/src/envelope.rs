@@ -1,11 +1,10 @@
 //! The frame around every signed message.
 //!
-//! A MessagePack array of four: the kind (a text that names the schema and its version), the
-//! payload (JSON, so that an auditor reads it with any tool), the Ed25519 signature, and the
-//! body (empty but for chunks). The digest that the chain links is
-//! `SHA-256(kind 0x00 payload)`; the signature covers the same bytes. The payload of a chunk,
-//! its manifest, holds the digest of the body, so both cover everything published, as
-//! published: nothing is ever re-serialised to be checked.
+//! A MessagePack array of four: the kind (a text that names the schema and its version), the payload (JSON, so that an
+//! auditor can read it with any tool), the Ed25519 signature, and the body (empty except for chunks and parts). The
+//! digest that the chain links is `SHA-256(kind 0x00 payload)`; the signature covers the same bytes. The payload of a
+//! chunk, its manifest, holds the digest of the body. Digest and signature therefore cover the published bytes, and
+//! nothing is re-serialised for a check.
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -13,7 +12,7 @@ use serde_bytes::ByteBuf;
 use crate::digest::Digest;
 use crate::sign::{KeyError, PublicKey, SigningKey};
 use crate::unique;
-use crate::visible::Invisible;
+use crate::visible::InvisibleCharacter;
 
 /// A message with its signature, not yet trusted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,22 +23,22 @@ pub struct Envelope {
     pub payload: ByteBuf,
     /// Ed25519 over kind and payload, 64 bytes.
     pub signature: ByteBuf,
-    /// What the payload describes by digest; empty where there is none.
+    /// The bytes that the payload describes by digest; may be empty.
     pub body: ByteBuf,
 }
 
-/// What is wrong with a message.
+/// An invalid message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EnvelopeError {
     /// Not four parts in MessagePack.
     #[error("not a slacktide message: {0}")]
     Frame(String),
-    /// Another kind than expected here.
+    /// Another kind than expected.
     #[error("a message of kind {given:?} where {expected:?} was expected")]
     Kind {
-        /// What came.
+        /// The kind of the message.
         given: String,
-        /// What was expected.
+        /// The expected kind.
         expected: &'static str,
     },
     /// The payload does not follow its schema.
@@ -47,29 +46,29 @@ pub enum EnvelopeError {
     Payload {
         /// The message's kind.
         kind: &'static str,
-        /// Where and in which way.
+        /// The JSON error with its position.
         what: String,
     },
-    /// An object in the payload holds a key twice: readers would disagree about what it means.
-    #[error("the {kind} payload cannot be read in one way only: {what}")]
-    Repeated {
+    /// An object in the payload has a duplicate key: readers would disagree about its meaning.
+    #[error("the {kind} payload is ambiguous: {what}")]
+    DuplicateKey {
         /// The message's kind.
         kind: &'static str,
-        /// Where.
+        /// The JSON error with its position.
         what: String,
     },
-    /// Signed by a key that is not trusted here.
+    /// Signed by a key that this side does not trust.
     #[error("signed by {key}, which is not a trusted key here: compare it with the other party's sign.pub")]
     Untrusted {
         /// The key named in the payload.
         key: PublicKey,
     },
-    /// The signature does not fit.
+    /// The signature is invalid.
     #[error(transparent)]
     Signature(#[from] KeyError),
-    /// A short text holds a character that cannot be seen.
+    /// A short text contains an invisible character.
     #[error(transparent)]
-    Invisible(#[from] Invisible),
+    InvisibleCharacter(#[from] InvisibleCharacter),
 }
 
 /// A payload that names its own signer.
@@ -79,12 +78,12 @@ pub trait Payload: Serialize + for<'de> Deserialize<'de> {
     /// The key that must have signed it.
     fn signer(&self) -> &PublicKey;
 
-    /// Checks that every character of the short texts can be seen, so that the other party's people read what was
-    /// written. Checked before signing; whoever decides by the message checks it again.
+    /// Checks that the short texts contain no invisible character, so that the other party's people read what was
+    /// written. Checked before signing; a reader that decides by the message checks it again.
     ///
     /// # Errors
-    /// [`Invisible`] names the field.
-    fn check_texts(&self) -> Result<(), Invisible> {
+    /// [`InvisibleCharacter`] names the field.
+    fn check_texts(&self) -> Result<(), InvisibleCharacter> {
         Ok(())
     }
 }
@@ -98,13 +97,13 @@ fn preimage(kind: &str, payload: &[u8]) -> Vec<u8> {
 }
 
 impl Envelope {
-    /// Serialises and signs.
+    /// Serialises and signs a payload.
     ///
     /// # Errors
-    /// [`EnvelopeError::Invisible`] when a short text holds what nobody can see,
+    /// [`EnvelopeError::InvisibleCharacter`] when a short text contains an invisible character,
     /// [`EnvelopeError::Payload`] when the payload cannot be written as JSON,
     /// [`EnvelopeError::Signature`] when the key cannot sign.
-    pub fn seal<P: Payload>(payload: &P, body: Vec<u8>, key: &SigningKey) -> Result<Self, EnvelopeError> {
+    pub fn sign<P: Payload>(payload: &P, body: Vec<u8>, key: &SigningKey) -> Result<Self, EnvelopeError> {
         payload.check_texts()?;
         let payload = serde_json::to_vec(payload).map_err(|e| EnvelopeError::Payload {
             kind: P::KIND,
@@ -119,23 +118,22 @@ impl Envelope {
         })
     }
 
-    /// The digest that the next message of the chain names.
+    /// Returns the digest that the next message of the chain names.
     #[must_use]
     pub fn digest(&self) -> Digest {
         Digest::of(&[self.kind.as_bytes(), &[0], &self.payload])
     }
 
-    /// The published bytes.
+    /// Returns the published bytes.
     ///
     /// # Errors
-    /// [`EnvelopeError::Frame`] should a part be over 4 GB.
+    /// [`EnvelopeError::Frame`] if a part exceeds 4 GB.
     pub fn encode(&self) -> Result<Vec<u8>, EnvelopeError> {
         rmp_serde::to_vec(self).map_err(|e| EnvelopeError::Frame(e.to_string()))
     }
 
-    /// Reads published bytes; checks the frame only. The signature does not cover the frame
-    /// itself, so it must be written in the one way that [`Envelope::encode`] writes it: nothing
-    /// can be hung on behind, and no byte of it altered, without being found.
+    /// Reads published bytes and checks the frame only. The signature does not cover the frame, so the frame must be
+    /// encoded exactly as [`Envelope::encode`] does: appended or altered bytes are detected.
     ///
     /// # Errors
     /// [`EnvelopeError::Frame`].
@@ -143,17 +141,15 @@ impl Envelope {
         let frame = |what: String| EnvelopeError::Frame(what);
         let read: Self = rmp_serde::from_slice(bytes).map_err(|e| frame(e.to_string()))?;
         if read.encode()? != bytes {
-            return Err(frame(
-                "its frame is not written as every publisher writes it".to_owned(),
-            ));
+            return Err(frame("the frame is not in canonical form".to_owned()));
         }
         Ok(read)
     }
 
-    /// Reads the payload without trusting it: enough to keep a message's place in its chain.
+    /// Reads the payload without verifying it: enough to keep a message's position in its chain.
     ///
     /// # Errors
-    /// [`EnvelopeError::Kind`], [`EnvelopeError::Payload`] or [`EnvelopeError::Repeated`].
+    /// [`EnvelopeError::Kind`], [`EnvelopeError::Payload`] or [`EnvelopeError::DuplicateKey`].
     pub fn read<P: Payload>(&self) -> Result<P, EnvelopeError> {
         if self.kind != P::KIND {
             return Err(EnvelopeError::Kind {
@@ -166,7 +162,7 @@ impl Envelope {
             what: e.to_string(),
         };
         let read = serde_json::from_slice(&self.payload).map_err(payload)?;
-        unique::check(&self.payload).map_err(|e| EnvelopeError::Repeated {
+        unique::check_unique_keys(&self.payload).map_err(|e| EnvelopeError::DuplicateKey {
             kind: P::KIND,
             what: e.to_string(),
         })?;
@@ -176,7 +172,7 @@ impl Envelope {
     /// Reads the payload and checks that a trusted key signed it.
     ///
     /// # Errors
-    /// [`EnvelopeError`], each with what differs.
+    /// [`EnvelopeError`] names what differs.
     pub fn verify<P: Payload>(&self, trusted: &[PublicKey]) -> Result<P, EnvelopeError> {
         let payload = self.read::<P>()?;
         let key = payload.signer();

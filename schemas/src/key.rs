@@ -1,26 +1,25 @@
-//! PURE: the one text of a key, by which rows are the same row everywhere.
+//! PURE: the canonical form of a key, which identifies a row on every side.
 //!
-//! A database may hold equal keys in several spellings, and each does it in its own way: `1.0` and `1.00` are one number
-//! to PostgreSQL and two texts to SQLite. What a row is merged by is therefore neither the source's nor the store's own
-//! comparison, but the form that this module gives to the values of a key:
+//! Databases compare keys differently: `1.0` and `1.00` are one number to PostgreSQL and two texts to SQLite. Rows are
+//! therefore merged neither by the source's nor by the store's comparison, but by the canonical form of their key:
 //!
-//! | type | one form | why |
+//! | type | canonical form | why |
 //! |---|---|---|
-//! | decimal | without leading zeros, zeros at the end and the sign of zero | a core may change `1.0` to `1.00` without changing the key |
-//! | float | one zero, one NaN | as both databases compare them |
-//! | interval | its length in seconds, with months of 30 days and days of 24 hours | as PostgreSQL compares them: `P1M` is `P30D` |
-//! | `jsonb` | each number as a decimal | as PostgreSQL compares them |
-//! | array of one of these | each element in its form; the bounds stay | as PostgreSQL compares them |
-//! | a column without a type | a number without a fraction is an integer | as SQLite compares them; a text stays another value |
-//! | `citext` | in small letters, one by one | as the type compares them |
-//! | `nocase` (SQLite's collation) | ASCII letters small | as the collation compares them |
-//! | all others | as they are | PostgreSQL prints each value in one form |
+//! | decimal | without leading zeros, trailing zeros and the sign of zero | a core may change `1.0` to `1.00` without changing the key |
+//! | float | one zero, one NaN | both databases compare them so |
+//! | interval | its length in seconds, with months of 30 days and days of 24 hours | PostgreSQL compares them so: `P1M` is `P30D` |
+//! | `jsonb` | each number as a decimal | PostgreSQL compares them so |
+//! | array of one of these | each element in its form; the bounds stay | PostgreSQL compares them so |
+//! | a column without a type | a number without a fraction is an integer | SQLite compares them so; a text stays a different value |
+//! | `citext` | lower case, letter by letter | the type compares them so |
+//! | `nocase` (SQLite's collation) | ASCII letters in lower case | the collation compares them so |
+//! | all others | unchanged | PostgreSQL prints each value in one form |
 //!
-//! Two keys of different form are two rows, even where the type of a store's column takes them for one. Keys that differ at a
-//! source must have different forms: a source whose column holds spellings of one value as different keys (a text column of
-//! decimals in SQLite) gives the key's column another type.
+//! Two keys with different canonical forms are two rows, even if the type of a store's column treats them as equal. Keys that
+//! differ at a source must have different forms: a source whose column holds several spellings of one value as different
+//! keys (a text column of decimals in SQLite) must declare another type for the key's column.
 
-mod spelling;
+mod canonical;
 
 use std::borrow::Cow;
 
@@ -28,11 +27,11 @@ use crate::column::ColumnType;
 use crate::rows::{RowError, pack};
 use crate::value::Value;
 
-/// The type that a source gives to a text column whose collation does not tell the cases of ASCII letters apart.
+/// The type of a text column whose collation ignores the case of ASCII letters.
 pub const NOCASE: &str = "nocase";
 
-/// Whether values of the type are equal only where they are the same, in every database that has the type: such keys
-/// need no form of their own. Bytes are not: SQLite may hold a text among them.
+/// Returns whether equal values of the type are identical in every database: such keys need no canonical form. Bytes are
+/// not exact, because SQLite may hold a text among them.
 #[must_use]
 pub fn is_exact(kind: &ColumnType) -> bool {
     matches!(
@@ -41,9 +40,9 @@ pub fn is_exact(kind: &ColumnType) -> bool {
     )
 }
 
-/// Whether a value of the type may have another spelling that is the same key.
+/// Returns whether several spellings of a value of the type are the same key.
 #[must_use]
-pub fn is_respelt(kind: &ColumnType) -> bool {
+pub fn has_canonical_form(kind: &ColumnType) -> bool {
     match kind {
         ColumnType::Decimal { .. }
         | ColumnType::Float4
@@ -52,32 +51,35 @@ pub fn is_respelt(kind: &ColumnType) -> bool {
         | ColumnType::Jsonb
         | ColumnType::Any => true,
         ColumnType::Other { native } => match native.strip_suffix("[]") {
-            Some(element) => element_type(element).is_some_and(|kind| is_respelt(&kind)),
-            None => folding(native).is_some(),
+            Some(element) => element_type(element).is_some_and(|kind| has_canonical_form(&kind)),
+            None => case_folding(native).is_some(),
         },
         _ => false,
     }
 }
 
-/// Packs the values of a key in their one form.
+/// Packs the values of a key in their canonical form.
 ///
 /// # Errors
-/// [`RowError::Malformed`] should the key be too long for the format.
+/// [`RowError::Malformed`] if the key is too long for the format.
 pub fn pack_key<'a>(
     parts: impl IntoIterator<Item = (&'a ColumnType, Value<'a>)>,
     out: &mut Vec<u8>,
 ) -> Result<(), RowError> {
-    let forms: Vec<Form<'a>> = parts.into_iter().map(|(kind, value)| form(kind, value)).collect();
-    let values: Vec<Value<'_>> = forms.iter().map(Form::value).collect();
+    let forms: Vec<CanonicalValue<'a>> = parts
+        .into_iter()
+        .map(|(kind, value)| canonical_value(kind, value))
+        .collect();
+    let values: Vec<Value<'_>> = forms.iter().map(CanonicalValue::value).collect();
     pack(&values, out)
 }
 
-enum Form<'a> {
+enum CanonicalValue<'a> {
     Value(Value<'a>),
     Text(String),
 }
 
-impl Form<'_> {
+impl CanonicalValue<'_> {
     fn value(&self) -> Value<'_> {
         match self {
             Self::Value(value) => *value,
@@ -86,42 +88,44 @@ impl Form<'_> {
     }
 }
 
-fn form<'a>(kind: &ColumnType, value: Value<'a>) -> Form<'a> {
+fn canonical_value<'a>(kind: &ColumnType, value: Value<'a>) -> CanonicalValue<'a> {
     match (kind, value) {
-        (_, Value::Text(text)) => match spelt(kind, text) {
-            Cow::Borrowed(text) => Form::Value(Value::Text(text)),
-            Cow::Owned(text) => Form::Text(text),
+        (_, Value::Text(text)) => match canonical_text(kind, text) {
+            Cow::Borrowed(text) => CanonicalValue::Value(Value::Text(text)),
+            Cow::Owned(text) => CanonicalValue::Text(text),
         },
-        (ColumnType::Decimal { .. }, Value::Int(number)) => Form::Text(number.to_string()),
-        (ColumnType::Float4 | ColumnType::Float8, Value::Float(number)) => Form::Value(float(number)),
-        (ColumnType::Any, Value::Float(number)) => Form::Value(integral(number)),
-        _ => Form::Value(value),
+        (ColumnType::Decimal { .. }, Value::Int(number)) => CanonicalValue::Text(number.to_string()),
+        (ColumnType::Float4 | ColumnType::Float8, Value::Float(number)) => {
+            CanonicalValue::Value(float(number))
+        }
+        (ColumnType::Any, Value::Float(number)) => CanonicalValue::Value(integral(number)),
+        _ => CanonicalValue::Value(value),
     }
 }
 
-/// A text of a type in one spelling.
-fn spelt<'a>(kind: &ColumnType, text: &'a str) -> Cow<'a, str> {
+/// Returns the canonical form of a text.
+fn canonical_text<'a>(kind: &ColumnType, text: &'a str) -> Cow<'a, str> {
     match kind {
-        ColumnType::Decimal { .. } => spelling::decimal(text),
-        ColumnType::Float4 | ColumnType::Float8 => spelling::float(text),
-        ColumnType::Interval => spelling::interval(text),
-        ColumnType::Jsonb => spelling::jsonb(text),
-        ColumnType::Other { native } => match (native.strip_suffix("[]"), folding(native)) {
-            (Some(element), _) => match element_type(element).filter(is_respelt) {
-                Some(kind) => spelling::array(text, |one| spelt(&kind, one).into_owned()),
+        ColumnType::Decimal { .. } => canonical::decimal(text),
+        ColumnType::Float4 | ColumnType::Float8 => canonical::float(text),
+        ColumnType::Interval => canonical::interval(text),
+        ColumnType::Jsonb => canonical::jsonb(text),
+        ColumnType::Other { native } => match (native.strip_suffix("[]"), case_folding(native)) {
+            (Some(element), _) => match element_type(element).filter(has_canonical_form) {
+                Some(kind) => canonical::array(text, |one| canonical_text(&kind, one).into_owned()),
                 None => Cow::Borrowed(text),
             },
-            (None, Some(Folding::All)) => {
-                spelling::changed(text, text.chars().flat_map(char::to_lowercase).collect())
+            (None, Some(CaseFolding::All)) => {
+                canonical::keep_or_replace(text, text.chars().flat_map(char::to_lowercase).collect())
             }
-            (None, Some(Folding::Ascii)) => spelling::changed(text, text.to_ascii_lowercase()),
+            (None, Some(CaseFolding::Ascii)) => canonical::keep_or_replace(text, text.to_ascii_lowercase()),
             (None, None) => Cow::Borrowed(text),
         },
         _ => Cow::Borrowed(text),
     }
 }
 
-/// The type of an array's elements, by its name at the source, where it may be spelt in several ways.
+/// Returns the type of an array's elements by its name at the source, if it has a canonical form.
 fn element_type(native: &str) -> Option<ColumnType> {
     let name = native.split_once('(').map_or(native, |(name, _)| name);
     Some(match name {
@@ -133,22 +137,22 @@ fn element_type(native: &str) -> Option<ColumnType> {
         "interval" => ColumnType::Interval,
         "jsonb" => ColumnType::Jsonb,
         _ => {
-            let native = folding(name).map(|_| name.to_owned())?;
+            let native = case_folding(name).map(|_| name.to_owned())?;
             ColumnType::Other { native }
         }
     })
 }
 
-enum Folding {
+enum CaseFolding {
     All,
     Ascii,
 }
 
-fn folding(native: &str) -> Option<Folding> {
+fn case_folding(native: &str) -> Option<CaseFolding> {
     let name = native.rsplit('.').next().unwrap_or(native);
     match name {
-        "citext" => Some(Folding::All),
-        NOCASE => Some(Folding::Ascii),
+        "citext" => Some(CaseFolding::All),
+        NOCASE => Some(CaseFolding::Ascii),
         _ => None,
     }
 }
@@ -161,7 +165,7 @@ fn float(number: f64) -> Value<'static> {
     Value::Float(number + 0.0)
 }
 
-/// An integer where the number is one, as SQLite compares the two.
+/// Returns an integer if the number is integral, as SQLite compares the two.
 fn integral(number: f64) -> Value<'static> {
     const EDGE: f64 = 9_223_372_036_854_775_808.0;
     if number.fract() == 0.0 && (-EDGE..EDGE).contains(&number) {
@@ -187,7 +191,7 @@ mod tests {
     };
 
     #[test]
-    fn key_of_equal_numbers_is_one() {
+    fn key_of_equal_numbers_is_equal() {
         for (one, other) in [
             ("1.0", "1.00"),
             ("1", "1.00"),
@@ -215,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn key_of_a_column_without_a_type_keeps_texts_apart() {
+    fn key_of_an_untyped_column_distinguishes_text() {
         let any = |value| packed(&ColumnType::Any, value);
         assert_eq!(any(Value::Int(1)), any(Value::Float(1.0)));
         assert_ne!(any(Value::Int(1)), any(Value::Text("1")));
@@ -225,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn key_of_equal_lengths_documents_and_arrays_is_one() {
+    fn key_of_equal_intervals_documents_and_arrays_is_equal() {
         let other = |native: &str| ColumnType::Other {
             native: native.to_owned(),
         };
@@ -248,13 +252,13 @@ mod tests {
             ),
             (other("public.citext[]"), "{A,b}", "{a,B}", "{a}"),
         ] {
-            assert!(is_respelt(&kind) && !is_exact(&kind), "{kind:?}");
+            assert!(has_canonical_form(&kind) && !is_exact(&kind), "{kind:?}");
             let [one, same, another] = [one, same, another].map(|text| packed(&kind, Value::Text(text)));
             assert_eq!(one, same, "{kind:?}");
             assert_ne!(one, another, "{kind:?}");
         }
         for exact in ["integer[]", "text[]", "mood[]", "numrange"] {
-            assert!(!is_respelt(&other(exact)), "{exact}");
+            assert!(!has_canonical_form(&other(exact)), "{exact}");
         }
         assert_eq!(
             packed(&ColumnType::Float8, Value::Text("-0")),
@@ -263,13 +267,13 @@ mod tests {
     }
 
     #[test]
-    fn key_of_a_folding_type_is_in_small_letters() {
+    fn key_of_a_case_insensitive_type_is_lower_case() {
         let other = |native: &str, text| {
             let native = native.to_owned();
             packed(&ColumnType::Other { native }, Value::Text(text))
         };
         assert_eq!(other("public.citext", "Ärzte"), other("citext", "ärzte"));
-        // Letter by letter, as a database does: a letter at the end of a word is the same letter.
+        // Letter by letter, as a database does: the final form of a letter (ς) is another letter.
         assert_eq!(other("citext", "ΟΔΟΣ"), other("citext", "οδοσ"));
         assert_ne!(other("citext", "ΟΔΟΣ"), other("citext", "οδος"));
         assert_eq!(other(NOCASE, "Claim"), other(NOCASE, "cLAIM"));
@@ -277,7 +281,7 @@ mod tests {
         assert_ne!(other("mood", "A"), other("mood", "a"));
     }
 
-    /// What was kept before this form was known must still be found.
+    /// Keys that were stored before the canonical form existed must still be found.
     #[test]
     fn key_of_an_exact_type_is_the_packed_value() {
         for value in [Value::Int(7), Value::Text("A"), Value::Bool(true)] {

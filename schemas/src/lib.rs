@@ -1,23 +1,18 @@
-//! What is said: every message that crosses the exchange, its bytes, digest and signature.
+//! The messages that cross the exchange: their bytes, digests and signatures.
 //!
-//! Nothing here does IO or knows a clock. The map:
+//! Nothing here does I/O or reads a clock. Modules:
 //!
-//! - who and where: [`name`], [`subject`]
-//! - what a row is: [`mod@column`], [`value`], [`rows`], [`key`], [`cursor`], [`total`]
-//! - one message: [`manifest`] and body make a [`chunk`]; [`envelope`] is the frame that is signed
-//! - what goes back: [`receipt`]
-//! - what is asked: [`request`], its [`reply`] with [`refusal`] codes and each [`part`] of the answer;
-//!   meanwhile [`progress`] and [`approval`], in the end [`confirm`]
-//! - who may act: [`lease`], [`audit`]; what operators order: [`control`], of
-//!   whom, without their name: [`person`]; how both go on behind a message that cannot be read: [`unreadable`]
-//! - what a message names of other chains: [`heads`]; where it belongs: [`origin`]; which database its rows come
-//!   from: [`source`]
-//! - what only its reader can open: [`seal`]
-//! - what makes it provable: [`digest`], [`sign`], [`load`]
-//! - its limits against hostile input: [`body`]; which characters its texts may hold: [`visible`];
-//!   its JSON: [`unique`]
-//! - which values of a column mark a deleted row: [`tombstone`]
-//! - the published JSON Schemas: [`catalogue`]
+//! - names: [`name`], [`subject`]
+//! - rows: [`mod@column`], [`value`], [`rows`], [`key`], [`cursor`], [`total`]
+//! - data: [`manifest`] and body make a [`chunk`]; [`envelope`] is the signed frame; [`receipt`] acknowledges chunks
+//! - requests: [`request`], [`approval`], [`progress`], [`reply`] with [`refusal`] codes, [`part`] of an answer, [`confirm`]
+//! - operation: [`lease`], [`audit`] entries, operators' orders in [`control`], pseudonyms of persons in [`person`];
+//!   [`unreadable`] references a message in a chain that cannot be read
+//! - context of a message: [`heads`] of other chains, [`origin`], identity of the [`source`] database, [`load`]
+//! - cryptography: [`digest`], [`sign`], [`encryption`]
+//! - limits against malicious input: [`body`] sizes, [`visible`] characters, [`unique`] JSON keys
+//! - values that mark a deleted row: [`tombstone`]
+//! - published JSON Schemas: [`catalogue`]
 
 pub mod approval;
 pub mod audit;
@@ -29,6 +24,7 @@ pub mod confirm;
 pub mod control;
 pub mod cursor;
 pub mod digest;
+pub mod encryption;
 pub mod envelope;
 pub mod heads;
 pub mod key;
@@ -45,7 +41,6 @@ pub mod refusal;
 pub mod reply;
 pub mod request;
 pub mod rows;
-pub mod seal;
 pub mod sign;
 pub mod source;
 pub mod subject;

@@ -1,4 +1,4 @@
-//! The load under which rows were read: evidence that the core had slack.
+//! The load under which rows were read: proof that the core had slack.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Limits, samples and verdicts in force while the rows of a chunk were read, each once.
+/// The limits, samples and verdicts in force while the rows of a chunk were read, without duplicates.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Load {
     /// The limits in force, by signal.
@@ -20,45 +20,44 @@ pub struct Load {
 /// The limits of one signal, in thousandths of its unit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SignalLimit {
-    /// The gate shuts at this reading or above.
+    /// The gate closes at this reading or above.
     pub stop_milli: i64,
-    /// It may open below this one.
+    /// The gate may open below this reading.
     pub resume_milli: i64,
     /// The unit, for example `percent`.
     pub unit: String,
 }
 
-/// One reading of all signals, in thousandths of their units: integers, so that the evidence
-/// reads back as it was written.
+/// One reading of all signals, in thousandths of their units. Integers round-trip exactly.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LoadSample {
-    /// When, by the publisher's clock.
+    /// When it was taken, by the publisher's clock.
     #[schemars(with = "String")]
     pub at: Timestamp,
-    /// Reading by signal; none where it failed.
+    /// The reading by signal; `None` if it failed.
     pub readings_milli: BTreeMap<String, Option<i64>>,
 }
 
 /// One verdict of the gate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LoadVerdict {
-    /// Since when, by the publisher's clock.
+    /// Start of the verdict, by the publisher's clock.
     #[schemars(with = "String")]
     pub at: Timestamp,
-    /// What it says.
+    /// The gate's state.
     pub state: GateState,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// What the gate says.
+/// The state of the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GateState {
-    /// Work at will.
+    /// Reading is not limited.
     Open,
-    /// Work at a duty cycle.
+    /// Reading is limited to a duty cycle.
     Limited,
-    /// Do not touch the source.
+    /// The source must not be read.
     Shut,
 }

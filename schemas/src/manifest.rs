@@ -1,4 +1,4 @@
-//! The manifest: the clear, signed half of a chunk.
+//! The manifest: the signed, unencrypted half of a chunk.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::body::BodyForm;
+use crate::body::BodyFormat;
 use crate::column::RowSchema;
 use crate::cursor::{Cursor, Scalar};
 use crate::digest::Digest;
@@ -16,23 +16,23 @@ use crate::load::Load;
 use crate::name::{FeedName, Lane, RecipientName};
 use crate::origin::Origin;
 use crate::sign::PublicKey;
-use crate::source::SourceMark;
+use crate::source::SourceIdentity;
 
-/// Everything about a chunk but its rows.
+/// Everything about a chunk except its rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Manifest {
-    /// Who it is for.
+    /// The recipient.
     pub recipient: RecipientName,
     /// The feed its rows belong to.
     pub feed: FeedName,
-    /// Where it belongs; none in messages of versions before.
+    /// The site, bureau and source; `None` in messages of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
-    /// Which life of the feed's numbering; counted from 1.
+    /// The epoch of the feed's numbering, counted from 1.
     pub epoch: u32,
-    /// Its place in the epoch: 1, 2, 3, …
+    /// Its number in the epoch: 1, 2, 3, …
     pub number: u64,
-    /// The digest of the chunk before; none in the first chunk of the first epoch.
+    /// The digest of the previous chunk; `None` in the first chunk of the first epoch.
     pub previous: Option<Digest>,
     /// Set in the first chunk of every epoch after the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,22 +40,22 @@ pub struct Manifest {
     /// Set in every chunk of an epoch that sends the feed again from its start, up to the chunk that completes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resync: Option<Resync>,
-    /// Who published it.
+    /// The publisher.
     pub publisher: Publisher,
     /// The heads of control and audit chains when it was signed.
     #[serde(default, skip_serializing_if = "Heads::is_empty")]
     pub heads: Heads,
-    /// The position before its first row; none at the beginning of the feed.
+    /// The position before its first row; `None` at the beginning of the feed.
     pub cursor_before: Option<Cursor>,
-    /// The position after its last row; none at the beginning of the feed.
+    /// The position after its last row; `None` at the beginning of the feed.
     pub cursor_after: Option<Cursor>,
     /// The columns of its rows.
     pub schema: RowSchema,
     /// The digest of the feed's definition.
     pub definition: Digest,
-    /// The database that its rows were read from; none where that is not known.
+    /// The database that its rows were read from; `None` if it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<SourceMark>,
+    pub source: Option<SourceIdentity>,
     /// Control totals.
     pub totals: Totals,
     /// The load under which its rows were read.
@@ -64,7 +64,7 @@ pub struct Manifest {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rejects: Vec<Reject>,
     /// The body.
-    pub body: BodyForm,
+    pub body: BodyFormat,
     /// When the first quantum began to read, by the publisher's clock.
     #[schemars(with = "String")]
     pub read_from: Timestamp,
@@ -75,29 +75,29 @@ pub struct Manifest {
     pub algorithms: Algorithms,
 }
 
-/// Who published a chunk.
+/// The publisher of a chunk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Publisher {
-    /// One life of one process: tells a lost acknowledgement from a lost race.
+    /// The process; changes with every start. Distinguishes a lost acknowledgement from a lost race.
     pub instance: String,
     /// The key that signed.
     pub key: PublicKey,
 }
 
-/// Why a new epoch begins, and where it goes on from.
+/// Why a new epoch begins, and where it continues.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Opening {
-    /// What made it necessary.
+    /// The cause.
     pub cause: Cause,
-    /// Who decided.
+    /// The person or program that decided.
     pub actor: String,
-    /// Why, in their words.
+    /// The actor's reason.
     pub reason: String,
-    /// The last chunk of the epoch before that counts; none when everything is sent again.
+    /// The last valid chunk of the previous epoch; `None` if everything is sent again.
     pub continues: Option<Link>,
 }
 
-/// What makes a new epoch necessary.
+/// The cause of a new epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
@@ -105,34 +105,34 @@ pub enum Cause {
     ExchangeRestored,
     /// The operator wants rows sent again from an earlier position.
     Rewind,
-    /// The feed's definition changed and the operator accepts it where it stands.
+    /// The feed's definition changed and the operator accepts it at the current position.
     DefinitionAccepted,
-    /// The operator wants the store to equal the source again, rows included that are gone there.
+    /// The operator wants the store to equal the source again, including rows that were removed at the source.
     Resync,
-    /// The source is another database, or went back, and the operator accepts it as it is.
+    /// The source is another database or was rolled back, and the operator accepts it.
     SourceChanged,
 }
 
 impl Cause {
-    /// Whether the epoch goes on with the source as it is, whatever was read before.
+    /// Returns whether the epoch accepts the source in its current state, independent of what was read before.
     #[must_use]
     pub fn accepts_source(self) -> bool {
         matches!(self, Self::Resync | Self::SourceChanged)
     }
 }
 
-/// The progress of a resynchronisation: the feed is sent again from its start, and the store removes the rows that did not
-/// come again.
+/// The progress of a resynchronisation: the feed is sent again from its start, and the store removes the rows that are not
+/// sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Resync {
-    /// Source rows of this epoch that no chunk carries: rejects, and rows that holds keep back. While there are any, their
-    /// older versions at the store cannot be told from rows that are gone.
-    pub kept_back: u64,
-    /// Whether this chunk completes it: every row of the feed has come in this epoch, this chunk included.
+    /// Source rows of this epoch that no chunk carries: rejects and withheld rows. While there are any, their older
+    /// versions at the store cannot be distinguished from removed rows.
+    pub excluded_rows: u64,
+    /// Whether this chunk completes it: every row of the feed is in this epoch up to this chunk.
     pub is_complete: bool,
 }
 
-/// One chunk, named.
+/// A reference to one chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Link {
     /// Its epoch.
@@ -148,20 +148,20 @@ pub struct Link {
 pub struct Totals {
     /// Rows in the body.
     pub rows: u64,
-    /// How many of them are marked as deleted.
+    /// Rows that are marked as deleted.
     pub deleted: u64,
     /// The exact sum of each money column, as decimal text.
     pub money: BTreeMap<String, String>,
-    /// Values of money columns that are no finite numbers, where there are any.
+    /// Values of money columns that are not finite numbers, by column.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unsummed: BTreeMap<String, u64>,
-    /// Source rows in the range of this chunk that an operator's hold keeps back. They are in no body.
+    /// Source rows in the range of this chunk that an operator's hold withholds. They are in no body.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub withheld: u64,
-    /// Where holds began to keep rows back that have not followed since, by the hold's id: said again in every
-    /// chunk of the lane, so that the last one tells where to go back to.
+    /// Withheld rows that have not been sent since, by the hold's id. Repeated in every chunk of the lane, so that the
+    /// last one shows where to restart.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub held_back: BTreeMap<String, HeldBack>,
+    pub outstanding: BTreeMap<String, OutstandingRows>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
@@ -169,31 +169,31 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// Where a hold began to keep rows of a lane back.
+/// The rows of a lane that a hold withheld, and where that began.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct HeldBack {
+pub struct OutstandingRows {
     /// The epoch of the first chunk in whose range rows are missing.
     pub epoch: u32,
     /// Its number.
     pub number: u64,
-    /// The chunk before it, which a new epoch that sends the rows can go on from.
+    /// The previous chunk, from which a new epoch that sends the rows can continue.
     pub continues: Option<Link>,
     /// The position before it.
     pub cursor: Option<Cursor>,
-    /// Rows kept back on the lane so far.
+    /// Rows withheld on the lane so far.
     pub rows: u64,
 }
 
-/// A source row that could not be carried.
+/// A source row that cannot be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reject {
-    /// The values of its key columns, as far as they could be read and are no longer than 256 bytes;
+    /// The values of its key columns, if they could be read and are at most 256 bytes long;
     /// bytes as `\x` and hex, floats and booleans as text.
     pub key: Vec<Option<Scalar>>,
-    /// The column at fault, where it is one.
+    /// The invalid column, if it is one column.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<String>,
-    /// What is wrong with it.
+    /// Why it cannot be sent.
     pub reason: String,
 }
 
@@ -216,7 +216,7 @@ impl Default for Algorithms {
 }
 
 impl Manifest {
-    /// The lane it belongs to.
+    /// Returns its lane.
     #[must_use]
     pub fn lane(&self) -> Lane {
         Lane {

@@ -1,20 +1,20 @@
 //! Names that become subject tokens, file names and table names.
 //!
-//! The alphabet is the safe part of the NATS subject-token alphabet, so that no name can
-//! hold a wildcard, a separator or a blank: `a-z 0-9 _ -`, 1 to 64 characters, a letter first.
+//! The alphabet is the safe part of the NATS subject-token alphabet, so that no name contains a wildcard, a separator or
+//! a blank: `a-z 0-9 _ -`, 1 to 64 characters, a letter first.
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A name that breaks the alphabet.
+/// An invalid name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} name {given:?} is not allowed: use 1 to 64 of a-z, 0-9, '_' and '-', a letter first")]
 pub struct BadName {
-    /// What the name was meant for: `feed`, `recipient`, …
+    /// The kind of name: `feed`, `recipient`, …
     pub what: &'static str,
-    /// What was given.
+    /// The given text.
     pub given: String,
 }
 
@@ -91,7 +91,7 @@ name!(
     "feed"
 );
 name!(
-    /// The party that data is for.
+    /// The party that receives data.
     RecipientName,
     "recipient"
 );
@@ -106,8 +106,7 @@ name!(
     "party"
 );
 name!(
-    /// A person of the bureau who may decide about requests. A name and no title: two are told
-    /// apart by it.
+    /// A person of the bureau who may decide about requests. Not a title: it distinguishes two persons.
     OfficerName,
     "officer"
 );
@@ -119,13 +118,13 @@ name!(
 );
 
 impl Default for SiteName {
-    /// Where no name is configured.
+    /// The default name.
     fn default() -> Self {
         Self("main".to_owned())
     }
 }
 
-/// One feed for one recipient: what has a subject, a chain of chunks and a ledger of its own.
+/// One feed for one recipient, with its own subject, chain of chunks and ledger.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Lane {
@@ -146,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_means_something_in_a_subject_passes() {
+    fn name_refuses_characters_with_meaning_in_a_subject() {
         for bad in [
             "",
             "a.b",
@@ -168,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_name_is_refused_in_json_too() {
+    fn name_in_json_is_checked() {
         assert!(serde_json::from_str::<FeedName>("\"a.>\"").is_err());
     }
 }

@@ -1,52 +1,52 @@
-//! Where a message belongs: its site, the bureau and the source.
+//! The origin of a message: site, bureau and source.
 //!
-//! Keys may be shared: by a site for tests and a live one, by two bureaus of one insurer. A signature alone would then make
-//! the messages of one valid at the other.
+//! Keys may be shared by a test site and a live one, or by two bureaus of one insurer. With the signature alone, messages of
+//! one would be valid at the other.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::name::{PartyName, SiteName, SourceName};
 
-/// Where a message belongs. Signed with it.
+/// The origin of a message, signed with it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Origin {
     /// One exchange with its parties.
     pub site: SiteName,
-    /// The bureau; none: its author does not know the name.
+    /// The bureau; `None` if the author does not know the name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bureau: Option<PartyName>,
-    /// The bureau's system of record; none: its author does not know the name.
+    /// The bureau's system of record; `None` if the author does not know the name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceName>,
 }
 
-/// A message that belongs elsewhere.
+/// A message with another origin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "it belongs to {what} {given}, and here is {what} {here}: it was published at the wrong exchange, or the two sides' files \
-     name the {what} differently"
+    "its {what} is {given}, expected {here}: it was published at the wrong exchange, or the two sides' files \
+     have different names for the {what}"
 )]
-pub struct Elsewhere {
+pub struct OriginMismatch {
     /// `site`, `bureau` or `source`.
     pub what: &'static str,
-    /// What the message names.
+    /// The name in the message.
     pub given: String,
-    /// What is expected here.
+    /// The expected name.
     pub here: String,
 }
 
 impl Origin {
-    /// Checks that a message belongs here. One without an origin was signed by a version that named none, and passes;
-    /// what one of the two does not name is not compared.
+    /// Checks the origin of a message. A message without one was signed by an earlier version and passes. Names that one
+    /// of the two does not have are not compared.
     ///
     /// # Errors
-    /// [`Elsewhere`] names what differs.
-    pub fn admit(&self, given: Option<&Self>) -> Result<(), Elsewhere> {
+    /// [`OriginMismatch`] names what differs.
+    pub fn admit(&self, given: Option<&Self>) -> Result<(), OriginMismatch> {
         let Some(given) = given else { return Ok(()) };
         let same = |what, here: Option<&str>, given: Option<&str>| match (here, given) {
-            (Some(here), Some(given)) if here != given => Err(Elsewhere {
+            (Some(here), Some(given)) if here != given => Err(OriginMismatch {
                 what,
                 given: given.to_owned(),
                 here: here.to_owned(),
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn origin_admits_its_own_and_what_names_nothing_else() {
+    fn origin_admits_its_own_and_partial_origins() {
         let here = origin("live", Some("bureau"), Some("core"));
         let partly = origin("live", None, None);
         for given in [&here, &partly] {

@@ -1,32 +1,32 @@
-//! A part of an answer: rows that were read in one or more quanta, made and opened like a chunk.
+//! A part of an answer: rows that were read in one or more quanta, signed and verified like a chunk.
 //!
-//! Parts of one attempt count 1, 2, 3, …, and the final reply names the attempt and the digest of
-//! each part: until then, and for ever if it names others, a part is no answer. An attempt belongs
-//! to whoever stored its first part; another responder then takes the next number.
+//! Parts of one attempt are numbered 1, 2, 3, …. The final reply names the attempt and the digest of each part; a part that
+//! it does not name is not part of the answer. An attempt belongs to the responder that stored its first part; another
+//! responder takes the next attempt number.
 //!
-//! What a part shows in clear is what a chunk shows: who asked, how many rows, when they were read
-//! and under which load. Rows, sums of money and rejects can be sealed to the recipient.
+//! A part shows in clear what a chunk shows: who asked, how many rows, when they were read and under which load. Rows, sums
+//! of money and rejects can be encrypted to the recipient.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::body::{self, BodyForm};
+use crate::body::{self, BodyFormat};
 use crate::chunk::{ChunkError, check_totals};
 use crate::column::RowSchema;
 use crate::digest::Digest;
+use crate::encryption::body::{EncryptedBody, zero_terminated};
+use crate::encryption::{self, DecryptionKeys, EncryptionPublicKey};
 use crate::envelope::{Envelope, Payload};
 use crate::load::Load;
 use crate::manifest::{Algorithms, Reject, Totals};
 use crate::name::RecipientName;
 use crate::request::RequestId;
 use crate::rows::RowReader;
-use crate::seal::parcel::{self, Carrier, named};
-use crate::seal::{SealPublicKey, SealRing};
 use crate::sign::{PublicKey, SigningKey};
 use crate::subject::Subject;
 
-/// Everything about a part but its rows, signed by the bureau.
+/// Everything about a part except its rows, signed by the bureau.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Part {
     /// The request.
@@ -35,15 +35,15 @@ pub struct Part {
     pub recipient: RecipientName,
     /// The digest of the request that is answered.
     pub request: Digest,
-    /// Which attempt to answer it belongs to, counted from 1.
+    /// The attempt that it belongs to, counted from 1.
     pub attempt: u32,
-    /// Its place in the attempt: 1, 2, 3, …
+    /// Its number in the attempt: 1, 2, 3, …
     pub number: u32,
-    /// The columns of its rows. Its name is the kind's; the key may be empty.
+    /// The columns of its rows. The schema has the kind's name; the key may be empty.
     pub schema: RowSchema,
     /// The digest of the kind's definition: its SQL, the recipient's columns and masks.
     pub definition: Digest,
-    /// Control totals; rows that were withheld among them.
+    /// Control totals, including withheld rows.
     pub totals: Totals,
     /// The load under which its rows were read.
     pub load: Load,
@@ -51,7 +51,7 @@ pub struct Part {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rejects: Vec<Reject>,
     /// The body.
-    pub body: BodyForm,
+    pub body: BodyFormat,
     /// When its first quantum began to read, by the responder's clock.
     #[schemars(with = "String")]
     pub read_from: Timestamp,
@@ -67,7 +67,7 @@ pub struct Part {
 }
 
 impl Part {
-    /// Where it is published.
+    /// Returns the subject that it is published on.
     #[must_use]
     pub fn subject(&self) -> Subject {
         Subject::Part(self.recipient.clone(), self.id.clone(), self.attempt, self.number)
@@ -81,16 +81,16 @@ impl Payload for Part {
     }
 }
 
-impl Carrier for Part {
-    fn place(&self) -> Vec<u8> {
+impl EncryptedBody for Part {
+    fn binding(&self) -> Vec<u8> {
         let id = self.id.to_string();
-        let mut place = named(&["slacktide.part.v1", self.recipient.as_str(), &id]);
-        place.extend_from_slice(&self.request.0);
-        place.extend_from_slice(&self.attempt.to_be_bytes());
-        place.extend_from_slice(&self.number.to_be_bytes());
-        place
+        let mut binding = zero_terminated(&["slacktide.part.v1", self.recipient.as_str(), &id]);
+        binding.extend_from_slice(&self.request.0);
+        binding.extend_from_slice(&self.attempt.to_be_bytes());
+        binding.extend_from_slice(&self.number.to_be_bytes());
+        binding
     }
-    fn body(&mut self) -> &mut BodyForm {
+    fn body(&mut self) -> &mut BodyFormat {
         &mut self.body
     }
     fn totals(&mut self) -> &mut Totals {
@@ -103,8 +103,8 @@ impl Carrier for Part {
 
 /// A part ready to be published.
 #[derive(Debug, Clone)]
-pub struct SealedPart {
-    /// What was signed.
+pub struct SignedPart {
+    /// The signed payload.
     pub part: Part,
     /// The digest that the reply names.
     pub digest: Digest,
@@ -112,24 +112,24 @@ pub struct SealedPart {
     pub bytes: Vec<u8>,
 }
 
-/// A part whose signature, body and totals hold.
+/// A part whose signature, body and totals are valid.
 #[derive(Debug, Clone)]
-pub struct OpenedPart {
-    /// Signed by a trusted key. What was sealed with the body stands in it as if it were not.
+pub struct VerifiedPart {
+    /// Signed by a trusted key. Holds the decrypted fields again.
     pub part: Part,
     /// The digest that the reply names.
     pub digest: Digest,
-    /// The packed rows; every one of them reads.
+    /// The packed rows; each of them can be read.
     pub plain: Vec<u8>,
 }
 
-/// A part whose signature and published body hold, opened or not.
+/// A part whose signature and published body are valid, decrypted or not.
 #[derive(Debug, Clone)]
 pub enum ExaminedPart {
-    /// Rows and totals hold as well.
-    Opened(Box<OpenedPart>),
-    /// It is sealed to a key that is not here: of its rows and sums nothing is known.
-    Closed {
+    /// Rows and totals are valid too.
+    Opened(Box<VerifiedPart>),
+    /// Encrypted to a key that this side does not have: its rows and sums are unknown.
+    KeyMissing {
         /// Signed by a trusted key.
         part: Box<Part>,
         /// The digest that the reply names.
@@ -137,75 +137,77 @@ pub enum ExaminedPart {
     },
 }
 
-/// Packs, compresses, seals to a recipient's key where there is one, and signs. The part's `body`
-/// is filled in here.
+/// Compresses a part, encrypts its body if the recipient has a key, and signs it. Fills in the part's `body`.
 ///
 /// # Errors
-/// [`ChunkError`] when the rows are too large, or they cannot be sealed or signed.
-pub fn seal(
+/// [`ChunkError`] when the rows are too large, or encryption or signing fails.
+pub fn sign(
     mut part: Part,
     plain: &[u8],
     key: &SigningKey,
-    to: Option<&SealPublicKey>,
-) -> Result<SealedPart, ChunkError> {
-    let (form, mut body) = body::close(plain)?;
-    part.body = form;
+    to: Option<&EncryptionPublicKey>,
+) -> Result<SignedPart, ChunkError> {
+    let (format, mut body) = body::compress(plain)?;
+    part.body = format;
     if let Some(to) = to {
-        body = parcel::seal(&mut part, &body, to)?;
+        body = encryption::body::encrypt(&mut part, &body, to)?;
     }
-    let envelope = Envelope::seal(&part, body, key)?;
-    Ok(SealedPart {
+    let envelope = Envelope::sign(&part, body, key)?;
+    Ok(SignedPart {
         digest: envelope.digest(),
         bytes: envelope.encode()?,
         part,
     })
 }
 
-/// Opens published bytes: frame, trust, signature, body digest, seal, size, every row, every total.
+/// Verifies published bytes (frame, trust, signature, body digest, size, every row, every total) and decrypts the body.
 ///
 /// # Errors
-/// [`ChunkError`] with the first thing that does not hold; [`ChunkError::waits_for_key`] tells
-/// a part that only lacks a key here.
-pub fn open(bytes: &[u8], trusted: &[PublicKey], ring: &SealRing) -> Result<OpenedPart, ChunkError> {
+/// [`ChunkError`] names the first check that fails; [`ChunkError::missing_key`] detects a part that only lacks a key.
+pub fn open(bytes: &[u8], trusted: &[PublicKey], keys: &DecryptionKeys) -> Result<VerifiedPart, ChunkError> {
     let envelope = Envelope::decode(bytes)?;
     let mut part: Part = envelope.verify(trusted)?;
     body::check(&part.body, &envelope.body)?;
     let opened;
-    let packed: &[u8] = if part.body.sealing.is_some() {
-        opened = parcel::open(&mut part, &envelope.body, ring)?;
+    let packed: &[u8] = if part.body.encryption.is_some() {
+        opened = encryption::body::decrypt(&mut part, &envelope.body, keys)?;
         &opened
     } else {
         &envelope.body
     };
     let plain = body::unpack(&part.body, packed)?;
     check_totals(&part.schema, &part.totals, &plain)?;
-    Ok(OpenedPart {
+    Ok(VerifiedPart {
         digest: envelope.digest(),
         part,
         plain,
     })
 }
 
-/// Checks what can be checked with these keys. For those who audit without being the recipient.
+/// Checks everything that these keys allow, for an auditor that is not the recipient.
 ///
 /// # Errors
-/// [`ChunkError`] with the first thing that does not hold.
-pub fn examine(bytes: &[u8], trusted: &[PublicKey], ring: &SealRing) -> Result<ExaminedPart, ChunkError> {
+/// [`ChunkError`] names the first check that fails.
+pub fn examine(
+    bytes: &[u8],
+    trusted: &[PublicKey],
+    keys: &DecryptionKeys,
+) -> Result<ExaminedPart, ChunkError> {
     let envelope = Envelope::decode(bytes)?;
     let part: Part = envelope.verify(trusted)?;
-    let sealing = part.body.sealing.as_ref();
-    if sealing.is_some_and(|sealing| ring.find(&sealing.recipient_key).is_none()) {
+    let encryption = part.body.encryption.as_ref();
+    if encryption.is_some_and(|encryption| keys.find(&encryption.recipient_key).is_none()) {
         body::check(&part.body, &envelope.body)?;
-        return Ok(ExaminedPart::Closed {
+        return Ok(ExaminedPart::KeyMissing {
             part: Box::new(part),
             digest: envelope.digest(),
         });
     }
-    open(bytes, trusted, ring).map(|opened| ExaminedPart::Opened(Box::new(opened)))
+    open(bytes, trusted, keys).map(|opened| ExaminedPart::Opened(Box::new(opened)))
 }
 
-impl OpenedPart {
-    /// Its rows, in the order they were read.
+impl VerifiedPart {
+    /// Returns the rows in the order in which they were read.
     #[must_use]
     pub fn rows(&self) -> RowReader<'_> {
         RowReader::new(&self.plain, self.part.schema.columns.len(), self.part.totals.rows)

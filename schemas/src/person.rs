@@ -1,7 +1,7 @@
-//! A person in an order, without their name: a keyed digest that only the bureau can make.
+//! A person in an order, without their name: a keyed digest that only the bureau can compute.
 //!
-//! Numbers of persons are few enough to be tried one after the other, so a plain digest would name them.
-//! HMAC-SHA-256 (RFC 2104) under a key that is derived from the bureau's signing seed does not.
+//! There are few enough person numbers to try them all, so a plain digest would disclose the person. HMAC-SHA-256
+//! (RFC 2104) under a key that is derived from the bureau's signing seed does not.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,17 +13,17 @@ use crate::value::Value;
 /// Separates this use of the seed from any other.
 const LABEL: &[u8] = b"slacktide.person.v1";
 
-/// The mark of a person, and the key that it was made under.
+/// The keyed digest of a person's number, and its key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct PersonMark {
+pub struct PersonToken {
     /// HMAC-SHA-256 of the person's number.
     pub digest: Digest,
-    /// The public half of the signing key whose seed it was made under: under another one it means nothing.
+    /// The public half of the signing key whose seed was used. Digests under different keys are not comparable.
     pub key: PublicKey,
 }
 
-/// Makes marks.
+/// Computes person tokens.
 pub struct PersonKey {
     secret: Digest,
     public: PublicKey,
@@ -36,10 +36,10 @@ impl std::fmt::Debug for PersonKey {
 }
 
 impl PersonKey {
-    /// Derived from a signing key.
+    /// Derives the key from a signing key.
     ///
     /// # Errors
-    /// [`KeyError::Malformed`] should the key hold no seed.
+    /// [`KeyError::Malformed`] if the key has no seed.
     pub fn of(key: &SigningKey) -> Result<Self, KeyError> {
         let seed = key.seed()?;
         Ok(Self {
@@ -48,23 +48,22 @@ impl PersonKey {
         })
     }
 
-    /// The signing key that it is derived from.
+    /// Returns the signing key that it is derived from.
     #[must_use]
     pub fn public(&self) -> &PublicKey {
         &self.public
     }
 
-    /// The mark of a number as an operator gives it. Blanks around it do not count, for columns of
-    /// fixed width pad.
+    /// Returns the token of a number. Surrounding blanks are ignored, because columns of fixed width are padded.
     #[must_use]
-    pub fn mark(&self, person: &str) -> PersonMark {
-        PersonMark {
+    pub fn token(&self, person: &str) -> PersonToken {
+        PersonToken {
             digest: hmac(&self.secret.0, person.trim().as_bytes()),
             key: self.public.clone(),
         }
     }
 
-    /// The mark of a row's value; none where it names nobody: null, and what is no number or text.
+    /// Returns the digest of a row's value, or `None` if it is neither a number nor a text.
     #[must_use]
     pub fn digest_of(&self, value: Value<'_>) -> Option<Digest> {
         match value {
@@ -82,8 +81,8 @@ pub fn hmac(key: &[u8], message: &[u8]) -> Digest {
     let mut block = [0_u8; BLOCK];
     let short = Digest::of(&[key]);
     let key = if key.len() > BLOCK { &short.0[..] } else { key };
-    for (place, byte) in block.iter_mut().zip(key) {
-        *place = *byte;
+    for (target, byte) in block.iter_mut().zip(key) {
+        *target = *byte;
     }
     let inner = Digest::of(&[&block.map(|byte| byte ^ 0x36), message]);
     Digest::of(&[&block.map(|byte| byte ^ 0x5c), &inner.0])
@@ -95,7 +94,7 @@ mod tests {
 
     /// RFC 4231, test cases 2 and 6.
     #[test]
-    fn it_is_the_hmac_that_others_compute() {
+    fn hmac_equals_the_published_test_vectors() {
         assert_eq!(
             hmac(b"Jefe", b"what do ya want for nothing?").to_string(),
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
@@ -111,16 +110,16 @@ mod tests {
     }
 
     #[test]
-    fn a_person_has_one_mark_under_one_key_however_the_column_writes_them() -> Result<(), KeyError> {
+    fn person_token_is_independent_of_the_column_type() -> Result<(), KeyError> {
         let (one, other) = (SigningKey::generate(), SigningKey::generate());
         let key = PersonKey::of(&one)?;
-        let mark = key.mark("31010004711");
-        assert_eq!(key.digest_of(Value::Int(31_010_004_711)), Some(mark.digest));
-        assert_eq!(key.digest_of(Value::Text("31010004711   ")), Some(mark.digest));
-        assert_ne!(key.digest_of(Value::Text("31010004712")), Some(mark.digest));
+        let token = key.token("31010004711");
+        assert_eq!(key.digest_of(Value::Int(31_010_004_711)), Some(token.digest));
+        assert_eq!(key.digest_of(Value::Text("31010004711   ")), Some(token.digest));
+        assert_ne!(key.digest_of(Value::Text("31010004712")), Some(token.digest));
         assert_eq!(key.digest_of(Value::Null), None);
-        assert_ne!(PersonKey::of(&other)?.mark("31010004711").digest, mark.digest);
-        assert!(!format!("{mark:?}{key:?}").contains("31010004711"));
+        assert_ne!(PersonKey::of(&other)?.token("31010004711").digest, token.digest);
+        assert!(!format!("{token:?}{key:?}").contains("31010004711"));
         Ok(())
     }
 }

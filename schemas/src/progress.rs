@@ -1,8 +1,7 @@
-//! How a request stands while it has no outcome: what the bureau tells its recipient.
+//! The progress of a request without an outcome, as the bureau reports it to the recipient.
 //!
-//! Only the last record of a request is kept. It says since when, and what was before, so that a status needs no
-//! other record; and once there is a reply, nobody reads it any more. It is news and no evidence: what
-//! was disclosed is proved by parts and reply.
+//! Only the last record of a request is kept. It has the start of its state and the earlier states, so that a status needs
+//! no other record. It is no longer used after the reply. It proves nothing: parts and reply prove what was disclosed.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -14,7 +13,7 @@ use crate::name::RecipientName;
 use crate::request::RequestId;
 use crate::sign::PublicKey;
 
-/// Written by the responder over its last one.
+/// Written by the responder; replaces its previous record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Progress {
     /// The request.
@@ -23,21 +22,21 @@ pub struct Progress {
     pub recipient: RecipientName,
     /// The digest of the request as filed.
     pub request: Digest,
-    /// What it does or waits for.
+    /// What the request does or waits for.
     pub state: Waiting,
-    /// Since when it has been in this state, by the responder's clock.
+    /// Start of this state, by the responder's clock.
     #[schemars(with = "String")]
     pub since: Timestamp,
-    /// When the responder first took it into its queue, by the responder's clock.
+    /// When the responder first queued it, by the responder's clock.
     #[schemars(with = "String")]
     pub taken_at: Timestamp,
-    /// The states before this one, each once, with the time since when it was first in it. None in messages of versions before.
+    /// The earlier states, each once, with their first start. Empty in messages of earlier versions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier: Vec<EarlierState>,
-    /// Its place in the queue; 1 is the next. None while it is not in the queue.
+    /// Its position in the queue; 1 is the next. `None` while it is not in the queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<u64>,
-    /// When its answer may be expected, from the gate's history; none where nobody can tell.
+    /// When the answer may be expected, from the gate's history; `None` if unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub forecast: Option<Timestamp>,
@@ -50,16 +49,16 @@ pub struct Progress {
     pub key: PublicKey,
 }
 
-/// Earlier states that a record keeps.
-pub const MOST_EARLIER: usize = 32;
+/// Maximum number of earlier states in a record.
+pub const MAX_EARLIER_STATES: usize = 32;
 
-/// A state that a request was in before.
+/// An earlier state of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EarlierState {
     /// The state.
     #[serde(flatten)]
     pub state: Waiting,
-    /// Since when it was first in it, by the responder's clock.
+    /// Its first start, by the responder's clock.
     #[schemars(with = "String")]
     pub since: Timestamp,
 }
@@ -70,21 +69,21 @@ pub struct EarlierState {
 pub enum Waiting {
     /// Admitted and in the queue.
     Taken,
-    /// An officer has to grant it.
+    /// An officer must grant it.
     WaitsForApproval {
         /// Officers who granted so far.
         granted: u32,
-        /// Officers who have to.
+        /// Officers who must grant it.
         needed: u32,
     },
-    /// It stands still.
+    /// It is on hold.
     Held {
-        /// Why, in words for the recipient: an operator's hold, the gate.
+        /// The reason for the recipient: an operator's hold, the gate.
         reason: String,
     },
     /// The source is being read for it.
     Answering {
-        /// Which attempt it is.
+        /// The number of the attempt.
         attempt: u32,
         /// Parts stored so far.
         parts: u32,
@@ -94,7 +93,7 @@ pub enum Waiting {
 }
 
 impl Waiting {
-    /// Whether both are the same step of a request's life, however far it has come within it.
+    /// Returns whether both are the same step of a request, regardless of the progress within it.
     #[must_use]
     pub fn is_same_step(&self, other: &Self) -> bool {
         match (self, other) {
@@ -103,7 +102,7 @@ impl Waiting {
         }
     }
 
-    /// Whether the request is in the responder's queue, or was taken from it.
+    /// Returns whether the request is or was in the responder's queue.
     #[must_use]
     pub fn is_taken(&self) -> bool {
         !matches!(self, Self::WaitsForApproval { .. })

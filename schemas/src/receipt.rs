@@ -1,4 +1,4 @@
-//! The receipt: the receiver's signed word that everything up to a chunk is stored.
+//! The receipt: the receiver's signed statement that everything up to a chunk is stored.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,25 +15,25 @@ use crate::origin::Origin;
 use crate::sign::PublicKey;
 
 /// Derived from the store's ledger alone, so that a crash loses none. Cumulative: the last one
-/// of a lane says it all.
+/// of a lane is sufficient.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Receipt {
     /// The party that received.
     pub recipient: RecipientName,
     /// The feed.
     pub feed: FeedName,
-    /// Where the covered chunks belong; none in receipts of versions before, and for such chunks.
+    /// The origin of the covered chunks; `None` if receipt or chunks are of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
     /// The epoch that `from` and `to` count in.
     pub epoch: u32,
     /// First number covered; 1 unless the receiver joined later.
     pub from: u64,
-    /// The frontier: every number from `from` to this one is stored or quarantined. 0: none yet.
+    /// The frontier: every number from `from` to this one is stored or quarantined. 0 if there is none.
     pub to: u64,
-    /// The digest of chunk `to`; none while `to` is 0.
+    /// The digest of chunk `to`; `None` while `to` is 0.
     pub head: Option<Digest>,
-    /// The position after chunk `to`, from which a new epoch can go on.
+    /// The position after chunk `to`, from which a new epoch can continue.
     pub cursor: Option<Cursor>,
     /// Rows of the covered chunks.
     pub rows: u64,
@@ -42,11 +42,10 @@ pub struct Receipt {
     /// Set while the receiver has stopped the feed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<String>,
-    /// The store that it was made from; `None` in receipts of versions before.
+    /// The store that it was made from; `None` in receipts of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<StoreId>,
-    /// Set while the store holds less than its own receipts cover: how far it holds everything. The other fields
-    /// say what was covered.
+    /// Set while the store holds less than its own receipts cover. The other fields then describe the covered range.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub behind: Option<Behind>,
     /// When it was made, by the receiver's clock.
@@ -56,16 +55,16 @@ pub struct Receipt {
     pub key: PublicKey,
 }
 
-/// How far a store that is behind its own receipts holds everything.
+/// The complete range of a store that is behind its own receipts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Behind {
     /// The epoch that `to` counts in.
     pub epoch: u32,
-    /// The last number below which everything is stored; 0: none.
+    /// The last number up to which everything is stored; 0 if there is none.
     pub to: u64,
 }
 
-/// The identity of a store: a UUID that is made with the store's bookkeeping. A copy or a restored backup has the same one.
+/// The identity of a store: a UUID that is created with the store's own tables. A copy or a restored backup has the same UUID.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct StoreId(
@@ -73,7 +72,7 @@ pub struct StoreId(
 );
 
 impl StoreId {
-    /// The UUID of these bytes, as one of version 4.
+    /// Builds a version 4 UUID from these bytes.
     #[must_use]
     pub fn of(random: [u8; 16]) -> Self {
         let mut bytes = random;
@@ -123,7 +122,7 @@ impl fmt::Display for StoreId {
 }
 
 impl Receipt {
-    /// The lane it is for.
+    /// Returns its lane.
     #[must_use]
     pub fn lane(&self) -> Lane {
         Lane {

@@ -1,4 +1,4 @@
-//! Why a request is refused, as a code that programs go by.
+//! Machine-readable codes for refused requests.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,37 +6,37 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The code of a refusal. A code of a later version is kept as it came, so that its reply can
+/// The code of a refusal. A code of a later version is kept unchanged, so that its reply can
 /// still be read, verified and stored.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RefusalCode {
-    /// No legal basis, or none that this kind takes for this purpose.
+    /// No legal basis, or none that this kind accepts for this purpose.
     NoBasis,
-    /// The recipient may not ask this kind.
+    /// The recipient may not file requests of this kind.
     NotPermitted,
-    /// The period or the number of rows is over what the kind allows.
+    /// The period or the number of rows exceeds the kind's limit.
     TooBroad,
     /// The person is on the block list.
     Blocked,
-    /// The recipient's quota is used up; the reply says when to try again.
+    /// The recipient's quota is exhausted; the reply has the time of the next attempt.
     Quota,
-    /// The bureau has no such kind, or has it no more.
+    /// The bureau does not have this kind.
     UnknownKind,
-    /// An argument is missing, unknown, or not of its type.
+    /// An argument is missing, unknown or of the wrong type.
     BadArgument,
-    /// Its day lies before what the exchange retains.
+    /// Its day is older than the exchange's retention.
     TooOld,
-    /// An officer refused, or nobody granted in time.
+    /// An officer refused it, or not enough officers granted it in time.
     NotApproved,
     /// Signed by a key that the bureau does not trust for this recipient.
     NotTrusted,
-    /// It cannot be read, or contradicts the subject or the key that it was filed under.
+    /// It cannot be read, or contradicts its subject or its key.
     Malformed,
     /// A code of another version.
     Other(String),
 }
 
-/// Every known code with its text.
+/// All known codes with their texts.
 const ALL: [(RefusalCode, &str); 11] = [
     (RefusalCode::NoBasis, "no_basis"),
     (RefusalCode::NotPermitted, "not_permitted"),
@@ -52,7 +52,7 @@ const ALL: [(RefusalCode, &str); 11] = [
 ];
 
 impl RefusalCode {
-    /// The text on the wire.
+    /// Returns the text on the wire.
     #[must_use]
     pub fn as_str(&self) -> &str {
         if let Self::Other(text) = self {
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_reads_back_and_a_later_one_is_kept() -> Result<(), serde_json::Error> {
+    fn refusal_code_round_trips_and_a_later_one_is_kept() -> Result<(), serde_json::Error> {
         for (code, text) in ALL {
             assert_eq!(serde_json::to_string(&code)?, format!("\"{text}\""));
             assert_eq!(RefusalCode::from(text), code);

@@ -21,42 +21,41 @@ pub struct Reply {
     pub recipient: RecipientName,
     /// The digest of the request that is answered.
     pub request: Digest,
-    /// What became of it.
+    /// Its outcome.
     pub outcome: Outcome,
-    /// The attempt whose parts are the answer; parts of other attempts, and parts that `outcome`
-    /// does not name, are no answer, though they were disclosed.
+    /// The attempt whose parts are the answer. Parts of other attempts and parts that `outcome` does not name were
+    /// disclosed, but are not part of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
-    /// The digest of the kind's definition as it was when the request was decided: its SQL, its
-    /// limits, the recipient's columns and masks. None where the kind is not known.
+    /// The digest of the kind's definition at the time of the decision: its SQL, its limits, the recipient's columns and
+    /// masks. `None` if the kind is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<Digest>,
-    /// The load under which the source was read; none where it was not touched. Parts carry their
-    /// own, and the last quanta of an answer may have brought no rows.
+    /// The load under which the source was read; `None` if it was not read. Parts have their own load, but the last quanta
+    /// of an answer may have returned no rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load: Option<Load>,
-    /// When the source was read: from the first quantum's begin, by the responder's clock.
+    /// Begin of the first quantum, by the responder's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub read_from: Option<Timestamp>,
-    /// To the last quantum's end, by the responder's clock.
+    /// End of the last quantum, by the responder's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub read_to: Option<Timestamp>,
-    /// Rows that the question would bring and that the block list or a hold keeps back. They are
-    /// in no part.
+    /// Rows of the result that the block list or a hold withholds. They are in no part.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub withheld: u64,
     /// The responder's process.
     pub instance: String,
-    /// When, by the responder's clock.
+    /// When it was written, by the responder's clock.
     #[schemars(with = "String")]
     pub at: Timestamp,
     /// The key that signed.
     pub key: PublicKey,
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
@@ -67,7 +66,7 @@ pub enum Outcome {
         /// The digests of the parts, in order.
         parts: Vec<Digest>,
     },
-    /// The question was allowed and there is nothing.
+    /// The request was allowed and has no rows.
     Empty,
     /// Answered in part.
     Partial {
@@ -75,16 +74,16 @@ pub enum Outcome {
         rows: u64,
         /// The digests of the parts, in order.
         parts: Vec<Digest>,
-        /// Why not all.
+        /// Why it is incomplete.
         reason: String,
     },
     /// Not answered, by policy.
     Refused {
         /// The code of the refusal, for example `no_basis`.
         code: RefusalCode,
-        /// What to do about it.
+        /// The remedy.
         reason: String,
-        /// From when on the same question may be asked again, where time alone helps.
+        /// When the same request may be filed again, if waiting helps.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schemars(with = "Option<String>")]
         retry_at: Option<Timestamp>,
@@ -93,15 +92,15 @@ pub enum Outcome {
     Expired,
     /// Cancelled by the party that asked.
     Cancelled,
-    /// Given up after retries.
+    /// Failed after retries.
     Failed {
-        /// Why.
+        /// The cause.
         reason: String,
     },
 }
 
 impl Outcome {
-    /// Its name on the wire and for people.
+    /// Returns its name on the wire and for display.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -115,7 +114,7 @@ impl Outcome {
         }
     }
 
-    /// The digests of the parts that are the answer, in order.
+    /// Returns the digests of the answer's parts, in order.
     #[must_use]
     pub fn parts(&self) -> &[Digest] {
         match self {
@@ -124,7 +123,7 @@ impl Outcome {
         }
     }
 
-    /// Rows in all parts.
+    /// Returns the number of rows in all parts.
     #[must_use]
     pub fn rows(&self) -> u64 {
         match self {

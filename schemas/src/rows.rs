@@ -1,5 +1,4 @@
-//! Rows as MessagePack arrays, one after the other, with no frame around them: the manifest
-//! says how many there are and what their columns are called.
+//! Rows as consecutive MessagePack arrays without a frame: the manifest has their number and their columns.
 //!
 //! Reading borrows from the bytes, so a row costs no allocation beyond the reused vector.
 
@@ -11,15 +10,15 @@ use crate::value::Value;
 /// Rows that cannot be packed or read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RowError {
-    /// The bytes are not rows. The bytes are not repeated, for they may be personal data.
+    /// The bytes are not rows. The error does not contain them, because they may be personal data.
     #[error("row {row} of the body cannot be read: {what}")]
     Malformed {
         /// Counted from 0.
         row: u64,
-        /// What is wrong, without any value.
+        /// The cause, without any value.
         what: String,
     },
-    /// A row with another number of values than there are columns.
+    /// The number of values differs from the number of columns.
     #[error("row {row} has {given} values, but the manifest names {expected} columns")]
     Width {
         /// Counted from 0.
@@ -29,12 +28,12 @@ pub enum RowError {
         /// Columns in the manifest.
         expected: usize,
     },
-    /// Bytes behind the last row, or rows missing.
+    /// Bytes after the last row, or missing rows.
     #[error("the manifest counts {expected} rows, the body holds {given}")]
     Count {
         /// Rows found.
         given: u64,
-        /// Rows announced.
+        /// Rows in the manifest.
         expected: u64,
     },
 }
@@ -52,10 +51,10 @@ impl Serialize for Value<'_> {
     }
 }
 
-/// Packs one row behind what `out` already holds.
+/// Packs one row and appends it to `out`.
 ///
 /// # Errors
-/// [`RowError::Malformed`] should the row be too long for the format (2^32 values or bytes).
+/// [`RowError::Malformed`] if the row is too long for the format (2^32 values or bytes).
 pub fn pack(row: &[Value<'_>], out: &mut Vec<u8>) -> Result<(), RowError> {
     let start = out.len();
     row.serialize(&mut rmp_serde::Serializer::new(&mut *out))
@@ -68,7 +67,7 @@ pub fn pack(row: &[Value<'_>], out: &mut Vec<u8>) -> Result<(), RowError> {
         })
 }
 
-/// Reads rows out of a body, in order.
+/// Reads rows from a body, in order.
 pub struct RowReader<'a> {
     rest: &'a [u8],
     width: usize,
@@ -77,7 +76,7 @@ pub struct RowReader<'a> {
 }
 
 impl<'a> RowReader<'a> {
-    /// Over `plain` bytes with `expected` rows of `width` values each.
+    /// Creates a reader of `plain` bytes with `expected` rows of `width` values each.
     #[must_use]
     pub fn new(plain: &'a [u8], width: usize, expected: u64) -> Self {
         Self {
@@ -88,16 +87,16 @@ impl<'a> RowReader<'a> {
         }
     }
 
-    /// Bytes not read yet: the offset of the next row is the body's length less this.
+    /// Returns the unread bytes: the offset of the next row is the body's length minus this.
     #[must_use]
     pub fn remaining(&self) -> usize {
         self.rest.len()
     }
 
-    /// Reads the next row into `row`, whose old values are dropped. `false` after the last one.
+    /// Reads the next row into `row` and replaces its values. Returns `false` after the last row.
     ///
     /// # Errors
-    /// [`RowError`] when the bytes are not such a row, or when rows are missing or left over.
+    /// [`RowError`] when the bytes are not such a row, or rows are missing or surplus.
     pub fn next_into(&mut self, row: &mut Vec<Value<'a>>) -> Result<bool, RowError> {
         row.clear();
         if self.read == self.expected {
@@ -139,29 +138,32 @@ impl<'a> RowReader<'a> {
     }
 }
 
-/// Takes one value off `rest`, borrowing its text and bytes.
+/// Reads one value from `rest`, borrowing its text and bytes.
 fn value<'a>(rest: &mut &'a [u8]) -> Result<Value<'a>, &'static str> {
-    const EARLY: &str = "the bytes end early";
-    let marker = Marker::from_u8(*rest.first().ok_or(EARLY)?);
+    const TRUNCATED: &str = "the bytes end early";
+    let marker = Marker::from_u8(*rest.first().ok_or(TRUNCATED)?);
     let len = |given: Result<u32, _>| {
         given
             .map(|len| len as usize)
-            .map_err(|_: decode::ValueReadError<_>| EARLY)
+            .map_err(|_: decode::ValueReadError<_>| TRUNCATED)
     };
     Ok(match marker {
-        Marker::Null => decode::read_nil(rest).map(|()| Value::Null).map_err(|_| EARLY)?,
-        Marker::True | Marker::False => Value::Bool(decode::read_bool(rest).map_err(|_| EARLY)?),
-        Marker::F32 => Value::Float(f64::from(decode::read_f32(rest).map_err(|_| EARLY)?)),
-        Marker::F64 => Value::Float(decode::read_f64(rest).map_err(|_| EARLY)?),
+        Marker::Null => decode::read_nil(rest)
+            .map(|()| Value::Null)
+            .map_err(|_| TRUNCATED)?,
+        Marker::True | Marker::False => Value::Bool(decode::read_bool(rest).map_err(|_| TRUNCATED)?),
+        Marker::F32 => Value::Float(f64::from(decode::read_f32(rest).map_err(|_| TRUNCATED)?)),
+        Marker::F64 => Value::Float(decode::read_f64(rest).map_err(|_| TRUNCATED)?),
         Marker::FixStr(_) | Marker::Str8 | Marker::Str16 | Marker::Str32 => {
             let len = len(decode::read_str_len(rest))?;
             Value::Text(
-                std::str::from_utf8(take(rest, len).ok_or(EARLY)?).map_err(|_| "text that is not UTF-8")?,
+                std::str::from_utf8(take(rest, len).ok_or(TRUNCATED)?)
+                    .map_err(|_| "text that is not UTF-8")?,
             )
         }
         Marker::Bin8 | Marker::Bin16 | Marker::Bin32 => {
             let len = len(decode::read_bin_len(rest))?;
-            Value::Bytes(take(rest, len).ok_or(EARLY)?)
+            Value::Bytes(take(rest, len).ok_or(TRUNCATED)?)
         }
         _ => Value::Int(decode::read_int(rest).map_err(|_| "a value of a shape that rows do not have")?),
     })
@@ -188,7 +190,7 @@ mod tests {
     ];
 
     #[test]
-    fn rows_come_back_as_they_went() {
+    fn rows_round_trip() {
         let mut bytes = Vec::new();
         pack(&ROW, &mut bytes).unwrap();
         pack(&ROW, &mut bytes).unwrap();
@@ -202,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_count_a_wrong_width_and_a_cut_body_are_each_said() {
+    fn rows_wrong_count_width_and_truncation_are_errors() {
         let mut bytes = Vec::new();
         pack(&ROW, &mut bytes).unwrap();
         let read = |bytes: &[u8], width, rows| {
@@ -244,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn an_array_that_promises_four_billion_values_takes_no_memory() {
+    fn rows_array_of_four_billion_values_allocates_nothing() {
         assert!(
             RowReader::new(&[0xdd, 0xff, 0xff, 0xff, 0xff, 0xc0], 3, 1)
                 .next_into(&mut Vec::new())

@@ -1,7 +1,7 @@
 //! Signing keys: Ed25519 in the nkey text form.
 //!
 //! A *signing* key is an account nkey (`SA…`/`A…`), a *connection* key is a user nkey
-//! (`SU…`/`U…`). The two letters tell them apart, so a swapped file is named at once and a
+//! (`SU…`/`U…`). The prefix distinguishes them, so a swapped file is detected at once and a
 //! stolen connection key signs nothing.
 
 use std::borrow::Cow;
@@ -11,10 +11,10 @@ use nkeys::{KeyPair, KeyPairType};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// What can be wrong with a key or a signature.
+/// An invalid key or signature.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// The text is no nkey.
+    /// The text is not an nkey.
     #[error("not an nkey: {0}; make one with `slacktide keys new`")]
     Malformed(String),
     /// An nkey of another kind.
@@ -25,19 +25,19 @@ pub enum KeyError {
         /// The kind it is.
         given: &'static str,
     },
-    /// The signature does not fit.
-    #[error("the signature does not fit the bytes and the key {0}")]
+    /// The signature is invalid.
+    #[error("the signature does not match the bytes and the key {0}")]
     BadSignature(PublicKey),
 }
 
-pub(crate) fn kind(pair: &KeyPairType) -> &'static str {
+pub(crate) fn describe_kind(pair: &KeyPairType) -> &'static str {
     match pair {
         KeyPairType::User => "connection (user)",
         KeyPairType::Account => "signing (account)",
         KeyPairType::Operator => "operator",
         KeyPairType::Server => "server",
         KeyPairType::Cluster => "cluster",
-        KeyPairType::Curve => "sealing (curve)",
+        KeyPairType::Curve => "encryption (curve)",
         _ => "different",
     }
 }
@@ -49,7 +49,7 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// A new key from the operating system's randomness.
+    /// Generates a key from the operating system's randomness.
     #[must_use]
     pub fn generate() -> Self {
         Self::of(KeyPair::new_account())
@@ -63,33 +63,35 @@ impl SigningKey {
     /// Reads a seed (`SA…`).
     ///
     /// # Errors
-    /// [`KeyError`] when the text is no nkey seed or one of another kind. The seed is not repeated.
+    /// [`KeyError`] when the text is not an nkey seed or of another kind. The error does not contain the seed.
     pub fn from_seed(seed: &str) -> Result<Self, KeyError> {
         let pair = KeyPair::from_seed(seed.trim()).map_err(|e| KeyError::Malformed(e.to_string()))?;
         match pair.key_pair_type() {
             KeyPairType::Account => Ok(Self::of(pair)),
-            other => Err(KeyError::WrongKind { given: kind(&other) }),
+            other => Err(KeyError::WrongKind {
+                given: describe_kind(&other),
+            }),
         }
     }
 
-    /// The seed, to be written to a file that only its owner reads.
+    /// Returns the seed, for a file that only its owner can read.
     ///
     /// # Errors
-    /// [`KeyError::Malformed`] should the key hold no seed.
+    /// [`KeyError::Malformed`] if the key has no seed.
     pub fn seed(&self) -> Result<String, KeyError> {
         self.pair.seed().map_err(|e| KeyError::Malformed(e.to_string()))
     }
 
-    /// The public half.
+    /// Returns the public half.
     #[must_use]
     pub fn public(&self) -> &PublicKey {
         &self.public
     }
 
-    /// The Ed25519 signature (RFC 8032) over `bytes`, 64 bytes long.
+    /// Returns the Ed25519 signature (RFC 8032) over `bytes`, 64 bytes long.
     ///
     /// # Errors
-    /// [`KeyError::Malformed`] should the key hold no secret.
+    /// [`KeyError::Malformed`] if the key has no secret half.
     pub fn sign(&self, bytes: &[u8]) -> Result<Vec<u8>, KeyError> {
         self.pair
             .sign(bytes)
@@ -111,26 +113,28 @@ impl PublicKey {
     /// Reads the text form.
     ///
     /// # Errors
-    /// [`KeyError`] when the text is no nkey or one of another kind.
+    /// [`KeyError`] when the text is not an nkey or of another kind.
     pub fn new(text: &str) -> Result<Self, KeyError> {
         let pair = KeyPair::from_public_key(text.trim()).map_err(|e| KeyError::Malformed(e.to_string()))?;
         match pair.key_pair_type() {
             KeyPairType::Account => Ok(Self(pair.public_key())),
-            other => Err(KeyError::WrongKind { given: kind(&other) }),
+            other => Err(KeyError::WrongKind {
+                given: describe_kind(&other),
+            }),
         }
     }
 
     /// Checks a signature.
     ///
     /// # Errors
-    /// [`KeyError::BadSignature`] when it does not fit.
+    /// [`KeyError::BadSignature`] when it is invalid.
     pub fn verify(&self, bytes: &[u8], signature: &[u8]) -> Result<(), KeyError> {
         let pair = KeyPair::from_public_key(&self.0).map_err(|e| KeyError::Malformed(e.to_string()))?;
         pair.verify(bytes, signature)
             .map_err(|_| KeyError::BadSignature(self.clone()))
     }
 
-    /// The text form.
+    /// Returns the text form.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -176,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_changed_byte_is_found() {
+    fn signature_of_changed_bytes_is_invalid() {
         let key = SigningKey::generate();
         let signature = key.sign(b"bytes").unwrap();
         assert_eq!(key.public().verify(b"bytes", &signature), Ok(()));
@@ -190,14 +194,14 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_key_is_named_as_such_and_no_seed_is_repeated() {
+    fn signing_key_names_a_connection_key_without_its_seed() {
         let user = KeyPair::new_user().seed().unwrap();
         let error = SigningKey::from_seed(&user).unwrap_err().to_string();
         assert!(error.contains("connection (user)"), "{error}");
         assert!(!error.contains(&user));
     }
 
-    /// The whole text, since a public key may hold any letters, those of a seed's prefix among them.
+    /// Compares the whole text, because a public key may contain the letters of a seed's prefix.
     #[test]
     fn signing_key_debug_text_is_its_public_key_alone() {
         for byte in 0..=u8::MAX {

@@ -1,4 +1,4 @@
-//! Subjects, built and parsed in this one place.
+//! Builds and parses subjects.
 
 use std::fmt;
 
@@ -10,27 +10,27 @@ use crate::request::RequestId;
 pub enum Subject {
     /// `data.<recipient>.<feed>`: chunks.
     Data(Lane),
-    /// `receipt.<recipient>.<feed>`: what the receiver signed for.
+    /// `receipt.<recipient>.<feed>`: receipts.
     Receipt(Lane),
     /// `request.<recipient>.<id>`: one data request.
     Request(RecipientName, RequestId),
-    /// `cancel.<recipient>.<id>`: the wish to cancel it.
+    /// `cancel.<recipient>.<id>`: its cancellation.
     Cancel(RecipientName, RequestId),
     /// `reply.<recipient>.<id>`: its one final outcome.
     Reply(RecipientName, RequestId),
     /// `part.<recipient>.<id>.<attempt>.<number>`: a part of its answer; both count from 1.
     Part(RecipientName, RequestId, u32, u32),
-    /// `progress.<recipient>.<id>`: how it stands while it waits.
+    /// `progress.<recipient>.<id>`: its progress until the reply.
     Progress(RecipientName, RequestId),
-    /// `approval.<recipient>.<id>.<officer>`: what one officer decided about it.
+    /// `approval.<recipient>.<id>.<officer>`: one officer's decision.
     Approval(RecipientName, RequestId, OfficerName),
-    /// `confirm.<recipient>.<id>`: the recipient's word that the reply is stored.
+    /// `confirm.<recipient>.<id>`: the recipient's confirmation that the reply is stored.
     Confirm(RecipientName, RequestId),
-    /// `audit.<party>.<writer>`: a chain of acts per writer.
+    /// `audit.<party>.<writer>`: a chain of audit entries per writer.
     Audit(PartyName, PartyName),
-    /// `lease.<source>`: who may read that source.
+    /// `lease.<source>`: which process may read that source.
     Lease(SourceName),
-    /// `control.<party>`: what its operators order.
+    /// `control.<party>`: its operators' orders.
     Control(PartyName),
 }
 
@@ -55,7 +55,7 @@ impl fmt::Display for Subject {
     }
 }
 
-/// A subject that is not one of ours.
+/// An unknown subject.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "subject {0:?} is not one of data|receipt|request|cancel|reply|part|progress|approval|confirm|audit|lease|control with its tokens"
@@ -85,8 +85,8 @@ impl std::str::FromStr for Subject {
             ["part", r, i, a, n] => Ok(Self::Part(
                 recipient(r)?,
                 id(i)?,
-                count(a).ok_or_else(bad)?,
-                count(n).ok_or_else(bad)?,
+                parse_count(a).ok_or_else(bad)?,
+                parse_count(n).ok_or_else(bad)?,
             )),
             ["progress", r, i] => Ok(Self::Progress(recipient(r)?, id(i)?)),
             ["approval", r, i, o] => Ok(Self::Approval(
@@ -106,8 +106,8 @@ impl std::str::FromStr for Subject {
     }
 }
 
-/// A number from 1 on, written in its one form: two subjects never mean the same message.
-fn count(token: &str) -> Option<u32> {
+/// Parses a number above 0 in canonical form, so that no two subjects mean the same message.
+fn parse_count(token: &str) -> Option<u32> {
     let number: u32 = token.parse().ok()?;
     (number > 0 && number.to_string() == token).then_some(number)
 }
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_built_parses_back() {
+    fn subject_round_trips() {
         for text in [
             "data.insurer-a.setl",
             "receipt.insurer-a.setl",
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn wildcards_and_missing_tokens_are_refused() {
+    fn subject_wildcards_and_missing_tokens_are_refused() {
         for text in [
             "data.*.setl",
             "data.>",

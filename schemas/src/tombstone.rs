@@ -1,8 +1,8 @@
-//! PURE: what a tombstone column's value says of its row, by the column's type.
+//! PURE: interprets a tombstone column's value by the column's type.
 //!
-//! A mark that is misread deletes a row or keeps one that was deleted, so nothing is guessed: each type has its few values for
-//! "deleted" and for "not deleted", and every other value makes the row a reject. The bureau judges each row once. For each value that
-//! it lets pass, [`Value::is_tombstone`], by which receivers count, gives the same answer.
+//! A misread value would delete a row or keep a deleted one. Each type therefore has a few values for "deleted" and for
+//! "not deleted", and every other value makes the row a reject. The bureau checks each row once. For each accepted value,
+//! [`Value::is_tombstone`], which receivers use, returns the same result.
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
@@ -10,10 +10,10 @@ use jiff::{SignedDuration, Timestamp};
 use crate::column::ColumnType;
 use crate::value::Value;
 
-/// A time without a zone may be this far ahead of UTC, and clocks differ.
-const AHEAD: SignedDuration = SignedDuration::from_hours(15);
+/// Tolerance for local times without a zone, which may be ahead of UTC, and for clock differences.
+const FUTURE_TOLERANCE: SignedDuration = SignedDuration::from_hours(15);
 
-/// Whether a column of this type can mark deleted rows.
+/// Returns whether a column of this type can mark deleted rows.
 #[must_use]
 pub fn can_mark(kind: &ColumnType) -> bool {
     use ColumnType as T;
@@ -25,28 +25,29 @@ pub fn can_mark(kind: &ColumnType) -> bool {
     }
 }
 
-/// Whether a row with this mark is deleted. `now` is the clock of the side that reads it.
+/// Returns whether a row with this value is deleted. `now` is the clock of the side that reads it.
 ///
 /// # Errors
-/// Why the value is no mark, without the value.
+/// Why the value is invalid, without the value.
 pub fn is_deleted(kind: &ColumnType, value: Value<'_>, now: Timestamp) -> Result<bool, &'static str> {
     use ColumnType as T;
     match (kind, value) {
         (_, Value::Null) => Ok(false),
         (_, Value::Bool(mark)) => Ok(mark),
-        (T::Date | T::Timestamp | T::TimestampTz, Value::Text(text)) => by_time(text, now),
-        (T::Date | T::Timestamp | T::TimestampTz, _) => Err("the tombstone column holds no time and no NULL"),
+        (T::Date | T::Timestamp | T::TimestampTz, Value::Text(text)) => is_deleted_by_time(text, now),
+        (T::Date | T::Timestamp | T::TimestampTz, _) => {
+            Err("the tombstone column holds neither a time nor NULL")
+        }
         (_, Value::Int(0)) => Ok(false),
         (_, Value::Int(1)) => Ok(true),
-        (T::Text { .. } | T::Any | T::Decimal { .. }, Value::Text(text)) => by_word(text),
+        (T::Text { .. } | T::Any | T::Decimal { .. }, Value::Text(text)) => is_deleted_by_text(text),
         _ => Err(UNKNOWN),
     }
 }
 
-const UNKNOWN: &str =
-    "the tombstone column holds a value that is neither a mark for deleted nor one for not deleted";
+const UNKNOWN: &str = "the tombstone column holds a value that means neither deleted nor not deleted";
 
-fn by_word(text: &str) -> Result<bool, &'static str> {
+fn is_deleted_by_text(text: &str) -> Result<bool, &'static str> {
     match text {
         "" | "0" | "f" | "F" | "false" | "FALSE" | "n" | "N" => Ok(false),
         "1" | "t" | "T" | "true" | "TRUE" | "y" | "Y" => Ok(true),
@@ -54,37 +55,36 @@ fn by_word(text: &str) -> Result<bool, &'static str> {
     }
 }
 
-/// The time of the deletion; none that has still to come.
-fn by_time(text: &str, now: Timestamp) -> Result<bool, &'static str> {
-    let unread = Err("the tombstone column holds a text that is no time");
+/// Checks the time of the deletion, which must not be in the future.
+fn is_deleted_by_time(text: &str, now: Timestamp) -> Result<bool, &'static str> {
+    let invalid = Err("the tombstone column holds a text that is not a time");
     let Some(day) = text.get(..10).and_then(|day| day.parse::<Date>().ok()) else {
-        return unread;
+        return invalid;
     };
     let rest = text.get(10..).unwrap_or_default();
     if !rest.is_empty() && !is_time_of_day(rest) {
-        return unread;
+        return invalid;
     }
-    let latest = now.checked_add(AHEAD).unwrap_or(Timestamp::MAX);
+    let latest = now.checked_add(FUTURE_TOLERANCE).unwrap_or(Timestamp::MAX);
     let latest = latest.to_zoned(jiff::tz::TimeZone::UTC).date();
     if day > latest {
-        return Err("the tombstone column holds a time that has still to come");
+        return Err("the tombstone column holds a time in the future");
     }
     Ok(true)
 }
 
-/// ` hh:mm:ss…` or `Thh:mm:ss…`; the fraction and the zone may have any form.
+/// Returns whether the text is ` hh:mm:ss…` or `Thh:mm:ss…`; the fraction and the zone may have any form.
 fn is_time_of_day(rest: &str) -> bool {
-    let mut signs = rest.chars();
-    let begins = matches!(signs.next(), Some(' ' | 'T'));
+    let mut characters = rest.chars();
+    let has_separator = matches!(characters.next(), Some(' ' | 'T'));
     let digits = |text: Option<&str>| text.is_some_and(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-    begins
+    has_separator
         && digits(rest.get(1..3))
         && rest.get(3..4) == Some(":")
         && digits(rest.get(4..6))
-        && rest.get(6..).is_some_and(|rest| {
-            rest.chars()
-                .all(|sign| sign.is_ascii_digit() || ":.+-Z".contains(sign))
-        })
+        && rest
+            .get(6..)
+            .is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit() || ":.+-Z".contains(c)))
 }
 
 #[cfg(test)]
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn tombstone_types_without_a_plain_mark_are_no_marks() {
+    fn tombstone_types_without_defined_values_are_refused() {
         let scaled = ColumnType::Decimal {
             precision: Some(3),
             scale: Some(1),

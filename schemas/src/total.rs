@@ -1,11 +1,11 @@
-//! Control totals: exact sums of money columns, whatever their scale.
+//! Control totals: exact sums of money columns of any scale.
 
 use bigdecimal::{BigDecimal, Zero as _, num_bigint::BigInt};
 
 use crate::value::Value;
 
-/// A running exact sum. Values up to 38 digits are added as scaled 128-bit integers; what does
-/// not fit goes on as an arbitrary-precision decimal. There is no rounding anywhere.
+/// A running exact sum. Values up to 38 digits are added as scaled 128-bit integers, others as arbitrary-precision
+/// decimals. Nothing is rounded.
 #[derive(Debug, Clone, Default)]
 pub struct Total {
     mantissa: i128,
@@ -14,11 +14,11 @@ pub struct Total {
     unsummed: u64,
 }
 
-/// Most digits of a scale that the fast path takes; 10^38 is the largest power in an `i128`.
-const MOST_SCALE: u32 = 37;
+/// Maximum scale of the fast path; 10^38 is the largest power in an `i128`.
+const MAX_SCALE: u32 = 37;
 
 impl Total {
-    /// Adds one value. Null adds nothing; what is no finite number is counted in
+    /// Adds one value. Null adds nothing; a value that is not a finite number is counted in
     /// [`Total::unsummed`]. A float is added as its shortest decimal text.
     pub fn add(&mut self, value: Value<'_>) {
         match value {
@@ -39,7 +39,7 @@ impl Total {
         self.unsummed += other.unsummed;
     }
 
-    /// How many values were no finite numbers: NaN, infinity, text.
+    /// Returns the number of values that are not finite numbers: NaN, infinity, text.
     #[must_use]
     pub fn unsummed(&self) -> u64 {
         self.unsummed
@@ -49,7 +49,7 @@ impl Total {
         if let Some((mantissa, scale)) = parse(text.as_bytes()) {
             self.add_scaled(mantissa, scale);
         } else if let Ok(number) = text.trim().parse::<BigDecimal>() {
-            // An exponent such as 1e999999999 would make the sum itself a bomb.
+            // An exponent such as 1e999999999 would exhaust the memory.
             if number.as_bigint_and_exponent().1.unsigned_abs() > 20_000 {
                 self.unsummed += 1;
             } else {
@@ -92,25 +92,25 @@ fn rescale(mantissa: i128, from: u32, to: u32) -> Option<i128> {
     mantissa.checked_mul(10_i128.checked_pow(to.checked_sub(from)?)?)
 }
 
-/// `-?digits[.digits]` with at most 38 digits, without allocation.
+/// Parses `-?digits[.digits]` with at most 38 digits, without allocation.
 fn parse(text: &[u8]) -> Option<(i128, u32)> {
     let (negative, digits) = match text {
         [b'-', rest @ ..] => (true, rest),
         rest => (false, rest),
     };
-    let (mut mantissa, mut scale, mut point, mut any) = (0_i128, 0_u32, false, false);
+    let (mut mantissa, mut scale, mut has_point, mut has_digit) = (0_i128, 0_u32, false, false);
     for byte in digits {
         match byte {
             b'0'..=b'9' => {
                 mantissa = mantissa.checked_mul(10)?.checked_add(i128::from(byte - b'0'))?;
-                scale += u32::from(point);
-                any = true;
+                scale += u32::from(has_point);
+                has_digit = true;
             }
-            b'.' if !point => point = true,
+            b'.' if !has_point => has_point = true,
             _ => return None,
         }
     }
-    (any && scale <= MOST_SCALE).then_some((if negative { -mantissa } else { mantissa }, scale))
+    (has_digit && scale <= MAX_SCALE).then_some((if negative { -mantissa } else { mantissa }, scale))
 }
 
 #[cfg(test)]
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_are_exact_at_any_scale() {
+    fn total_is_exact_at_any_scale() {
         assert_eq!(sum(&["0.1", "0.2"]), "0.3");
         assert_eq!(sum(&["46.620000000000005", "-46.62"]), "0.000000000000005");
         assert_eq!(sum(&["12.30", "-0.30"]), "12.00");
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_counted_and_not_guessed() {
+    fn total_counts_values_that_are_not_numbers() {
         let mut total = Total::default();
         for text in ["NaN", "Infinity", "twelve", "", "1e999999999"] {
             total.add(Value::Text(text));

@@ -1,23 +1,23 @@
-//! JSON in which no object holds a key twice.
+//! Refuses JSON objects with duplicate keys.
 //!
-//! Readers disagree about such an object: one takes the first value, another the last. A signed message, or a file
-//! that somebody checked by eye, must mean the same to each of them, so it is refused.
+//! Readers disagree about such an object: one uses the first value, another the last. A signed message, or a file that a
+//! person reviewed, must have one meaning.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-/// Checks that no object in a JSON text holds a key twice, at any depth.
+/// Checks that no object in a JSON text has a duplicate key, at any depth.
 ///
 /// # Errors
-/// When a key stands twice, or the text is no JSON. The key is not named, because it may be anything; the error has
-/// its place.
-pub fn check(text: &[u8]) -> Result<(), serde_json::Error> {
+/// When a key is duplicated or the text is not JSON. The error has the position but not the key, which may be
+/// confidential.
+pub fn check_unique_keys(text: &[u8]) -> Result<(), serde_json::Error> {
     serde_json::from_slice::<Unique>(text).map(|_| ())
 }
 
-/// Any JSON value that keeps the rule.
+/// Any JSON value without duplicate keys.
 struct Unique;
 
 #[derive(serde::Deserialize)]
@@ -35,7 +35,7 @@ impl<'de> Visitor<'de> for Values {
     type Value = Unique;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON in which no object holds a key twice")
+        f.write_str("JSON without duplicate keys")
     }
 
     fn visit_unit<E>(self) -> Result<Unique, E> {
@@ -74,7 +74,7 @@ impl<'de> Visitor<'de> for Values {
         }
         keys.sort_unstable();
         if keys.windows(2).any(|pair| pair[0] == pair[1]) {
-            return Err(A::Error::custom("a key stands twice in one object"));
+            return Err(A::Error::custom("duplicate key in an object"));
         }
         Ok(Unique)
     }
@@ -85,31 +85,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unique_key_twice_at_any_depth_is_refused() {
+    fn unique_duplicate_key_at_any_depth_is_refused() {
         for text in [
             r#"{"a":1,"a":1}"#,
             r#"{"a":1,"\u0061":2}"#,
             r#"[null,{"b":{"c":[true,{"d":1.5,"e":"","d":-1}]}}]"#,
         ] {
-            let error = check(text.as_bytes()).unwrap_err().to_string();
-            assert!(
-                error.starts_with("a key stands twice in one object"),
-                "{text}: {error}"
-            );
+            let error = check_unique_keys(text.as_bytes()).unwrap_err().to_string();
+            assert!(error.starts_with("duplicate key in an object"), "{text}: {error}");
         }
     }
 
     #[test]
-    fn unique_other_json_passes_and_no_json_is_an_error() {
+    fn unique_other_json_passes_and_invalid_json_fails() {
         for text in [
             "null",
             r#"{"a":{"a":[{"a":1},{"a":1}]},"b":18446744073709551615}"#,
             r#"["a","a"]"#,
         ] {
-            assert!(check(text.as_bytes()).is_ok(), "{text}");
+            assert!(check_unique_keys(text.as_bytes()).is_ok(), "{text}");
         }
-        assert!(check(b"{\"a\":").is_err());
+        assert!(check_unique_keys(b"{\"a\":").is_err());
         // Nesting that would exhaust the stack is an error, too.
-        assert!(check("[".repeat(100_000).as_bytes()).is_err());
+        assert!(check_unique_keys("[".repeat(100_000).as_bytes()).is_err());
     }
 }

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 
-/// Names a message at the head of a chain that its next writer could not read or did not trust. The chain goes on:
-/// the new message names this one, so that neither can be removed or replaced unseen.
+/// A message at the head of a chain that its next writer could not read or did not trust. The new message references
+/// this one, so that the removal or replacement of either is detected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Unreadable {
@@ -17,7 +17,7 @@ pub struct Unreadable {
 }
 
 impl Unreadable {
-    /// Names a message.
+    /// Creates the reference to a message.
     #[must_use]
     pub fn of(sequence: u64, message: &[u8]) -> Self {
         Self {

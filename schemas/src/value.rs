@@ -1,11 +1,11 @@
-//! A value of a row: six shapes, borrowed from the bytes they came in.
+//! A value of a row: one of six shapes, borrowed from the received bytes.
 
 use serde_json::json;
 
-/// One value. What a text means is said by its column's type.
+/// One value. The column's type defines the meaning of a text.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Value<'a> {
-    /// Nothing; differs from the empty text.
+    /// Null; differs from the empty text.
     Null,
     /// true, false.
     Bool(bool),
@@ -13,15 +13,15 @@ pub enum Value<'a> {
     Int(i64),
     /// An IEEE 754 double. Never money.
     Float(f64),
-    /// Text: also exact decimals, dates, times and whatever else has a text form.
+    /// Text: also exact decimals, dates, times and every other type with a text form.
     Text(&'a str),
     /// Bytes.
     Bytes(&'a [u8]),
 }
 
 impl Value<'_> {
-    /// Whether a received tombstone column with this value counts as a mark of a deleted row. Publishers judge by
-    /// [`crate::tombstone`], which lets only values pass that this reads alike; older publishers let every value pass.
+    /// Returns whether this value of a received tombstone column marks a deleted row. Publishers use [`crate::tombstone`],
+    /// which accepts only values that this function interprets equally; older publishers accept every value.
     #[must_use]
     pub fn is_tombstone(&self) -> bool {
         match self {
@@ -32,7 +32,7 @@ impl Value<'_> {
         }
     }
 
-    /// In JSON; bytes as `{"hex": …}`, and floats that JSON has no number for as text.
+    /// Returns the value as JSON: bytes as `{"hex": …}`, and floats that JSON cannot represent as text.
     #[must_use]
     pub fn json(&self) -> serde_json::Value {
         match self {
@@ -51,9 +51,9 @@ impl Value<'_> {
 mod tests {
     use super::*;
 
-    /// Trap: JSON has no number for these, and nothing for bytes.
+    /// JSON has no number for these, and no type for bytes.
     #[test]
-    fn what_json_has_no_form_for_is_told_as_text() {
+    fn value_that_json_cannot_represent_is_text() {
         assert_eq!(Value::Float(0.5).json(), json!(0.5));
         assert_eq!(Value::Float(f64::NEG_INFINITY).json(), json!("-inf"));
         assert_eq!(Value::Float(f64::NAN).json(), json!("NaN"));

@@ -1,14 +1,14 @@
-//! Which characters a reader can see, and texts in which every character can be seen.
+//! Detects and escapes invisible characters.
 //!
-//! A character that cannot be seen can still act: control characters move a terminal's cursor, bidirectional marks
-//! reorder what surrounds them, zero-width characters make two different names look equal. Such a character has no
-//! place in a name, a reason or a code that one party writes and another party reads.
+//! An invisible character can still have an effect: control characters move a terminal's cursor, bidirectional marks
+//! reorder the surrounding text, zero-width characters make two different names look equal. Names, reasons and codes that
+//! one party writes and another party reads must not contain such characters.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Combining marks in a row that are shown on one letter; further ones reach into the lines above and below.
-const MOST_MARKS: usize = 4;
+/// Maximum number of consecutive combining marks on one letter; further ones overlap the lines above and below.
+const MAX_MARKS: usize = 4;
 
 /// Returns whether a screen shows the character as itself: a letter, a digit, a mark, a symbol or a usual space.
 ///
@@ -18,7 +18,7 @@ const MOST_MARKS: usize = 4;
 pub fn is_visible(c: char) -> bool {
     match c {
         ' '..='~' | IDEOGRAPHIC_SPACE => true,
-        // Letters, marks and a symbol that have no ink: fillers, joiners and selectors.
+        // Letters, marks and a symbol without a glyph: fillers, joiners and selectors.
         '\u{034f}'
         | '\u{115f}'
         | '\u{1160}'
@@ -30,7 +30,7 @@ pub fn is_visible(c: char) -> bool {
         | '\u{fe00}'..='\u{fe0f}'
         | '\u{ffa0}'
         | '\u{e0000}'..='\u{e0fff}' => false,
-        // Behind a letter the standard library escapes what has no glyph of its own, but no combining mark.
+        // After a letter the standard library escapes every character without its own glyph, except combining marks.
         _ => {
             let mut buffer = [b'a', 0, 0, 0, 0];
             let length = 1 + c.encode_utf8(&mut buffer[1..]).len();
@@ -47,23 +47,22 @@ fn is_mark(c: char) -> bool {
     !c.is_ascii() && c != IDEOGRAPHIC_SPACE && is_visible(c) && c.escape_debug().count() > 1
 }
 
-/// Returns whether the character is for private use: rare letters of names are encoded so, and a font may show them.
+/// Returns whether the character is in a private use area: rare letters of names are encoded there, and a font may show them.
 fn is_private(c: char) -> bool {
     matches!(c, '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..='\u{ffffd}' | '\u{100000}'..='\u{10fffd}')
 }
 
-/// How a character that is not shown as itself is written instead.
+/// The escape format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Escape {
-    /// `\n`, `\t`, `\u{202e}`: for people.
+    /// `\n`, `\t`, `\u{202e}`: for text output.
     Text,
-    /// `\u202e`, as a pair of surrogates where needed: inside JSON that is already written. Line feeds stay, because
-    /// in JSON they can only stand between values.
+    /// `\u202e`, as a surrogate pair where needed: for serialised JSON. Line feeds stay, because JSON has them only
+    /// between values.
     Json,
 }
 
-/// Writes every character that cannot be seen as an escape of visible ASCII characters. What is escaped already is not
-/// changed by it.
+/// Escapes every invisible character as visible ASCII characters. Idempotent.
 #[must_use]
 pub fn escape(text: &str, form: Escape) -> Cow<'_, str> {
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
@@ -71,13 +70,13 @@ pub fn escape(text: &str, form: Escape) -> Cow<'_, str> {
     }
     let mut shown = String::with_capacity(text.len() + 16);
     // A mark needs a letter to be drawn on; the first character of a text has none before it.
-    let mut marks = MOST_MARKS;
+    let mut marks = MAX_MARKS;
     for c in text.chars() {
         if c == '\n' && form == Escape::Json {
-            marks = MOST_MARKS;
+            marks = MAX_MARKS;
             shown.push(c);
         } else if is_mark(c) {
-            if marks < MOST_MARKS {
+            if marks < MAX_MARKS {
                 marks += 1;
                 shown.push(c);
             } else {
@@ -86,13 +85,13 @@ pub fn escape(text: &str, form: Escape) -> Cow<'_, str> {
         } else if is_visible(c) {
             // Neither a space nor JSON's quotation mark carries a mark.
             marks = if matches!(c, ' ' | '"' | IDEOGRAPHIC_SPACE) {
-                MOST_MARKS
+                MAX_MARKS
             } else {
                 0
             };
             shown.push(c);
         } else {
-            marks = MOST_MARKS;
+            marks = MAX_MARKS;
             push_escaped(&mut shown, c, form);
         }
     }
@@ -120,34 +119,34 @@ fn push_escaped(shown: &mut String, c: char, form: Escape) {
     }
 }
 
-/// A text field that holds a character that cannot be seen.
+/// A text field with an invisible character.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{field} holds a character that cannot be seen, U+{code:04X} at place {place}; write it without that character"
+    "{field} contains an invisible character, U+{code:04X} at position {position}; remove that character"
 )]
-pub struct Invisible {
+pub struct InvisibleCharacter {
     /// The field's name; never its value.
     pub field: String,
     /// The character's code point.
     pub code: u32,
-    /// Its place, counted from 1.
-    pub place: usize,
+    /// The character's position, counted from 1.
+    pub position: usize,
 }
 
-/// Checks that every character of a short text field can be seen. Characters for private use pass: a name may need one.
+/// Checks that a short text field has no invisible character. Private use characters pass, because a name may need one.
 ///
 /// # Errors
-/// [`Invisible`] names the field and the first such character.
-pub fn check(field: &str, text: &str) -> Result<(), Invisible> {
+/// [`InvisibleCharacter`] names the field and the first such character.
+pub fn check_visible(field: &str, text: &str) -> Result<(), InvisibleCharacter> {
     match (1..)
         .zip(text.chars())
         .find(|(_, c)| !is_visible(*c) && !is_private(*c))
     {
         None => Ok(()),
-        Some((place, c)) => Err(Invisible {
+        Some((position, c)) => Err(InvisibleCharacter {
             field: escape(field, Escape::Text).into_owned(),
             code: c.into(),
-            place,
+            position,
         }),
     }
 }
@@ -156,7 +155,7 @@ pub fn check(field: &str, text: &str) -> Result<(), Invisible> {
 mod tests {
     use super::*;
 
-    /// One of each kind that acts without being seen.
+    /// One of each kind of invisible character with an effect.
     const HIDDEN: [char; 28] = [
         '\0',
         '\u{7}',
@@ -199,8 +198,8 @@ mod tests {
                 json.chars().all(|c| c == '\n' || matches!(c, ' '..='~')),
                 "{c:?}: {json:?}"
             );
-            let error = check("filed_by", &text).unwrap_err();
-            assert_eq!((error.code, error.place), (c.into(), 2));
+            let error = check_visible("filed_by", &text).unwrap_err();
+            assert_eq!((error.code, error.position), (c.into(), 2));
             assert!(!error.to_string().contains(c), "{error}");
         }
     }
@@ -218,10 +217,10 @@ mod tests {
         ] {
             assert_eq!(escape(text, Escape::Text), text);
             assert_eq!(escape(text, Escape::Json), text);
-            assert_eq!(check("reason", text), Ok(()));
+            assert_eq!(check_visible("reason", text), Ok(()));
         }
         // A rare letter that has no code point of its own passes a check, and is shown by its number.
-        assert_eq!(check("reason", "\u{e000}"), Ok(()));
+        assert_eq!(check_visible("reason", "\u{e000}"), Ok(()));
         assert_eq!(escape("\u{e000}", Escape::Text), "\\u{e000}");
     }
 

@@ -1,24 +1,21 @@
-//! What a sealed part of a reply shows and hides, and that it opens for its reader in its place only.
+//! An encrypted part of a reply discloses no row, and only its reader can decrypt it, only in its own message.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "what a test cannot set up must fail it there and then"
-)]
+#![allow(clippy::unwrap_used, reason = "a failed setup must fail the test")]
 
 use schemas::body;
 use schemas::chunk::ChunkError;
 use schemas::column::{Column, ColumnType, RowSchema};
 use schemas::cursor::Scalar;
 use schemas::digest::Digest;
+use schemas::encryption::{self, DecryptionKeys, EncryptionError, EncryptionKey};
 use schemas::envelope::Envelope;
 use schemas::load::Load;
 use schemas::manifest::{Algorithms, Reject, Totals};
 use schemas::part::{self, ExaminedPart, Part};
-use schemas::seal::{SealError, SealKey, SealRing, parcel};
 use schemas::sign::SigningKey;
 use schemas::value::Value;
 
-/// Stands in a row and in a reject.
+/// Part of a row and of a reject.
 const MARK: &str = "Zhang-Wei-310101";
 
 fn plain() -> Vec<u8> {
@@ -66,7 +63,7 @@ fn part(key: &SigningKey, number: u32) -> Part {
             column: None,
             reason: "too large".into(),
         }],
-        body: body::close(b"").unwrap().0,
+        body: body::compress(b"").unwrap().0,
         read_from: jiff::Timestamp::UNIX_EPOCH,
         read_to: jiff::Timestamp::UNIX_EPOCH,
         instance: "a".into(),
@@ -75,36 +72,38 @@ fn part(key: &SigningKey, number: u32) -> Part {
     }
 }
 
-fn ring(key: &SealKey) -> SealRing {
-    SealRing::new(vec![SealKey::from_seed(&key.seed().unwrap()).unwrap().into()])
+fn decryption_keys(key: &EncryptionKey) -> DecryptionKeys {
+    DecryptionKeys::new(vec![
+        EncryptionKey::from_seed(&key.seed().unwrap()).unwrap().into(),
+    ])
 }
 
-fn holds(bytes: &[u8], mark: &str) -> bool {
+fn contains(bytes: &[u8], mark: &str) -> bool {
     bytes.windows(mark.len()).any(|window| window == mark.as_bytes())
 }
 
 #[test]
-fn nothing_of_a_row_stands_in_a_sealed_part_and_all_of_it_comes_back() {
-    let (sign, insurer) = (SigningKey::generate(), SealKey::generate().unwrap());
+fn encrypted_part_hides_rows_and_decrypts_completely() {
+    let (sign, insurer) = (SigningKey::generate(), EncryptionKey::generate().unwrap());
     let trusted = [sign.public().clone()];
-    let clear = part::seal(part(&sign, 1), &plain(), &sign, None).unwrap();
+    let clear = part::sign(part(&sign, 1), &plain(), &sign, None).unwrap();
     assert!(
-        holds(&clear.bytes, "777.31") && holds(&clear.bytes, MARK),
+        contains(&clear.bytes, "777.31") && contains(&clear.bytes, MARK),
         "the search finds it"
     );
     assert_eq!(
-        part::open(&clear.bytes, &trusted, &SealRing::default())
+        part::open(&clear.bytes, &trusted, &DecryptionKeys::default())
             .unwrap()
             .plain,
         plain()
     );
 
-    let sealed = part::seal(part(&sign, 1), &plain(), &sign, Some(insurer.public())).unwrap();
+    let signed = part::sign(part(&sign, 1), &plain(), &sign, Some(insurer.public())).unwrap();
     for mark in [MARK, "777.31", "too large"] {
-        assert!(!holds(&sealed.bytes, mark), "{mark} stands in clear");
+        assert!(!contains(&signed.bytes, mark), "{mark} is in clear");
     }
-    let opened = part::open(&sealed.bytes, &trusted, &ring(&insurer)).unwrap();
-    assert_eq!((opened.plain.clone(), opened.digest), (plain(), sealed.digest));
+    let opened = part::open(&signed.bytes, &trusted, &decryption_keys(&insurer)).unwrap();
+    assert_eq!((opened.plain.clone(), opened.digest), (plain(), signed.digest));
     assert_eq!(opened.part.totals, part(&sign, 1).totals);
     assert_eq!(opened.part.rejects, part(&sign, 1).rejects);
     assert_eq!(
@@ -114,18 +113,18 @@ fn nothing_of_a_row_stands_in_a_sealed_part_and_all_of_it_comes_back() {
 }
 
 #[test]
-fn without_the_key_signature_and_body_are_checked_and_the_missing_key_is_named() {
-    let (sign, insurer) = (SigningKey::generate(), SealKey::generate().unwrap());
+fn encrypted_part_without_key_is_verified_and_names_the_key() {
+    let (sign, insurer) = (SigningKey::generate(), EncryptionKey::generate().unwrap());
     let trusted = [sign.public().clone()];
-    let sealed = part::seal(part(&sign, 1), &plain(), &sign, Some(insurer.public())).unwrap();
-    let other = ring(&SealKey::generate().unwrap());
-    let error = part::open(&sealed.bytes, &trusted, &other).unwrap_err();
-    assert_eq!(error.waits_for_key(), Some(insurer.public()));
-    let examined = part::examine(&sealed.bytes, &trusted, &other).unwrap();
-    assert!(matches!(examined, ExaminedPart::Closed { digest, .. } if digest == sealed.digest));
-    let opened = part::examine(&sealed.bytes, &trusted, &ring(&insurer)).unwrap();
+    let signed = part::sign(part(&sign, 1), &plain(), &sign, Some(insurer.public())).unwrap();
+    let other = decryption_keys(&EncryptionKey::generate().unwrap());
+    let error = part::open(&signed.bytes, &trusted, &other).unwrap_err();
+    assert_eq!(error.missing_key(), Some(insurer.public()));
+    let examined = part::examine(&signed.bytes, &trusted, &other).unwrap();
+    assert!(matches!(examined, ExaminedPart::KeyMissing { digest, .. } if digest == signed.digest));
+    let opened = part::examine(&signed.bytes, &trusted, &decryption_keys(&insurer)).unwrap();
     assert!(matches!(opened, ExaminedPart::Opened(_)));
-    let mut bytes = sealed.bytes.clone();
+    let mut bytes = signed.bytes.clone();
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
     assert!(matches!(
@@ -133,13 +132,13 @@ fn without_the_key_signature_and_body_are_checked_and_the_missing_key_is_named()
         Err(ChunkError::Body(_))
     ));
     assert!(matches!(
-        part::open(&sealed.bytes, &[SigningKey::generate().public().clone()], &other),
+        part::open(&signed.bytes, &[SigningKey::generate().public().clone()], &other),
         Err(ChunkError::Envelope(_))
     ));
 }
 
 #[test]
-fn totals_that_the_rows_do_not_bear_out_are_refused() {
+fn part_totals_that_contradict_the_rows_are_refused() {
     let sign = SigningKey::generate();
     for change in [
         |part: &mut Part| part.totals.rows = 2,
@@ -151,19 +150,19 @@ fn totals_that_the_rows_do_not_bear_out_are_refused() {
     ] {
         let mut changed = part(&sign, 1);
         change(&mut changed);
-        let sealed = part::seal(changed, &plain(), &sign, None).unwrap();
+        let signed = part::sign(changed, &plain(), &sign, None).unwrap();
         let trusted = [sign.public().clone()];
-        assert!(part::open(&sealed.bytes, &trusted, &SealRing::default()).is_err());
+        assert!(part::open(&signed.bytes, &trusted, &DecryptionKeys::default()).is_err());
     }
 }
 
-/// Trap: a body that is moved to another place, even by somebody who can sign.
+/// A body that is moved to another message does not decrypt, even if a trusted key signs it.
 #[test]
-fn a_sealed_part_opens_in_its_own_place_only() {
-    let (sign, insurer) = (SigningKey::generate(), SealKey::generate().unwrap());
-    let sealed = part::seal(part(&sign, 1), &plain(), &sign, Some(insurer.public())).unwrap();
-    let body = Envelope::decode(&sealed.bytes).unwrap().body;
-    parcel::open(&mut sealed.part.clone(), &body, &ring(&insurer)).unwrap();
+fn encrypted_part_decrypts_only_in_its_own_message() {
+    let (sign, insurer) = (SigningKey::generate(), EncryptionKey::generate().unwrap());
+    let signed = part::sign(part(&sign, 1), &plain(), &sign, Some(insurer.public())).unwrap();
+    let body = Envelope::decode(&signed.bytes).unwrap().body;
+    encryption::body::decrypt(&mut signed.part.clone(), &body, &decryption_keys(&insurer)).unwrap();
     for change in [
         |part: &mut Part| part.number = 2,
         |part: &mut Part| part.attempt = 2,
@@ -171,9 +170,9 @@ fn a_sealed_part_opens_in_its_own_place_only() {
         |part: &mut Part| part.id = "20260131-abcdefgi".parse().unwrap(),
         |part: &mut Part| part.recipient = "insurer-b".parse().unwrap(),
     ] {
-        let mut moved = sealed.part.clone();
+        let mut moved = signed.part.clone();
         change(&mut moved);
-        let opened = parcel::open(&mut moved, &body, &ring(&insurer));
-        assert!(matches!(opened, Err(SealError::Broken { .. })));
+        let opened = encryption::body::decrypt(&mut moved, &body, &decryption_keys(&insurer));
+        assert!(matches!(opened, Err(EncryptionError::DecryptionFailed { .. })));
     }
 }

@@ -1,122 +1,129 @@
-//! Core and store that crash, fail over, become read-only, or let nobody in.
+//! Core and store crash, fail over, become read-only, or refuse logins.
 
 use harness::{Proxy, free_port};
 
-use super::log::Listening;
-use super::scene::{LANE, OPEN, Scene, rounds, says};
+use super::fixture::{Fixture, LANE, OPEN, text_contains, wait_rounds};
+use super::log::LogCapture;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn databases_that_crash_and_fail_over_lose_nothing() {
-    let mut scene = Scene::start(5_000, OPEN).await;
-    let (social, poller) = scene.agents().await;
+async fn databases_crash_and_failover_lose_nothing() {
+    let mut fixture = Fixture::start(5_000, OPEN).await;
+    let (social, poller) = fixture.start_agents().await;
 
-    scene.work().await;
-    scene.core.crash().await;
+    fixture.change_rows().await;
+    fixture.core.crash().await;
     social
-        .shows(
+        .wait_status(
             "the core to be down",
             "/feeds/claim/state",
-            says("waiting for the source"),
+            text_contains("waiting for the source"),
         )
         .await;
-    scene.core.restart().await;
-    scene.goes_on().await;
+    fixture.core.restart().await;
+    fixture.assert_recovered().await;
 
-    scene.work().await;
-    scene.store.crash().await;
+    fixture.change_rows().await;
+    fixture.store.crash().await;
     poller
-        .shows("the store to be down", "/last_error", says("the store cannot"))
+        .wait_status(
+            "the store to be down",
+            "/last_error",
+            text_contains("the store cannot"),
+        )
         .await;
-    scene.store.restart().await;
-    scene.goes_on().await;
+    fixture.store.restart().await;
+    fixture.assert_recovered().await;
 
-    // Another server takes the address, with all that was committed.
-    scene.work().await;
-    scene.store.stop().await;
-    let store = scene.store.successor().await;
-    scene.site.store = store.named(scene.site.store.name());
-    scene.to_store.turn_to(store.port());
-    scene.goes_on().await;
+    // Another server with all that was committed takes over the address.
+    fixture.change_rows().await;
+    fixture.store.stop().await;
+    let store = fixture.store.successor().await;
+    fixture.site.store = store.existing_database(fixture.site.store.name());
+    fixture.to_store.redirect_to(store.port());
+    fixture.assert_recovered().await;
 
-    scene.core.stop().await;
-    let core = scene.core.successor().await;
-    scene.site.core = core.named(scene.site.core.name());
-    scene.to_core.turn_to(core.port());
-    scene.goes_on().await;
-    scene.is_whole().await;
+    fixture.core.stop().await;
+    let core = fixture.core.successor().await;
+    fixture.site.core = core.existing_database(fixture.site.core.name());
+    fixture.to_core.redirect_to(core.port());
+    fixture.assert_recovered().await;
+    fixture.assert_consistent().await;
     social.stop().await;
     poller.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_becomes_a_read_only_standby_is_waited_for() {
-    let mut scene = Scene::start(2_000, OPEN).await;
-    let (social, poller) = scene.agents().await;
-    let listening = Listening::to(&poller);
+async fn store_read_only_standby_is_waited_for() {
+    let mut fixture = Fixture::start(2_000, OPEN).await;
+    let (social, poller) = fixture.start_agents().await;
+    let log_capture = LogCapture::start(&poller);
     let set = format!(
         "ALTER ROLE {} SET default_transaction_read_only = on",
-        scene.writer
+        fixture.writer
     );
-    scene.site.store.execute(&set).await;
-    scene.log_out(&scene.writer).await;
-    scene.work().await;
+    fixture.site.store.execute(&set).await;
+    fixture.terminate_sessions(&fixture.writer).await;
+    fixture.change_rows().await;
     poller
-        .shows(
+        .wait_status(
             "the store to be read-only",
             &format!("{LANE}/last_error"),
-            says("connect to the primary"),
+            text_contains("connect to the primary"),
         )
         .await;
-    rounds(&poller, 20).await;
-    listening.said_at_most(2, &poller);
-    let reset = format!("ALTER ROLE {} RESET default_transaction_read_only", scene.writer);
-    scene.site.store.execute(&reset).await;
-    scene.log_out(&scene.writer).await;
-    scene.goes_on().await;
-    scene.is_whole().await;
+    wait_rounds(&poller, 20).await;
+    log_capture.assert_logged_at_most(2, &poller);
+    let reset = format!(
+        "ALTER ROLE {} RESET default_transaction_read_only",
+        fixture.writer
+    );
+    fixture.site.store.execute(&reset).await;
+    fixture.terminate_sessions(&fixture.writer).await;
+    fixture.assert_recovered().await;
+    fixture.assert_consistent().await;
     social.stop().await;
     poller.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_core_that_lets_nobody_in_is_asked_again_and_again() {
-    let mut scene = Scene::start(2_000, OPEN).await;
-    let (social, poller) = scene.agents().await;
-    let listening = Listening::to(&social);
-    let reader = scene.site.reader.clone();
-    scene
+async fn core_login_refused_is_retried() {
+    let mut fixture = Fixture::start(2_000, OPEN).await;
+    let (social, poller) = fixture.start_agents().await;
+    let log_capture = LogCapture::start(&social);
+    let reader = fixture.site.reader.clone();
+    fixture
         .site
         .core
         .execute(&format!("ALTER ROLE {reader} NOLOGIN"))
         .await;
-    scene.log_out(&reader).await;
-    scene.work().await;
+    fixture.terminate_sessions(&reader).await;
+    fixture.change_rows().await;
     social
-        .shows(
+        .wait_status(
             "the account to be refused",
             "/feeds/claim/state",
-            says("the database refused the account"),
+            text_contains("the database refused the account"),
         )
         .await;
-    rounds(&poller, 30).await;
-    listening.said_at_most(1, &social);
-    scene
+    wait_rounds(&poller, 30).await;
+    log_capture.assert_logged_at_most(1, &social);
+    fixture
         .site
         .core
         .execute(&format!("ALTER ROLE {reader} LOGIN"))
         .await;
-    scene.goes_on().await;
-    scene.is_whole().await;
+    fixture.assert_recovered().await;
+    fixture.assert_consistent().await;
     social.stop().await;
     poller.stop().await;
 }
 
-/// A URL may name two servers; the one that takes writes is used, whichever it is.
+/// A URL may name two servers; the one that accepts writes is used.
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_hosts_in_a_url_the_one_that_serves_is_used() {
-    let mut scene = Scene::start(2_000, OPEN).await;
-    // Nobody listens behind the second ones yet.
-    let (second_core, second_store) = (Proxy::before(free_port()).await, Proxy::before(free_port()).await);
+async fn url_with_two_hosts_uses_the_one_that_serves() {
+    let mut fixture = Fixture::start(2_000, OPEN).await;
+    // Nothing listens behind the second proxies yet.
+    let (second_core, second_store) = (Proxy::start(free_port()).await, Proxy::start(free_port()).await);
     let both = |url: Option<String>, first: &Proxy, second: &Proxy| {
         let (one, two) = (first.port(), second.port());
         url.map(|url| {
@@ -125,39 +132,40 @@ async fn of_two_hosts_in_a_url_the_one_that_serves_is_used() {
             named
         })
     };
-    scene.site.links.source = both(scene.site.links.source, &scene.to_core, &second_core);
-    scene.site.links.store = both(scene.site.links.store, &scene.to_store, &second_store).map(|store| {
-        store.replace(
-            "\" }\nstatement",
-            "?target_session_attrs=read-write\" }\nstatement",
-        )
-    });
-    let (social, poller) = scene.agents().await;
+    fixture.site.links.source = both(fixture.site.links.source, &fixture.to_core, &second_core);
+    fixture.site.links.store =
+        both(fixture.site.links.store, &fixture.to_store, &second_store).map(|store| {
+            store.replace(
+                "\" }\nstatement",
+                "?target_session_attrs=read-write\" }\nstatement",
+            )
+        });
+    let (social, poller) = fixture.start_agents().await;
 
     // The store's first server becomes a standby, and the second one serves.
-    let (name, writer) = (scene.site.store.name().to_owned(), scene.writer.clone());
+    let (name, writer) = (fixture.site.store.name().to_owned(), fixture.writer.clone());
     let standby = format!("ALTER ROLE {writer} SET default_transaction_read_only = on");
-    scene.site.store.execute(&standby).await;
-    scene.log_out(&writer).await;
-    scene.work().await;
-    scene.store.stop().await;
-    let store = scene.store.successor().await;
-    scene.store.restart().await;
-    scene.site.store = store.named(&name);
+    fixture.site.store.execute(&standby).await;
+    fixture.terminate_sessions(&writer).await;
+    fixture.change_rows().await;
+    fixture.store.stop().await;
+    let store = fixture.store.successor().await;
+    fixture.store.restart().await;
+    fixture.site.store = store.existing_database(&name);
     let primary = format!("ALTER ROLE {writer} RESET default_transaction_read_only");
-    scene.site.store.execute(&primary).await;
-    second_store.turn_to(store.port());
-    scene.goes_on().await;
+    fixture.site.store.execute(&primary).await;
+    second_store.redirect_to(store.port());
+    fixture.assert_recovered().await;
 
-    // The core's first server hangs: it takes connections and says nothing, and must not keep the agent from the other.
-    scene.work().await;
-    scene.core.stop().await;
-    scene.to_core.swallow();
-    let core = scene.core.successor().await;
-    scene.site.core = core.named(scene.site.core.name());
-    second_core.turn_to(core.port());
-    scene.goes_on().await;
-    scene.is_whole().await;
+    // The core's first server hangs: it accepts connections and never answers. The agent must still use the other one.
+    fixture.change_rows().await;
+    fixture.core.stop().await;
+    fixture.to_core.black_hole();
+    let core = fixture.core.successor().await;
+    fixture.site.core = core.existing_database(fixture.site.core.name());
+    second_core.redirect_to(core.port());
+    fixture.assert_recovered().await;
+    fixture.assert_consistent().await;
     social.stop().await;
     poller.stop().await;
 }

@@ -1,93 +1,93 @@
-//! Disks that are full or slow, at the store and at the exchange.
+//! Full and slow disks, at the store and at the exchange.
 
 use std::fs;
 
-use harness::{Shim, until_still};
+use harness::{Shim, until_with_progress};
 
-use super::log::Listening;
-use super::scene::{LANE, OPEN, Scene, rounds, says};
-use crate::path::site::{PATIENCE, Site};
+use super::fixture::{Fixture, LANE, OPEN, text_contains, wait_rounds};
+use super::log::LogCapture;
+use crate::pipeline::site::{DEADLINE, Site};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_and_a_slow_one_at_a_postgres_store_are_waited_out() {
+async fn store_postgres_full_or_slow_disk_loses_nothing() {
     let shim = Shim::new();
-    let mut scene = Scene::with_store_under(&shim, 2_000).await;
-    let (social, poller) = scene.agents().await;
+    let mut fixture = Fixture::with_store_shim(&shim, 2_000).await;
+    let (social, poller) = fixture.start_agents().await;
 
     // The disk of the tables.
-    let listening = Listening::to(&poller);
+    let log_capture = LogCapture::start(&poller);
     shim.fill_disk("/data/base/");
-    scene.work().await;
+    fixture.change_rows().await;
     poller
-        .shows(
+        .wait_status(
             "the store to be full",
             &format!("{LANE}/last_error"),
-            says("make room"),
+            text_contains("make room"),
         )
         .await;
-    rounds(&poller, 20).await;
-    listening.said_at_most(2, &poller);
+    wait_rounds(&poller, 20).await;
+    log_capture.assert_logged_at_most(2, &poller);
     shim.empty_disk();
-    scene.goes_on().await;
+    fixture.assert_recovered().await;
 
-    // The disk of the log: PostgreSQL itself ends by that.
+    // The disk of the WAL: PostgreSQL itself ends when it is full.
     shim.fill_disk("/pg_wal/");
-    scene.work().await;
+    fixture.change_rows().await;
     poller
-        .shows("the store to be down", "/last_error", says("the store "))
+        .wait_status("the store to be down", "/last_error", text_contains("the store "))
         .await;
     shim.empty_disk();
-    scene.store.restart().await;
-    scene.goes_on().await;
+    fixture.store.restart().await;
+    fixture.assert_recovered().await;
 
     shim.slow_disk(150);
-    scene.goes_on().await;
+    fixture.assert_recovered().await;
     shim.slow_disk(0);
-    scene.is_whole().await;
+    fixture.assert_consistent().await;
     social.stop().await;
     poller.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_and_a_slow_one_at_a_sqlite_store_are_waited_out() {
+async fn store_sqlite_full_or_slow_disk_loses_nothing() {
     let shim = Shim::new();
     let mut site = Site::start("sqlite_disk", 2_000, OPEN).await;
     site.links.store = Some("kind = \"sqlite\"\npath = \"store.db\"".to_owned());
     site.links.env = shim.env();
     let (social, poller) = (site.social("social"), site.poller("poller"));
-    same(&site).await;
+    wait_until_equal(&site).await;
 
-    let listening = Listening::to(&poller);
+    let log_capture = LogCapture::start(&poller);
     shim.fill_disk("store.db");
-    add(&site, 1).await;
+    change_rows(&site, 1).await;
     poller
-        .shows(
+        .wait_status(
             "the store to be full",
             &format!("{LANE}/last_error"),
-            says("make room"),
+            text_contains("make room"),
         )
         .await;
-    rounds(&poller, 20).await;
-    listening.said_at_most(2, &poller);
+    wait_rounds(&poller, 20).await;
+    log_capture.assert_logged_at_most(2, &poller);
     shim.empty_disk();
-    same(&site).await;
+    wait_until_equal(&site).await;
 
     shim.slow_disk(100);
-    add(&site, 2).await;
-    same(&site).await;
+    change_rows(&site, 2).await;
+    wait_until_equal(&site).await;
     shim.slow_disk(0);
-    site.evidence_holds().await;
+    site.assert_evidence_valid().await;
     social.stop().await;
     poller.stop().await;
 }
 
-/// The whole exchange is full, its leases and receipts too: nobody holds the lease, nothing is read, nothing is lost.
+/// The whole exchange is full, its leases and receipts too: no agent holds the lease, nothing is read, nothing is lost.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_at_the_exchange_is_waited_out() {
-    let mut scene = Scene::start(2_000, OPEN).await;
-    let (social, poller) = scene.agents().await;
-    let listening = Listening::to(&social);
-    let path = scene.site.file("server.conf");
+async fn exchange_full_disk_loses_nothing() {
+    let mut fixture = Fixture::start(2_000, OPEN).await;
+    let (social, poller) = fixture.start_agents().await;
+    let log_capture = LogCapture::start(&social);
+    let path = fixture.site.file("server.conf");
     let before = fs::read_to_string(&path).unwrap();
     let full = before.replace(
         "sync_interval: always",
@@ -95,24 +95,28 @@ async fn a_full_disk_at_the_exchange_is_waited_out() {
     );
     assert_ne!(full, before);
     fs::write(&path, full).unwrap();
-    scene.site.nats.stop().await;
-    scene.site.nats.restart().await;
-    scene.work().await;
+    fixture.site.nats.stop().await;
+    fixture.site.nats.restart().await;
+    fixture.change_rows().await;
     social
-        .shows("the exchange to be full", "/lease/trouble", says("insufficient"))
+        .wait_status(
+            "the exchange to be full",
+            "/lease/error",
+            text_contains("insufficient"),
+        )
         .await;
-    rounds(&poller, 20).await;
-    listening.said_at_most(2, &social);
+    wait_rounds(&poller, 20).await;
+    log_capture.assert_logged_at_most(2, &social);
     fs::write(&path, before).unwrap();
-    scene.site.nats.stop().await;
-    scene.site.nats.restart().await;
-    scene.goes_on().await;
-    scene.is_whole().await;
+    fixture.site.nats.stop().await;
+    fixture.site.nats.restart().await;
+    fixture.assert_recovered().await;
+    fixture.assert_consistent().await;
     social.stop().await;
     poller.stop().await;
 }
 
-async fn add(site: &Site, round: u32) {
+async fn change_rows(site: &Site, round: u32) {
     site.core
         .execute(&format!(
             "INSERT INTO claim (id, name, amount, memo) SELECT {round} * 1000000 + g, 'new', g / 7.0, 'memo'
@@ -122,13 +126,13 @@ async fn add(site: &Site, round: u32) {
 }
 
 /// Waits until the SQLite store holds what the core holds.
-async fn same(site: &Site) {
+async fn wait_until_equal(site: &Site) {
     const ROWS: &str =
         "SELECT CAST(id AS text) || '|' || name || '|' || CAST(amount AS text) || '|' || memo FROM claim";
     let file = site.file("store.db");
-    until_still("core and store to agree", PATIENCE, async || {
+    until_with_progress("core and store to agree", DEADLINE, async || {
         let mut core: Vec<String> = site.core.query(ROWS).await.iter().map(|row| row.get(0)).collect();
-        let mut store = stored(&file, ROWS).map_err(|error| error.to_string())?;
+        let mut store = store_rows(&file, ROWS).map_err(|error| error.to_string())?;
         core.sort_unstable();
         store.sort_unstable();
         if core == store {
@@ -140,7 +144,7 @@ async fn same(site: &Site) {
     .await;
 }
 
-fn stored(file: &std::path::Path, sql: &str) -> rusqlite::Result<Vec<String>> {
+fn store_rows(file: &std::path::Path, sql: &str) -> rusqlite::Result<Vec<String>> {
     let store = rusqlite::Connection::open_with_flags(file, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let mut rows = store.prepare(sql)?;
     let rows = rows.query_map([], |row| row.get(0))?;

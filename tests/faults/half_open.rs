@@ -1,105 +1,119 @@
-//! Connections that carry nothing any more and do not end: nobody is told, and each side has to find out by itself.
+//! Half-open connections: they transfer nothing and do not end, so each side has to detect that.
 
-use super::log::Listening;
-use super::scene::{OPEN, Scene, says};
-use crate::path::site::{Agent, PATIENCE};
+use super::fixture::{Fixture, OPEN, text_contains};
+use super::log::LogCapture;
+use crate::pipeline::site::{Agent, DEADLINE};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn half_open_databases_are_given_up_and_connected_anew() {
-    let mut scene = Scene::start(2_000, OPEN).await;
-    let (social, poller) = scene.agents().await;
-    let (bureau_said, insurer_said) = (Listening::to(&social), Listening::to(&poller));
-    scene.to_core.swallow();
-    scene.to_store.swallow();
-    scene.work().await;
+async fn databases_half_open_connections_are_replaced() {
+    let mut fixture = Fixture::start(2_000, OPEN).await;
+    let (social, poller) = fixture.start_agents().await;
+    let (bureau_log, insurer_log) = (LogCapture::start(&social), LogCapture::start(&poller));
+    fixture.to_core.black_hole();
+    fixture.to_store.black_hole();
+    fixture.change_rows().await;
     social
-        .shows(
+        .wait_status(
             "the core not to answer",
             "/feeds/claim/last_error",
-            says("does not answer"),
+            text_contains("does not respond"),
         )
         .await;
-    scene.to_core.heal();
+    fixture.to_core.restore();
     poller
-        .shows("the store not to answer", "/last_error", says("does not answer"))
+        .wait_status(
+            "the store not to answer",
+            "/last_error",
+            text_contains("does not respond"),
+        )
         .await;
-    scene.to_store.heal();
-    scene.goes_on().await;
-    bureau_said.said_at_most(2, &social);
-    insurer_said.said_at_most(2, &poller);
-    scene.is_whole().await;
+    fixture.to_store.restore();
+    fixture.assert_recovered().await;
+    bureau_log.assert_logged_at_most(2, &social);
+    insurer_log.assert_logged_at_most(2, &poller);
+    fixture.assert_consistent().await;
     social.stop().await;
     poller.stop().await;
 }
 
-/// The store holds what a transaction holds until it gives it up itself.
+/// The store holds the locks of a transaction until it ends the transaction itself.
 #[tokio::test(flavor = "multi_thread")]
-async fn transactions_at_the_store_whose_connections_carry_nothing_any_more_are_given_up() {
-    let mut scene = Scene::start(2_000, OPEN).await;
-    let (social, poller) = scene.agents().await;
-    scene.work().await;
-    scene.to_store.swallow();
-    scene.to_store.heal();
-    scene.goes_on().await;
-    scene.is_whole().await;
+async fn store_half_open_transactions_are_ended() {
+    let mut fixture = Fixture::start(2_000, OPEN).await;
+    let (social, poller) = fixture.start_agents().await;
+    fixture.change_rows().await;
+    fixture.to_store.black_hole();
+    fixture.to_store.restore();
+    fixture.assert_recovered().await;
+    fixture.assert_consistent().await;
     social.stop().await;
     poller.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_half_open_exchange_is_given_up_and_connected_anew() {
-    let mut scene = Scene::start(2_000, OPEN).await;
-    let (social, poller) = scene.agents().await;
-    for way in [&scene.bureau, &scene.insurer] {
-        way.swallow();
+async fn exchange_half_open_connection_is_replaced() {
+    let mut fixture = Fixture::start(2_000, OPEN).await;
+    let (social, poller) = fixture.start_agents().await;
+    for link in [&fixture.bureau, &fixture.insurer] {
+        link.black_hole();
     }
-    scene.work().await;
+    fixture.change_rows().await;
     social
-        .shows("the lease to be gone", "/lease/held", |held| held == false)
+        .wait_status("the lease to be gone", "/lease/held", |held| held == false)
         .await;
     social
-        .shows("the exchange to be away", "/exchange/state", |state| {
+        .wait_status("the exchange to be unreachable", "/exchange/state", |state| {
             state == "disconnected"
         })
         .await;
     poller
-        .shows("the exchange to be away", "/exchange/state", |state| {
+        .wait_status("the exchange to be unreachable", "/exchange/state", |state| {
             state == "disconnected"
         })
         .await;
-    for way in [&scene.bureau, &scene.insurer] {
-        way.heal();
+    for link in [&fixture.bureau, &fixture.insurer] {
+        link.restore();
     }
-    scene.goes_on().await;
-    scene.is_whole().await;
+    fixture.assert_recovered().await;
+    fixture.assert_consistent().await;
     social.stop().await;
     poller.stop().await;
 }
 
-/// SIGTERM ends it in bounded time: with 0, or with 9 where what was in hand had to be dropped.
-async fn is_ended(mut agent: Agent) {
+/// Asserts that SIGTERM ends the agent in bounded time: with 0, or with 9 if it had to drop unfinished work.
+async fn assert_stops(mut agent: Agent) {
     agent.process.sigterm();
-    let status = agent.process.wait_exit(PATIENCE).await;
+    let status = agent.process.wait_exit(DEADLINE).await;
     let log = agent.process.stderr();
-    let is_dropped = status.code() == Some(9) && log.contains("grace is over");
+    let is_dropped = status.code() == Some(9) && log.contains("shutdown timed out");
     assert!(status.success() || is_dropped, "{status}\n{log}");
 }
 
-/// An order to stop is obeyed in time whatever hangs: nothing is lost by what is dropped.
+/// SIGTERM is obeyed in time even if all connections hang, and nothing is lost.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_to_stop_is_obeyed_while_everything_hangs() {
-    let mut scene = Scene::start(2_000, OPEN).await;
-    let (social, poller) = scene.agents().await;
-    for way in [&scene.bureau, &scene.insurer, &scene.to_core, &scene.to_store] {
-        way.swallow();
+async fn agent_sigterm_while_everything_hangs_stops_in_time() {
+    let mut fixture = Fixture::start(2_000, OPEN).await;
+    let (social, poller) = fixture.start_agents().await;
+    for link in [
+        &fixture.bureau,
+        &fixture.insurer,
+        &fixture.to_core,
+        &fixture.to_store,
+    ] {
+        link.black_hole();
     }
-    scene.work().await;
-    tokio::join!(is_ended(social), is_ended(poller));
-    for way in [&scene.bureau, &scene.insurer, &scene.to_core, &scene.to_store] {
-        way.heal();
+    fixture.change_rows().await;
+    tokio::join!(assert_stops(social), assert_stops(poller));
+    for link in [
+        &fixture.bureau,
+        &fixture.insurer,
+        &fixture.to_core,
+        &fixture.to_store,
+    ] {
+        link.restore();
     }
-    let (social, poller) = scene.agents().await;
-    scene.is_whole().await;
+    let (social, poller) = fixture.start_agents().await;
+    fixture.assert_consistent().await;
     social.stop().await;
     poller.stop().await;
 }

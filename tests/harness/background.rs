@@ -1,11 +1,11 @@
-//! Work beside a test, such as the business of a core.
+//! Work that runs during a test, such as the business writing to a core.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Work that a thread of its own repeats until it is stopped, or dropped.
+/// Work that a thread repeats until it is stopped or dropped.
 #[derive(Debug)]
 pub struct Background {
     stop: Arc<AtomicBool>,
@@ -13,7 +13,7 @@ pub struct Background {
 }
 
 impl Background {
-    /// Begins to repeat `work`, with a pause of `pause` each time.
+    /// Starts to repeat `work`, with `pause` between the runs.
     #[must_use]
     pub fn repeat(pause: Duration, mut work: impl FnMut() + Send + 'static) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
@@ -30,15 +30,12 @@ impl Background {
         }
     }
 
-    /// Stops it, and waits until its last work is done.
-    ///
-    /// # Panics
-    /// When the work panicked.
+    /// Stops the work and waits until its last run has ended.
     pub fn stop(mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
-            thread.join().expect("the work beside the test goes well");
+            thread.join().expect("the background work succeeds");
         }
     }
 }
@@ -55,7 +52,7 @@ mod tests {
     use std::sync::atomic::AtomicU32;
 
     #[test]
-    fn background_work_is_repeated_until_it_is_stopped() {
+    fn background_work_repeats_until_stopped() {
         let done = Arc::new(AtomicU32::new(0));
         let counted = Arc::clone(&done);
         let work = Background::repeat(Duration::ZERO, move || {

@@ -1,8 +1,8 @@
-//! Where the server binaries are. A missing one fails the test: nothing is skipped.
+//! Paths of the server binaries. A missing binary fails the test: nothing is skipped.
 
 use std::path::{Path, PathBuf};
 
-/// The root of the workspace, for shipped files such as samples and server configurations.
+/// Returns the root of the workspace, for shipped files such as samples and server configurations.
 #[must_use]
 pub fn workspace() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -12,7 +12,7 @@ pub fn workspace() -> PathBuf {
         .to_owned()
 }
 
-/// The nats-server to run: `SLACKTIDE_NATS_SERVER`, else `.tools/bin`, else the PATH.
+/// Returns the path of nats-server: `SLACKTIDE_NATS_SERVER`, else `.tools/bin`, else from the PATH.
 #[must_use]
 pub fn nats_server_binary() -> PathBuf {
     named("SLACKTIDE_NATS_SERVER")
@@ -21,8 +21,8 @@ pub fn nats_server_binary() -> PathBuf {
         .expect("no nats-server: run `make tools`, or set SLACKTIDE_NATS_SERVER")
 }
 
-/// The directory with PostgreSQL's `initdb` and `postgres`: `SLACKTIDE_PG_BIN`, else `.tools/pg/bin`. Links are
-/// followed, since PostgreSQL finds its libraries relative to itself.
+/// Returns the directory with PostgreSQL's `initdb` and `postgres`: `SLACKTIDE_PG_BIN`, else `.tools/pg/bin`. Symbolic links
+/// are resolved, since PostgreSQL finds its libraries relative to the binary.
 #[must_use]
 pub fn postgres_bin() -> PathBuf {
     named("SLACKTIDE_PG_BIN")

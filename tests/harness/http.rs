@@ -1,33 +1,30 @@
-//! GET, for status pages. HTTP/1.0, so that the body is what follows until the connection closes.
+//! HTTP GET for status pages. Uses HTTP/1.0, so that the body ends when the connection closes.
 
 use std::io::{self, ErrorKind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// What came back.
+/// An HTTP response.
 #[derive(Debug, Clone)]
 pub struct Response {
     /// The status code, such as 200.
     pub status: u16,
-    /// The body, as text.
+    /// The body.
     pub body: String,
 }
 
 impl Response {
-    /// The body as JSON.
-    ///
-    /// # Panics
-    /// When it is not JSON.
+    /// Parses the body as JSON.
     #[must_use]
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("not JSON ({error}): {}", self.body))
     }
 }
 
-/// GETs a plain `http://host:port/path`.
+/// Sends GET to a plain `http://host:port/path` URL.
 ///
 /// # Errors
-/// When nothing listens there, or the answer is not HTTP.
+/// If nothing listens there, or the answer is not HTTP.
 pub async fn http_get(url: &str) -> io::Result<Response> {
     let wrong = |what: &str| io::Error::new(ErrorKind::InvalidInput, format!("{what}: {url}"));
     let rest = url

@@ -1,31 +1,25 @@
-//! Resources of a running child, taken away from outside and given back: no root is needed for one's own.
+//! Resource limits of a running child, set from outside. Limiting one's own children needs no root.
 
 use crate::Process;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use std::time::Duration;
 
-/// What a process may use.
+/// A resource of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
-    /// Open files and sockets, by their highest number.
+    /// Open files and sockets, by the highest descriptor number.
     Files,
-    /// Bytes of memory that it may write to. The kernel takes 0 for none at all; say a page.
+    /// Bytes of writable memory. The kernel rejects 0; the smallest useful value is a page.
     Memory,
 }
 
 impl Process {
-    /// Lets it use no more than so much from now on; what it has already it keeps.
-    ///
-    /// # Panics
-    /// When the process is gone.
+    /// Limits a resource from now on; the process keeps what it already has.
     pub fn limit(&self, what: Limit, most: u64) {
         self.set(what, Some(most));
     }
 
-    /// Lets it use as much as this process may.
-    ///
-    /// # Panics
-    /// When the process is gone.
+    /// Raises the limit to the limit of this process.
     pub fn unlimit(&self, what: Limit) {
         self.set(what, getrlimit(resource(what)).current);
     }
@@ -37,18 +31,18 @@ impl Process {
             .unwrap_or_else(|error| panic!("{what:?} of process {}: {error}", self.pid()));
     }
 
-    /// How many files and sockets it has open.
+    /// Returns the number of open files and sockets.
     #[must_use]
     pub fn open_files(&self) -> usize {
         let open = std::fs::read_dir(format!("/proc/{}/fd", self.pid()));
         open.map(Iterator::count).unwrap_or_default()
     }
 
-    /// The processor time that it has used so far, in steps of the kernel's clock tick.
+    /// Returns the processor time used so far, in steps of the kernel's clock tick.
     #[must_use]
     pub fn processor_time(&self) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
-        // After the name, which may hold anything, in brackets: user and system time are the 14th and 15th field of all.
+        // The process name is in brackets and may hold anything. User and system time are fields 14 and 15 of the whole line.
         let fields = stat
             .rsplit(')')
             .next()
@@ -62,7 +56,7 @@ impl Process {
         Duration::from_millis(ticks * 1_000 / rustix::param::clock_ticks_per_second())
     }
 
-    /// Whether it handles SIGTERM itself: before that, the signal ends it.
+    /// Returns whether the process handles SIGTERM. Before it installs its handler, the signal ends it.
     #[must_use]
     pub fn handles_sigterm(&self) -> bool {
         const SIGTERM: u64 = 1 << 14;
@@ -89,25 +83,25 @@ mod tests {
     use std::time::Duration;
 
     #[tokio::test]
-    async fn a_running_process_is_limited_and_freed_again() {
+    async fn process_limit_applies_until_it_is_lifted() {
         let mut command = Command::new("sh");
         command.args([
             "-c",
             "while :; do cat /dev/null && echo ok || echo no; sleep 0.02; done 2>/dev/null",
         ]);
         let process = Process::spawn("sh", &mut command);
-        let says = async |what: &str, word: &str| {
+        let wait_output = async |what: &str, word: &str| {
             let before = process.stdout().matches(word).count();
             until(what, Duration::from_secs(20), async || {
                 process.stdout().matches(word).count() > before
             })
             .await;
         };
-        says("it to open files", "ok").await;
+        wait_output("it to open files", "ok").await;
         assert!(process.open_files() >= 3);
         process.limit(Limit::Files, 0);
-        says("it to fail for want of files", "no").await;
+        wait_output("it to fail without descriptors", "no").await;
         process.unlimit(Limit::Files);
-        says("it to open files again", "ok").await;
+        wait_output("it to open files again", "ok").await;
     }
 }

@@ -1,13 +1,13 @@
-//! Where the logs of a test's processes are, and how long they are kept.
+//! Log directories of a test's processes.
 //!
-//! Every child writes into a directory of its own, `target/test-logs/BINARY-PID/TEST/NUMBER-NAME`. The logs of a
-//! test are removed when its thread ends, so that those of a process that ended earlier in the test are still there
-//! when the test fails. They are kept when the thread has panicked, and then the place is printed below the message;
-//! and when the test process is killed, since nothing removes them then. The logs of the shared PostgreSQL are kept
-//! as long as those of a test of the same process are; the [`Leash`](crate::Leash) sees to that.
+//! Every child writes into its own directory, `target/test-logs/BINARY-PID/TEST/NUMBER-NAME`. The logs of a test are removed
+//! when its thread ends, so a failing test still has the logs of processes that ended earlier. They are kept when the thread
+//! has panicked, and the path is printed below the message. They are also kept when the test process is killed, since nothing
+//! removes them then. The logs of the shared PostgreSQL are kept as long as those of any test of the process; the
+//! [`ChildGuard`](crate::ChildGuard) removes them otherwise.
 //!
-//! The newest [`RUNS`] test processes with failures are kept. `SLACKTIDE_TEST_LOGS` names another root; a test program that
-//! was copied out of the target directory uses the system's directory for temporary files.
+//! The newest [`RUNS`] test processes with failures are kept. `SLACKTIDE_TEST_LOGS` names another root. A test program that was
+//! copied out of the target directory uses the system's directory for temporary files.
 
 use std::cell::RefCell;
 use std::fs;
@@ -16,13 +16,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Once, OnceLock};
 use std::time::SystemTime;
 
-/// How many test processes' logs are kept.
+/// Number of test processes whose logs are kept.
 const RUNS: usize = 20;
 
-/// The directory of what all tests of a process share.
+/// Directory of what all tests of a process share.
 const SHARED: &str = "shared";
 
-/// Where the workers of a runtime keep the logs of what they start: they have no name of a test.
+/// Directory for children that a runtime worker starts: its thread does not carry the name of a test.
 const WORKER: &str = "worker";
 
 /// Whether any thread of this process has panicked.
@@ -41,11 +41,11 @@ struct TestLogs {
 }
 
 impl TestLogs {
-    fn of_this_thread() -> Self {
+    fn for_this_thread() -> Self {
         let thread = std::thread::current();
         let name = thread.name().filter(|name| !name.starts_with("tokio-"));
         Self {
-            path: create(&run().join(file_name(name.unwrap_or(WORKER)))),
+            path: create(&run_dir().join(file_name(name.unwrap_or(WORKER)))),
             is_worker: name.is_none(),
             has_panicked: false,
             children: 0,
@@ -68,67 +68,67 @@ impl Drop for TestLogs {
         let keep = self.has_panicked || (self.is_worker && PANICKED.load(Ordering::Relaxed));
         if !keep {
             let _ = fs::remove_dir_all(&self.path);
-            // The last one finds it empty.
-            let _ = fs::remove_dir(run());
+            // Succeeds for the last test only, when the directory is empty.
+            let _ = fs::remove_dir(run_dir());
         }
     }
 }
 
-/// A new directory for the logs of a child of this test.
+/// Creates a directory for the logs of a child of this test.
 pub(crate) fn directory(name: &str) -> PathBuf {
-    with_test(|test| test.child(name))
+    with_test_logs(|test| test.child(name))
 }
 
-/// The directory for the logs of a child that all tests of this process share.
+/// Creates a directory for the logs of a child that all tests of this process share.
 pub(crate) fn shared_directory(name: &str) -> PathBuf {
-    create(&run().join(SHARED).join(file_name(name)))
+    create(&run_dir().join(SHARED).join(file_name(name)))
 }
 
-/// The directory that holds the logs of this process: when nothing but shared logs is left in it, it can go.
+/// Returns the log directory of this process. It can be removed when only shared logs are left in it.
 pub(crate) fn run_directory() -> &'static Path {
-    run()
+    run_dir()
 }
 
-/// Notes that this test uses what is shared: its logs are then named with the test's own.
+/// Records that this test uses a shared server, by linking its logs into the test's directory.
 pub(crate) fn uses_shared(name: &str) {
-    with_test(|test| {
+    with_test_logs(|test| {
         let target = Path::new("..").join(SHARED).join(file_name(name));
-        // It is there already when the test has asked before.
+        // Ignored: the link exists when the test has called this before.
         let _ = std::os::unix::fs::symlink(target, test.path.join(file_name(name)));
     });
 }
 
-/// Where the logs of this test are kept if it fails now; `None` if it has started nothing.
-pub(crate) fn place() -> Option<PathBuf> {
+/// Returns where the logs of this test are kept if it fails now; `None` if it has started nothing.
+pub(crate) fn log_path() -> Option<PathBuf> {
     let of_test = TEST.try_with(|test| Some(test.try_borrow().ok()?.as_ref()?.path.clone()));
     of_test.ok().flatten()
 }
 
-/// `text`, and where the logs of this test are kept.
-pub(crate) fn with_place(text: String) -> String {
-    match place() {
-        Some(place) => format!("{text}; logs kept in {}", place.display()),
+/// Appends the log directory of this test to `text`.
+pub(crate) fn with_log_path(text: String) -> String {
+    match log_path() {
+        Some(log_path) => format!("{text}; logs kept in {}", log_path.display()),
         None => text,
     }
 }
 
-/// The message of a panic that a test of the harness expects: it has not failed, and leaves no logs.
+/// Runs work that must panic and returns the message. The test has not failed and leaves no logs.
 #[cfg(test)]
 pub(crate) async fn expected_panic(work: impl Future<Output: 'static> + 'static) -> String {
     let here = tokio::task::LocalSet::new();
     let task = here.spawn_local(work);
     let ended = here.run_until(task).await;
-    with_test(|test| test.has_panicked = false);
+    with_test_logs(|test| test.has_panicked = false);
     let panic = ended.err().expect("a panic").into_panic();
     *panic.downcast().expect("a panic with a formatted message")
 }
 
-fn with_test<T>(use_it: impl FnOnce(&mut TestLogs) -> T) -> T {
+fn with_test_logs<T>(use_it: impl FnOnce(&mut TestLogs) -> T) -> T {
     watch_panics();
-    TEST.with(|test| use_it(test.borrow_mut().get_or_insert_with(TestLogs::of_this_thread)))
+    TEST.with(|test| use_it(test.borrow_mut().get_or_insert_with(TestLogs::for_this_thread)))
 }
 
-/// Every panic of a thread that has logs names the place, whatever it was that failed.
+/// Installs a hook: every panic of a thread that has logs prints their path.
 fn watch_panics() {
     static WATCHED: Once = Once::new();
     WATCHED.call_once(|| {
@@ -137,7 +137,7 @@ fn watch_panics() {
             before(panic);
             PANICKED.store(true, Ordering::Relaxed);
             let _ = TEST.try_with(|test| {
-                // Borrowed only if the harness itself panics while it makes a directory.
+                // Borrowed only if the harness itself panics while it creates a directory.
                 if let Ok(mut test) = test.try_borrow_mut()
                     && let Some(test) = test.as_mut()
                 {
@@ -149,8 +149,8 @@ fn watch_panics() {
     });
 }
 
-/// The directory of this process.
-fn run() -> &'static Path {
+/// Returns the log directory of this process.
+fn run_dir() -> &'static Path {
     static RUN: OnceLock<PathBuf> = OnceLock::new();
     RUN.get_or_init(|| {
         let root = root();
@@ -168,13 +168,13 @@ fn root() -> PathBuf {
         return root.into();
     }
     let program = std::env::current_exe().expect("a test knows its own path");
-    // From TARGET/PROFILE/deps/NAME for a test, TARGET/PROFILE/NAME for a benchmark.
+    // The path is TARGET/PROFILE/deps/NAME for a test, TARGET/PROFILE/NAME for a benchmark.
     let profile = program
         .ancestors()
         .skip(1)
         .find(|dir| !dir.ends_with("deps") && !dir.ends_with("examples"))
         .expect("a program is in a directory");
-    // A program that was copied from there has no target directory.
+    // A copied program has no target directory.
     let target = profile
         .parent()
         .filter(|target| target.join("CACHEDIR.TAG").exists());
@@ -184,7 +184,7 @@ fn root() -> PathBuf {
     )
 }
 
-/// Removes what processes left that are gone, except for the newest.
+/// Removes the logs of ended processes, except for the newest.
 fn prune(root: &Path) {
     let entries = fs::read_dir(root).into_iter().flatten().flatten();
     let mut left: Vec<(SystemTime, PathBuf)> = entries
@@ -194,19 +194,19 @@ fn prune(root: &Path) {
         .collect();
     left.sort();
     for (_, path) in left.iter().rev().skip(RUNS) {
-        // Another test process may do the same.
+        // Ignored: another test process may remove it at the same time.
         let _ = fs::remove_dir_all(path);
     }
 }
 
-/// Whether the process that a directory belongs to still runs.
-fn is_alive(run: &Path) -> bool {
-    let name = run.file_name().unwrap_or_default().to_string_lossy();
+/// Returns whether the process that a directory belongs to still runs.
+fn is_alive(run_dir: &Path) -> bool {
+    let name = run_dir.file_name().unwrap_or_default().to_string_lossy();
     let pid = name.rsplit('-').next().unwrap_or_default();
     Path::new("/proc").join(pid).exists()
 }
 
-/// Creates a directory under this name, or with a number behind it if the name is taken.
+/// Creates a directory with this name, or with a number appended if the name is taken.
 fn create(wanted: &Path) -> PathBuf {
     let mut path = wanted.to_owned();
     let mut number = 1;
@@ -221,7 +221,7 @@ fn create(wanted: &Path) -> PathBuf {
                     wanted.file_name().unwrap_or_default().to_string_lossy()
                 ));
             }
-            // Another test was the last one in it and has removed the parent.
+            // Another test removed the parent, because its own directory was the last one in it.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => refused(&path, &error),
         }
@@ -230,12 +230,12 @@ fn create(wanted: &Path) -> PathBuf {
 
 fn refused(path: &Path, error: &std::io::Error) -> ! {
     panic!(
-        "no directory {} for logs: {error}; name one that you may write to in SLACKTIDE_TEST_LOGS",
+        "cannot create the log directory {}: {error}; set SLACKTIDE_TEST_LOGS to a writable directory",
         path.display()
     )
 }
 
-/// A name without separators, and not too long for a file system.
+/// Returns the name without separators, and short enough for a file system.
 fn file_name(name: &str) -> String {
     let name = name.replace("::", ".");
     let is_plain = |sign: char| sign.is_ascii_alphanumeric() || "-_.".contains(sign);
@@ -253,20 +253,20 @@ mod tests {
     use std::time::Duration;
 
     const SOON: Duration = Duration::from_secs(120);
-    /// Set in a test process that another test has started: what it is to do.
-    const PART: &str = "SLACKTIDE_TEST_PART";
+    /// Set in a test process that another test has started: the role it plays.
+    const ROLE: &str = "SLACKTIDE_TEST_PART";
 
-    /// Runs one test of this binary in a process of its own.
-    async fn test_process(test: &str, part: &str, root: &Path) -> Finished {
+    /// Runs one test of this binary in a separate process.
+    async fn test_process(test: &str, role: &str, root: &Path) -> Finished {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
             .args(["--exact", &format!("logs::tests::{test}")])
-            .env(PART, part)
+            .env(ROLE, role)
             .env("SLACKTIDE_TEST_LOGS", root);
-        run_command(part, &mut command, SOON).await
+        run_command(role, &mut command, SOON).await
     }
 
-    /// Every file below, as its path from there with its text.
+    /// Returns every file below `root`: its relative path and its text.
     fn files(root: &Path) -> Vec<(String, String)> {
         let mut found = Vec::new();
         let mut directories = vec![root.to_owned()];
@@ -284,44 +284,44 @@ mod tests {
         found
     }
 
-    async fn a_process_with_last_words() {
+    async fn run_child_with_output() {
         let mut command = Command::new("sh");
-        command.args(["-c", "echo its last words"]);
+        command.args(["-c", "echo its output"]);
         run_command("a child", &mut command, SOON).await;
     }
 
     #[tokio::test]
     async fn logs_of_a_failed_test_are_kept_and_named() {
-        if let Ok(part) = std::env::var(PART) {
-            a_process_with_last_words().await;
-            // The process is gone by now, its log is not.
-            assert_ne!(part, "fails");
-            if part == "waits" {
-                until("a pig to fly", Duration::from_millis(1), async || false).await;
+        if let Ok(role) = std::env::var(ROLE) {
+            run_child_with_output().await;
+            // The process has ended, and its log is still there.
+            assert_ne!(role, "fails");
+            if role == "waits" {
+                until("an impossible event", Duration::from_millis(1), async || false).await;
             }
             return;
         }
-        for (part, message) in [("fails", "assertion"), ("waits", "for a pig to fly")] {
+        for (role, message) in [("fails", "assertion"), ("waits", "for an impossible event")] {
             let root = tempfile::tempdir().unwrap();
-            let done = test_process("logs_of_a_failed_test_are_kept_and_named", part, root.path()).await;
+            let done = test_process("logs_of_a_failed_test_are_kept_and_named", role, root.path()).await;
             assert_eq!(done.status.code(), Some(101), "{}", done.stdout);
             assert!(done.stdout.contains(message), "{}", done.stdout);
             let kept = files(root.path());
             let (name, _) = kept
                 .iter()
-                .find(|(name, text)| name.ends_with("stdout") && text == "its last words\n")
+                .find(|(name, text)| name.ends_with("stdout") && text == "its output\n")
                 .unwrap_or_else(|| panic!("no log in {kept:?}"));
             let test = Path::new(name).ancestors().nth(2).unwrap();
-            let place = format!("logs kept in {}", root.path().join(test).display());
-            assert!(done.stdout.contains(&place), "{place}: {}", done.stdout);
+            let log_path = format!("logs kept in {}", root.path().join(test).display());
+            assert!(done.stdout.contains(&log_path), "{log_path}: {}", done.stdout);
             assert!(name.contains("/logs.tests.logs_of_a_failed_test"), "{name}");
         }
     }
 
     #[tokio::test]
     async fn logs_of_a_passed_test_are_removed() {
-        if std::env::var_os(PART).is_some() {
-            a_process_with_last_words().await;
+        if std::env::var_os(ROLE).is_some() {
+            run_child_with_output().await;
             assert_eq!(files(run_directory()).len(), 3);
             return;
         }
@@ -333,25 +333,25 @@ mod tests {
 
     #[tokio::test]
     async fn logs_of_the_shared_server_are_kept_with_a_failed_test() {
-        if let Ok(part) = std::env::var(PART) {
+        if let Ok(role) = std::env::var(ROLE) {
             let db = Postgres::shared().await.database("kept").await;
             assert_eq!(db.number("SELECT 1::bigint").await, 1);
-            assert_ne!(part, "fails");
+            assert_ne!(role, "fails");
             return;
         }
         let name = "logs_of_the_shared_server_are_kept_with_a_failed_test";
         let failed = tempfile::tempdir().unwrap();
         let done = test_process(name, "fails", failed.path()).await;
         assert_eq!(done.status.code(), Some(101), "{}", done.stdout);
-        let is_servers = |(name, text): &(String, String)| {
+        let is_server_log = |(name, text): &(String, String)| {
             name.contains("/shared/postgres/") && text.contains("ready to accept connections")
         };
-        assert!(files(failed.path()).iter().any(is_servers));
+        assert!(files(failed.path()).iter().any(is_server_log));
 
         let passed = tempfile::tempdir().unwrap();
         let done = test_process(name, "passes", passed.path()).await;
         assert!(done.status.success(), "{}", done.stdout);
-        // The watchdog outlives the test process by a moment.
+        // The watchdog ends a moment after the test process.
         until("the shared log to be removed", SOON, async || {
             files(passed.path()).is_empty()
         })
@@ -360,22 +360,18 @@ mod tests {
 
     #[tokio::test]
     async fn logs_of_a_killed_test_process_are_kept() {
-        if std::env::var_os(PART).is_some() {
-            a_process_with_last_words().await;
+        if std::env::var_os(ROLE).is_some() {
+            run_child_with_output().await;
             nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL).unwrap();
         }
         let root = tempfile::tempdir().unwrap();
         let done = test_process("logs_of_a_killed_test_process_are_kept", "is killed", root.path()).await;
         assert_eq!(done.status.code(), None);
-        assert!(
-            files(root.path())
-                .iter()
-                .any(|(_, text)| text == "its last words\n")
-        );
+        assert!(files(root.path()).iter().any(|(_, text)| text == "its output\n"));
     }
 
     #[test]
-    fn logs_of_old_runs_are_pruned_but_not_of_living_ones() {
+    fn logs_of_old_runs_are_pruned_unless_the_process_runs() {
         let root = tempfile::tempdir().unwrap();
         let living = root.path().join(format!("flow-{}", std::process::id()));
         fs::create_dir(&living).unwrap();
@@ -398,13 +394,13 @@ mod tests {
         assert!(one.ends_with("x/y") && other.ends_with("x/y-2"));
     }
 
-    /// A test of what is told at a panic must not leave logs itself.
+    /// A test of a panic message must not leave logs itself.
     #[tokio::test]
     async fn logs_of_an_expected_panic_are_not_kept() {
         let has_panicked = || TEST.with(|test| test.borrow().as_ref().unwrap().has_panicked);
         let message = expected_panic(async {
             let _process = Process::spawn("true", &mut Command::new("true"));
-            until("a pig to fly", Duration::from_millis(1), async || false).await;
+            until("an impossible event", Duration::from_millis(1), async || false).await;
         });
         assert!(message.await.contains("; logs kept in "));
         assert!(!has_panicked());

@@ -1,10 +1,10 @@
 //! A private nats-server: file storage, every write fsynced, its own port and store.
 //!
-//! A configuration may be given, for instance the shipped one. Address, port and monitoring port are then set from
-//! the command line, which wins over the file; the store is not (the server calls that a duplicate), so a file that
-//! names one must name an environment variable, which the harness fills in.
+//! A configuration file may be given, for instance the shipped one. Address, port and monitoring port are then set on the
+//! command line, which overrides the file. The store cannot be overridden (the server reports a duplicate), so a file that
+//! sets it must use an environment variable, which the harness fills in.
 
-use crate::{Leash, find, free_port, http_get, logs, signal, until};
+use crate::{ChildGuard, find, free_port, http_get, logs, signal, until};
 use nix::sys::signal::Signal;
 use std::ffi::OsString;
 use std::fs;
@@ -13,13 +13,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// A large store on a loaded machine takes a while to be recovered after a kill.
+/// After a kill, recovery of a large store takes a while on a loaded machine.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const STOP_WITHIN: Duration = Duration::from_secs(30);
 
 const PLAIN: &str = "jetstream { sync_interval: always }\n";
 
-/// A nats-server of this test's own. Dropped, it is killed and its store removed.
+/// A private nats-server. Dropping it kills the server and removes its store.
 #[derive(Debug)]
 pub struct NatsServer {
     config: PathBuf,
@@ -28,22 +28,22 @@ pub struct NatsServer {
     port: u16,
     monitoring: Option<String>,
     child: Option<Child>,
-    leash: Leash,
+    guard: ChildGuard,
     logs: PathBuf,
     dir: TempDir,
 }
 
-/// A copy of a server's store, to be put back later: the exchange restored from an older copy.
+/// A copy of a server's store, to restore the exchange from.
 #[derive(Debug)]
 pub struct StoreCopy(TempDir);
 
 impl NatsServer {
-    /// JetStream with `sync_interval: always`, no accounts, no credentials.
+    /// Starts a server with JetStream, `sync_interval: always`, no accounts and no credentials.
     pub async fn start() -> Self {
         Self::with_config_text(PLAIN, &[]).await
     }
 
-    /// A server with this configuration text. See [`with_config`](Self::with_config).
+    /// Starts a server with this configuration text. See [`with_config`](Self::with_config).
     pub async fn with_config_text(text: &str, env: &[(&str, &str)]) -> Self {
         let dir = temp_dir();
         let config = dir.path().join("server.conf");
@@ -51,12 +51,8 @@ impl NatsServer {
         Self::launch(dir, config, env).await
     }
 
-    /// A server with this configuration file, which may include others beside it and refer to `env` as `$NAME`.
-    /// Ports and addresses in it are overridden. If it names a `store_dir`, that must be a `$NAME`, which is set to
-    /// a private directory.
-    ///
-    /// # Panics
-    /// When the file names a store of its own, or the server does not become ready; the message has its log.
+    /// Starts a server with this configuration file, which may include other files of its directory and use `env` as `$NAME`.
+    /// Ports and addresses in it are overridden. A `store_dir` in it must be a `$NAME`, which is set to a private directory.
     pub async fn with_config(config: &Path, env: &[(&str, &str)]) -> Self {
         Self::launch(temp_dir(), config.to_owned(), env).await
     }
@@ -72,7 +68,7 @@ impl NatsServer {
         if let Some(name) = named {
             env.push((name.into(), dir.path().join("store").into()));
         }
-        let leash = Leash::new(Signal::SIGKILL, Some(dir.path()));
+        let guard = ChildGuard::new(Signal::SIGKILL, Some(dir.path()));
         let (own_store, port) = (named.is_none(), free_port());
         let mut server = Self {
             config,
@@ -81,7 +77,7 @@ impl NatsServer {
             port,
             monitoring: None,
             child: None,
-            leash,
+            guard,
             logs: logs::directory("nats-server"),
             dir,
         };
@@ -92,13 +88,13 @@ impl NatsServer {
                 Err(log) => panic!("nats-server did not start:\n{log}"),
             }
         }
-        panic!("nats-server found five ports in a row taken:\n{}", server.log());
+        panic!("nats-server: five ports in a row were taken:\n{}", server.log());
     }
 
-    /// The log is the error: when the process ends before it listens.
+    /// Starts the server once. Returns the log as the error if the process ends before it listens.
     async fn start_once(&mut self) -> Result<(), String> {
         let ports = self.dir.path().join("ports");
-        // A killed server leaves its file of ports behind.
+        // A killed server leaves its ports file behind.
         let _ = fs::remove_dir_all(&ports);
         fs::create_dir(&ports).expect("a directory for the file of ports");
         let mut command = Command::new(find::nats_server_binary());
@@ -115,40 +111,43 @@ impl NatsServer {
         if self.own_store {
             command.arg("--store_dir").arg(self.store());
         }
-        // Its own output has what goes wrong before the log is open, such as an error in the configuration.
-        let said = fs::File::create(self.logs.join("said")).expect("a file for its output");
+        // Holds errors from before the log is open, such as a wrong configuration.
+        let early_output = fs::File::create(self.logs.join("output")).expect("a file for its output");
         let child = command
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
-            .stdout(said.try_clone().expect("a second handle"))
-            .stderr(said)
+            .stdout(early_output.try_clone().expect("a second handle"))
+            .stderr(early_output)
             .spawn()
             .expect("nats-server is executable");
-        self.leash.holds(&child);
+        self.guard.watch(&child);
         let file = ports.join(format!("nats-server_{}.ports", child.id()));
         let child = self.child.insert(child);
 
         let what = format!("nats-server on port {} to write its file of ports", self.port);
-        let told = until(&what, READY_WITHIN, async || {
-            // Written in one go, but not atomically.
-            if let Some(told) = fs::read(&file)
+        let ports_file = until(&what, READY_WITHIN, async || {
+            // The file is written at once, but not atomically.
+            if let Some(ports_file) = fs::read(&file)
                 .ok()
                 .and_then(|json| serde_json::from_slice(&json).ok())
             {
-                return Some(Some(told));
+                return Some(Some(ports_file));
             }
-            child.try_wait().expect("a child can be asked").map(|_| None)
+            child
+                .try_wait()
+                .expect("the status of a child is readable")
+                .map(|_| None)
         })
         .await;
-        let Some(told): Option<serde_json::Value> = told else {
+        let Some(ports_file): Option<serde_json::Value> = ports_file else {
             self.forget();
             return Err(self.log());
         };
-        self.monitoring = told["monitoring"][0].as_str().map(str::to_owned);
+        self.monitoring = ports_file["monitoring"][0].as_str().map(str::to_owned);
         if let Some(base) = &self.monitoring {
             let health = format!("{base}/healthz");
             until(
-                "nats-server to call itself healthy",
+                "nats-server to report healthy",
                 READY_WITHIN,
                 async || match http_get(&health).await {
                     Ok(answer) if answer.status == 200 => Ok(()),
@@ -161,16 +160,13 @@ impl NatsServer {
         Ok(())
     }
 
-    /// `nats://127.0.0.1:PORT`, the same after every restart.
+    /// Returns `nats://127.0.0.1:PORT`, the same after every restart.
     #[must_use]
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
-    /// The base of the monitoring pages (`/varz`, `/jsz`, `/healthz`); another port after every restart.
-    ///
-    /// # Panics
-    /// When the server is not running.
+    /// Returns the base URL of the monitoring pages (`/varz`, `/jsz`, `/healthz`); its port changes with every restart.
     #[must_use]
     pub fn monitoring(&self) -> &str {
         self.monitoring
@@ -178,29 +174,26 @@ impl NatsServer {
             .expect("the server is running and monitored")
     }
 
-    /// The id of the process.
-    ///
-    /// # Panics
-    /// When the server is not running.
+    /// Returns the process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.running().id()
     }
 
-    /// The directory of its store.
+    /// Returns the directory of the store.
     #[must_use]
     pub fn store(&self) -> PathBuf {
         self.dir.path().join("store")
     }
 
-    /// What it has logged since it was first started.
+    /// Returns everything logged since the first start.
     #[must_use]
     pub fn log(&self) -> String {
-        let said = fs::read_to_string(self.logs.join("said")).unwrap_or_default();
-        said + &fs::read_to_string(self.log_path()).unwrap_or_default()
+        let early_output = fs::read_to_string(self.logs.join("output")).unwrap_or_default();
+        early_output + &fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
-    /// SIGKILL, as a crash of the process; returns when it is gone.
+    /// Kills the server with SIGKILL, as a crash; returns when it has ended.
     pub fn kill9(&mut self) {
         if let Some(child) = &mut self.child {
             child.kill().expect("a child can be killed");
@@ -209,21 +202,18 @@ impl NatsServer {
         }
     }
 
-    /// SIGTERM, and wait until it has ended.
+    /// Stops the server with SIGTERM and waits until it has ended.
     pub async fn stop(&mut self) {
         let Some(child) = &mut self.child else { return };
         signal::send(child, Signal::SIGTERM);
         until("nats-server to stop", STOP_WITHIN, async || {
-            child.try_wait().expect("a child can be asked")
+            child.try_wait().expect("the status of a child is readable")
         })
         .await;
         self.forget();
     }
 
-    /// Starts it again on the same port and store; a server that still runs is killed first.
-    ///
-    /// # Panics
-    /// When it does not become ready; the message has its log.
+    /// Restarts the server on the same port and store. A running server is killed first.
     pub async fn restart(&mut self) {
         self.kill9();
         if let Err(log) = self.start_once().await {
@@ -231,20 +221,17 @@ impl NatsServer {
         }
     }
 
-    /// SIGSTOP: connections stay open and nothing answers. Returns when it stands still.
+    /// Suspends the server with SIGSTOP: connections stay open and nothing answers. Returns when it is stopped.
     pub fn suspend(&self) {
         signal::suspend(self.running());
     }
 
-    /// SIGCONT.
+    /// Resumes the server with SIGCONT.
     pub fn resume(&self) {
         signal::send(self.running(), Signal::SIGCONT);
     }
 
-    /// Has it read its configuration again; returns when it is in force.
-    ///
-    /// # Panics
-    /// When the server refuses the configuration; the message has its log.
+    /// Reloads the configuration with SIGHUP; returns when it is in force.
     pub async fn reload(&self) {
         let (taken, refused) = (
             "Reloaded server configuration",
@@ -268,14 +255,13 @@ impl NatsServer {
         .await;
     }
 
-    /// Its port, the same after every restart.
+    /// Returns the port, the same after every restart.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Copies the store as it stands. A running server is suspended meanwhile, so the copy is what a crash at this
-    /// moment would leave.
+    /// Copies the store. A running server is suspended during the copy, so the copy is what a crash at this moment would leave.
     #[must_use]
     pub fn copy_store(&self) -> StoreCopy {
         let copy = temp_dir();
@@ -289,7 +275,7 @@ impl NatsServer {
         StoreCopy(copy)
     }
 
-    /// Kills the server if it runs, puts the copy in place of its store and starts it again on the same port.
+    /// Kills the server if it runs, replaces its store with the copy and restarts it on the same port.
     pub async fn restore_store(&mut self, copy: &StoreCopy) {
         self.kill9();
         fs::remove_dir_all(self.store()).expect("the store can be removed");
@@ -308,7 +294,7 @@ impl NatsServer {
     fn forget(&mut self) {
         self.child = None;
         self.monitoring = None;
-        self.leash.lost();
+        self.guard.release();
     }
 }
 
@@ -328,7 +314,7 @@ fn temp_dir() -> TempDir {
         .expect("a temporary directory")
 }
 
-/// The variable in `store_dir: $NAME`.
+/// Returns the variable name in `store_dir: $NAME`.
 fn store_variable(config: &str) -> Option<&str> {
     let lines = config
         .lines()
@@ -370,7 +356,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_store_is_found_by_its_variable() {
+    fn store_variable_is_found_in_the_configuration() {
         assert_eq!(store_variable("port: 4222\n"), None);
         assert_eq!(
             store_variable("# store_dir: /x\njetstream { store_dir: $STORE, max: 1 }"),
@@ -381,7 +367,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "names a store of its own")]
-    fn a_shared_store_is_refused() {
+    fn store_path_in_the_configuration_is_refused() {
         store_variable("jetstream { store_dir: /var/lib/nats }");
     }
 }

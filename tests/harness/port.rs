@@ -1,11 +1,10 @@
-//! Ports that no client and no other test can take by accident.
+//! Ports that no client and no other test is given by accident.
 //!
-//! A server that is killed and started again on the same port must find it free. The kernel hands out ephemeral
-//! ports to every outgoing connection on the machine, so a port from that range may be gone in between; worse, a
-//! client that keeps reconnecting to it can be given that very port and connect to itself. So ports come from below
-//! the ephemeral range. They are given out once each: a test process takes blocks of them for as long as it lives, so
-//! that a port which nobody listens on at this moment, since its server has yet to start or was killed, is not given
-//! to another test of this process or of another one.
+//! A server that is killed and restarted on the same port must find it free. The kernel assigns ephemeral ports to outgoing
+//! connections, so a port of that range may be taken in between; a client that keeps reconnecting to it can even be assigned
+//! that port and connect to itself. So these ports are below the ephemeral range, and each is returned once: a test process
+//! reserves blocks of them as long as it lives. A port on which nothing listens yet is therefore not returned to another test
+//! of this process or of another one.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::ops::Range;
@@ -15,10 +14,10 @@ use std::sync::{Mutex, PoisonError};
 
 const LOWEST: u16 = 15_000;
 
-/// How many ports a process takes at once.
+/// Number of ports that a process reserves at once.
 const BLOCK: u16 = 50;
 
-/// What this process has taken: the rest of the newest block, and the sockets that keep the blocks.
+/// The rest of the newest block of this process, and the sockets that reserve its blocks.
 static TAKEN: Mutex<Taken> = Mutex::new(Taken {
     left: 0..0,
     kept: Vec::new(),
@@ -29,18 +28,15 @@ struct Taken {
     kept: Vec<UnixDatagram>,
 }
 
-/// A loopback port on which nothing listens, outside the range the kernel gives to clients, and which no other call
-/// gives as long as this process lives.
-///
-/// # Panics
-/// When other test processes have taken all of them.
+/// Returns a loopback port on which nothing listens, outside the kernel's ephemeral range. No other call returns it while this
+/// process lives.
 #[must_use]
 pub fn free_port() -> u16 {
     let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
         match taken.left.next() {
             Some(port) if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() => return port,
-            // A program that is none of ours listens there.
+            // A program that is not part of the tests listens there.
             Some(_) => {}
             None => {
                 let (block, keeper) = take_block();
@@ -51,8 +47,7 @@ pub fn free_port() -> u16 {
     }
 }
 
-/// A block of ports that no other process has. A name in the kernel's own table keeps it, which goes with the process,
-/// however it ends.
+/// Reserves a block of ports. An abstract socket name reserves it; the kernel removes the name when the process ends.
 fn take_block() -> (Range<u16>, UnixDatagram) {
     let blocks = (first_ephemeral() - LOWEST) / BLOCK;
     let first = rand::random_range(0..blocks);
@@ -83,7 +78,7 @@ mod tests {
 
     #[test]
     fn free_port_stays_below_the_ephemeral_range_and_is_given_once() {
-        // More than a block, and nobody listens on any of them meanwhile.
+        // More ports than a block, and nothing listens on any of them.
         let ports: BTreeSet<u16> = (0..2 * BLOCK).map(|_| free_port()).collect();
         assert_eq!(ports.len(), usize::from(2 * BLOCK));
         assert!(
@@ -94,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn taken_block_is_given_to_nobody_else() {
+    fn port_block_taken_is_not_given_again() {
         let (block, _keeper) = take_block();
         let name = format!("slacktide-test-ports-{}", (block.start - LOWEST) / BLOCK);
         let address = SocketAddr::from_abstract_name(name).unwrap();

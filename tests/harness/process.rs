@@ -1,9 +1,9 @@
-//! The real `slacktide` binary, and any other program, as a child under test.
+//! The `slacktide` binary, or any other program, as a child of a test.
 //!
-//! The binary is looked for beside the test's own, in the target directory. Cargo builds it for an integration test of
-//! its own package only, so here it is built when it is missing or older than a source it was made from.
+//! The binary is expected in the target directory of the test. Cargo builds it only for integration tests of its own package,
+//! so the harness builds it when it is missing or older than one of its sources.
 
-use crate::{Leash, find, logs, signal, until};
+use crate::{ChildGuard, find, logs, signal, until};
 use nix::sys::signal::Signal;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -11,17 +11,14 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// A command line for the `slacktide` binary of this build; `SLACKTIDE_BIN` names another.
-///
-/// # Panics
-/// When it has to be built and does not compile.
+/// Returns a command line for the `slacktide` binary of this build; `SLACKTIDE_BIN` names another one.
 #[must_use]
 pub fn slacktide() -> Command {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     let mut command = Command::new(
         BINARY.get_or_init(|| std::env::var_os("SLACKTIDE_BIN").map_or_else(built, PathBuf::from)),
     );
-    // The harness's own settings are no configuration of the product.
+    // These are settings of the harness, not of the product.
     command.env_remove("SLACKTIDE_PG_BIN").env_remove("SLACKTIDE_BIN");
     command
 }
@@ -42,7 +39,7 @@ fn built() -> PathBuf {
                 "build",
                 "--quiet",
                 "--locked",
-                // The features of the dependencies are those of the workspace, so that nothing is built twice.
+                // With the features of the whole workspace, nothing is compiled twice.
                 "--workspace",
                 "--bin",
                 "slacktide",
@@ -69,7 +66,7 @@ fn built() -> PathBuf {
     binary
 }
 
-/// Whether no source that cargo lists for the binary is newer than it.
+/// Returns whether no source that cargo lists for the binary is newer than it.
 fn fresh(binary: &Path) -> bool {
     let modified = |path: &Path| fs::metadata(path).and_then(|data| data.modified()).ok();
     let (Some(made), Ok(sources)) = (modified(binary), fs::read_to_string(binary.with_extension("d"))) else {
@@ -84,130 +81,121 @@ fn fresh(binary: &Path) -> bool {
         .all(|source| modified(source).is_some_and(|changed| changed <= made))
 }
 
-/// A child whose output goes to files, which are kept if the test fails. Dropped, it is killed.
+/// A child whose output goes to files, which are kept if the test fails. Dropping it kills the child.
 #[derive(Debug)]
 pub struct Process {
     name: String,
     child: Child,
     status: Option<ExitStatus>,
-    leash: Leash,
+    guard: ChildGuard,
     logs: PathBuf,
 }
 
-/// How a [`run`] ended.
+/// The result of [`run`].
 #[derive(Debug)]
 pub struct Finished {
     /// The exit status.
     pub status: ExitStatus,
-    /// Standard output, as text.
+    /// Standard output.
     pub stdout: String,
-    /// Standard error, as text.
+    /// Standard error.
     pub stderr: String,
 }
 
 impl Process {
-    /// Starts `command` under a `name` for messages, with nothing on its standard input.
-    ///
-    /// # Panics
-    /// When the program cannot be started.
+    /// Starts `command` with empty standard input. `name` is used in messages and log paths.
     #[must_use]
     pub fn spawn(name: &str, command: &mut Command) -> Self {
         let logs = logs::directory(name);
         let file = |name| File::create(logs.join(name)).expect("a file for its output");
-        // For whoever reads the logs of a failed test.
+        // Helps the reader of the logs of a failed test.
         fs::write(logs.join("command"), format!("{command:?}\n")).expect("a file for the command line");
-        let mut leash = Leash::new(Signal::SIGKILL, None);
+        let mut guard = ChildGuard::new(Signal::SIGKILL, None);
         let child = command
             .stdin(Stdio::null())
             .stdout(file("stdout"))
             .stderr(file("stderr"))
             .spawn()
             .unwrap_or_else(|error| panic!("{name} does not start: {error}: {command:?}"));
-        leash.holds(&child);
+        guard.watch(&child);
         Self {
             name: name.to_owned(),
             child,
             status: None,
-            leash,
+            guard,
             logs,
         }
     }
 
-    /// The id of the process.
+    /// Returns the process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Everything it has written to standard output so far.
+    /// Returns what the process has written to standard output so far.
     #[must_use]
     pub fn stdout(&self) -> String {
         self.text("stdout")
     }
 
-    /// Everything it has written to standard error so far.
+    /// Returns what the process has written to standard error so far.
     #[must_use]
     pub fn stderr(&self) -> String {
         self.text("stderr")
     }
 
-    /// Its exit status, if it has ended.
+    /// Returns the exit status, if the process has ended.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         if self.status.is_none() {
-            self.status = self.child.try_wait().expect("a child can be asked");
+            self.status = self.child.try_wait().expect("the status of a child is readable");
             if self.status.is_some() {
-                self.leash.lost();
+                self.guard.release();
             }
         }
         self.status
     }
 
-    /// Whether it has ended, as the kernel tells it: one that was not waited for is a zombie. For whoever may only look.
+    /// Returns whether the process has ended, from `/proc`: before it is reaped it is a zombie. Needs no `&mut self`.
     #[must_use]
-    pub fn is_over(&self) -> bool {
+    pub fn has_exited(&self) -> bool {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid()));
         stat.ok()
             .and_then(|stat| stat.rsplit_once(") ").map(|(_, rest)| rest.starts_with('Z')))
             .unwrap_or(true)
     }
 
-    /// SIGKILL; returns when it is gone. Nothing happens when it had already ended.
+    /// Kills the process with SIGKILL; returns when it has ended. Does nothing if it had already ended.
     pub fn kill9(&mut self) {
         if self.ended().is_none() {
             self.child.kill().expect("a child can be killed");
             self.status = Some(self.child.wait().expect("a killed child is reaped"));
-            self.leash.lost();
+            self.guard.release();
         }
     }
 
-    /// SIGTERM: asks it to stop. Wait with [`wait_exit`](Self::wait_exit).
-    ///
-    /// # Panics
-    /// When it has already ended; the message has its output. So for the other signals.
+    /// Sends SIGTERM. Wait with [`wait_exit`](Self::wait_exit).
     pub fn sigterm(&mut self) {
         self.signal(Signal::SIGTERM);
     }
 
-    /// SIGINT, as Ctrl-C.
+    /// Sends SIGINT, as Ctrl-C does.
     pub fn sigint(&mut self) {
         self.signal(Signal::SIGINT);
     }
 
-    /// SIGSTOP: suspended, with its connections open. Returns when it stands still.
+    /// Suspends the process with SIGSTOP; its connections stay open. Returns when it is stopped.
     pub fn suspend(&mut self) {
         self.assert_alive(Signal::SIGSTOP);
         signal::suspend(&self.child);
     }
 
-    /// SIGCONT.
+    /// Resumes the process with SIGCONT.
     pub fn resume(&mut self) {
         self.signal(Signal::SIGCONT);
     }
 
-    /// Waits until it has ended, and gives its status.
-    ///
-    /// # Panics
-    /// When `deadline` passes first; the message has its output.
+    /// Waits until the process has ended and returns its exit status.
     pub async fn wait_exit(&mut self, deadline: Duration) -> ExitStatus {
         let what = format!("{} to end", self.name);
         until(&what, deadline, async || {
@@ -216,11 +204,8 @@ impl Process {
         .await
     }
 
-    /// Waits for a condition, but no longer than the process lives: a crash is told at once, with its output.
-    ///
-    /// # Panics
-    /// When `deadline` passes, or the process ends first.
-    pub async fn until<S: crate::Seen>(
+    /// Waits for a condition while the process runs. A crash is reported at once, with its output.
+    pub async fn until<S: crate::PollResult>(
         &mut self,
         what: &str,
         deadline: Duration,
@@ -237,7 +222,7 @@ impl Process {
             }
             condition()
                 .await
-                .seen()
+                .into_result()
                 .map_err(|seen| format!("{seen}\n{}", self.report()))
         })
         .await
@@ -258,7 +243,7 @@ impl Process {
         }
     }
 
-    /// The tail of its output.
+    /// Returns the last lines of its output.
     fn report(&self) -> String {
         format!(
             "--- {} stdout\n{}\n--- stderr\n{}",
@@ -283,10 +268,7 @@ impl Drop for Process {
     }
 }
 
-/// Runs a command to its end.
-///
-/// # Panics
-/// When `deadline` passes first; the message has its output.
+/// Runs a command and waits until it has ended.
 pub async fn run(name: &str, command: &mut Command, deadline: Duration) -> Finished {
     let mut process = Process::spawn(name, command);
     let status = process.wait_exit(deadline).await;
@@ -312,14 +294,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tail_is_the_last_lines() {
+    fn tail_returns_the_last_lines() {
         let long: String = (1..=100).map(|n| format!("{n}\n")).collect();
         assert!(tail(&long).starts_with("61\n"));
         assert_eq!(tail("one\ntwo"), "one\ntwo");
     }
 
     #[tokio::test]
-    async fn a_command_runs_to_its_end() {
+    async fn run_returns_status_and_output() {
         let mut command = Command::new("sh");
         command.args(["-c", "echo out; echo err >&2; exit 7"]);
         let finished = run("sh", &mut command, Duration::from_secs(10)).await;
@@ -331,25 +313,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_process_that_ends_too_soon_is_told_with_its_output() {
+    async fn process_early_exit_is_reported_with_its_output() {
         let message = logs::expected_panic(async {
             let mut command = Command::new("sh");
-            command.args(["-c", "echo its last words >&2"]);
+            command.args(["-c", "echo its output >&2"]);
             let mut process = Process::spawn("sh", &mut command);
             process
-                .until(
-                    "something that never comes",
-                    Duration::from_secs(60),
-                    async || false,
-                )
+                .until("an impossible event", Duration::from_secs(60), async || false)
                 .await;
         });
         let message = message.await;
-        assert!(message.contains("its last words"), "{message}");
+        assert!(message.contains("its output"), "{message}");
     }
 
     #[tokio::test]
-    async fn signals_reach_it() {
+    async fn process_receives_signals() {
         let mut process = Process::spawn("sleep", Command::new("sleep").arg("600"));
         process.suspend();
         process.resume();

@@ -1,8 +1,8 @@
-//! A way between a client and a server that a test cuts, swallows, slows, or turns elsewhere.
+//! A TCP proxy between a client and a server that a test can disconnect, black-hole, delay or redirect.
 //!
-//! A cut is what a router does that says so: connections end, new ones too. A swallowed connection is half-open: what
-//! either side sends is taken and never arrives, and neither side hears an end; it stays so for ever, as behind a
-//! firewall that forgot it, while later connections may pass.
+//! Disconnected: connections are closed, new ones too. Black-holed: a half-open connection, as behind a firewall that dropped
+//! its state. What either side sends is accepted and never forwarded, and neither side sees an end. Such a connection stays
+//! so permanently, while later connections may be forwarded.
 
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,44 +13,40 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// A proxy on loopback. Dropped, it ends with all its connections. It needs a runtime of several threads, or one that
-/// is not blocked.
+/// A proxy on loopback. Dropping it closes all its connections. It needs a multi-threaded runtime, or one that is not blocked.
 #[derive(Debug)]
 pub struct Proxy {
     port: u16,
-    wish: watch::Sender<Wish>,
+    settings: watch::Sender<Settings>,
     accepted: Arc<AtomicUsize>,
-    openings: Openings,
+    first_bytes: FirstBytes,
     accepting: JoinHandle<()>,
 }
 
-/// What the client of each connection sent first.
-type Openings = Arc<Mutex<Vec<Vec<u8>>>>;
+/// The first bytes that the client of each connection sent.
+type FirstBytes = Arc<Mutex<Vec<Vec<u8>>>>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    Open,
-    Cut,
-    Swallow,
+enum Mode {
+    Forward,
+    Refuse,
+    BlackHole,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Wish {
+struct Settings {
     target: u16,
-    way: Way,
-    /// Counted up: connections that are older are ended.
-    cuts: u32,
-    /// Counted up: connections that are older are swallowed.
-    swallows: u32,
+    mode: Mode,
+    /// Incremented to close all older connections.
+    disconnects: u32,
+    /// Incremented to black-hole all older connections.
+    black_holes: u32,
     delay: Duration,
 }
 
 impl Proxy {
-    /// Before the server on this loopback port.
-    ///
-    /// # Panics
-    /// When no port can be had.
-    pub async fn before(target: u16) -> Self {
+    /// Starts a proxy to the server on this loopback port.
+    pub async fn start(target: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, crate::free_port()))
             .await
             .expect("a free port is free");
@@ -58,85 +54,85 @@ impl Proxy {
             .local_addr()
             .expect("a bound socket has an address")
             .port();
-        let wish = watch::Sender::new(Wish {
+        let settings = watch::Sender::new(Settings {
             target,
-            way: Way::Open,
-            cuts: 0,
-            swallows: 0,
+            mode: Mode::Forward,
+            disconnects: 0,
+            black_holes: 0,
             delay: Duration::ZERO,
         });
         let accepted = Arc::new(AtomicUsize::new(0));
-        let openings = Openings::default();
+        let first_bytes = FirstBytes::default();
         let accepting = tokio::spawn(accept(
             listener,
-            wish.subscribe(),
+            settings.subscribe(),
             Arc::clone(&accepted),
-            Arc::clone(&openings),
+            Arc::clone(&first_bytes),
         ));
         Self {
             port,
-            wish,
+            settings,
             accepted,
-            openings,
+            first_bytes,
             accepting,
         }
     }
 
-    /// The first bytes that the client of each connection sent, in the order in which they came.
+    /// Returns the first bytes that the client of each connection sent, in the order of arrival.
     #[must_use]
-    pub fn openings(&self) -> Vec<Vec<u8>> {
-        self.openings
+    pub fn first_bytes(&self) -> Vec<Vec<u8>> {
+        self.first_bytes
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
-    /// The port that clients connect to.
+    /// Returns the port that clients connect to.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// How many connections it has taken so far, the refused ones included.
+    /// Returns the number of connections accepted so far, refused ones included.
     #[must_use]
     pub fn accepted(&self) -> usize {
         self.accepted.load(Ordering::Relaxed)
     }
 
-    /// Ends all connections, and every new one at once.
-    pub fn cut(&self) {
-        self.wish.send_modify(|wish| {
-            wish.way = Way::Cut;
-            wish.cuts += 1;
+    /// Closes all connections, and every new one at once.
+    pub fn disconnect(&self) {
+        self.settings.send_modify(|settings| {
+            settings.mode = Mode::Refuse;
+            settings.disconnects += 1;
         });
     }
 
-    /// Swallows all connections for ever, and every new one until [`heal`](Self::heal).
-    pub fn swallow(&self) {
-        self.wish.send_modify(|wish| {
-            wish.way = Way::Swallow;
-            wish.swallows += 1;
+    /// Black-holes all connections permanently, and every new one until [`restore`](Self::restore).
+    pub fn black_hole(&self) {
+        self.settings.send_modify(|settings| {
+            settings.mode = Mode::BlackHole;
+            settings.black_holes += 1;
         });
     }
 
-    /// Delays every piece of every connection by so much, in both directions.
-    pub fn slow(&self, delay: Duration) {
-        self.wish.send_modify(|wish| wish.delay = delay);
+    /// Delays every read of every connection by `delay`, in both directions.
+    pub fn set_delay(&self, delay: Duration) {
+        self.settings.send_modify(|settings| settings.delay = delay);
     }
 
-    /// Another server takes the address: connections end, new ones go there.
-    pub fn turn_to(&self, target: u16) {
-        self.wish.send_modify(|wish| {
-            wish.target = target;
-            wish.cuts += 1;
+    /// Redirects new connections to another server and closes the existing ones.
+    pub fn redirect_to(&self, target: u16) {
+        self.settings.send_modify(|settings| {
+            settings.target = target;
+            settings.disconnects += 1;
         });
     }
 
-    /// New connections pass, at full speed. What was swallowed stays so.
-    pub fn heal(&self) {
-        self.wish.send_modify(|wish| {
-            wish.way = Way::Open;
-            wish.delay = Duration::ZERO;
+    /// Forwards new connections without delay. Black-holed connections stay so.
+    pub fn restore(&self) {
+        self.settings.send_modify(|settings| {
+            settings.mode = Mode::Forward;
+            settings.delay = Duration::ZERO;
         });
     }
 }
@@ -149,83 +145,83 @@ impl Drop for Proxy {
 
 async fn accept(
     listener: TcpListener,
-    wish: watch::Receiver<Wish>,
+    settings: watch::Receiver<Settings>,
     accepted: Arc<AtomicUsize>,
-    openings: Openings,
+    first_bytes: FirstBytes,
 ) {
-    let mut carried = JoinSet::new();
+    let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             Ok((client, _)) = listener.accept() => {
                 accepted.fetch_add(1, Ordering::Relaxed);
-                carried.spawn(carry(client, wish.clone(), Arc::clone(&openings)));
+                connections.spawn(forward(client, settings.clone(), Arc::clone(&first_bytes)));
             }
-            Some(_) = carried.join_next() => {}
+            Some(_) = connections.join_next() => {}
         }
     }
 }
 
-async fn carry(mut client: TcpStream, mut wish: watch::Receiver<Wish>, openings: Openings) {
-    let born = *wish.borrow_and_update();
-    match born.way {
-        Way::Cut => return,
-        Way::Swallow => {
+async fn forward(mut client: TcpStream, mut settings: watch::Receiver<Settings>, first_bytes: FirstBytes) {
+    let at_accept = *settings.borrow_and_update();
+    match at_accept.mode {
+        Mode::Refuse => return,
+        Mode::BlackHole => {
             let _ = copy(&mut client, &mut sink()).await;
             return;
         }
-        Way::Open => {}
+        Mode::Forward => {}
     }
-    let Ok(mut server) = TcpStream::connect((Ipv4Addr::LOCALHOST, born.target)).await else {
+    let Ok(mut server) = TcpStream::connect((Ipv4Addr::LOCALHOST, at_accept.target)).await else {
         return;
     };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
-    let swallowed = {
+    let black_holed = {
         let (from_client, to_client) = client.split();
         let (from_server, to_server) = server.split();
-        let speed = wish.clone();
+        let speed = settings.clone();
         tokio::select! {
-            swallowed = turned(&mut wish, born) => swallowed,
-            () = pump(from_client, to_server, speed.clone(), Some(openings)) => false,
-            () = pump(from_server, to_client, speed, None) => false,
+            black_holed = interrupted(&mut settings, at_accept) => black_holed,
+            () = copy_delayed(from_client, to_server, speed.clone(), Some(first_bytes)) => false,
+            () = copy_delayed(from_server, to_client, speed, None) => false,
         }
     };
-    if swallowed {
-        // Both ends stay open until the client gives up; the server never hears of that.
+    if black_holed {
+        // Both ends stay open until the client closes; the server never sees that.
         let (mut nowhere, mut either) = (sink(), sink());
         let _ = tokio::join!(copy(&mut client, &mut nowhere), copy(&mut server, &mut either));
         std::future::pending::<()>().await;
     }
 }
 
-/// Waits until the connection is to be swallowed (true) or ended.
-async fn turned(wish: &mut watch::Receiver<Wish>, born: Wish) -> bool {
+/// Waits until the connection has to be black-holed (true) or closed (false).
+async fn interrupted(settings: &mut watch::Receiver<Settings>, at_accept: Settings) -> bool {
     loop {
-        let now = *wish.borrow_and_update();
-        if now.swallows != born.swallows {
+        let now = *settings.borrow_and_update();
+        if now.black_holes != at_accept.black_holes {
             return true;
         }
-        if now.cuts != born.cuts || wish.changed().await.is_err() {
+        if now.disconnects != at_accept.disconnects || settings.changed().await.is_err() {
             return false;
         }
     }
 }
 
-async fn pump(
+async fn copy_delayed(
     mut from: impl AsyncReadExt + Unpin,
     mut to: impl AsyncWriteExt + Unpin,
-    wish: watch::Receiver<Wish>,
-    mut openings: Option<Openings>,
+    settings: watch::Receiver<Settings>,
+    mut first_bytes: Option<FirstBytes>,
 ) {
     let mut piece = vec![0; 64 * 1024];
     while let Ok(read @ 1..) = from.read(&mut piece).await {
-        if let Some(openings) = openings.take() {
+        if let Some(first_bytes) = first_bytes.take() {
             let first = piece.get(..read.min(16)).unwrap_or_default().to_vec();
-            openings
+            first_bytes
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .push(first);
         }
-        let delay = wish.borrow().delay;
+        let delay = settings.borrow().delay;
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
@@ -243,7 +239,7 @@ mod tests {
 
     const SOON: Duration = Duration::from_secs(60);
 
-    /// A server that sends back what it gets, behind a name of its own.
+    /// Starts a server that sends its name and then echoes what it receives.
     async fn echo(name: u8) -> (u16, JoinHandle<()>) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -260,7 +256,7 @@ mod tests {
         (port, serving)
     }
 
-    /// What comes next: a byte, or an end.
+    /// Returns the next byte, or `None` at the end.
     async fn next(stream: &mut TcpStream) -> Option<u8> {
         let mut byte = [0];
         let read = timeout(SOON, stream.read(&mut byte))
@@ -269,7 +265,7 @@ mod tests {
         read.is_ok_and(|n| n == 1).then(|| byte[0])
     }
 
-    /// Whether nothing comes for a moment.
+    /// Returns whether nothing arrives for a moment.
     async fn is_silent(stream: &mut TcpStream) -> bool {
         let mut byte = [0];
         timeout(Duration::from_millis(300), stream.read(&mut byte))
@@ -277,52 +273,52 @@ mod tests {
             .is_err()
     }
 
-    async fn through(proxy: &Proxy) -> TcpStream {
+    async fn connect(proxy: &Proxy) -> TcpStream {
         TcpStream::connect((Ipv4Addr::LOCALHOST, proxy.port()))
             .await
             .unwrap()
     }
 
     #[tokio::test]
-    async fn passes_cuts_and_turns_elsewhere() {
+    async fn proxy_forwards_cuts_and_redirects() {
         let ((one, _), (other, _)) = (echo(b'1').await, echo(b'2').await);
-        let proxy = Proxy::before(one).await;
-        let mut client = through(&proxy).await;
+        let proxy = Proxy::start(one).await;
+        let mut client = connect(&proxy).await;
         assert_eq!(next(&mut client).await, Some(b'1'));
         client.write_all(b"x").await.unwrap();
         assert_eq!(next(&mut client).await, Some(b'x'));
-        proxy.cut();
+        proxy.disconnect();
         assert_eq!(next(&mut client).await, None);
-        assert_eq!(next(&mut through(&proxy).await).await, None);
-        proxy.heal();
-        proxy.turn_to(other);
-        assert_eq!(next(&mut through(&proxy).await).await, Some(b'2'));
+        assert_eq!(next(&mut connect(&proxy).await).await, None);
+        proxy.restore();
+        proxy.redirect_to(other);
+        assert_eq!(next(&mut connect(&proxy).await).await, Some(b'2'));
         assert_eq!(proxy.accepted(), 3);
     }
 
     #[tokio::test]
-    async fn what_is_swallowed_stays_open_and_silent_while_new_connections_pass() {
+    async fn proxy_black_holed_connections_stay_open_and_silent() {
         let (port, _serving) = echo(b'1').await;
-        let proxy = Proxy::before(port).await;
-        let mut client = through(&proxy).await;
+        let proxy = Proxy::start(port).await;
+        let mut client = connect(&proxy).await;
         assert_eq!(next(&mut client).await, Some(b'1'));
-        proxy.swallow();
+        proxy.black_hole();
         client.write_all(b"x").await.unwrap();
         assert!(is_silent(&mut client).await);
-        let mut second = through(&proxy).await;
+        let mut second = connect(&proxy).await;
         assert!(is_silent(&mut second).await);
-        proxy.heal();
+        proxy.restore();
         assert!(is_silent(&mut client).await);
-        assert_eq!(next(&mut through(&proxy).await).await, Some(b'1'));
+        assert_eq!(next(&mut connect(&proxy).await).await, Some(b'1'));
     }
 
     #[tokio::test]
-    async fn a_slow_way_delays_both_directions() {
+    async fn proxy_delay_applies_to_both_directions() {
         let (port, _serving) = echo(b'1').await;
-        let proxy = Proxy::before(port).await;
-        let mut client = through(&proxy).await;
+        let proxy = Proxy::start(port).await;
+        let mut client = connect(&proxy).await;
         assert_eq!(next(&mut client).await, Some(b'1'));
-        proxy.slow(Duration::from_millis(100));
+        proxy.set_delay(Duration::from_millis(100));
         let begun = tokio::time::Instant::now();
         client.write_all(b"x").await.unwrap();
         assert_eq!(next(&mut client).await, Some(b'x'));

@@ -1,4 +1,4 @@
-//! What the harness promises about the servers it starts, kept by the real ones: every other test builds on it.
+//! Tests of the harness's guarantees on real servers; every other test relies on them.
 
 use crate::{Db, NatsServer, Postgres, PostgresOptions, http_get, logs, until};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// One request in the text protocol of NATS, so that these tests lean on no client library.
+/// Sends one request in the text protocol of NATS, so that these tests depend on no client library.
 async fn request(server: &NatsServer, subject: &str, body: &str) -> std::io::Result<serde_json::Value> {
     let address = server.url().replace("nats://", "");
     let mut stream = BufReader::new(TcpStream::connect(address).await?);
@@ -68,7 +68,7 @@ async fn nats_keeps_port_and_stream_over_kill_and_restart() {
     assert_eq!(messages(&server).await, 1);
 }
 
-/// JetStream acknowledges before it fsyncs unless told otherwise.
+/// Without `sync_interval: always`, JetStream acknowledges before it fsyncs.
 #[tokio::test]
 async fn nats_syncs_every_write() {
     let server = NatsServer::start().await;
@@ -107,13 +107,13 @@ async fn nats_takes_a_given_configuration() {
 }
 
 #[tokio::test]
-async fn a_wrong_configuration_is_told_with_the_reason() {
+async fn nats_invalid_configuration_is_reported_with_the_reason() {
     let message = logs::expected_panic(NatsServer::with_config_text("port: [", &[])).await;
     assert!(message.contains("nats-server did not start"), "{message}");
 }
 
 #[tokio::test]
-async fn a_suspended_nats_answers_when_resumed() {
+async fn nats_suspended_answers_when_resumed() {
     let server = with_a_stream().await;
     server.suspend();
     let waited = tokio::time::timeout(Duration::from_millis(200), messages(&server)).await;
@@ -123,7 +123,7 @@ async fn a_suspended_nats_answers_when_resumed() {
 }
 
 #[tokio::test]
-async fn each_test_has_a_database_of_its_own() {
+async fn postgres_each_test_has_its_own_database() {
     let shared = Postgres::shared().await;
     let (one, other) = (shared.database("same").await, shared.database("same").await);
     assert_ne!(one.name(), other.name());
@@ -139,7 +139,7 @@ async fn each_test_has_a_database_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_role_has_what_it_is_granted_and_no_more() {
+async fn postgres_role_has_only_what_it_is_granted() {
     let db = Postgres::shared().await.database("roles").await;
     db.execute("CREATE TABLE seen (n bigint); CREATE TABLE hidden (n bigint)")
         .await;
@@ -153,9 +153,9 @@ async fn a_role_has_what_it_is_granted_and_no_more() {
     );
 }
 
-/// The fence's tests need them, and they are off by default.
+/// The tests of the fence need prepared transactions, which are off by default.
 #[tokio::test]
-async fn transactions_can_be_prepared() {
+async fn postgres_transactions_can_be_prepared() {
     let db = Postgres::shared().await.database("prepared").await;
     let prepare = format!("BEGIN; CREATE TABLE t (); PREPARE TRANSACTION '{}'", db.name());
     db.execute(&prepare).await;
@@ -163,7 +163,7 @@ async fn transactions_can_be_prepared() {
 }
 
 #[tokio::test]
-async fn a_private_cluster_survives_a_crash() {
+async fn postgres_private_cluster_survives_a_crash() {
     let options = PostgresOptions {
         fsync: true,
         settings: vec![("work_mem".into(), "7MB".into())],
@@ -193,9 +193,9 @@ async fn a_private_cluster_survives_a_crash() {
     server.stop().await;
 }
 
-/// They are copies of one initialised cluster, and the product compares identities.
+/// The clusters are copies of one template, and the product compares system identifiers.
 #[tokio::test]
-async fn each_private_cluster_has_an_identity_of_its_own() {
+async fn postgres_private_clusters_have_distinct_identities() {
     let identity = async |server: &Postgres| {
         let sql = "SELECT system_identifier FROM pg_control_system()";
         server.admin().number(sql).await
@@ -209,27 +209,29 @@ async fn each_private_cluster_has_an_identity_of_its_own() {
     assert_eq!(first, identity(&one).await);
 }
 
-/// What the leash is for: the harness's own process dies, and its servers with it.
+/// When the test process dies, the guard ends its servers.
 #[tokio::test]
-async fn nothing_outlives_a_killed_test_process() {
+async fn servers_of_a_killed_test_process_end() {
     const MARK: &str = "SLACKTIDE_TEST_LINGER";
-    if let Some(told) = std::env::var_os(MARK) {
+    if let Some(ports_file) = std::env::var_os(MARK) {
         let nats = NatsServer::start().await;
         let postgres = Postgres::shared().await;
         let line = format!("{} {}\n", nats.url().rsplit(':').next().unwrap(), postgres.port());
-        std::fs::write(told, line).unwrap();
+        std::fs::write(ports_file, line).unwrap();
         std::future::pending::<()>().await;
     }
     let dir = tempfile::tempdir().unwrap();
-    let told = dir.path().join("told");
+    let ports_file = dir.path().join("ports");
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "servers::nothing_outlives_a_killed_test_process"]);
-    // What it leaves is of no failed test.
-    command.env(MARK, &told).env("SLACKTIDE_TEST_LOGS", dir.path());
+    command.args(["--exact", "servers::servers_of_a_killed_test_process_end"]);
+    // The logs of the killed process are not those of a failed test.
+    command
+        .env(MARK, &ports_file)
+        .env("SLACKTIDE_TEST_LOGS", dir.path());
     let mut lingering = crate::Process::spawn("the lingering test", &mut command);
     let ports: Vec<u16> = lingering
-        .until("tells its ports", Duration::from_secs(120), async || {
-            let line = std::fs::read_to_string(&told)
+        .until("its ports", Duration::from_secs(120), async || {
+            let line = std::fs::read_to_string(&ports_file)
                 .ok()
                 .filter(|line| line.ends_with('\n'))?;
             Some(

@@ -1,5 +1,5 @@
-/* Faults of a machine, laid between a real program and its C library by LD_PRELOAD: a disk that is full, a disk that
- * is slow, a wall clock that jumps, a clock that fails. The orders stand in a file that the program maps and the test writes; see shim.rs. */
+/* Faults of a machine, loaded between a program and its C library by LD_PRELOAD: a full disk, a slow disk, a wall clock
+ * that jumps, a clock that fails. The program maps the file with the settings, and the test writes it; see shim.rs. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -14,25 +14,25 @@
 #include <time.h>
 #include <unistd.h>
 
-struct orders {
-    int64_t clock_s; /* added to the wall clock */
-    int64_t sync_ms; /* waited before each fsync */
-    int64_t full;    /* 1: writes to files whose path holds `where` find no space */
-    int64_t clock_fails; /* the clock fails once, when it is asked for the time so often from then on */
-    char where[224];
+struct settings {
+    int64_t clock_s;     /* added to the wall clock */
+    int64_t sync_ms;     /* waited before each fsync */
+    int64_t disk_full;   /* 1: writes to files whose path contains `path_part` fail with ENOSPC */
+    int64_t clock_fails; /* the clock fails once, at this read from now on; 0: never */
+    char path_part[224];
 };
 
-static volatile struct orders *orders;
+static volatile struct settings *settings;
 
-__attribute__((constructor)) static void begin(void) {
-    const char *path = getenv("SHIM_ORDERS");
+__attribute__((constructor)) static void map_settings(void) {
+    const char *path = getenv("SHIM_SETTINGS");
     int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     if (fd < 0)
         return;
-    void *map = mmap(NULL, sizeof(struct orders), PROT_READ, MAP_SHARED, fd, 0);
+    void *map = mmap(NULL, sizeof(struct settings), PROT_READ, MAP_SHARED, fd, 0);
     close(fd);
     if (map != MAP_FAILED)
-        orders = map;
+        settings = map;
 }
 
 #define NEXT(name) \
@@ -42,14 +42,14 @@ __attribute__((constructor)) static void begin(void) {
 
 static int no_space(int fd) {
     char link[64], path[4096];
-    if (!orders || !orders->full)
+    if (!settings || !settings->disk_full)
         return 0;
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t length = readlink(link, path, sizeof path - 1);
     if (length < 0)
         return 0;
     path[length] = 0;
-    return strstr(path, (const char *)orders->where) != NULL;
+    return strstr(path, (const char *)settings->path_part) != NULL;
 }
 
 #define REFUSE_IF_FULL(fd) \
@@ -111,8 +111,8 @@ int posix_fallocate64(int fd, off64_t at, off64_t n) {
 }
 
 static void sync_slowly(void) {
-    if (orders && orders->sync_ms > 0)
-        usleep((useconds_t)(orders->sync_ms * 1000));
+    if (settings && settings->sync_ms > 0)
+        usleep((useconds_t)(settings->sync_ms * 1000));
 }
 
 int fsync(int fd) {
@@ -127,14 +127,14 @@ int fdatasync(int fd) {
     return next(fd);
 }
 
-static int64_t asked; /* for the time, since the order */
+static int64_t clock_reads; /* since clock_fails was set */
 
 static int clock_fails(void) {
-    if (!orders || orders->clock_fails == 0) {
-        __atomic_store_n(&asked, 0, __ATOMIC_RELAXED);
+    if (!settings || settings->clock_fails == 0) {
+        __atomic_store_n(&clock_reads, 0, __ATOMIC_RELAXED);
         return 0;
     }
-    return __atomic_add_fetch(&asked, 1, __ATOMIC_RELAXED) == orders->clock_fails;
+    return __atomic_add_fetch(&clock_reads, 1, __ATOMIC_RELAXED) == settings->clock_fails;
 }
 
 int clock_gettime(clockid_t clock, struct timespec *now) {
@@ -144,16 +144,16 @@ int clock_gettime(clockid_t clock, struct timespec *now) {
         return -1;
     }
     int done = next(clock, now);
-    if (done == 0 && orders && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
-        now->tv_sec += orders->clock_s;
+    if (done == 0 && settings && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
+        now->tv_sec += settings->clock_s;
     return done;
 }
 
 int gettimeofday(struct timeval *restrict now, void *restrict zone) {
     NEXT(gettimeofday);
     int done = next(now, zone);
-    if (done == 0 && orders)
-        now->tv_sec += orders->clock_s;
+    if (done == 0 && settings)
+        now->tv_sec += settings->clock_s;
     return done;
 }
 

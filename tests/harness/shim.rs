@@ -1,8 +1,8 @@
-//! A machine's faults, for real programs: a full disk, a slow disk, a wall clock that jumps.
+//! Faults of a machine for real programs: a full disk, a slow disk, a wall clock that jumps.
 //!
-//! `shim.c` is compiled with the C compiler that the workspace needs anyway, and laid before the C library of the
-//! program under test (`LD_PRELOAD`). No root, no small file system. It works on programs that use the C library:
-//! PostgreSQL, and `slacktide` with its SQLite; a Go program such as nats-server speaks to the kernel itself.
+//! `shim.c` is compiled with the C compiler that the workspace needs anyway, and loaded in front of the C library of the
+//! program under test (`LD_PRELOAD`). It needs neither root nor a small file system. It works on programs that use the C
+//! library: PostgreSQL, and `slacktide` with its SQLite. A Go program such as nats-server makes system calls itself.
 
 use crate::find;
 use std::ffi::OsString;
@@ -11,26 +11,23 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::process::Command;
 use tempfile::TempDir;
 
-/// Where the orders stand in their file, as in `shim.c`.
-const CLOCK: u64 = 0;
-const SYNC: u64 = 8;
-const FULL: u64 = 16;
+/// Offsets of the settings in their file, as in `shim.c`.
+const CLOCK_OFFSET: u64 = 0;
+const SYNC_DELAY: u64 = 8;
+const DISK_FULL: u64 = 16;
 const CLOCK_FAILS: u64 = 24;
-const WHERE: u64 = 32;
+const PATH_PART: u64 = 32;
 const SIZE: u64 = 256;
 
-/// The shim and its orders. Each set of programs that is to have its own faults has its own.
+/// The shim and its settings. Programs that need separate faults need separate shims.
 #[derive(Debug)]
 pub struct Shim {
-    orders: File,
+    settings: File,
     dir: TempDir,
 }
 
 impl Shim {
-    /// A machine without faults.
-    ///
-    /// # Panics
-    /// When there is no C compiler.
+    /// Builds a shim without faults.
     #[must_use]
     pub fn new() -> Self {
         let dir = tempfile::Builder::new()
@@ -46,52 +43,51 @@ impl Shim {
             .arg("-ldl")
             .output()
             .expect("a C compiler: install one, or name it in CC");
-        let said = String::from_utf8_lossy(&built.stderr);
-        assert!(built.status.success(), "shim.c does not compile:\n{said}");
-        let orders = OpenOptions::new()
+        let stderr = String::from_utf8_lossy(&built.stderr);
+        assert!(built.status.success(), "shim.c does not compile:\n{stderr}");
+        let settings = OpenOptions::new()
             .write(true)
             .create_new(true)
-            .open(dir.path().join("orders"))
-            .expect("a file for the orders");
-        orders.set_len(SIZE).expect("the file can grow");
+            .open(dir.path().join("settings"))
+            .expect("a file for the settings");
+        settings.set_len(SIZE).expect("the file can grow");
         let shared = Permissions::from_mode(0o644);
-        fs::set_permissions(dir.path().join("orders"), shared).expect("our own file");
-        Self { orders, dir }
+        fs::set_permissions(dir.path().join("settings"), shared).expect("our own file");
+        Self { settings, dir }
     }
 
-    /// The environment that a program under it needs.
+    /// Returns the environment variables for a program under the shim.
     #[must_use]
     pub fn env(&self) -> Vec<(OsString, OsString)> {
         vec![
             ("LD_PRELOAD".into(), self.dir.path().join("shim.so").into()),
-            ("SHIM_ORDERS".into(), self.dir.path().join("orders").into()),
+            ("SHIM_SETTINGS".into(), self.dir.path().join("settings").into()),
         ]
     }
 
-    /// Files whose path holds this find no space from now on.
+    /// Writes to files whose path contains this fail with ENOSPC from now on.
     pub fn fill_disk(&self, part_of_path: &str) {
         assert!(part_of_path.len() < 200, "the part of the path is short");
-        self.write(WHERE, &[part_of_path.as_bytes(), &[0]].concat());
-        self.number(FULL, 1);
+        self.write(PATH_PART, &[part_of_path.as_bytes(), &[0]].concat());
+        self.number(DISK_FULL, 1);
     }
 
-    /// There is room again.
+    /// Lets writes succeed again.
     pub fn empty_disk(&self) {
-        self.number(FULL, 0);
+        self.number(DISK_FULL, 0);
     }
 
-    /// Every fsync takes so many milliseconds longer.
+    /// Delays every fsync by this many milliseconds.
     pub fn slow_disk(&self, sync_ms: i64) {
-        self.number(SYNC, sync_ms);
+        self.number(SYNC_DELAY, sync_ms);
     }
 
-    /// The wall clock goes so many seconds before the true one, or after it where negative; other clocks stay.
+    /// Shifts the wall clock by this many seconds, which may be negative; other clocks are not changed.
     pub fn shift_clock(&self, seconds: i64) {
-        self.number(CLOCK, seconds);
+        self.number(CLOCK_OFFSET, seconds);
     }
 
-    /// The clock fails once, when it is asked for the time for the `nth` time from now on: a program in Rust panics where
-    /// it asks. 0 takes it back.
+    /// Lets the clock fail once, at its `nth` read from now on: a Rust program panics there. 0 cancels it.
     pub fn fail_clock(&self, nth: i64) {
         self.number(CLOCK_FAILS, nth);
     }
@@ -101,9 +97,9 @@ impl Shim {
     }
 
     fn write(&self, at: u64, bytes: &[u8]) {
-        self.orders
+        self.settings
             .write_all_at(bytes, at)
-            .expect("orders can be written");
+            .expect("settings can be written");
     }
 }
 
@@ -117,7 +113,7 @@ impl Default for Shim {
 mod tests {
     use super::*;
 
-    fn under(shim: &Shim, script: &str) -> String {
+    fn run_with(shim: &Shim, script: &str) -> String {
         let done = Command::new("sh")
             .args(["-c", script])
             .envs(shim.env())
@@ -128,32 +124,32 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_refuses_some_files_and_not_others() {
+    fn shim_full_disk_refuses_only_matching_files() {
         let shim = Shim::new();
         let script = "dd if=/dev/zero of=big.db bs=8 count=1; dd if=/dev/zero of=other bs=8 count=1";
-        assert!(!under(&shim, script).contains("No space"));
+        assert!(!run_with(&shim, script).contains("No space"));
         shim.fill_disk("big.db");
-        let told = under(&shim, script);
-        assert_eq!(told.matches("No space left").count(), 1, "{told}");
+        let output = run_with(&shim, script);
+        assert_eq!(output.matches("No space left").count(), 1, "{output}");
         shim.empty_disk();
-        assert!(!under(&shim, script).contains("No space"));
+        assert!(!run_with(&shim, script).contains("No space"));
     }
 
     #[test]
-    fn the_wall_clock_jumps() {
+    fn shim_wall_clock_is_shifted() {
         let shim = Shim::new();
-        let year = || under(&shim, "date -u +%Y").trim().parse::<i32>().unwrap();
+        let year = || run_with(&shim, "date -u +%Y").trim().parse::<i32>().unwrap();
         let now = year();
         shim.shift_clock(-400 * 86_400);
         assert!((1..=2).contains(&(now - year())));
     }
 
     #[test]
-    fn a_slow_disk_takes_its_time() {
+    fn shim_slow_disk_delays_fsync() {
         let shim = Shim::new();
         shim.slow_disk(300);
         let begun = std::time::Instant::now();
-        under(&shim, "dd if=/dev/zero of=some bs=8 count=1 conv=fsync");
+        run_with(&shim, "dd if=/dev/zero of=some bs=8 count=1 conv=fsync");
         assert!(begun.elapsed() >= std::time::Duration::from_millis(300));
     }
 }

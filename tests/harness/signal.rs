@@ -1,4 +1,4 @@
-//! Signals to children that this process started and has not yet reaped, so the id cannot be another's.
+//! Signals to children that this process started and has not yet reaped, so the id cannot belong to another process.
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -9,11 +9,11 @@ pub(crate) fn send(child: &Child, signal: Signal) {
     kill(pid, signal).unwrap_or_else(|error| panic!("{signal} to process {pid}: {error}"));
 }
 
-/// SIGSTOP; returns when the whole process stands still. The signal alone does not promise that: threads that are
-/// running on another processor go on for a while.
+/// Sends SIGSTOP and returns when the whole process is stopped. The signal alone does not guarantee that: threads on another
+/// processor run on for a while.
 pub(crate) fn suspend(child: &Child) {
     send(child, Signal::SIGSTOP);
-    // Where waitid is missing, the signal must do. WNOWAIT leaves an exit to be reaped by its owner.
+    // Other systems have no such wait. WNOWAIT leaves an exit to be reaped by its owner.
     #[cfg(target_os = "linux")]
     {
         use nix::sys::wait::{Id, WaitPidFlag, waitid};

@@ -1,21 +1,18 @@
-//! A test that cannot do its work on this machine reports so, instead of passing silently.
+//! Reports a test that cannot run on this machine, instead of passing silently.
 
 use std::fs::OpenOptions;
 use std::io::Write;
 
-/// Reports that the calling test was skipped for want of `need`, such as `root`. The test then returns.
+/// Reports that the calling test was skipped because `need`, such as `root`, is missing. The test then returns.
 ///
-/// The line goes to the output of the test, and to the file that `SLACKTIDE_TEST_SKIPPED` names: `scripts/test.sh` counts
-/// the lines and takes them off the passed tests in its closing line.
-///
-/// # Panics
-/// When the file cannot be written.
+/// The line goes to the output of the test, and to the file that `SLACKTIDE_TEST_SKIPPED` names: `scripts/test.sh` counts its
+/// lines and subtracts them from the passed tests in its closing line.
 pub fn skip(need: &str) {
     let thread = std::thread::current();
     let line = format!("{need}: {}\n", thread.name().unwrap_or("a test"));
     eprint!("skipped, needs {line}");
     if let Some(path) = std::env::var_os("SLACKTIDE_TEST_SKIPPED").filter(|path| !path.is_empty()) {
-        // One write of a short line: several test processes may append at once.
+        // One short write: several test processes may append at once.
         let mut file = OpenOptions::new()
             .append(true)
             .create(true)
@@ -38,7 +35,7 @@ mod tests {
         const NAME: &str = "skip::tests::skip_appends_need_and_test_to_the_file";
         const PART: &str = "SLACKTIDE_TEST_PART";
         if std::env::var_os(PART).is_some() {
-            return skip("wings");
+            return skip("a missing tool");
         }
         let folder = tempfile::tempdir().unwrap();
         let list = folder.path().join("skipped");
@@ -51,7 +48,7 @@ mod tests {
             let done = run("the skipping test", &mut command, Duration::from_secs(60)).await;
             assert!(done.status.success(), "{}", done.stdout);
         }
-        let line = format!("wings: {NAME}\n");
+        let line = format!("a missing tool: {NAME}\n");
         assert_eq!(std::fs::read_to_string(list).unwrap(), line.repeat(2));
     }
 }

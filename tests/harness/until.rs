@@ -1,4 +1,4 @@
-//! Wait for a condition, by name.
+//! Waits for a named condition.
 
 use crate::logs;
 use std::collections::BTreeSet;
@@ -6,26 +6,26 @@ use std::fmt::Display;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// How long between two looks, at first and at most: a twentieth of the time waited so far. What is looked at often shares
-/// the machine with who looks, and a process in the idle class would do nothing but answer.
-const LOOK_AFTER: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+/// Shortest and longest pause between two polls; in between it is a twentieth of the time waited so far. Frequent polls take
+/// processor time from the polled process, and one in the idle class would do nothing but answer them.
+const POLL_INTERVAL: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 
 async fn pause(begun: Instant) {
-    let (first, most) = LOOK_AFTER;
+    let (first, most) = POLL_INTERVAL;
     sleep((begun.elapsed() / 20).clamp(first, most)).await;
 }
 
-/// What one look at a condition may give: `bool`, `Option<T>` or `Result<T, E>`.
-pub trait Seen {
-    /// What is handed on once the condition holds.
+/// The result of one poll of a condition: `bool`, `Option<T>` or `Result<T, E>`.
+pub trait PollResult {
+    /// The value that is returned once the condition holds.
     type Value;
-    /// The value, or what was seen instead, for the failure message.
-    fn seen(self) -> Result<Self::Value, String>;
+    /// Returns the value, or what was found instead, for the failure message.
+    fn into_result(self) -> Result<Self::Value, String>;
 }
 
-impl Seen for bool {
+impl PollResult for bool {
     type Value = ();
-    fn seen(self) -> Result<(), String> {
+    fn into_result(self) -> Result<(), String> {
         if self {
             Ok(())
         } else {
@@ -34,35 +34,35 @@ impl Seen for bool {
     }
 }
 
-impl<T> Seen for Option<T> {
+impl<T> PollResult for Option<T> {
     type Value = T;
-    fn seen(self) -> Result<T, String> {
+    fn into_result(self) -> Result<T, String> {
         self.ok_or_else(|| "nothing was there".into())
     }
 }
 
-impl<T, E: Display> Seen for Result<T, E> {
+impl<T, E: Display> PollResult for Result<T, E> {
     type Value = T;
-    fn seen(self) -> Result<T, String> {
+    fn into_result(self) -> Result<T, String> {
         self.map_err(|error| error.to_string())
     }
 }
 
-/// Looks at `condition` until it holds, and gives its value.
+/// Polls `condition` until it holds, and returns its value.
 ///
 /// # Panics
-/// When `deadline` passes first: the message names `what` was waited for, what the last look saw, and where the logs
-/// of the test's processes are kept. A look that never returns counts as not holding.
-pub async fn until<S: Seen>(
+/// If `deadline` passes first. The message names `what` was waited for, the last poll's result and the log directory. A poll
+/// that never returns counts as failed.
+pub async fn until<S: PollResult>(
     what: &str,
     deadline: Duration,
     mut condition: impl AsyncFnMut() -> S,
 ) -> S::Value {
     let begun = Instant::now();
     let end = begun + deadline;
-    let mut last = String::from("the first look did not return");
+    let mut last = String::from("the first poll did not return");
     loop {
-        match timeout_at(end, condition()).await.map(Seen::seen) {
+        match timeout_at(end, condition()).await.map(PollResult::into_result) {
             Ok(Ok(value)) => return value,
             Ok(Err(seen)) => last = seen,
             Err(_) => {}
@@ -70,19 +70,19 @@ pub async fn until<S: Seen>(
         assert!(
             Instant::now() < end,
             "{}",
-            logs::with_place(format!("waited {deadline:?} for {what}; last look: {last}"))
+            logs::with_log_path(format!("waited {deadline:?} for {what}; last poll: {last}"))
         );
         pause(begun).await;
     }
 }
 
-/// Looks at `condition` until it holds, for as long as it gets on: it fails only when a whole `quiet` has passed in which
-/// no look saw anything that was not seen before. For work whose length depends on the machine, such as "how many of the
-/// rows are there". What a look gives instead of the value must tell how far the work is and nothing that changes by itself.
+/// Polls `condition` until it holds, as long as there is progress: it fails when no poll of a whole `quiet` time returned a new
+/// error. For work whose length depends on the machine, such as "how many of the rows are there". The error of a poll must
+/// show how far the work is, and must contain nothing that changes on its own.
 ///
 /// # Panics
-/// When nothing new was seen for `quiet`, as [`until`] does.
-pub async fn until_still<T, E: Display>(
+/// If no poll returned anything new for `quiet`; see [`until`].
+pub async fn until_with_progress<T, E: Display>(
     what: &str,
     quiet: Duration,
     mut condition: impl AsyncFnMut() -> Result<T, E>,
@@ -90,7 +90,7 @@ pub async fn until_still<T, E: Display>(
     let mut seen = BTreeSet::new();
     let begun = Instant::now();
     let mut end = begun + quiet;
-    let mut last = String::from("the first look did not return");
+    let mut last = String::from("the first poll did not return");
     loop {
         match timeout_at(end, condition()).await {
             Ok(Ok(value)) => return value,
@@ -105,8 +105,8 @@ pub async fn until_still<T, E: Display>(
         assert!(
             Instant::now() < end,
             "{}",
-            logs::with_place(format!(
-                "nothing moved for {quiet:?} while waiting for {what}; last look: {last}"
+            logs::with_log_path(format!(
+                "no progress for {quiet:?} while waiting for {what}; last poll: {last}"
             ))
         );
         pause(begun).await;
@@ -118,10 +118,10 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn until_still_progress_outlasts_the_quiet_time() {
+    async fn until_with_progress_progress_extends_the_deadline() {
         let begun = Instant::now();
         let quiet = Duration::from_millis(400);
-        until_still("all steps", quiet, async || {
+        until_with_progress("all steps", quiet, async || {
             let step = begun.elapsed().as_millis() / 50;
             if step < 20 { Err(step) } else { Ok(()) }
         })
@@ -130,39 +130,39 @@ mod tests {
     }
 
     #[tokio::test]
-    #[should_panic(expected = "while waiting for the end; last look: ")]
-    async fn until_still_to_and_fro_is_no_progress() {
-        let mut looks = 0;
-        until_still("the end", Duration::from_millis(100), async || {
-            looks += 1;
-            Err::<(), _>(looks % 2)
+    #[should_panic(expected = "while waiting for the end; last poll: ")]
+    async fn until_with_progress_alternating_values_are_no_progress() {
+        let mut polls = 0;
+        until_with_progress("the end", Duration::from_millis(100), async || {
+            polls += 1;
+            Err::<(), _>(polls % 2)
         })
         .await;
     }
 
     #[tokio::test]
-    async fn gives_the_value_of_the_look_that_held() {
-        let mut looks = 0;
-        let value = until("three looks", Duration::from_secs(5), async || {
-            looks += 1;
-            (looks == 3).then_some(looks)
+    async fn until_returns_the_value_of_the_successful_poll() {
+        let mut polls = 0;
+        let value = until("three polls", Duration::from_secs(5), async || {
+            polls += 1;
+            (polls == 3).then_some(polls)
         })
         .await;
         assert_eq!(value, 3);
     }
 
     #[tokio::test]
-    #[should_panic(expected = "for a pig to fly; last look: still walking")]
-    async fn names_what_it_waited_for() {
-        until("a pig to fly", Duration::from_millis(30), async || {
-            Err::<(), _>("still walking")
+    #[should_panic(expected = "for an impossible event; last poll: not yet")]
+    async fn until_timeout_names_the_condition() {
+        until("an impossible event", Duration::from_millis(30), async || {
+            Err::<(), _>("not yet")
         })
         .await;
     }
 
     #[tokio::test]
-    #[should_panic(expected = "for an answer; last look: the first look did not return")]
-    async fn a_look_that_hangs_does_not_hang_the_test() {
+    #[should_panic(expected = "for an answer; last poll: the first poll did not return")]
+    async fn until_hanging_poll_counts_as_a_failed_one() {
         until(
             "an answer",
             Duration::from_millis(30),

@@ -1,4 +1,4 @@
-//! What happens in a history: at the core, at the store, and what operators order.
+//! The events of a history: at the core, at the store, and operators' orders.
 
 use std::fs;
 
@@ -9,12 +9,12 @@ use super::compare::Unseen;
 use super::site::Site;
 use super::table::{Key, Order, RowKey, Standing, Table};
 
-/// One event; numbers choose rows among those that are there.
+/// An event; numbers select rows among those that exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
     Insert(u8),
     Update(u8),
-    /// The row changes, and what orders it does not.
+    /// Changes the row and not its cursor columns.
     UpdateUnseen(u8),
     ChangeKey(u8),
     HardDelete(u8),
@@ -22,12 +22,12 @@ pub(super) enum Action {
     NullCursor(u8),
     Ahead(u8),
     Misfit(u8),
-    /// A row that is committed long after its place in the order was passed.
+    /// A row that is committed long after its cursor value was passed.
     Late(u8),
-    /// The core's owners correct what is null, ahead or of another form.
+    /// The core's owners correct cursors that are NULL, ahead or of another form.
     Repair,
     CopyCore,
-    /// The copy is put back under the running agent.
+    /// The copy replaces the core under the running agent.
     RestoreCore,
     DeleteStoreRows(u8),
     TruncateStore,
@@ -36,28 +36,27 @@ pub(super) enum Action {
     Refill,
     RefillFromStart,
     Resync,
-    /// Other processes take over, and both ends are compared.
-    Look,
+    /// Other processes take over, and both databases are compared.
+    Compare,
 }
 
-/// What a history remembers.
+/// State that a history keeps between its events.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     keys: u32,
     versions: i64,
-    /// What the feed cannot see without a resynchronisation.
+    /// Changes that the feed cannot see without a resynchronisation.
     pub(super) unseen: Unseen,
 }
 
 impl Memory {
-    /// Does it.
     pub(super) async fn apply(&mut self, site: &mut Site, action: Action) {
         match action {
             Action::CopyCore => copy(site, "core"),
             Action::CopyStore => copy(site, "store"),
             Action::RestoreCore => {
-                if put_back(site, "core") {
-                    // An application that goes on from what it finds.
+                if restore_copy(site, "core") {
+                    // An application that continues from what it finds.
                     let sql = "SELECT coalesce(max(version), 0) FROM item WHERE typeof(version) = 'integer' \
                                AND version < 9223372036854775807";
                     if site.table.order == Order::Version {
@@ -66,14 +65,14 @@ impl Memory {
                 }
             }
             Action::RestoreStore => {
-                // As docs/faults.md says: while no agent runs.
+                // As docs/faults.md requires: while no agent runs.
                 site.stop().await;
-                put_back(site, "store");
+                restore_copy(site, "store");
                 site.start();
             }
-            Action::TruncateStore => others_delete(site, "true"),
+            Action::TruncateStore => delete_at_store(site, "true"),
             Action::DeleteStoreRows(which) => {
-                others_delete(site, &format!("rowid % 5 = {}", which % 5));
+                delete_at_store(site, &format!("rowid % 5 = {}", which % 5));
             }
             Action::Refill => {
                 site.refill(From::Receipt).await;
@@ -83,15 +82,15 @@ impl Memory {
             }
             Action::Resync => {
                 if site.resync().await {
-                    self.unseen.is_ordered();
+                    self.unseen.resync_ordered();
                 }
             }
-            Action::Look => {}
+            Action::Compare => {}
             _ => self.change(site.table, &site.core(), action),
         }
     }
 
-    /// What the application does to the core, in one transaction.
+    /// Changes the core as the application does, in one transaction.
     fn change(&mut self, table: Table, core: &Connection, action: Action) {
         let place = self.place(table);
         let order = table.order();
@@ -114,7 +113,7 @@ impl Memory {
             Action::Insert(note) => {
                 self.insert(table, core, &place, note);
             }
-            // Numbers of rows are the database's.
+            // The database assigns the row numbers.
             Action::Late(note) if table.order == Order::Rowid => {
                 self.insert(table, core, &place, note);
             }
@@ -201,7 +200,7 @@ impl Memory {
         RowKey(core.query_row(&sql, [], |row| row.get(0)).unwrap())
     }
 
-    /// The next place in the order, in SQL.
+    /// Returns the next cursor value, in SQL.
     fn place(&mut self, table: Table) -> String {
         self.versions += 1;
         match table.order {
@@ -211,7 +210,7 @@ impl Memory {
     }
 }
 
-/// A row that changed is written again under a new number, in the same transaction.
+/// Writes a changed row under a new number, in the same transaction.
 fn renumber(table: Table, rowid: i64) -> String {
     if table.order != Order::Rowid {
         return String::new();
@@ -244,8 +243,8 @@ fn nth(table: Table, core: &Connection, which: u8) -> Option<(RowKey, i64)> {
     Some(row.unwrap())
 }
 
-fn others_delete(site: &Site, condition: &str) {
-    // There is nothing to delete where nothing was stored yet.
+fn delete_at_store(site: &Site, condition: &str) {
+    // Nothing was stored yet.
     let _ = site
         .store()
         .execute(&format!("DELETE FROM item WHERE {condition}"), []);
@@ -262,14 +261,14 @@ fn copy(site: &Site, end: &str) {
     }
 }
 
-/// Whether there was a copy.
-fn put_back(site: &Site, end: &str) -> bool {
+/// Restores a copy; returns whether there was one.
+fn restore_copy(site: &Site, end: &str) -> bool {
     let copy = site.path(&format!("{end}.copy"));
     if !copy.exists() {
         return false;
     }
-    for rest in ["-wal", "-shm", "-journal"] {
-        let _ = fs::remove_file(site.path(&format!("{end}.db{rest}")));
+    for suffix in ["-wal", "-shm", "-journal"] {
+        let _ = fs::remove_file(site.path(&format!("{end}.db{suffix}")));
     }
     let new = site.path(&format!("{end}.new"));
     fs::copy(&copy, &new).unwrap();

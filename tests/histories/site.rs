@@ -7,18 +7,18 @@ use std::time::Duration;
 
 use commercial::poller::Poller;
 use commercial::refill::{From, RefillParts, refill};
-use commercial::{Board, CommercialParts, PollOptions};
+use commercial::{CommercialParts, PollOptions, StatusRegistry};
 use exchange::Exchange;
 use exchange::memory::Memory;
 use gate::Gate;
 use jiff::Timestamp;
 use rusqlite::Connection;
+use schemas::encryption::DecryptionKeys;
 use schemas::manifest::Cause;
 use schemas::name::{Lane, PartyName, RecipientName, SourceName};
 use schemas::origin::Origin;
-use schemas::seal::SealRing;
 use schemas::sign::SigningKey;
-use social::epoch::{self, EpochError, Order, Signatory, open_epoch};
+use social::epoch::{self, AuditSigner, EpochError, EpochOrder, open_epoch};
 use social::lease::Timing;
 use social::quantum::Sizing;
 use social::tail::Trust;
@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::table::Table;
 
-/// What is put off at the exchange rests for so long at most.
+/// Longest redelivery delay of a deferred message.
 const REST: Duration = Duration::from_millis(20);
 
 pub(super) struct Site {
@@ -43,10 +43,10 @@ pub(super) struct Site {
     insurer: Arc<SigningKey>,
 }
 
-/// The agents while they run.
+/// The running agents.
 pub(super) struct Agents {
     pub(super) social: SocialView,
-    pub(super) board: Board,
+    pub(super) registry: StatusRegistry,
     pub(super) store: Arc<SqliteStore>,
     pub(super) since: Timestamp,
     stop: CancellationToken,
@@ -61,7 +61,7 @@ impl Site {
     pub(super) fn new(table: Table) -> Self {
         let site = Self {
             table,
-            exchange: Arc::new(Memory::new(&[recipient()]).with_longest_rest(REST)),
+            exchange: Arc::new(Memory::new(&[recipient()]).with_max_redelivery_delay(REST)),
             agents: None,
             folder: tempfile::tempdir().unwrap(),
             bureau: Arc::new(SigningKey::generate()),
@@ -92,7 +92,7 @@ impl Site {
         self.open("core.db")
     }
 
-    /// Eyes on the store's file that are not the product's.
+    /// Opens the store's file without the product.
     pub(super) fn store(&self) -> Connection {
         self.open("store.db")
     }
@@ -105,8 +105,8 @@ impl Site {
         let ms = Duration::from_millis;
         let publisher = PublisherOptions {
             sizing: Sizing {
-                least: 2,
-                most: 7,
+                min_rows: 2,
+                max_rows: 7,
                 ..Sizing::default()
             },
             close_after: ms(2),
@@ -133,13 +133,13 @@ impl Site {
             holder: "test".to_owned(),
             options: SocialOptions {
                 publisher,
-                // No delay costs it: nobody else is there to take it.
+                // No delay loses the lease: no other agent takes it.
                 lease: Timing::of(Duration::from_secs(600)),
                 grace: Duration::from_secs(60),
             },
         })
         .unwrap();
-        let (view, stop, board) = (social.view(), CancellationToken::new(), Board::default());
+        let (view, stop, registry) = (social.view(), CancellationToken::new(), StatusRegistry::default());
         let store = Arc::new(SqliteStore::new(self.path("store.db")));
         let mut poller = Poller::new(CommercialParts {
             exchange: Arc::clone(&self.exchange) as Arc<dyn Exchange>,
@@ -147,18 +147,18 @@ impl Site {
             recipient: recipient(),
             trusted: vec![self.bureau.public().clone()],
             here: Origin::default(),
-            seals: SealRing::default(),
+            decryption_keys: DecryptionKeys::default(),
             key: Arc::clone(&self.insurer),
             options: PollOptions {
                 interval: ms(2),
                 ..PollOptions::default()
             },
-            board: board.clone(),
+            registry: registry.clone(),
         });
         let (stops, polls) = (stop.clone(), stop.clone());
         self.agents = Some(Agents {
             social: view,
-            board,
+            registry,
             store,
             since: Timestamp::now(),
             stop,
@@ -177,13 +177,13 @@ impl Site {
         agents.store.close().await;
     }
 
-    /// Other processes: whatever is looked at now and then is looked at now.
+    /// Replaces the processes, so that periodic checks run at once.
     pub(super) async fn restart(&mut self) {
         self.stop().await;
         self.start();
     }
 
-    /// `slacktide feed refill`; what it answers is seen by what it does.
+    /// Runs `slacktide feed refill`; its effect is its result.
     pub(super) async fn refill(&self, from: From) -> String {
         let store = Arc::new(SqliteStore::new(self.path("store.db")));
         store.prepare().await.unwrap();
@@ -193,33 +193,33 @@ impl Site {
             lane: self.lane(),
             trusted: vec![self.bureau.public().clone()],
             here: Origin::default(),
-            seals: SealRing::default(),
+            decryption_keys: DecryptionKeys::default(),
         };
         let done = refill(&parts, from, &CancellationToken::new(), |_| {}).await;
         parts.store.close().await;
         format!("{done:?}")
     }
 
-    /// `slacktide feed resync`. Where nothing was published yet there is nothing to send again.
+    /// Runs `slacktide feed resync`. If nothing was published yet there is nothing to send again.
     pub(super) async fn resync(&self) -> bool {
         let trust = Trust {
             chunks: vec![self.bureau.public().clone()],
             receipts: vec![self.insurer.public().clone()],
             here: Origin::default(),
         };
-        let order = Order {
+        let order = EpochOrder {
             lane: self.lane(),
             cause: Cause::Resync,
             actor: "li.na".to_owned(),
             reason: "a drill".to_owned(),
             definition: self.table.feed().digest(),
             schema: None,
-            from: epoch::From::Beginning,
+            from: epoch::StartPoint::Beginning,
             named: Vec::new(),
             gives_up: None,
         };
         let party = PartyName::new("bureau").unwrap();
-        let who = Signatory {
+        let who = AuditSigner {
             key: &self.bureau,
             trusted: &[],
             instance: "0123456789abcdef",

@@ -1,4 +1,4 @@
-//! Generated tables: their key, what orders them, whether they mark deleted rows.
+//! Generated tables: their key, their cursor, whether they mark deleted rows.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +9,6 @@ use schemas::name::FeedName;
 use source::feed::CursorClock;
 use source::{CursorSetBy, FeedDefinition};
 
-/// What identifies a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Key {
     Integer,
@@ -17,18 +16,16 @@ pub(super) enum Key {
     Two,
 }
 
-/// What orders rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
-    /// The row's number, never given twice. A row that changes is written again under a new one.
+    /// The rowid, never used twice. A changed row is written again under a new one.
     Rowid,
-    /// A number that the application counts up.
+    /// A number that the application increments.
     Version,
     /// A time as text, written by the application.
     Time,
 }
 
-/// A table and the feed over it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Table {
     pub(super) key: Key,
@@ -56,7 +53,7 @@ impl Table {
         }
     }
 
-    /// The statements that make it.
+    /// Returns the statements that create it.
     pub(super) fn create(self) -> String {
         let key = match self.key {
             Key::Integer => "id INTEGER NOT NULL",
@@ -111,7 +108,7 @@ impl Table {
         }
     }
 
-    /// The values of a new key, in SQL. Texts differ in case, blanks and accents only.
+    /// Returns the values of a new key, in SQL. Texts differ only in case, blanks and accents.
     pub(super) fn new_key(self, number: u32) -> String {
         let text = |number: u32| {
             let stem = ["k", "K", "k ", "ḱ"][number as usize % 4];
@@ -125,7 +122,7 @@ impl Table {
     }
 }
 
-/// Where a row stands in the order.
+/// The state of a row's cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
     Placed,
@@ -136,15 +133,14 @@ pub(super) enum Standing {
     Misfit,
 }
 
-/// A row of the core.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CoreRow {
-    /// What the store must hold of it; `None`: it is marked as deleted.
+    /// What the store must hold of it; `None` if it is marked as deleted.
     pub(super) values: Option<String>,
     pub(super) standing: Standing,
 }
 
-/// A key as SQLite writes its values.
+/// A key as SQLite prints its values.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct RowKey(pub(super) String);
 
@@ -155,13 +151,13 @@ impl fmt::Display for RowKey {
 }
 
 impl Table {
-    /// Columns as one text, as SQLite writes their values.
+    /// Returns columns as one text, as SQLite prints their values.
     pub(super) fn quoted(names: &[&str]) -> String {
         let quoted: Vec<String> = names.iter().map(|name| format!("quote({name})")).collect();
         quoted.join(" || ', ' || ")
     }
 
-    /// The core's rows, read without the product.
+    /// Returns the core's rows, read without the product.
     pub(super) fn core_rows(self, core: &Connection) -> BTreeMap<RowKey, CoreRow> {
         let (key, values) = (Self::quoted(self.key()), Self::quoted(&["note", "amount"]));
         let order = self.order();
@@ -200,7 +196,7 @@ impl Table {
         }
     }
 
-    /// The store's rows; none where its table was not made yet.
+    /// Returns the store's rows; none if its table does not exist yet.
     pub(super) fn store_rows(self, store: &Connection) -> BTreeMap<RowKey, String> {
         let (key, values) = (Self::quoted(self.key()), Self::quoted(&["note", "amount"]));
         let Ok(mut statement) = store.prepare(&format!("SELECT {key}, {values} FROM item")) else {

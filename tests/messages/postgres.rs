@@ -2,12 +2,12 @@
 
 use harness::until;
 
-use super::listening::{Heard, MARKER};
-use crate::path::site::{Agent, Links, PATIENCE, Site};
+use super::output::{AgentOutput, MARKER};
+use crate::pipeline::site::{Agent, DEADLINE, Links, Site};
 
 const OPEN: &str = "mode = \"open\"";
 
-/// A view that speaks while it is read, one that fails, one whose cast fails, and comments.
+/// Views that raise notices, fail, or fail in a cast; and comments.
 const CORE: &str = "
     CREATE FUNCTION speak(name text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN
         RAISE NOTICE 'reads %', name; RAISE WARNING 'reads %', name USING DETAIL = name, HINT = name;
@@ -23,7 +23,7 @@ const CORE: &str = "
     COMMENT ON TABLE claim IS '$marker'; COMMENT ON COLUMN claim.name IS '$marker';
     GRANT SELECT ON spoken, failing, casting TO $reader;";
 
-/// The store's owner has rules and triggers, and each says why.
+/// Constraints and triggers of the store's owner that repeat values in their messages.
 const STORE: &str = "
     CREATE FUNCTION speak() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         RAISE NOTICE 'stores %', new.name; RAISE WARNING 'stores %', new.name USING DETAIL = new.name, HINT = new.name;
@@ -46,9 +46,9 @@ fn feed(name: &str, columns: &str, relation: &str, more: &str) -> String {
     )
 }
 
-/// Waits until so many rows are in quarantine.
-async fn refused(site: &Site, rows: i64) {
-    until("rows in quarantine", PATIENCE, async || {
+/// Waits until this many rows are in quarantine.
+async fn wait_quarantined(site: &Site, rows: i64) {
+    until("rows in quarantine", DEADLINE, async || {
         let kept = site
             .store
             .number("SELECT count(*) FROM slacktide.quarantine")
@@ -58,9 +58,9 @@ async fn refused(site: &Site, rows: i64) {
     .await;
 }
 
-/// Waits until an agent's status page has a text.
-async fn shows(agent: &Agent, text: &str) {
-    until(&format!("{text:?} on the status page"), PATIENCE, async || {
+/// Waits until an agent's status page contains a text.
+async fn wait_page_text(agent: &Agent, text: &str) {
+    until(&format!("{text:?} on the status page"), DEADLINE, async || {
         let page = agent.page("/status").await.ok_or("no answer")?.body;
         if page.contains(text) { Ok(()) } else { Err(page) }
     })
@@ -68,7 +68,7 @@ async fn shows(agent: &Agent, text: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn messages_of_postgres_hold_a_value_that_nobody_hears() {
+async fn postgres_messages_with_a_value_are_not_recorded() {
     let mut site = Site::start("messages", 40, OPEN).await;
     let feeds = [
         feed(
@@ -91,42 +91,42 @@ async fn messages_of_postgres_hold_a_value_that_nobody_hears() {
     let planted = |sql: &str| sql.replace("$marker", MARKER).replace("$reader", &site.reader);
     site.core.execute(&planted(CORE)).await;
     let (social, poller) = (site.social("social"), site.poller("poller"));
-    site.agree().await;
+    site.wait_until_equal().await;
     site.store.execute(&planted(STORE)).await;
-    // Trigger, trigger that poses as a constraint, check, cast, and one of two with the same name.
+    // A trigger, a trigger that raises a constraint's code, a check, a cast, and one of two rows with the same name.
     site.core
         .execute(&format!(
             "UPDATE claim SET name = '{MARKER}' || CASE WHEN id IN (15, 16) THEN '' ELSE id::text END, \
              updated_at = now() WHERE id BETWEEN 11 AND 30"
         ))
         .await;
-    refused(&site, 5).await;
-    shows(&social, "a function or trigger raised an error (SQLSTATE P0001)").await;
-    shows(
+    wait_quarantined(&site, 5).await;
+    wait_page_text(&social, "a function or trigger raised an error (SQLSTATE P0001)").await;
+    wait_page_text(
         &social,
         "a text does not read as the column's type (SQLSTATE 22P02)",
     )
     .await;
 
-    let heard = Heard::of(&site, &[&social, &poller]).await;
-    heard.has(
+    let output = AgentOutput::collect(&site, &[&social, &poller]).await;
+    output.assert_contains(
         "quarantine list --config poller.toml",
         "a function or trigger raised an error (SQLSTATE P0001)",
     );
-    heard.has(
+    output.assert_contains(
         "quarantine list --config poller.toml",
         "a check constraint is violated (SQLSTATE 23514), constraint \"short\"",
     );
-    heard.has(
+    output.assert_contains(
         "quarantine list --config poller.toml",
         "a unique constraint is violated (SQLSTATE 23505), constraint \"once\"",
     );
-    heard.has("quarantine list --config poller.toml", "SQLSTATE 22P02");
-    // The filter let everything pass that may be written at all.
-    heard.has("log", "\"level\":\"DEBUG\"");
-    heard.has("stream data", "\"feed\":\"claim\"");
-    heard.has("stream receipts", "insurer-a");
-    heard.has_no_marker();
+    output.assert_contains("quarantine list --config poller.toml", "SQLSTATE 22P02");
+    // The log level passes everything that may be written at all.
+    output.assert_contains("log", "\"level\":\"DEBUG\"");
+    output.assert_contains("stream data", "\"feed\":\"claim\"");
+    output.assert_contains("stream receipts", "insurer-a");
+    output.assert_no_marker();
     social.stop().await;
     poller.stop().await;
 }

@@ -3,8 +3,8 @@
 use harness::until;
 use rusqlite::Connection;
 
-use super::listening::{Heard, MARKER};
-use crate::path::site::{Links, PATIENCE, Site};
+use super::output::{AgentOutput, MARKER};
+use crate::pipeline::site::{DEADLINE, Links, Site};
 
 const CORE: &str = "
     CREATE TABLE claim (id INTEGER PRIMARY KEY, updated_at TEXT NOT NULL, name TEXT);
@@ -12,7 +12,7 @@ const CORE: &str = "
     WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < 30)
     INSERT INTO claim SELECT id, strftime('%Y-%m-%d %H:%M:%f', '2026-01-01 00:00:00.125', '+' || id || ' minutes'), '$.' || id FROM n;";
 
-/// A trigger's own text, a check that shows its expression, and a key over names.
+/// A trigger with its own message, a check that shows its expression, and a unique index over names.
 const STORE: &str = "
     CREATE TRIGGER loud BEFORE INSERT ON claim WHEN new.id = 11 BEGIN SELECT RAISE(ABORT, new.name); END;
     ALTER TABLE claim ADD COLUMN checked TEXT CHECK (id <> 12 OR name <> '$marker12');
@@ -26,7 +26,7 @@ const FEEDS: &str = "[[feed]]\nname = \"claim\"\nsql = \"SELECT id, updated_at, 
      types = { name = \"text\" }\nrecipients = [\"insurer-a\"]\n";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn messages_of_sqlite_hold_a_value_that_nobody_hears() {
+async fn sqlite_messages_with_a_value_are_not_recorded() {
     let mut site = Site::start("messages_sqlite", 1, "mode = \"open\"").await;
     site.links = Links {
         feeds: Some(FEEDS.to_owned()),
@@ -36,7 +36,7 @@ async fn messages_of_sqlite_hold_a_value_that_nobody_hears() {
     };
     let open = |name: &str| {
         let database = Connection::open(site.file(name)).unwrap();
-        database.busy_timeout(PATIENCE).unwrap();
+        database.busy_timeout(DEADLINE).unwrap();
         database
     };
     let planted = |sql: &str| sql.replace("$marker", MARKER);
@@ -55,7 +55,7 @@ async fn messages_of_sqlite_hold_a_value_that_nobody_hears() {
         found.unwrap_or(-1)
     };
     let reach = async |what: &str, sql: &str, wanted: i64| {
-        until(what, PATIENCE, async || {
+        until(what, DEADLINE, async || {
             let now = number(sql);
             if now == wanted { Ok(()) } else { Err(now) }
         })
@@ -74,7 +74,7 @@ async fn messages_of_sqlite_hold_a_value_that_nobody_hears() {
         3,
     )
     .await;
-    until("the feed that fails on the status page", PATIENCE, async || {
+    until("the feed that fails on the status page", DEADLINE, async || {
         let page = social.page("/status").await.ok_or("no answer")?.body;
         if page.contains("the statement failed (SQLite 1)") {
             Ok(())
@@ -84,16 +84,16 @@ async fn messages_of_sqlite_hold_a_value_that_nobody_hears() {
     })
     .await;
 
-    let heard = Heard::of(&site, &[&social, &poller]).await;
+    let output = AgentOutput::collect(&site, &[&social, &poller]).await;
     for reason in [
         "a trigger raised an error (SQLite 1811)",
         "a check constraint is violated (SQLite 275)",
         "a unique constraint is violated (SQLite 2067): claim.name",
     ] {
-        heard.has("quarantine list --config poller.toml", reason);
+        output.assert_contains("quarantine list --config poller.toml", reason);
     }
-    heard.has("stream data", "\"feed\":\"claim\"");
-    heard.has_no_marker();
+    output.assert_contains("stream data", "\"feed\":\"claim\"");
+    output.assert_no_marker();
     social.stop().await;
     poller.stop().await;
 }

@@ -1,13 +1,13 @@
-//! The simulated system of record: transactions that take their cursor at their begin, at
-//! their statement or from a sequence, and commit whenever they like.
+//! The simulated system of record: transactions take their cursor at begin, at the statement or from a sequence, and commit at
+//! any time.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use schemas::cursor::{Cursor, Scalar};
-use schemas::source::SourceMark;
-use source::backwards::{Greatest, beyond};
+use schemas::source::SourceIdentity;
 use source::fence::{Fence, OpenTransaction, TransactionId};
+use source::position_check::{GreatestValue, beyond};
 
 use super::rng::Rng;
 
@@ -21,20 +21,20 @@ pub(super) enum Mode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) key: i64,
-    /// The cursor's first column: milliseconds, or a number of the sequence.
+    /// The cursor's first column: milliseconds, or a sequence number.
     pub(super) at: i64,
     pub(super) version: i64,
-    pub(super) gone: bool,
+    pub(super) deleted: bool,
 }
 
-/// What becomes of a core.
+/// A restore of the core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Restore {
-    /// An older copy of its files is put back.
+    /// An older copy of its files.
     Copy,
-    /// It is restored to a point in time, which begins another timeline.
+    /// A restore to a point in time, which begins another timeline.
     PointInTime,
-    /// Another server takes its place, with some of what an older copy held.
+    /// Another server with some of what an older copy held.
     Replaced,
 }
 
@@ -46,7 +46,7 @@ struct Tx {
     writes: BTreeMap<i64, Row>,
 }
 
-/// First a wider type, then another one, then one that is wider than that.
+/// A wider type, then another type, then one that is wider than that.
 pub(super) const LAST_GENERATION: usize = 3;
 
 /// More than a `smallint` holds.
@@ -56,19 +56,19 @@ pub(super) const WIDE: i64 = 100_000;
 pub(super) struct Core {
     pub(super) mode: Mode,
     rows: BTreeMap<i64, Row>,
-    /// When the last version of each key was committed.
+    /// Time of the commit of the last version of each key.
     commits: BTreeMap<i64, i64>,
     open: Vec<Tx>,
     system: u32,
     timeline: u32,
-    /// Counted up by whatever it writes.
+    /// Incremented by each write.
     written: i64,
-    /// Counted up when another one takes its place: connections to it break then.
-    pub(super) life: u32,
+    /// Incremented when another core takes its place: connections break then.
+    pub(super) incarnation: u32,
     versions: i64,
     sequence: i64,
     ids: i32,
-    /// Which types the columns have; counted up by each change.
+    /// Generation of the column types; incremented by each change.
     pub(super) generation: usize,
 }
 
@@ -86,7 +86,7 @@ impl Core {
             system: 1,
             timeline: 1,
             written: 0,
-            life: 0,
+            incarnation: 0,
             versions: 0,
             sequence: 0,
             ids: 0,
@@ -94,12 +94,12 @@ impl Core {
         }
     }
 
-    /// The columns get other types, as by ALTER TABLE.
+    /// Changes the column types, as ALTER TABLE does.
     pub(super) fn alter(&mut self) {
         self.generation = (self.generation + 1).min(LAST_GENERATION);
     }
 
-    /// One act of the business.
+    /// Performs one step of the business.
     pub(super) fn act(&mut self, rng: &mut Rng, now: i64) {
         let which = rng.below(self.open.len());
         match rng.below(10) {
@@ -138,7 +138,7 @@ impl Core {
             return;
         };
         self.versions += 1;
-        // What a narrower type could not hold.
+        // A value that a narrower type could not hold.
         let version = self.versions + if self.generation > 0 { WIDE } else { 0 };
         self.sequence += 1;
         let at = match self.mode {
@@ -152,7 +152,7 @@ impl Core {
                 key,
                 at,
                 version,
-                gone: rng.percent(40),
+                deleted: rng.percent(40),
             },
         );
     }
@@ -172,7 +172,7 @@ impl Core {
         }
     }
 
-    /// A row is deleted, and nothing tells of it.
+    /// Deletes a row without a trace.
     pub(super) fn vanish(&mut self, rng: &mut Rng) -> bool {
         let key = rng.span(1, 16);
         let is_locked = self.open.iter().any(|tx| tx.writes.contains_key(&key));
@@ -183,13 +183,13 @@ impl Core {
         true
     }
 
-    /// An older copy of it, or another database with what the copy held, takes its place. Transactions that are open are lost.
+    /// Replaces the core with an older copy, or with another database that has its rows. Open transactions are lost.
     pub(super) fn restore(&mut self, copy: &Self, how: Restore, rng: &mut Rng) {
         let before = std::mem::replace(self, copy.clone());
         self.open.clear();
         (self.system, self.timeline) = (before.system, before.timeline);
-        self.life = before.life + 1;
-        // Neither does a number of a transaction come again, nor does the oracle take one version for another.
+        self.incarnation = before.incarnation + 1;
+        // Neither transaction numbers nor versions are used again, so that the oracle does not confuse versions.
         (self.ids, self.versions) = (before.ids, before.versions);
         match how {
             Restore::Copy => {}
@@ -201,31 +201,31 @@ impl Core {
         }
     }
 
-    /// What it tells of itself.
-    pub(super) fn mark(&self) -> SourceMark {
-        SourceMark {
+    /// Returns the identity and position that it reports of itself.
+    pub(super) fn mark(&self) -> SourceIdentity {
+        SourceIdentity {
             system: Some(format!("system {}", self.system)),
             timeline: Some(self.timeline),
             written: Some(Cursor(vec![Scalar::Int(self.written)])),
-            ..SourceMark::default()
+            ..SourceIdentity::default()
         }
     }
 
-    /// Whether it holds nothing at a position, or beyond it. Of times a deleted row disproves nothing.
+    /// Returns whether it holds nothing at or after a position. With a cursor of times a deleted row is no evidence.
     pub(super) fn is_beyond(&self, position: &Cursor) -> bool {
         let highest = self.highest();
-        let greatest = Greatest {
+        let greatest = GreatestValue {
             value: highest.as_ref(),
-            given_out: Some(self.sequence),
+            last_assigned: Some(self.sequence),
             with_texts: false,
         };
         self.mode == Mode::Sequence && !beyond(std::slice::from_ref(position), greatest).is_empty()
     }
 
-    /// Whether a row is there that was committed before.
+    /// Returns whether a row exists that was committed before.
     pub(super) fn has_since(&self, key: i64, before: i64) -> bool {
         let is_old = self.commits.get(&key).is_some_and(|at| *at < before);
-        is_old && self.rows.get(&key).is_some_and(|row| !row.gone)
+        is_old && self.rows.get(&key).is_some_and(|row| !row.deleted)
     }
 
     pub(super) fn highest(&self) -> Option<Scalar> {
@@ -268,16 +268,16 @@ impl Core {
         rows
     }
 
-    /// What the receiver must hold in the end.
-    pub(super) fn living(&self) -> BTreeMap<i64, i64> {
+    /// Returns what the receiver must hold in the end.
+    pub(super) fn live_rows(&self) -> BTreeMap<i64, i64> {
         self.rows
             .values()
-            .filter(|row| !row.gone)
+            .filter(|row| !row.deleted)
             .map(|row| (row.key, row.version))
             .collect()
     }
 
-    /// The last version of every row, deleted ones too.
+    /// Returns the last version of every row, deleted ones included.
     pub(super) fn latest(&self) -> impl Iterator<Item = &Row> {
         self.rows.values()
     }

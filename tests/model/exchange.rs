@@ -1,5 +1,5 @@
-//! The simulated exchange: one lane's stream with compare-and-set, a durable consumer that
-//! delivers in any order and again, receipts, the lease, a network that is late, and copies.
+//! The simulated exchange: one lane's stream with compare-and-set, a durable consumer that delivers in any order and
+//! repeatedly, receipts, the lease, a slow network, and copies.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -7,8 +7,8 @@ use std::rc::Rc;
 use schemas::cursor::Cursor;
 use schemas::digest::Digest;
 use schemas::manifest::{Link, Resync};
-use schemas::source::SourceMark;
-use social::epoch::Basis;
+use schemas::source::SourceIdentity;
+use social::epoch::ReceiptBasis;
 use social::lease::Record;
 
 use super::core::Row;
@@ -17,32 +17,31 @@ use super::core::Row;
 pub(super) struct Chunk {
     pub(super) link: Link,
     pub(super) previous: Option<Digest>,
-    /// Set in an opening: what it continues.
+    /// Set in an opening: the chunk that it continues.
     pub(super) opening: Option<Option<Link>>,
     pub(super) instance: String,
     pub(super) before: Option<Cursor>,
     pub(super) after: Option<Cursor>,
     pub(super) rows: Rc<Vec<Row>>,
-    /// Which types its columns have.
+    /// Generation of its column types.
     pub(super) generation: usize,
-    /// The progress of a resynchronisation.
     pub(super) resync: Option<Resync>,
     /// The database that its rows were read from.
-    pub(super) source: Option<SourceMark>,
+    pub(super) source: Option<SourceIdentity>,
     /// Set in an opening that accepts the source as it is.
     pub(super) accepts_source: bool,
-    /// Of the chunk that completes a resynchronisation; no process looks at it.
+    /// Set in the chunk that completes a resynchronisation, for the oracle only.
     pub(super) evidence: Option<Evidence>,
     /// When the exchange stored it.
     pub(super) exchanged_at: i64,
 }
 
-/// What the oracle has to know of the end of a resynchronisation.
+/// What the oracle needs about the end of a resynchronisation.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Evidence {
-    /// The life of the core that was read.
-    pub(super) life: u32,
-    /// Every row that was committed before has come.
+    /// The incarnation of the core that was read.
+    pub(super) incarnation: u32,
+    /// Every row that was committed before this time has been sent.
     pub(super) since: i64,
 }
 
@@ -86,9 +85,9 @@ pub(super) struct Receipt {
 }
 
 impl Receipt {
-    /// What a new epoch can go on from.
-    pub(super) fn basis(&self) -> Basis {
-        Basis {
+    /// Returns what a new epoch can continue from.
+    pub(super) fn basis(&self) -> ReceiptBasis {
+        ReceiptBasis {
             epoch: self.signed.epoch,
             to: self.signed.to,
             head: self.signed.head,
@@ -99,7 +98,7 @@ impl Receipt {
 
 /// Everything that a copy holds.
 #[derive(Clone, Default)]
-pub(super) struct Held {
+pub(super) struct ExchangeState {
     pub(super) log: Vec<Entry>,
     consumer: BTreeMap<u64, Delivery>,
     last: u64,
@@ -109,9 +108,9 @@ pub(super) struct Held {
 
 #[derive(Default)]
 pub(super) struct Exchange {
-    pub(super) held: Held,
-    /// Counted up by a restore: what was delivered before cannot be settled after.
-    pub(super) life: u32,
+    pub(super) state: ExchangeState,
+    /// Incremented by a restore: earlier deliveries can no longer be settled.
+    pub(super) incarnation: u32,
 }
 
 /// `ack_wait`.
@@ -119,12 +118,12 @@ const OUT: i64 = 400;
 
 impl Exchange {
     pub(super) fn tail(&self) -> Option<&Entry> {
-        self.held.log.last()
+        self.state.log.last()
     }
 
     fn next(&mut self) -> u64 {
-        self.held.last += 1;
-        self.held.last
+        self.state.last += 1;
+        self.state.last
     }
 
     pub(super) fn publish(&mut self, chunk: Chunk, expect: u64, compare: bool, now: i64) -> Option<u64> {
@@ -136,32 +135,34 @@ impl Exchange {
             exchanged_at: now,
             ..chunk
         };
-        self.held.log.push(Entry { sequence, chunk });
-        self.held.consumer.insert(sequence, Delivery::Ready { from: now });
+        self.state.log.push(Entry { sequence, chunk });
+        self.state
+            .consumer
+            .insert(sequence, Delivery::Ready { from: now });
         Some(sequence)
     }
 
     pub(super) fn write_lease(&mut self, record: Record, expect: u64) -> Option<u64> {
-        if self.held.lease.as_ref().map_or(0, |record| record.sequence) != expect {
+        if self.state.lease.as_ref().map_or(0, |record| record.sequence) != expect {
             return None;
         }
         let sequence = self.next();
-        self.held.lease = Some(Record { sequence, ..record });
+        self.state.lease = Some(Record { sequence, ..record });
         Some(sequence)
     }
 
     pub(super) fn write_receipt(&mut self, signed: schemas::receipt::Receipt, expect: u64) -> bool {
-        if self.held.receipt.as_ref().map_or(0, |receipt| receipt.sequence) != expect {
+        if self.state.receipt.as_ref().map_or(0, |receipt| receipt.sequence) != expect {
             return false;
         }
         let sequence = self.next();
-        self.held.receipt = Some(Receipt { sequence, signed });
+        self.state.receipt = Some(Receipt { sequence, signed });
         true
     }
 
-    /// Reads chunks from a sequence on; the consumer stays where it is.
+    /// Reads chunks from a sequence on; the consumer does not move.
     pub(super) fn read(&self, from: u64, most: usize) -> Vec<Entry> {
-        let entries = self.held.log.iter().filter(|entry| entry.sequence >= from);
+        let entries = self.state.log.iter().filter(|entry| entry.sequence >= from);
         entries.take(most).cloned().collect()
     }
 
@@ -171,7 +172,7 @@ impl Exchange {
             Delivery::Out { until } => *until <= now,
             Delivery::Done => false,
         };
-        self.held
+        self.state
             .consumer
             .iter()
             .filter(|(_, d)| ready(d))
@@ -180,10 +181,10 @@ impl Exchange {
     }
 
     pub(super) fn deliver(&mut self, sequence: u64, now: i64) -> Option<Chunk> {
-        self.held
+        self.state
             .consumer
             .insert(sequence, Delivery::Out { until: now + OUT });
-        self.held
+        self.state
             .log
             .iter()
             .find(|entry| entry.sequence == sequence)
@@ -191,24 +192,24 @@ impl Exchange {
     }
 
     pub(super) fn done(&mut self, sequence: u64) {
-        self.held.consumer.insert(sequence, Delivery::Done);
+        self.state.consumer.insert(sequence, Delivery::Done);
     }
 
     pub(super) fn later(&mut self, sequence: u64, from: i64) {
-        if self.held.consumer.get(&sequence) != Some(&Delivery::Done) {
-            self.held.consumer.insert(sequence, Delivery::Ready { from });
+        if self.state.consumer.get(&sequence) != Some(&Delivery::Done) {
+            self.state.consumer.insert(sequence, Delivery::Ready { from });
         }
     }
 
-    pub(super) fn drained(&self) -> bool {
-        self.held
+    pub(super) fn is_drained(&self) -> bool {
+        self.state
             .consumer
             .values()
             .all(|delivery| *delivery == Delivery::Done)
     }
 
-    pub(super) fn restore(&mut self, copy: Held) {
-        self.held = copy;
-        self.life += 1;
+    pub(super) fn restore(&mut self, copy: ExchangeState) {
+        self.state = copy;
+        self.incarnation += 1;
     }
 }

@@ -1,7 +1,7 @@
-//! What the environment grants and what it does. Each protection can be taken away, to show
-//! that the oracle sees what it is there for.
+//! The faults and protections of a simulation. Each protection can be disabled, to show that the oracle detects what it
+//! prevents.
 
-/// The protections.
+/// Enabled faults and protections.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Env {
     /// The exchange compares before it stores.
@@ -10,69 +10,67 @@ pub(super) struct Env {
     pub(super) fence: bool,
     /// An older (epoch, number) never overwrites a newer one.
     pub(super) guard: bool,
-    /// A delete leaves its place behind.
+    /// A delete leaves a tombstone with its chunk number.
     pub(super) tombstones: bool,
     /// The exchange may be restored from an older copy.
     pub(super) restores: bool,
-    /// The core's columns change, and the operator sends everything again, at any time.
+    /// The core's columns change, and the operator sends everything again at any time.
     pub(super) changes: bool,
-    /// A type that became wider is followed.
+    /// A column is widened when its type at the core is.
     pub(super) widening: bool,
-    /// Another type is asked before it is stored.
-    pub(super) asking: bool,
-    /// What is older than a change goes to the column that was its own.
-    pub(super) aside: bool,
+    /// Another type needs an approval before it is stored.
+    pub(super) approval: bool,
+    /// Values older than a type change go to the retired column.
+    pub(super) retired_columns: bool,
     /// A chunk's rows and its entry in the ledger are one transaction.
     pub(super) one_transaction: bool,
-    /// Messages do not open and rows are refused, for a while or for good; operators try again
-    /// or give up.
+    /// Messages do not open and rows are refused, temporarily or permanently; operators retry or discard them.
     pub(super) quarantine: bool,
-    /// A row that is tried again is merged under its chunk's place, so an older one never
-    /// overwrites a newer one.
-    pub(super) retried_in_place: bool,
-    /// Tombstones stay while something below them is in quarantine.
+    /// A retried row is merged under its chunk's number, so an older row never overwrites a newer one.
+    pub(super) retries_under_chunk_number: bool,
+    /// Tombstones stay while a lower chunk is in quarantine.
     pub(super) tombstones_wait: bool,
-    /// What stands below the frontier is counted anew when something leaves the quarantine.
+    /// The counts below the frontier are recomputed when an entry leaves the quarantine.
     pub(super) recounts: bool,
-    /// A row that is tried again and the end of its entry are one transaction.
-    pub(super) ends_with_row: bool,
-    /// A message that opens today is asked first whether it fits.
-    pub(super) asked_first: bool,
-    /// The receiver's store is restored from older copies, altered by others, lost and replaced, or has a second one beside
-    /// it; operators refill it.
+    /// A retried row and the end of its entry are one transaction.
+    pub(super) ends_entry_with_row: bool,
+    /// A message that opens now is checked against the ledger before it is stored.
+    pub(super) checks_ledger_first: bool,
+    /// The receiver's store is restored from older copies, altered by others, lost and replaced, or duplicated; operators refill
+    /// it.
     pub(super) stores: bool,
     /// A store is compared with its own receipts.
-    pub(super) compares: bool,
-    /// A store takes nothing of which another one signed the receipts.
+    pub(super) compares_receipts: bool,
+    /// A store takes nothing if another store signed the receipts.
     pub(super) identity: bool,
     /// The rows of the store's table are counted.
-    pub(super) counts: bool,
-    /// A refill first awaits what it stores again.
-    pub(super) awaits: bool,
+    pub(super) counts_rows: bool,
+    /// A refill first marks the chunks that it stores again as awaited.
+    pub(super) awaits_refill: bool,
     /// The core is restored from older copies or replaced by another one; operators resynchronise.
     pub(super) cores: bool,
-    /// Operators resynchronise at any time, and the gate shuts in the middle of a read.
+    /// Operators resynchronise at any time, and the gate closes during reads.
     pub(super) resyncs: bool,
     /// Rows of the core vanish without a mark.
     pub(super) vanishing: bool,
     /// The source that a chunk names is compared with the one that is read.
-    pub(super) marks: bool,
-    /// Each chunk of a resynchronisation carries its progress on, so whoever publishes next ends it.
-    pub(super) carries: bool,
-    /// A resynchronisation brings what lies beyond the fence, too.
-    pub(super) beyond: bool,
-    /// What it brings from beyond the fence keeps the position.
-    pub(super) pins: bool,
-    /// The chunk that completes it is stored only when everything before it is.
-    pub(super) waits: bool,
-    /// It removes nothing while a row may be missing without being gone.
-    pub(super) keeps: bool,
+    pub(super) compares_source_marks: bool,
+    /// Each chunk of a resynchronisation carries its progress, so the next publisher can end it.
+    pub(super) carries_progress: bool,
+    /// A resynchronisation also sends rows beyond the fence.
+    pub(super) reads_beyond_fence: bool,
+    /// Rows sent from beyond the fence do not move the position.
+    pub(super) keeps_position: bool,
+    /// The chunk that completes it is stored only after everything before it.
+    pub(super) tail_waits: bool,
+    /// It removes nothing while a row may be missing without being deleted.
+    pub(super) keeps_uncertain_rows: bool,
     /// Rows of superseded chunks are demoted, and chunks that were republished below them are awaited.
     pub(super) demotes_superseded: bool,
 }
 
 impl Env {
-    pub(super) const WHOLE: Self = Self {
+    pub(super) const ALL_PROTECTIONS: Self = Self {
         compare_and_set: true,
         fence: true,
         guard: true,
@@ -80,29 +78,29 @@ impl Env {
         restores: false,
         changes: false,
         widening: true,
-        asking: true,
-        aside: true,
+        approval: true,
+        retired_columns: true,
         one_transaction: true,
         quarantine: false,
-        retried_in_place: true,
+        retries_under_chunk_number: true,
         tombstones_wait: true,
         recounts: true,
-        ends_with_row: true,
-        asked_first: true,
+        ends_entry_with_row: true,
+        checks_ledger_first: true,
         stores: false,
-        compares: true,
+        compares_receipts: true,
         identity: true,
-        counts: true,
-        awaits: true,
+        counts_rows: true,
+        awaits_refill: true,
         cores: false,
         resyncs: false,
         vanishing: false,
-        marks: true,
-        carries: true,
-        beyond: true,
-        pins: true,
-        waits: true,
-        keeps: true,
+        compares_source_marks: true,
+        carries_progress: true,
+        reads_beyond_fence: true,
+        keeps_position: true,
+        tail_waits: true,
+        keeps_uncertain_rows: true,
         demotes_superseded: true,
     };
 }

@@ -1,6 +1,6 @@
-//! A simulated process of the commercial agent: compare the store with its receipts, fetch, store, settle, sign, each apart
-//! from the other, so that a crash fits between any two. What a comparison says, what becomes of a delivery and whether a
-//! receipt is due is decided by the product's own functions.
+//! A simulated process of the commercial agent. It compares the store with its receipts, fetches, stores, settles and signs in
+//! separate steps, so that a crash fits between any two. The product's own functions decide the result of a comparison, the
+//! settlement of a delivery and whether a receipt is due.
 
 use std::sync::OnceLock;
 
@@ -16,12 +16,12 @@ use super::faults::Env;
 use super::rng::Rng;
 use super::store::Store;
 
-/// The store is compared with its own receipts this often.
+/// Interval of comparing the store with its own receipts.
 const COMPARE_EVERY: i64 = 300;
 
 enum Stage {
     Idle,
-    /// The last receipt was read; the store is looked at next.
+    /// The last receipt was read; the store is read next.
     Comparing(Option<Receipt>),
     Fetched(Vec<(u64, Chunk)>),
     Stored(Vec<(u64, Settlement)>),
@@ -29,7 +29,7 @@ enum Stage {
     Due(LaneReport, u64),
 }
 
-/// What the last comparison found.
+/// The result of the last comparison.
 #[derive(Clone)]
 struct Compared {
     at: i64,
@@ -42,14 +42,14 @@ struct Compared {
 
 pub(super) struct Poller {
     stage: Stage,
-    /// The exchange's life that the deliveries came from.
-    life: u32,
-    /// None before the first comparison, and after trouble.
+    /// The exchange's incarnation of the deliveries.
+    incarnation: u32,
+    /// `None` before the first comparison, and after an error.
     compared: Option<Compared>,
-    /// It works for another store than the lane's.
-    pub(super) is_elsewhere: bool,
+    /// It is configured with another store than the lane's.
+    pub(super) uses_other_store: bool,
     /// The chunk that it took away from the lane's store.
-    pub(super) took: Option<u64>,
+    pub(super) taken_chunk: Option<u64>,
 }
 
 pub(super) fn lane() -> Lane {
@@ -65,11 +65,11 @@ fn last(receipt: Option<&Receipt>) -> LastReceipt {
     })
 }
 
-/// Whether the store has more to sign for than the exchange holds.
+/// Returns whether the store has more to acknowledge than the exchange holds.
 pub(super) fn owes_receipt(exchange: &Exchange, store: &Store) -> bool {
     store
         .report()
-        .is_some_and(|report| receipt_due(&report, &last(exchange.held.receipt.as_ref())))
+        .is_some_and(|report| receipt_due(&report, &last(exchange.state.receipt.as_ref())))
 }
 
 fn key() -> &'static PublicKey {
@@ -89,7 +89,7 @@ fn receipt(report: &LaneReport, identity: &Identity) -> schemas::receipt::Receip
         cursor: report.cursor.clone(),
         rows: report.rows,
         quarantined: report.quarantined.clone(),
-        stopped: report.held_up_shared().map(str::to_owned),
+        stopped: report.shared_blocked_reason().map(str::to_owned),
         store: Some(identity.id.clone()),
         behind: None,
         at: jiff::Timestamp::UNIX_EPOCH,
@@ -101,14 +101,13 @@ impl Poller {
     pub(super) fn new() -> Self {
         Self {
             stage: Stage::Idle,
-            life: 0,
+            incarnation: 0,
             compared: None,
-            is_elsewhere: false,
-            took: None,
+            uses_other_store: false,
+            taken_chunk: None,
         }
     }
 
-    /// One piece of its work.
     pub(super) fn act(
         &mut self,
         exchange: &mut Exchange,
@@ -129,7 +128,7 @@ impl Poller {
             });
         }
         self.stage = match std::mem::replace(&mut self.stage, Stage::Idle) {
-            Stage::Idle if self.is_due(now) => Stage::Comparing(exchange.held.receipt.clone()),
+            Stage::Idle if self.is_due(now) => Stage::Comparing(exchange.state.receipt.clone()),
             Stage::Comparing(receipt) => {
                 self.compare(exchange, store, receipt.as_ref(), env, now);
                 Stage::Idle
@@ -148,22 +147,22 @@ impl Poller {
                 for (sequence, how) in settlements {
                     let lost = faults && rng.percent(10);
                     match how {
-                        _ if lost || self.life != exchange.life => {}
-                        Settlement::Done => {
+                        _ if lost || self.incarnation != exchange.incarnation => {}
+                        Settlement::Ack => {
                             exchange.done(sequence);
                             // Without a receipt the stores cannot be distinguished.
                             let is_signed = self.compared.as_ref().is_some_and(|found| found.is_signed);
-                            let is_taken = self.is_elsewhere && is_signed;
-                            self.took = self.took.or(is_taken.then_some(sequence));
+                            let is_taken = self.uses_other_store && is_signed;
+                            self.taken_chunk = self.taken_chunk.or(is_taken.then_some(sequence));
                         }
-                        // Rests are long in life and short here.
-                        Settlement::Later(_) => exchange.later(sequence, now + 100),
+                        // Redelivery delays are long in reality and short here.
+                        Settlement::Nak(_) => exchange.later(sequence, now + 100),
                     }
                 }
                 Stage::Idle
             }
             Stage::Reported(report) => {
-                let last = last(exchange.held.receipt.as_ref());
+                let last = last(exchange.state.receipt.as_ref());
                 match self.identity(&last, env) {
                     Some(identity) if receipt_step(&report, &last, &identity) == ReceiptStep::Write => {
                         Stage::Due(report, last.sequence)
@@ -188,7 +187,7 @@ impl Poller {
             .is_none_or(|found| found.at <= now - COMPARE_EVERY)
     }
 
-    /// Which store it is; where none is told from another, every receipt is its own.
+    /// Returns the store's identity. Without identities, every receipt counts as its own.
     fn identity(&self, last: &LastReceipt, env: Env) -> Option<Identity> {
         let mut identity = self.compared.as_ref()?.identity.clone();
         if !env.identity {
@@ -197,7 +196,7 @@ impl Poller {
         Some(identity)
     }
 
-    /// The receipt was read before the store, which can only be further: so what is behind is behind.
+    /// Compares. The receipt was read before the store, which can only be ahead: so what is behind is behind.
     fn compare(
         &mut self,
         exchange: &mut Exchange,
@@ -210,12 +209,12 @@ impl Poller {
         let signed: Vec<_> = receipt.iter().map(|receipt| receipt.signed.clone()).collect();
         let is_foreign = env.identity && foreign(&identity, &signed).is_some();
         let held = receipt
-            .filter(|_| env.compares && !is_foreign)
+            .filter(|_| env.compares_receipts && !is_foreign)
             .and_then(|receipt| behind(&receipt.signed, store.report().as_ref()));
         if let (Some(receipt), Some(held)) = (receipt, held)
             && let Some(behind) = receipt_behind(&receipt.signed, held, &identity.id)
         {
-            // Another one that was faster says the same.
+            // Another poller may have written the same first.
             exchange.write_receipt(behind, receipt.sequence);
         }
         self.compared = Some(Compared {
@@ -227,7 +226,7 @@ impl Poller {
         });
     }
 
-    /// Its connections broke: what it has in hand is lost, and what is settled already is settled.
+    /// Connections to the store broke: unfinished work is lost, and settled work stays settled.
     pub(super) fn lose_store(&mut self) {
         self.compared = None;
         if !matches!(self.stage, Stage::Stored(_)) {
@@ -239,7 +238,7 @@ impl Poller {
         format!(
             "{:?} elsewhere {} stage {}",
             self.compared.as_ref().map(|c| (c.at, c.is_foreign, c.is_behind)),
-            self.is_elsewhere,
+            self.uses_other_store,
             match self.stage {
                 Stage::Idle => "idle",
                 Stage::Comparing(_) => "comparing",
@@ -251,24 +250,24 @@ impl Poller {
         )
     }
 
-    /// Whether the store that it works for is shown to hold less than it signed for.
+    /// Returns whether its store is shown as behind its receipts.
     pub(super) fn shows_behind(&self) -> bool {
         self.compared.as_ref().is_some_and(|found| found.is_behind)
     }
 
-    /// Whether it shows that the receipts are another store's.
+    /// Returns whether it shows that another store signed the receipts.
     pub(super) fn shows_foreign(&self) -> bool {
         self.compared.as_ref().is_some_and(|found| found.is_foreign)
     }
 
-    /// Whether it compared since, and found nothing.
+    /// Returns whether it has compared since then and found nothing.
     pub(super) fn is_verified(&self, since: i64) -> bool {
         let is_well = |found: &Compared| found.at >= since && !found.is_foreign && !found.is_behind;
         self.compared.as_ref().is_some_and(is_well)
     }
 
     fn fetch(&mut self, exchange: &mut Exchange, rng: &mut Rng, now: i64) -> Stage {
-        self.life = exchange.life;
+        self.incarnation = exchange.incarnation;
         let mut chunks = Vec::new();
         for _ in 0..=rng.below(3) {
             let ready = exchange.deliverable(now);
@@ -293,14 +292,14 @@ fn commit(store: &mut Store, fetched: &[(u64, Chunk)], env: Env, rng: &mut Rng, 
     let mut settlements = Vec::new();
     let mut chunks = Vec::new();
     for (sequence, chunk) in fetched {
-        // It does not open today: a key that is not trusted yet, or its manifest does not read.
+        // The message does not open now: an untrusted key, or an unreadable manifest.
         if !(env.quarantine && faults && rng.percent(6)) {
             chunks.push((*sequence, chunk.clone()));
             continue;
         }
         if rng.percent(95) {
             store.quarantine(chunk, rng.percent(80));
-            settlements.push((*sequence, Settlement::Done));
+            settlements.push((*sequence, Settlement::Ack));
         }
     }
     let chunks = chunks.as_slice();

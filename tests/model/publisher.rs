@@ -1,10 +1,10 @@
-//! A simulated process of the social agent. Whatever it decides, the product's own pure
-//! functions decide: `step`, `lease`, `group`, `chunker`, the fence, the verdict on the source. Here is only what they ask
-//! for, cut into pieces so small that another process, a fault or a pause fits between any two.
+//! A simulated process of the social agent. The product's own pure functions decide: `step`, `lease`, `group`, `chunker`, the
+//! fence, the verdict on the source. This module performs what they request, in steps so small that another process, a fault
+//! or a pause fits between any two.
 
 mod call;
 mod lease;
-mod reading;
+mod read;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -14,13 +14,13 @@ use schemas::column::{Column, ColumnType, RowSchema};
 use schemas::cursor::{Cursor, Scalar};
 use schemas::digest::Digest;
 use schemas::load::Load;
-use schemas::source::SourceMark;
+use schemas::source::SourceIdentity;
 use social::chunker::{Block, Chunker};
-use social::group::{Group, Member, Pack, Phase};
+use social::group::{Batch, Group, Member, ResyncPhase};
 use social::lease::{Decision, Timing, View, decide, valid_until};
-use social::step::{Action, Event, Lane, Offer, Signed, step};
-use social::tail::under_way;
-use source::fence::{Fence, HighWater, PreparedTransactions, TimeFence};
+use social::step::{Action, Event, Lane, PreparedChunk, ReceiptFrontier, step};
+use social::tail::pending_resync;
+use source::fence::{Fence, HighWaterMark, PreparedTransactions, TimeFence};
 
 use super::core::Core;
 use super::exchange::{Chunk, Evidence, Exchange};
@@ -33,7 +33,7 @@ pub(super) const TIMING: Timing = Timing {
 };
 
 /// A publish on its way.
-pub(super) struct Sent {
+pub(super) struct PendingPublish {
     pub(super) by: String,
     pub(super) chunk: Chunk,
     pub(super) expect: u64,
@@ -43,43 +43,43 @@ pub(super) struct Sent {
 
 enum Call {
     ReadReceipt,
-    ReadChunk { receipt: Option<Signed> },
+    ReadChunk { receipt: Option<ReceiptFrontier> },
     CheckLease { expect: u64 },
     Send { expect: u64 },
     Wait { since: i64 },
 }
 
-enum Look {
+enum FenceReading {
     Time { at: i64 },
     High { high: Option<Scalar> },
 }
 
-/// What the reader hands to the lane.
-#[expect(clippy::large_enum_variant, reason = "a few of them stand in a queue")]
-enum Handed {
+/// Output of the reader for the lane.
+#[expect(clippy::large_enum_variant, reason = "only a few are queued")]
+enum ReaderOutput {
     Block(Read),
     SourceChanged(String),
 }
 
-/// A block, with what was known when it was closed.
+/// A block, with the state when it was closed.
 struct Read {
     block: Block,
-    /// The types that it was read under.
+    /// Generation of the types that it was read with.
     generation: usize,
-    source: Option<SourceMark>,
+    source: Option<SourceIdentity>,
     evidence: Option<Evidence>,
 }
 
-/// What stands beside the tail that was read last.
+/// State of the tail that was read last, in addition to its position.
 #[derive(Default)]
-struct Beside {
-    /// Rows that no chunk of a resynchronisation carries so far, while one is under way.
+struct TailContext {
+    /// Rows that no chunk of a resynchronisation carries yet, while one is under way.
     resync: Option<u64>,
-    source: Option<SourceMark>,
+    source: Option<SourceIdentity>,
     accepts_source: bool,
 }
 
-/// One life of one process.
+/// A process from its start to its end.
 pub(super) struct Publisher {
     pub(super) instance: String,
     env: Env,
@@ -89,31 +89,31 @@ pub(super) struct Publisher {
     working: bool,
     pub(super) lane: Lane,
     call: Option<Call>,
-    flight: Option<Chunk>,
-    beside: Beside,
-    /// As [`Beside::resync`], with what was made since.
+    outgoing: Option<Chunk>,
+    tail_context: TailContext,
+    /// As [`TailContext::resync`], with the chunks made since.
     resync: Option<u64>,
     group: Option<Group>,
-    blocks: VecDeque<Handed>,
+    blocks: VecDeque<ReaderOutput>,
     generation: usize,
     follows: Option<Cursor>,
-    /// Where reading began that is under way.
+    /// Where the current read began.
     from: Option<Cursor>,
-    /// Which life of the core it is connected to.
+    /// The core's incarnation that it is connected to.
     connection: u32,
-    /// The core, as it was when the fence was taken.
-    source: Option<SourceMark>,
-    /// The one that rows were read from since reading began.
-    named: Option<Option<SourceMark>>,
-    /// When the rows beyond the fence were begun.
+    /// The source's identity when the fence was taken.
+    source: Option<SourceIdentity>,
+    /// The source that rows were read from since reading began.
+    named: Option<Option<SourceIdentity>>,
+    /// When reading the rows beyond the fence began.
     beyond: Option<i64>,
     time_fence: TimeFence,
-    water: HighWater,
+    water: HighWaterMark,
     prepared: PreparedTransactions,
-    look: Option<Look>,
+    fence_reading: Option<FenceReading>,
     fence: Option<Fence>,
-    /// It was looked for, and there is none.
-    looked: bool,
+    /// A fence was taken, and there is none.
+    may_read_unfenced: bool,
     pub(super) drained: bool,
 }
 
@@ -121,7 +121,7 @@ pub(super) fn definition() -> Digest {
     Digest::of(&[b"the feed"])
 }
 
-/// The columns, by generation of their types.
+/// Returns the columns, by generation of their types.
 pub(super) fn schema(generation: usize) -> RowSchema {
     let version = match generation {
         0 => ColumnType::Int2,
@@ -141,14 +141,14 @@ pub(super) fn schema(generation: usize) -> RowSchema {
             column("at", ColumnType::Int8),
             column("id", ColumnType::Int8),
             column("version", version),
-            column("gone", ColumnType::Bool),
+            column("deleted", ColumnType::Bool),
         ],
         key: vec!["id".into()],
-        tombstone: Some("gone".into()),
+        tombstone: Some("deleted".into()),
     }
 }
 
-/// The columns that order the feed.
+/// Returns the columns that order the feed.
 fn cursor() -> [String; 2] {
     ["at".into(), "id".into()]
 }
@@ -178,8 +178,8 @@ impl Publisher {
             lease_write: None,
             working: false,
             call: None,
-            flight: None,
-            beside: Beside::default(),
+            outgoing: None,
+            tail_context: TailContext::default(),
             resync: None,
             group: None,
             blocks: VecDeque::new(),
@@ -191,11 +191,11 @@ impl Publisher {
             named: None,
             beyond: None,
             time_fence: time_fence(),
-            water: HighWater::by_transactions(),
+            water: HighWaterMark::by_transactions(),
             prepared: PreparedTransactions::default(),
-            look: None,
+            fence_reading: None,
             fence: None,
-            looked: false,
+            may_read_unfenced: false,
             drained: false,
         }
     }
@@ -206,12 +206,12 @@ impl Publisher {
             .is_some_and(|renewed| ms(now - self.born) < valid_until(renewed, TIMING))
     }
 
-    /// Everything read of this life of the core, published and known to be stored, and the lease held.
-    pub(super) fn is_quiet(&self, life: u32, now: i64) -> bool {
+    /// Returns whether everything of this incarnation of the core is read, published and confirmed, and the lease is held.
+    pub(super) fn is_quiet(&self, incarnation: u32, now: i64) -> bool {
         self.holds(now)
             && self.working
             && self.drained
-            && self.connection == life
+            && self.connection == incarnation
             && self.call.is_none()
             && self.blocks.is_empty()
             && self.lane.stopped().is_none()
@@ -222,16 +222,15 @@ impl Publisher {
                 .is_some_and(|group| group.open_since().is_none() && group.resync.is_none())
     }
 
-    /// One piece of its work.
     #[allow(
         clippy::too_many_arguments,
-        reason = "the parts of the world, each borrowed on its own"
+        reason = "the parts of the simulation, each borrowed on its own"
     )]
     pub(super) fn act(
         &mut self,
         core: &Core,
         exchange: &mut Exchange,
-        net: &mut Vec<Sent>,
+        in_flight: &mut Vec<PendingPublish>,
         rng: &mut Rng,
         now: i64,
         faults: bool,
@@ -247,10 +246,10 @@ impl Publisher {
             Decision::Hold { .. }
         );
         if !self.working || self.lease_write.is_some() || (due && rng.percent(60)) {
-            return self.keep_lease(exchange, rng, now, faults);
+            return self.step_lease(exchange, rng, now, faults);
         }
         match rng.below(4) {
-            0 | 1 if self.call.is_some() => self.call_on(exchange, net, rng, now, faults),
+            0 | 1 if self.call.is_some() => self.continue_call(exchange, in_flight, rng, now, faults),
             2 => self.read(core, rng, now, faults),
             _ => self.offer(rng),
         }
@@ -272,7 +271,7 @@ impl Publisher {
             }
             return;
         }
-        let Some(place) = self.lane.next_place() else {
+        let Some(chunk_number) = self.lane.next_position() else {
             return;
         };
         let Read {
@@ -282,8 +281,8 @@ impl Publisher {
             evidence,
         } = match self.blocks.pop_front() {
             None => return,
-            Some(Handed::Block(read)) => read,
-            Some(Handed::SourceChanged(what)) => return self.decide(Event::SourceChanged(what)),
+            Some(ReaderOutput::Block(read)) => read,
+            Some(ReaderOutput::SourceChanged(what)) => return self.decide(Event::SourceChanged(what)),
         };
         assert_eq!(
             block.cursor_before, self.follows,
@@ -291,28 +290,28 @@ impl Publisher {
         );
         self.follows.clone_from(&block.cursor_after);
         let resync = block.resync(self.resync);
-        self.resync = under_way(resync);
-        let beside = format!("{generation} {resync:?} {source:?} {:?}", block.cursor_after);
+        self.resync = pending_resync(resync);
+        let context = format!("{generation} {resync:?} {source:?} {:?}", block.cursor_after);
         let digest = Chunk::digest_of(
-            place.epoch,
-            place.number,
-            place.previous,
+            chunk_number.epoch,
+            chunk_number.number,
+            chunk_number.previous,
             &self.instance,
-            &[block.plain.as_slice(), beside.as_bytes()].concat(),
+            &[block.plain.as_slice(), context.as_bytes()].concat(),
         );
         let link = schemas::manifest::Link {
-            epoch: place.epoch,
-            number: place.number,
+            epoch: chunk_number.epoch,
+            number: chunk_number.number,
             digest,
         };
-        self.flight = Some(Chunk {
+        self.outgoing = Some(Chunk {
             link,
-            previous: place.previous,
+            previous: chunk_number.previous,
             opening: None,
             instance: self.instance.clone(),
             before: block.cursor_before.clone(),
             after: block.cursor_after.clone(),
-            rows: Rc::new(reading::rows(&block)),
+            rows: Rc::new(read::rows(&block)),
             generation,
             resync,
             source,
@@ -320,7 +319,7 @@ impl Publisher {
             evidence: evidence.filter(|_| block.completes_resync),
             exchanged_at: 0,
         });
-        self.decide(Event::Ready(Offer {
+        self.decide(Event::Ready(PreparedChunk {
             link,
             cursor: block.cursor_after,
         }));
@@ -333,9 +332,9 @@ impl Publisher {
             match action {
                 Action::ReadTail { .. } => self.call = Some(Call::ReadReceipt),
                 Action::Publish { expect, .. } => self.call = Some(Call::CheckLease { expect }),
-                Action::Stored => self.flight = None,
+                Action::Stored => self.outgoing = None,
                 Action::ReadFrom(cursor) => {
-                    self.resync = self.beside.resync;
+                    self.resync = self.tail_context.resync;
                     self.void(Some(cursor));
                 }
                 Action::Stop(_) => self.void(None),
@@ -344,13 +343,19 @@ impl Publisher {
     }
 
     fn void(&mut self, from: Option<Option<Cursor>>) {
-        (self.call, self.flight, self.look, self.fence, self.drained) = (None, None, None, None, false);
-        (self.named, self.beyond, self.looked) = (None, None, false);
+        (
+            self.call,
+            self.outgoing,
+            self.fence_reading,
+            self.fence,
+            self.drained,
+        ) = (None, None, None, None, false);
+        (self.named, self.beyond, self.may_read_unfenced) = (None, None, false);
         self.blocks.clear();
         self.follows = from.clone().flatten();
         self.from = from.clone().flatten();
-        let resync = self.resync.is_some().then_some(Phase::Within);
-        let pack = |from| Pack {
+        let resync = self.resync.is_some().then_some(ResyncPhase::WithinFence);
+        let batch = |from| Batch {
             members: vec![Member {
                 lane: 0,
                 generation: 1,
@@ -360,10 +365,10 @@ impl Publisher {
             load: Load::default(),
         };
         self.group = from.map(|from| Group {
-            packs: vec![pack(from)],
+            batches: vec![batch(from)],
             limit: 1,
             drained: false,
-            unplaced: Vec::new(),
+            unordered: Vec::new(),
             resync,
         });
     }

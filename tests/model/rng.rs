@@ -1,4 +1,4 @@
-//! The one source of chance: a seed decides everything (splitmix64).
+//! The only random number generator: a seed decides everything (splitmix64).
 
 #[derive(Clone)]
 pub(super) struct Rng(u64);
@@ -16,7 +16,7 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    /// 0 to `below` less one; 0 when `below` is 0.
+    /// Returns a number in `0..below`; 0 when `below` is 0.
     pub(super) fn below(&mut self, below: usize) -> usize {
         usize::try_from(self.next() % (below.max(1) as u64)).unwrap_or(0)
     }
@@ -25,7 +25,7 @@ impl Rng {
         from + i64::try_from(self.next() % u64::try_from((to - from).max(1)).unwrap_or(1)).unwrap_or(0)
     }
 
-    /// True so many times in a hundred.
+    /// Returns true in this percentage of the calls.
     pub(super) fn percent(&mut self, chance: usize) -> bool {
         self.below(100) < chance
     }

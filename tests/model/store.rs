@@ -1,23 +1,23 @@
-//! The simulated receiver: a ledger, current rows and tombstones, a history, changed in
-//! transactions. What a chunk is, which version wins, what a delete leaves, what the end of a resynchronisation removes, how
-//! far the frontier reaches, and how the tables follow the core's columns is decided by the product's own functions.
+//! The simulated receiver: a ledger, current rows and tombstones, and a history, changed in transactions. The product's own
+//! functions decide what a chunk is, which version wins, what a delete leaves, what the end of a resynchronisation removes, how
+//! far the frontier moves, and how the tables change with the core's columns.
 
-mod again;
-mod judge;
+mod checks;
 mod quarantine;
+mod refill;
 mod rows;
 
 use std::collections::BTreeMap;
 
 use schemas::column::{ColumnType, RowSchema};
 use schemas::receipt::StoreId;
-use store::frontier::{Advance, Frontier, Noted, advance};
+use store::frontier::{Advance, Frontier, FrontierEntry, advance};
 use store::layout::{Database, LaneTables, Layout, Mode, Options};
 use store::ledger::{ChunkLinks, Entry, EntryState, Judgement, LaneState};
-use store::merge::{Place, tombstone_passed};
+use store::merge::{ChunkNumber, tombstone_passed};
 use store::quarantine::decide::counts;
-use store::table::asked::Question;
-use store::table::intake::{Given, Incoming, Verdict, intake};
+use store::table::batch_plan::{Incoming, LaneSnapshot, Verdict, plan_batch};
+use store::table::schema_change::PendingChange;
 use store::table::shape::Shape;
 use store::{Identity, LaneReport, Outcome};
 
@@ -28,7 +28,7 @@ use super::poller::lane;
 use super::publisher::schema;
 use super::rng::Rng;
 pub(super) use quarantine::Id;
-use quarantine::Kept;
+use quarantine::QuarantineEntry;
 
 #[derive(Clone)]
 pub(super) struct Store {
@@ -37,38 +37,38 @@ pub(super) struct Store {
     layout: Layout,
     schemas: Vec<RowSchema>,
     state: LaneState,
-    ledger: BTreeMap<Place, Noted>,
-    /// When the exchange stored what the ledger has.
-    exchanged: BTreeMap<Place, i64>,
+    ledger: BTreeMap<ChunkNumber, FrontierEntry>,
+    /// When the exchange stored the chunks of the ledger.
+    exchanged: BTreeMap<ChunkNumber, i64>,
     frontier: Frontier,
     shape: Option<Shape>,
-    asked: Option<Question>,
+    pending_change: Option<PendingChange>,
     /// The table's columns, as DDL left them.
     columns: BTreeMap<String, ColumnType>,
-    /// By key: place, and the version in the column that it went to; all others are NULL.
-    rows: BTreeMap<i64, (Place, String, i64)>,
-    tombstones: BTreeMap<i64, Place>,
-    /// By place and ordinal: key, version, whether it deletes, whether it was left behind.
-    history: BTreeMap<(Place, usize), (i64, i64, bool, bool)>,
-    /// How many rows the table has by the ledger: at first, and more by its chunks.
+    /// By key: chunk number, column and version; all other columns are NULL.
+    rows: BTreeMap<i64, (ChunkNumber, String, i64)>,
+    tombstones: BTreeMap<i64, ChunkNumber>,
+    /// By chunk number and ordinal: key, version, whether it deletes, whether it is superseded.
+    history: BTreeMap<(ChunkNumber, usize), (i64, i64, bool, bool)>,
+    /// The table's number of rows by the ledger: at first, and added by its chunks.
     base: i64,
-    net: i64,
+    net_rows: i64,
     /// The row count restarts once no chunk is awaited.
     restarts_counting: bool,
-    /// What ends of resynchronisations removed since the oracle looked last.
+    /// Rows that resynchronisations removed since the oracle's last check.
     removed: Vec<(i64, Evidence)>,
-    /// What is kept aside, by the chunk's digest and the row's ordinal.
-    kept: BTreeMap<Id, Kept>,
-    /// What constraints say to a row.
-    chance: Rng,
-    /// The constraints that came and went have gone.
-    calm: bool,
+    /// Quarantine entries, by the chunk's digest and the row's ordinal.
+    quarantined: BTreeMap<Id, QuarantineEntry>,
+    /// Decides which rows constraints refuse.
+    rng: Rng,
+    /// Temporary constraints are gone.
+    faults_ended: bool,
     violation: Option<String>,
     calls: u64,
 }
 
-pub(super) fn place(chunk: &Chunk) -> Place {
-    Place {
+pub(super) fn chunk_number(chunk: &Chunk) -> ChunkNumber {
+    ChunkNumber {
         epoch: chunk.link.epoch,
         number: chunk.link.number,
     }
@@ -76,7 +76,7 @@ pub(super) fn place(chunk: &Chunk) -> Place {
 
 fn links(chunk: &Chunk) -> ChunkLinks {
     ChunkLinks {
-        place: place(chunk),
+        chunk_number: chunk_number(chunk),
         digest: chunk.link.digest,
         previous: chunk.previous,
         opening: chunk.opening,
@@ -85,7 +85,7 @@ fn links(chunk: &Chunk) -> ChunkLinks {
 }
 
 impl Store {
-    /// An empty one. `number` tells it from others.
+    /// Creates an empty store. `number` distinguishes it from others.
     pub(super) fn new(env: Env, seed: u64, number: u8) -> Self {
         Self {
             env,
@@ -106,18 +106,18 @@ impl Store {
             exchanged: BTreeMap::new(),
             frontier: Frontier::default(),
             shape: None,
-            asked: None,
+            pending_change: None,
             columns: BTreeMap::new(),
             rows: BTreeMap::new(),
             tombstones: BTreeMap::new(),
             history: BTreeMap::new(),
             base: 0,
-            net: 0,
+            net_rows: 0,
             restarts_counting: false,
             removed: Vec::new(),
-            kept: BTreeMap::new(),
-            chance: Rng::new(!seed),
-            calm: false,
+            quarantined: BTreeMap::new(),
+            rng: Rng::new(!seed),
+            faults_ended: false,
             violation: None,
             calls: 0,
         }
@@ -129,7 +129,7 @@ impl Store {
             .with_layout(&self.layout)
     }
 
-    /// One transaction.
+    /// Stores chunks in one transaction.
     pub(super) fn store(&mut self, chunks: &[&Chunk]) -> Vec<Outcome> {
         self.calls += 1;
         let entries = self.entries();
@@ -142,73 +142,73 @@ impl Store {
                 rows: chunk.rows.len() as u64,
                 resync: chunk
                     .resync
-                    .filter(|resync| self.env.waits || !resync.is_complete),
+                    .filter(|resync| self.env.tail_waits || !resync.is_complete),
             })
             .collect();
-        let intake = loop {
+        let plan = loop {
             let name = lane();
             let tables = self.tables();
-            let given = Given {
+            let snapshot = LaneSnapshot {
                 lane: &name,
                 state: &self.state,
                 frontier: &self.frontier,
                 shape: self.shape.as_ref(),
-                asked: self.asked.as_ref(),
+                pending_change: self.pending_change.as_ref(),
                 refused: None,
                 tables: &tables,
             };
-            let intake = intake(&given, &entries, &incoming);
-            if let Some(change) = intake.change {
+            let plan = plan_batch(&snapshot, &entries, &incoming);
+            if let Some(change) = plan.change {
                 self.alter(&change);
                 continue;
             }
-            let Some((place, changes)) = intake.asks else {
-                break intake;
+            let Some((chunk_number, changes)) = plan.asks else {
+                break plan;
             };
-            let question = Question {
-                place,
+            let change = PendingChange {
+                chunk_number,
                 changes,
                 since: jiff::Timestamp::UNIX_EPOCH,
             };
-            if self.env.asking {
-                self.asked = Some(question);
-                break intake_without(intake.verdicts, intake.state);
+            if self.env.approval {
+                self.pending_change = Some(change);
+                break plan_without_changes(plan.verdicts, plan.state);
             }
-            // Nobody is asked: what comes goes where the old was.
+            // Without approval new values go to the old column.
             if let Some(shape) = &mut self.shape {
-                shape.accept(&question);
+                shape.accept(&change);
             }
         };
-        let before = std::mem::replace(&mut self.state, intake.state);
+        let before = std::mem::replace(&mut self.state, plan.state);
         let outcomes = chunks
             .iter()
-            .zip(intake.verdicts)
-            .map(|(chunk, verdict)| self.keep(chunk, &verdict))
+            .zip(plan.verdicts)
+            .map(|(chunk, verdict)| self.apply_verdict(chunk, &verdict))
             .collect();
         if before.openings != self.state.openings {
-            self.leave_behind(&before);
+            self.mark_superseded(&before);
         }
         self.advance();
         self.begin_count();
         outcomes
     }
 
-    /// The ledger as it judges links.
-    fn entries(&self) -> BTreeMap<Place, Entry> {
-        let entry = |noted: &Noted| Entry {
+    /// Returns the ledger as the link check reads it.
+    fn entries(&self) -> BTreeMap<ChunkNumber, Entry> {
+        let entry = |noted: &FrontierEntry| Entry {
             digest: noted.digest,
             previous: noted.previous,
             state: noted.state,
         };
         self.ledger
             .iter()
-            .map(|(place, noted)| (*place, entry(noted)))
+            .map(|(chunk_number, noted)| (*chunk_number, entry(noted)))
             .collect()
     }
 
-    /// The frontier, and the tombstones that nothing needs any more.
+    /// Moves the frontier and removes tombstones that are no longer needed.
     fn advance(&mut self) {
-        let noted: Vec<Noted> = self.ledger.values().cloned().collect();
+        let noted: Vec<FrontierEntry> = self.ledger.values().cloned().collect();
         let Advance { frontier, broken } = advance(&self.frontier, &self.state, &noted);
         self.frontier = frontier;
         if let Some(reason) = broken {
@@ -223,11 +223,14 @@ impl Store {
     }
 
     /// Marks superseded versions and demotes superseded rows, as the stores do.
-    fn leave_behind(&mut self, before: &LaneState) {
+    fn mark_superseded(&mut self, before: &LaneState) {
         let epoch = self.state.epoch;
-        self.asked = self.asked.take().filter(|asked| asked.place.epoch >= epoch);
-        for ((place, _), (.., behind)) in &mut self.history {
-            *behind = !counts(&self.state, *place);
+        self.pending_change = self
+            .pending_change
+            .take()
+            .filter(|change| change.chunk_number.epoch >= epoch);
+        for ((chunk_number, _), (.., behind)) in &mut self.history {
+            *behind = !counts(&self.state, *chunk_number);
         }
         let superseded = self.state.superseded_since(before);
         if self.env.demotes_superseded {
@@ -235,29 +238,29 @@ impl Store {
         }
     }
 
-    fn keep(&mut self, chunk: &Chunk, verdict: &Verdict) -> Outcome {
+    fn apply_verdict(&mut self, chunk: &Chunk, verdict: &Verdict) -> Outcome {
         let rows = chunk.rows.len() as u64;
         match verdict {
             Verdict::Judged(Judgement::Store | Judgement::OpenEpoch { .. }) => {
-                // A crash between the two, where they are not one.
+                // A crash between the two, where they are not one transaction.
                 let torn = !self.env.one_transaction && self.calls.is_multiple_of(7);
-                let is_again = self.begin_again(chunk);
+                let is_again = self.begin_restoring(chunk);
                 let before = self.rows.len();
                 let refused = self.merge(chunk, None);
                 if !is_again {
                     self.count_since(before);
                 }
                 if !torn {
-                    let entry = Noted {
+                    let entry = FrontierEntry {
                         rows_quarantined: refused,
                         ..noted(chunk, EntryState::Stored)
                     };
-                    self.ledger.insert(place(chunk), entry);
-                    self.exchanged.insert(place(chunk), chunk.exchanged_at);
+                    self.ledger.insert(chunk_number(chunk), entry);
+                    self.exchanged.insert(chunk_number(chunk), chunk.exchanged_at);
                 }
                 if torn {
-                    // Whoever crashed there settled nothing: it is delivered again.
-                    return Outcome::Later {
+                    // The crashed process settled nothing: the chunk is redelivered.
+                    return Outcome::Deferred {
                         reason: "torn".to_owned(),
                     };
                 }
@@ -265,32 +268,32 @@ impl Store {
                 verdict.outcome(rows, refused)
             }
             Verdict::Judged(Judgement::Superseded) => {
-                let known = self.ledger.get(&place(chunk)).map(|known| known.state);
+                let known = self.ledger.get(&chunk_number(chunk)).map(|known| known.state);
                 if matches!(known, None | Some(EntryState::Quarantined | EntryState::Awaited)) {
                     self.ledger
-                        .insert(place(chunk), noted(chunk, EntryState::Superseded));
+                        .insert(chunk_number(chunk), noted(chunk, EntryState::Superseded));
                 }
                 Outcome::Superseded
             }
-            Verdict::Judged(Judgement::Later { reason }) => Outcome::Stopped {
+            Verdict::Judged(Judgement::Deferred { reason }) => Outcome::Stopped {
                 reason: reason.clone(),
             },
             _ => verdict.outcome(rows, 0),
         }
     }
 
-    fn violated(&mut self, what: String) {
+    fn record_violation(&mut self, what: String) {
         self.violation.get_or_insert(what);
     }
 
-    pub(super) fn asked(&self) -> bool {
-        self.asked.is_some()
+    pub(super) fn has_pending_change(&self) -> bool {
+        self.pending_change.is_some()
     }
 
     /// `slacktide feed accept-change`.
     pub(super) fn accept(&mut self) {
-        if let (Some(question), Some(shape)) = (self.asked.take(), &mut self.shape) {
-            shape.accept(&question);
+        if let (Some(change), Some(shape)) = (self.pending_change.take(), &mut self.shape) {
+            shape.accept(&change);
         }
     }
 
@@ -300,12 +303,13 @@ impl Store {
         }
         let frontier = self.frontier.clone();
         let waits = |state| matches!(state, EntryState::Stored | EntryState::Awaited);
-        let ahead = |noted: &&Noted| noted.place > frontier.place() && waits(noted.state);
+        let ahead =
+            |noted: &&FrontierEntry| noted.chunk_number > frontier.chunk_number() && waits(noted.state);
         let pending = self
             .ledger
             .values()
             .filter(ahead)
-            .filter(|noted| noted.place.epoch >= frontier.epoch)
+            .filter(|noted| noted.chunk_number.epoch >= frontier.epoch)
             .count();
         Some(LaneReport {
             lane: lane(),
@@ -317,12 +321,15 @@ impl Store {
             rows: frontier.rows,
             quarantined: frontier.quarantined,
             pending: pending as u64,
-            unremoved: frontier.unremoved,
+            unfinished_removal: frontier.unfinished_removal,
             stopped: self.state.stopped.clone(),
-            waits: self.asked.as_ref().map(|asked| asked.told(&lane())),
+            pending_change: self
+                .pending_change
+                .as_ref()
+                .map(|change| change.describe(&lane())),
             refused: None,
             compacted: None,
-            owed: None,
+            refill_until: None,
             lineage_start: self.state.lineage_start(),
         })
     }
@@ -335,7 +342,7 @@ impl Store {
         self.state.stopped.as_deref()
     }
 
-    pub(super) fn living(&self) -> BTreeMap<i64, i64> {
+    pub(super) fn live_rows(&self) -> BTreeMap<i64, i64> {
         self.rows
             .iter()
             .map(|(key, (_, _, version))| (*key, *version))
@@ -343,8 +350,8 @@ impl Store {
     }
 }
 
-fn intake_without(verdicts: Vec<Verdict>, state: LaneState) -> store::table::intake::Intake {
-    store::table::intake::Intake {
+fn plan_without_changes(verdicts: Vec<Verdict>, state: LaneState) -> store::table::batch_plan::BatchPlan {
+    store::table::batch_plan::BatchPlan {
         verdicts,
         state,
         change: None,
@@ -353,9 +360,9 @@ fn intake_without(verdicts: Vec<Verdict>, state: LaneState) -> store::table::int
     }
 }
 
-fn noted(chunk: &Chunk, state: EntryState) -> Noted {
-    Noted {
-        place: place(chunk),
+fn noted(chunk: &Chunk, state: EntryState) -> FrontierEntry {
+    FrontierEntry {
+        chunk_number: chunk_number(chunk),
         digest: chunk.link.digest,
         previous: chunk.previous,
         state,

@@ -1,26 +1,26 @@
-//! A feed that is called like a table of the insurer's.
+//! A feed with the name of one of the insurer's tables.
 
-use super::{claim_goes_on, site, store, until_not_stopped};
-use crate::change::ends::{Kind, lane, stopped};
+use super::{site, store, wait_claim_rows, wait_not_stopped};
+use crate::schema_change::databases::{Kind, lane, wait_stopped};
 
-/// What the insurer's own program keeps: it would fit the feed in every way.
+/// A table of the insurer's own program that would fit the feed in every way.
 const THEIRS: &str = "CREATE TABLE payments (id BIGINT PRIMARY KEY, updated_at TIMESTAMPTZ, name TEXT, deleted BOOLEAN, \
      note TEXT); INSERT INTO payments (id, name, note) VALUES (1, 'theirs', 'kept'), (77, 'theirs', 'kept')";
 
 const ROWS: &str = "SELECT id || '|' || name || '|' || coalesce(note, '-') FROM payments ORDER BY id";
 
-async fn stays(kind: Kind, name: &str) {
+async fn assert_unchanged(kind: Kind, name: &str) {
     let mut site = site(kind, name, &[("payments", "deleted, name")]).await;
     kind.execute(&site, THEIRS).await;
     let (social, poller) = (site.social("social"), site.poller("poller"));
-    claim_goes_on(kind, &site).await;
+    wait_claim_rows(kind, &site).await;
     let words = [
         "did not create",
         "table = \"payments\" under [store.feed.payments]",
     ];
-    stopped(&site, "poller.toml", "payments", &words).await;
-    // The bureau learns that its lane is stopped, and nothing of the insurer's database.
-    stopped(
+    wait_stopped(&site, "poller.toml", "payments", &words).await;
+    // The bureau sees that its lane is stopped, and nothing of the insurer's database.
+    wait_stopped(
         &site,
         "social.toml",
         "payments",
@@ -40,7 +40,7 @@ async fn stays(kind: Kind, name: &str) {
         "their table was altered: {altered:?}"
     );
 
-    // The insurer's operator decides that it is meant.
+    // The insurer's operator configures that this table is meant.
     poller.stop().await;
     let named = "\n[store.feed.payments]\ntable = \"payments\"";
     site.links.store = Some(store(kind, &site) + named);
@@ -51,20 +51,20 @@ async fn stays(kind: Kind, name: &str) {
         "3|person 3|-",
         "77|theirs|kept",
     ];
-    kind.reaches(&site, "the adopted table", ROWS, &adopted).await;
+    kind.wait_lines(&site, "the adopted table", ROWS, &adopted).await;
     for config in ["poller.toml", "social.toml"] {
-        until_not_stopped(&site, config, "payments").await;
+        wait_not_stopped(&site, config, "payments").await;
     }
     social.stop().await;
     poller.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn store_postgres_table_of_the_insurer_is_left_as_it_is() {
-    stays(Kind::Postgres, "names_table_pg").await;
+async fn store_postgres_existing_table_is_left_unchanged() {
+    assert_unchanged(Kind::Postgres, "names_table_pg").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn store_sqlite_table_of_the_insurer_is_left_as_it_is() {
-    stays(Kind::Sqlite, "names_table_sqlite").await;
+async fn store_sqlite_existing_table_is_left_unchanged() {
+    assert_unchanged(Kind::Sqlite, "names_table_sqlite").await;
 }

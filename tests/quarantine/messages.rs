@@ -1,21 +1,21 @@
-//! A message that nobody can read, and one that nobody trusts.
+//! An unreadable message and an untrusted message.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use schemas::sign::SigningKey;
 
-use super::forge::{forged, publish};
-use super::told::{OPEN, actions, ids, json, list};
-use crate::path::site::{REWIND, Site};
+use super::commands::{OPEN, actions, ids, json, list};
+use super::forged_chunk::{forged, publish};
+use crate::pipeline::site::{REWIND, Site};
 
-/// A readable chunk by a key that nobody trusts stops its lane at the bureau. An operator gives
-/// it up, and a new epoch opens behind it.
+/// A readable chunk with an untrusted signature stops its lane at the bureau. An operator discards it and opens a new epoch
+/// after it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tail_that_nobody_trusts_is_given_up_and_the_feed_goes_on() {
+async fn quarantine_untrusted_tail_is_discarded_and_feed_continues() {
     let site = Site::start("quarantine_tail", 2_000, OPEN).await;
     let (social, poller) = (site.social("social"), site.poller("poller"));
-    site.agree().await;
+    site.wait_until_equal().await;
     social.stop().await;
     let rogue = SigningKey::generate();
     publish(
@@ -24,24 +24,24 @@ async fn a_tail_that_nobody_trusts_is_given_up_and_the_feed_goes_on() {
     )
     .await;
     publish(&site, b"no chunk at all".to_vec()).await;
-    // Behind the unreadable one there is no place to build on but the tail's own claim.
+    // After the unreadable message, the chunk can only continue from the number that the tail claims.
     poller
-        .shows("both in quarantine", "/quarantined", |count| *count == 2)
+        .wait_status("both in quarantine", "/quarantined", |count| *count == 2)
         .await;
-    // The tail again: what a newcomer signed with the wrong key.
-    let forgery = forgery_behind(&site, &rogue).await;
+    // The tail again: signed with the wrong key.
+    let forgery = publish_forged_tail(&site, &rogue).await;
     poller
-        .shows("all in quarantine", "/quarantined", |count| *count == 3)
+        .wait_status("all in quarantine", "/quarantined", |count| *count == 3)
         .await;
 
     let social = site.social("social-again");
     social
-        .shows("the lane to stop", "/lanes/insurer-a.claim/state", |text| {
+        .wait_status("the lane to stop", "/lanes/insurer-a.claim/state", |text| {
             text.as_str()
                 .is_some_and(|text| text.contains("cannot be trusted"))
         })
         .await;
-    let who = [
+    let operator_args = [
         "--actor",
         "li.na",
         "--reason",
@@ -49,18 +49,18 @@ async fn a_tail_that_nobody_trusts_is_given_up_and_the_feed_goes_on() {
         "--config",
         "social-again.toml",
     ];
-    let (well, told) = site.command(&[&REWIND[..], &who].concat()).await;
-    assert!(!well && told.contains("not a trusted key"), "{told}");
+    let (is_ok, output) = site.command(&[&REWIND[..], &operator_args].concat()).await;
+    assert!(!is_ok && output.contains("not a trusted key"), "{output}");
 
     let tails = ids(&list(&site, "social-again.toml").await, "tail");
     assert_eq!(tails, std::slice::from_ref(&forgery));
     let config = ["--config", "social-again.toml"];
-    let (well, told) = site
+    let (is_ok, output) = site
         .command(&[["quarantine", "retry", &tails[0][..10]].as_slice(), &config].concat())
         .await;
-    assert!(!well && told.contains("[trust]"), "{told}");
-    let why = ["--actor", "li.na", "--reason", "signed by nobody we know"];
-    let (well, told) = site
+    assert!(!is_ok && output.contains("[trust]"), "{output}");
+    let why = ["--actor", "li.na", "--reason", "signed by an unknown key"];
+    let (is_ok, output) = site
         .command(
             &[
                 ["quarantine", "discard", &tails[0][..10]].as_slice(),
@@ -70,26 +70,26 @@ async fn a_tail_that_nobody_trusts_is_given_up_and_the_feed_goes_on() {
             .concat(),
         )
         .await;
-    assert!(well && told.contains("is open behind it"), "{told}");
+    assert!(is_ok && output.contains("discarded; epoch"), "{output}");
     site.core
         .execute("INSERT INTO claim (id, name) SELECT g, 'afterwards' FROM generate_series(200001, 200100) g")
         .await;
-    site.agree().await;
+    site.wait_until_equal().await;
     assert!(
         list(&site, "social-again.toml")
             .await
             .iter()
             .all(|entry| entry["kind"] != "tail")
     );
-    the_insurer_gives_them_up(&site, &rogue, &forgery).await;
-    site.agree().await;
+    assert_insurer_discards(&site, &rogue, &forgery).await;
+    site.wait_until_equal().await;
     social.stop().await;
     poller.stop().await;
 }
 
-/// The id that the forged tail will have.
-async fn forgery_behind(site: &Site, key: &SigningKey) -> String {
-    // The tail is no chunk, so a forger takes any place: here the one of the first forgery.
+/// Publishes a forged chunk after the forged tail; returns the id of its quarantine entry.
+async fn publish_forged_tail(site: &Site, key: &SigningKey) -> String {
+    // The tail is not a chunk, so a forged chunk may claim any number: here that of the first forgery.
     let entries = list(site, "poller.toml").await;
     let first = entries.iter().find(|entry| !entry["number"].is_null()).unwrap();
     let export = [
@@ -101,10 +101,10 @@ async fn forgery_behind(site: &Site, key: &SigningKey) -> String {
         "--reason",
         "test",
     ];
-    let (well, told) = site
+    let (is_ok, output) = site
         .command(&[export.as_slice(), &["--config", "poller.toml"]].concat())
         .await;
-    assert!(well, "{told}");
+    assert!(is_ok, "{output}");
     let lines = fs::read_to_string(site.file("first.jsonl")).unwrap();
     let one: serde_json::Value = serde_json::from_str(lines.lines().nth(1).unwrap()).unwrap();
     let hex = one["hex"].as_str().unwrap();
@@ -117,19 +117,19 @@ async fn forgery_behind(site: &Site, key: &SigningKey) -> String {
     manifest.previous = Some(envelope.digest());
     manifest.number += 1;
     manifest.totals = schemas::manifest::Totals::default();
-    let bytes = schemas::chunk::seal(manifest, &[], key).unwrap().bytes;
+    let bytes = schemas::chunk::sign(manifest, &[], key).unwrap().bytes;
     let id = schemas::digest::Digest::of(&[&bytes]).to_string();
     publish(site, bytes).await;
     id
 }
 
-async fn the_insurer_gives_them_up(site: &Site, rogue: &SigningKey, forgery: &str) {
+async fn assert_insurer_discards(site: &Site, rogue: &SigningKey, forgery: &str) {
     let messages = ids(&list(site, "poller.toml").await, "message");
     assert_eq!(messages.len(), 3);
-    // Opened with the trust of today, they still do not open.
+    // Opened under the current trust, they are still refused.
     let retry = ["quarantine", "retry", "--all", "--config", "poller.toml"];
-    let (well, told) = json(site, &retry).await;
-    assert!(!well && told["left"] == 3, "{told}");
+    let (is_ok, output) = json(site, &retry).await;
+    assert!(!is_ok && output["left"] == 3, "{output}");
 
     let export = [
         "quarantine",
@@ -140,47 +140,50 @@ async fn the_insurer_gives_them_up(site: &Site, rogue: &SigningKey, forgery: &st
         "--reason",
         "for the bureau",
     ];
-    let (well, told) = site
+    let (is_ok, output) = site
         .command(&[export.as_slice(), &["--config", "poller.toml"]].concat())
         .await;
-    assert!(well && told.contains("personal data"), "{told}");
+    assert!(is_ok && output.contains("personal data"), "{output}");
     let mode = fs::metadata(site.file("all.jsonl")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    let (well, told) = json(site, &["quarantine", "check", "all.jsonl"]).await;
-    assert!(well && told["entries"].as_array().unwrap().len() == 3, "{told}");
+    let (is_ok, output) = json(site, &["quarantine", "check", "all.jsonl"]).await;
+    assert!(
+        is_ok && output["entries"].as_array().unwrap().len() == 3,
+        "{output}"
+    );
     let key = rogue.public().to_string();
-    let (well, told) = json(site, &["quarantine", "check", "all.jsonl", "--trust", &key]).await;
+    let (is_ok, output) = json(site, &["quarantine", "check", "all.jsonl", "--trust", &key]).await;
     let opens = |entry: &&serde_json::Value| entry.pointer("/opens/Ok").is_some();
     assert!(
-        !well && told["entries"].as_array().unwrap().iter().filter(opens).count() == 2,
-        "{told}"
+        !is_ok && output["entries"].as_array().unwrap().iter().filter(opens).count() == 2,
+        "{output}"
     );
     let altered =
         fs::read_to_string(site.file("all.jsonl"))
             .unwrap()
             .replacen("\"hex\":\"9", "\"hex\":\"8", 1);
     fs::write(site.file("altered.jsonl"), altered).unwrap();
-    let (well, told) = site.command(&["quarantine", "check", "altered.jsonl"]).await;
-    assert!(!well && told.contains("ALTERED"), "{told}");
+    let (is_ok, output) = site.command(&["quarantine", "check", "altered.jsonl"]).await;
+    assert!(!is_ok && output.contains("ALTERED"), "{output}");
 
     for id in &messages {
         let short = &id[..12];
         let discard = ["quarantine", "discard", short, "--config", "poller.toml"];
-        let (well, told) = site.command(&discard).await;
-        assert!(!well && told.contains("--reason"), "{told}");
-        let why = ["--actor", "li.na", "--reason", "nobody's"];
-        let (well, told) = site.command(&[discard.as_slice(), &why].concat()).await;
-        assert!(well && told.contains("discarded"), "{told}");
+        let (is_ok, output) = site.command(&discard).await;
+        assert!(!is_ok && output.contains("--reason"), "{output}");
+        let why = ["--actor", "li.na", "--reason", "unknown origin"];
+        let (is_ok, output) = site.command(&[discard.as_slice(), &why].concat()).await;
+        assert!(is_ok && output.contains("discarded"), "{output}");
     }
     assert!(list(site, "poller.toml").await.is_empty());
     let bytes = "SELECT sum(octet_length(bytes))::bigint FROM slacktide.quarantine";
     assert_eq!(site.store.number(bytes).await, 0);
-    let (_, told) = site
+    let (_, output) = site
         .command(&["quarantine", "show", forgery, "--config", "poller.toml"])
         .await;
     assert!(
-        told.contains("li.na: nobody's") && told.contains(forgery),
-        "{told}"
+        output.contains("li.na: unknown origin") && output.contains(forgery),
+        "{output}"
     );
     let discards = actions(site)
         .await

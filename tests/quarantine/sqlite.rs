@@ -3,21 +3,21 @@
 use harness::until;
 use rusqlite::Connection;
 
-use super::told::{OPEN, ids, list};
-use crate::path::site::{PATIENCE, Site};
+use super::commands::{OPEN, ids, list};
+use crate::pipeline::site::{DEADLINE, Site};
 
-/// A rule of the store's owner, until it is dropped.
+/// A constraint of the store's owner, until it is dropped.
 const RULE: &str = "CREATE TRIGGER small BEFORE INSERT ON claim WHEN CAST(new.amount AS REAL) >= 5000 \
      BEGIN SELECT RAISE(ABORT, 'too much'); END";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_leave_the_quarantine_of_a_sqlite_store() {
+async fn quarantine_rows_of_a_sqlite_store_are_retried() {
     let mut site = Site::start("quarantine_sqlite", 300, OPEN).await;
     site.links.store = Some("kind = \"sqlite\"\npath = \"store.db\"".to_owned());
     let (social, poller) = (site.social("social"), site.poller("poller"));
     let open = || {
         let store = Connection::open(site.file("store.db")).unwrap();
-        store.busy_timeout(PATIENCE).unwrap();
+        store.busy_timeout(DEADLINE).unwrap();
         store
     };
     let number = |sql: &str| {
@@ -26,7 +26,7 @@ async fn rows_leave_the_quarantine_of_a_sqlite_store() {
             .unwrap_or(-1)
     };
     let reach = async |what: &str, sql: &str, wanted: i64| {
-        until(what, PATIENCE, async || {
+        until(what, DEADLINE, async || {
             let now = number(sql);
             if now == wanted { Ok(()) } else { Err(now) }
         })
@@ -52,16 +52,16 @@ async fn rows_leave_the_quarantine_of_a_sqlite_store() {
         "--config",
         "poller.toml",
     ];
-    let (well, told) = site.command(&retry).await;
-    assert!(!well && told.contains("stays"), "{told}");
+    let (is_ok, output) = site.command(&retry).await;
+    assert!(!is_ok && output.contains("stays"), "{output}");
     let id = ids(&list(&site, "poller.toml").await, "row").remove(0);
     let why = ["--actor", "li.na", "--reason", "not wanted"];
     let discard = ["quarantine", "discard", &id, "--config", "poller.toml"];
-    let (well, told) = site.command(&[discard.as_slice(), &why].concat()).await;
-    assert!(well, "{told}");
+    let (is_ok, output) = site.command(&[discard.as_slice(), &why].concat()).await;
+    assert!(is_ok, "{output}");
     open().execute_batch("DROP TRIGGER small").unwrap();
-    let (well, told) = site.command(&retry).await;
-    assert!(well && told.contains("released"), "{told}");
+    let (is_ok, output) = site.command(&retry).await;
+    assert!(is_ok && output.contains("released"), "{output}");
     assert_eq!(
         number("SELECT count(*) FROM claim WHERE CAST(amount AS REAL) = 7000"),
         19

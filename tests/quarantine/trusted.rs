@@ -6,27 +6,27 @@ use std::time::Duration;
 use harness::until;
 use schemas::sign::SigningKey;
 
-use super::forge::{forged, publish};
-use super::told::{OPEN, ids, list};
-use crate::path::site::Site;
+use super::commands::{OPEN, ids, list};
+use super::forged_chunk::{forged, publish};
+use crate::pipeline::site::Site;
 
-/// The publisher goes on behind the chunk once it trusts its key; the poller that does not yet
-/// has stored later chunks of the same rows when the retry comes.
+/// The publisher continues after the chunk once it trusts its key. The poller trusts it later, and has stored newer chunks of
+/// the same rows when the retry comes.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_is_stored_by_todays_trust_and_overwrites_nothing_newer() {
+async fn quarantine_message_is_stored_under_current_trust() {
     let site = Site::start("quarantine_trust", 500, OPEN).await;
     let (social, poller) = (site.social("social"), site.poller("poller"));
-    site.agree().await;
+    site.wait_until_equal().await;
     social.stop().await;
     let key = SigningKey::generate();
     let rows = [(1, "older"), (2, "older"), (70_001, "of the other key")];
     publish(&site, forged(&site, &key, &rows).await).await;
     poller
-        .shows("it in quarantine", "/quarantined", |count| *count == 1)
+        .wait_status("it in quarantine", "/quarantined", |count| *count == 1)
         .await;
 
-    let text = trusting(&site, "social", &key);
-    trusting(&site, "poller", &key);
+    let text = with_trusted_key(&site, "social", &key);
+    with_trusted_key(&site, "poller", &key);
     let port = text.split_once("listen = \"127.0.0.1:").unwrap().1;
     let port = port.split_once('"').unwrap().0.parse().unwrap();
     let social = site.agent("social-trusting", "social", &text, port);
@@ -60,11 +60,11 @@ async fn a_message_is_stored_by_todays_trust_and_overwrites_nothing_newer() {
             config,
         ]
     };
-    let (well, told) = site.command(&retry("poller.toml")).await;
-    assert!(!well && told.contains("not a trusted key"), "{told}");
-    for said in ["released: 3 rows", "had been released before"] {
-        let (well, told) = site.command(&retry("poller-trusting.toml")).await;
-        assert!(well && told.contains(said), "{told}");
+    let (is_ok, output) = site.command(&retry("poller.toml")).await;
+    assert!(!is_ok && output.contains("not a trusted key"), "{output}");
+    for expected in ["released: 3 rows", "was already released"] {
+        let (is_ok, output) = site.command(&retry("poller-trusting.toml")).await;
+        assert!(is_ok && output.contains(expected), "{output}");
         let names = site
             .store
             .query("SELECT name FROM claim WHERE id IN (1, 2, 70001) ORDER BY id")
@@ -82,8 +82,8 @@ async fn a_message_is_stored_by_todays_trust_and_overwrites_nothing_newer() {
     poller.stop().await;
 }
 
-/// The same configuration, and one key more.
-fn trusting(site: &Site, name: &str, key: &SigningKey) -> String {
+/// Returns the configuration with one more trusted key.
+fn with_trusted_key(site: &Site, name: &str, key: &SigningKey) -> String {
     let text = fs::read_to_string(site.file(&format!("{name}.toml"))).unwrap();
     let text = if name == "social" {
         text.replace(

@@ -1,4 +1,4 @@
-//! kill -9 of responders, requesters and the exchange at random, two responders at once; and a second reply by hand.
+//! kill -9 of responders, requesters and the exchange at random, with two responders at once; and a forged second reply.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,52 +9,54 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use schemas::reply::Reply;
 
-use super::office::{Office, payload};
-use super::wishes::{Wish, wish};
-use crate::path::site::Agent;
+use super::cases::{RequestCase, request_case};
+use super::request_site::{RequestSite, payload};
+use crate::pipeline::site::Agent;
 
-/// `FLOW_KILLS` makes it as large as wanted.
+/// `FLOW_KILLS` sets the number of kills.
 #[tokio::test(flavor = "multi_thread")]
-async fn kills_at_random_moments_leave_exactly_one_outcome_of_each_request() {
+async fn request_agents_killed_at_random_leave_one_outcome_each() {
     let kills = std::env::var("FLOW_KILLS")
         .ok()
         .and_then(|n| n.parse().ok())
         .unwrap_or(10);
-    let mut office = Office::start("request_kills", 20_000, "mode = \"open\"").await;
+    let mut request_site = RequestSite::start("request_kills", 20_000, "mode = \"open\"").await;
     let mut agents: Vec<(&str, Agent)> = Vec::new();
     for name in ["bureau-1", "bureau-2", "insurer-a-1", "insurer-a-2"] {
-        agents.push((name, start(&office, name)));
+        agents.push((name, start(&request_site, name)));
     }
     for (_, agent) in &agents[2..] {
         agent
-            .shows("the store to be prepared", "/is_prepared", |is| *is == true)
+            .wait_status("the store to be prepared", "/is_prepared", |is| *is == true)
             .await;
     }
-    let mut chance = StdRng::seed_from_u64(11);
+    let mut rng = StdRng::seed_from_u64(11);
     let mut filed = 0;
     for _ in 0..kills {
-        let more: Vec<Wish> = (filed..filed + 40).map(|n| wish(n, "insurer-a")).collect();
+        let more: Vec<RequestCase> = (filed..filed + 40)
+            .map(|n| request_case(n, "insurer-a"))
+            .collect();
         filed += 40;
-        office.a_writes(&more).await;
+        request_site.write_outbox_of_a(&more).await;
         // The moment of the kill is the input of this test, not a wait for something.
-        tokio::time::sleep(Duration::from_millis(chance.random_range(100..1_000))).await;
-        let victim = chance.random_range(0..=agents.len());
+        tokio::time::sleep(Duration::from_millis(rng.random_range(100..1_000))).await;
+        let victim = rng.random_range(0..=agents.len());
         match agents.get_mut(victim) {
             Some((name, agent)) => {
                 agent.process.kill9();
-                *agent = start(&office, name);
+                *agent = start(&request_site, name);
             }
             None => {
-                office.nats.kill9();
-                office.nats.restart().await;
+                request_site.nats.kill9();
+                request_site.nats.restart().await;
             }
         }
     }
-    office.until_stream(Stream::Confirms, filed as usize).await;
-    let replies = office.stream(Stream::Replies).await;
+    request_site.wait_stream(Stream::Confirms, filed as usize).await;
+    let replies = request_site.stream(Stream::Replies).await;
     let subjects: BTreeSet<&str> = replies.iter().map(|reply| reply.subject.as_str()).collect();
     assert_eq!((replies.len(), subjects.len()), (filed as usize, filed as usize));
-    // Stored once: as many rows for each request as its reply says.
+    // Stored once: for each request as many rows as its reply declares.
     let rows: u64 = replies
         .iter()
         .map(|stored| payload::<Reply>(stored).outcome.rows())
@@ -65,30 +67,30 @@ async fn kills_at_random_moments_leave_exactly_one_outcome_of_each_request() {
         "answer_claim__day",
         "answer_claim__over",
     ] {
-        stored += office
+        stored += request_site
             .store
             .number(&format!("SELECT count(*) FROM {table}"))
             .await;
     }
     assert_eq!(u64::try_from(stored).unwrap(), rows);
 
-    a_second_reply_is_refused(&office, &payload(&replies[0])).await;
+    assert_second_reply_refused(&request_site, &payload(&replies[0])).await;
     for (_, agent) in agents {
         agent.stop().await;
     }
 }
 
-fn start(office: &Office, name: &str) -> Agent {
+fn start(request_site: &RequestSite, name: &str) -> Agent {
     if name.starts_with("bureau") {
-        office.social(name)
+        request_site.social(name)
     } else {
-        office.commercial("insurer-a", name)
+        request_site.commercial("insurer-a", name)
     }
 }
 
-/// By the bureau itself, with its own key. Headers are tried on the server in the exchange's own tests.
-async fn a_second_reply_is_refused(office: &Office, reply: &Reply) {
-    let bureau = office.exchange("bureau").await;
+/// Published with the bureau's own key. The exchange's own tests try headers on the server.
+async fn assert_second_reply_refused(request_site: &RequestSite, reply: &Reply) {
+    let bureau = request_site.exchange("bureau").await;
     let another = bytes::Bytes::from_static(b"another outcome");
     let filed = bureau.reply(&reply.recipient, &reply.id, another).await.unwrap();
     assert!(

@@ -1,20 +1,19 @@
-//! What becomes of requests that are wrong, too late, unwanted or very long; and that the core is not touched
-//! where it need not be.
+//! Requests that are invalid, too late, cancelled or very long; and the core is not read where it need not be.
 
 use std::fs;
 
 use exchange::port::Stream;
-use harness::{until, until_still};
+use harness::{until, until_with_progress};
 use schemas::part::Part;
 use serde_json::Value;
 
-use super::office::{Office, payload, states};
-use crate::gates::BY_FILE;
-use crate::path::site::{Agent, PATIENCE};
+use super::request_site::{RequestSite, payload, states};
+use crate::gate_config::STOP_FILE_GATE;
+use crate::pipeline::site::{Agent, DEADLINE};
 
 const PERSON: [&str; 3] = ["psn_no=p000007", "from=2026-01-01", "to=2026-12-31"];
 
-/// Texts that would do harm where they became SQL.
+/// Texts that would do harm if they became SQL.
 const INJECTIONS: [&str; 4] = [
     "'; DROP TABLE claim; --",
     "x' OR '1'='1",
@@ -22,29 +21,32 @@ const INJECTIONS: [&str; 4] = [
     "\\'; SELECT pg_sleep(60); --",
 ];
 
-/// A site whose gate is shut from the start, its agents at work.
-async fn shut(name: &str) -> (Office, Agent, Agent) {
-    let mut office = Office::start(name, 20_000, BY_FILE).await;
-    office.more = "[requests.quota.insurer-b]\nopen_requests = 2\n".to_owned();
-    fs::write(office.file("stop"), "").unwrap();
+/// Starts a site whose gate is closed from the start, with running agents.
+async fn start_with_closed_gate(name: &str) -> (RequestSite, Agent, Agent) {
+    let mut request_site = RequestSite::start(name, 20_000, STOP_FILE_GATE).await;
+    request_site.more = "[requests.quota.insurer-b]\nopen_requests = 2\n".to_owned();
+    fs::write(request_site.file("stop"), "").unwrap();
     let (social, commercial) = (
-        office.bureau().await,
-        office.commercial("insurer-a", "insurer-a-1"),
+        request_site.bureau().await,
+        request_site.commercial("insurer-a", "insurer-a-1"),
     );
     commercial
-        .shows("the store to be prepared", "/is_prepared", |is| *is == true)
+        .wait_status("the store to be prepared", "/is_prepared", |is| *is == true)
         .await;
-    (office, social, commercial)
+    (request_site, social, commercial)
 }
 
-async fn untouched(office: &Office, social: &Agent) {
+async fn assert_core_untouched(request_site: &RequestSite, social: &Agent) {
     let driver = social.status().await.unwrap()["driver"].clone();
     assert_eq!(
         (&driver["statements"], &driver["rows"]),
         (&Value::from(0), &Value::from(0)),
         "{driver}"
     );
-    assert_eq!(office.core.number("SELECT count(*) FROM claim").await, 20_000);
+    assert_eq!(
+        request_site.core.number("SELECT count(*) FROM claim").await,
+        20_000
+    );
 }
 
 fn code(shown: &Value) -> &str {
@@ -54,8 +56,8 @@ fn code(shown: &Value) -> &str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_outside_the_policy_is_refused_before_any_read_of_the_core() {
-    let (office, social, commercial) = shut("refused").await;
+async fn request_outside_the_policy_is_refused_before_any_read() {
+    let (request_site, social, commercial) = start_with_closed_gate("refused").await;
     let day = ["day=2026-01-01"];
     for (insurer, kind, arguments, more, wanted) in [
         ("insurer-a", "claim.none", &day[..], &[][..], "unknown_kind"),
@@ -99,8 +101,8 @@ async fn what_is_outside_the_policy_is_refused_before_any_read_of_the_core() {
             "too_broad",
         ),
     ] {
-        let id = office.ask(insurer, kind, arguments, more).await;
-        let shown = office.stands(insurer, &id, "refused").await;
+        let id = request_site.ask(insurer, kind, arguments, more).await;
+        let shown = request_site.wait_state(insurer, &id, "refused").await;
         assert_eq!(code(&shown), wanted, "{kind} {arguments:?}: {shown}");
     }
     for injection in INJECTIONS {
@@ -116,8 +118,8 @@ async fn what_is_outside_the_policy_is_refused_before_any_read_of_the_core() {
             ),
         ] {
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-            let id = office.ask("insurer-a", kind, &arguments, &[]).await;
-            let shown = office.stands("insurer-a", &id, "refused").await;
+            let id = request_site.ask("insurer-a", kind, &arguments, &[]).await;
+            let shown = request_site.wait_state("insurer-a", &id, "refused").await;
             assert_eq!(code(&shown), "bad_argument", "{shown}");
             assert!(
                 !shown.to_string().contains(injection),
@@ -125,20 +127,20 @@ async fn what_is_outside_the_policy_is_refused_before_any_read_of_the_core() {
             );
         }
     }
-    // The third open request of insurer-b is one too many, and it is told when to try again where time helps.
+    // The third open request of insurer-b exceeds the limit. The refusal states when to try again, where time helps.
     for wanted in ["taken", "taken", "refused"] {
-        let id = office.ask("insurer-b", "claim.day", &day, &[]).await;
-        let shown = office.stands("insurer-b", &id, wanted).await;
+        let id = request_site.ask("insurer-b", "claim.day", &day, &[]).await;
+        let shown = request_site.wait_state("insurer-b", &id, wanted).await;
         assert!(wanted != "refused" || code(&shown) == "quota", "{shown}");
     }
-    untouched(&office, &social).await;
+    assert_core_untouched(&request_site, &social).await;
 
-    // In a text, what looks like SQL is a text: nobody is called so.
+    // SQL in a text argument stays text: no person has that name.
     let mut asked = Vec::new();
     for injection in INJECTIONS {
         let person = format!("psn_no={injection}");
         asked.push(
-            office
+            request_site
                 .ask(
                     "insurer-a",
                     "claim.by_person",
@@ -148,33 +150,38 @@ async fn what_is_outside_the_policy_is_refused_before_any_read_of_the_core() {
                 .await,
         );
     }
-    fs::remove_file(office.file("stop")).unwrap();
+    fs::remove_file(request_site.file("stop")).unwrap();
     for id in asked {
-        office.stands("insurer-a", &id, "empty").await;
+        request_site.wait_state("insurer-a", &id, "empty").await;
     }
-    assert_eq!(office.core.number("SELECT count(*) FROM claim").await, 20_000);
+    assert_eq!(
+        request_site.core.number("SELECT count(*) FROM claim").await,
+        20_000
+    );
     social.stop().await;
     commercial.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_gate_is_shut_deadlines_pass_cancels_count_and_kinds_may_go() {
-    let (mut office, social, commercial) = shut("waiting").await;
-    let late = office
+async fn request_while_gate_closed_can_expire_or_be_cancelled() {
+    let (mut request_site, social, commercial) = start_with_closed_gate("waiting").await;
+    let late = request_site
         .ask("insurer-a", "claim.by_person", &PERSON, &["--deadline", "2s"])
         .await;
-    let unwanted = office.ask("insurer-a", "claim.by_person", &PERSON, &[]).await;
-    let orphan = office
+    let unwanted = request_site
+        .ask("insurer-a", "claim.by_person", &PERSON, &[])
+        .await;
+    let orphan = request_site
         .ask("insurer-a", "claim.over", &["amount=999", "each=1"], &[])
         .await;
-    let kept = office
+    let kept = request_site
         .ask("insurer-a", "claim.day", &["day=2026-01-05"], &[])
         .await;
     for id in [&unwanted, &orphan, &kept] {
-        office.stands("insurer-a", id, "taken").await;
-        // It is reported when the request is taken, and again with its place as soon as that is known.
-        until("a place in the queue", PATIENCE, async || {
-            let shown = office.shown("insurer-a", id).await;
+        request_site.wait_state("insurer-a", id, "taken").await;
+        // Reported when the request is accepted, and again with its position as soon as it is known.
+        until("a place in the queue", DEADLINE, async || {
+            let shown = request_site.show_request("insurer-a", id).await;
             if shown["place"].as_u64() >= Some(1) {
                 Ok(())
             } else {
@@ -183,89 +190,96 @@ async fn while_the_gate_is_shut_deadlines_pass_cancels_count_and_kinds_may_go() 
         })
         .await;
     }
-    office.stands("insurer-a", &late, "expired").await;
-    office.cancel("insurer-a", &unwanted).await;
-    office.stands("insurer-a", &unwanted, "cancelled").await;
-    untouched(&office, &social).await;
-    // The bureau takes a kind away, and starts again.
+    request_site.wait_state("insurer-a", &late, "expired").await;
+    request_site.cancel("insurer-a", &unwanted).await;
+    request_site.wait_state("insurer-a", &unwanted, "cancelled").await;
+    assert_core_untouched(&request_site, &social).await;
+    // The bureau removes a kind and restarts.
     social.stop().await;
-    office.kinds = office
+    request_site.kinds = request_site
         .kinds
         .replace("name = \"claim.over\"", "name = \"claim.above\"");
-    let social = office.bureau().await;
-    let shown = office.stands("insurer-a", &orphan, "refused").await;
+    let social = request_site.bureau().await;
+    let shown = request_site.wait_state("insurer-a", &orphan, "refused").await;
     assert_eq!(code(&shown), "unknown_kind", "{shown}");
-    untouched(&office, &social).await;
-    // Until the new agent has read its orders, it holds what waits.
-    until("the one that is kept to wait again", PATIENCE, async || {
-        let shown = office.shown("insurer-a", &kept).await;
+    assert_core_untouched(&request_site, &social).await;
+    // Until the new agent has read its orders, it holds the waiting requests.
+    until("the one that is kept to wait again", DEADLINE, async || {
+        let shown = request_site.show_request("insurer-a", &kept).await;
         match states(&shown).last().map(String::as_str) {
             Some("taken") => Ok(()),
             _ => Err(shown.to_string()),
         }
     })
     .await;
-    fs::remove_file(office.file("stop")).unwrap();
-    office.stands("insurer-a", &kept, "stored_by_insurer").await;
-    // The one that expired stays so, though there would be time and slack now.
-    assert!(!states(&office.shown("insurer-a", &late).await).contains(&"answered".to_owned()));
+    fs::remove_file(request_site.file("stop")).unwrap();
+    request_site
+        .wait_state("insurer-a", &kept, "stored_by_insurer")
+        .await;
+    // The expired request stays expired, although there would be time and slack now.
+    assert!(!states(&request_site.show_request("insurer-a", &late).await).contains(&"answered".to_owned()));
     social.stop().await;
     commercial.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_long_answer_comes_in_parts_and_a_cancelled_one_ends() {
+async fn request_long_answer_has_parts_and_can_be_cancelled() {
     let rows = std::env::var("FLOW_ROWS")
         .ok()
         .and_then(|n| n.parse().ok())
         .unwrap_or(120_000_u32);
-    let office = Office::start("long", rows, "mode = \"open\"").await;
+    let request_site = RequestSite::start("long", rows, "mode = \"open\"").await;
     let (social, commercial) = (
-        office.bureau().await,
-        office.commercial("insurer-a", "insurer-a-1"),
+        request_site.bureau().await,
+        request_site.commercial("insurer-a", "insurer-a-1"),
     );
     let all = ["amount=-1", "each=1"];
-    let id = office.ask("insurer-a", "claim.over", &all, &[]).await;
-    until_still("the long answer to be stored", PATIENCE, async || {
-        let states = states(&office.shown("insurer-a", &id).await);
+    let id = request_site.ask("insurer-a", "claim.over", &all, &[]).await;
+    until_with_progress("the long answer to be stored", DEADLINE, async || {
+        let states = states(&request_site.show_request("insurer-a", &id).await);
         if states.contains(&"stored_by_insurer".to_owned()) {
             Ok(())
         } else {
             Err(format!(
                 "{states:?}, {} parts",
-                office.stream(Stream::Parts).await.len()
+                request_site.stream(Stream::Parts).await.len()
             ))
         }
     })
     .await;
     assert_eq!(
-        office
+        request_site
             .store
             .number("SELECT count(*) FROM answer_claim__over")
             .await,
         i64::from(rows)
     );
     assert_eq!(
-        office
+        request_site
             .store
             .number("SELECT count(DISTINCT id) FROM answer_claim__over")
             .await,
         i64::from(rows),
         "rows twice"
     );
-    let parts: Vec<Part> = office.stream(Stream::Parts).await.iter().map(payload).collect();
+    let parts: Vec<Part> = request_site
+        .stream(Stream::Parts)
+        .await
+        .iter()
+        .map(payload)
+        .collect();
     assert!(
         parts.len() > 1 && parts.iter().all(|part| !part.load.verdicts.is_empty()),
         "{} parts",
         parts.len()
     );
 
-    let unwanted = office.ask("insurer-a", "claim.over", &all, &[]).await;
-    office.stands("insurer-a", &unwanted, "answering").await;
-    office.cancel("insurer-a", &unwanted).await;
-    // Whichever came first is the outcome, and the only one.
-    until("an outcome", PATIENCE, async || {
-        let states = states(&office.shown("insurer-a", &unwanted).await);
+    let unwanted = request_site.ask("insurer-a", "claim.over", &all, &[]).await;
+    request_site.wait_state("insurer-a", &unwanted, "answering").await;
+    request_site.cancel("insurer-a", &unwanted).await;
+    // Whichever was first is the outcome, and the only one.
+    until("an outcome", DEADLINE, async || {
+        let states = states(&request_site.show_request("insurer-a", &unwanted).await);
         if states.contains(&"stored_by_insurer".to_owned()) {
             Ok(())
         } else {
@@ -273,14 +287,14 @@ async fn a_long_answer_comes_in_parts_and_a_cancelled_one_ends() {
         }
     })
     .await;
-    let shown = office.shown("insurer-a", &unwanted).await;
+    let shown = request_site.show_request("insurer-a", &unwanted).await;
     let expected = if states(&shown).contains(&"cancelled".to_owned()) {
         rows
     } else {
         2 * rows
     };
     assert_eq!(
-        office
+        request_site
             .store
             .number("SELECT count(*) FROM answer_claim__over")
             .await,
@@ -291,16 +305,22 @@ async fn a_long_answer_comes_in_parts_and_a_cancelled_one_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_officers_have_to_grant_where_the_kind_says_so() {
-    let office = Office::start("granted", 1_000, "mode = \"open\"").await;
+async fn request_kind_with_two_approvals_needs_two_officers() {
+    let request_site = RequestSite::start("granted", 1_000, "mode = \"open\"").await;
     let (social, commercial) = (
-        office.bureau().await,
-        office.commercial("insurer-a", "insurer-a-1"),
+        request_site.bureau().await,
+        request_site.commercial("insurer-a", "insurer-a-1"),
     );
-    let granted = office.ask("insurer-a", "claim.signed", &["id=7"], &[]).await;
-    let refused = office.ask("insurer-a", "claim.signed", &["id=8"], &[]).await;
+    let granted = request_site
+        .ask("insurer-a", "claim.signed", &["id=7"], &[])
+        .await;
+    let refused = request_site
+        .ask("insurer-a", "claim.signed", &["id=8"], &[])
+        .await;
     for id in [&granted, &refused] {
-        office.stands("insurer-a", id, "waits_for_approval").await;
+        request_site
+            .wait_state("insurer-a", id, "waits_for_approval")
+            .await;
     }
     let decide = async |officer: &str, verb: &str, id: &str| {
         let seed = format!("keys/{officer}/sign.seed");
@@ -319,12 +339,12 @@ async fn two_officers_have_to_grant_where_the_kind_says_so() {
             "--reason",
             "looked at it",
         ];
-        let (done, told) = office.command(&line).await;
-        assert!(done, "{told}");
+        let (done, output) = request_site.command(&line).await;
+        assert!(done, "{output}");
     };
     decide("li_na", "grant", &granted).await;
-    until("one of two", PATIENCE, async || {
-        let shown = office.shown("insurer-a", &granted).await;
+    until("one of two", DEADLINE, async || {
+        let shown = request_site.show_request("insurer-a", &granted).await;
         let step = shown["steps"].as_array().unwrap().last().unwrap().clone();
         if step["state"] == "waits_for_approval" && step["granted"] == 1 {
             Ok(())
@@ -334,9 +354,11 @@ async fn two_officers_have_to_grant_where_the_kind_says_so() {
     })
     .await;
     decide("wang_wei", "grant", &granted).await;
-    office.stands("insurer-a", &granted, "stored_by_insurer").await;
+    request_site
+        .wait_state("insurer-a", &granted, "stored_by_insurer")
+        .await;
     decide("li_na", "refuse", &refused).await;
-    let shown = office.stands("insurer-a", &refused, "refused").await;
+    let shown = request_site.wait_state("insurer-a", &refused, "refused").await;
     assert_eq!(code(&shown), "not_approved");
     assert!(
         !shown.to_string().contains("looked at it"),

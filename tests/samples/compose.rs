@@ -1,5 +1,5 @@
-//! compose.yml and the Dockerfile. Whether Docker takes them is Docker's to say; whether every file, variable, command
-//! and account that they name is there and fits together is tried here, with the real programs and no Docker.
+//! compose.yml and the Dockerfile, tested without Docker: every file, variable, command and account that they name exists and
+//! fits, with the real programs.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,25 +10,25 @@ use harness::{Db, NatsServer, Postgres, Process, free_port, run, slacktide, unti
 use serde_yaml_ng::Value;
 
 use super::yaml::{self, Env, env, list, names, text};
-use crate::path::site::PATIENCE;
+use crate::pipeline::site::DEADLINE;
 
-/// `scripts/compose-secrets.sh` into a folder of its own.
-async fn made() -> tempfile::TempDir {
+/// Runs `scripts/compose-secrets.sh` into a private folder.
+async fn create_secrets() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for _ in 0..2 {
         let mut script = Command::new(workspace().join("scripts/compose-secrets.sh"));
         script
             .arg(folder.path())
             .env("SLACKTIDE", slacktide().get_program());
-        let done = run("compose-secrets.sh", &mut script, PATIENCE).await;
+        let done = run("compose-secrets.sh", &mut script, DEADLINE).await;
         assert!(done.status.success(), "{}", done.stderr);
     }
     folder
 }
 
 #[tokio::test]
-async fn every_file_and_account_that_compose_names_is_there() {
-    let folder = made().await;
+async fn compose_files_and_accounts_exist() {
+    let folder = create_secrets().await;
     let compose = yaml::read(folder.path());
     let services = &compose["services"];
     let mut found = names(services);
@@ -41,7 +41,7 @@ async fn every_file_and_account_that_compose_names_is_there() {
         let service = &services[name.as_str()];
         assert!(
             !text(&service["user"]).starts_with("0"),
-            "{name} runs as root or as whoever"
+            "{name} runs as root or as any user"
         );
         assert_eq!(list(&service["cap_drop"]), ["ALL"], "{name}");
         assert!(
@@ -76,7 +76,7 @@ async fn every_file_and_account_that_compose_names_is_there() {
             );
         }
     }
-    // What the server's configuration reads from its environment.
+    // Variables that the server's configuration reads from its environment.
     let given = env(&compose, "exchange", folder.path());
     for file in [
         "server.conf",
@@ -103,8 +103,8 @@ async fn every_file_and_account_that_compose_names_is_there() {
 }
 
 #[tokio::test]
-async fn every_command_that_compose_names_is_understood() {
-    let folder = made().await;
+async fn compose_commands_are_valid() {
+    let folder = create_secrets().await;
     let compose = yaml::read(folder.path());
     for service in ["apply", "social", "commercial"] {
         let service = &compose["services"][service];
@@ -120,14 +120,13 @@ async fn every_command_that_compose_names_is_understood() {
                 .strip_prefix("/etc/slacktide/")
                 .unwrap_or_else(|| panic!("{config} is not mounted"));
             assert!(workspace().join("config").join(file).exists(), "{config}");
-            // Everything before it is read first; an unknown word is an error all the same.
-            let told = run("help", slacktide().args(&words).arg("--help"), PATIENCE).await;
-            assert!(told.status.success(), "{words:?}: {}", told.stderr);
+            // The command line is parsed completely first; an unknown argument is an error all the same.
+            let output = run("help", slacktide().args(&words).arg("--help"), DEADLINE).await;
+            assert!(output.status.success(), "{words:?}: {}", output.stderr);
         }
     }
 }
 
-/// Where the image has the program.
 fn binary() -> String {
     dockerfile()
         .lines()
@@ -142,15 +141,15 @@ fn dockerfile() -> String {
 }
 
 #[tokio::test]
-async fn the_images_are_pinned_small_and_of_nobody() {
-    let (folder, text) = (made().await, dockerfile());
+async fn compose_images_are_pinned_small_and_unprivileged() {
+    let (folder, text) = (create_secrets().await, dockerfile());
     let compose = yaml::read(folder.path());
     let mut stages: Vec<(String, String)> = Vec::new();
     for line in text.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
             ["FROM", image, "AS", stage] => {
-                pinned(image);
+                assert_pinned(image);
                 stages.push(((*stage).to_owned(), String::new()));
             }
             ["USER", user] => stages.last_mut().unwrap().1 = (*user).to_owned(),
@@ -176,9 +175,9 @@ async fn the_images_are_pinned_small_and_of_nobody() {
         );
     }
     for service in ["core", "insurer"] {
-        pinned(&yaml::text(&compose["services"][service]["image"]));
+        assert_pinned(&yaml::text(&compose["services"][service]["image"]));
     }
-    // What must not go into a build.
+    // Files that must not go into a build.
     let ignored = fs::read_to_string(workspace().join(".dockerignore")).unwrap();
     for path in ["secrets", ".env", "target", ".git"] {
         assert!(
@@ -188,7 +187,7 @@ async fn the_images_are_pinned_small_and_of_nobody() {
     }
 }
 
-fn pinned(image: &str) {
+fn assert_pinned(image: &str) {
     let tag = image.split_once(':').map(|(_, tag)| tag).unwrap_or_default();
     assert!(
         tag.contains('.') && tag.starts_with(|sign: char| sign.is_ascii_digit()),
@@ -196,10 +195,10 @@ fn pinned(image: &str) {
     );
 }
 
-/// The services as compose.yml starts them, without Docker: same files, same variables, same commands.
+/// Starts the services as in compose.yml, without Docker: same files, variables and commands.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_services_of_compose_work_together() {
-    let folder = made().await;
+async fn compose_services_work_together() {
+    let folder = create_secrets().await;
     let compose = yaml::read(folder.path());
     let given = env(&compose, "exchange", folder.path());
     let given: Vec<(&str, &str)> = given
@@ -210,13 +209,13 @@ async fn the_services_of_compose_work_together() {
     let nats = NatsServer::with_config(&workspace().join("nats/server.conf"), &given).await;
     let cluster = Postgres::private(harness::PostgresOptions::default()).await;
     let (core, insurer) = (cluster.database("core").await, cluster.database("insurer").await);
-    initial(
+    run_initial_sql(
         &core,
         "core.sql",
         &folder.path().join("secrets/core-reader.password"),
     )
     .await;
-    initial(
+    run_initial_sql(
         &insurer,
         "insurer.sql",
         &folder.path().join("secrets/insurer-writer.password"),
@@ -244,14 +243,14 @@ async fn the_services_of_compose_work_together() {
         command.envs(env).env("SLACKTIDE_EXCHANGE__URL", nats.url());
         if health > 0 {
             command.env("SLACKTIDE_HEALTH__LISTEN", format!("127.0.0.1:{health}"));
-            // Whether this machine is idle is not what is tried here.
+            // Whether this machine is idle is not under test.
             if service == "social" {
                 command.env("SLACKTIDE_GATE__MODE", "open");
             }
         }
         command
     };
-    let applied = run("apply", &mut start("apply", 0), PATIENCE).await;
+    let applied = run("apply", &mut start("apply", 0), DEADLINE).await;
     assert!(applied.status.success(), "{}{}", applied.stdout, applied.stderr);
     let ports = [free_port(), free_port(), free_port()];
     let mut running = Vec::new();
@@ -260,7 +259,7 @@ async fn the_services_of_compose_work_together() {
     }
     until(
         "all settlements in the insurer's database",
-        PATIENCE,
+        DEADLINE,
         async || {
             let counted = insurer
                 .connect()
@@ -276,7 +275,7 @@ async fn the_services_of_compose_work_together() {
         },
     )
     .await;
-    // The health check of the service, against the agent that runs.
+    // The health check of the service, against the running agent.
     let mut words = list(&compose["services"]["social"]["healthcheck"]["test"]).split_off(2);
     words.pop();
     let mut check = start("social", ports[0]);
@@ -287,25 +286,25 @@ async fn the_services_of_compose_work_together() {
             .get_envs()
             .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))),
     );
-    let told = run("health", &mut health, PATIENCE).await;
-    assert!(told.status.success(), "{}", told.stderr);
+    let output = run("health", &mut health, DEADLINE).await;
+    assert!(output.status.success(), "{}", output.stderr);
     let _ = &mut check;
     for mut process in running {
         process.sigterm();
-        let status = process.wait_exit(PATIENCE).await;
+        let status = process.wait_exit(DEADLINE).await;
         assert!(status.success(), "{}", process.stderr());
     }
-    // And nobody there: the check says so.
-    let told = run("health", &mut health, PATIENCE).await;
+    // Without the agent the check fails.
+    let output = run("health", &mut health, DEADLINE).await;
     assert!(
-        !told.status.success() && told.stderr.contains("no agent answers"),
+        !output.status.success() && output.stderr.contains("no agent answers"),
         "{}",
-        told.stderr
+        output.stderr
     );
 }
 
-/// A file of config/compose as `psql` would run it: the password comes from its secret.
-async fn initial(db: &Db, file: &str, password: &Path) {
+/// Runs a file of config/compose as `psql` would; the password comes from its secret.
+async fn run_initial_sql(db: &Db, file: &str, password: &Path) {
     let text = fs::read_to_string(workspace().join("config/compose").join(file)).unwrap();
     let name = password.file_stem().unwrap().to_string_lossy().replace('-', "_");
     let line = format!("\\set password `cat /run/secrets/{name}_password`\n");
@@ -318,10 +317,10 @@ async fn initial(db: &Db, file: &str, password: &Path) {
         .await;
 }
 
-/// Nothing in the file may name an argument with a secret in it.
+/// Asserts that the file has no argument or variable with a secret in it.
 #[tokio::test]
-async fn no_secret_is_in_a_command_or_a_variable() {
-    let folder = made().await;
+async fn compose_has_no_secret_in_command_or_variable() {
+    let folder = create_secrets().await;
     let compose: Value = yaml::read(folder.path());
     let shown = serde_yaml_ng::to_string(&compose["services"]).unwrap();
     for secret in names(&compose["secrets"]) {
@@ -329,6 +328,6 @@ async fn no_secret_is_in_a_command_or_a_variable() {
             .path()
             .join(text(&compose["secrets"][secret.as_str()]["file"]));
         let value = fs::read_to_string(file).unwrap();
-        assert!(!shown.contains(value.trim()), "{secret} stands in compose.yml");
+        assert!(!shown.contains(value.trim()), "{secret} is in compose.yml");
     }
 }

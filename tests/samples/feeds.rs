@@ -1,16 +1,15 @@
-//! The ready-made feeds, all of them at once: from tables of those names into a store.
+//! The sample feeds, all at once: from tables of those names into a store.
 
 use std::fs;
 
 use harness::{until, workspace};
 
-use crate::path::site::{PATIENCE, Site};
+use crate::pipeline::site::{DEADLINE, Site};
 
-/// A feed as far as this test looks into it.
 struct Feed {
     name: String,
     columns: Vec<String>,
-    /// The table, with a row for each of three keys.
+    /// Creates the table, with a row for each of three keys.
     sql: String,
 }
 
@@ -72,7 +71,7 @@ fn feed(text: &str) -> Feed {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_ready_made_feeds_move_tables_of_their_names() {
+async fn sample_feeds_move_their_tables() {
     let mut site = Site::start("ready_made", 1, "mode = \"open\"").await;
     let (mut feeds, mut text) = (Vec::new(), String::new());
     for entry in fs::read_dir(workspace().join("config/feeds")).unwrap() {
@@ -98,7 +97,7 @@ async fn the_ready_made_feeds_move_tables_of_their_names() {
         );
         let core: String = site.core.query(&sum).await[0].get(0);
         assert!(core.starts_with("3 "));
-        until(&format!("{} in the store", feed.name), PATIENCE, async || {
+        until(&format!("{} in the store", feed.name), DEADLINE, async || {
             let stored = site.store.connect().await.query_one(&sum, &[]).await;
             let stored: String = stored
                 .map_err(|error| format!("{error}; {}", social.process.stderr()))?
@@ -107,7 +106,7 @@ async fn the_ready_made_feeds_move_tables_of_their_names() {
         })
         .await;
     }
-    site.evidence_holds().await;
+    site.assert_evidence_valid().await;
     social.stop().await;
     poller.stop().await;
 }

@@ -1,7 +1,7 @@
-//! Every command of docs/install.md, as a newcomer would type them one after the other.
+//! Every command of docs/install.md, executed in order as a new user would.
 //!
-//! The ports are this test's own. Two programs are stood in for: `cargo`, which has built the binary already, and
-//! `psql`, which is not among the tools: what it is asked goes to the test, which asks the real databases.
+//! The ports are private to this test. Two programs are replaced by stubs: `cargo`, which has built the binary already, and
+//! `psql`, which is not among the tools: its queries go to the test, which runs them on the real databases.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,18 +11,18 @@ use std::time::Duration;
 use harness::{Postgres, PostgresOptions, Process, free_port, nats_server_binary, slacktide, workspace};
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
-use super::shell::{commands, leashed, program};
+use super::shell::{commands, guarded_program, write_program};
 
-/// It waits for agents that try again every few seconds.
-const PATIENCE: Duration = Duration::from_secs(240);
+/// Deadline; the guide waits for agents that retry every few seconds.
+const DEADLINE: Duration = Duration::from_secs(240);
 
-/// The stand-ins, and what makes background programs end with the shell.
-fn programs(folder: &Path) -> PathBuf {
+/// Writes the stubs, and a wrapper that ends background programs with the shell.
+fn write_stubs(folder: &Path) -> PathBuf {
     let bin = folder.join("bin");
     fs::create_dir(&bin).unwrap();
     let built = slacktide().get_program().to_owned();
     let built = Path::new(&built);
-    program(
+    write_program(
         &bin,
         "cargo",
         &format!(
@@ -31,9 +31,9 @@ fn programs(folder: &Path) -> PathBuf {
             built.display()
         ),
     );
-    program(&bin, "nats-server", &leashed(&nats_server_binary()));
-    // Asks by a file, and waits for the answer.
-    program(
+    write_program(&bin, "nats-server", &guarded_program(&nats_server_binary()));
+    // Writes a query to a file and waits for the answer.
+    write_program(
         &bin,
         "psql",
         "#!/bin/bash\nset -e\nurl=$1; shift\nwhile [ $# -gt 1 ]; do shift; done\n\
@@ -43,17 +43,17 @@ fn programs(folder: &Path) -> PathBuf {
     bin
 }
 
-/// Answers what `psql` is asked, for as long as it is polled.
-async fn answer(spool: PathBuf) {
+/// Answers the queries of `psql` as long as it is polled.
+async fn answer_queries(spool: PathBuf) {
     loop {
         for entry in fs::read_dir(&spool).unwrap().flatten() {
             let folder = entry.path();
-            let Ok(query) = fs::read_to_string(folder.join("query")) else {
+            let Ok(request) = fs::read_to_string(folder.join("query")) else {
                 continue;
             };
             fs::remove_file(folder.join("query")).unwrap();
-            let (url, sql) = query.split_once('\n').unwrap();
-            let (code, text) = match ask(url, sql).await {
+            let (url, sql) = request.split_once('\n').unwrap();
+            let (code, text) = match query(url, sql).await {
                 Ok(rows) => ("0", rows),
                 Err(error) => ("1", format!("ERROR: {error}\n")),
             };
@@ -65,7 +65,7 @@ async fn answer(spool: PathBuf) {
     }
 }
 
-async fn ask(url: &str, sql: &str) -> Result<String, tokio_postgres::Error> {
+async fn query(url: &str, sql: &str) -> Result<String, tokio_postgres::Error> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
     tokio::spawn(connection);
     let mut text = String::new();
@@ -79,16 +79,16 @@ async fn ask(url: &str, sql: &str) -> Result<String, tokio_postgres::Error> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_command_of_the_install_guide_does_what_it_says() {
+async fn install_guide_commands_work() {
     let home = tempfile::tempdir().unwrap();
-    let bin = programs(home.path());
+    let bin = write_stubs(home.path());
     let spool = home.path().join("spool");
     fs::create_dir(&spool).unwrap();
     let postgres = Postgres::private(PostgresOptions::default()).await;
     postgres.admin().execute("CREATE DATABASE core").await;
     postgres.admin().execute("CREATE DATABASE insurer").await;
 
-    // A checkout, as far as the guide takes from it.
+    // A checkout with the files that the guide uses.
     let checkout = home.path().join("checkout");
     fs::create_dir(&checkout).unwrap();
     let copied = Command::new("cp")
@@ -116,7 +116,7 @@ async fn every_command_of_the_install_guide_does_what_it_says() {
     fs::write(home.path().join("guide.sh"), script).unwrap();
     let mut command = Command::new("bash");
     command
-        // Job control, for `kill %1`; the first command that fails ends it, and each is shown.
+        // Job control for `kill %1`; the first failing command ends the script, and each command is printed.
         .args(["-m", "-e", "-x"])
         .arg(home.path().join("guide.sh"))
         .current_dir(&checkout)
@@ -128,8 +128,8 @@ async fn every_command_of_the_install_guide_does_what_it_says() {
         );
     let mut guide = Process::spawn("the install guide", &mut command);
     let ended = tokio::select! {
-        ended = guide.wait_exit(PATIENCE) => ended,
-        () = answer(spool) => unreachable!("it answers for ever"),
+        ended = guide.wait_exit(DEADLINE) => ended,
+        () = answer_queries(spool) => unreachable!("answers without end"),
     };
     assert!(
         ended.success(),
@@ -137,14 +137,14 @@ async fn every_command_of_the_install_guide_does_what_it_says() {
         guide.stdout(),
         guide.stderr()
     );
-    for said in [
+    for expected in [
         "GRANT SELECT ON",
         "pg_read_all_stats",
         "as expected: SELECT is missing",
     ] {
         assert!(
-            guide.stdout().contains(said),
-            "nothing said {said:?}:\n{}\n{}",
+            guide.stdout().contains(expected),
+            "no output {expected:?}:\n{}\n{}",
             guide.stdout(),
             guide.stderr()
         );

@@ -1,15 +1,15 @@
-//! The ready-made kinds of requests, as their page says: appended to a feed's file, asked, and answered from a real table.
+//! The sample kinds of requests, used as their page describes: appended to a feed's file, asked, and answered from a real table.
 
 use std::fs;
 
 use harness::{run, slacktide, workspace};
 use serde_json::{Value, json};
 
-use crate::path::site::PATIENCE;
-use crate::requests::office::{INSURERS, Office};
+use crate::pipeline::site::DEADLINE;
+use crate::requests::request_site::{INSURERS, RequestSite};
 
-/// A table of settlements with the columns that the feed and the kinds read. Three kinds of treatment, of which the
-/// last has fewer than ten settlements; 40 persons.
+/// A table of settlements with the columns of the feed and the kinds. Three kinds of treatment, of which the last has fewer
+/// than ten settlements; 40 persons.
 const SETL: &str = "INSERT INTO setl (setl_id, mdtrt_id, psn_no, begndate, enddate, med_type, fixmedins_name,
         medfee_sumamt, fund_pay_sumamt, psn_cash_pay)
      SELECT 'S' || lpad(g::text, 6, '0'), 'M' || g, '3101000000' || lpad((g % 40)::text, 4, '0'),
@@ -21,7 +21,7 @@ fn sample(path: &str) -> String {
     fs::read_to_string(workspace().join("config").join(path)).unwrap()
 }
 
-/// What a bureau's table looks like, by the feed that is shipped with the kinds.
+/// Returns a bureau's table, after the feed that ships with the kinds.
 fn table(feed: &str) -> String {
     let feed: toml::Table = feed.parse().unwrap();
     let feed = &feed["feed"][0];
@@ -57,49 +57,45 @@ fn table(feed: &str) -> String {
     format!("CREATE TABLE setl ({})", columns.join(", "))
 }
 
-async fn result(office: &Office, id: &str) -> Value {
-    office
-        .json(&[
-            "request",
-            "result",
-            id,
-            "--format",
-            "json",
-            "--config",
-            "insurer-a.toml",
-        ])
-        .await
+async fn result(site: &RequestSite, id: &str) -> Value {
+    site.json(&[
+        "request",
+        "result",
+        id,
+        "--format",
+        "json",
+        "--config",
+        "insurer-a.toml",
+    ])
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_ready_made_kinds_answer_what_they_say() {
+async fn sample_kinds_answer_as_documented() {
     let feed = sample("feeds/setl.toml");
-    let mut office = Office::start("ready_kinds", 1, "mode = \"open\"").await;
-    office.kinds.clone_from(&feed);
+    let mut site = RequestSite::start("ready_kinds", 1, "mode = \"open\"").await;
+    site.kinds.clone_from(&feed);
     let mut files = 0;
     for entry in fs::read_dir(workspace().join("config/kinds")).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "toml") {
-            office.kinds.push_str(&fs::read_to_string(path).unwrap());
+            site.kinds.push_str(&fs::read_to_string(path).unwrap());
             files += 1;
         }
     }
     assert_eq!(files, 2, "a new file is asked here too");
-    let grant = format!("GRANT SELECT ON setl TO {}", office.reader());
-    office
-        .core
+    let grant = format!("GRANT SELECT ON setl TO {}", site.reader());
+    site.core
         .execute(&format!("{}; {SETL}; {grant}", table(&feed)))
         .await;
 
-    office.write_social("bureau", harness::free_port());
+    site.write_social("bureau", harness::free_port());
     let doctor = async || {
         let mut doctor = slacktide();
-        doctor
-            .args(["doctor", "--config"])
-            .arg(office.file("bureau.toml"));
-        run("doctor", &mut doctor, PATIENCE).await
+        doctor.args(["doctor", "--config"]).arg(site.file("bureau.toml"));
+        run("doctor", &mut doctor, DEADLINE).await
     };
-    // The indexes that the samples need are missing: the feed's, and one of each kind.
+    // The indexes of the samples are missing: the feed's, and one for each kind.
     let found = doctor().await.stdout;
     let run_it = |line: &str| {
         line.split_once("run: CREATE INDEX")
@@ -108,10 +104,10 @@ async fn the_ready_made_kinds_answer_what_they_say() {
     let statements: Vec<String> = found.lines().filter_map(run_it).collect();
     assert_eq!(statements.len(), 3, "{found}");
     for statement in &statements {
-        office.core.execute(statement).await;
+        site.core.execute(statement).await;
     }
-    let told = doctor().await;
-    let kinds: Vec<&str> = told
+    let output = doctor().await;
+    let kinds: Vec<&str> = output
         .stdout
         .lines()
         .filter(|line| line.contains("kind setl."))
@@ -119,21 +115,21 @@ async fn the_ready_made_kinds_answer_what_they_say() {
     assert!(
         kinds.len() == 2 && kinds.iter().all(|line| line.trim_start().starts_with("ok")),
         "{}{}",
-        told.stdout,
-        told.stderr
+        output.stdout,
+        output.stderr
     );
 
-    let (social, commercial) = (office.bureau().await, office.commercial(INSURERS[0], "insurer-a"));
+    let (social, commercial) = (site.bureau().await, site.commercial(INSURERS[0], "insurer-a"));
     let person = ["psn_no=31010000000007", "from=2026-01-01", "to=2026-03-31"];
-    let one = office.ask(INSURERS[0], "setl.by_person", &person, &[]).await;
+    let one = site.ask(INSURERS[0], "setl.by_person", &person, &[]).await;
     let month = ["from=2026-01-01", "to=2026-01-31"];
     let reckoning = ["--purpose", "02", "--basis", "03"];
-    let sums = office.ask(INSURERS[0], "setl.sums", &month, &reckoning).await;
+    let sums = site.ask(INSURERS[0], "setl.sums", &month, &reckoning).await;
     for id in [&one, &sums] {
-        office.stands(INSURERS[0], id, "stored_by_insurer").await;
+        site.wait_state(INSURERS[0], id, "stored_by_insurer").await;
     }
 
-    let one = result(&office, &one).await;
+    let one = result(&site, &one).await;
     let rows = one["rows"].as_array().unwrap();
     let there = |name: &str| {
         let columns = one["columns"].as_array().unwrap();
@@ -145,8 +141,8 @@ async fn the_ready_made_kinds_answer_what_they_say() {
         let number = row[there("psn_no")].as_str().unwrap();
         assert!(number.ends_with("0007") && !number.contains("3101"), "{number}");
     }
-    // The same by hand, in the sums' own digits.
-    let by_hand = office
+    // The same sums computed by the test.
+    let by_hand = site
         .core
         .query(
             "SELECT med_type, count(*), sum(medfee_sumamt)::text, sum(fund_pay_sumamt)::text FROM setl
@@ -164,7 +160,7 @@ async fn the_ready_made_kinds_answer_what_they_say() {
             ])
         })
         .collect();
-    let mut sums = result(&office, &sums).await["rows"].as_array().unwrap().clone();
+    let mut sums = result(&site, &sums).await["rows"].as_array().unwrap().clone();
     sums.sort_by_key(ToString::to_string);
     assert_eq!((sums.len(), &sums), (2, &by_hand));
     social.stop().await;

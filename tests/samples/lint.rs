@@ -1,4 +1,4 @@
-//! scripts/advisories.sh: what the lint says of the advisory database, with a cargo-deny that answers as it is told to.
+//! scripts/advisories.sh: its output on the advisory database, with a stub of cargo-deny.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -7,8 +7,8 @@ use std::process::Command;
 use harness::workspace;
 use tempfile::TempDir;
 
-/// What the script writes, and its exit code, where fetching and checking end like this.
-fn checked(fetch: &str, check: &str, has_copy: bool) -> (String, Option<i32>) {
+/// Runs the script with these results of fetch and check. Returns its output and exit code.
+fn run_script(fetch: &str, check: &str, has_copy: bool) -> (String, Option<i32>) {
     let folder = TempDir::new().unwrap();
     let program = folder.path().join("cargo-deny");
     let text = format!(
@@ -26,19 +26,19 @@ fn checked(fetch: &str, check: &str, has_copy: bool) -> (String, Option<i32>) {
         .env("CARGO_HOME", folder.path())
         .output()
         .unwrap();
-    let told = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
-    (told, done.status.code())
+    let report = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
+    (report, done.status.code())
 }
 
 const REACHED: &str = "exit 0";
 const NOT_REACHED: &str = "echo 'fatal: Could not resolve host: example' >&2; exit 1";
 
 #[test]
-fn lint_unreachable_advisories_are_said_and_pass() {
-    let (told, code) = checked(NOT_REACHED, "exit 1", false);
-    assert_eq!(code, Some(0), "{told}");
+fn lint_unreachable_advisories_are_reported_and_pass() {
+    let (report, code) = run_script(NOT_REACHED, "exit 1", false);
+    assert_eq!(code, Some(0), "{report}");
     for part in ["cannot be fetched", "Could not resolve host", "NOT CHECKED"] {
-        assert!(told.contains(part), "{part}: {told}");
+        assert!(report.contains(part), "{part}: {report}");
     }
 }
 
@@ -46,17 +46,17 @@ fn lint_unreachable_advisories_are_said_and_pass() {
 fn lint_advisory_that_applies_fails_the_check() {
     let advisory = "echo 'error[vulnerability]: RUSTSEC-2026-9999' >&2; exit 1";
     for (fetch, has_copy) in [(REACHED, false), (NOT_REACHED, true)] {
-        let (told, code) = checked(fetch, advisory, has_copy);
-        assert_eq!(code, Some(1), "{told}");
+        let (report, code) = run_script(fetch, advisory, has_copy);
+        assert_eq!(code, Some(1), "{report}");
         assert!(
-            told.contains("RUSTSEC-2026-9999") && told.contains("an advisory applies"),
-            "{told}"
+            report.contains("RUSTSEC-2026-9999") && report.contains("an advisory applies"),
+            "{report}"
         );
     }
-    let (told, code) = checked(REACHED, "echo 'warning: notice' >&2; exit 0", false);
-    assert_eq!(code, Some(0), "{told}");
+    let (report, code) = run_script(REACHED, "echo 'warning: notice' >&2; exit 0", false);
+    assert_eq!(code, Some(0), "{report}");
     assert!(
-        told.contains("warning: notice") && told.contains("no advisory applies"),
-        "{told}"
+        report.contains("warning: notice") && report.contains("no advisory applies"),
+        "{report}"
     );
 }

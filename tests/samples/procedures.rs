@@ -1,7 +1,6 @@
-//! Every command of docs/procedures.md, in order, while rows flow; what each procedure promises is looked up afterwards.
+//! Every command of docs/procedures.md, in order, while rows flow; the result of each procedure is checked afterwards.
 //!
-//! The ports are this test's own. Between two procedures the shell waits until the test has looked at what came of the
-//! first one.
+//! The ports are private to this test. After each procedure the shell waits until the test has checked the result.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,28 +8,28 @@ use std::process::Command;
 use std::time::Duration;
 
 use harness::{
-    Background, Finished, Process, free_port, nats_server_binary, run, slacktide, until, until_still,
+    Background, Finished, Process, free_port, nats_server_binary, run, slacktide, until, until_with_progress,
     workspace,
 };
 use rusqlite::Connection;
 use serde_json::Value;
 
-use super::shell::{commands, leashed, program};
+use super::shell::{commands, guarded_program, write_program};
 use crate::tls::site::write;
 
-/// How long the commands of a section may take, or a wait stand still: agents try again every few seconds.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// Deadline of a section's commands, and of a wait without progress: agents retry every few seconds.
+const DEADLINE: Duration = Duration::from_secs(180);
 
 /// The ports of `keys site` and of the page.
 const PORTS: [u16; 7] = [4222, 8222, 9101, 9102, 9103, 9104, 9105];
 
-/// Persons whose rows no insurer may have: one of the block list, and one that is held.
+/// Persons whose rows no insurer may have: one on the block list, and one that is held.
 const KEPT_BACK: &str = "('person 7', 'person 9')";
 
-/// One row as text, without the column that is masked.
+/// One row as text, without the masked column.
 const ROW: &str = "id || '|' || updated_at || '|' || printf('%.2f', amount) || '|' || memo";
 
-/// The page, cut at its headings: the commands of each section, by the section's name.
+/// Splits the page at its headings: the commands of each section, by its name.
 fn sections(page: &str) -> Vec<(String, String)> {
     let parts = page.split("\n## ").skip(1);
     parts
@@ -51,10 +50,10 @@ impl Page {
     fn start(sections: &[(String, String)]) -> Self {
         let home = tempfile::tempdir().unwrap();
         let ports: Vec<(u16, u16)> = PORTS.iter().map(|port| (*port, free_port())).collect();
-        programs(home.path(), &ports);
+        write_stubs(home.path(), &ports);
         let mut script = String::new();
         for (at, (_, text)) in sections.iter().enumerate() {
-            script += &own_ports(text, &ports);
+            script += &with_test_ports(text, &ports);
             script += &format!(
                 "touch \"$HOME/done-{at}\"; while [ ! -e \"$HOME/go-{at}\" ]; do sleep 0.05; done\n"
             );
@@ -62,7 +61,7 @@ impl Page {
         fs::write(home.path().join("page.sh"), script).unwrap();
         let mut command = Command::new("bash");
         command
-            // The first command that fails ends it, and each is shown.
+            // The first failing command ends the script, and each command is printed.
             .args(["-e", "-x"])
             .arg(home.path().join("page.sh"))
             .current_dir(home.path())
@@ -91,41 +90,44 @@ impl Page {
 
     fn open(&self, database: &str) -> Connection {
         let opened = Connection::open(self.file(database)).unwrap();
-        opened.busy_timeout(PATIENCE).unwrap();
+        opened.busy_timeout(DEADLINE).unwrap();
         opened
     }
 
     /// Waits until every command of a section was executed.
-    async fn executed(&self, at: usize) {
+    async fn wait_section(&self, at: usize) {
         let marker = self.home.path().join(format!("done-{at}"));
         let what = format!("the commands of section {at}");
-        until(&what, PATIENCE, async || {
+        until(&what, DEADLINE, async || {
             if marker.exists() {
                 return Ok(());
             }
             let (output, trace) = (self.shell.stdout(), self.shell.stderr());
-            assert!(!self.shell.is_over(), "the page ended early:\n{output}\n{trace}");
+            assert!(
+                !self.shell.has_exited(),
+                "the page ended early:\n{output}\n{trace}"
+            );
             Err(trace)
         })
         .await;
     }
 
-    /// Has the shell go on with the next section.
-    fn go_on(&self, at: usize) {
+    /// Lets the shell continue with the next section.
+    fn continue_after(&self, at: usize) {
         fs::write(self.home.path().join(format!("go-{at}")), "").unwrap();
     }
 
     async fn command(&self, arguments: &[&str]) -> Finished {
         let mut command = slacktide();
         command.current_dir(self.file("")).args(arguments);
-        run(&arguments.join(" "), &mut command, PATIENCE).await
+        run(&arguments.join(" "), &mut command, DEADLINE).await
     }
 
-    /// Waits until an insurer has every row that it may have, and none that it may not.
-    async fn agrees(&self, insurer: &str) {
+    /// Waits until an insurer has exactly the rows that it may have.
+    async fn wait_rows(&self, insurer: &str) {
         let core = format!("SELECT {ROW} FROM claim WHERE person NOT IN {KEPT_BACK} ORDER BY id");
         let store = format!("SELECT {ROW} FROM claim ORDER BY id");
-        until_still(&format!("{insurer} to have the rows"), PATIENCE, async || {
+        until_with_progress(&format!("{insurer} to have the rows"), DEADLINE, async || {
             let core = texts(&self.open("bureau/core.db"), &core).map_err(|error| error.to_string())?;
             let path = format!("{insurer}/store.db");
             let store = texts(&self.open(&path), &store).map_err(|error| error.to_string())?;
@@ -137,13 +139,11 @@ impl Page {
         .await;
     }
 
-    /// Adds rows of these persons to the core, one after the other.
     fn add(&self, persons: &[&str]) {
         let mut core = self.open("bureau/core.db");
         persons.iter().for_each(|person| insert(&mut core, person));
     }
 
-    /// The tokens of a person at an insurer, each once.
     fn tokens(&self, insurer: &str, person: &str) -> Vec<String> {
         let ids = texts(
             &self.open("bureau/core.db"),
@@ -156,7 +156,7 @@ impl Page {
         texts(&self.open(&format!("{insurer}/store.db")), &sql).unwrap()
     }
 
-    /// The auditor's file with these keys of publishers alone.
+    /// Writes the auditor's file with only these keys of publishers.
     fn auditor_trusting(&self, name: &str, key: &str) -> String {
         let text = self.read("auditor/auditor.toml");
         let lines = text.lines().map(|line| match line.strip_prefix("chunks = ") {
@@ -169,8 +169,8 @@ impl Page {
     }
 }
 
-/// The program under its own name: it makes sites with this test's ports, and ends with the shell that started it.
-fn programs(home: &Path, ports: &[(u16, u16)]) {
+/// Wraps the program: it creates sites with this test's ports, and ends with the shell that started it.
+fn write_stubs(home: &Path, ports: &[(u16, u16)]) {
     let bin = home.join("bin");
     fs::create_dir(&bin).unwrap();
     let built = slacktide().get_program().to_owned();
@@ -184,12 +184,12 @@ fn programs(home: &Path, ports: &[(u16, u16)]) {
         built.display(),
         replace.join(" ")
     );
-    let text = leashed(built).replacen("exec ", &format!("{making}exec "), 1);
-    program(&bin, "slacktide", &text);
-    program(&bin, "nats-server", &leashed(&nats_server_binary()));
+    let text = guarded_program(built).replacen("exec ", &format!("{making}exec "), 1);
+    write_program(&bin, "slacktide", &text);
+    write_program(&bin, "nats-server", &guarded_program(&nats_server_binary()));
 }
 
-fn own_ports(text: &str, ports: &[(u16, u16)]) -> String {
+fn with_test_ports(text: &str, ports: &[(u16, u16)]) -> String {
     ports.iter().fold(text.to_owned(), |text, (port, own)| {
         text.replace(&format!("127.0.0.1:{port}"), &format!("127.0.0.1:{own}"))
     })
@@ -212,7 +212,7 @@ fn insert(core: &mut Connection, person: &str) {
     });
 }
 
-/// The core's business: rows of twenty persons, one after the other, also of those who are kept back.
+/// Writes rows of twenty persons to the core, one after the other, withheld persons included.
 fn business(page: &Page) -> Background {
     let mut core = page.open("bureau/core.db");
     let mut persons = (1..=20).cycle();
@@ -222,8 +222,8 @@ fn business(page: &Page) -> Background {
     })
 }
 
-/// The machine that was added is let in by its certificate: the same file without it is refused.
-async fn certificate_is_asked_for(page: &Page) {
+/// The added machine is accepted because of its certificate: without it the same file is refused.
+async fn assert_certificate_required(page: &Page) {
     let text = page.read("insurer-a-2/commercial.toml");
     let without: Vec<&str> = text
         .lines()
@@ -234,9 +234,9 @@ async fn certificate_is_asked_for(page: &Page) {
     let refused = page
         .command(&["doctor", "--config", "insurer-a-2/without.toml"])
         .await;
-    let told = refused.stdout + &refused.stderr;
-    assert_eq!(refused.status.code(), Some(3), "{told}");
-    assert!(told.contains("it asks for a certificate of ours"), "{told}");
+    let text = refused.stdout + &refused.stderr;
+    assert_eq!(refused.status.code(), Some(3), "{text}");
+    assert!(text.contains("it asks for a certificate of ours"), "{text}");
     let own = [
         page.read("insurer-a/client.pem"),
         page.read("insurer-a-2/client.pem"),
@@ -244,8 +244,8 @@ async fn certificate_is_asked_for(page: &Page) {
     assert_ne!(own[0], own[1]);
 }
 
-/// Every chunk up to some place is signed by the old key, and every later one by the new key.
-async fn signed_by_the_new_key(page: &Page) {
+/// Asserts that the old key signs every chunk up to some number, and the new key every later one.
+async fn assert_signed_by_new_key(page: &Page) {
     let keys = [page.read("bureau/sign.pub"), page.read("bureau/next/sign.pub")];
     let configs = [
         page.auditor_trusting("old", &keys[0]),
@@ -275,7 +275,7 @@ async fn signed_by_the_new_key(page: &Page) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn procedures_page_does_what_it_says() {
+async fn procedures_page_commands_work() {
     let text = fs::read_to_string(workspace().join("docs/procedures.md")).unwrap();
     let sections = sections(&text);
     let names: Vec<&str> = sections.iter().map(|(name, _)| name.as_str()).collect();
@@ -290,38 +290,38 @@ async fn procedures_page_does_what_it_says() {
         ]
     );
     let mut page = Page::start(&sections);
-    page.executed(0).await;
-    page.agrees("insurer-a").await;
+    page.wait_section(0).await;
+    page.wait_rows("insurer-a").await;
 
     let work = business(&page);
-    page.go_on(0);
-    page.executed(1).await;
+    page.continue_after(0);
+    page.wait_section(1).await;
     work.stop();
-    page.agrees("insurer-a").await;
-    page.agrees("insurer-b").await;
+    page.wait_rows("insurer-a").await;
+    page.wait_rows("insurer-b").await;
     let before = ["insurer-a", "insurer-b"].map(|insurer| page.tokens(insurer, "person 11"));
     assert!(before.iter().all(|tokens| tokens.len() == 1), "{before:?}");
     assert_ne!(before[0], before[1], "two insurers have one token");
 
     let work = business(&page);
-    page.go_on(1);
-    page.executed(2).await;
-    certificate_is_asked_for(&page).await;
-    page.go_on(2);
-    page.executed(3).await;
+    page.continue_after(1);
+    page.wait_section(2).await;
+    assert_certificate_required(&page).await;
+    page.continue_after(2);
+    page.wait_section(3).await;
     work.stop();
-    // The last row comes behind those that must stay back.
+    // The last row has a number above those that must be withheld.
     page.add(&["person 7", "person 9", "person 11"]);
-    page.agrees("insurer-a").await;
-    page.agrees("insurer-b").await;
+    page.wait_rows("insurer-a").await;
+    page.wait_rows("insurer-b").await;
     let after = ["insurer-a", "insurer-b"].map(|insurer| page.tokens(insurer, "person 11"));
     assert_eq!(after, before, "a token changed with the signing key");
-    signed_by_the_new_key(&page).await;
+    assert_signed_by_new_key(&page).await;
 
-    page.go_on(3);
-    page.executed(4).await;
-    page.go_on(4);
-    let ended = page.shell.wait_exit(PATIENCE).await;
+    page.continue_after(3);
+    page.wait_section(4).await;
+    page.continue_after(4);
+    let ended = page.shell.wait_exit(DEADLINE).await;
     assert!(
         ended.success(),
         "{ended}:\n{}\n{}",

@@ -1,11 +1,11 @@
-//! Pages whose commands are executed as they are written, and the programs that stand in while they are.
+//! Pages whose commands are executed as written, and stub programs.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// Returns the commands of a page: the blocks marked `sh`, in order, without the indentation of a list that they belong to.
-/// There is no other block: nothing is left out.
+/// Returns the commands of a page: the blocks marked `sh`, in order, without the indentation of a list. Any other block is an
+/// error, so nothing is left out.
 pub(super) fn commands(page: &str) -> String {
     let mut blocks = String::new();
     let mut indentation: Option<&str> = None;
@@ -33,15 +33,14 @@ pub(super) fn commands(page: &str) -> String {
     blocks
 }
 
-/// Writes a program.
-pub(super) fn program(folder: &Path, name: &str, text: &str) {
+pub(super) fn write_program(folder: &Path, name: &str, text: &str) {
     let path = folder.join(name);
     fs::write(&path, text).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// Returns a script that becomes a program, which ends with the shell that started it.
-pub(super) fn leashed(binary: &Path) -> String {
+/// Returns a script that runs a program which ends with the shell that started it.
+pub(super) fn guarded_program(binary: &Path) -> String {
     format!(
         "#!/bin/sh\nexec setpriv --pdeathsig KILL {} \"$@\"\n",
         binary.display()
@@ -56,7 +55,7 @@ fn block_that_is_not_executed_is_an_error() {
 }
 
 #[test]
-fn block_of_a_list_loses_its_indentation_only() {
+fn block_in_a_list_loses_only_its_indentation() {
     let page = "1. a\n\n   ```sh\n   b <<END\n     c\n\n   END\n   ```\n";
     assert_eq!(commands(page), "b <<END\n  c\n\nEND\n");
     assert!(std::panic::catch_unwind(|| commands("   ```sh\n b\n   ```\n")).is_err());

@@ -1,4 +1,4 @@
-//! compose.yml as Docker would read it: merges applied, variables of `.env` filled in.
+//! compose.yml as Docker reads it: merges applied, variables of `.env` filled in.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use serde_yaml_ng::Value;
 
 pub(super) type Env = BTreeMap<String, String>;
 
-/// The file, with `.env` of a folder filled in. A variable that is in neither is an error, as with `:?`.
+/// Returns the file with the variables of a folder's `.env`. A variable that is in neither is an error, as with `:?`.
 pub(super) fn read(folder: &Path) -> Value {
     let text = fs::read_to_string(workspace().join("compose.yml")).unwrap();
     let env = fs::read_to_string(folder.join(".env")).unwrap();
@@ -58,7 +58,7 @@ pub(super) fn names(value: &Value) -> Vec<String> {
         .collect()
 }
 
-/// The environment of a service; files of secrets are where `folder` has them.
+/// Returns the environment of a service; files of secrets are in `folder`.
 pub(super) fn env(compose: &Value, service: &str, folder: &Path) -> Env {
     let secrets = &compose["secrets"];
     let table = &compose["services"][service]["environment"];

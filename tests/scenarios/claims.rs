@@ -1,15 +1,15 @@
 //! The core's table, and the comparison of core and store by plain SQL.
 
 use super::site::{SOON, Site};
-use harness::{Db, until_still};
+use harness::{Db, until_with_progress};
 use std::collections::BTreeMap;
 
-/// What is compared, each column as text.
+/// The compared columns, each as text.
 const ROW: &str =
     "concat_ws('|', name, amount, memo, to_char(updated_at AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISSUS'))";
 
-/// Makes the table with this many rows, readable by the site's reader.
-pub(super) async fn make(site: &Site, rows: i64) {
+/// Creates the table with this many rows, readable by the site's reader.
+pub(super) async fn create(site: &Site, rows: i64) {
     site.core
         .execute(&format!(
             "CREATE TABLE claim (id bigint PRIMARY KEY, updated_at timestamptz NOT NULL DEFAULT now(), \
@@ -22,7 +22,7 @@ pub(super) async fn make(site: &Site, rows: i64) {
         .await;
 }
 
-/// Adds rows `from..=to`, in one transaction.
+/// Adds rows `from..=to` in one transaction.
 pub(super) async fn add(core: &Db, from: i64, to: i64) {
     core.execute(&format!(
         "INSERT INTO claim (id, name, amount, memo) SELECT g, 'new', 1.10, 'm' FROM generate_series({from}, {to}) g"
@@ -30,14 +30,14 @@ pub(super) async fn add(core: &Db, from: i64, to: i64) {
     .await;
 }
 
-/// Waits until the store holds what the core holds, then compares row by row and the ledger's order.
-pub(super) async fn agree(site: &Site) {
+/// Waits until the store equals the core, then compares row by row and checks the ledger's order.
+pub(super) async fn wait_until_equal(site: &Site) {
     let sum = |table: &str| {
         format!(
             "SELECT count(*), coalesce(sum(amount), 0)::text, coalesce(sum(hashtextextended(id || {ROW}, 0)), 0)::text FROM {table}"
         )
     };
-    until_still("core and store to agree", SOON, async || {
+    until_with_progress("core and store to be equal", SOON, async || {
         let wanted = totals(&site.core, &sum("claim WHERE NOT deleted")).await;
         let stored = totals(&site.insurer, &sum("claim")).await;
         if wanted.is_some() && wanted == stored {
@@ -61,7 +61,7 @@ pub(super) async fn agree(site: &Site) {
         (0, 0, 0, 0),
         "missing, strange, doubled, differing"
     );
-    // Numbers run from 1 without a hole in each epoch.
+    // Numbers run from 1 without a gap in each epoch.
     let holes = site.insurer.number(
         "SELECT count(*) FROM (SELECT epoch FROM slacktide.ledger WHERE state <> 'superseded' GROUP BY feed, epoch \
          HAVING count(*) <> max(number) OR min(number) <> 1) holes",
@@ -70,7 +70,7 @@ pub(super) async fn agree(site: &Site) {
 }
 
 async fn totals(db: &Db, sql: &str) -> Option<(i64, String, String)> {
-    // The store's table is there only after the first chunk.
+    // The store's table exists only after the first chunk.
     let row = db.connect().await.query_one(sql, &[]).await.ok()?;
     Some((row.get(0), row.get(1), row.get(2)))
 }

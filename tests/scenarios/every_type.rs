@@ -1,28 +1,28 @@
-//! A table with every type that a core would hold, through the real processes: each value is compared, what cannot be
-//! carried is counted and kept, and stops nothing.
+//! A table with every type of a core, through the real processes: each value is compared. A value that cannot be carried is
+//! counted and quarantined, and stops nothing.
 
 use serde_json::Value;
 
 use super::files::OPEN;
 use super::large;
 use super::site::{SOON, Site};
-use crate::types::{Case, Ends, SETUP, THERE};
-use harness::until_still;
+use crate::types::{CORE_SETUP, Case, Databases, STORE_SETUP};
+use harness::until_with_progress;
 
 async fn pair(from_postgres: bool, to_postgres: bool) {
     let mut site = Site::start().await;
     let case = Case::of_every_type(from_postgres, to_postgres);
-    let ends = Ends {
+    let databases = Databases {
         from_postgres,
         to_postgres,
         core: site.core.clone(),
         insurer: site.insurer.clone(),
         folder: site.path(""),
     };
-    site.core.execute(SETUP).await;
-    site.insurer.execute(THERE).await;
-    ends.make(&case).await.unwrap();
-    large::make(&site, from_postgres).await;
+    site.core.execute(CORE_SETUP).await;
+    site.insurer.execute(STORE_SETUP).await;
+    databases.create(&case).await.unwrap();
+    large::create(&site, from_postgres).await;
     let (source, store) = (
         if from_postgres {
             let grant = format!("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {}", site.reader);
@@ -54,32 +54,32 @@ async fn pair(from_postgres: bool, to_postgres: bool) {
     site.start_agent("c1", "commercial");
     let (carried, rejected, refused) = case.fates();
     let lane = format!("insurer-a.{}", case.name());
-    let of = |status: &Value, name: &str| status["lanes"][&lane][name].as_u64();
+    let lane_count = |status: &Value, name: &str| status["lanes"][&lane][name].as_u64();
     let stored = u64::try_from(carried + refused).ok();
-    site.until_status("c1", "all rows", |status| of(status, "rows") == stored)
+    site.wait_status("c1", "all rows", |status| lane_count(status, "rows") == stored)
         .await;
     // A chunk of rejects alone may be the last one.
-    until_still("both ends to agree", SOON, async || {
-        ends.kept_aside(&case).await?;
-        ends.equal(&case).await
+    until_with_progress("both databases to be equal", SOON, async || {
+        databases.check_quarantine(&case).await?;
+        databases.check_equal(&case).await
     })
     .await;
     let status = site.status("c1").await.unwrap();
     assert_eq!(
-        of(&status, "rows_quarantined"),
+        lane_count(&status, "rows_quarantined"),
         u64::try_from(refused).ok(),
         "{status:#}"
     );
-    site.until_status("s1", "all rejects to be counted", |status| {
-        of(status, "rejects") == u64::try_from(rejected).ok()
+    site.wait_status("s1", "all rejects to be counted", |status| {
+        lane_count(status, "rejects") == u64::try_from(rejected).ok()
     })
     .await;
-    large::is_there(&site, from_postgres, to_postgres).await;
+    large::wait_stored(&site, from_postgres, to_postgres).await;
     assert!(
         rejected > 0 || from_postgres,
         "the table has what cannot be carried"
     );
-    site.chain_holds(1).await;
+    site.assert_chain_valid(1).await;
 }
 
 #[tokio::test]

@@ -1,13 +1,12 @@
-//! The configuration files, as a user would write them.
+//! Configuration files as a user would write them.
 
-/// `[exchange]` of one user.
 pub(super) fn exchange(url: &str, user: &str) -> String {
     format!(
         "[exchange]\nurl = \"{url}\"\nuser = \"{user}\"\nseed = {{ file = \"keys/{user}/connect.seed\" }}\n"
     )
 }
 
-/// `social.toml`; `source`, `gate` and `feeds` are the parts that scenarios vary.
+/// Returns `social.toml`; scenarios vary `source`, `gate` and `feeds`.
 pub(super) fn social(
     exchange: &str,
     receipts: &str,
@@ -16,7 +15,7 @@ pub(super) fn social(
     feeds: &str,
     name: &str,
 ) -> String {
-    let gate = crate::gates::with_equal_priority(gate);
+    let gate = crate::gate_config::with_normal_priority(gate);
     format!(
         "[social]\nname = \"bureau\"\nsource = \"core\"\n{exchange}\
          [signing]\nseed = {{ file = \"keys/bureau/sign.seed\" }}\n\
@@ -26,7 +25,6 @@ pub(super) fn social(
     )
 }
 
-/// `commercial.toml`.
 pub(super) fn commercial(exchange: &str, chunks: &str, store: &str, name: &str) -> String {
     format!(
         "[commercial]\nrecipient = \"insurer-a\"\n{exchange}\
@@ -36,17 +34,15 @@ pub(super) fn commercial(exchange: &str, chunks: &str, store: &str, name: &str) 
     )
 }
 
-/// `auditor.toml`.
 pub(super) fn auditor(exchange: &str, bureau: &str, insurer: &str) -> String {
     format!(
         "{exchange}[trust]\nchunks = [\"{bureau}\"]\nreceipts = [\"{insurer}\"]\nentries = [\"{bureau}\"]\n"
     )
 }
 
-/// A gate that never shuts.
 pub(super) const OPEN: &str = "mode = \"open\"";
 
-/// The feed of the table that [`claims`](super::claims) makes.
+/// The feed of the table of [`claims`](super::claims).
 pub(super) const CLAIM: &str = "[[feed]]\nname = \"claim\"\n\
      sql = \"SELECT id, updated_at, deleted, name, amount, memo FROM claim\"\n\
      cursor = [\"updated_at\", \"id\"]\ncursor_set_by = \"transaction\"\nlag = \"500ms\"\n\

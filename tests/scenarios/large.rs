@@ -1,4 +1,4 @@
-//! Values of 1 MB, and a row larger than a message, beside the table of every type.
+//! Values of 1 MB, and a row larger than a message, in addition to the table of every type.
 
 use harness::{Db, until};
 use rusqlite::Connection;
@@ -21,7 +21,7 @@ const SQLITE: &str = "CREATE TABLE large (id INTEGER PRIMARY KEY NOT NULL, body 
 
 type Row = (i64, Option<String>, Option<Vec<u8>>, Option<String>);
 
-pub(super) async fn make(site: &Site, from_postgres: bool) {
+pub(super) async fn create(site: &Site, from_postgres: bool) {
     if from_postgres {
         site.core.execute(POSTGRES).await;
     } else {
@@ -48,7 +48,7 @@ fn in_sqlite(site: &Site, name: &str) -> Vec<Row> {
     rows.unwrap().map(Result::unwrap).collect()
 }
 
-/// The note of the row that is larger than a message, as the store keeps it.
+/// Returns the quarantine's note of the row that is larger than a message.
 async fn note(site: &Site, to_postgres: bool) -> Vec<Vec<u8>> {
     let of = "WHERE feed = 'large' AND kind = 'reject'";
     if to_postgres {
@@ -66,9 +66,9 @@ async fn note(site: &Site, to_postgres: bool) -> Vec<Vec<u8>> {
     rows.map(Result::unwrap).collect()
 }
 
-/// All but the third are there, equal; of the third there are key, column and reason, and it is counted.
-pub(super) async fn is_there(site: &Site, from_postgres: bool, to_postgres: bool) {
-    site.until_status("c1", "the large rows", |status| {
+/// Waits until all rows but the third are equal; for the third there are key, column and reason, and it is counted.
+pub(super) async fn wait_stored(site: &Site, from_postgres: bool, to_postgres: bool) {
+    site.wait_status("c1", "the large rows", |status| {
         status["lanes"]["insurer-a.large"]["rows"] == 3
     })
     .await;
@@ -85,7 +85,7 @@ pub(super) async fn is_there(site: &Site, from_postgres: bool, to_postgres: bool
     } else {
         in_sqlite(site, "store.db")
     };
-    // Not by assert_eq: what differs may be megabytes.
+    // assert_eq would print megabytes.
     assert!(here == there, "a large value became another");
     let notes = until("the note of the row", SOON, async || {
         let notes = note(site, to_postgres).await;
@@ -101,7 +101,7 @@ pub(super) async fn is_there(site: &Site, from_postgres: bool, to_postgres: bool
             .is_some_and(|reason| reason.contains("3000000")),
         "{note}"
     );
-    site.until_status("s1", "the reject to be counted", |status| {
+    site.wait_status("s1", "the reject to be counted", |status| {
         status["lanes"]["insurer-a.large"]["rejects"] == 1
     })
     .await;

@@ -1,15 +1,15 @@
-//! Every kind of source to every kind of store: wide, mostly empty rows, equal column by column, sums exact.
+//! Every kind of source to every kind of store: wide, mostly empty rows, equal column by column, exact sums.
 
 use super::files::OPEN;
 use super::site::{SOON, Site};
 use harness::until;
 use std::fmt::Write as _;
 
-/// 85 columns, of which a row fills a dozen; a composite key; amounts as badly kept cores write them.
+/// 85 columns, of which a row fills a dozen; a composite key; amounts as badly maintained cores write them.
 const COLUMNS: usize = 85;
 const LINES: i64 = 400;
 
-/// `(name, cursor, columns)`; money is `paid_amount` where it is there.
+/// `(name, cursor, columns)`; the money column is `paid_amount`, if the table has it.
 fn tables() -> [(&'static str, [&'static str; 2], Vec<String>); 3] {
     let wide = (6..=COLUMNS).map(|n| format!("diagnosis_code_{n}"));
     let head = [
@@ -34,7 +34,7 @@ fn tables() -> [(&'static str, [&'static str; 2], Vec<String>); 3] {
     ]
 }
 
-/// The value of a column in a row, as SQL text; none is NULL.
+/// Returns the value of a column in a row as SQL text; none is NULL.
 fn value(column: &str, row: i64) -> Option<String> {
     Some(match column {
         "claim_id" => format!("C{:05}", row / 3),
@@ -52,7 +52,7 @@ fn value(column: &str, row: i64) -> Option<String> {
     })
 }
 
-/// Statements that make and fill the tables; PostgreSQL keeps dates and amounts as such.
+/// Returns statements that create and fill the tables; PostgreSQL uses its date and numeric types.
 fn sql(postgres: bool) -> String {
     let mut text = String::new();
     for (name, key, columns) in tables() {
@@ -108,8 +108,8 @@ fn feeds(postgres: bool) -> String {
     text
 }
 
-/// All rows of a table at the store, every column as text.
-async fn stored(
+/// Returns all rows of a table at the store, every column as text.
+async fn stored_rows(
     site: &Site,
     postgres: bool,
     name: &str,
@@ -171,7 +171,7 @@ async fn pair(from_postgres: bool, to_postgres: bool) {
     site.start_agent("c1", "commercial");
     for (name, key, columns) in tables() {
         let rows = until(&format!("all rows of {name}"), SOON, async || {
-            let rows = stored(&site, to_postgres, name, &columns, &key)
+            let rows = stored_rows(&site, to_postgres, name, &columns, &key)
                 .await
                 .unwrap_or_default();
             let count = rows.len();
@@ -185,7 +185,7 @@ async fn pair(from_postgres: bool, to_postgres: bool) {
         let mut wanted: Vec<Vec<Option<String>>> = (0..LINES)
             .map(|row| columns.iter().map(|column| value(column, row)).collect())
             .collect();
-        // The order of text differs between databases; the comparison is of sets with their counts.
+        // The order of text differs between databases, so sets with their counts are compared.
         let mut rows = rows;
         wanted.sort();
         rows.sort();
@@ -195,25 +195,25 @@ async fn pair(from_postgres: bool, to_postgres: bool) {
             }
         }
     }
-    site.chain_holds(1).await;
+    site.assert_chain_valid(1).await;
 }
 
 #[tokio::test]
-async fn postgres_to_postgres() {
+async fn delivery_from_postgres_to_postgres() {
     pair(true, true).await;
 }
 
 #[tokio::test]
-async fn postgres_to_sqlite() {
+async fn delivery_from_postgres_to_sqlite() {
     pair(true, false).await;
 }
 
 #[tokio::test]
-async fn sqlite_to_postgres() {
+async fn delivery_from_sqlite_to_postgres() {
     pair(false, true).await;
 }
 
 #[tokio::test]
-async fn sqlite_to_sqlite() {
+async fn delivery_from_sqlite_to_sqlite() {
     pair(false, false).await;
 }

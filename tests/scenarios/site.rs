@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// No wait of a scenario is longer, on a loaded machine.
+/// Deadline of every wait, on a loaded machine.
 pub(super) const SOON: Duration = Duration::from_secs(150);
 
 const USERS: [&str; 4] = ["admin", "bureau", "auditor", "insurer-a"];
@@ -25,7 +25,7 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// Keys by `keys new`, streams by `exchange apply`, two empty databases, no agent yet.
+    /// Starts a site: keys by `keys new`, streams by `exchange apply`, two empty databases, no agent yet.
     pub(super) async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut env = Vec::new();
@@ -41,7 +41,7 @@ impl Site {
             let name = format!("SLACKTIDE_{}_NKEY", user.to_uppercase().replace('-', "_"));
             env.push((name, read(&keys.join("connect.pub"))));
         }
-        // The harness's own options win over these two.
+        // The harness's own options override these two.
         env.push(("SLACKTIDE_LISTEN".into(), "127.0.0.1:4222".into()));
         env.push(("SLACKTIDE_MONITOR".into(), "127.0.0.1:8222".into()));
         let env: Vec<(&str, &str)> = env
@@ -71,7 +71,7 @@ impl Site {
             dir,
         };
         site.write("admin.toml", &site.exchange("admin"));
-        let (bureau, insurer) = (site.signs("bureau"), site.signs("insurer-a"));
+        let (bureau, insurer) = (site.signing_key("bureau"), site.signing_key("insurer-a"));
         site.write(
             "auditor.toml",
             &files::auditor(&site.exchange("auditor"), &bureau, &insurer),
@@ -95,8 +95,7 @@ impl Site {
         files::exchange(&self.nats.url(), user)
     }
 
-    /// The public signing key of a party.
-    pub(super) fn signs(&self, user: &str) -> String {
+    pub(super) fn signing_key(&self, user: &str) -> String {
         read(&self.path("keys").join(user).join("sign.pub"))
     }
 
@@ -114,37 +113,33 @@ impl Site {
         )
     }
 
-    /// Writes `NAME.toml` of a publisher.
     pub(super) fn social(&self, name: &str, source: &str, gate: &str, feeds: &str) {
-        let (exchange, receipts) = (self.exchange("bureau"), self.signs("insurer-a"));
+        let (exchange, receipts) = (self.exchange("bureau"), self.signing_key("insurer-a"));
         self.write(
             &format!("{name}.toml"),
             &files::social(&exchange, &receipts, source, gate, feeds, name),
         );
     }
 
-    /// Writes `NAME.toml` of a poller.
     pub(super) fn commercial(&self, name: &str, store: &str) {
-        let (exchange, chunks) = (self.exchange("insurer-a"), self.signs("bureau"));
+        let (exchange, chunks) = (self.exchange("insurer-a"), self.signing_key("bureau"));
         self.write(
             &format!("{name}.toml"),
             &files::commercial(&exchange, &chunks, store, name),
         );
     }
 
-    /// Starts the publisher of the claims, PostgreSQL to the exchange.
     pub(super) fn start_social(&mut self, name: &str, gate: &str) {
         self.social(name, &self.postgres_source(), gate, files::CLAIM);
         self.start_agent(name, "social");
     }
 
-    /// Starts a poller into the insurer's PostgreSQL.
     pub(super) fn start_poller(&mut self, name: &str) {
         self.commercial(name, &self.postgres_store());
         self.start_agent(name, "commercial");
     }
 
-    /// Starts `slacktide KIND run --config NAME.toml`, in place of one of this name that has ended.
+    /// Starts `slacktide KIND run --config NAME.toml`, replacing an agent of this name that has ended.
     pub(super) fn start_agent(&mut self, name: &str, kind: &str) {
         let config = self.path(&format!("{name}.toml"));
         let _ = fs::remove_file(self.path(&format!("{name}.addr")));
@@ -156,7 +151,7 @@ impl Site {
         self.running.get_mut(name).unwrap()
     }
 
-    /// A command of the administrator, auditor or operator; files are meant from the site's folder.
+    /// Runs a command of the administrator, auditor or operator in the site's folder.
     pub(super) async fn command(&self, args: &[&str]) -> Finished {
         run(
             &args.join(" "),
@@ -166,7 +161,6 @@ impl Site {
         .await
     }
 
-    /// The status page of an agent, or why there is none.
     pub(super) async fn status(&self, name: &str) -> Result<Value, String> {
         let addr =
             fs::read_to_string(self.path(&format!("{name}.addr"))).map_err(|error| error.to_string())?;
@@ -174,8 +168,8 @@ impl Site {
         answer.map(|page| page.json()).map_err(|error| error.to_string())
     }
 
-    /// Waits until an agent's status satisfies a condition, and gives it.
-    pub(super) async fn until_status(&self, name: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+    /// Waits until an agent's status satisfies a condition, and returns it.
+    pub(super) async fn wait_status(&self, name: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
         until(&format!("{name}: {what}"), SOON, async || {
             let status = self.status(name).await?;
             if holds(&status) {
@@ -187,8 +181,8 @@ impl Site {
         .await
     }
 
-    /// SIGTERM to an agent, which must end in time and with 0.
-    pub(super) async fn end(&mut self, name: &str) {
+    /// Sends SIGTERM to an agent, which must end in time and with 0.
+    pub(super) async fn stop(&mut self, name: &str) {
         let process = self.agent(name);
         process.sigterm();
         let status = process.wait_exit(Duration::from_secs(20)).await;
@@ -199,7 +193,7 @@ impl Site {
         );
     }
 
-    /// `audit verify --json`: exit code and findings.
+    /// Runs `audit verify --json`; returns exit code and findings.
     pub(super) async fn verify(&self) -> (i32, Value) {
         let found = self
             .command(&["audit", "verify", "--json", "--config", "auditor.toml"])
@@ -209,9 +203,9 @@ impl Site {
         (found.status.code().unwrap(), findings)
     }
 
-    /// Chain and signatures hold, and publishers took turns at most so often: interleaved ones would do so at
-    /// every chunk.
-    pub(super) async fn chain_holds(&self, most_turns: usize) {
+    /// Asserts that chain and signatures are valid, and that publishers alternate at most this often: interleaved ones would
+    /// alternate at every chunk.
+    pub(super) async fn assert_chain_valid(&self, most_turns: usize) {
         let (code, findings) = self.verify().await;
         assert_eq!(code, 0, "{findings:#}");
         assert_eq!(findings["chunks"], findings["chunks_verified"]);

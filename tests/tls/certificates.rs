@@ -1,28 +1,28 @@
-//! Certificates that are missing, of another authority or over: told with the remedy, and what is
-//! renewed is used without a restart of anything.
+//! Certificates that are missing, of another authority or expired: reported with the remedy. Renewed certificates are used
+//! without a restart.
 
 use std::fs;
 
 use harness::{run, slacktide};
 
-use super::site::{PATIENCE, Site};
+use super::site::{DEADLINE, Site};
 
-const OURS_OVER: &str = "our certificate has expired: renew [exchange] tls.cert";
-const ITS_OVER: &str = "its certificate has expired: renew it there";
+const OURS_EXPIRED: &str = "our certificate has expired: renew [exchange] tls.cert";
+const ITS_EXPIRED: &str = "its certificate has expired: renew it there";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_with_a_certificate_is_told_with_the_remedy() {
+async fn certificate_error_is_reported_with_the_remedy() {
     let site = Site::start(&["insurer-a"], |text| text).await;
     let other = tempfile::tempdir().unwrap();
     let mut make = slacktide();
     make.args(["keys", "site", "--out"]).arg(other.path());
-    assert!(run("another site", &mut make, PATIENCE).await.status.success());
+    assert!(run("another site", &mut make, DEADLINE).await.status.success());
     for file in ["ca.pem", "client.pem", "client.key"] {
         let to = site.file(format!("bureau/other-{file}"));
         fs::copy(other.path().join("bureau").join(file), to).unwrap();
     }
     let ours = ["cert = \"client.pem\"\nkey = \"client.key\"", "ca = \"ca.pem\""];
-    for (name, what, instead, told) in [
+    for (name, what, instead, output) in [
         (
             "none",
             ours[0],
@@ -58,80 +58,83 @@ async fn what_is_wrong_with_a_certificate_is_told_with_the_remedy() {
             assert!(text.contains(what), "{text}");
             text.replace(what, instead)
         });
-        // A command, the doctor, and the agent itself, which ends with the code that asks for a person.
-        let found = site.fails(3, &["doctor", "--config", &config]).await;
+        // A command, the doctor, and the agent, which exits with the code for an operator's action.
+        let found = site.run_failing(3, &["doctor", "--config", &config]).await;
         assert!(
-            found.contains("FAIL  exchange") && found.contains(told),
+            found.contains("FAIL  exchange") && found.contains(output),
             "{name}: {found}"
         );
-        let ended = site.fails(3, &["social", "run", "--config", &config]).await;
-        assert!(ended.contains(told), "{name}: {ended}");
+        let ended = site.run_failing(3, &["social", "run", "--config", &config]).await;
+        assert!(ended.contains(output), "{name}: {ended}");
     }
-    // A private key that everybody reads is no secret.
+    // A private key that all users can read is refused.
     let (config, _) = site.configure("bureau", "open", |text| {
         text.replace("\"client.key\"", "\"open.key\"")
     });
     fs::copy(site.file("bureau/client.pem"), site.file("bureau/open.key")).unwrap();
-    let told = site.fails(2, &["social", "run", "--config", &config]).await;
-    assert!(told.contains("open.key") && told.contains("chmod 600"), "{told}");
+    let output = site.run_failing(2, &["social", "run", "--config", &config]).await;
+    assert!(
+        output.contains("open.key") && output.contains("chmod 600"),
+        "{output}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn certificates_that_are_over_stop_nothing_for_good() {
+async fn certificate_expired_is_renewed_without_a_restart() {
     let mut site = Site::start(&["insurer-a"], |text| text).await;
     let (social, poller) = (site.social("over"), site.poller("over"));
-    site.agree().await;
+    site.wait_until_equal().await;
     let pids = [social.process.pid(), poller.process.pid()];
     let server = ["exchange/server.pem", "exchange/server.key"];
-    let good = server.map(|file| fs::read(site.file(file)).unwrap());
+    let previous = server.map(|file| fs::read(site.file(file)).unwrap());
 
-    // With 0 days they are over at once. Who is connected stays so; who comes anew does not get in.
+    // With 0 days they expire at once. Existing connections stay; new ones are refused.
     let folder = site.file("").display().to_string();
-    site.well(&["keys", "renew", "--days", "0", "--site", &folder])
+    site.run_ok(&["keys", "renew", "--days", "0", "--site", &folder])
         .await;
-    let told = site.fails(3, &["doctor", "--config", &social.config]).await;
+    let output = site.run_failing(3, &["doctor", "--config", &social.config]).await;
     assert!(
-        told.contains(OURS_OVER) && told.contains("it is over, renew it"),
-        "{told}"
+        output.contains(OURS_EXPIRED) && output.contains("it has expired, renew it"),
+        "{output}"
     );
     site.nats.restart().await;
     for agent in [&social, &poller] {
-        agent.says_of_exchange("refused", ITS_OVER).await;
+        agent.wait_exchange_state("refused", ITS_EXPIRED).await;
     }
-    let told = site
-        .fails(5, &["status", "--json", "--config", &social.config])
+    let output = site
+        .run_failing(5, &["status", "--json", "--config", &social.config])
         .await;
-    assert!(told.contains(ITS_OVER), "{told}");
+    assert!(output.contains(ITS_EXPIRED), "{output}");
 
-    // The exchange's is good again: now ours shows.
-    for (file, bytes) in server.iter().zip(good) {
+    // The exchange's certificate is valid again: now the agent's is reported.
+    for (file, bytes) in server.iter().zip(previous) {
         fs::write(site.file(file), bytes).unwrap();
     }
     site.nats.restart().await;
     for agent in [&social, &poller] {
-        agent.says_of_exchange("refused", OURS_OVER).await;
+        agent.wait_exchange_state("refused", OURS_EXPIRED).await;
     }
-    let unwell = site.fails(9, &["health", "--config", &poller.config]).await;
-    assert!(unwell.contains(OURS_OVER), "{unwell}");
+    let unwell = site.run_failing(9, &["health", "--config", &poller.config]).await;
+    assert!(unwell.contains(OURS_EXPIRED), "{unwell}");
     site.add(300);
 
-    site.well(&["keys", "renew", "--days", "30", "--site", &folder])
+    site.run_ok(&["keys", "renew", "--days", "30", "--site", &folder])
         .await;
     site.nats.reload().await;
     for agent in [&social, &poller] {
-        agent.says_of_exchange("connected", "").await;
+        agent.wait_exchange_state("connected", "").await;
     }
-    site.agree().await;
-    site.ledger_is_gapless();
+    site.wait_until_equal().await;
+    site.assert_ledger_gapless();
     assert_eq!(
         pids,
         [social.process.pid(), poller.process.pid()],
         "nothing was restarted"
     );
-    // Each change is said once, and not each attempt.
+    // Each change is logged once, not each attempt.
     let log = social.process.stderr();
-    let is_said = |line: &&str| line.contains("refuses the credential") && line.contains(OURS_OVER);
-    assert_eq!(log.lines().filter(is_said).count(), 1, "{log}");
+    let is_refusal = |line: &&str| line.contains("refuses the credential") && line.contains(OURS_EXPIRED);
+    assert_eq!(log.lines().filter(is_refusal).count(), 1, "{log}");
     social.stop().await;
     poller.stop().await;
 }

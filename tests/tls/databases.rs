@@ -1,13 +1,13 @@
-//! Core and store behind TLS: rows flow, and `doctor` tells what protects each connection.
+//! Core and store with TLS: rows flow, and `doctor` shows what protects each connection.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use harness::{Postgres, PostgresOptions, run, slacktide};
 
-use crate::path::site::{Links, PATIENCE, Site as Path};
+use crate::pipeline::site::{DEADLINE, Links, Site as Path};
 
-/// A server that lets nobody but the harness in without TLS.
+/// Starts a server that accepts only the harness without TLS.
 async fn server(certificates: &std::path::Path) -> Postgres {
     let read = |name: &str| fs::read_to_string(certificates.join("exchange").join(name)).unwrap();
     let settings = [
@@ -33,7 +33,7 @@ async fn path_between_databases_with_tls_delivers_every_row() {
     let certificates = tempfile::tempdir().unwrap();
     let mut make = slacktide();
     make.args(["keys", "site", "--out"]).arg(certificates.path());
-    assert!(run("certificates", &mut make, PATIENCE).await.status.success());
+    assert!(run("certificates", &mut make, DEADLINE).await.status.success());
     let (core, store) = tokio::join!(server(certificates.path()), server(certificates.path()));
     let (from, to) = (core.database("core").await, store.database("insurer").await);
     let grants = format!(
@@ -55,7 +55,7 @@ async fn path_between_databases_with_tls_delivers_every_row() {
         ..Links::default()
     };
     let (social, poller) = (site.social("social"), site.poller("poller"));
-    site.agree().await;
+    site.wait_until_equal().await;
     let inside = "SELECT count(*) FROM pg_stat_ssl s JOIN pg_stat_activity a USING (pid) \
          WHERE a.application_name LIKE 'slacktide%' AND NOT s.ssl";
     for db in [&site.core, &site.store] {
@@ -65,8 +65,8 @@ async fn path_between_databases_with_tls_delivers_every_row() {
         ("social.toml", "source connection"),
         ("poller.toml", "store connection"),
     ] {
-        let (well, text) = site.command(&["doctor", "--config", config]).await;
-        assert!(well, "{text}");
+        let (is_ok, text) = site.command(&["doctor", "--config", config]).await;
+        assert!(is_ok, "{text}");
         let line = text.lines().find(|line| line.contains(about)).unwrap_or_default();
         assert!(
             line.contains("TLSv1.3") && line.contains("host name verified; sslmode=verify-full"),
@@ -78,7 +78,7 @@ async fn path_between_databases_with_tls_delivers_every_row() {
     poller.stop().await;
 }
 
-/// The same file with other URLs: each weak mode is named, and a URL that cannot be used is not shown.
+/// The same file with other URLs: each weak mode is named, and an invalid URL is not shown.
 async fn doctor_warns_of_weak_modes(site: &Path) {
     let social = fs::read_to_string(site.file("social.toml")).unwrap();
     let value = social
@@ -89,7 +89,7 @@ async fn doctor_warns_of_weak_modes(site: &Path) {
     fs::write(site.file("other.toml"), file).unwrap();
     let url = site.core.url_as(&site.reader).replace("@", ":hush@");
     for (parameters, expected) in [
-        ("?sslmode=prefer", "sslmode=prefer goes on in clear"),
+        ("?sslmode=prefer", "sslmode=prefer continues in clear"),
         ("?sslmode=require", "does not verify who the server is"),
         (
             "?sslmode=disable",

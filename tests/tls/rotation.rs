@@ -1,22 +1,22 @@
-//! Every key changed while rows flow: connection keys and certificates under running agents, what
-//! signs and seals by a second agent beside the first. (The streams' own key stays: see `at-rest.conf`.)
+//! Every key is rotated while rows flow: connection keys and certificates under running agents, signing and encryption keys by
+//! a second agent next to the first. (The streams' own key stays: see `at-rest.conf`.)
 
 use std::fs;
 
 use super::site::{Agent, Site};
 
-/// What the operator of the exchange does with the connection keys of a party, on the running server.
+/// Changes a party's connection keys on the running server, as the exchange's operator does.
 async fn change_keys(site: &Site, user: &str, change: [&str; 2]) {
     let pid = site.nats.pid().to_string();
     let mut words = vec![
         "exchange", "party", "key", user, "--dir", "exchange", "--reload", &pid,
     ];
     words.extend(change);
-    site.well(&words).await;
+    site.run_ok(&words).await;
 }
 
-/// Puts a key of `next/` in the place of the one in use, in one step.
-fn put(site: &Site, user: &str, key: &str) {
+/// Replaces the key in use with the one of `next/`, in one step.
+fn replace_key(site: &Site, user: &str, key: &str) {
     for end in ["seed", "pub"] {
         let (from, to) = (format!("{user}/next/{key}.{end}"), format!("{user}/{key}.{end}"));
         fs::copy(site.file(&to), site.file(format!("{user}/old-{key}.{end}"))).unwrap();
@@ -24,29 +24,29 @@ fn put(site: &Site, user: &str, key: &str) {
     }
 }
 
-async fn going_on(site: &Site) {
+async fn assert_flowing(site: &Site) {
     site.add(50);
-    site.agree().await;
+    site.wait_until_equal().await;
 }
 
-/// The second agent is there before the first one goes.
-async fn replaced(old: Agent, new: Agent) -> Agent {
-    new.says_of_exchange("connected", "").await;
+/// Starts the second agent before the first one stops.
+async fn replace_agent(old: Agent, new: Agent) -> Agent {
+    new.wait_exchange_state("connected", "").await;
     old.stop().await;
     new
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_key_is_changed_while_rows_flow() {
+async fn keys_are_rotated_while_rows_flow() {
     let site = Site::start(&["insurer-a"], |text| text).await;
     let (mut social, mut poller) = (site.social("old"), site.poller("old"));
-    site.agree().await;
+    site.wait_until_equal().await;
     for user in ["bureau", "insurer-a"] {
-        site.well(&["keys", "new", "--out", &format!("{user}/next")])
+        site.run_ok(&["keys", "new", "--out", &format!("{user}/next")])
             .await;
     }
 
-    // 1. Connection keys, and certificates: both agents run on.
+    // 1. Connection keys and certificates: both agents run on.
     let users = ["bureau", "insurer-a"];
     for user in users {
         let public = site.read(&format!("{user}/next/connect.pub"));
@@ -54,35 +54,35 @@ async fn every_key_is_changed_while_rows_flow() {
     }
     // Returns when both keys are in force.
     site.nats.reload().await;
-    going_on(&site).await;
+    assert_flowing(&site).await;
     for user in users {
-        put(&site, user, "connect");
+        replace_key(&site, user, "connect");
     }
-    site.well(&["keys", "renew", "--site", &site.file("").display().to_string()])
+    site.run_ok(&["keys", "renew", "--site", &site.file("").display().to_string()])
         .await;
     for user in users {
         let old = format!("$SLACKTIDE_{}_NKEY", user.to_uppercase().replace('-', "_"));
         change_keys(&site, user, ["--remove", &old]).await;
     }
     site.nats.reload().await;
-    going_on(&site).await;
+    assert_flowing(&site).await;
     let (old, _) = site.configure("bureau", "refused", |text| {
         text.replace("\"connect.seed\"", "\"old-connect.seed\"")
     });
-    let told = site.fails(3, &["doctor", "--config", &old]).await;
+    let output = site.run_failing(3, &["doctor", "--config", &old]).await;
     assert!(
-        told.contains("refused the credential of user \"bureau\""),
-        "{told}"
+        output.contains("refused the credential of user \"bureau\""),
+        "{output}"
     );
-    social.says_of_exchange("connected", "").await;
+    social.wait_exchange_state("connected", "").await;
 
-    // Orders are signed, too, and those in force stay so under the next key.
+    // Orders are signed too; those in force stay valid under the next key.
     let order = |verb: &'static str| ["gate", verb, "--actor", "li.na", "--reason", "keys", "--config"];
     for verb in ["pause", "resume"] {
-        site.well(&[&order(verb)[..], &[&social.config]].concat()).await;
+        site.run_ok(&[&order(verb)[..], &[&social.config]].concat()).await;
     }
 
-    // 2. What signs and seals. First the receiver trusts and opens both.
+    // 2. Signing and encryption keys. First the receiver trusts and decrypts with both.
     let key = |user: &str, file: &str| site.read(&format!("{user}/{file}.pub"));
     let chunks = format!(
         "\"{}\", \"{}\"",
@@ -95,23 +95,26 @@ async fn every_key_is_changed_while_rows_flow() {
         key("insurer-a", "next/sign")
     );
     let old_signs = users.map(|user| format!("\"{}\"", key(user, "sign")));
-    let (seal, next_seal) = (key("insurer-a", "seal"), key("insurer-a", "next/seal"));
+    let (seal, next_seal) = (
+        key("insurer-a", "encryption"),
+        key("insurer-a", "next/encryption"),
+    );
     let both = |text: String, new: &str, old: &str| {
         let seed = format!("seed = {{ file = \"{new}\" }}\nothers = [{{ file = \"{old}\" }}]");
-        text.replace("seed = { file = \"seal.seed\" }", &seed)
+        text.replace("seed = { file = \"encryption.seed\" }", &seed)
     };
     let trusting = |text: String| {
         let one = format!("\"{}\"", key("bureau", "sign"));
         text.replace(&one, &chunks)
     };
     let second = site.agent("insurer-a", "trusts-both", |text| {
-        both(trusting(text), "seal.seed", "next/seal.seed")
+        both(trusting(text), "encryption.seed", "next/encryption.seed")
     });
-    poller = replaced(poller, second).await;
-    going_on(&site).await;
-    // Then the bureau's standby, with the new keys, takes over.
+    poller = replace_agent(poller, second).await;
+    assert_flowing(&site).await;
+    // Then the bureau's standby takes over with the new keys.
     let second = site.agent("bureau", "new", |text| {
-        let text = both(text, "next/seal.seed", "seal.seed")
+        let text = both(text, "next/encryption.seed", "encryption.seed")
             .replace("\"sign.seed\"", "\"next/sign.seed\"")
             .replace(&seal, &next_seal)
             .replace(
@@ -123,31 +126,32 @@ async fn every_key_is_changed_while_rows_flow() {
             &format!("[trust]\nchunks = [{chunks}]\noperators = [{chunks}]\n[trust.receipts]"),
         )
     });
-    social = replaced(social, second).await;
-    going_on(&site).await;
-    // Then the receiver signs and seals with its new ones.
+    social = replace_agent(social, second).await;
+    assert_flowing(&site).await;
+    // Then the receiver signs and decrypts with its new ones.
     let second = site.agent("insurer-a", "new", |text| {
-        both(trusting(text), "next/seal.seed", "seal.seed").replace("\"sign.seed\"", "\"next/sign.seed\"")
+        both(trusting(text), "next/encryption.seed", "encryption.seed")
+            .replace("\"sign.seed\"", "\"next/sign.seed\"")
     });
-    poller = replaced(poller, second).await;
-    going_on(&site).await;
+    poller = replace_agent(poller, second).await;
+    assert_flowing(&site).await;
 
-    // All of it holds for who trusts both, and new chunks are under the new keys.
+    // The evidence is valid for an auditor who trusts both keys, and new chunks use the new keys.
     let verify = ["audit", "verify", "--config", "auditor/auditor.toml"];
-    let told = site.fails(7, &verify).await;
-    assert!(told.contains("not a trusted key"), "{told}");
+    let output = site.run_failing(7, &verify).await;
+    assert!(output.contains("not a trusted key"), "{output}");
     site.change("auditor/auditor.toml", |text| {
         text.replace(&old_signs[0], &chunks)
             .replace(&old_signs[1], &receipts)
             .replace(
-                "# [sealing]\n# seed = { file = \"insurer.seed\" }",
-                "[sealing]\nseed = { file = \"../insurer-a/next/seal.seed\" }\n\
-                 others = [{ file = \"../insurer-a/seal.seed\" }]",
+                "# [encryption]\n# seed = { file = \"insurer.seed\" }",
+                "[encryption]\nseed = { file = \"../insurer-a/next/encryption.seed\" }\n\
+                 others = [{ file = \"../insurer-a/encryption.seed\" }]",
             )
     });
-    let told = site.well(&verify).await;
-    assert!(!told.contains("NOT CHECKED"), "{told}");
-    site.ledger_is_gapless();
+    let output = site.run_ok(&verify).await;
+    assert!(!output.contains("NOT CHECKED"), "{output}");
+    site.assert_ledger_gapless();
     social.stop().await;
     poller.stop().await;
 }

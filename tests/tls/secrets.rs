@@ -1,5 +1,5 @@
-//! Where seeds, private keys and passwords are not: arguments, logs at their loudest, errors,
-//! pages, `config show`, and an image of the process on a disk.
+//! Seeds, private keys and passwords are in no arguments, logs at their highest level, errors, pages, `config show` output or core
+//! dump.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
@@ -13,11 +13,11 @@ use super::site::Site;
 const PASSWORD: &str = "hush-5fae0b";
 const LOUD: (&str, &str) = ("SLACKTIDE_LOG", "trace");
 
-/// Every secret of the site, by name.
+/// Returns every secret of the site, by name.
 fn secrets(site: &Site) -> Vec<(String, String)> {
     let mut all = vec![("the core's password".to_owned(), PASSWORD.to_owned())];
     for user in ["bureau", "insurer-a"] {
-        for key in ["connect", "sign", "seal"] {
+        for key in ["connect", "sign", "encryption"] {
             let file = format!("{user}/{key}.seed");
             all.push((file.clone(), site.read(&file)));
         }
@@ -29,12 +29,12 @@ fn secrets(site: &Site) -> Vec<(String, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_secret_stands_where_others_read() {
+async fn secrets_are_not_in_logs_pages_or_arguments() {
     let site = Site::start(&["insurer-a"], |text| text).await;
     let seed = site.read("bureau/connect.seed");
     let core = format!("postgres://reader:{PASSWORD}@127.0.0.1:1/core");
     let env = [LOUD, ("BUREAU_SEED", &seed), ("CORE_URL", &core)];
-    // A core that does not answer, so that what is said of its address is said.
+    // A core that does not answer, so that messages about its address are logged.
     let mut social = site.agent_in(&env, "bureau", "loud", |text| {
         text.replace(
             "seed = { file = \"connect.seed\" }",
@@ -51,21 +51,21 @@ async fn no_secret_stands_where_others_read() {
     });
     let poller = site.agent_in(&[LOUD], "insurer-a", "loud", |text| text);
     social
-        .shows("the core's silence", "/feeds/claim/last_error", |error| {
+        .wait_status("the core's silence", "/feeds/claim/last_error", |error| {
             error.is_string()
         })
         .await;
-    poller.says_of_exchange("connected", "").await;
-    // A connection that is lost, refused and had again.
+    poller.wait_exchange_state("connected", "").await;
+    // A connection that is lost, refused and established again.
     let other = nkeys::KeyPair::new_user().public_key();
     let (ours, other) = ("$SLACKTIDE_INSURER_A_NKEY", format!("\"{other}\""));
     let account = "exchange/accounts/insurer-a.conf";
     site.change(account, |text| text.replace(ours, &other));
     site.nats.reload().await;
-    poller.says_of_exchange("refused", "").await;
+    poller.wait_exchange_state("refused", "").await;
     site.change(account, |text| text.replace(&other, ours));
     site.nats.reload().await;
-    poller.says_of_exchange("connected", "").await;
+    poller.wait_exchange_state("connected", "").await;
 
     let mut places = Vec::new();
     for agent in [&social, &poller] {
@@ -106,14 +106,15 @@ async fn no_secret_stands_where_others_read() {
     });
     places.push((
         "an error".to_owned(),
-        site.fails(2, &["commercial", "run", "--config", &config]).await,
+        site.run_failing(2, &["commercial", "run", "--config", &config])
+            .await,
     ));
     places.push((
         "poller's log".to_owned(),
         poller.process.stdout() + &poller.process.stderr(),
     ));
     poller.stop().await;
-    // As a fault of the program would end it: there is no image of its memory.
+    // After an abort as by an internal error, there is no core dump.
     let pid = Pid::from_raw(i32::try_from(social.process.pid()).unwrap());
     kill(pid, Signal::SIGABRT).unwrap();
     let status = social.process.wait_exit(Duration::from_secs(30)).await;
@@ -123,7 +124,7 @@ async fn no_secret_stands_where_others_read() {
         social.process.stdout() + &social.process.stderr(),
     ));
 
-    // Below this the NATS client would write the bytes of each message, and is refused.
+    // At a lower level the NATS client would write the bytes of each message; that level is refused.
     let log = &places.last().unwrap().1;
     assert!(
         log.contains("\"level\":\"DEBUG\""),
@@ -131,7 +132,7 @@ async fn no_secret_stands_where_others_read() {
     );
     for (place, text) in &places {
         for (name, secret) in secrets(&site) {
-            assert!(!text.contains(&secret), "{name} stands in {place}");
+            assert!(!text.contains(&secret), "{name} is in {place}");
         }
     }
 }

@@ -1,20 +1,21 @@
-//! A site out of `keys site`: every file as the command wrote it, but for ports, the gate and the pace.
+//! A site made by `keys site`: every file as the command wrote it, except for ports, the gate and the intervals.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use harness::{
-    Background, Finished, NatsServer, Process, free_port, http_get, run, slacktide, until, until_still,
+    Background, Finished, NatsServer, Process, free_port, http_get, run, slacktide, until,
+    until_with_progress,
 };
 use rusqlite::{Connection, TransactionBehavior};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// How long anything may take before a test gives up. Generous: machines are small and shared.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+/// Deadline of every wait. Generous: machines are small and shared.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
 
-/// The lag that the feeds declare, as `keys site` writes it.
+/// The lag of the feeds, as `keys site` writes it.
 const LAG: Duration = Duration::from_secs(1);
 
 /// One row as text; the same on both sides only if every column is.
@@ -27,16 +28,16 @@ pub(crate) struct Site {
     folder: TempDir,
 }
 
-/// An agent: its process, its file and where it tells its status.
+/// An agent: its process, its file and the port of its status page.
 pub(crate) struct Agent {
     pub(crate) process: Process,
-    /// Meant from the site's folder.
+    /// Relative to the site's folder.
     pub(crate) config: String,
     port: u16,
 }
 
 impl Site {
-    /// Made, its exchange started with the streams applied. `server` changes `server.conf`.
+    /// Creates a site with its exchange started and the streams applied. `server` changes `server.conf`.
     pub(crate) async fn start(recipients: &[&str], server: impl Fn(String) -> String) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut make = slacktide();
@@ -44,7 +45,7 @@ impl Site {
         for recipient in recipients {
             make.args(["--recipient", recipient]);
         }
-        let made = run("keys site", &mut make, PATIENCE).await;
+        let made = run("keys site", &mut make, DEADLINE).await;
         assert!(made.status.success(), "{}", made.stderr);
         let exchange = folder.path().join("exchange");
         let config = exchange.join("server.conf");
@@ -54,7 +55,7 @@ impl Site {
             .lines()
             .filter_map(|line| line.split_once('='))
             .map(|(name, value)| (name, value.trim_matches('\'')))
-            // The harness gives the streams a place of their own.
+            // The harness sets the store directory of the streams.
             .filter(|(name, _)| *name != "SLACKTIDE_STORE")
             .collect();
         let nats = NatsServer::with_config(&config, &env).await;
@@ -74,13 +75,12 @@ impl Site {
         site
     }
 
-    /// Makes the streams and consumers, as the administrator.
     pub(crate) async fn apply(&self, recipients: &[&str]) {
         let mut words = vec!["exchange", "apply", "--yes", "--config", "admin/admin.toml"];
         for recipient in recipients {
             words.extend(["--recipient", recipient]);
         }
-        self.well(&words).await;
+        self.run_ok(&words).await;
     }
 
     pub(crate) fn file(&self, name: impl AsRef<Path>) -> PathBuf {
@@ -99,15 +99,14 @@ impl Site {
         fs::rename(fresh, path).unwrap();
     }
 
-    /// Runs a command of the binary in the site's folder.
     pub(crate) async fn command(&self, arguments: &[&str]) -> Finished {
         let mut command = slacktide();
         command.current_dir(self.folder.path()).args(arguments);
-        run(&arguments.join(" "), &mut command, PATIENCE).await
+        run(&arguments.join(" "), &mut command, DEADLINE).await
     }
 
-    /// The same, which must go well; what it printed.
-    pub(crate) async fn well(&self, arguments: &[&str]) -> String {
+    /// Runs a command that must succeed; returns its output.
+    pub(crate) async fn run_ok(&self, arguments: &[&str]) -> String {
         let done = self.command(arguments).await;
         assert!(
             done.status.success(),
@@ -119,20 +118,20 @@ impl Site {
         done.stdout
     }
 
-    /// The same, which must fail with this code; what it said.
-    pub(crate) async fn fails(&self, code: i32, arguments: &[&str]) -> String {
+    /// Runs a command that must fail with this code; returns its output.
+    pub(crate) async fn run_failing(&self, code: i32, arguments: &[&str]) -> String {
         let done = self.command(arguments).await;
-        let told = done.stdout + &done.stderr;
-        assert_eq!(done.status.code(), Some(code), "{arguments:?}: {told}");
-        told
+        let output = done.stdout + &done.stderr;
+        assert_eq!(done.status.code(), Some(code), "{arguments:?}: {output}");
+        output
     }
 
-    /// An agent out of a party's file with a change; its own file is `PARTY/NAME.toml`.
+    /// Starts an agent from a party's file with a change; its own file is `PARTY/NAME.toml`.
     pub(crate) fn agent(&self, party: &str, name: &str, change: impl Fn(String) -> String) -> Agent {
         self.agent_in(&[], party, name, change)
     }
 
-    /// The same in this environment.
+    /// Starts an agent with these environment variables.
     pub(crate) fn agent_in(
         &self,
         env: &[(&str, &str)],
@@ -152,7 +151,7 @@ impl Site {
         }
     }
 
-    /// Writes such a file: its name and its port.
+    /// Writes such a file; returns its name and its port.
     pub(crate) fn configure(
         &self,
         party: &str,
@@ -185,11 +184,10 @@ impl Site {
 
     pub(crate) fn open(&self, database: &str) -> Connection {
         let opened = Connection::open(self.file(database)).unwrap();
-        opened.busy_timeout(PATIENCE).unwrap();
+        opened.busy_timeout(DEADLINE).unwrap();
         opened
     }
 
-    /// Adds so many rows to the core.
     pub(crate) fn add(&self, rows: u32) {
         write(&mut self.open("bureau/core.db"), |core| insert(core, rows));
     }
@@ -203,8 +201,8 @@ impl Site {
     }
 
     /// Waits until every column of every row is the same on both sides.
-    pub(crate) async fn agree(&self) {
-        until_still("core and store to agree", PATIENCE, async || {
+    pub(crate) async fn wait_until_equal(&self) {
+        until_with_progress("core and store to agree", DEADLINE, async || {
             let core = rows(&self.open("bureau/core.db")).map_err(|error| error.to_string())?;
             let store = rows(&self.open("insurer-a/store.db")).map_err(|error| error.to_string())?;
             if core == store {
@@ -215,8 +213,8 @@ impl Site {
         .await;
     }
 
-    /// The ledger has every number once, without a gap, and nothing is in quarantine.
-    pub(crate) fn ledger_is_gapless(&self) {
+    /// Asserts that the ledger has every number once, without a gap, and that nothing is in quarantine.
+    pub(crate) fn assert_ledger_gapless(&self) {
         let count = |sql: &str| -> i64 {
             self.open("insurer-a/store.db")
                 .query_row(sql, [], |row| row.get(0))
@@ -231,8 +229,8 @@ impl Site {
     }
 }
 
-/// Writes to the core, as an application must that declares a lag: what it could not commit well within it, since the machine
-/// is busy, it takes back and does again with new times.
+/// Writes to the core as an application with a declared lag must: a transaction that could not commit well within the lag on a
+/// busy machine is rolled back and done again with new times.
 pub(crate) fn write(core: &mut Connection, work: impl Fn(&Connection)) {
     loop {
         let begun = Instant::now();
@@ -255,22 +253,27 @@ fn rows(database: &Connection) -> rusqlite::Result<Vec<String>> {
 
 impl Agent {
     /// Waits until the value at a JSON pointer of its status is as wanted.
-    pub(crate) async fn shows(&self, what: &str, pointer: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        self.shows_within(PATIENCE, what, pointer, wanted).await
+    pub(crate) async fn wait_status(
+        &self,
+        what: &str,
+        pointer: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Value {
+        self.wait_status_within(DEADLINE, what, pointer, wanted).await
     }
 
-    /// The same, with more patience or less.
-    pub(crate) async fn shows_within(
+    /// Waits with another deadline.
+    pub(crate) async fn wait_status_within(
         &self,
-        patience: Duration,
+        deadline: Duration,
         what: &str,
         pointer: &str,
         wanted: impl Fn(&Value) -> bool,
     ) -> Value {
         let page = format!("http://127.0.0.1:{}/status", self.port);
-        until(what, patience, async || {
+        until(what, deadline, async || {
             assert!(
-                !self.process.is_over(),
+                !self.process.has_exited(),
                 "it ended before {what}:\n{}",
                 self.process.stderr()
             );
@@ -285,15 +288,14 @@ impl Agent {
         .await
     }
 
-    /// A page of its own.
     pub(crate) async fn page(&self, name: &str) -> String {
         let answer = http_get(&format!("http://127.0.0.1:{}/{name}", self.port)).await;
         answer.unwrap().body
     }
 
-    /// Waits until the exchange is as it says, for this reason.
-    pub(crate) async fn says_of_exchange(&self, state: &str, why: &str) {
-        self.shows(
+    /// Waits until the exchange's state and reason are these.
+    pub(crate) async fn wait_exchange_state(&self, state: &str, why: &str) {
+        self.wait_status(
             &format!("the exchange to be {state}: {why}"),
             "/exchange",
             |exchange| {
@@ -303,10 +305,10 @@ impl Agent {
         .await;
     }
 
-    /// Ends it as a service manager would, and sees that it ends well.
+    /// Stops the agent as a service manager would, and asserts that it succeeds.
     pub(crate) async fn stop(mut self) {
         self.process.sigterm();
-        let status = self.process.wait_exit(PATIENCE).await;
+        let status = self.process.wait_exit(DEADLINE).await;
         assert!(
             status.success(),
             "ended with {status}:\n{}",

@@ -1,7 +1,7 @@
 //! Hundreds of generated tables, from every kind of core to every kind of store.
 //!
-//! A failure names its seed; it is made as small as columns and rows can be left out, and tried again with
-//! `SLACKTIDE_TYPES_SEED`. `SLACKTIDE_TYPES_TABLES` says how many tables; more than the suite's find more.
+//! A failure names its seed and is reduced by leaving out columns and rows; `SLACKTIDE_TYPES_SEED` runs it again.
+//! `SLACKTIDE_TYPES_TABLES` sets the number of tables; more tables find more.
 
 use gate::Gate;
 use harness::Postgres;
@@ -10,17 +10,17 @@ use source::{PostgresConfig, PostgresSource, Source, SqliteConfig, SqliteSource}
 use store::{PostgresStore, SqliteStore, Store};
 use tempfile::TempDir;
 
-use super::ends::Ends;
-use super::pipe::{Moved, moved};
+use super::databases::Databases;
+use super::pipeline::{Moved, move_table};
 use super::postgres;
 use super::sqlite::Fate;
 use super::table::{Case, bare};
 
 const TABLES: u64 = 60;
 
-/// Two databases of one pair; each table is new in both.
+/// The databases of one pair; each table is new in both.
 struct Pair {
-    ends: Ends,
+    databases: Databases,
     _dir: TempDir,
     source: Box<dyn Source>,
     store: Box<dyn Store>,
@@ -30,8 +30,8 @@ impl Pair {
     async fn new(from_postgres: bool, to_postgres: bool) -> Self {
         let server = Postgres::shared().await;
         let (core, insurer) = (server.database("types").await, server.database("types").await);
-        core.execute(postgres::SETUP).await;
-        insurer.execute(postgres::THERE).await;
+        core.execute(postgres::CORE_SETUP).await;
+        insurer.execute(postgres::STORE_SETUP).await;
         let dir = tempfile::tempdir().unwrap();
         let flag = Gate::fixed_open().shut_flag();
         let source: Box<dyn Source> = if from_postgres {
@@ -52,7 +52,7 @@ impl Pair {
         };
         store.prepare().await.unwrap();
         Self {
-            ends: Ends {
+            databases: Databases {
                 from_postgres,
                 to_postgres,
                 core,
@@ -65,36 +65,39 @@ impl Pair {
         }
     }
 
-    /// Makes, moves and compares one table.
-    async fn holds(&self, case: &Case) -> Result<(), String> {
-        self.ends.make(case).await?;
-        let moved = moved(case, self.source.as_ref(), self.store.as_ref()).await;
+    /// Creates, moves and compares one table.
+    async fn check(&self, case: &Case) -> Result<(), String> {
+        self.databases.create(case).await?;
+        let moved = move_table(case, self.source.as_ref(), self.store.as_ref()).await;
         let compared = match moved {
-            Ok(moved) => match counted(case, &moved) {
-                Ok(()) => match self.ends.kept_aside(case).await {
-                    Ok(()) => self.ends.equal(case).await,
+            Ok(moved) => match check_counts(case, &moved) {
+                Ok(()) => match self.databases.check_quarantine(case).await {
+                    Ok(()) => self.databases.check_equal(case).await,
                     wrong => wrong,
                 },
                 wrong => wrong,
             },
             Err(error) => Err(error),
         };
-        // Hundreds of tables would make each look into the catalogue slower.
+        // Hundreds of tables would make each catalogue query slower.
         let gone = format!("DROP TABLE {}", case.name());
-        if self.ends.from_postgres {
-            self.ends.core.execute(&gone).await;
+        if self.databases.from_postgres {
+            self.databases.core.execute(&gone).await;
         }
         compared
     }
 }
 
-/// What was told of rows, rejects and rows kept aside is what the values ask for.
-fn counted(case: &Case, moved: &Moved) -> Result<(), String> {
-    let (rejected, refused) = (case.many(Fate::Rejected), case.many(Fate::NotAtPostgres));
-    let told = (moved.rejects.len(), usize::try_from(moved.quarantined).unwrap());
-    if told != (rejected, refused) || usize::try_from(moved.rows).unwrap() + rejected != case.rows {
+/// Checks the reported counts of rows, rejects and quarantined rows against those that the values require.
+fn check_counts(case: &Case, moved: &Moved) -> Result<(), String> {
+    let (rejected, refused) = (
+        case.count_with(Fate::Rejected),
+        case.count_with(Fate::NotAtPostgres),
+    );
+    let output = (moved.rejects.len(), usize::try_from(moved.quarantined).unwrap());
+    if output != (rejected, refused) || usize::try_from(moved.rows).unwrap() + rejected != case.rows {
         return Err(format!(
-            "{rejected} rejects and {refused} rows kept aside were to be, told is {moved:?}"
+            "expected {rejected} rejects and {refused} quarantined rows, reported {moved:?}"
         ));
     }
     let faults: Vec<Vec<String>> = (0..case.rows)
@@ -110,8 +113,8 @@ fn counted(case: &Case, moved: &Moved) -> Result<(), String> {
     Ok(())
 }
 
-/// Leaves out what the failure does without.
-async fn smallest(pair: &Pair, case: &Case, found: String) -> (Case, String) {
+/// Leaves out columns and rows that the failure does not need.
+async fn reduce(pair: &Pair, case: &Case, found: String) -> (Case, String) {
     let (mut least, mut why) = (case.clone(), found);
     let mut tries = Vec::new();
     for place in &case.columns {
@@ -121,7 +124,7 @@ async fn smallest(pair: &Pair, case: &Case, found: String) -> (Case, String) {
         });
     }
     for smaller in tries {
-        if let Err(error) = pair.holds(&smaller).await {
+        if let Err(error) = pair.check(&smaller).await {
             (least, why) = (smaller, error);
             break;
         }
@@ -131,7 +134,7 @@ async fn smallest(pair: &Pair, case: &Case, found: String) -> (Case, String) {
             rows: least.rows / 2,
             ..least.clone()
         };
-        match pair.holds(&smaller).await {
+        match pair.check(&smaller).await {
             Err(error) => (least, why) = (smaller, error),
             Ok(()) => break,
         }
@@ -148,10 +151,10 @@ async fn pair(from_postgres: bool, to_postgres: bool) {
     };
     for seed in seeds {
         let case = Case::new(from_postgres, to_postgres, seed);
-        let Err(why) = pair.holds(&case).await else {
+        let Err(why) = pair.check(&case).await else {
             continue;
         };
-        let (least, less) = smallest(&pair, &case, why.clone()).await;
+        let (least, less) = reduce(&pair, &case, why.clone()).await;
         panic!(
             "seed {seed}: {why}\nsmallest: columns {:?}, {} rows: {less}\n{:.3000}\nagain with SLACKTIDE_TYPES_SEED={seed}",
             least.columns,

@@ -1,25 +1,24 @@
-//! Every type that a PostgreSQL core would hold, with the values that go wrong.
+//! Every column type of a PostgreSQL core, with difficult values.
 
 mod values;
 
 use self::values::{array, clock, date, instant, interval, json, numeric, zone};
-use super::chance::{Chance, hex};
+use super::rng::{Rng, hex};
 
-/// A declared type.
 pub(super) struct Kind {
     pub(super) declared: &'static str,
     pub(super) values: Values,
-    /// What the store's PostgreSQL has made of it.
-    pub(super) there: &'static str,
+    /// The type of the column at the store's PostgreSQL.
+    pub(super) store_type: &'static str,
     pub(super) rule: Rule,
 }
 
 pub(super) enum Values {
     Of(&'static [&'static str]),
-    By(fn(&mut Chance) -> String),
+    By(fn(&mut Rng) -> String),
 }
 
-/// What a value is at the store, said apart from how the product does it.
+/// The expected value at the store, independent of the product's code.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Rule {
     /// The text that PostgreSQL prints.
@@ -33,42 +32,42 @@ pub(super) enum Rule {
 }
 
 impl Kind {
-    /// A value as text, as PostgreSQL reads it; none is null.
-    pub(super) fn value(&self, chance: &mut Chance) -> Option<String> {
-        if chance.percent(12) {
+    /// Returns a value as text, as PostgreSQL reads it; `None` is NULL.
+    pub(super) fn value(&self, rng: &mut Rng) -> Option<String> {
+        if rng.percent(12) {
             return None;
         }
         Some(match &self.values {
-            Values::Of(texts) => chance.pick(texts).to_owned(),
-            Values::By(make) => make(chance),
+            Values::Of(texts) => rng.pick(texts).to_owned(),
+            Values::By(make) => make(rng),
         })
     }
 }
 
-/// What the types below need in the source.
-pub(crate) const SETUP: &str = "CREATE TYPE mood AS ENUM ('sad', 'ok', 'very ''happy''', '漢');
+/// The types that the columns below need at the source.
+pub(crate) const CORE_SETUP: &str = "CREATE TYPE mood AS ENUM ('sad', 'ok', 'very ''happy''', '漢');
     CREATE TYPE \"Odd Mood\" AS ENUM ('a', 'b c');
     CREATE DOMAIN positive AS numeric(12,4) CHECK (VALUE > 0);
     CREATE DOMAIN code AS varchar(8);
     CREATE TYPE address AS (street text, number int, since date);
     CREATE TYPE floatrange AS RANGE (subtype = float8);";
 
-/// What of it the store knows too; an address there is the row of a table.
-pub(crate) const THERE: &str = "CREATE TYPE mood AS ENUM ('sad', 'ok', 'very ''happy''', '漢');
+/// Those of them that the store has too; `address` is a table's row type there.
+pub(crate) const STORE_SETUP: &str = "CREATE TYPE mood AS ENUM ('sad', 'ok', 'very ''happy''', '漢');
     CREATE TABLE address (id int);";
 
 macro_rules! kind {
-    ($declared:literal, $there:literal, $rule:expr, [$($text:literal),* $(,)?]) => {
-        Kind { declared: $declared, there: $there, rule: $rule, values: Values::Of(&[$($text),*]) }
+    ($declared:literal, $store_type:literal, $rule:expr, [$($text:literal),* $(,)?]) => {
+        Kind { declared: $declared, store_type: $store_type, rule: $rule, values: Values::Of(&[$($text),*]) }
     };
-    ($declared:literal, $there:literal, $rule:expr, $by:expr) => {
-        Kind { declared: $declared, there: $there, rule: $rule, values: Values::By($by) }
+    ($declared:literal, $store_type:literal, $rule:expr, $by:expr) => {
+        Kind { declared: $declared, store_type: $store_type, rule: $rule, values: Values::By($by) }
     };
 }
 
 const TZ: &str = "timestamp with time zone";
 
-// One type a line, as far as it goes.
+// One type per line where it fits.
 #[rustfmt::skip]
 pub(super) const KINDS: &[Kind] = &[
     kind!("boolean", "boolean", Rule::Bool, ["t", "f"]),
@@ -154,7 +153,7 @@ pub(super) const KINDS: &[Kind] = &[
     }),
     Kind {
         declared: "timestamptz",
-        there: TZ,
+        store_type: TZ,
         rule: Rule::Text,
         values: Values::By(|c| {
             let zone = if c.percent(20) {

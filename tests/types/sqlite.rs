@@ -1,30 +1,28 @@
-//! Every declared type that a SQLite core would have, with what SQLite lets in besides.
+//! Every declared type of a SQLite core, with values of other storage classes that SQLite permits.
 
-use super::chance::{Chance, hex, quoted};
+use super::rng::{Rng, hex, quoted};
 
-/// A declared type.
 pub(super) struct Kind {
     pub(super) declared: &'static str,
-    pub(super) values: fn(&mut Chance) -> Given,
+    pub(super) values: fn(&mut Rng) -> SqlValue,
     pub(super) rule: Rule,
     /// The type of the column at the store's PostgreSQL.
-    pub(super) there: &'static str,
+    pub(super) store_type: &'static str,
 }
 
-/// A value as SQL, and what must become of its row.
-pub(super) struct Given(pub(super) String, pub(super) Fate);
+/// A value as SQL, and the expected result of its row.
+pub(super) struct SqlValue(pub(super) String, pub(super) Fate);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fate {
-    /// It arrives.
     Carried,
-    /// PostgreSQL cannot hold it as what it is: the row is kept aside there, and arrives in SQLite.
+    /// PostgreSQL cannot hold it in its type: the row is quarantined there, and arrives in SQLite.
     NotAtPostgres,
     /// No column of its declared type can hold it: the row is a reject.
     Rejected,
 }
 
-/// What a value is at the store.
+/// The expected value at the store.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Rule {
     /// The same value of the same storage class.
@@ -36,40 +34,40 @@ pub(super) enum Rule {
     Bytes,
     /// The decimal of the same value, as text.
     Decimal,
-    /// The same text; in PostgreSQL what it reads of it as this type.
+    /// The same text; in PostgreSQL what it reads from the text as this type.
     Time(&'static str),
-    /// Whatever it is: itself in SQLite, its text in PostgreSQL.
+    /// Any value: unchanged in SQLite, its text in PostgreSQL.
     Any,
 }
 
 impl Kind {
-    pub(super) fn value(&self, chance: &mut Chance) -> Given {
-        if chance.percent(12) {
+    pub(super) fn value(&self, rng: &mut Rng) -> SqlValue {
+        if rng.percent(12) {
             return ok("NULL");
         }
-        (self.values)(chance)
+        (self.values)(rng)
     }
 }
 
-fn ok(sql: impl Into<String>) -> Given {
-    Given(sql.into(), Fate::Carried)
+fn ok(sql: impl Into<String>) -> SqlValue {
+    SqlValue(sql.into(), Fate::Carried)
 }
 
-fn bad(sql: impl Into<String>) -> Given {
-    Given(sql.into(), Fate::Rejected)
+fn bad(sql: impl Into<String>) -> SqlValue {
+    SqlValue(sql.into(), Fate::Rejected)
 }
 
-fn not_there(sql: impl Into<String>) -> Given {
-    Given(sql.into(), Fate::NotAtPostgres)
+fn not_in_postgres(sql: impl Into<String>) -> SqlValue {
+    SqlValue(sql.into(), Fate::NotAtPostgres)
 }
 
-/// A text that no literal can write, or that is none.
+/// Returns a text that no literal can write, or that is not valid UTF-8.
 fn raw(bytes: &[u8]) -> String {
     format!("CAST(x'{}' AS TEXT)", hex(bytes))
 }
 
-/// One in so many is something else.
-fn seldom(c: &mut Chance, usual: Given, odd: Given) -> Given {
+/// Returns the odd value in 4 % of the calls.
+fn mostly(c: &mut Rng, usual: SqlValue, odd: SqlValue) -> SqlValue {
     if c.percent(4) { odd } else { usual }
 }
 
@@ -78,70 +76,70 @@ pub(super) const KINDS: &[Kind] = &[
         declared: "INTEGER",
         values: integers,
         rule: Rule::Same,
-        there: "bigint",
+        store_type: "bigint",
     },
     Kind {
         declared: "UNSIGNED BIG INT",
         values: integers,
         rule: Rule::Same,
-        there: "bigint",
+        store_type: "bigint",
     },
     Kind {
         declared: "REAL",
         values: reals,
         rule: Rule::Float,
-        there: "double precision",
+        store_type: "double precision",
     },
     Kind {
         declared: "DOUBLE PRECISION",
         values: reals,
         rule: Rule::Float,
-        there: "double precision",
+        store_type: "double precision",
     },
     Kind {
         declared: "TEXT",
         values: texts,
         rule: Rule::Same,
-        there: "text",
+        store_type: "text",
     },
     Kind {
         declared: "VARCHAR(20)",
         values: texts,
         rule: Rule::Same,
-        there: "text",
+        store_type: "text",
     },
     Kind {
         declared: "BLOB",
         values: blobs,
         rule: Rule::Bytes,
-        there: "bytea",
+        store_type: "bytea",
     },
     Kind {
         declared: "VARBINARY(9)",
         values: |c| ok(format!("x'{}'", hex(&c.bytes(20)))),
         rule: Rule::Bytes,
-        there: "bytea",
+        store_type: "bytea",
     },
     Kind {
         declared: "BOOLEAN",
         values: |c| {
             let usual = ok(c.pick(&["0", "1"]));
-            seldom(c, usual, bad("2"))
+            mostly(c, usual, bad("2"))
         },
         rule: Rule::Bool,
-        there: "boolean",
+        store_type: "boolean",
     },
     Kind {
         declared: "DECIMAL(16,2)",
         values: decimals,
         rule: Rule::Decimal,
-        there: "numeric",
+        store_type: "numeric",
     },
     Kind {
         declared: "NUMERIC",
         values: decimals,
         rule: Rule::Decimal,
-        there: "numeric",
+        store_type: "numeric",
     },
     Kind {
         declared: "DECIMAL_TEXT",
@@ -155,10 +153,10 @@ pub(super) const KINDS: &[Kind] = &[
                 "-Infinity",
             ])));
             let odd = bad(quoted(c.pick(&["1e5", "+5", ".5", "5.", "n/a", "", "1,5"])));
-            seldom(c, usual, odd)
+            mostly(c, usual, odd)
         },
         rule: Rule::Decimal,
-        there: "numeric",
+        store_type: "numeric",
     },
     Kind {
         declared: "DATE",
@@ -177,11 +175,11 @@ pub(super) const KINDS: &[Kind] = &[
                 "today",
                 "2026-02-31",
             ]);
-            let odd = not_there(quoted(odd));
-            seldom(c, usual, odd)
+            let odd = not_in_postgres(quoted(odd));
+            mostly(c, usual, odd)
         },
         rule: Rule::Time("date"),
-        there: "date",
+        store_type: "date",
     },
     Kind {
         declared: "DATETIME",
@@ -194,7 +192,7 @@ pub(super) const KINDS: &[Kind] = &[
                 "0044-03-15 12:00:00 BC",
                 "-infinity",
             ])));
-            let odd = not_there(quoted(c.pick(&[
+            let odd = not_in_postgres(quoted(c.pick(&[
                 "2026-01-31 10:00:00+08",
                 "2026-01-31T10:00:00Z",
                 "now",
@@ -203,10 +201,10 @@ pub(super) const KINDS: &[Kind] = &[
                 "",
             ])));
             let odd = if c.percent(30) { bad("1769817600") } else { odd };
-            seldom(c, usual, odd)
+            mostly(c, usual, odd)
         },
         rule: Rule::Time("timestamp"),
-        there: "timestamp without time zone",
+        store_type: "timestamp without time zone",
     },
     Kind {
         declared: "TIMESTAMP WITH TIME ZONE",
@@ -218,10 +216,10 @@ pub(super) const KINDS: &[Kind] = &[
                 "1883-11-18 12:03:58-04:56:02",
                 "infinity",
             ])));
-            seldom(c, usual, not_there("'2026-01-31 10:00 Asia/Shanghai'"))
+            mostly(c, usual, not_in_postgres("'2026-01-31 10:00 Asia/Shanghai'"))
         },
         rule: Rule::Time("timestamptz"),
-        there: "timestamp with time zone",
+        store_type: "timestamp with time zone",
     },
     Kind {
         declared: "TIME",
@@ -232,10 +230,10 @@ pub(super) const KINDS: &[Kind] = &[
                 "10:00",
                 "23:59:59.999999",
             ])));
-            seldom(c, usual, not_there("'10:00:00+08'"))
+            mostly(c, usual, not_in_postgres("'10:00:00+08'"))
         },
         rule: Rule::Time("time"),
-        there: "time without time zone",
+        store_type: "time without time zone",
     },
     Kind {
         declared: "UUID",
@@ -245,10 +243,10 @@ pub(super) const KINDS: &[Kind] = &[
                 c.next() >> 32,
                 c.next() >> 16
             ));
-            seldom(c, usual, not_there("'no uuid'"))
+            mostly(c, usual, not_in_postgres("'no uuid'"))
         },
         rule: Rule::Same,
-        there: "uuid",
+        store_type: "uuid",
     },
     Kind {
         declared: "JSON",
@@ -260,38 +258,38 @@ pub(super) const KINDS: &[Kind] = &[
                 "\"\"",
                 text.as_str(),
             ])));
-            seldom(c, usual, not_there("'{no json'"))
+            mostly(c, usual, not_in_postgres("'{no json'"))
         },
         rule: Rule::Same,
-        there: "json",
+        store_type: "json",
     },
     Kind {
         declared: "",
         values: anything,
         rule: Rule::Any,
-        there: "text",
+        store_type: "text",
     },
     Kind {
         declared: "STRING",
         values: |c| ok(quoted(c.pick(&["a", "漢", "", "infinity"]))),
         rule: Rule::Any,
-        there: "text",
+        store_type: "text",
     },
     Kind {
         declared: "ENUM",
         values: |c| ok(c.pick(&["'a'", "'b'", "7"])),
         rule: Rule::Any,
-        there: "text",
+        store_type: "text",
     },
 ];
 
-fn integers(c: &mut Chance) -> Given {
+fn integers(c: &mut Rng) -> SqlValue {
     let usual = ok(c.int(i64::MIN, i64::MAX).to_string());
     let odd = bad(c.pick(&["'twelve'", "1.5", "x'00'", "''"]));
-    seldom(c, usual, odd)
+    mostly(c, usual, odd)
 }
 
-fn real(c: &mut Chance) -> String {
+fn real(c: &mut Rng) -> String {
     let any = f64::from_bits(c.next());
     let any = if any.is_finite() { any } else { 0.1 };
     let any = format!("{any:e}");
@@ -309,7 +307,7 @@ fn real(c: &mut Chance) -> String {
     .to_owned()
 }
 
-fn reals(c: &mut Chance) -> Given {
+fn reals(c: &mut Rng) -> SqlValue {
     let usual = ok(if c.percent(20) {
         c.int(-(1 << 53), 1 << 53).to_string()
     } else {
@@ -318,30 +316,30 @@ fn reals(c: &mut Chance) -> Given {
     let odd = bad(c.pick(&["'much'", "x'00'"]));
     let nan = ok("'NaN'");
     let odd = if c.percent(50) { nan } else { odd };
-    seldom(c, usual, odd)
+    mostly(c, usual, odd)
 }
 
-fn texts(c: &mut Chance) -> Given {
+fn texts(c: &mut Rng) -> SqlValue {
     let usual = ok(quoted(&c.text(40)));
     let odd = match c.below(3) {
         0 => bad(raw(&[b'a', 0xff])),
         1 => bad("x'6162'"),
-        _ => not_there(raw(b"a\0b")),
+        _ => not_in_postgres(raw(b"a\0b")),
     };
-    seldom(c, usual, odd)
+    mostly(c, usual, odd)
 }
 
-fn blobs(c: &mut Chance) -> Given {
+fn blobs(c: &mut Rng) -> SqlValue {
     let usual = ok(format!("x'{}'", hex(&c.bytes(60))));
     let odd = match c.below(3) {
         0 => ok(quoted("text \\x among bytes")),
         1 => ok(raw(b"a\0b")),
         _ => bad("5"),
     };
-    seldom(c, usual, odd)
+    mostly(c, usual, odd)
 }
 
-fn decimals(c: &mut Chance) -> Given {
+fn decimals(c: &mut Rng) -> SqlValue {
     let money = format!("{}.{:02}", c.below(1_000_000), c.below(100));
     let int = c.int(i64::MIN, i64::MAX).to_string();
     let real = real(c);
@@ -354,10 +352,10 @@ fn decimals(c: &mut Chance) -> Given {
         real.as_str(),
     ]));
     let odd = bad(c.pick(&["'n/a'", "x'00'", "''"]));
-    seldom(c, usual, odd)
+    mostly(c, usual, odd)
 }
 
-fn anything(c: &mut Chance) -> Given {
+fn anything(c: &mut Rng) -> SqlValue {
     match c.below(5) {
         0 => ok(c.int(i64::MIN, i64::MAX).to_string()),
         1 => ok(real(c)),
@@ -367,9 +365,9 @@ fn anything(c: &mut Chance) -> Given {
             let odd = if c.percent(50) {
                 bad(raw(&[0xc3]))
             } else {
-                not_there(raw(b"\0"))
+                not_in_postgres(raw(b"\0"))
             };
-            seldom(c, usual, odd)
+            mostly(c, usual, odd)
         }
     }
 }

@@ -1,34 +1,34 @@
-//! A table out of a seed: its columns, its key and its rows, for either kind of core.
+//! A table from a seed: its columns, its key and its rows, for either kind of core.
 
-use super::chance::{Chance, quoted};
 use super::postgres;
-use super::sqlite::{self, Fate, Given};
+use super::rng::{Rng, quoted};
+use super::sqlite::{self, Fate, SqlValue};
 
-/// Which table, of which pair: everything else follows.
+/// A table of a pair; everything else follows from these fields.
 #[derive(Debug, Clone)]
 pub(crate) struct Case {
     pub(super) from_postgres: bool,
     pub(super) to_postgres: bool,
     pub(super) seed: u64,
-    /// Places of the columns beside `id` and key: without some of them it is a smaller table with the same values.
+    /// Indexes of the columns in addition to `id` and key. Without some of them the table is smaller, with the same values.
     pub(super) columns: Vec<usize>,
     pub(super) rows: usize,
 }
 
 impl Case {
-    /// As wide and long as the seed says.
+    /// Creates a table whose width and length the seed decides.
     pub(super) fn new(from_postgres: bool, to_postgres: bool, seed: u64) -> Self {
-        let mut chance = Chance::at(seed, 0, 0);
-        let width = match chance.below(100) {
-            // As wide as real cores have them, in every pair.
+        let mut rng = Rng::at(seed, 0, 0);
+        let width = match rng.below(100) {
+            // The width of real cores, in every pair.
             _ if seed == 3 => 85,
             _ if seed == 7 => 300,
-            0..70 => chance.below(12) + 1,
-            70..92 => chance.below(30) + 12,
+            0..70 => rng.below(12) + 1,
+            70..92 => rng.below(30) + 12,
             92..97 => 85,
             _ => 300,
         };
-        let rows = if width > 80 { 4 } else { chance.below(40) + 1 };
+        let rows = if width > 80 { 4 } else { rng.below(40) + 1 };
         let columns = (0..width).collect();
         Self {
             from_postgres,
@@ -39,20 +39,19 @@ impl Case {
         }
     }
 
-    /// Its name, which is also the feed's.
+    /// Returns its name, which is also the feed's.
     pub(crate) fn name(&self) -> String {
         let first = self.columns.first().copied().unwrap_or_default();
         format!("t{}_{first}_{}_{}", self.seed, self.columns.len(), self.rows)
     }
 
-    /// With every type once.
     pub(crate) fn of_every_type(from_postgres: bool, to_postgres: bool) -> Self {
-        let many = if from_postgres {
+        let kinds = if from_postgres {
             postgres::KINDS.len()
         } else {
             sqlite::KINDS.len()
         };
-        let columns = (0..many).collect();
+        let columns = (0..kinds).collect();
         let (seed, rows) = (20, 40);
         Self {
             from_postgres,
@@ -63,21 +62,21 @@ impl Case {
         }
     }
 
-    /// How many rows arrive, are rejects, and are kept aside at the store.
+    /// Returns how many rows arrive, are rejects, and are quarantined at the store.
     pub(crate) fn fates(&self) -> (usize, usize, usize) {
         (
-            self.many(Fate::Carried),
-            self.many(Fate::Rejected),
-            self.many(Fate::NotAtPostgres),
+            self.count_with(Fate::Carried),
+            self.count_with(Fate::Rejected),
+            self.count_with(Fate::NotAtPostgres),
         )
     }
 
-    fn kind_of(&self, place: usize, many: usize) -> usize {
-        // Each kind once before any twice, beginning anywhere.
-        let first = Chance::at(self.seed, 1, 0).below(many);
-        let step = [1, 7, 11, 13][Chance::at(self.seed, 1, 1).below(4)];
-        let step = if many.is_multiple_of(step) { 1 } else { step };
-        (first + place * step) % many
+    fn kind_of(&self, place: usize, kinds: usize) -> usize {
+        // Each kind once before any twice, starting anywhere.
+        let first = Rng::at(self.seed, 1, 0).below(kinds);
+        let step = [1, 7, 11, 13][Rng::at(self.seed, 1, 1).below(4)];
+        let step = if kinds.is_multiple_of(step) { 1 } else { step };
+        (first + place * step) % kinds
     }
 
     pub(super) fn postgres_kind(&self, place: usize) -> &'static postgres::Kind {
@@ -90,15 +89,14 @@ impl Case {
 
     fn postgres_value(&self, row: usize, place: usize) -> Option<String> {
         self.postgres_kind(place)
-            .value(&mut Chance::at(self.seed, row + 2, place))
+            .value(&mut Rng::at(self.seed, row + 2, place))
     }
 
-    pub(super) fn sqlite_value(&self, row: usize, place: usize) -> Given {
+    pub(super) fn sqlite_value(&self, row: usize, place: usize) -> SqlValue {
         self.sqlite_kind(place)
-            .value(&mut Chance::at(self.seed, row + 2, place))
+            .value(&mut Rng::at(self.seed, row + 2, place))
     }
 
-    /// What must become of a row.
     pub(super) fn fate(&self, row: usize) -> Fate {
         if self.from_postgres {
             return Fate::Carried;
@@ -110,12 +108,11 @@ impl Case {
         }
     }
 
-    /// How many rows have this fate.
-    pub(super) fn many(&self, fate: Fate) -> usize {
+    pub(super) fn count_with(&self, fate: Fate) -> usize {
         (0..self.rows).filter(|row| self.fate(*row) == fate).count()
     }
 
-    /// The columns whose values are at fault in a row.
+    /// Returns the columns whose values decide the result of a row.
     pub(super) fn faults(&self, row: usize) -> Vec<String> {
         let fate = self.fate(row);
         let at_fault = |place: &&usize| self.sqlite_value(row, **place).1 == fate;
@@ -132,33 +129,31 @@ impl Case {
         } else {
             SQLITE_KEYS
         };
-        let key = Chance::at(self.seed, 1, 2).below(keys.len());
-        Key { of: &keys[key] }
+        let key = Rng::at(self.seed, 1, 2).below(keys.len());
+        Key { kind: &keys[key] }
     }
 
-    /// Names of the columns of the key.
     pub(crate) fn key_names(&self) -> Vec<String> {
-        let many = if self.key().of.second.is_some() { 2 } else { 1 };
-        ["k", "k2"][..many].iter().map(ToString::to_string).collect()
+        let count = if self.key().kind.second.is_some() { 2 } else { 1 };
+        ["k", "k2"][..count].iter().map(ToString::to_string).collect()
     }
 
-    /// Names of the columns to go by.
     pub(crate) fn cursor(&self) -> Vec<String> {
-        if self.key().of.is_cursor {
+        if self.key().kind.is_cursor {
             self.key_names()
         } else {
             vec!["id".to_owned()]
         }
     }
 
-    /// Statements that make and fill it.
+    /// Returns the statements that create and fill it.
     pub(crate) fn sql(&self) -> String {
         let (name, key) = (self.name(), self.key());
         let mut declared = vec![
             "id bigint NOT NULL UNIQUE".to_owned(),
-            format!("k {} NOT NULL", key.of.declared),
+            format!("k {} NOT NULL", key.kind.declared),
         ];
-        declared.extend(key.of.second.map(|second| format!("k2 {second} NOT NULL")));
+        declared.extend(key.kind.second.map(|second| format!("k2 {second} NOT NULL")));
         for place in &self.columns {
             let kind = if self.from_postgres {
                 self.postgres_kind(*place).declared
@@ -170,8 +165,8 @@ impl Case {
         declared.push(format!("PRIMARY KEY ({})", self.key_names().join(", ")));
         let mut rows = Vec::new();
         for row in 0..self.rows {
-            let mut values = vec![row.to_string(), (key.of.value)(row)];
-            if key.of.second.is_some() {
+            let mut values = vec![row.to_string(), (key.kind.value)(row)];
+            if key.kind.second.is_some() {
                 values.push((row % 7).to_string());
             }
             for place in &self.columns {
@@ -192,9 +187,9 @@ impl Case {
     }
 }
 
-/// The name of the column at a place.
+/// Returns the name of the column at an index.
 pub(super) fn column(place: usize) -> String {
-    // Names that have to be quoted, here and there.
+    // Some names have to be quoted.
     match place % 5 {
         3 => format!("\"Column \"\"{place}\"\"\""),
         4 => format!("\"漢{place}\""),
@@ -202,25 +197,23 @@ pub(super) fn column(place: usize) -> String {
     }
 }
 
-/// A name without its quotes.
+/// Returns a name without its quotes.
 pub(super) fn bare(name: &str) -> String {
     name.strip_prefix('"')
         .and_then(|name| name.strip_suffix('"'))
         .map_or(name.to_owned(), |name| name.replace("\"\"", "\""))
 }
 
-/// What identifies a row.
 pub(super) struct Key {
-    pub(super) of: &'static KeyKind,
+    pub(super) kind: &'static KeyKind,
 }
 
 pub(super) struct KeyKind {
     declared: &'static str,
-    /// A second column.
     second: Option<&'static str>,
-    /// Whether a feed can go by it; otherwise it goes by `id`.
+    /// Whether a feed can use it as its cursor; otherwise it uses `id`.
     is_cursor: bool,
-    /// Another one for each row, as SQL.
+    /// Returns a distinct value for each row, as SQL.
     value: fn(usize) -> String,
 }
 
@@ -301,7 +294,7 @@ const SQLITE_KEYS: &[KeyKind] = &[
     key!("TEXT", None, true, words),
     key!("VARCHAR(9)", Some("INT"), true, words),
     key!("DATE", None, true, days),
-    // Integers among texts have no place in one order.
+    // Integers and texts have no common order.
     key!("", None, false, |row| if row % 2 == 0 {
         row.to_string()
     } else {

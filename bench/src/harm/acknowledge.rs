@@ -1,5 +1,5 @@
-//! An exchange that only acknowledges: it keeps the last chunk of each lane and the lease, so the
-//! publisher's protocol works to the letter, and nothing else. It costs next to no CPU.
+//! An exchange that only acknowledges. It keeps the last chunk of each lane and the lease, as the publisher's protocol
+//! requires, and uses almost no CPU.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use exchange::port::{From, Sequence, Stream};
+use exchange::port::{ReadFrom, Sequence, Stream};
 use exchange::{Delivery, Error, ErrorKind, Exchange, Filed, Published, Result, Settlement, Stored};
 use jiff::Timestamp;
 use schemas::name::{Lane, OfficerName, PartyName, RecipientName, SourceName};
 use schemas::request::RequestId;
 
-/// What it keeps.
+/// The stored messages by subject.
 #[derive(Default)]
 pub(crate) struct Acknowledging {
     last: Mutex<HashMap<String, Stored>>,
@@ -65,7 +65,7 @@ impl Exchange for Acknowledging {
         not_here()
     }
 
-    async fn drained(&self, _: &RecipientName) -> Result<bool> {
+    async fn is_drained(&self, _: &RecipientName) -> Result<bool> {
         not_here()
     }
 
@@ -172,7 +172,7 @@ impl Exchange for Acknowledging {
         not_here()
     }
 
-    async fn read(&self, _: Stream, _: From, _: &str, _: usize) -> Result<Vec<Stored>> {
+    async fn read(&self, _: Stream, _: ReadFrom, _: &str, _: usize) -> Result<Vec<Stored>> {
         not_here()
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gate::{Gate, GateConfig, Orders, OwnPids, Regime};
+use gate::{Gate, GateConfig, Orders, OwnPids, PriorityMode};
 use priority::cgroup::{Group, Hierarchy};
 use schemas::name::{FeedName, RecipientName, SourceName};
 use schemas::origin::Origin;
@@ -16,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 use crate::Outcome;
 use crate::acknowledge::Acknowledging;
 use crate::arguments::Child;
-use crate::worker::{Told, asked_to_end};
+use crate::worker::{WorkerStatus, termination_requested};
 
-/// Runs until it is asked to end.
+/// Runs until termination is requested.
 pub(crate) async fn run(child: &Child) -> Outcome<()> {
     let config: GateConfig = match &child.gate {
         Some(path) => toml::from_str(&std::fs::read_to_string(path)?)?,
@@ -35,7 +35,7 @@ pub(crate) async fn run(child: &Child) -> Outcome<()> {
         Some(path) => Some(Group::prepare(Hierarchy::of_host()?, path)?),
         None => None,
     };
-    let telling = tokio::spawn(tell(
+    let registration = tokio::spawn(register_backends(
         gate.clone(),
         Arc::clone(&source),
         own,
@@ -60,27 +60,30 @@ pub(crate) async fn run(child: &Child) -> Outcome<()> {
         options: SocialOptions::default(),
     })?;
     let view = agent.view();
-    let (path, tell_each) = (child.status.clone(), Duration::from_millis(child.tell_ms));
+    let (path, status_interval) = (
+        child.status.clone(),
+        Duration::from_millis(child.status_interval_ms),
+    );
     let showing = tokio::spawn(async move {
-        let mut tick = tokio::time::interval(tell_each);
+        let mut tick = tokio::time::interval(status_interval);
         loop {
             tick.tick().await;
             let status = view.status();
             let rows = status.driver.rows;
-            let told = Told::now(rows, serde_json::to_value(status).unwrap_or_default());
-            if told.write(&path).is_err() {
+            let worker_status = WorkerStatus::now(rows, serde_json::to_value(status).unwrap_or_default());
+            if worker_status.write(&path).is_err() {
                 return;
             }
         }
     });
     let running = tokio::spawn(agent.run(stop.clone()));
-    asked_to_end().await?;
+    termination_requested().await?;
     showing.abort();
     stop.cancel();
     running.await??;
     sampling_stop.cancel();
-    sampling.joined().await;
-    telling.await?;
+    sampling.join().await;
+    registration.await?;
     Ok(())
 }
 
@@ -107,9 +110,8 @@ fn feed(name: &str) -> Outcome<FeedPlan> {
     })
 }
 
-/// Tells the gate which backends are ours, and puts them and this process into the idle group,
-/// as the idle helper would.
-async fn tell(
+/// Registers our backends at the gate, and moves them and this process into the idle group, like the idle helper.
+async fn register_backends(
     gate: Gate,
     source: Arc<dyn Source>,
     own: OwnPids,
@@ -131,18 +133,18 @@ async fn tell(
         if all == moved {
             continue;
         }
-        gate.regime(Regime::Bare {
-            why: "a new backend is not moved yet".into(),
+        gate.set_priority_mode(PriorityMode::Normal {
+            why: "a new backend has not been moved yet".into(),
         });
         let put = all.iter().try_for_each(|pid| group.put(*pid));
         match put {
             Ok(()) => {
                 moved = all;
-                gate.regime(Regime::Kernel {
+                gate.set_priority_mode(PriorityMode::KernelIdle {
                     detail: group.path().into(),
                 });
             }
-            Err(error) => gate.regime(Regime::Bare {
+            Err(error) => gate.set_priority_mode(PriorityMode::Normal {
                 why: error.to_string().into(),
             }),
         }

@@ -1,38 +1,38 @@
-//! What may be asked for.
+//! The command line.
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-/// What an extraction costs the business beside it.
+/// Measures the cost of an extraction for the concurrent business.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "harm")]
 pub(crate) struct Arguments {
-    /// More rounds and longer slots: about an hour and a half instead of some twenty minutes.
+    /// Run more rounds and longer slots: about 90 minutes instead of 20.
     #[arg(long)]
     pub(crate) full: bool,
     /// Rounds of every variant at each load.
     #[arg(long)]
     pub(crate) rounds: Option<usize>,
-    /// Seconds of a measured slot.
+    /// Duration of a measured slot, in seconds.
     #[arg(long)]
     pub(crate) slot: Option<u64>,
     /// Only these loads: 30, 60, 85, burst; none for none.
     #[arg(long, value_delimiter = ',')]
     pub(crate) loads: Option<Vec<String>>,
-    /// Only these variants: nobody, timer, bare, whole, kernel, tuned.
+    /// Only these variants: none, timer, normal, whole, kernel_idle, tuned.
     #[arg(long, value_delimiter = ',')]
     pub(crate) variants: Option<Vec<String>>,
-    /// Leave out the rows moved where there is slack.
+    /// Skip the rows read when the machine is idle.
     #[arg(long)]
     pub(crate) no_slack: bool,
-    /// The order of the slots is drawn with this seed.
+    /// Seed of the random order of the slots.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
-    /// Rows of the table that is extracted.
+    /// Rows of the extracted table.
     #[arg(long, default_value_t = 3_000_000)]
     pub(crate) rows: u64,
-    /// Where the results go.
+    /// Output folder.
     #[arg(long, default_value = "target/bench")]
     pub(crate) out: PathBuf,
     /// A file with a `[gate]` table's keys, for the variant `tuned`.
@@ -52,7 +52,7 @@ impl Arguments {
     }
 }
 
-/// What the bench starts itself as.
+/// The child process to run.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Command {
     /// The timer-driven extractor.
@@ -61,30 +61,30 @@ pub(crate) enum Command {
     /// Slacktide's agent.
     #[command(hide = true)]
     Agent(Child),
-    /// Nobody: what the slots differ by themselves.
+    /// No extraction: the variation between slots.
     #[command(hide = true)]
-    Nobody(Child),
+    None(Child),
 }
 
-/// What a child is told.
+/// The arguments of a child process.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Child {
     /// The database.
     #[arg(long)]
     pub(crate) url: String,
-    /// Where it writes what it did.
+    /// The path of its status file.
     #[arg(long)]
     pub(crate) status: PathBuf,
     /// The keys of a `[gate]` table.
     #[arg(long)]
     pub(crate) gate: Option<PathBuf>,
-    /// Puts itself and its backend into this idle group.
+    /// The idle group for itself and its backend.
     #[arg(long)]
     pub(crate) group: Option<String>,
-    /// The same table as so many feeds, so that a long quiet spell does not come to its end.
+    /// Number of feeds over the table, so that a long quiet period does not exhaust the rows.
     #[arg(long, default_value_t = 1)]
     pub(crate) feeds: u32,
-    /// How often it tells what it did, in milliseconds.
+    /// Interval of its status updates, in milliseconds.
     #[arg(long, default_value_t = 200)]
-    pub(crate) tell_ms: u64,
+    pub(crate) status_interval_ms: u64,
 }

@@ -1,4 +1,4 @@
-//! The business: pgbench at a fixed rate, in a session of its own, as a real client is.
+//! The business: pgbench at a fixed rate, in its own session like a real client.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::worker::now_us;
 
 const CLIENTS: &str = "6";
 
-/// Seconds of a burst, and of the quiet after it.
+/// Duration of a burst, and of the quiet period after it, in seconds.
 pub(crate) const BURST: u64 = 10;
 
 fn command(rig: &Rig, seconds: u64) -> Command {
@@ -25,30 +25,29 @@ fn command(rig: &Rig, seconds: u64) -> Command {
     command
 }
 
-/// The highest rate that the machine serves without a growing line, in transactions a second.
+/// Returns the maximum rate without a growing queue, in transactions per second.
 ///
-/// Without a limit the clients wait for each other and the processors never sleep, which is
-/// cheaper than any open line of customers: at 85 % of that rate the machine is overloaded. So
-/// rates are tried from there downwards until the latencies stay low.
+/// Without a rate limit the clients wait for each other and the processors never sleep, which costs less than an open
+/// queue: at 85 % of that rate the machine is overloaded. So lower rates are tried until the latencies stay low.
 pub(crate) async fn highest(rig: &Rig) -> Outcome<f64> {
     unlimited(rig).await?;
-    let most = unlimited(rig).await?;
+    let max_rate = unlimited(rig).await?;
     for percent in (40..=95).rev().step_by(5) {
-        let tried = Business::start(rig, "try", Load::Steady(percent), most, TRY + 1)?;
+        let tried = Business::start(rig, "try", Load::Steady(percent), max_rate, ATTEMPT_SECONDS + 1)?;
         let from = now_us() + 1_000_000;
         let transactions = tried.ended().await?;
-        let service = latency::service(&transactions, &[(from, from + TRY * 1_000_000)]);
+        let service = latency::service(&transactions, &[(from, from + ATTEMPT_SECONDS * 1_000_000)]);
         if service.second_p99 < SERVED_US {
-            return Ok(most * f64::from(percent) / 100.0);
+            return Ok(max_rate * f64::from(percent) / 100.0);
         }
     }
-    Err("the machine is too busy with other things to find out what it can serve".into())
+    Err("this machine is too busy with other work to determine the maximum rate".into())
 }
 
-/// Seconds of one try.
-const TRY: u64 = 4;
+/// Duration of one attempt, in seconds.
+const ATTEMPT_SECONDS: u64 = 4;
 
-/// A typical second with a p99 below this has no growing line, in microseconds.
+/// A typical second with a lower p99, in microseconds, has no growing queue.
 const SERVED_US: u64 = 5_000;
 
 async fn unlimited(rig: &Rig) -> Outcome<f64> {
@@ -64,28 +63,28 @@ async fn unlimited(rig: &Rig) -> Outcome<f64> {
         })
         .ok_or_else(|| {
             format!(
-                "pgbench did not tell its rate:\n{text}{}",
+                "no rate in the output of pgbench:\n{text}{}",
                 String::from_utf8_lossy(&ran.stderr)
             )
             .into()
         })
 }
 
-/// The business at work, until it is dropped or its time is over.
+/// The running business, until it is dropped or its time ends.
 pub(crate) struct Business {
     task: tokio::task::JoinHandle<Outcome<()>>,
     prefix: PathBuf,
 }
 
 impl Business {
-    /// Begins.
-    pub(crate) fn start(rig: &Rig, name: &str, load: Load, most: f64, seconds: u64) -> Outcome<Self> {
+    /// Starts pgbench.
+    pub(crate) fn start(rig: &Rig, name: &str, load: Load, max_rate: f64, seconds: u64) -> Outcome<Self> {
         let prefix = rig.folder().join(format!("pgbench-{name}"));
         let share = match load {
             Load::Steady(percent) => f64::from(percent) / 100.0,
             Load::Burst => 0.9,
         };
-        let rate = format!("{:.0}", (most * share).max(1.0));
+        let rate = format!("{:.0}", (max_rate * share).max(1.0));
         let spawn = |rig: &Rig, at: u64, seconds: u64| -> Outcome<Child> {
             let mut command = command(rig, seconds);
             command.args(["--rate", &rate, "--log", "--log-prefix"]);
@@ -131,15 +130,15 @@ impl Business {
         Ok(Self { task, prefix })
     }
 
-    /// Waits for its end and gives every transaction.
+    /// Waits for the end and returns all transactions.
     pub(crate) async fn ended(self) -> Outcome<Vec<Transaction>> {
         self.task.await??;
-        let folder = self.prefix.parent().ok_or("a log has a folder")?;
+        let folder = self.prefix.parent().ok_or("the log has no folder")?;
         let name = self
             .prefix
             .file_name()
             .map(|name| name.to_string_lossy().into_owned());
-        let name = name.ok_or("a log has a name")?;
+        let name = name.ok_or("the log has no name")?;
         let mut transactions = Vec::new();
         for entry in std::fs::read_dir(folder)? {
             let path = entry?.path();

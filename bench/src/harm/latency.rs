@@ -1,25 +1,24 @@
-//! PURE: pgbench's log of transactions, and percentiles over spans of time. A transaction counts
-//! in the span in which it was due: the worst of an overloaded span end long after it.
+//! PURE: pgbench's transaction log, and percentiles over time spans. A transaction counts in the span in which it was
+//! due: the slowest ones of an overloaded span end long after it.
 //!
-//! Percentiles are told twice. Of the whole span: everything counts, also what another guest of
-//! the machine did to one of its seconds; two slots with nobody in them differ by half in that. And of the
-//! typical second: the percentile of each second, and of those the one in the middle. What an extractor does all
-//! the time is in every second and so in the typical one; what strikes one second in ten is not.
+//! Two kinds of percentiles are reported. Those of the whole span include every disturbance, such as other guests of
+//! the machine; two slots without an extractor differ by half in them. Those of the typical second are the median over
+//! the seconds of the percentile of each second. A permanent effect of an extractor is visible in the typical second;
+//! an effect on one second in ten is not.
 //!
-//! A line is `client transaction latency script epoch_s epoch_us [lag]`; under a fixed rate the
-//! latency, in microseconds, counts from the time that the transaction was due, so waiting in
-//! line is part of it (pgbench's manual, per-transaction logging).
+//! A line is `client transaction latency script epoch_s epoch_us [lag]`. Under a fixed rate the latency, in
+//! microseconds, counts from the due time, so queueing is included (pgbench's manual, per-transaction logging).
 
-/// A transaction that ended.
+/// A completed transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Transaction {
-    /// When, in microseconds of Unix time.
+    /// End time, in Unix microseconds.
     pub(crate) ended_us: u64,
-    /// From when it was due, in microseconds.
+    /// Latency from the due time, in microseconds.
     pub(crate) latency_us: u64,
 }
 
-/// One line of the log; none for what is no transaction.
+/// Parses one line of the log; `None` if it is not a transaction.
 pub(crate) fn line(text: &str) -> Option<Transaction> {
     let mut fields = text.split_ascii_whitespace().skip(2);
     let latency_us = fields.next()?.parse().ok()?;
@@ -31,10 +30,10 @@ pub(crate) fn line(text: &str) -> Option<Transaction> {
     })
 }
 
-/// What the business got in a span.
+/// The service that the business received in a span.
 #[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize)]
 pub(crate) struct Service {
-    /// Transactions a second.
+    /// Transactions per second.
     pub(crate) rate: f64,
     /// Latencies in microseconds.
     pub(crate) p50: u64,
@@ -54,7 +53,7 @@ pub(crate) struct Service {
 
 const SECOND_US: u64 = 1_000_000;
 
-/// Rates and percentiles of the transactions that were due within the spans.
+/// Returns rates and percentiles of the transactions due within the spans.
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 pub(crate) fn service(transactions: &[Transaction], spans: &[(u64, u64)]) -> Service {
     let due = |(from, until): (u64, u64)| {
@@ -78,10 +77,10 @@ pub(crate) fn service(transactions: &[Transaction], spans: &[(u64, u64)]) -> Ser
         let mut each: Vec<u64> = seconds
             .iter()
             .filter(|second| !second.is_empty())
-            .map(|second| at(second, thousandths))
+            .map(|second| percentile(second, thousandths))
             .collect();
         each.sort_unstable();
-        at(&each, 500)
+        percentile(&each, 500)
     };
     let mut all: Vec<u64> = spans.iter().flat_map(|span| due(*span)).collect();
     all.sort_unstable();
@@ -91,18 +90,18 @@ pub(crate) fn service(transactions: &[Transaction], spans: &[(u64, u64)]) -> Ser
         .sum();
     Service {
         rate: all.len() as f64 * 1e6 / length.max(1) as f64,
-        p50: at(&all, 500),
-        p95: at(&all, 950),
-        p99: at(&all, 990),
-        p999: at(&all, 999),
+        p50: percentile(&all, 500),
+        p95: percentile(&all, 950),
+        p99: percentile(&all, 990),
+        p999: percentile(&all, 999),
         second_p50: typical(500),
         second_p95: typical(950),
         second_p99: typical(990),
     }
 }
 
-/// The nearest-rank percentile of sorted values.
-fn at(sorted: &[u64], thousandths: usize) -> u64 {
+/// Returns the nearest-rank percentile of sorted values.
+fn percentile(sorted: &[u64], thousandths: usize) -> u64 {
     let place = (sorted.len() * thousandths).div_ceil(1_000).saturating_sub(1);
     sorted.get(place).copied().unwrap_or(0)
 }
@@ -112,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_read_with_and_without_lag() {
+    fn log_line_is_parsed_with_and_without_lag() {
         let wanted = Transaction {
             ended_us: 1_700_000_000_000_123,
             latency_us: 812,
@@ -124,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn percentiles_are_of_the_span_alone() {
+    fn percentiles_cover_the_span_only() {
         let transactions: Vec<_> = (1..=2_000_u64)
             .map(|at| Transaction {
                 ended_us: at * 1_000,
@@ -140,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn one_bad_second_is_in_the_span_and_not_in_the_typical_second() {
+    fn typical_second_excludes_one_bad_second() {
         let each = |second: u64, latency_us: u64| {
             (0..100_u64).map(move |at| Transaction {
                 ended_us: second * SECOND_US + at * 1_000 + latency_us,

@@ -12,12 +12,12 @@ use crate::Outcome;
 use crate::arguments::Arguments;
 use crate::rig::Rig;
 
-/// How busy the business is.
+/// The load of the business.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Load {
-    /// So many percent of its highest rate.
+    /// A percentage of its maximum rate.
     Steady(u32),
-    /// Ten seconds at 90 %, ten seconds of nothing.
+    /// Ten seconds at 90 %, ten seconds without load.
     Burst,
 }
 
@@ -30,7 +30,7 @@ impl fmt::Display for Load {
     }
 }
 
-/// The loads that were asked for.
+/// Returns the requested loads.
 pub(crate) fn loads(arguments: &Arguments) -> Vec<Load> {
     let all = [
         ("30", Load::Steady(30)),
@@ -50,11 +50,11 @@ pub(crate) fn loads(arguments: &Arguments) -> Vec<Load> {
         .collect()
 }
 
-/// Kinds of children.
+/// The kinds of child processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Reads nothing.
-    Nobody,
+    None,
     /// The prior art.
     Timer,
     /// Slacktide.
@@ -63,27 +63,27 @@ pub(crate) enum Kind {
     Whole,
 }
 
-/// Who extracts.
+/// An extractor and its configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct Variant {
-    /// Its name.
+    /// The name.
     pub(crate) name: &'static str,
-    /// What it is.
+    /// The kind.
     pub(crate) kind: Kind,
-    /// The keys of the gate's table.
+    /// A file with the keys of the gate's table.
     pub(crate) gate: Option<PathBuf>,
     /// The idle group.
     pub(crate) group: Option<String>,
 }
 
-/// The variants that were asked for and can be had here. What cannot be had is said.
+/// Returns the requested variants that this host supports. Prints the unsupported ones.
 pub(crate) fn variants(arguments: &Arguments, rig: &Rig) -> Outcome<Vec<Variant>> {
     let group = format!("/slacktide-bench-{}", std::process::id());
     let help = Hierarchy::of_host().and_then(|hierarchy| Group::prepare(hierarchy, &group));
-    let has_kernel = match help {
+    let has_kernel_idle = match help {
         Ok(_) => true,
         Err(error) => {
-            println!("the regime with the kernel's help is not measured here: {error}");
+            println!("kernel-idle mode is not measured on this host: {error}");
             false
         }
     };
@@ -98,8 +98,8 @@ pub(crate) fn variants(arguments: &Arguments, rig: &Rig) -> Outcome<Vec<Variant>
     };
     let mut all = vec![
         Variant {
-            name: "nobody",
-            kind: Kind::Nobody,
+            name: "none",
+            kind: Kind::None,
             gate: None,
             group: None,
         },
@@ -109,7 +109,7 @@ pub(crate) fn variants(arguments: &Arguments, rig: &Rig) -> Outcome<Vec<Variant>
             gate: None,
             group: None,
         },
-        slacktide("bare", None, None),
+        slacktide("normal", None, None),
     ];
     all.push(Variant {
         name: "whole",
@@ -117,8 +117,8 @@ pub(crate) fn variants(arguments: &Arguments, rig: &Rig) -> Outcome<Vec<Variant>
         gate: None,
         group: None,
     });
-    if has_kernel {
-        all.push(slacktide("kernel", None, Some(group.clone())));
+    if has_kernel_idle {
+        all.push(slacktide("kernel_idle", None, Some(group.clone())));
         all.push(slacktide("tuned", Some(tuned), Some(group)));
     } else {
         all.push(slacktide("tuned", Some(tuned), None));
@@ -132,18 +132,18 @@ pub(crate) fn variants(arguments: &Arguments, rig: &Rig) -> Outcome<Vec<Variant>
     Ok(all)
 }
 
-/// Takes the idle group away again; nothing of ours is in it any more.
+/// Removes the idle group; no process of ours is in it any more.
 pub(crate) fn clear(variants: &[Variant]) {
     let Ok(hierarchy) = Hierarchy::of_host() else {
         return;
     };
     for group in variants.iter().filter_map(|variant| variant.group.as_ref()) {
-        // The second variant of the same group finds nothing.
+        // The second variant of the same group finds nothing to remove.
         let _ = std::fs::remove_dir(hierarchy.directory(group));
     }
 }
 
-/// Every variant once a round, in an order that is drawn anew each round.
+/// Returns every variant once per round, in a new random order each round.
 pub(crate) fn order(variants: usize, rounds: usize, seed: u64) -> Vec<usize> {
     let mut lot = StdRng::seed_from_u64(seed);
     (0..rounds)
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_round_has_every_variant_and_the_seed_decides() {
+    fn order_has_every_variant_per_round_and_depends_on_the_seed() {
         let order_of = |seed| order(4, 6, seed);
         for round in order_of(7).chunks(4) {
             let mut round = round.to_vec();

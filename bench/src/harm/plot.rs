@@ -1,4 +1,4 @@
-//! The picture: how much worse the business's p99 gets, by load and variant.
+//! The diagram: the change of the business's p99, by load and variant.
 
 use std::path::Path;
 
@@ -11,15 +11,15 @@ use crate::report::Line;
 const SIZE: (u32, u32) = (900, 420);
 
 const COLORS: [(&str, RGBColor); 6] = [
-    ("nobody", RGBColor(127, 140, 141)),
+    ("none", RGBColor(127, 140, 141)),
     ("timer", RGBColor(192, 57, 43)),
-    ("bare", RGBColor(41, 128, 185)),
+    ("normal", RGBColor(41, 128, 185)),
     ("whole", RGBColor(243, 156, 18)),
-    ("kernel", RGBColor(39, 174, 96)),
+    ("kernel_idle", RGBColor(39, 174, 96)),
     ("tuned", RGBColor(142, 68, 173)),
 ];
 
-/// Draws it.
+/// Draws the diagram.
 pub(crate) fn draw(lines: &[Line], path: &Path) -> Outcome<()> {
     let area = SVGBackend::new(path, SIZE).into_drawing_area();
     paint(&area, lines).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -27,8 +27,8 @@ pub(crate) fn draw(lines: &[Line], path: &Path) -> Outcome<()> {
 }
 
 fn paint(area: &DrawingArea<SVGBackend<'_>, Shift>, lines: &[Line]) -> Result<(), String> {
-    let told = |error: DrawingAreaErrorKind<std::io::Error>| error.to_string();
-    area.fill(&WHITE).map_err(told)?;
+    let describe = |error: DrawingAreaErrorKind<std::io::Error>| error.to_string();
+    area.fill(&WHITE).map_err(describe)?;
     let mut loads: Vec<&str> = Vec::new();
     for line in lines {
         if !loads.contains(&line.load.as_str()) {
@@ -46,7 +46,7 @@ fn paint(area: &DrawingArea<SVGBackend<'_>, Shift>, lines: &[Line]) -> Result<()
         .x_label_area_size(32)
         .y_label_area_size(56)
         .build_cartesian_2d(0.0..f64::from(width), (0.5..most).log_scale())
-        .map_err(told)?;
+        .map_err(describe)?;
     chart
         .configure_mesh()
         .disable_x_mesh()
@@ -54,11 +54,11 @@ fn paint(area: &DrawingArea<SVGBackend<'_>, Shift>, lines: &[Line]) -> Result<()
         .y_desc("ratio, logarithmic")
         .y_label_formatter(&|value| format!("{value:.1}"))
         .draw()
-        .map_err(told)?;
+        .map_err(describe)?;
     let end = f64::from(width);
     chart
         .draw_series(LineSeries::new([(0.0, 1.0), (end, 1.0)], BLACK.stroke_width(1)))
-        .map_err(told)?;
+        .map_err(describe)?;
     for (place, (name, color)) in COLORS.iter().enumerate() {
         let offset = 0.13 * f64::from(u32::try_from(place).unwrap_or(0)) + 0.2;
         let points: Vec<_> = lines
@@ -84,20 +84,20 @@ fn paint(area: &DrawingArea<SVGBackend<'_>, Shift>, lines: &[Line]) -> Result<()
         });
         chart
             .draw_series(bars)
-            .map_err(told)?
+            .map_err(describe)?
             .label(*name)
             .legend(|(x, y)| Rectangle::new([(x, y - 5), (x + 10, y + 5)], color.filled()));
     }
     for (place, load) in loads.iter().enumerate() {
         let x = f64::from(u32::try_from(place).unwrap_or(0)) + 0.4;
         let label = Text::new(format!("business at {load}"), (x, 0.53), ("sans-serif", 14));
-        chart.draw_series([label]).map_err(told)?;
+        chart.draw_series([label]).map_err(describe)?;
     }
     chart
         .configure_series_labels()
         .background_style(WHITE.mix(0.8))
         .border_style(BLACK)
         .draw()
-        .map_err(told)?;
-    area.present().map_err(told)
+        .map_err(describe)?;
+    area.present().map_err(describe)
 }

@@ -1,4 +1,4 @@
-//! What came of it: a table, `harm.json` and the picture.
+//! The results: a table, `harm.json` and the diagram.
 
 mod checks;
 
@@ -12,10 +12,10 @@ use serde_json::Value;
 use crate::arguments::Arguments;
 use crate::latency::Service;
 use crate::slots::Slot;
-use crate::stats::{Middle, middle};
+use crate::stats::{Median, middle};
 use crate::{Outcome, plot};
 
-/// Everything that was seen.
+/// All results.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     seed: u64,
@@ -27,13 +27,13 @@ pub(crate) struct Report {
     postgres: String,
     highest_rate: f64,
     slots: Vec<Slot>,
-    /// Rows a second on an idle machine, by variant.
+    /// Rows per second on an idle machine, by variant.
     idle: BTreeMap<&'static str, Vec<f64>>,
-    /// Rows a second over a quiet spell of 60 s, by variant.
+    /// Rows per second over a quiet period of 60 s, by variant.
     spell: BTreeMap<&'static str, Vec<f64>>,
     /// CPU of an agent whose gate is shut, in percent of a core, and rows that it read.
     shut: Option<(f64, u64)>,
-    /// How soon our last work on the source ended when the gate shut, by variant.
+    /// Time to yield after the gate shut, by variant.
     yields: BTreeMap<&'static str, Yields>,
     lines: Vec<Line>,
     #[serde(skip)]
@@ -63,23 +63,23 @@ impl std::fmt::Display for Yields {
     }
 }
 
-/// One variant at one load.
+/// The results of one variant at one load.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Line {
     pub(crate) load: String,
     pub(crate) variant: &'static str,
-    pub(crate) p50: Middle,
-    pub(crate) p95: Middle,
-    pub(crate) p99: Middle,
-    pub(crate) whole_p99: Middle,
-    pub(crate) whole_p999: Middle,
-    pub(crate) rate: Middle,
+    pub(crate) p50: Median,
+    pub(crate) p95: Median,
+    pub(crate) p99: Median,
+    pub(crate) whole_p99: Median,
+    pub(crate) whole_p999: Median,
+    pub(crate) rate: Median,
     pub(crate) rows_per_second: f64,
-    /// The same in the quiet after a burst.
+    /// The same in the quiet period after a burst.
     pub(crate) quiet_rows_per_second: Option<f64>,
-    /// Of the rows that the timer moves on an idle machine, in the time that the business leaves.
+    /// Share of the rows that the timer reads on an idle machine, in the time that the business leaves.
     pub(crate) of_slack: Option<f64>,
-    /// Shuts that interrupted work, those that yielded within 100 ms, the longest in milliseconds.
+    /// Shuts that interrupted work, those that yielded within 100 ms, the longest time in milliseconds.
     pub(crate) yields: (u64, u64, f64),
 }
 
@@ -88,8 +88,8 @@ fn number(value: u64) -> f64 {
     value as f64
 }
 
-/// The first line that a program prints, or nothing.
-fn said(program: &str, arguments: &[&str]) -> String {
+/// Returns the first line of a program's output, or an empty string.
+fn first_line(program: &str, arguments: &[&str]) -> String {
     let ran = std::process::Command::new(program).args(arguments).output();
     let text = ran
         .map(|ran| String::from_utf8_lossy(&ran.stdout).into_owned())
@@ -102,7 +102,7 @@ fn mean(values: &[f64]) -> f64 {
 }
 
 impl Report {
-    pub(crate) fn new(arguments: &Arguments, most: f64) -> Self {
+    pub(crate) fn new(arguments: &Arguments, max_rate: f64) -> Self {
         let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = cpu
             .lines()
@@ -118,12 +118,12 @@ impl Report {
                 .unwrap_or_default()
                 .trim()
                 .to_owned(),
-            revision: said("git", &["rev-parse", "HEAD"]),
-            postgres: said(
+            revision: first_line("git", &["rev-parse", "HEAD"]),
+            postgres: first_line(
                 &harness::postgres_bin().join("postgres").to_string_lossy(),
                 &["--version"],
             ),
-            highest_rate: most,
+            highest_rate: max_rate,
             slots: Vec::new(),
             idle: BTreeMap::new(),
             spell: BTreeMap::new(),
@@ -136,7 +136,7 @@ impl Report {
 
     pub(crate) fn shut(&mut self, cpu_us: u64, of_us: u64, rows: u64) {
         let percent = number(cpu_us) * 100.0 / number(of_us);
-        println!("a shut gate, everything of the agent included: {percent:.2} % of a core, {rows} rows read");
+        println!("shut gate, including the whole agent: {percent:.2} % of a core, {rows} rows read");
         self.shut = Some((percent, rows));
     }
 
@@ -144,20 +144,23 @@ impl Report {
         let of = |pointer: &str| status.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
         let seen = Yields {
             count: of("/gate/yields/count"),
-            within: of("/gate/yields/within/6"),
+            within: of("/gate/yields/buckets/6"),
             longest_ms: number(of("/gate/yields/max_us")) / 1e3,
         };
-        println!("shut in the middle of work, the business at 85 %: {variant:<7} {seen}");
+        println!("shut during work, business at 85 %: {variant:<7} {seen}");
         self.yields.insert(variant, seen);
     }
 
     pub(crate) fn idle(&mut self, variant: &'static str, rate: f64, gate: &Value) {
-        println!("idle machine: {variant:<7} {rate:>9.0} rows/s{}", told(gate));
+        println!(
+            "idle machine: {variant:<7} {rate:>9.0} rows/s{}",
+            gate_summary(gate)
+        );
         self.idle.entry(variant).or_default().push(rate);
     }
 
     pub(crate) fn spell(&mut self, variant: &'static str, rate: f64) {
-        println!("quiet spell of 60 s: {variant:<7} {rate:>9.0} rows/s over all of it");
+        println!("quiet period of 60 s: {variant:<7} {rate:>9.0} rows/s on average");
         self.spell.entry(variant).or_default().push(rate);
     }
 
@@ -174,12 +177,12 @@ impl Report {
             ratio[4],
             slot.rows_per_second,
             base(&slot, |service| service.second_p99).round(),
-            told(&slot.gate)
+            gate_summary(&slot.gate)
         );
         self.slots.push(slot);
     }
 
-    /// The table, and each check of its own.
+    /// Renders the table and the checks.
     pub(crate) fn table(&mut self) -> String {
         let mut keys: Vec<(String, &'static str)> = Vec::new();
         for slot in &self.slots {
@@ -193,14 +196,14 @@ impl Report {
             .map(|(load, variant)| self.line(load, variant))
             .collect();
         let mut text = String::from(
-            "business with the extractor over without, paired; median [95 % interval by bootstrap]; p50, p95, p99 of the typical second\n\
+            "business with the extractor relative to without, paired; median [95 % interval by bootstrap]; p50, p95, p99 of the typical second\n\
              load    variant  p50                 p95                 p99                 whole p99           whole p99.9         rows/s   of slack\n",
         );
         for line in &self.lines {
             let slack = line
                 .of_slack
                 .map_or(String::from("-"), |share| format!("{:.0} %", share * 100.0));
-            // Writing into a string cannot fail.
+            // Writing to a string cannot fail.
             let _ = writeln!(
                 text,
                 "{:<7} {:<8} {:<19} {:<19} {:<19} {:<19} {:<19} {:>7.0}  {slack:>7}",
@@ -263,13 +266,13 @@ impl Report {
             of_slack,
             yields: (
                 sum("/yields/count"),
-                sum("/yields/within/6"),
+                sum("/yields/buckets/6"),
                 number(longest.unwrap_or(0)) / 1e3,
             ),
         }
     }
 
-    /// Writes the data and the picture.
+    /// Writes the data and the diagram.
     pub(crate) fn write(&self) -> Outcome<Vec<PathBuf>> {
         let (data, picture) = (self.out.join("harm.json"), self.out.join("harm.svg"));
         std::fs::write(&data, serde_json::to_vec_pretty(self)?)?;
@@ -278,7 +281,7 @@ impl Report {
     }
 }
 
-/// With over without: p50, p95, p99 of the typical second; p99, p99.9 of the whole; rate.
+/// Returns the ratios with to without: p50, p95, p99 of the typical second; p99, p99.9 of the whole; rate.
 fn ratios(slot: &Slot) -> [f64; 6] {
     let of = |field: fn(&Service) -> u64| number(field(&slot.service).max(1)) / base(slot, field);
     [
@@ -291,12 +294,12 @@ fn ratios(slot: &Slot) -> [f64; 6] {
     ]
 }
 
-/// Just before and just after.
+/// Returns the mean of the values before and after.
 fn base(slot: &Slot, field: fn(&Service) -> u64) -> f64 {
     number(field(&slot.without).max(1))
 }
 
-fn told(gate: &Value) -> String {
+fn gate_summary(gate: &Value) -> String {
     if gate.is_null() {
         return String::new();
     }

@@ -1,5 +1,4 @@
-//! Rows moved where there is slack: on an idle machine, in a quiet spell after a burst; what
-//! a shut gate costs, and how soon it ends our last work on the source.
+//! Rows read on an idle machine and in a quiet period after a burst; the cost of a shut gate, and its time to yield.
 
 use std::time::Duration;
 
@@ -10,22 +9,22 @@ use crate::plan::{Kind, Load, Variant};
 use crate::report::Report;
 use crate::rig::Rig;
 use crate::slots::rate;
-use crate::worker::{Told, Worker};
+use crate::worker::{Worker, WorkerStatus};
 
 const IDLE: Duration = Duration::from_secs(8);
 
-/// A quiet spell.
-const SPELL: Duration = Duration::from_secs(60);
+/// The duration of a quiet period.
+const QUIET_PERIOD: Duration = Duration::from_secs(60);
 
-/// From the start of an extractor until it works.
-const LEAD: Duration = Duration::from_secs(5);
+/// Time from the start of an extractor until it works.
+const LEAD_TIME: Duration = Duration::from_secs(5);
 
-/// How often the gate is shut in the middle of work.
+/// How often the gate is shut during work.
 const SHUTS: u32 = 40;
 
-/// A stop file comes and goes while the business works at 85 %, where our backend gets the processor last, and the
-/// gate is told to work in spite of that load: the hardest case for giving way.
-async fn yields(rig: &Rig, most: f64, variants: &[Variant], report: &mut Report) -> Outcome<()> {
+/// Creates and removes a stop file while the business runs at 85 %, where our backend is scheduled last, with a gate
+/// that ignores that load: the worst case for yielding.
+async fn yields(rig: &Rig, max_rate: f64, variants: &[Variant], report: &mut Report) -> Outcome<()> {
     let (stop, gate) = (rig.folder().join("stop"), rig.folder().join("yield.toml"));
     let text = format!(
         "hold = \"100ms\"\ngood_samples = 1\n[signals.host_cpu]\nenabled = false\n\
@@ -34,14 +33,14 @@ async fn yields(rig: &Rig, most: f64, variants: &[Variant], report: &mut Report)
     std::fs::write(&gate, text)?;
     let agents = variants
         .iter()
-        .filter(|variant| ["bare", "kernel"].contains(&variant.name));
+        .filter(|variant| ["normal", "kernel_idle"].contains(&variant.name));
     for variant in agents {
         let shutting = Variant {
             gate: Some(gate.clone()),
             ..variant.clone()
         };
         let seconds = ((OPEN + SHUT) * SHUTS).as_secs() + 5;
-        let business = Business::start(rig, "yield", Load::Steady(85), most, seconds)?;
+        let business = Business::start(rig, "yield", Load::Steady(85), max_rate, seconds)?;
         let mut worker = Worker::start(rig, &shutting, 1, None)?;
         for _ in 0..SHUTS {
             let _ = std::fs::remove_file(&stop);
@@ -49,7 +48,7 @@ async fn yields(rig: &Rig, most: f64, variants: &[Variant], report: &mut Report)
             std::fs::write(&stop, "")?;
             tokio::time::sleep(SHUT).await;
         }
-        let _ = worker.told()?;
+        let _ = worker.status()?;
         let last = worker.stop().await?;
         business.ended().await?;
         report.yields(variant.name, &last.status);
@@ -57,17 +56,17 @@ async fn yields(rig: &Rig, most: f64, variants: &[Variant], report: &mut Report)
     Ok(())
 }
 
-/// Long enough to open, pass probation and work.
+/// Time to open, pass probation and work.
 const OPEN: Duration = Duration::from_millis(800);
 
-/// Long enough to be seen shut.
+/// Time to detect the shut.
 const SHUT: Duration = Duration::from_millis(300);
 
-/// Measures all of it.
+/// Runs all measurements.
 pub(crate) async fn run(
     rig: &Rig,
     arguments: &Arguments,
-    most: f64,
+    max_rate: f64,
     variants: &[Variant],
     report: &mut Report,
 ) -> Outcome<()> {
@@ -87,9 +86,9 @@ pub(crate) async fn run(
     let (first, last) = span(rig, &variant, IDLE).await?;
     let micros = last.at_us.saturating_sub(first.at_us).max(1);
     report.shut(last.cpu_us.saturating_sub(first.cpu_us), micros, last.rows);
-    yields(rig, most, variants, report).await?;
+    yields(rig, max_rate, variants, report).await?;
     for round in 0..2 {
-        // The timer first, then last: what it is compared with stands on both sides.
+        // The timer runs first, then last, so that it is on both sides of the others.
         let order: Vec<&Variant> = if round == 0 {
             variants.iter().collect()
         } else {
@@ -108,12 +107,12 @@ pub(crate) async fn run(
         .iter()
         .filter(|variant| variant.kind == Kind::Agent && (arguments.full || variant.name != "tuned"));
     for variant in spells {
-        println!("a quiet spell of {} s: {}", SPELL.as_secs(), variant.name);
-        let business = Business::start(rig, "spell", Load::Burst, most, 2 * BURST)?;
+        println!("quiet period of {} s: {}", QUIET_PERIOD.as_secs(), variant.name);
+        let business = Business::start(rig, "spell", Load::Burst, max_rate, 2 * BURST)?;
         let mut worker = Worker::start(rig, variant, 8, None)?;
         tokio::time::sleep(Duration::from_secs(BURST)).await;
-        let first = worker.told()?;
-        tokio::time::sleep(SPELL).await;
+        let first = worker.status()?;
+        tokio::time::sleep(QUIET_PERIOD).await;
         let last = worker.stop().await?;
         business.ended().await?;
         report.spell(variant.name, rate(&first, &last));
@@ -121,10 +120,10 @@ pub(crate) async fn run(
     Ok(())
 }
 
-async fn span(rig: &Rig, variant: &Variant, span: Duration) -> Outcome<(Told, Told)> {
+async fn span(rig: &Rig, variant: &Variant, span: Duration) -> Outcome<(WorkerStatus, WorkerStatus)> {
     let mut worker = Worker::start(rig, variant, 8, None)?;
-    tokio::time::sleep(LEAD).await;
-    let first = worker.told()?;
+    tokio::time::sleep(LEAD_TIME).await;
+    let first = worker.status()?;
     tokio::time::sleep(span).await;
     let last = worker.stop().await?;
     Ok((first, last))

@@ -1,12 +1,12 @@
-//! PURE: the middle of paired ratios, and how sure it is.
+//! PURE: the median of paired ratios, and its confidence interval.
 
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 use serde::Serialize;
 
-/// A middle and its 95 % interval.
+/// A median and its 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
-pub(crate) struct Middle {
+pub(crate) struct Median {
     /// The median.
     pub(crate) middle: f64,
     /// The lower end.
@@ -17,15 +17,15 @@ pub(crate) struct Middle {
     pub(crate) pairs: usize,
 }
 
-/// How often the pairs are drawn again.
+/// Number of bootstrap samples.
 const DRAWS: usize = 4_000;
 
-/// The median of ratios with a bootstrap interval (Efron's percentile method): the pairs are
-/// drawn again with replacement, and the interval holds 95 % of the medians. Of a few pairs it is
-/// about the smallest and the largest, and covers less.
-pub(crate) fn middle(ratios: &[f64], seed: u64) -> Middle {
+/// Returns the median of the ratios with a bootstrap interval (Efron's percentile method): the pairs are resampled with
+/// replacement, and the interval contains 95 % of the medians. For few pairs it is about the smallest and the largest,
+/// and covers less.
+pub(crate) fn middle(ratios: &[f64], seed: u64) -> Median {
     if ratios.is_empty() {
-        return Middle::default();
+        return Median::default();
     }
     let mut lot = StdRng::seed_from_u64(seed);
     let mut medians: Vec<f64> = (0..DRAWS)
@@ -36,7 +36,7 @@ pub(crate) fn middle(ratios: &[f64], seed: u64) -> Middle {
         .collect();
     medians.sort_by(f64::total_cmp);
     let at = |thousandths: usize| medians[(DRAWS * thousandths / 1_000).min(DRAWS - 1)];
-    Middle {
+    Median {
         middle: median(ratios.to_vec()),
         low: at(25),
         high: at(975),
@@ -44,7 +44,7 @@ pub(crate) fn middle(ratios: &[f64], seed: u64) -> Middle {
     }
 }
 
-/// The middle one, or the geometric mean of the two in the middle: ratios multiply.
+/// Returns the median, or the geometric mean of the two middle values: ratios multiply.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let upper = values.len() / 2;
@@ -58,7 +58,7 @@ fn draw(lot: &mut impl Rng, length: usize) -> usize {
     lot.random_range(0..length)
 }
 
-impl std::fmt::Display for Middle {
+impl std::fmt::Display for Median {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:.2} [{:.2}, {:.2}]", self.middle, self.low, self.high)
     }
@@ -69,13 +69,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn equal_ratios_are_sure_and_scattered_ones_are_not() {
+    fn interval_is_narrow_for_equal_ratios_and_wide_for_scattered() {
         let sure = middle(&[1.5; 8], 1);
         assert!((sure.middle - 1.5).abs() < 1e-9 && (sure.high - sure.low).abs() < 1e-9);
         let unsure = middle(&[0.5, 2.0, 0.5, 2.0, 0.5, 2.0], 1);
         assert!((unsure.middle - 1.0).abs() < 1e-9, "{unsure}");
         assert!(unsure.low < 0.75 && unsure.high > 1.3, "{unsure}");
-        // One slot that something else on the machine spoilt.
+        // One slot disturbed by other work.
         assert!((middle(&[1.0, 1.1, 0.9, 40.0, 1.0], 1).middle - 1.0).abs() < 1e-9);
         assert_eq!(middle(&[], 1).pairs, 0);
     }

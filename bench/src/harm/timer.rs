@@ -1,6 +1,6 @@
-//! The prior art: an extraction program on a timer, reading by key at full speed until it is
-//! through. An honest one: keyset pages of 1,000 rows over a prepared statement, packed as
-//! MessagePack, handed on page by page, and no look at how the core is doing.
+//! The prior art: a timer-driven extractor that reads by key at full speed. It is a fair implementation: keyset pages
+//! of 1,000 rows with a prepared statement, packed as MessagePack and sent page by page, without regard to the core's
+//! load.
 
 use std::time::Duration;
 
@@ -9,25 +9,25 @@ use tokio_postgres::{NoTls, Row};
 
 use crate::Outcome;
 use crate::arguments::Child;
-use crate::worker::{Told, asked_to_end};
+use crate::worker::{WorkerStatus, termination_requested};
 
 const PAGE: &str = "SELECT setl_id, updt_time::text, mdtrt_id, psn_no, insutype, fixmedins_code, fixmedins_name, dept_name,
     begndate::text, med_type, medfee_sumamt::text, hifp_pay::text, psn_cash_pay::text, dise_codg, dise_name, refd
     FROM setl WHERE setl_id > $1 ORDER BY setl_id LIMIT 1000";
 
-/// The timer.
+/// The timer's interval.
 const EACH: Duration = Duration::from_secs(1);
 
-/// Extracts until it is asked to end.
+/// Extracts until termination is requested.
 pub(crate) async fn run(child: &Child) -> Outcome<()> {
     let (client, connection) = tokio_postgres::connect(&child.url, NoTls).await?;
     tokio::spawn(connection);
     let page = client.prepare(PAGE).await?;
-    let mut end = std::pin::pin!(asked_to_end());
+    let mut end = std::pin::pin!(termination_requested());
     let mut timer = tokio::time::interval(EACH);
-    let tell = Duration::from_millis(child.tell_ms);
-    let (mut rows, mut told_at) = (0, std::time::Instant::now());
-    Told::now(rows, serde_json::Value::Null).write(&child.status)?;
+    let status_interval = Duration::from_millis(child.status_interval_ms);
+    let (mut rows, mut written_at) = (0, std::time::Instant::now());
+    WorkerStatus::now(rows, serde_json::Value::Null).write(&child.status)?;
     loop {
         tokio::select! {
             ended = &mut end => return ended,
@@ -46,15 +46,15 @@ pub(crate) async fn run(child: &Child) -> Outcome<()> {
             let chunk: Vec<_> = read.iter().map(pack).collect::<Outcome<_>>()?;
             // The transport acknowledges at once.
             std::hint::black_box(rmp_serde::to_vec(&chunk)?);
-            if told_at.elapsed() > tell {
-                told_at = std::time::Instant::now();
-                Told::now(rows, serde_json::Value::Null).write(&child.status)?;
+            if written_at.elapsed() > status_interval {
+                written_at = std::time::Instant::now();
+                WorkerStatus::now(rows, serde_json::Value::Null).write(&child.status)?;
             }
         }
     }
 }
 
-/// One row as an array, as the prior art's driver hands it on.
+/// Returns one row as an array, as the prior art's driver does.
 fn pack(row: &Row) -> Outcome<(i64, Vec<Option<String>>, bool)> {
     let texts = (1..15).map(|at| row.try_get(at)).collect::<Result<_, _>>()?;
     Ok((row.try_get(0)?, texts, row.try_get(15)?))

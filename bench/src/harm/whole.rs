@@ -1,5 +1,5 @@
-//! Everything on one machine: the core, the real agents from configuration files, a real exchange that syncs each
-//! write, and the insurer's database. In the field exchange and store are other hosts; a trial on one box is not.
+//! Everything on one machine: the core, the real agents with configuration files, a real exchange that syncs each
+//! write, and the insurer's database. In production exchange and store are on other hosts; a trial on one host is not.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,15 +13,15 @@ use crate::Outcome;
 use crate::exchange::Exchange;
 use crate::plan::{Kind, Variant};
 use crate::rig::Rig;
-use crate::worker::Told;
+use crate::worker::WorkerStatus;
 
 const RECIPIENT: &str = "insurer-a";
 
-/// What runs beside the social agent. All of it ends with this.
-pub(crate) struct Surroundings {
-    /// The agent's program.
+/// The processes besides the social agent. They end with this value.
+pub(crate) struct Environment {
+    /// The slacktide binary.
     pub(crate) binary: PathBuf,
-    /// Its configuration.
+    /// The social agent's configuration file.
     pub(crate) settings: PathBuf,
     port: u16,
     _poller: Process,
@@ -30,28 +30,25 @@ pub(crate) struct Surroundings {
     _folder: TempDir,
 }
 
-/// Writes down what the agent's status page says, until it is dropped.
-pub(crate) struct Telling(JoinHandle<()>);
+/// Writes the agent's status to a file until it is dropped.
+pub(crate) struct StatusWriter(JoinHandle<()>);
 
-impl Drop for Telling {
+impl Drop for StatusWriter {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-impl Surroundings {
-    /// Starts exchange, store and poller, where the variant needs them.
+impl Environment {
+    /// Starts exchange, store and poller, if the variant needs them.
     ///
     /// # Errors
-    /// What a server refused.
-    pub(crate) async fn of(rig: &Rig, variant: &Variant) -> Outcome<Option<Self>> {
+    /// If a server fails.
+    pub(crate) async fn start(rig: &Rig, variant: &Variant) -> Outcome<Option<Self>> {
         if variant.kind != Kind::Whole {
             return Ok(None);
         }
-        let binary = rig
-            .binary
-            .clone()
-            .ok_or("the release build of slacktide is missing")?;
+        let binary = rig.binary.clone().ok_or("no release build of slacktide")?;
         let folder = tempfile::Builder::new().prefix("slacktide-bench-").tempdir()?;
         let exchange = Exchange::start(folder.path(), &[RECIPIENT]).await?;
         let server = Postgres::private(PostgresOptions::default()).await;
@@ -97,17 +94,17 @@ impl Surroundings {
         }))
     }
 
-    /// What the status page says is written to `status`, as another extractor's child does.
+    /// Writes the status page to `status`, like the child process of another extractor.
     ///
     /// # Errors
-    /// When it cannot be written.
-    pub(crate) fn tell(&self, status: PathBuf) -> Outcome<Telling> {
-        Told::now(0, Value::Null).write(&status)?;
-        Ok(Telling(tokio::spawn(tell(self.port, status))))
+    /// If it cannot be written.
+    pub(crate) fn write_status(&self, status: PathBuf) -> Outcome<StatusWriter> {
+        WorkerStatus::now(0, Value::Null).write(&status)?;
+        Ok(StatusWriter(tokio::spawn(poll_status(self.port, status))))
     }
 }
 
-async fn tell(port: u16, path: PathBuf) {
+async fn poll_status(port: u16, path: PathBuf) {
     let mut tick = tokio::time::interval(Duration::from_millis(200));
     loop {
         tick.tick().await;
@@ -119,7 +116,7 @@ async fn tell(port: u16, path: PathBuf) {
             .pointer("/driver/rows")
             .and_then(Value::as_u64)
             .unwrap_or(0);
-        if Told::now(rows, status).write(&path).is_err() {
+        if WorkerStatus::now(rows, status).write(&path).is_err() {
             return;
         }
     }

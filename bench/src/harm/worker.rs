@@ -1,4 +1,4 @@
-//! A child that extracts, and what it tells of itself.
+//! A child process that extracts, and its status.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -10,12 +10,12 @@ use tokio::process::{Child, Command};
 use crate::Outcome;
 use crate::plan::{Kind, Variant};
 use crate::rig::Rig;
-use crate::whole::{Surroundings, Telling};
+use crate::whole::{Environment, StatusWriter};
 
-/// What a child writes every tenth of a second.
+/// The status that a child writes every tenth of a second.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Told {
-    /// When, in microseconds of Unix time.
+pub(crate) struct WorkerStatus {
+    /// The time, in Unix microseconds.
     pub(crate) at_us: u64,
     /// Rows read so far.
     pub(crate) rows: u64,
@@ -25,14 +25,14 @@ pub(crate) struct Told {
     pub(crate) status: Value,
 }
 
-/// Now, in microseconds of Unix time.
+/// Returns the time, in Unix microseconds.
 pub(crate) fn now_us() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     u64::try_from(since.unwrap_or_default().as_micros()).unwrap_or(u64::MAX)
 }
 
-impl Told {
-    /// As of now.
+impl WorkerStatus {
+    /// Returns the current status.
     pub(crate) fn now(rows: u64, status: Value) -> Self {
         Self {
             at_us: now_us(),
@@ -42,16 +42,16 @@ impl Told {
         }
     }
 
-    /// Writes it whole: a reader sees the old one or the new one.
+    /// Writes the status atomically.
     pub(crate) fn write(&self, path: &Path) -> Outcome<()> {
-        let aside = path.with_extension("new");
-        std::fs::write(&aside, serde_json::to_vec(self)?)?;
-        std::fs::rename(aside, path)?;
+        let temporary = path.with_extension("new");
+        std::fs::write(&temporary, serde_json::to_vec(self)?)?;
+        std::fs::rename(temporary, path)?;
         Ok(())
     }
 }
 
-/// This process's CPU time, all threads, from the scheduler's own counters.
+/// Returns this process's CPU time over all threads, from the scheduler's statistics.
 fn cpu_us() -> u64 {
     let run = |path: PathBuf| -> Option<u64> {
         let text = std::fs::read_to_string(path.join("schedstat")).ok()?;
@@ -64,45 +64,45 @@ fn cpu_us() -> u64 {
     threads.filter_map(|thread| run(thread.path())).sum::<u64>() / 1_000
 }
 
-/// The child.
+/// The child process.
 pub(crate) struct Worker {
     child: Child,
     status: PathBuf,
-    _around: Option<(Surroundings, Telling)>,
+    _environment: Option<(Environment, StatusWriter)>,
 }
 
 impl Worker {
-    /// Starts it, in a session of its own as a service is.
+    /// Starts the child in its own session, like a service.
     pub(crate) fn start(
         rig: &Rig,
         variant: &Variant,
         feeds: u32,
-        around: Option<Surroundings>,
+        environment: Option<Environment>,
     ) -> Outcome<Self> {
         let status = rig.folder().join("worker.json");
         let _ = std::fs::remove_file(&status);
         let mut command = Command::new("setsid");
-        if let Some(around) = around {
+        if let Some(environment) = environment {
             command
-                .arg(&around.binary)
+                .arg(&environment.binary)
                 .args(["social", "run", "--config"])
-                .arg(&around.settings);
+                .arg(&environment.settings);
             let quiet = std::process::Stdio::null;
             command
                 .stdin(quiet())
                 .stdout(quiet())
                 .stderr(quiet())
                 .kill_on_drop(true);
-            let telling = around.tell(status.clone())?;
+            let writer = environment.write_status(status.clone())?;
             return Ok(Self {
                 child: command.spawn()?,
                 status,
-                _around: Some((around, telling)),
+                _environment: Some((environment, writer)),
             });
         }
         command.arg(std::env::current_exe()?);
         command.arg(match variant.kind {
-            Kind::Nobody => "nobody",
+            Kind::None => "none",
             Kind::Timer => "timer",
             Kind::Agent | Kind::Whole => "agent",
         });
@@ -116,30 +116,30 @@ impl Worker {
             command.arg("--group").arg(group);
         }
         command
-            .arg("--tell-ms")
+            .arg("--status-interval-ms")
             .arg(if variant.name == "shut" { "1000" } else { "200" });
-        // Its end ends the child, however this process ends.
+        // The child ends when this pipe closes, however this process ends.
         command.stdin(std::process::Stdio::piped()).kill_on_drop(true);
         Ok(Self {
             child: command.spawn()?,
             status,
-            _around: None,
+            _environment: None,
         })
     }
 
-    /// What it told last.
-    pub(crate) fn told(&mut self) -> Outcome<Told> {
+    /// Returns the last status.
+    pub(crate) fn status(&mut self) -> Outcome<WorkerStatus> {
         if let Some(status) = self.child.try_wait()? {
-            return Err(format!("an extractor ended by itself: {status}").into());
+            return Err(format!("an extractor ended unexpectedly: {status}").into());
         }
         let bytes =
-            std::fs::read(&self.status).map_err(|error| format!("an extractor told nothing: {error}"))?;
+            std::fs::read(&self.status).map_err(|error| format!("no status of an extractor: {error}"))?;
         Ok(serde_json::from_slice(&bytes)?)
     }
 
-    /// Ends it and gives its last word.
-    pub(crate) async fn stop(mut self) -> Outcome<Told> {
-        let told = self.told()?;
+    /// Ends the child and returns its last status.
+    pub(crate) async fn stop(mut self) -> Outcome<WorkerStatus> {
+        let status = self.status()?;
         if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) {
             let pid = nix::unistd::Pid::from_raw(pid);
             nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM)?;
@@ -147,15 +147,15 @@ impl Worker {
         tokio::time::timeout(Duration::from_secs(20), self.child.wait())
             .await
             .map_err(|_| "an extractor did not end within 20 s")??;
-        Ok(told)
+        Ok(status)
     }
 }
 
-/// Completes when this process is asked to end, or whoever started it is gone.
-pub(crate) async fn asked_to_end() -> Outcome<()> {
+/// Completes when termination is requested, or the parent has ended.
+pub(crate) async fn termination_requested() -> Outcome<()> {
     let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let (gone, orphaned) = tokio::sync::oneshot::channel();
-    // A thread of its own, for reading from a pipe cannot be cancelled.
+    // A separate thread, as reading from a pipe cannot be cancelled.
     std::thread::spawn(move || {
         let mut nothing = Vec::new();
         let _ = std::io::Read::read_to_end(&mut std::io::stdin(), &mut nothing);

@@ -1,20 +1,20 @@
-//! What may be asked for.
+//! The command line.
 
 use clap::Parser;
 
 use crate::report::Subject;
 
-/// Rows a second over the whole path and for each stage alone.
+/// Measures rows per second over the whole path and for each stage alone.
 #[derive(Debug, Parser)]
 #[command(name = "path")]
 pub(crate) struct Arguments {
-    /// Rows that are moved, of about 300 bytes each.
+    /// Number of rows, of about 300 bytes each.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]
     rows: u64,
-    /// How often everything is measured.
+    /// Number of rounds.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=50))]
     rounds: u8,
-    /// How many `commercial` processes share the work.
+    /// Number of `commercial` processes.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
     pollers: u8,
     /// Measure only these, such as `--only read,whole`.
@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
     only: Vec<Subject>,
 }
 
-/// The same, in the widths that the work wants.
+/// The counts as the types that the stages need.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Counts {
     /// Rows.
@@ -34,7 +34,7 @@ pub(crate) struct Counts {
 }
 
 impl Arguments {
-    /// How much of each.
+    /// Returns the counts.
     pub(crate) fn counts(&self) -> Counts {
         Counts {
             rows: self.rows,
@@ -43,7 +43,7 @@ impl Arguments {
         }
     }
 
-    /// What is measured, in the order of the first round.
+    /// Returns the subjects in the order of the first round.
     pub(crate) fn subjects(&self) -> Vec<Subject> {
         let all = Subject::ALL.into_iter();
         all.filter(|subject| self.only.is_empty() || self.only.contains(subject))

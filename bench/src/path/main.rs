@@ -1,16 +1,15 @@
-//! Rows a second over the whole path, and for each stage alone, side by side in one run.
+//! Measures rows per second over the whole path, and for each stage alone, in one run.
 //!
-//! Everything runs on this machine against servers of its own, with fsync on: two PostgreSQL
-//! clusters, and a nats-server with the shipped configuration. The whole path is the release
-//! binary, one `social` and one or more `commercial`, from configuration files as a user
-//! writes them. What is compared is measured in turn: each round runs everything once, and each
-//! round begins with another one.
+//! Everything runs on this machine against private servers with fsync: two PostgreSQL clusters, and a nats-server with
+//! the shipped configuration. The whole path is the release binary, one `social` and one or more `commercial`, with
+//! configuration files like a user's. The subjects are measured in turn: each round runs all of them once, and starts
+//! with another one.
 //!
-//! - [`arguments`] what may be asked for
-//! - [`rows`] what is moved; [`rig`] the servers, keys and accounts; [`binary`] the program
-//! - [`stages`] one part of the path alone, and the ceilings that nothing can pass
-//! - [`whole`] the path, by [`settings`] files and real processes
-//! - [`process`] memory and CPU time of a process, by the kernel's word
+//! - [`arguments`] the command line
+//! - [`rows`] the rows; [`rig`] the servers, keys and accounts; [`binary`] the program
+//! - [`stages`] the stages alone, and the database ceilings
+//! - [`whole`] the whole path with [`settings`] files and real processes
+//! - [`process`] memory and CPU time of a process
 //! - [`report`] medians, ratios, the table and `path.json`
 #![allow(clippy::print_stdout, reason = "its result is for a person at a terminal")]
 
@@ -33,9 +32,9 @@ use clap::Parser;
 use arguments::Arguments;
 use report::{Report, Subject};
 use rig::Rig;
-use stages::Freight;
+use stages::Payload;
 
-/// What went wrong, for a person.
+/// An error for display.
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 #[tokio::main]
@@ -60,9 +59,9 @@ async fn run(arguments: &Arguments) -> Outcome<()> {
     };
     println!("starting two PostgreSQL clusters and a nats-server, all with fsync on");
     let rig = Rig::start(counts.rows, 1 + counts.rounds).await?;
-    println!("reading {} rows once, to have chunks for the stages", counts.rows);
-    let freight = Freight::load(&rig, counts.rows).await?;
-    let mut report = Report::new(counts, &freight);
+    println!("reading {} rows once, as chunks for the stages", counts.rows);
+    let payload = Payload::load(&rig, counts.rows).await?;
+    let mut report = Report::new(counts, &payload);
     println!("{}", report.head());
 
     if let Some(binary) = &binary {
@@ -79,12 +78,12 @@ async fn run(arguments: &Arguments) -> Outcome<()> {
                 println!("round {round}: {name:<9} {run}");
                 report.whole(&run);
             } else {
-                let took = stages::run(subject, &rig, &freight, round).await?;
+                let took = stages::run(subject, &rig, &payload, round).await?;
                 println!(
                     "round {round}: {name:<9} {:>9.0} rows/s",
-                    report::rate(freight.rows, took)
+                    report::rate(payload.rows, took)
                 );
-                report.stage(subject, freight.rows, took);
+                report.stage(subject, payload.rows, took);
             }
         }
     }

@@ -1,29 +1,29 @@
-//! Memory and CPU time of a process and of the machine, by the kernel's word.
+//! Memory and CPU time of a process and of the machine, from the kernel.
 
 use std::fs;
 use std::time::Duration;
 
 use crate::Outcome;
 
-/// The most memory that a process ever held, in bytes (`VmHWM`).
+/// Returns the peak memory of a process, in bytes (`VmHWM`).
 ///
 /// # Errors
-/// When it is gone.
+/// If the process has ended.
 pub(crate) fn peak_memory(pid: u32) -> Outcome<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kilobytes = line
         .and_then(|rest| rest.trim().strip_suffix("kB"))
-        .ok_or("the kernel tells no VmHWM")?;
+        .ok_or("no VmHWM in the process status")?;
     Ok(kilobytes.trim().parse::<u64>()? * 1024)
 }
 
-/// CPU time of a process and of all its children, those that ended included.
+/// Returns the CPU time of a process and of all its children, including ended ones.
 ///
 /// # Errors
-/// When it is gone.
+/// If the process has ended.
 pub(crate) fn cpu_time(pid: u32) -> Outcome<Duration> {
-    let read = || Stat::read(pid).ok_or("the process is gone");
+    let read = || Stat::read(pid).ok_or("the process has ended");
     let mut own = read()?;
     loop {
         let mut children = 0;
@@ -39,32 +39,32 @@ pub(crate) fn cpu_time(pid: u32) -> Outcome<Duration> {
         let now = read()?;
         // A child that ended meanwhile would be counted twice, or not at all.
         if now.reaped == own.reaped {
-            // The kernel counts in hundredths of a second, whatever its own tick is.
+            // The kernel reports hundredths of a second, independent of its tick.
             return Ok(Duration::from_millis((now.ticks + now.reaped + children) * 10));
         }
         own = now;
     }
 }
 
-/// What all cores did since the machine started.
+/// The CPU time of all cores since boot.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Machine {
-    /// Time at work, whoever's it was.
+    /// Busy time of all processes.
     pub(crate) busy: Duration,
-    /// Time without work, waiting for the disk included.
+    /// Idle time, including I/O wait.
     pub(crate) idle: Duration,
 }
 
 impl Machine {
-    /// As of now.
+    /// Returns the current values.
     ///
     /// # Errors
-    /// When the kernel does not tell.
+    /// If the kernel does not report them.
     pub(crate) fn now() -> Outcome<Self> {
         let text = fs::read_to_string("/proc/stat")?;
         let line = text.lines().next().and_then(|line| line.strip_prefix("cpu "));
-        let fields = line.ok_or("the kernel tells no CPU time")?.split_whitespace();
-        // user, nice, system, idle, iowait, irq, softirq, steal; guests are in user already.
+        let fields = line.ok_or("no CPU time in /proc/stat")?.split_whitespace();
+        // user, nice, system, idle, iowait, irq, softirq, steal; user includes guests.
         let ticks = fields
             .take(8)
             .map(str::parse::<u64>)
@@ -87,7 +87,7 @@ struct Stat {
 impl Stat {
     fn read(pid: u32) -> Option<Self> {
         let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name stands in brackets and may hold anything.
+        // The name is in parentheses and may contain any character.
         let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
         let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
         Some(Self {
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_has_memory_and_time() {
+    fn process_of_this_test_has_memory_and_time() {
         let me = std::process::id();
         assert!(peak_memory(me).is_ok_and(|bytes| bytes > 100_000));
         assert!(cpu_time(me).is_ok());

@@ -11,10 +11,10 @@ use serde_json::json;
 use crate::Outcome;
 use crate::arguments::Counts;
 use crate::settings::POLL;
-use crate::stages::Freight;
+use crate::stages::Payload;
 use crate::whole::Run;
 
-/// What is measured.
+/// A measured subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Subject {
     /// `COPY … TO STDOUT`, drained.
@@ -22,7 +22,7 @@ pub(crate) enum Subject {
     /// The source's reader.
     Read,
     /// Compressing and signing on one core.
-    Seal,
+    Sign,
     /// Publishing to the exchange.
     Publish,
     /// Verifying and unpacking on one core.
@@ -31,16 +31,16 @@ pub(crate) enum Subject {
     Store,
     /// `COPY … FROM STDIN`.
     CopyIn,
-    /// Everything.
+    /// The whole path.
     Whole,
 }
 
 impl Subject {
-    /// In the order of the path.
+    /// All subjects, in the order of the path.
     pub(crate) const ALL: [Self; 8] = [
         Self::CopyOut,
         Self::Read,
-        Self::Seal,
+        Self::Sign,
         Self::Publish,
         Self::Open,
         Self::Store,
@@ -48,12 +48,12 @@ impl Subject {
         Self::Whole,
     ];
 
-    /// The name in tables and files.
+    /// Returns the name in tables and files.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::CopyOut => "copy-out",
             Self::Read => "read",
-            Self::Seal => "seal",
+            Self::Sign => "sign",
             Self::Publish => "publish",
             Self::Open => "open",
             Self::Store => "store",
@@ -66,7 +66,7 @@ impl Subject {
         match self {
             Self::CopyOut => "ceiling: COPY (SELECT ...) TO STDOUT, drained",
             Self::Read => "source: read in quanta, packed into blocks",
-            Self::Seal => "social: compress and sign, one core",
+            Self::Sign => "social: compress and sign, one core",
             Self::Publish => "exchange: compare-and-set, fsync each",
             Self::Open => "commercial: verify, unpack, total, one core",
             Self::Store => "store: rows and ledger, in the poller's batches",
@@ -75,50 +75,50 @@ impl Subject {
         }
     }
 
-    /// Whether the whole path has to pass through it; the ceilings are beside it.
+    /// Whether the whole path includes it; the ceilings are not part of it.
     fn is_stage(self) -> bool {
         matches!(
             self,
-            Self::Read | Self::Seal | Self::Publish | Self::Open | Self::Store
+            Self::Read | Self::Sign | Self::Publish | Self::Open | Self::Store
         )
     }
 }
 
-/// Rows a second.
+/// Returns rows per second.
 pub(crate) fn rate(rows: u64, took: Duration) -> f64 {
     rows as f64 / took.as_secs_f64().max(1e-9)
 }
 
-/// Everything measured so far.
+/// The results so far.
 pub(crate) struct Report {
     counts: Counts,
     row_bytes: f64,
     chunks: usize,
-    sealed_share: f64,
+    compressed_share: f64,
     rates: BTreeMap<Subject, Vec<f64>>,
     runs: Vec<Run>,
     quarter: Option<Run>,
 }
 
-const WANTED: f64 = 100_000.0;
-const WANTED_SHARE: f64 = 0.8;
-const MOST_MEMORY: u64 = 256_000_000;
+const TARGET_RATE: f64 = 100_000.0;
+const TARGET_SHARE: f64 = 0.8;
+const MAX_MEMORY: u64 = 256_000_000;
 
 impl Report {
-    /// Over these rows.
-    pub(crate) fn new(counts: Counts, freight: &Freight) -> Self {
+    /// Creates a report over these rows.
+    pub(crate) fn new(counts: Counts, payload: &Payload) -> Self {
         Self {
             counts,
-            row_bytes: freight.plain_bytes as f64 / freight.rows as f64,
-            chunks: freight.chunks.len(),
-            sealed_share: freight.sealed_bytes as f64 / freight.plain_bytes as f64,
+            row_bytes: payload.plain_bytes as f64 / payload.rows as f64,
+            chunks: payload.chunks.len(),
+            compressed_share: payload.published_bytes as f64 / payload.plain_bytes as f64,
             rates: BTreeMap::new(),
             runs: Vec::new(),
             quarter: None,
         }
     }
 
-    /// What is being measured.
+    /// Renders the header.
     pub(crate) fn head(&self) -> String {
         let Counts {
             rows,
@@ -126,27 +126,27 @@ impl Report {
             pollers,
         } = self.counts;
         format!(
-            "{rows} rows of {:.0} packed bytes in {} chunks, which shrink to {:.0} %; {} cores; {rounds} rounds; \
+            "{rows} rows of {:.0} packed bytes in {} chunks, compressed to {:.0} %; {} cores; {rounds} rounds; \
              {pollers} poller(s), a tick each {POLL}; autovacuum off",
             self.row_bytes,
             self.chunks,
-            self.sealed_share * 100.0,
+            self.compressed_share * 100.0,
             cores(),
         )
     }
 
-    /// Notes a stage.
+    /// Adds the result of a stage.
     pub(crate) fn stage(&mut self, subject: Subject, rows: u64, took: Duration) {
         self.rates.entry(subject).or_default().push(rate(rows, took));
     }
 
-    /// Notes a run of the whole path.
+    /// Adds a run of the whole path.
     pub(crate) fn whole(&mut self, run: &Run) {
         self.rates.entry(Subject::Whole).or_default().push(run.rate());
         self.runs.push(run.clone());
     }
 
-    /// Notes the run of a quarter of the rows.
+    /// Adds the run of a quarter of the rows.
     pub(crate) fn quarter(&mut self, run: &Run) {
         self.quarter = Some(run.clone());
     }
@@ -168,7 +168,7 @@ impl Report {
         Some(self.median(Subject::Whole)? / self.slowest()?.1)
     }
 
-    /// CPU seconds that a million rows take over the whole path.
+    /// Returns the CPU seconds per million rows over the whole path.
     fn cpu_per_million(&self) -> Option<f64> {
         let mut each: Vec<f64> = self
             .runs
@@ -183,7 +183,7 @@ impl Report {
         [("social", run.peak.social), ("commercial", run.peak.commercial)]
     }
 
-    /// The table for people.
+    /// Renders the table.
     pub(crate) fn table(&self) -> String {
         let mut text = format!("{:<10}{:>12}{:>24}   what\n", "", "rows/s", "rounds");
         for (subject, rates) in &self.rates {
@@ -200,7 +200,7 @@ impl Report {
         if let (Some(share), Some((slowest, _))) = (self.share(), self.slowest()) {
             let _ = writeln!(
                 text,
-                "\nthe whole path goes at {share:.2} of its slowest stage, {}",
+                "\nthe whole path reaches {share:.2} of its slowest stage, {}",
                 slowest.name()
             );
         }
@@ -208,7 +208,7 @@ impl Report {
             let bound = cores() as f64 * 1e6 / cpu;
             let _ = writeln!(
                 text,
-                "a million rows take {cpu:.1} CPU seconds in all processes together; {} cores could do {bound:.0} rows/s",
+                "a million rows take {cpu:.1} CPU seconds in all processes together; the limit of {} cores is {bound:.0} rows/s",
                 cores(),
             );
         }
@@ -217,7 +217,7 @@ impl Report {
         if others > ours / 10.0 {
             let _ = writeln!(
                 text,
-                "other work on this machine took {others:.0} CPU seconds beside {ours:.0} of ours: measure again when it is quiet",
+                "other work on this machine took {others:.0} CPU seconds in addition to {ours:.0} of ours: repeat on an idle machine",
             );
         }
         let greatest = self
@@ -257,7 +257,7 @@ impl Report {
             "cores": cores(),
             "packed_bytes_per_row": self.row_bytes,
             "chunks": self.chunks,
-            "compressed_to": self.sealed_share,
+            "compressed_to": self.compressed_share,
             "fsync": true,
             "rows_per_second": stages,
             "slowest_stage": self.slowest().map(|(subject, _)| subject.name()),
@@ -274,20 +274,20 @@ impl Report {
         Ok(path)
     }
 
-    /// What was aimed at and what came of it. Only memory is a bound; rates depend on the machine and on what else it does.
+    /// Prints the targets and results. Only memory is enforced; rates depend on the machine and its other load.
     pub(crate) fn verdict(&self) -> Outcome<()> {
         if let (Some(rate), Some(share)) = (self.median(Subject::Whole), self.share()) {
             let word = |reached: bool| if reached { "reached" } else { "not reached" };
-            println!("aim of {WANTED:.0} rows/s: {}", word(rate >= WANTED));
+            println!("target {TARGET_RATE:.0} rows/s: {}", word(rate >= TARGET_RATE));
             println!(
-                "aim of {WANTED_SHARE} of the slowest stage: {}",
-                word(share >= WANTED_SHARE)
+                "target {TARGET_SHARE} of the slowest stage: {}",
+                word(share >= TARGET_SHARE)
             );
         }
         let peaks = self.runs.iter().flat_map(Self::peaks);
         match peaks.max_by_key(|(_, bytes)| *bytes) {
-            Some((name, bytes)) if bytes > MOST_MEMORY => {
-                Err(format!("{name} held {bytes} bytes, more than {MOST_MEMORY}").into())
+            Some((name, bytes)) if bytes > MAX_MEMORY => {
+                Err(format!("peak memory of {name} is {bytes} bytes, more than {MAX_MEMORY}").into())
             }
             _ => Ok(()),
         }

@@ -1,4 +1,4 @@
-//! The servers, keys and accounts, all of this run's own.
+//! The private servers, keys and accounts of a run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,18 +12,18 @@ use tempfile::TempDir;
 use crate::exchange::Exchange;
 use crate::{Outcome, rows};
 
-/// Receives what the publish stage publishes; no agent polls it.
-pub(crate) const ASIDE: &str = "insurer-aside";
+/// The recipient of the publish stage; no agent polls it.
+pub(crate) const UNPOLLED_RECIPIENT: &str = "insurer-unpolled";
 
-/// Returns the recipient of one run of the whole path. Each run has a fresh store, and an exchange whose receipts were signed for
-/// another store of the same recipient would not let it fetch.
+/// Returns the recipient of one run of the whole path. Each run has a fresh store, and the exchange rejects a store if
+/// another store has signed receipts for the same recipient.
 pub(crate) fn recipient(run: usize) -> String {
     format!("insurer-{run}")
 }
 
-/// Everything that is running.
+/// The running servers.
 pub(crate) struct Rig {
-    /// The system of record's cluster.
+    /// The cluster of the system of record.
     pub(crate) core: Postgres,
     /// The receiver's cluster.
     pub(crate) sink: Postgres,
@@ -31,26 +31,26 @@ pub(crate) struct Rig {
     pub(crate) exchange: NatsServer,
     /// The database with the rows.
     pub(crate) source: Db,
-    /// Reads the rows, and may do nothing else.
+    /// The role that may only read the rows.
     pub(crate) reader: String,
-    /// Signs chunks.
+    /// The chunk signing key.
     pub(crate) chunk_key: Arc<SigningKey>,
-    /// Signs receipts.
+    /// The receipt signing key.
     pub(crate) receipt_key: SigningKey,
     folder: TempDir,
     bureau_seed: String,
 }
 
 impl Rig {
-    /// Starts it all and makes the rows, for so many runs of the whole path.
+    /// Starts the servers and creates the rows, for this many runs of the whole path.
     ///
     /// # Errors
-    /// What a server refused. One that does not start panics with its log.
+    /// If a server refuses a request. A server that does not start panics with its log.
     pub(crate) async fn start(rows: u64, runs: usize) -> Outcome<Self> {
         let core = Postgres::private(durable()).await;
         let sink = Postgres::private(durable()).await;
         let source = core.database("core").await;
-        println!("making {rows} rows");
+        println!("creating {rows} rows");
         source.execute(rows::TABLE).await;
         source
             .execute(&rows::FILL.replace("$rows", &rows.to_string()))
@@ -66,7 +66,10 @@ impl Rig {
             .await;
 
         let folder = tempfile::Builder::new().prefix("slacktide-bench-").tempdir()?;
-        let recipients: Vec<String> = (0..runs).map(recipient).chain([ASIDE.to_owned()]).collect();
+        let recipients: Vec<String> = (0..runs)
+            .map(recipient)
+            .chain([UNPOLLED_RECIPIENT.to_owned()])
+            .collect();
         let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
         let exchange = Exchange::start(folder.path(), &recipients).await?;
         let bureau_seed = fs::read_to_string(folder.path().join("bureau.seed"))?;
@@ -83,27 +86,26 @@ impl Rig {
         })
     }
 
-    /// Where keys and configuration files are.
+    /// Returns the folder of keys and configuration files.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Where a file of it is.
+    /// Returns the path of a file in the folder.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// The bureau's own connection, for the publish stage.
+    /// Opens the bureau's own connection, for the publish stage.
     ///
     /// # Errors
-    /// When the exchange refuses it.
+    /// If the exchange refuses it.
     pub(crate) async fn bureau(&self) -> Outcome<JetStream> {
         Ok(JetStream::connect(Options::command(self.exchange.url(), "bureau", &self.bureau_seed)).await?)
     }
 }
 
-/// Commits reach the disk. The write-ahead log has room, so that a checkpoint does not fall into
-/// one run and not into another.
+/// Durable commits. The write-ahead log is large enough that no run is disturbed by a checkpoint.
 fn durable() -> PostgresOptions {
     let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     PostgresOptions {

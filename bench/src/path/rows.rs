@@ -1,4 +1,4 @@
-//! What is moved: settlements of about 300 bytes, the same in every run.
+//! The rows: settlements of about 300 bytes, identical in every run.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use source::{CursorSetBy, FeedDefinition};
 
 use crate::Outcome;
 
-/// The table in the core, and in the ceiling's target.
+/// The table in the core, and in the target of the ceiling.
 pub(crate) const TABLE: &str = "CREATE TABLE setl (
     setl_id bigint PRIMARY KEY,
     updt_time timestamptz NOT NULL,
@@ -33,8 +33,7 @@ pub(crate) const TABLE: &str = "CREATE TABLE setl (
     refd boolean NOT NULL
 )";
 
-/// Fills it; `$rows` stands for how many. Amounts add up: the sum is what the fund, the account
-/// and the person pay.
+/// Fills the table with `$rows` rows. Amounts are consistent: the sum is what the fund, the account and the person pay.
 pub(crate) const FILL: &str = "INSERT INTO setl
 SELECT n, timestamptz '2026-01-01 00:00:00+00' + n * interval '1 ms',
     'M' || md5(n::text), 'P' || lpad((n * 7919 % 10000000)::text, 19, '0'),
@@ -51,10 +50,10 @@ FROM generate_series(1::bigint, $rows) AS n,
     LATERAL (SELECT (n * 104729 % 900000) / 100.0 AS fund, (n * 1299709 % 50000) / 100.0 AS account,
         (n * 15485863 % 90000) / 100.0 AS cash) AS amounts";
 
-/// What a feed's reader walks along.
+/// The index of the feed's cursor.
 pub(crate) const INDEX: &str = "CREATE INDEX setl_updt ON setl (updt_time, setl_id)";
 
-/// The money columns whose sums travel as control totals.
+/// The money columns whose sums are control totals.
 pub(crate) const MONEY: [&str; 3] = ["medfee_sumamt", "hifp_pay", "psn_cash_pay"];
 
 /// The cursor.
@@ -63,15 +62,15 @@ pub(crate) const CURSOR: [&str; 2] = ["updt_time", "setl_id"];
 /// The key.
 pub(crate) const KEY: &str = "setl_id";
 
-/// The feed's SQL for the first so many rows.
+/// Returns the feed's SQL for the first rows.
 pub(crate) fn sql(rows: u64) -> String {
     format!("SELECT * FROM setl WHERE setl_id <= {rows}")
 }
 
-/// The feed, for the stages that need no configuration file.
+/// Returns the feed, for the stages without a configuration file.
 ///
 /// # Errors
-/// When the name is none.
+/// If the name is invalid.
 pub(crate) fn definition(name: &str, rows: u64) -> Outcome<FeedDefinition> {
     Ok(FeedDefinition {
         name: FeedName::new(name)?,

@@ -1,4 +1,4 @@
-//! The two configuration files, as a user writes them.
+//! The two configuration files, as a user would write them.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use crate::rig::Rig;
 use crate::{Outcome, rows};
 
-/// The bureau's file, for one feed of the first so many rows.
+/// Writes the bureau's file, for one feed of the first rows.
 ///
 /// # Errors
-/// When it cannot be written.
+/// If it cannot be written.
 pub(crate) fn social(rig: &Rig, recipient: &str, feed: &str, rows: u64) -> Outcome<PathBuf> {
     let text = format!(
         r#"[social]
@@ -56,10 +56,10 @@ recipients = ["{recipient}"]
     Ok(path)
 }
 
-/// The insurer's file, for one store.
+/// Writes the insurer's file, for one store.
 ///
 /// # Errors
-/// When it cannot be written.
+/// If it cannot be written.
 pub(crate) fn commercial(rig: &Rig, recipient: &str, store: &str) -> Outcome<PathBuf> {
     let text = format!(
         r#"[commercial]
@@ -91,5 +91,5 @@ interval = "{POLL}"
     Ok(path)
 }
 
-/// From tick to tick of a poller. Short, for the last tick is part of what is measured.
+/// The poll interval. Short, as the last interval is part of the measurement.
 pub(crate) const POLL: &str = "200ms";

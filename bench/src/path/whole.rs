@@ -1,8 +1,8 @@
-//! The whole path: the release binary's own processes, from configuration files.
+//! The whole path: processes of the release binary, with configuration files.
 //!
-//! Two spans are told apart. `path` is from the moment the first row was read to the moment the
-//! last one was committed at the receiver, by the receiver's ledger. `wall` begins before any
-//! process was started, so it has start-up, connecting, taking the lease and checking the feed.
+//! Two durations are measured. `path` is from the first read to the last commit at the receiver, by the receiver's
+//! ledger. `wall` starts before the first process, so it includes start-up, connecting, acquiring the lease and
+//! checking the feed.
 
 use std::fmt;
 use std::path::Path;
@@ -21,7 +21,7 @@ use crate::{Outcome, process, rows, settings};
 /// One run.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Run {
-    /// Rows moved.
+    /// Number of rows.
     pub(crate) rows: u64,
     /// Commercial processes.
     pub(crate) pollers: usize,
@@ -29,16 +29,15 @@ pub(crate) struct Run {
     pub(crate) path_seconds: f64,
     /// From before the first process was started to the last commit, in seconds.
     pub(crate) wall_seconds: f64,
-    /// Chunks that the rows came in.
+    /// Number of chunks.
     pub(crate) chunks: i64,
-    /// The most memory that each process of ours held, in bytes, the greatest of its kind.
+    /// Peak memory of our processes, in bytes, the maximum per kind.
     pub(crate) peak: Peak,
     /// CPU seconds by part.
     pub(crate) cpu: Cpu,
-    /// CPU seconds that something else took on this machine meanwhile. What is measured beside
-    /// other work is that much too low.
+    /// CPU seconds of other work on this machine meanwhile. The results are too low by this much.
     pub(crate) others: f64,
-    /// CPU seconds that nothing took.
+    /// Idle CPU seconds.
     pub(crate) idle: f64,
 }
 
@@ -47,9 +46,9 @@ pub(crate) struct Run {
 pub(crate) struct Peak {
     /// `slacktide social`.
     pub(crate) social: u64,
-    /// `slacktide commercial`; of several, the greatest.
+    /// `slacktide commercial`; the maximum of several.
     pub(crate) commercial: u64,
-    /// nats-server, over the whole bench so far.
+    /// nats-server, since the start of the benchmark.
     pub(crate) exchange: u64,
 }
 
@@ -69,19 +68,19 @@ pub(crate) struct Cpu {
 }
 
 impl Cpu {
-    /// Of all parts.
+    /// Returns the total.
     pub(crate) fn sum(&self) -> f64 {
         self.core + self.social + self.exchange + self.commercial + self.store
     }
 }
 
-/// Whatever goes wrong, the bench ends: at this many rows a second it is not worth measuring.
-const SLOWEST: u64 = 2_000;
+/// The timeout corresponds to this rate in rows per second.
+const MIN_RATE: u64 = 2_000;
 
-/// Moves the first `rows` rows into a fresh store.
+/// Copies the first `rows` rows into a fresh store.
 ///
 /// # Errors
-/// When a process ends, when it takes too long, or when core and store differ at the end.
+/// If a process ends, on a timeout, or if core and store differ at the end.
 pub(crate) async fn run(rig: &Rig, binary: &Path, rows: u64, pollers: usize, round: usize) -> Outcome<Run> {
     let feed = format!("setl_{round}");
     let db = rig.sink.database("whole").await;
@@ -174,10 +173,10 @@ struct Done {
     last: Timestamp,
 }
 
-/// Until the ledger counts all rows.
+/// Waits until the ledger contains all rows.
 async fn wait(db: &Db, rows: u64, sending: &mut Process, receiving: &mut [Process]) -> Outcome<Done> {
     let client = db.connect().await;
-    let deadline = Instant::now() + Duration::from_secs(30 + rows / SLOWEST);
+    let deadline = Instant::now() + Duration::from_secs(30 + rows / MIN_RATE);
     let mut there = false;
     let mut stored = 0;
     loop {
@@ -209,19 +208,19 @@ async fn wait(db: &Db, rows: u64, sending: &mut Process, receiving: &mut [Proces
             }
         }
         if Instant::now() > deadline {
-            let told = format!(
+            let output = format!(
                 "social: {}\ncommercial: {}",
                 sending.stderr(),
                 receiving[0].stderr()
             );
-            return Err(format!("only {stored} of {rows} rows were stored in time\n{told}").into());
+            return Err(format!("only {stored} of {rows} rows were stored in time\n{output}").into());
         }
-        // Seldom: the ledger is not for watching, and what this costs is part of what is measured.
+        // A long interval, as the query's cost is part of the measurement.
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
 
-/// Rows, chunks, microseconds from the first read to the last commit, and when that was.
+/// Rows, chunks, microseconds from the first read to the last commit, and the time of the last commit.
 const LEDGER: &str = "SELECT coalesce(sum(rows), 0)::bigint, count(*),
     coalesce(extract(epoch FROM max(stored_at::timestamptz) - min(read_from::timestamptz)) * 1000000, 0)::bigint,
     coalesce(extract(epoch FROM max(stored_at::timestamptz)) * 1000000, 0)::bigint
@@ -246,7 +245,7 @@ async fn compare(rig: &Rig, db: &Db, feed: &str, rows: u64) -> Outcome<()> {
 }
 
 impl Run {
-    /// Rows a second from the first read to the last commit.
+    /// Returns the rows per second from the first read to the last commit.
     pub(crate) fn rate(&self) -> f64 {
         self.rows as f64 / self.path_seconds
     }

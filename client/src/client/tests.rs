@@ -1,4 +1,4 @@
-//! Over an exchange in memory, with a bureau that answers by hand.
+//! Tests over an exchange in memory, with a simulated bureau.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use exchange::Exchange;
 use exchange::memory::Memory;
 use jiff::Timestamp;
-use schemas::body::BodyForm;
+use schemas::body::BodyFormat;
 use schemas::column::{Column, ColumnType, RowSchema};
 use schemas::digest::Digest;
 use schemas::envelope::Envelope;
@@ -39,12 +39,12 @@ fn client(exchange: &Arc<Memory>, bureau: &SigningKey) -> Client {
         origin: Origin::default(),
         signing_seed: SigningKey::generate().seed().unwrap(),
         trusted: vec![bureau.public().clone()],
-        sealing_seeds: vec![],
+        decryption_seeds: vec![],
     };
     Client::over(Arc::clone(exchange) as Arc<dyn Exchange>, &identity).unwrap()
 }
 
-/// The bureau answers with rows, in a part that says `claimed` of them.
+/// Publishes a reply with these rows in one part; the reply names the digest `named` if given.
 async fn answer(exchange: &Memory, id: &RequestId, rows: &[i64], key: &SigningKey, named: Option<Digest>) {
     let (stored, _) = exchange.request_status(&recipient(), id).await.unwrap();
     let envelope = Envelope::decode(&stored.unwrap().bytes).unwrap();
@@ -81,13 +81,13 @@ async fn answer(exchange: &Memory, id: &RequestId, rows: &[i64], key: &SigningKe
         },
         load: Load::default(),
         rejects: Vec::new(),
-        body: BodyForm {
+        body: BodyFormat {
             digest: Digest::of(&[]),
             bytes: 0,
             plain_bytes: 0,
             encoding: String::new(),
             compression: String::new(),
-            sealing: None,
+            encryption: None,
         },
         read_from: Timestamp::UNIX_EPOCH,
         read_to: Timestamp::UNIX_EPOCH,
@@ -95,10 +95,10 @@ async fn answer(exchange: &Memory, id: &RequestId, rows: &[i64], key: &SigningKe
         instance: "one".to_owned(),
         key: key.public().clone(),
     };
-    let sealed = part::seal(part, &plain, key, None).unwrap();
-    let digest = named.unwrap_or(sealed.digest);
+    let signed = part::sign(part, &plain, key, None).unwrap();
+    let digest = named.unwrap_or(signed.digest);
     exchange
-        .publish_part(&recipient(), id, 1, 1, Bytes::from(sealed.bytes))
+        .publish_part(&recipient(), id, 1, 1, Bytes::from(signed.bytes))
         .await
         .unwrap();
     let reply = Reply {
@@ -119,7 +119,7 @@ async fn answer(exchange: &Memory, id: &RequestId, rows: &[i64], key: &SigningKe
         at: Timestamp::now(),
         key: key.public().clone(),
     };
-    let bytes = Envelope::seal(&reply, Vec::new(), key).unwrap().encode().unwrap();
+    let bytes = Envelope::sign(&reply, Vec::new(), key).unwrap().encode().unwrap();
     exchange
         .reply(&recipient(), id, Bytes::from(bytes))
         .await
@@ -127,7 +127,7 @@ async fn answer(exchange: &Memory, id: &RequestId, rows: &[i64], key: &SigningKe
 }
 
 #[tokio::test]
-async fn a_question_is_filed_once_and_its_answer_is_read_row_by_row() {
+async fn client_files_once_and_reads_the_answer() {
     let (exchange, bureau) = (Arc::new(Memory::new(&[recipient()])), SigningKey::generate());
     let client = client(&exchange, &bureau);
     let id = client.file(&ask()).await.unwrap();
@@ -157,16 +157,16 @@ async fn a_question_is_filed_once_and_its_answer_is_read_row_by_row() {
 }
 
 #[tokio::test]
-async fn another_question_under_the_same_key_is_told_and_a_lost_acknowledgement_is_none() {
+async fn client_reused_key_is_refused_and_lost_ack_is_not() {
     let (exchange, bureau) = (Arc::new(Memory::new(&[recipient()])), SigningKey::generate());
     let client = client(&exchange, &bureau);
-    exchange.lose_every(1);
+    exchange.lose_acknowledgements(1);
     let id = client.file(&ask()).await.unwrap();
-    exchange.lose_every(0);
+    exchange.lose_acknowledgements(0);
     let other = client.file(&ask().argument("psn_no", "p2")).await;
     assert!(matches!(other, Err(Error::KeyTaken(taken)) if taken == id));
     client.cancel(&id, "a mistake").await.unwrap();
-    assert!(client.status(&id).await.unwrap().cancel_asked.is_some());
+    assert!(client.status(&id).await.unwrap().cancel_requested_at.is_some());
     let unknown = "20260131-abcdefgh".parse().unwrap();
     assert!(matches!(
         client.cancel(&unknown, "no").await,
@@ -175,7 +175,7 @@ async fn another_question_under_the_same_key_is_told_and_a_lost_acknowledgement_
 }
 
 #[tokio::test]
-async fn an_answer_that_does_not_hold_is_no_answer() {
+async fn client_refuses_an_invalid_answer() {
     let (exchange, bureau) = (Arc::new(Memory::new(&[recipient()])), SigningKey::generate());
     let client = client(&exchange, &bureau);
     let forged = client.file(&ask()).await.unwrap();

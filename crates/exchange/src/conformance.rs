@@ -1,13 +1,12 @@
-//! The suite that every transport must pass.
+//! The conformance suite that every transport must pass.
 //!
-//! Each check is named and stands alone: it uses names of its own, so that one exchange may
-//! serve them all, or each may have a fresh one. The parties' views may be one object when the
-//! transport knows no credentials.
+//! Each check is independent and uses its own names, so all checks may share one exchange or each may have a new one. One
+//! object may serve all parties if the transport has no credentials.
 //!
-//! - [`answer`] what belongs to a request on its way: parts, progress, approvals, confirmations
+//! - [`answer`] messages of a pending request: parts, progress, approvals, confirmations
 //! - [`chain`] compare-and-set: chunks, receipts, leases, audit entries, orders
 //! - [`delivery`] fetching and settling
-//! - [`outcome`] once for ever: requests, cancels, replies
+//! - [`outcome`] publish-once subjects: requests, cancels, replies
 //! - [`replay`] reading in order
 
 pub mod answer;
@@ -29,7 +28,7 @@ use crate::error::Error;
 use crate::outcome::Filed;
 use crate::port::{Exchange, Sequence};
 
-/// One exchange as its parties see it. The recipient has a durable for chunks and for replies.
+/// One exchange as its parties access it. The recipient has a durable consumer for chunks and one for replies.
 #[derive(Clone)]
 pub struct Parties {
     /// Publishes chunks and replies, holds the lease.
@@ -48,7 +47,7 @@ pub struct Parties {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure(pub String);
 
-/// What a check comes to.
+/// The result of a check.
 pub type Outcome = Result<(), Failure>;
 
 /// A check of the suite.
@@ -66,9 +65,7 @@ pub const CHECKS: &[(&str, Check)] = &[
         Box::pin(chain::lost_acknowledgement(p))
     }),
     ("of two writers one wins", |p| Box::pin(chain::one_wins(p))),
-    ("lanes do not disturb each other", |p| {
-        Box::pin(chain::lanes_apart(p))
-    }),
+    ("lanes are independent", |p| Box::pin(chain::lanes_apart(p))),
     ("receipts form a chain", |p| Box::pin(chain::receipts(p))),
     ("a lease is compare-and-set", |p| Box::pin(chain::lease(p))),
     ("audit entries form a chain", |p| Box::pin(chain::audit(p))),
@@ -76,25 +73,19 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("the largest message passes and a larger one is refused", |p| {
         Box::pin(chain::sizes(p))
     }),
-    ("what is settled does not come again", |p| {
+    ("a settled delivery is not redelivered", |p| {
         Box::pin(delivery::settled(p))
     }),
-    ("what is put off comes again and is counted", |p| {
-        Box::pin(delivery::put_off(p))
-    }),
-    ("settling twice is harmless", |p| Box::pin(delivery::twice(p))),
-    ("fetching is bounded and drains", |p| {
+    ("a nak is redelivered and counted", |p| Box::pin(delivery::nak(p))),
+    ("settling is idempotent", |p| Box::pin(delivery::twice(p))),
+    ("fetching is bounded and complete", |p| {
         Box::pin(delivery::drains(p))
     }),
-    ("an unknown recipient is an error, soon", |p| {
+    ("an unknown recipient is an error without a timeout", |p| {
         Box::pin(delivery::unknown_recipient(p))
     }),
-    ("a request is filed once for ever", |p| {
-        Box::pin(outcome::request_once(p))
-    }),
-    ("a cancel is filed once for ever", |p| {
-        Box::pin(outcome::cancel_once(p))
-    }),
+    ("a request is filed once", |p| Box::pin(outcome::request_once(p))),
+    ("a cancel is filed once", |p| Box::pin(outcome::cancel_once(p))),
     ("a request has one reply", |p| Box::pin(outcome::one_reply(p))),
     ("the queue is requests without replies", |p| {
         Box::pin(outcome::queue(p))
@@ -102,22 +93,20 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("a part is published once for its attempt and number", |p| {
         Box::pin(answer::part_once(p))
     }),
-    ("an attempt belongs to one of two", |p| {
+    ("an attempt belongs to one responder", |p| {
         Box::pin(answer::one_attempt(p))
     }),
     ("the largest part passes", |p| Box::pin(answer::largest_part(p))),
-    ("progress is the last word only", |p| {
+    ("only the last progress is stored", |p| {
         Box::pin(answer::progress(p))
     }),
     ("an officer decides once and all are listed", |p| {
         Box::pin(answer::approvals(p))
     }),
-    ("a confirmation is filed once for ever", |p| {
+    ("a confirmation is filed once", |p| {
         Box::pin(answer::confirm_once(p))
     }),
-    ("what belongs to a request does not disturb another", |p| {
-        Box::pin(answer::apart(p))
-    }),
+    ("requests are independent", |p| Box::pin(answer::apart(p))),
     ("cancels, approvals and confirmations are read in order", |p| {
         Box::pin(answer::read_by_the_bureau(p))
     }),
@@ -127,20 +116,20 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("a replay begins at a sequence or a time", |p| {
         Box::pin(replay::begins(p))
     }),
-    ("a replay passes over gaps", |p| Box::pin(replay::gaps(p))),
-    ("a recipient reads again what it acknowledged", |p| {
+    ("a replay skips gaps", |p| Box::pin(replay::gaps(p))),
+    ("a recipient can read acknowledged chunks again", |p| {
         Box::pin(replay::again(p))
     }),
     ("streams of one party are listed and read by its name", |p| {
         Box::pin(replay::parties(p))
     }),
-    ("a ping comes back", |p| Box::pin(ping(p))),
+    ("a ping is answered", |p| Box::pin(ping(p))),
 ];
 
-/// Runs all checks, each on what `make` gives, and tells every failure by its name.
+/// Runs all checks, each on the parties that `make` returns, and reports every failure with the check's name.
 ///
 /// # Errors
-/// One line for each check that failed.
+/// One line per failed check.
 pub async fn run<F, Made>(make: F) -> Result<usize, String>
 where
     F: Fn() -> Made,
@@ -167,7 +156,7 @@ async fn ping(parties: &Parties) -> Outcome {
 }
 
 impl Parties {
-    /// A lane of this recipient, for one check.
+    /// Returns a lane of this recipient, for one check.
     fn lane(&self, feed: &str) -> Result<Lane, Failure> {
         Ok(Lane {
             recipient: self.name.clone(),
@@ -184,39 +173,39 @@ fn id(token: &str) -> Result<RequestId, Failure> {
     Ok(format!("20260131-{token}").parse()?)
 }
 
-/// The sequence of a once-for-ever publish that was the first.
+/// Returns the sequence of a publish that must be the first on its subject.
 fn filed(what: &str, filed: &Filed) -> Result<Sequence, Failure> {
     match filed {
         Filed::Done { sequence } => Ok(*sequence),
-        Filed::Already(_) => Err(Failure(format!("{what}: there was one already"))),
+        Filed::Exists(_) => Err(Failure(format!("{what}: the subject already has a message"))),
     }
 }
 
-/// The first bytes stand, whatever comes later: the same (a lost acknowledgement) or others.
-fn stands(what: &str, filed: Filed, sequence: Sequence, bytes: &Bytes) -> Outcome {
+/// Checks that a repeated publish returns the first message, both for equal bytes (a lost acknowledgement) and for others.
+fn ensure_exists(what: &str, filed: Filed, sequence: Sequence, bytes: &Bytes) -> Outcome {
     match filed {
-        Filed::Already(stored) => same(what, &(stored.sequence, &stored.bytes), &(sequence, bytes)),
+        Filed::Exists(stored) => ensure_equal(what, &(stored.sequence, &stored.bytes), &(sequence, bytes)),
         Filed::Done { sequence } => Err(Failure(format!("{what}: stored a second time, at {sequence}"))),
     }
 }
 
-fn ensure(holds: bool, what: impl fmt::Display) -> Outcome {
-    if holds {
+fn ensure(is_met: bool, what: impl fmt::Display) -> Outcome {
+    if is_met {
         Ok(())
     } else {
         Err(Failure(what.to_string()))
     }
 }
 
-fn same<T: PartialEq + fmt::Debug>(what: &str, got: &T, wanted: &T) -> Outcome {
+fn ensure_equal<T: PartialEq + fmt::Debug>(what: &str, actual: &T, expected: &T) -> Outcome {
     ensure(
-        got == wanted,
-        format_args!("{what}: got {got:?}, wanted {wanted:?}"),
+        actual == expected,
+        format_args!("{what}: got {actual:?}, expected {expected:?}"),
     )
 }
 
-fn there<T>(what: &str, value: Option<T>) -> Result<T, Failure> {
-    value.ok_or_else(|| Failure(format!("{what}: nothing there")))
+fn require<T>(what: &str, value: Option<T>) -> Result<T, Failure> {
+    value.ok_or_else(|| Failure(format!("{what}: missing")))
 }
 
 impl From<Error> for Failure {

@@ -1,4 +1,4 @@
-//! What a fetch brings.
+//! Deliveries and their settlement.
 
 use std::time::Duration;
 
@@ -10,23 +10,23 @@ use jiff::Timestamp;
 pub struct Delivery {
     /// Its subject.
     pub subject: String,
-    /// Its place in the exchange's order. Repeats after the exchange was restored: never a key.
+    /// Its sequence in the stream. Not unique: it repeats after the exchange was restored.
     pub sequence: u64,
     /// When the exchange stored it.
     pub stored_at: Timestamp,
-    /// How often it was delivered, this time included.
+    /// Number of deliveries, including this one.
     pub attempt: u64,
     /// The envelope.
     pub bytes: Bytes,
-    /// What the transport needs to settle it; means nothing elsewhere.
+    /// Opaque; the transport needs it to settle the delivery.
     pub token: String,
 }
 
-/// What becomes of a delivery. Quarantined messages are settled as `Done`: the store holds them.
+/// How a delivery is settled. Quarantined messages are settled with `Ack`, because the store has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settlement {
-    /// Stored: never deliver it again.
-    Done,
-    /// Not now: deliver it again after this time.
-    Later(Duration),
+    /// Stored: do not redeliver it.
+    Ack,
+    /// Not stored: redeliver it after this delay.
+    Nak(Duration),
 }

@@ -1,72 +1,72 @@
-//! What can go wrong at the exchange.
+//! Errors of the exchange.
 
 use std::fmt;
 
-/// An error with its kind, what was tried, and the remedy.
+/// An error with its kind, its cause and the remedy.
 #[derive(Debug, Clone)]
 pub struct Error {
-    /// What class of error it is; decides retry, pause or stop.
+    /// The kind; decides between retry, pause and stop.
     pub kind: ErrorKind,
-    /// What was tried, and what came back.
+    /// The operation and its result.
     pub what: String,
 }
 
-/// The result of a verb.
+/// The result of an operation.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Classes of errors, each with one way to go on.
+/// Kinds of errors, each with one reaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// No connection, or it broke before the request was sent. Nothing happened. Retry with back-off.
+    /// No connection, or it was lost before the request was sent. Nothing was stored. Retry with back-off.
     Unreachable,
-    /// The request was sent and no answer came. It may have happened. Read, then decide.
+    /// The request was sent and no answer was received. The message may be stored. Read, then decide.
     Unknown,
-    /// The credential was refused. Stop: only an operator can help.
+    /// The credential was refused. Stop: requires an operator.
     Unauthenticated,
-    /// A certificate of one of the sides is not taken by the other. Stop: only an operator can help.
+    /// One side does not accept the other's certificate. Stop: requires an operator.
     Certificate,
-    /// The credential may not do this. Stop: only an operator can help.
+    /// The credential lacks the permission. Stop: requires an operator.
     Denied,
-    /// The stream is full and refuses. Wait; tell the operator.
+    /// The stream is full. Wait and report it to the operator.
     Full,
-    /// The exchange itself has no room: its disk, or what it may use of it. Wait; tell the operator.
+    /// The exchange has no storage left: its disk or its storage limit. Wait and report it to the operator.
     NoRoom,
-    /// The message is larger than the exchange takes.
+    /// The message is larger than the exchange accepts.
     TooLarge,
     /// A stream, consumer or setting is missing or differs. Stop: run `exchange apply`.
     Topology,
-    /// The exchange answered something that no rule of ours foresees.
+    /// Unexpected answer of the exchange.
     Protocol,
 }
 
 impl ErrorKind {
-    /// Whether trying again later can help without an operator.
+    /// Returns whether a later retry can succeed without an operator.
     #[must_use]
-    pub fn passes(self) -> bool {
+    pub fn is_transient(self) -> bool {
         matches!(
             self,
             Self::Unreachable | Self::Unknown | Self::Full | Self::NoRoom
         )
     }
 
-    /// What to do about it.
+    /// Returns the remedy.
     #[must_use]
     pub fn remedy(self) -> &'static str {
         match self {
             Self::Unreachable => {
-                "check the exchange's address and that it runs; the agent goes on by itself once it answers"
+                "check the exchange's address and that it is running; the agent continues automatically once it is reachable"
             }
-            Self::Unknown => "nothing to do: the agent reads back what was stored and goes on",
+            Self::Unknown => "nothing to do: the agent reads the stored message back and continues",
             Self::Unauthenticated => {
                 "compare the public key of the connection seed with the exchange's account file"
             }
-            Self::Certificate => "`slacktide doctor` tells names and dates of the certificates",
+            Self::Certificate => "run `slacktide doctor` to show names and dates of the certificates",
             Self::Denied => {
                 "grant this subject to the credential in the exchange's account file, or use the right credential"
             }
             Self::Full => "raise max_bytes of the stream or retire settled chunks; nothing is lost meanwhile",
             Self::NoRoom => {
-                "make room on the exchange's disk, or raise max_file_store in its server.conf and restart it; a larger \
+                "free space on the exchange's disk, or raise max_file_store in its server.conf and restart it; a larger \
                  max_bytes does not help"
             }
             Self::TooLarge => {
@@ -79,7 +79,7 @@ impl ErrorKind {
 }
 
 impl Error {
-    /// An error of this kind.
+    /// Creates an error of this kind.
     pub fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
         Self {
             kind,

@@ -1,12 +1,12 @@
-//! The exchange port: what both parties may say to the exchange, whatever carries it.
+//! The exchange port: the operations of both parties, independent of the transport.
 //!
-//! - [`port`] the verbs, as one trait; `nats` implements it over JetStream
-//! - [`delivery`] what a fetch brings, and its settlement
-//! - [`outcome`] what a publish comes to
-//! - [`error`] what can go wrong, by kind, with the remedy
+//! - [`port`] the operations, as one trait; `nats` implements it over JetStream
+//! - [`delivery`] deliveries and their settlement
+//! - [`outcome`] results of publishing
+//! - [`error`] errors by kind, with the remedy
 //! - [`conformance`] the suite that every transport must pass
-//! - [`seek`] finds a chunk by its place
-//! - [`memory`] an exchange in memory that passes it, for tests of agents
+//! - [`seek`] finds a chunk by its epoch and number
+//! - [`memory`] an exchange in memory that passes the suite, for tests of agents
 
 pub mod conformance;
 pub mod delivery;

@@ -1,13 +1,12 @@
-//! An exchange in memory, for tests of agents: the port to the letter, nothing on disk.
+//! An exchange in memory, for tests of agents.
 //!
-//! It passes the whole suite of [`crate::conformance`], so what an agent is seen to do over it, it
-//! does over a real exchange. One object is every party's view: there are no credentials here, and
-//! rights are the business of the real server's tests. Acknowledgements can be lost on purpose, for
-//! that is the one fault that a transport hands to its caller with the message stored.
+//! It passes the whole suite of [`crate::conformance`], so agents behave over it as over a real exchange. One object serves
+//! every party: it has no credentials, and the tests of the real server cover permissions. It can lose acknowledgements,
+//! the one fault in which the caller gets an error although the message is stored.
 //!
-//! - `log` what is published, in order, and the rules of each kind of subject
-//! - `durable` what was fetched and is not settled
-//! - `port` the verbs
+//! - `log` the messages of a stream, in order
+//! - `durable` deliveries and their settlement
+//! - `port` the operations
 
 mod durable;
 mod log;
@@ -20,7 +19,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use schemas::body::MOST_MESSAGE;
+use schemas::body::MAX_MESSAGE_BYTES;
 use schemas::name::RecipientName;
 use schemas::subject::Subject;
 
@@ -31,10 +30,10 @@ use crate::port::{Sequence, Stream};
 use durable::{Durable, Token};
 use log::{Log, matches};
 
-/// How long a fetched message may stay unsettled before it comes again, unless told otherwise.
+/// Default time after which an unsettled message is redelivered.
 const ACK_WAIT: Duration = Duration::from_secs(30);
 
-/// Tells the time at which a message is stored.
+/// Returns the time at which a message is stored.
 type Clock = Box<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// The exchange.
@@ -42,7 +41,7 @@ pub struct Memory {
     state: Mutex<State>,
     clock: Clock,
     ack_wait: Duration,
-    longest_rest: Duration,
+    max_redelivery_delay: Duration,
 }
 
 #[derive(Default)]
@@ -60,7 +59,7 @@ impl fmt::Debug for Memory {
 }
 
 impl Memory {
-    /// An empty exchange with a durable for chunks and one for replies of each of these recipients.
+    /// Creates an empty exchange with a durable consumer for chunks and one for replies per recipient.
     #[must_use]
     pub fn new(recipients: &[RecipientName]) -> Self {
         let mut state = State::default();
@@ -74,39 +73,39 @@ impl Memory {
             state: Mutex::new(state),
             clock: Box::new(Timestamp::now),
             ack_wait: ACK_WAIT,
-            longest_rest: Duration::MAX,
+            max_redelivery_delay: Duration::MAX,
         }
     }
 
-    /// The same with another clock, as the exchange's own: deadlines are judged by it.
+    /// Sets the exchange's clock, which decides about deadlines.
     #[must_use]
     pub fn with_clock(mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         self.clock = Box::new(clock);
         self
     }
 
-    /// The same with another time after which what was fetched and not settled comes again.
+    /// Sets the time after which an unsettled message is redelivered.
     #[must_use]
     pub fn with_ack_wait(mut self, ack_wait: Duration) -> Self {
         self.ack_wait = ack_wait;
         self
     }
 
-    /// The same where what is put off comes again after this time at the latest.
+    /// Sets the maximum redelivery delay.
     #[must_use]
-    pub fn with_longest_rest(mut self, longest_rest: Duration) -> Self {
-        self.longest_rest = longest_rest;
+    pub fn with_max_redelivery_delay(mut self, max_redelivery_delay: Duration) -> Self {
+        self.max_redelivery_delay = max_redelivery_delay;
         self
     }
 
-    /// From now on every so many publishes are stored and answered with `Unknown`; 0: none.
-    pub fn lose_every(&self, every: u64) {
+    /// Answers every nth publish with `Unknown` although it is stored; 0 stops that.
+    pub fn lose_acknowledgements(&self, every: u64) {
         self.state().lose_every = every;
     }
 
-    /// All messages of a stream, as they are kept now.
+    /// Returns the stored messages of a stream.
     #[must_use]
-    pub fn kept(&self, stream: Stream) -> Vec<Stored> {
+    pub fn stored_messages(&self, stream: Stream) -> Vec<Stored> {
         let state = self.state();
         let log = state.logs.get(stream.token());
         log.map(|log| log.messages().cloned().collect())
@@ -114,13 +113,13 @@ impl Memory {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // A test that panicked elsewhere has failed already.
+        // Another test thread that panicked has already failed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stores what `rule` lets through; loses the acknowledgement when it is due.
+    /// Stores the message if `rule` has no conflict. Loses the acknowledgement if it is due.
     fn publish<T>(&self, subject: &Subject, bytes: &Bytes, rule: &Rule<'_, T>) -> Result<T> {
-        if bytes.len() > MOST_MESSAGE {
+        if bytes.len() > MAX_MESSAGE_BYTES {
             let what = format!("{subject}: {} bytes are too large", bytes.len());
             return Err(Error::new(ErrorKind::TooLarge, what));
         }
@@ -128,11 +127,11 @@ impl Memory {
         let mut state = self.state();
         let text = subject.to_string();
         let log = state.logs.entry(stream_of(subject)).or_default();
-        if let Some(answer) = (rule.refuses)(log.last(&text)) {
-            return Ok(answer);
+        if let Some(conflict) = (rule.conflict)(log.last(&text)) {
+            return Ok(conflict);
         }
-        if rule.over {
-            log.forget(&text);
+        if rule.replaces_last {
+            log.remove_last(&text);
         }
         let sequence = log.push(text, bytes.clone(), now);
         state.publishes += 1;
@@ -140,25 +139,25 @@ impl Memory {
             let what = format!("{subject} was not acknowledged");
             return Err(Error::new(ErrorKind::Unknown, what));
         }
-        Ok((rule.done)(sequence))
+        Ok((rule.on_stored)(sequence))
     }
 
     fn publish_at(&self, subject: &Subject, bytes: &Bytes, expected: Sequence) -> Result<Published> {
         let rule = Rule {
-            refuses: &|last: Option<&Stored>| {
+            conflict: &|last: Option<&Stored>| {
                 (last.map_or(0, |last| last.sequence) != expected).then_some(Published::Conflict)
             },
-            done: |sequence| Published::Done { sequence },
-            over: matches!(subject, Subject::Lease(_)),
+            on_stored: |sequence| Published::Done { sequence },
+            replaces_last: matches!(subject, Subject::Lease(_)),
         };
         self.publish(subject, bytes, &rule)
     }
 
     fn publish_once(&self, subject: &Subject, bytes: &Bytes) -> Result<Filed> {
         let rule = Rule {
-            refuses: &|last: Option<&Stored>| last.cloned().map(Filed::Already),
-            done: |sequence| Filed::Done { sequence },
-            over: false,
+            conflict: &|last: Option<&Stored>| last.cloned().map(Filed::Exists),
+            on_stored: |sequence| Filed::Done { sequence },
+            replaces_last: false,
         };
         self.publish(subject, bytes, &rule)
     }
@@ -174,7 +173,7 @@ impl Memory {
         let State { logs, durables, .. } = &mut *state;
         let durable = durables
             .get_mut(&(stream, recipient.clone()))
-            .ok_or_else(|| no_durable(stream, recipient))?;
+            .ok_or_else(|| missing_consumer(stream, recipient))?;
         let Some(log) = logs.get(stream) else {
             return Ok(Vec::new());
         };
@@ -189,17 +188,17 @@ impl Memory {
     }
 }
 
-/// What a subject takes.
+/// The publish rule of a subject.
 struct Rule<'a, T> {
-    /// The answer to a publish that the last message forbids.
-    refuses: &'a dyn Fn(Option<&Stored>) -> Option<T>,
-    /// The answer to one that was stored.
-    done: fn(Sequence) -> T,
-    /// Whether the last message goes.
-    over: bool,
+    /// Returns the result of a publish that conflicts with the last message.
+    conflict: &'a dyn Fn(Option<&Stored>) -> Option<T>,
+    /// Returns the result of a stored publish.
+    on_stored: fn(Sequence) -> T,
+    /// Whether the message replaces the last one.
+    replaces_last: bool,
 }
 
-fn no_durable(stream: &str, recipient: &RecipientName) -> Error {
+fn missing_consumer(stream: &str, recipient: &RecipientName) -> Error {
     let what = format!("{stream}: no consumer {recipient}");
     Error::new(ErrorKind::Topology, what)
 }
@@ -237,7 +236,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn memory_keeps_the_port() {
+    async fn memory_passes_the_conformance_suite() {
         let exchange = Arc::new(Memory::new(&[name()]));
         let parties = Parties {
             bureau: exchange.clone(),
@@ -253,22 +252,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_lost_acknowledgement_is_stored_and_said_to_be_unknown() {
+    async fn memory_lost_acknowledgement_is_stored_and_unknown() {
         let exchange = Memory::new(&[name()]);
         let id: RequestId = "20260131-abcdefgh".parse().unwrap();
-        exchange.lose_every(1);
+        exchange.lose_acknowledgements(1);
         let lost = exchange.reply(&name(), &id, Bytes::from_static(b"a")).await;
         assert_eq!(lost.unwrap_err().kind, ErrorKind::Unknown);
         let again = exchange
             .reply(&name(), &id, Bytes::from_static(b"b"))
             .await
             .unwrap();
-        assert!(matches!(again, Filed::Already(stored) if stored.bytes == "a"));
-        assert_eq!(exchange.kept(Stream::Replies).len(), 1);
+        assert!(matches!(again, Filed::Exists(stored) if stored.bytes == "a"));
+        assert_eq!(exchange.stored_messages(Stream::Replies).len(), 1);
     }
 
     #[tokio::test]
-    async fn what_is_not_settled_in_time_comes_again() {
+    async fn memory_unsettled_delivery_is_redelivered() {
         let exchange = Memory::new(&[name()]).with_ack_wait(Duration::ZERO);
         let id: RequestId = "20260131-abcdefgh".parse().unwrap();
         exchange
@@ -276,8 +275,11 @@ mod tests {
             .await
             .unwrap();
         for attempt in 1..=3 {
-            let some = exchange.fetch_replies(&name(), 10).await.unwrap();
-            assert_eq!(some.iter().map(|d| d.attempt).collect::<Vec<_>>(), [attempt]);
+            let deliveries = exchange.fetch_replies(&name(), 10).await.unwrap();
+            assert_eq!(
+                deliveries.iter().map(|d| d.attempt).collect::<Vec<_>>(),
+                [attempt]
+            );
         }
     }
 }

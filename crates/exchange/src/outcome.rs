@@ -1,14 +1,14 @@
-//! What a publish comes to, and what the exchange holds.
+//! Results of publishing, and stored messages.
 
 use bytes::Bytes;
 use jiff::Timestamp;
 
-/// A message as the exchange holds it.
+/// A message that the exchange stores.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
     /// Its subject.
     pub subject: String,
-    /// Its place in the exchange's order.
+    /// Its sequence in the stream.
     pub sequence: u64,
     /// When it was stored, by the exchange's clock.
     pub stored_at: Timestamp,
@@ -16,19 +16,19 @@ pub struct Stored {
     pub bytes: Bytes,
 }
 
-/// What a compare-and-set publish came to.
+/// The result of a compare-and-set publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Published {
     /// Stored and fsynced at this sequence.
     Done {
-        /// The sequence, to be expected next.
+        /// The sequence; the expected one of the next publish.
         sequence: u64,
     },
-    /// Somebody else wrote first; nothing was stored.
+    /// Another writer was first; nothing was stored.
     Conflict,
 }
 
-/// What a once-for-ever publish came to.
+/// The result of a publish to a subject that accepts one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Filed {
     /// Stored and fsynced at this sequence.
@@ -36,7 +36,7 @@ pub enum Filed {
         /// The sequence.
         sequence: u64,
     },
-    /// There was one already; nothing was stored. Compare digests: the same one is a lost
-    /// acknowledgement, another one is the outcome that won.
-    Already(Stored),
+    /// The subject already has a message; nothing was stored. An equal digest means a lost acknowledgement, another one a
+    /// lost race.
+    Exists(Stored),
 }

@@ -1,4 +1,4 @@
-//! The verbs.
+//! The operations of the exchange.
 
 use std::time::Duration;
 
@@ -11,21 +11,20 @@ use crate::delivery::{Delivery, Settlement};
 use crate::error::{Error, ErrorKind, Result};
 use crate::outcome::{Filed, Published, Stored};
 
-/// A place in the exchange's own order, at the head of which a publish is expected.
-/// 0: the subject is expected to be empty.
+/// A sequence number of the exchange. As the expected last sequence of a publish, 0 means an empty subject.
 pub type Sequence = u64;
 
 /// Where a replay begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum From {
-    /// At the first message kept whose sequence is this or higher.
+pub enum ReadFrom {
+    /// At the first retained message with this sequence or a higher one.
     Sequence(Sequence),
     /// At the first message stored at this time or later.
     Time(jiff::Timestamp),
 }
 
-/// The streams of the exchange, by what they hold. Each party has one of its own: what one party stores, or does not fetch,
-/// takes no room from another one. Messages are read for one party at a time, and have sequences of their own.
+/// The streams of the exchange, by content. Each party has its own stream of each kind, so that the messages of one party use
+/// no storage of another. Each stream has its own sequences and is read for one party at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Stream {
     /// Chunks.
@@ -34,26 +33,26 @@ pub enum Stream {
     Receipts,
     /// Data requests.
     Requests,
-    /// Wishes to cancel them.
+    /// Cancellations of requests.
     Cancels,
-    /// What officers decided about them.
+    /// Officers' decisions about requests.
     Approvals,
-    /// How they stand while they wait; the last word of each.
+    /// The latest progress of each request.
     Progress,
-    /// Parts of their answers.
+    /// Parts of answers.
     Parts,
-    /// Their outcomes.
+    /// Outcomes of requests.
     Replies,
-    /// What the recipients stored of them.
+    /// The recipients' confirmations that replies are stored.
     Confirms,
-    /// Acts of people and agents.
+    /// Audited actions of people and agents.
     Audit,
-    /// Orders of operators.
+    /// Operators' orders.
     Control,
 }
 
 impl Stream {
-    /// The first token of its subjects.
+    /// Returns the first token of its subjects.
     #[must_use]
     pub fn token(self) -> &'static str {
         match self {
@@ -72,83 +71,80 @@ impl Stream {
     }
 }
 
-/// The party that a filter of subjects names, by its second token.
+/// Returns the party in a subject filter: its second token.
 #[must_use]
-pub fn party_of(filter: &str) -> Option<PartyName> {
+pub fn filter_party(filter: &str) -> Option<PartyName> {
     filter.split('.').nth(1)?.parse().ok()
 }
 
-/// What is wrong with a filter that names no party.
+/// Describes the error of a filter without a party.
 #[must_use]
-pub fn no_party(stream: Stream, filter: &str) -> String {
-    format!("{filter} names no party, and each party has a stream {stream:?} of its own")
+pub fn missing_party(stream: Stream, filter: &str) -> String {
+    format!("the filter {filter} has no party, but each party has its own stream {stream:?}")
 }
 
-fn not_offered(party: &PartyName) -> Error {
+fn unsupported_orders(party: &PartyName) -> Error {
     Error::new(
         ErrorKind::Protocol,
-        format!("control.{party}: orders are not offered by this transport"),
+        format!("control.{party}: this transport does not support orders"),
     )
 }
 
-/// The exchange as one party sees it through its own credential. Every verb is bounded in
-/// time by the transport; none waits for the other party.
+/// The exchange as one party accesses it with its own credential. The transport limits the duration of every operation; none
+/// waits for the other party.
 ///
-/// Bytes are whole envelopes (`schemas::envelope`): a transport neither reads nor changes
-/// them. Every publish waits until the exchange has stored the message durably, and names the
-/// stream it must land in.
+/// Bytes are whole envelopes (`schemas::envelope`): a transport neither reads nor changes them. Every publish waits until
+/// the exchange has stored the message durably, and names the expected stream.
 #[async_trait]
 pub trait Exchange: Send + Sync {
-    /// The last chunk of a lane.
+    /// Returns the last chunk of a lane.
     async fn last_chunk(&self, lane: &Lane) -> Result<Option<Stored>>;
 
     /// Publishes a chunk if the lane's last sequence is still `expected`.
     ///
-    /// [`Published::Conflict`] when it is not: read [`Exchange::last_chunk`] and go on from
-    /// there. After an error of kind `Unknown` (an acknowledgement that did not come) the
-    /// chunk may or may not be stored: read as well.
+    /// [`Published::Conflict`] if it is not: the caller reads [`Exchange::last_chunk`] and continues from there. After an
+    /// error of kind `Unknown` (a missing acknowledgement) the chunk may be stored: the caller reads as well.
     async fn publish_chunk(&self, lane: &Lane, bytes: Bytes, expected: Sequence) -> Result<Published>;
 
     /// Fetches up to `max` chunks for a recipient, in the exchange's order of redelivery. May
-    /// bring fewer while there are more: only an empty answer with `drained()` says there are
-    /// none now. Waits no longer than the transport's own bound.
+    /// return fewer while there are more: only an empty result with `is_drained()` means that there are none now. Waits no
+    /// longer than the transport's own limit.
     async fn fetch_chunks(&self, recipient: &RecipientName, max: usize) -> Result<Vec<Delivery>>;
 
-    /// Whether the recipient has nothing undelivered at the exchange.
-    async fn drained(&self, recipient: &RecipientName) -> Result<bool>;
+    /// Returns whether the exchange has no undelivered chunk for the recipient.
+    async fn is_drained(&self, recipient: &RecipientName) -> Result<bool>;
 
-    /// Settles deliveries and waits until the exchange has noted it. Settling twice is
-    /// harmless. A delivery that is never settled comes again.
-    async fn settle(&self, deliveries: &[Delivery], how: Settlement) -> Result<()>;
+    /// Settles deliveries and waits until the exchange has stored that. Settling is idempotent. A delivery that is never
+    /// settled is redelivered.
+    async fn settle(&self, deliveries: &[Delivery], settlement: Settlement) -> Result<()>;
 
-    /// The last receipt of a lane.
+    /// Returns the last receipt of a lane.
     async fn last_receipt(&self, lane: &Lane) -> Result<Option<Stored>>;
 
-    /// The lanes of a recipient that have a receipt, sorted; for the recipient. A store that was replaced knows of none. A
-    /// transport for benchmarks may leave it out.
+    /// Returns the lanes of a recipient that have a receipt, sorted; for the recipient, whose replaced store has no record of
+    /// them. Optional for benchmark transports.
     async fn receipted_lanes(&self, recipient: &RecipientName) -> Result<Vec<Lane>> {
-        let what = format!("receipt.{recipient}.*: the lanes are not listed by this transport");
+        let what = format!("receipt.{recipient}.*: this transport does not list the lanes");
         Err(Error::new(ErrorKind::Protocol, what))
     }
 
     /// Publishes a receipt if the lane's last receipt is still at `expected`.
     async fn publish_receipt(&self, lane: &Lane, bytes: Bytes, expected: Sequence) -> Result<Published>;
 
-    /// The lease record of a source.
+    /// Returns the lease record of a source.
     async fn lease(&self, source: &SourceName) -> Result<Option<Stored>>;
 
     /// Writes the lease record if it is still at `expected`.
     async fn write_lease(&self, source: &SourceName, bytes: Bytes, expected: Sequence) -> Result<Published>;
 
-    /// Files a request: once for each id, for ever.
+    /// Files a request, once per id.
     async fn file_request(&self, recipient: &RecipientName, id: &RequestId, bytes: Bytes) -> Result<Filed>;
 
-    /// Files the wish to cancel a request: once for each id.
+    /// Files the cancellation of a request, once per id.
     async fn cancel_request(&self, recipient: &RecipientName, id: &RequestId, bytes: Bytes) -> Result<Filed>;
 
-    /// Up to `max` requests of a recipient that have no reply yet, stored at `from` or
-    /// later, oldest first; for the bureau. Nothing is held un-acknowledged: the queue is
-    /// requests without replies, as the streams have them now.
+    /// Returns up to `max` requests of a recipient that have no reply yet, stored at `from` or later, oldest first; for the
+    /// bureau. The queue is not a consumer: it is the requests without replies in the streams.
     async fn fetch_requests(
         &self,
         recipient: &RecipientName,
@@ -156,17 +152,17 @@ pub trait Exchange: Send + Sync {
         max: usize,
     ) -> Result<Vec<Stored>>;
 
-    /// The cancel wish of a request.
+    /// Returns the cancellation of a request.
     async fn cancellation(&self, recipient: &RecipientName, id: &RequestId) -> Result<Option<Stored>>;
 
-    /// Gives a request its one final outcome: once for each id, for ever.
+    /// Publishes the final outcome of a request, once per id.
     async fn reply(&self, recipient: &RecipientName, id: &RequestId, bytes: Bytes) -> Result<Filed>;
 
     /// Fetches up to `max` replies for a recipient, like [`Exchange::fetch_chunks`].
     async fn fetch_replies(&self, recipient: &RecipientName, max: usize) -> Result<Vec<Delivery>>;
 
-    /// Publishes a part of an answer: once for each attempt and number, for ever; both count from
-    /// 1. Whoever finds the first part of an attempt taken by another goes on with the next one.
+    /// Publishes a part of an answer, once per attempt and number; both count from 1. A responder that finds the first part of
+    /// an attempt published by another uses the next attempt.
     async fn publish_part(
         &self,
         recipient: &RecipientName,
@@ -176,7 +172,7 @@ pub trait Exchange: Send + Sync {
         bytes: Bytes,
     ) -> Result<Filed>;
 
-    /// A part of an answer. Whether it counts is said by the reply alone.
+    /// Returns a part of an answer. Only the reply determines whether it is valid.
     async fn part(
         &self,
         recipient: &RecipientName,
@@ -185,8 +181,8 @@ pub trait Exchange: Send + Sync {
         number: u32,
     ) -> Result<Option<Stored>>;
 
-    /// Writes how a request stands, over what was written before; its sequence. Unconditional: of
-    /// two writers the later one is read, and neither decides anything.
+    /// Replaces the progress of a request and returns its sequence. Unconditional: of two writers the later one is read, and
+    /// progress decides nothing.
     async fn write_progress(
         &self,
         recipient: &RecipientName,
@@ -194,10 +190,10 @@ pub trait Exchange: Send + Sync {
         bytes: Bytes,
     ) -> Result<Sequence>;
 
-    /// How a request stands, as last written.
+    /// Returns the last written progress of a request.
     async fn progress(&self, recipient: &RecipientName, id: &RequestId) -> Result<Option<Stored>>;
 
-    /// Files what an officer decided about a request: once for each officer, for ever.
+    /// Files an officer's decision about a request, once per officer.
     async fn approve(
         &self,
         recipient: &RecipientName,
@@ -206,32 +202,32 @@ pub trait Exchange: Send + Sync {
         bytes: Bytes,
     ) -> Result<Filed>;
 
-    /// What all officers decided about a request, oldest first; for the bureau.
+    /// Returns all officers' decisions about a request, oldest first; for the bureau.
     async fn approvals(&self, recipient: &RecipientName, id: &RequestId) -> Result<Vec<Stored>>;
 
-    /// Files the recipient's word that a reply is stored: once for each request, for ever.
+    /// Files the recipient's confirmation that a reply is stored, once per request.
     async fn confirm(&self, recipient: &RecipientName, id: &RequestId, bytes: Bytes) -> Result<Filed>;
 
-    /// The recipient's word that a reply is stored.
+    /// Returns the recipient's confirmation that a reply is stored.
     async fn confirmation(&self, recipient: &RecipientName, id: &RequestId) -> Result<Option<Stored>>;
 
-    /// A request and its reply as the streams have them now.
+    /// Returns a request and its reply as the streams have them now.
     async fn request_status(
         &self,
         recipient: &RecipientName,
         id: &RequestId,
     ) -> Result<(Option<Stored>, Option<Stored>)>;
 
-    /// The requests of a recipient that have a message in one of its streams, sorted: filed ([`Stream::Requests`]) or
-    /// confirmed ([`Stream::Confirms`]). A transport for benchmarks may leave it out.
+    /// Returns the ids of a recipient's requests in one of its streams, sorted: filed ([`Stream::Requests`]) or confirmed
+    /// ([`Stream::Confirms`]). Optional for benchmark transports.
     async fn request_ids(&self, recipient: &RecipientName, _stream: Stream) -> Result<Vec<RequestId>> {
         Err(Error::new(
             ErrorKind::Protocol,
-            format!("request.{recipient}: the ids of requests are not offered by this transport"),
+            format!("request.{recipient}: this transport does not list the ids of requests"),
         ))
     }
 
-    /// The last audit entry of a writer.
+    /// Returns the last audit entry of a writer.
     async fn last_audit(&self, party: &PartyName, writer: &PartyName) -> Result<Option<Stored>>;
 
     /// Publishes an audit entry if the writer's last one is still at `expected`.
@@ -243,9 +239,9 @@ pub trait Exchange: Send + Sync {
         expected: Sequence,
     ) -> Result<Published>;
 
-    /// The last record of a party's orders. A transport for benchmarks may leave it out.
+    /// Returns the last record of a party's orders. Optional for benchmark transports.
     async fn last_control(&self, party: &PartyName) -> Result<Option<Stored>> {
-        Err(not_offered(party))
+        Err(unsupported_orders(party))
     }
 
     /// Publishes a record of a party's orders if its last one is still at `expected`.
@@ -255,22 +251,24 @@ pub trait Exchange: Send + Sync {
         _bytes: Bytes,
         _expected: Sequence,
     ) -> Result<Published> {
-        Err(not_offered(party))
+        Err(unsupported_orders(party))
     }
 
-    /// The parties that have a stream of this kind, sorted by name.
-    /// For the auditor, and for the bureau the recipients that may file requests.
+    /// Returns the parties that have a stream of this kind, sorted by name; for the auditor, and for the bureau the recipients
+    /// that may file requests.
     async fn parties(&self, stream: Stream) -> Result<Vec<PartyName>>;
 
-    /// Reads up to `max` messages of a stream from a place on, whose subjects match `filter`
-    /// (a subject, `*` and `>` allowed; the second token names the party); for the auditor, for the bureau the requests and what was said about them (cancels, approvals,
-    /// confirmations), its chunks and its operators' orders, and for the recipient its chunks and confirmations. No consumer is made. The next place
-    /// is the last sequence read plus one; an empty answer is the end for now.
-    async fn read(&self, stream: Stream, from: From, filter: &str, max: usize) -> Result<Vec<Stored>>;
+    /// Reads up to `max` messages of a stream from `from` on whose subjects match `filter` (a subject, `*` and `>` allowed; the
+    /// second token is the party). Creates no consumer. The next page begins at the last sequence plus one; an empty result is
+    /// the current end.
+    ///
+    /// The auditor may read everything; the bureau requests, cancels, approvals, confirmations, its chunks and its operators'
+    /// orders; the recipient its chunks and confirmations.
+    async fn read(&self, stream: Stream, from: ReadFrom, filter: &str, max: usize) -> Result<Vec<Stored>>;
 
-    /// One round trip to the exchange.
+    /// Measures one round trip to the exchange.
     async fn ping(&self) -> Result<Duration>;
 
-    /// Sends what is buffered and closes the connection, in bounded time.
+    /// Flushes buffered messages and closes the connection, within a bounded time.
     async fn close(&self);
 }

@@ -1,18 +1,19 @@
-//! Finds a chunk of a lane by its place. The exchange knows sequences, not places; both rise together, so a few reads find it.
+//! Finds a chunk of a lane by its epoch and number. The exchange only has sequences, but both increase together, so a binary
+//! search finds the chunk.
 
 use schemas::chunk;
 use schemas::name::Lane;
 
 use crate::error::Result;
 use crate::outcome::Stored;
-use crate::port::{Exchange, From, Sequence, Stream};
+use crate::port::{Exchange, ReadFrom, Sequence, Stream};
 
-/// Messages that are no chunks are passed over, so many in a row.
-const PASSED_OVER: usize = 64;
+/// Maximum number of consecutive messages to skip that are not chunks.
+const MAX_SKIPPED: usize = 64;
 
-/// A chunk that is kept, with the place that it claims.
+/// A stored chunk with the epoch and number that it declares; unverified.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sought {
+pub struct FoundChunk {
     /// Its epoch.
     pub epoch: u32,
     /// Its number.
@@ -21,37 +22,37 @@ pub struct Sought {
     pub stored: Stored,
 }
 
-/// Returns the first chunk of a lane that is kept whose sequence is this or higher.
+/// Returns the first stored chunk of a lane at this sequence or time, or later.
 ///
 /// # Errors
 /// As [`Exchange::read`].
-pub async fn first_chunk(exchange: &dyn Exchange, lane: &Lane, from: From) -> Result<Option<Sought>> {
+pub async fn first_chunk(exchange: &dyn Exchange, lane: &Lane, from: ReadFrom) -> Result<Option<FoundChunk>> {
     let (mut from, filter) = (from, format!("data.{lane}"));
-    for _ in 0..PASSED_OVER {
+    for _ in 0..MAX_SKIPPED {
         let Some(stored) = exchange.read(Stream::Data, from, &filter, 1).await?.pop() else {
             return Ok(None);
         };
-        if let Some((manifest, _)) = chunk::place(&stored.bytes) {
-            return Ok(Some(Sought {
+        if let Some((manifest, _)) = chunk::read_untrusted(&stored.bytes) {
+            return Ok(Some(FoundChunk {
                 epoch: manifest.epoch,
                 number: manifest.number,
                 stored,
             }));
         }
-        from = From::Sequence(stored.sequence + 1);
+        from = ReadFrom::Sequence(stored.sequence + 1);
     }
     Ok(None)
 }
 
-/// Returns the first chunk of a lane that is kept in this place or behind it. Nothing of it is verified.
+/// Returns the first stored chunk of a lane with this epoch and number or later ones. It is not verified.
 ///
 /// # Errors
 /// As [`Exchange::read`].
-pub async fn seek_chunk(
+pub async fn find_chunk(
     exchange: &dyn Exchange,
     lane: &Lane,
     (epoch, number): (u32, u64),
-) -> Result<Option<Sought>> {
+) -> Result<Option<FoundChunk>> {
     let Some(tail) = exchange.last_chunk(lane).await? else {
         return Ok(None);
     };
@@ -59,12 +60,12 @@ pub async fn seek_chunk(
     let mut found = None;
     while low <= high {
         let middle = low + (high - low) / 2;
-        match first_chunk(exchange, lane, From::Sequence(middle)).await? {
-            Some(sought) if (sought.epoch, sought.number) < (epoch, number) => {
-                low = sought.stored.sequence + 1;
+        match first_chunk(exchange, lane, ReadFrom::Sequence(middle)).await? {
+            Some(chunk) if (chunk.epoch, chunk.number) < (epoch, number) => {
+                low = chunk.stored.sequence + 1;
             }
-            sought => {
-                found = sought.or(found);
+            chunk => {
+                found = chunk.or(found);
                 if middle == 0 {
                     break;
                 }
@@ -85,20 +86,20 @@ mod tests {
     use crate::outcome::Published;
 
     #[tokio::test]
-    async fn seek_in_a_lane_without_chunks_finds_nothing() -> Result<()> {
+    async fn seek_in_a_lane_without_chunks_returns_none() -> Result<()> {
         let recipient = RecipientName::new("insurer-a").unwrap();
         let exchange = Memory::new(std::slice::from_ref(&recipient));
         let lane = Lane {
             recipient,
             feed: FeedName::new("setl").unwrap(),
         };
-        assert_eq!(seek_chunk(&exchange, &lane, (1, 1)).await?, None);
-        // What is no chunk is passed over.
+        assert_eq!(find_chunk(&exchange, &lane, (1, 1)).await?, None);
+        // A message that is not a chunk is skipped.
         let published = exchange
             .publish_chunk(&lane, Bytes::from_static(b"no chunk"), 0)
             .await?;
         assert!(matches!(published, Published::Done { .. }));
-        assert_eq!(seek_chunk(&exchange, &lane, (1, 1)).await?, None);
+        assert_eq!(find_chunk(&exchange, &lane, (1, 1)).await?, None);
         Ok(())
     }
 }

@@ -1,5 +1,5 @@
-//! What reading the signals costs: `cargo run -p gate --example cost [PROGRAM...]`, the programs
-//! as in `gate.own`. Prints the share of a core at ten samples a second.
+//! Measures the CPU cost of the signals: `cargo run -p gate --example cost [PROGRAM...]`, with programs as in
+//! `gate.own`. Prints the share of a core at ten samples per second.
 
 #![expect(clippy::print_stdout, reason = "the answer of the program")]
 
@@ -36,7 +36,7 @@ async fn main() -> std::io::Result<()> {
     Ok(())
 }
 
-/// CPU time of this process and its threads so far.
+/// Returns the CPU time of this process so far.
 fn cpu() -> std::io::Result<Duration> {
     let mut nanos = 0;
     for task in std::fs::read_dir("/proc/self/task")? {

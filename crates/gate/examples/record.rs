@@ -1,4 +1,4 @@
-//! Records this host under the default signals into a folder: how the traces of the tests were made.
+//! Records this host with the default signals into a folder, as for the traces of the tests.
 //!
 //! `cargo run -p gate --example record -- FOLDER SECONDS`
 
@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gate::record::{Keeper, record};
+use gate::record::{SampleArchive, record};
 use gate::{Gate, GateConfig, Orders, OwnPids};
 use tokio_util::sync::CancellationToken;
 
@@ -23,11 +23,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         Orders::default(),
         &stop,
     )?;
-    let keeper = Keeper::new(Path::new(&folder), Duration::from_secs(86_400));
-    let recording = record(&gate, keeper, Arc::new(|| 0), stop.clone());
+    let archive = SampleArchive::new(Path::new(&folder), Duration::from_secs(86_400));
+    let recording = record(&gate, archive, Arc::new(|| 0), stop.clone());
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     stop.cancel();
-    sampling.joined().await;
+    sampling.join().await;
     recording.await?;
     Ok(())
 }

@@ -1,7 +1,7 @@
-//! How many steps of the whole law one core takes in a second, and all of them: `make bench-gate`.
+//! Measures the steps of the law per second on one core and on all cores: `make bench-gate`.
 //!
-//! A day and more of samples at ten a second, with bursts, is replayed in one go; the figure is
-//! what `gate simulate` can hope for.
+//! Replays more than a day of samples at ten per second, with bursts. The result is the upper bound for `gate
+//! simulate`.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -17,7 +17,7 @@ use jiff::Timestamp;
 
 const STEPS: u32 = 10_000_000;
 
-/// Which share of the steps was open.
+/// Returns the share of the steps in which the gate was open.
 fn replay() -> f64 {
     let limits = GateConfig::default().limits();
     let orders = Orders::default();
@@ -45,7 +45,7 @@ fn replay() -> f64 {
             *reading = Reading::Value(load);
         }
         let verdict = law::advance(&mut state, &sample, &Tick::default(), &orders, &limits, now);
-        open += u32::from(black_box(&verdict).lets_work());
+        open += u32::from(black_box(&verdict).permits_work());
     }
     f64::from(open) / f64::from(STEPS)
 }

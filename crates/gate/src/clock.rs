@@ -1,8 +1,7 @@
-//! The clock, as a value: what decides never looks at one by itself.
+//! The clock as a value: decisions take the time as an argument.
 //!
-//! Two times are kept side by side. The monotonic one measures holds, ages and durations. The
-//! wall clock stamps the evidence. Where the two drift apart between samples, the clock was
-//! set or the machine was suspended, and a reading from before tells nothing about now.
+//! The monotonic clock measures holds, ages and durations. The wall clock stamps the evidence. If the two drift apart
+//! between samples, the clock was set or the machine was suspended, and an earlier reading is no longer meaningful.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -11,17 +10,17 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-/// One moment, by both clocks.
+/// One moment on both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
-    /// Since the start of the clock; never goes back while the machine is sane.
+    /// Time since the clock was created; never goes backwards.
     pub mono: Duration,
     /// By the wall clock.
     pub wall: Timestamp,
 }
 
 impl Moment {
-    /// The moment this much later on both clocks.
+    /// Returns the moment this much later on both clocks.
     #[must_use]
     pub fn later(self, by: Duration) -> Self {
         let wall = SignedDuration::try_from(by)
@@ -35,7 +34,7 @@ impl Moment {
     }
 }
 
-/// Tells moments. Its monotonic side follows the runtime's timer, so tests may pause it.
+/// Reads both clocks. The monotonic one follows the runtime's timer, so tests may pause it.
 #[derive(Debug, Clone)]
 pub struct Clock {
     origin: Instant,
@@ -45,7 +44,7 @@ pub struct Clock {
 #[derive(Debug, Clone)]
 enum Wall {
     System,
-    /// Follows the monotonic side from a base; the offset in milliseconds is set by the test.
+    /// Follows the monotonic clock from a base; a test sets the offset in milliseconds.
     Simulated {
         base: Timestamp,
         offset_ms: Arc<AtomicI64>,
@@ -53,7 +52,7 @@ enum Wall {
 }
 
 impl Clock {
-    /// The system's clocks.
+    /// Returns the system's clocks.
     #[must_use]
     pub fn system() -> Self {
         Self {
@@ -62,7 +61,7 @@ impl Clock {
         }
     }
 
-    /// A wall clock that follows the runtime's timer, for tests in paused time.
+    /// Returns a wall clock that follows the runtime's timer, for tests in paused time.
     #[must_use]
     pub fn simulated(base: Timestamp) -> Self {
         Self {
@@ -74,15 +73,14 @@ impl Clock {
         }
     }
 
-    /// Sets a simulated wall clock forward or back, as an operator or a suspended machine does;
-    /// nothing on the system's clock.
+    /// Moves a simulated wall clock, as an operator or a suspend does. No effect on the system's clock.
     pub fn jump(&self, by_ms: i64) {
         if let Wall::Simulated { offset_ms, .. } = &self.wall {
             offset_ms.fetch_add(by_ms, Ordering::Relaxed);
         }
     }
 
-    /// Now.
+    /// Returns the current moment.
     #[must_use]
     pub fn now(&self) -> Moment {
         let mono = self.origin.elapsed();
@@ -102,7 +100,7 @@ impl Clock {
         Moment { mono, wall }
     }
 
-    /// The runtime's instant of a monotonic time of this clock.
+    /// Converts a monotonic time of this clock to the runtime's instant.
     #[must_use]
     pub fn instant(&self, mono: Duration) -> Instant {
         self.origin + mono

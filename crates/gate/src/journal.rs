@@ -1,28 +1,28 @@
-//! The samples and verdicts of late, from which the evidence of a permit is cut.
+//! Ring buffers of the latest samples and verdicts, from which the evidence of a permit is taken.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::sample::{Reading, Sample, milli};
 use schemas::load::{Load, LoadSample, LoadVerdict, SignalLimit};
 
-/// At most this many samples, and as many verdicts, go into the evidence of one permit or chunk:
-/// the first, under which the work began, and the latest.
+/// Maximum samples, and verdicts, in the evidence of one permit or chunk: the first, under which the work began, and
+/// the latest.
 pub const MAX_EVIDENCE: usize = 64;
 
-/// How many verdicts a status shows.
+/// Number of verdicts in a status.
 const HISTORY: usize = 32;
 
-/// How many of each the gate keeps.
-const KEPT: usize = 256;
+/// Capacity of each ring.
+const CAPACITY: usize = 256;
 
-/// Where in the journal a permit began.
+/// The position in the journal at which a permit began.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mark {
     sample: u64,
     verdict: u64,
 }
 
-/// A ring of the latest, numbered without end.
+/// A ring of the latest items, numbered consecutively.
 #[derive(Debug)]
 struct Ring<T> {
     end: u64,
@@ -38,14 +38,14 @@ impl<T: Clone> Ring<T> {
     }
 
     fn push(&mut self, item: T) {
-        if self.items.len() == KEPT {
+        if self.items.len() == CAPACITY {
             self.items.pop_front();
         }
         self.items.push_back(item);
         self.end += 1;
     }
 
-    /// The number of the latest.
+    /// Returns the number of the latest item.
     fn latest(&self) -> u64 {
         self.end.saturating_sub(1)
     }
@@ -60,7 +60,7 @@ impl<T: Clone> Ring<T> {
     }
 }
 
-/// What was measured and said.
+/// The samples, the verdicts and the limits in force.
 #[derive(Debug)]
 pub(crate) struct Journal {
     limits: BTreeMap<String, SignalLimit>,
@@ -77,20 +77,20 @@ impl Journal {
         }
     }
 
-    pub(crate) fn sample(&mut self, sample: LoadSample) {
+    pub(crate) fn push_sample(&mut self, sample: LoadSample) {
         self.samples.push(sample);
     }
 
-    pub(crate) fn verdict(&mut self, verdict: LoadVerdict) {
+    pub(crate) fn push_verdict(&mut self, verdict: LoadVerdict) {
         self.verdicts.push(verdict);
     }
 
-    /// Other limits are in force from now on.
-    pub(crate) fn replace(&mut self, limits: BTreeMap<String, SignalLimit>) {
+    /// Replaces the limits.
+    pub(crate) fn set_limits(&mut self, limits: BTreeMap<String, SignalLimit>) {
         self.limits = limits;
     }
 
-    /// The limits in force.
+    /// Returns the limits in force.
     pub(crate) fn limits(&self) -> BTreeMap<String, SignalLimit> {
         self.limits.clone()
     }
@@ -104,13 +104,13 @@ impl Journal {
             })
     }
 
-    /// The latest verdicts, oldest first.
+    /// Returns the latest verdicts, oldest first.
     pub(crate) fn history(&self) -> Vec<LoadVerdict> {
         let skip = self.verdicts.items.len().saturating_sub(HISTORY);
         self.verdicts.items.iter().skip(skip).cloned().collect()
     }
 
-    /// The readings of the latest sample.
+    /// Returns the readings of the latest sample.
     pub(crate) fn readings(&self) -> BTreeMap<String, Option<i64>> {
         self.samples
             .items
@@ -119,7 +119,7 @@ impl Journal {
             .unwrap_or_default()
     }
 
-    /// The latest of each: what is in force now.
+    /// Returns the current position.
     pub(crate) fn mark(&self) -> Mark {
         Mark {
             sample: self.samples.latest(),
@@ -127,20 +127,20 @@ impl Journal {
         }
     }
 
-    /// What was in force from the mark to now.
+    /// Returns the evidence from the mark until now.
     pub(crate) fn since(&self, mark: Mark) -> Load {
         let mut load = Load {
             limits: self.limits.clone(),
             samples: self.samples.from(mark.sample),
             verdicts: self.verdicts.from(mark.verdict),
         };
-        bound(&mut load);
+        trim_evidence(&mut load);
         load
     }
 }
 
-/// Adds the evidence of a later permit to that of a chunk: each sample and verdict once, bounded
-/// by [`MAX_EVIDENCE`]. Limits of both are kept; where they differ the later ones win.
+/// Adds the evidence of a later permit to that of a chunk: each sample and verdict once, bounded by [`MAX_EVIDENCE`].
+/// Contains the limits of both; where they differ, the later ones apply.
 pub fn merge(into: &mut Load, later: Load) {
     into.limits.extend(later.limits);
     for sample in later.samples {
@@ -153,10 +153,10 @@ pub fn merge(into: &mut Load, later: Load) {
             into.verdicts.push(verdict);
         }
     }
-    bound(into);
+    trim_evidence(into);
 }
 
-fn bound(load: &mut Load) {
+fn trim_evidence(load: &mut Load) {
     let excess = load.samples.len().saturating_sub(MAX_EVIDENCE);
     if excess > 0 {
         load.samples.drain(1..=excess);
@@ -196,17 +196,17 @@ mod tests {
     #[test]
     fn evidence_begins_with_what_was_in_force() {
         let mut journal = Journal::new(BTreeMap::new());
-        journal.verdict(verdict(0));
-        (0..3).for_each(|second| journal.sample(sample(second)));
+        journal.push_verdict(verdict(0));
+        (0..3).for_each(|second| journal.push_sample(sample(second)));
         let mark = journal.mark();
-        (3..5).for_each(|second| journal.sample(sample(second)));
+        (3..5).for_each(|second| journal.push_sample(sample(second)));
         let load = journal.since(mark);
         assert_eq!(load.samples, [sample(2), sample(3), sample(4)]);
         assert_eq!(load.verdicts, [verdict(0)]);
     }
 
     #[test]
-    fn an_empty_journal_has_no_evidence() {
+    fn evidence_of_an_empty_journal_is_empty() {
         let journal = Journal::new(BTreeMap::new());
         assert_eq!(journal.since(journal.mark()), Load::default());
     }
@@ -214,9 +214,9 @@ mod tests {
     #[test]
     fn evidence_is_bounded_and_keeps_first_and_latest() {
         let mut journal = Journal::new(BTreeMap::new());
-        journal.sample(sample(0));
+        journal.push_sample(sample(0));
         let mark = journal.mark();
-        (1..100).for_each(|second| journal.sample(sample(second)));
+        (1..100).for_each(|second| journal.push_sample(sample(second)));
         let load = journal.since(mark);
         assert_eq!(load.samples.len(), MAX_EVIDENCE);
         assert_eq!(load.samples[0], sample(0));
@@ -224,17 +224,17 @@ mod tests {
     }
 
     #[test]
-    fn a_permit_held_longer_than_the_ring_keeps_the_latest() {
+    fn evidence_older_than_the_ring_keeps_the_latest() {
         let mut journal = Journal::new(BTreeMap::new());
         let mark = journal.mark();
-        (0..1_000).for_each(|second| journal.sample(sample(second)));
+        (0..1_000).for_each(|second| journal.push_sample(sample(second)));
         let load = journal.since(mark);
         assert_eq!(load.samples.last(), Some(&sample(999)));
         assert_eq!(load.samples.len(), MAX_EVIDENCE);
     }
 
     #[test]
-    fn merged_evidence_has_each_sample_once() {
+    fn evidence_merged_has_each_sample_once() {
         let mut chunk = Load {
             samples: vec![sample(1), sample(2)],
             verdicts: vec![verdict(0)],

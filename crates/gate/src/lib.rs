@@ -1,22 +1,22 @@
-//! When the system of record may be touched.
+//! Decides when the system of record may be read.
 //!
-//! Signals are sampled, a pure policy gives a verdict on each sample, a watch channel carries
-//! it, and whoever wants to touch the source takes a permit for each quantum and loses it when
-//! the gate shuts. No sample, no fresh sample, no believable sample: shut.
-//!
-//! - [`signal`] what is measured; [`own`] whose work is not the business's
+//! The sampler reads signals. A pure policy turns each sample into a verdict. A watch channel publishes the verdict. A
+//! worker takes a permit for each quantum and loses it when the gate shuts. A missing, stale or implausible sample
+//! shuts the gate.
 //! - [`sample`], [`limits`], [`clock`] the values that decide
+//! - [`signal`] the measurements; [`own`] the processes whose load is our own
+//! - [`orders`] operators' orders; [`priority_mode`] whether the kernel runs our work only in idle time
 //! - [`policy`] PURE: (state, sample, limits, now) -> [`verdict`] with a reason
-//! - [`orders`] what operators say; [`regime`] whether the kernel puts us behind the business
-//! - [`law`] PURE: how much of the time, toward a harm budget; [`foreground`] what it is measured by
-//! - [`plan`] signals, limits and pace of a configuration
-//! - [`sampler`] signals -> policy -> watch channel, at a fixed pace
-//! - [`permit`] the gate to its users, and what they hold; [`shut`] for a driver's trace
+//! - [`orders`] operators' orders; [`priority_mode`] whether the kernel runs our work only in idle time
+//! - [`law`] PURE: the duty cycle, held within a harm budget; [`foreground`] the business's scheduling statistics
+//! - [`plan`] signals, limits and sampling interval of a configuration
 //! - [`script`] gates that do not measure: for benchmarks and tests
-//! - [`journal`] the evidence; [`tally`] the counts
-//! - [`record`] every sample kept; [`simulate`] and [`forecast`] PURE: what the recordings tell
-//! - [`config`] how it is configured
+//! - [`permit`] the gate's API and its permits; [`shut`] a flag for database drivers
+//! - [`script`] fixed-open and scripted gates for benchmarks and tests
+//! - [`journal`] the evidence; [`stats`] the counters
+//! - [`record`] recorded samples; [`simulate`] and [`forecast`] PURE: replay and prediction
 
+mod admission;
 pub mod clock;
 pub mod config;
 pub mod forecast;
@@ -29,28 +29,27 @@ pub mod own;
 pub mod permit;
 pub mod plan;
 pub mod policy;
-mod preempt;
+pub mod priority_mode;
 pub mod record;
-pub mod regime;
+mod run_queue;
 pub mod sample;
 pub mod sampler;
 pub mod script;
 pub mod shut;
 pub mod signal;
 pub mod simulate;
-pub mod tally;
-mod turnstile;
+pub mod stats;
 pub mod verdict;
 
+pub use admission::Observation;
 pub use config::{ConfigError, GateConfig};
 pub use journal::merge;
-pub use orders::{Orders, Standing};
+pub use orders::{ActiveOrder, Orders};
 pub use own::OwnPids;
 pub use permit::{Gate, Permit};
-pub use regime::Regime;
-pub use sampler::Sampling;
+pub use priority_mode::PriorityMode;
+pub use sampler::SamplerTasks;
 pub use script::Script;
 pub use shut::ShutFlag;
-pub use tally::GateStatus;
-pub use turnstile::Observation;
+pub use stats::GateStatus;
 pub use verdict::{Reason, ReasonKind, Verdict};

@@ -1,4 +1,4 @@
-//! The limits that the policy holds the signals to.
+//! The limits that the policy applies to the signals.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,39 +16,39 @@ pub struct Limit {
     pub stop: f64,
     /// A shut gate opens only below this one; lower than `stop`.
     pub resume: f64,
-    /// At this reading or above everything stops and connections are dropped; never below
-    /// `stop`. None: there is no such level.
+    /// At this reading or above everything stops and connections are dropped; never below `stop`. `None` disables the
+    /// level.
     pub critical: Option<f64>,
-    /// Below this one the signal says that there is no business to disturb: then work may take
-    /// all of the time. None: it says nothing about that.
+    /// Below this reading there is no business to disturb, and work may take all of the time. `None` if the signal
+    /// cannot show that.
     pub quiet: Option<f64>,
-    /// The unit of all, for example `percent`.
+    /// The unit of all values, for example `percent`.
     pub unit: &'static str,
 }
 
-/// Everything the policy compares against.
+/// All limits of the policy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
-    /// Whether nothing is measured: the gate is open but for what operators order.
+    /// Whether nothing is measured: the gate is open unless an order binds it.
     pub is_fixed_open: bool,
-    /// The signals that must speak in every sample, and their limits.
+    /// The signals that every sample must contain, and their limits.
     pub signals: BTreeMap<SignalName, Limit>,
-    /// How many good samples in a row a shut gate needs.
+    /// Good samples in a row that a shut gate needs to open.
     pub good_samples: u32,
-    /// How long the last sample that was not good must be past.
+    /// Minimum time since the last bad sample before the gate opens.
     pub hold: Duration,
-    /// A sample older than this, or a silence longer than this, shuts the gate.
+    /// A sample older than this, or no sample for longer than this, shuts the gate.
     pub stale_after: Duration,
-    /// The two clocks may drift apart by this much from one sample to the next.
+    /// How far the two clocks may drift apart between samples.
     pub clock_slack: Duration,
-    /// How much of the time may be worked.
+    /// The duty law.
     pub law: DutyLaw,
-    /// What may be worked although the core is never idle.
+    /// What may be done although the core is never idle.
     pub relief: Reliefs,
 }
 
 impl Limits {
-    /// As evidence, in thousandths.
+    /// Converts the limits to evidence, in thousandths.
     #[must_use]
     pub fn evidence(&self) -> BTreeMap<String, SignalLimit> {
         self.signals

@@ -1,7 +1,7 @@
-//! What operators ordered: it binds the policy from outside.
+//! Operators' orders, which bind the policy.
 //!
-//! Orders come over the exchange and outlive restarts, so a gate whose orders were never read
-//! stays shut: it might be paused.
+//! Orders arrive over the exchange and survive restarts. A gate that has not read its orders stays shut, because it may
+//! be paused.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,48 +9,48 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// Who ordered it, why, and until when.
+/// An order with its author, reason and end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Standing {
-    /// The person or program.
+pub struct ActiveOrder {
+    /// The person or program that gave it.
     pub actor: Arc<str>,
-    /// Why.
+    /// The stated reason.
     pub reason: Arc<str>,
-    /// When it ends by itself; none: when somebody ends it.
+    /// When it expires; `None` if it lasts until an operator withdraws it.
     pub until: Option<Timestamp>,
 }
 
-impl Standing {
-    /// Whether it is in force at this time.
+impl ActiveOrder {
+    /// Whether the order is in force at this time.
     #[must_use]
     pub fn holds(&self, now: Timestamp) -> bool {
         self.until.is_none_or(|until| now < until)
     }
 }
 
-impl fmt::Display for Standing {
+impl fmt::Display for ActiveOrder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({}", self.actor, self.reason)?;
         match self.until {
             Some(until) => write!(f, "; until {until})"),
-            None => f.write_str("; until it is taken back)"),
+            None => f.write_str("; until it is withdrawn)"),
         }
     }
 }
 
-/// All orders, as they were read last. Those whose time is over bind nobody.
+/// All orders as last read. Expired orders have no effect.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Orders {
-    /// Why the orders are not known yet, if so: then the gate is shut.
+    /// Why the orders are not known yet, if so; the gate is shut until they are.
     pub unread: Option<Arc<str>>,
-    /// Nothing is read while this holds.
-    pub pause: Option<Standing>,
-    /// At most this share of the time is worked while this holds, above 0 and up to 1.
-    pub most: Option<(f64, Standing)>,
+    /// The pause; no row is read while it is in force.
+    pub pause: Option<ActiveOrder>,
+    /// The maximum duty, above 0 and up to 1, and its order.
+    pub max_duty: Option<(f64, ActiveOrder)>,
 }
 
 impl Orders {
-    /// Before they were read the first time.
+    /// Returns the orders before the first read.
     #[must_use]
     pub fn unread(why: &str) -> Self {
         Self {
@@ -59,17 +59,17 @@ impl Orders {
         }
     }
 
-    /// The pause in force.
+    /// Returns the pause in force.
     #[must_use]
-    pub fn paused(&self, now: Timestamp) -> Option<&Standing> {
-        self.pause.as_ref().filter(|standing| standing.holds(now))
+    pub fn paused(&self, now: Timestamp) -> Option<&ActiveOrder> {
+        self.pause.as_ref().filter(|order| order.holds(now))
     }
 
-    /// The limit in force.
+    /// Returns the duty limit in force.
     #[must_use]
-    pub fn limited(&self, now: Timestamp) -> Option<(f64, &Standing)> {
-        let (most, standing) = self.most.as_ref()?;
-        standing.holds(now).then_some((*most, standing))
+    pub fn limited(&self, now: Timestamp) -> Option<(f64, &ActiveOrder)> {
+        let (max_duty, order) = self.max_duty.as_ref()?;
+        order.holds(now).then_some((*max_duty, order))
     }
 }
 
@@ -80,23 +80,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_order_ends_by_itself() {
+    fn order_expires_at_its_end() {
         let end = Timestamp::UNIX_EPOCH + Duration::from_secs(60);
-        let standing = Standing {
+        let order = ActiveOrder {
             actor: "li".into(),
             reason: "year end".into(),
             until: Some(end),
         };
         let orders = Orders {
-            pause: Some(standing.clone()),
-            most: Some((0.2, standing)),
+            pause: Some(order.clone()),
+            max_duty: Some((0.2, order)),
             ..Orders::default()
         };
         assert!(orders.paused(Timestamp::UNIX_EPOCH).is_some());
         assert!(
             orders
                 .limited(Timestamp::UNIX_EPOCH)
-                .is_some_and(|(most, _)| most < 0.3)
+                .is_some_and(|(max_duty, _)| max_duty < 0.3)
         );
         assert!(orders.paused(end).is_none() && orders.limited(end).is_none());
     }

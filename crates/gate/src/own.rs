@@ -1,4 +1,4 @@
-//! Whose work is ours: what must not be taken for the business's.
+//! Our own processes, whose load must not count as the business's.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,15 +13,15 @@ use serde::{Deserialize, Serialize};
 pub enum OwnEntry {
     /// A program by its base name and leading arguments: `nats-server`, `slacktide commercial`.
     Program(Vec<String>),
-    /// One process.
+    /// One process by its id.
     Pid(u32),
-    /// All processes of a unit, by control group: `nats.service`. Linux only.
+    /// All processes of a systemd unit, by control group: `nats.service`. Linux only.
     Unit(String),
 }
 
 impl OwnEntry {
-    /// Whether a process with this command line is meant. A program is compared by the last
-    /// part of its path, its arguments word by word.
+    /// Whether a process with this command line matches. Compares the base name of the program and the arguments one by
+    /// one.
     #[must_use]
     pub fn matches_command(&self, command: &[&str]) -> bool {
         let Self::Program(words) = self else { return false };
@@ -40,8 +40,8 @@ impl OwnEntry {
                 .all(|(argument, word)| argument == word)
     }
 
-    /// Whether a process with this `/proc/PID/cgroup` is meant: the unit is a whole part of the
-    /// path, so `nats.service` does not take `other-nats.service`.
+    /// Whether a process with this `/proc/PID/cgroup` matches. The unit must be a whole path component, so
+    /// `nats.service` does not match `other-nats.service`.
     #[must_use]
     pub fn matches_cgroup(&self, cgroup: &str) -> bool {
         let Self::Unit(unit) = self else { return false };
@@ -52,7 +52,7 @@ impl OwnEntry {
     }
 }
 
-/// An entry of `own` that says nothing.
+/// An unrecognised entry of `own`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "own entry {text:?} is not known; write a program and its leading arguments (\"slacktide commercial\"), \"pid:1234\" or \"unit:nats.service\""
@@ -65,13 +65,13 @@ impl FromStr for OwnEntry {
     type Err = OwnEntryError;
 
     fn from_str(text: &str) -> Result<Self, OwnEntryError> {
-        let wrong = || OwnEntryError {
+        let error = || OwnEntryError {
             text: text.to_owned(),
         };
         if let Some(pid) = text.strip_prefix("pid:") {
-            let pid: u32 = pid.trim().parse().map_err(|_| wrong())?;
+            let pid: u32 = pid.trim().parse().map_err(|_| error())?;
             return if pid == 0 {
-                Err(wrong())
+                Err(error())
             } else {
                 Ok(Self::Pid(pid))
             };
@@ -82,12 +82,12 @@ impl FromStr for OwnEntry {
             return if plain {
                 Ok(Self::Unit(unit.to_owned()))
             } else {
-                Err(wrong())
+                Err(error())
             };
         }
         let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
         if words.first().is_none_or(|program| program.contains(['/', ':'])) {
-            return Err(wrong());
+            return Err(error());
         }
         Ok(Self::Program(words))
     }
@@ -117,21 +117,21 @@ impl fmt::Display for OwnEntry {
     }
 }
 
-/// Processes that work for us by the minute, told by those who know: the database backends that
-/// serve our connections, when the database is on this host. Copies are the same registry.
+/// Registry of processes that work for us at present: the database backends that serve our connections, if the database
+/// is on this host. Clones share one registry.
 #[derive(Debug, Clone, Default)]
 pub struct OwnPids {
     pids: Arc<Mutex<BTreeSet<u32>>>,
 }
 
 impl OwnPids {
-    /// An empty registry.
+    /// Returns an empty registry.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// This process works for us until [`OwnPids::remove`].
+    /// Adds a process, until [`OwnPids::remove`].
     pub fn add(&self, pid: u32) {
         self.pids
             .lock()
@@ -139,7 +139,7 @@ impl OwnPids {
             .insert(pid);
     }
 
-    /// It no longer does.
+    /// Removes a process.
     pub fn remove(&self, pid: u32) {
         self.pids
             .lock()
@@ -147,12 +147,12 @@ impl OwnPids {
             .remove(&pid);
     }
 
-    /// Exactly these do.
+    /// Replaces all processes.
     pub fn set(&self, pids: impl IntoIterator<Item = u32>) {
         *self.pids.lock().unwrap_or_else(PoisonError::into_inner) = pids.into_iter().collect();
     }
 
-    /// Those that do now.
+    /// Returns the current processes.
     #[must_use]
     pub fn get(&self) -> BTreeSet<u32> {
         self.pids.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_matches_by_base_name_and_leading_arguments() {
+    fn program_matches_by_base_name_and_leading_arguments() {
         let agent: Result<OwnEntry, _> = "slacktide social".parse();
         let agent = agent.unwrap_or(OwnEntry::Pid(1));
         assert!(agent.matches_command(&["/usr/bin/slacktide", "social", "run", "--config", "f"]));
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_matches_as_a_whole_part_of_the_path() {
+    fn unit_matches_as_a_whole_path_component() {
         let unit = OwnEntry::Unit("nats.service".to_owned());
         assert!(unit.matches_cgroup("0::/system.slice/nats.service\n"));
         assert!(unit.matches_cgroup("4:cpu:/system.slice/nats.service/worker\n"));
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_that_say_nothing_are_refused() {
+    fn invalid_entries_are_refused() {
         for text in [
             "",
             " ",

@@ -1,7 +1,7 @@
-//! What a worker holds while it touches the source.
+//! The gate's API and its permits.
 //!
-//! A permit is for one quantum. It is revoked for good when the gate shuts, even if the gate
-//! opens again a moment later: the worker stops, gives it back, and asks for another.
+//! A permit covers one quantum. A shut revokes it permanently, even if the gate opens again a moment later: the worker
+//! stops, drops it and requests another.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,18 +12,18 @@ use schemas::load::Load;
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
+use crate::admission::{Admission, AdmissionControl, Grant, Observation};
 use crate::clock::Clock;
 use crate::limits::Limits;
 use crate::orders::Orders;
-use crate::preempt;
-use crate::regime::Regime;
+use crate::priority_mode::PriorityMode;
+use crate::run_queue;
 use crate::shut::ShutFlag;
-use crate::tally::GateStatus;
-use crate::turnstile::{Entry, Observation, Pass, Turnstile};
+use crate::stats::GateStatus;
 use crate::verdict::Verdict;
 
-/// How often the run queue is looked at before a quantum.
-const LOOK_EVERY: Duration = Duration::from_millis(1);
+/// Interval of the run queue checks before a quantum.
+const RUN_QUEUE_POLL: Duration = Duration::from_millis(1);
 
 async fn until(due: Option<Instant>) {
     match due {
@@ -32,44 +32,44 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-/// The gate, to its users. Copies are the same gate.
+/// The gate. Clones share one gate.
 #[derive(Clone)]
 pub struct Gate {
-    pub(crate) turnstile: Arc<Turnstile>,
+    pub(crate) admission: Arc<AdmissionControl>,
 }
 
 impl Gate {
-    /// A gate that is shut until verdicts come.
-    pub(crate) fn shut(clock: Clock, limits: Option<&Limits>) -> Self {
+    /// Creates a gate that is shut until the first verdict.
+    pub(crate) fn new_shut(clock: Clock, limits: Option<&Limits>) -> Self {
         let limits = limits.map(Limits::evidence).unwrap_or_default();
         Self {
-            turnstile: Arc::new(Turnstile::new(clock, limits)),
+            admission: Arc::new(AdmissionControl::new(clock, limits)),
         }
     }
 
-    /// Waits until the gate is open, then lets one quantum through. Dropping the future while
-    /// it waits leaves nothing behind, so it may be raced against a stop.
+    /// Waits until the gate is open, then grants a permit for one quantum. Cancel-safe: dropping the future leaves no
+    /// state behind.
     pub async fn permit(&self) -> Permit {
         let mut verdicts = self.subscribe();
-        let mut patience = self.patience();
+        let mut max_deferral = self.max_deferral();
         loop {
-            let returned = self.turnstile.returned.notified();
+            let returned = self.admission.returned.notified();
             verdicts.mark_unchanged();
-            if !patience.is_zero() && self.is_business_running() {
-                patience = patience.saturating_sub(LOOK_EVERY);
-                tokio::time::sleep(LOOK_EVERY).await;
+            if !max_deferral.is_zero() && self.is_business_running() {
+                max_deferral = max_deferral.saturating_sub(RUN_QUEUE_POLL);
+                tokio::time::sleep(RUN_QUEUE_POLL).await;
                 continue;
             }
-            let wait = match self.turnstile.enter() {
-                Entry::In(pass) => return self.permit_for(pass),
-                Entry::NotBefore(mono) => Some(self.turnstile.clock.instant(mono)),
-                Entry::Wait | Entry::Shut => None,
+            let wait = match self.admission.enter() {
+                Admission::Granted(grant) => return self.permit_for(grant),
+                Admission::NotBefore(mono) => Some(self.admission.clock.instant(mono)),
+                Admission::Wait | Admission::Shut => None,
             };
             if wait.is_some() {
-                patience = self.patience();
+                max_deferral = self.max_deferral();
             }
             tokio::select! {
-                // The sender lives as long as this gate, so this cannot fail and spin.
+                // The sender lives as long as this gate, so this neither fails nor spins.
                 changed = verdicts.changed() => if changed.is_err() { std::future::pending::<()>().await },
                 () = returned => {}
                 () = until(wait) => {}
@@ -77,101 +77,101 @@ impl Gate {
         }
     }
 
-    /// Whether somebody else runs where our backend is about to compete as an equal.
+    /// Whether another process is running where our backend would compete as an equal.
     fn is_business_running(&self) -> bool {
-        // This thread runs, or it could not look.
-        self.verdict().lets_work() && preempt::running().is_some_and(|running| running > 1)
+        // This thread is one of the runnable tasks.
+        self.verdict().permits_work() && run_queue::runnable_tasks().is_some_and(|running| running > 1)
     }
 
-    fn patience(&self) -> Duration {
-        self.turnstile.verdicts.borrow().patience
+    fn max_deferral(&self) -> Duration {
+        self.admission.verdicts.borrow().max_deferral
     }
 
-    fn permit_for(&self, pass: Pass) -> Permit {
+    fn permit_for(&self, grant: Grant) -> Permit {
         Permit {
-            turnstile: Arc::clone(&self.turnstile),
-            pass,
+            admission: Arc::clone(&self.admission),
+            grant,
         }
     }
 
-    /// Lets one quantum through if the gate is open now.
+    /// Grants a permit for one quantum if the gate is open now.
     #[must_use]
     pub fn try_permit(&self) -> Option<Permit> {
-        match self.turnstile.enter() {
-            Entry::In(pass) => Some(self.permit_for(pass)),
-            Entry::NotBefore(_) | Entry::Wait | Entry::Shut => None,
+        match self.admission.enter() {
+            Admission::Granted(grant) => Some(self.permit_for(grant)),
+            Admission::NotBefore(_) | Admission::Wait | Admission::Shut => None,
         }
     }
 
-    /// What operators ordered, from the next sample on.
-    pub fn give(&self, orders: Orders) {
-        self.turnstile.give(orders);
+    /// Sets operators' orders; they take effect with the next sample.
+    pub fn set_orders(&self, orders: Orders) {
+        self.admission.set_orders(orders);
     }
 
-    /// Whether the kernel helps, from the next sample on.
-    pub fn regime(&self, regime: Regime) {
-        self.turnstile.regime(regime);
+    /// Sets the priority mode; it takes effect with the next sample.
+    pub fn set_priority_mode(&self, priority_mode: PriorityMode) {
+        self.admission.set_priority_mode(priority_mode);
     }
 
-    /// Every sample with its verdict from now on. Whoever is slower than a thousand samples
-    /// loses some, and is told how many.
+    /// Subscribes to every sample with its verdict. A receiver that lags by more than a thousand samples loses some and
+    /// receives their count.
     #[must_use]
     pub fn observe(&self) -> broadcast::Receiver<Arc<Observation>> {
-        self.turnstile.observations.subscribe()
+        self.admission.observations.subscribe()
     }
 
-    /// Shows that a changed policy was refused; the old one stays in force.
-    pub fn refused(&self, why: String) {
-        self.turnstile.refused(why);
+    /// Reports that a changed policy was refused; the old one stays in force.
+    pub fn reject_policy(&self, why: String) {
+        self.admission.reject_policy(why);
     }
 
-    /// Raises an alarm in the status, or ends it.
-    pub fn alarm(&self, alarm: Option<String>) {
-        self.turnstile.alarm(alarm);
+    /// Raises or clears the alarm in the status.
+    pub fn set_alarm(&self, alarm: Option<String>) {
+        self.admission.set_alarm(alarm);
     }
 
-    /// What the gate says now. An open verdict that is too old reads as shut.
+    /// Returns the current verdict. An expired open verdict reads as shut.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        self.turnstile.verdict()
+        self.admission.verdict()
     }
 
-    /// Every verdict from now on, one per sample.
+    /// Subscribes to the verdicts, one per sample.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<Verdict> {
-        self.turnstile.verdicts.subscribe()
+        self.admission.verdicts.subscribe()
     }
 
     /// Completes when the gate is shut.
-    pub async fn shuts(&self) {
+    pub async fn until_shut(&self) {
         let mut verdicts = self.subscribe();
         // The sender lives as long as this gate.
-        let _ = verdicts.wait_for(|verdict| !verdict.lets_work()).await;
+        let _ = verdicts.wait_for(|verdict| !verdict.permits_work()).await;
     }
 
-    /// Completes when a signal is at its critical level: drop connections now.
-    pub async fn is_critical(&self) {
+    /// Completes when a signal is at its critical level: connections must be dropped now.
+    pub async fn until_critical(&self) {
         let mut verdicts = self.subscribe();
         let _ = verdicts.wait_for(|verdict| verdict.critical).await;
     }
 
-    /// Completes when no revoked permit is out: all work that a shut interrupted has stopped.
-    pub async fn yielded(&self) {
-        let mut revoked = self.turnstile.revoked.subscribe();
+    /// Completes when no revoked permit is outstanding: all interrupted work has stopped.
+    pub async fn until_yielded(&self) {
+        let mut revoked = self.admission.revoked.subscribe();
         // The sender lives as long as this gate.
         let _ = revoked.wait_for(|count| *count == 0).await;
     }
 
-    /// The handle for a database driver's trace.
+    /// Returns the shut flag for a database driver.
     #[must_use]
     pub fn shut_flag(&self) -> ShutFlag {
-        self.turnstile.shut.clone()
+        self.admission.shut.clone()
     }
 
-    /// The gate at a glance.
+    /// Returns the gate's status.
     #[must_use]
     pub fn status(&self) -> GateStatus {
-        self.turnstile.status()
+        self.admission.status()
     }
 }
 
@@ -183,29 +183,29 @@ impl fmt::Debug for Gate {
     }
 }
 
-/// Leave to do one quantum. Given back by dropping it, when the work on the source has ended.
+/// Permission for one quantum. Drop it when the work on the source has ended.
 #[must_use = "work on the source is permitted while the permit lives"]
 pub struct Permit {
-    turnstile: Arc<Turnstile>,
-    pass: Pass,
+    admission: Arc<AdmissionControl>,
+    grant: Grant,
 }
 
 impl Permit {
-    /// How long the quantum should take: a few milliseconds beside a business.
+    /// Returns the target duration of the quantum: a few milliseconds while the business is active.
     #[must_use]
     pub fn quantum(&self) -> Duration {
-        self.pass.quantum
+        self.grant.quantum
     }
 
-    /// Whether the gate has shut since: stop now. One atomic load.
+    /// Whether the gate has shut since the grant: the worker must stop. One atomic load.
     #[must_use]
     pub fn is_revoked(&self) -> bool {
-        self.turnstile.generation.load(Ordering::SeqCst) != self.pass.generation
+        self.admission.generation.load(Ordering::SeqCst) != self.grant.generation
     }
 
-    /// Completes when the permit is revoked; for cancelling a statement in flight.
+    /// Completes when the permit is revoked; used to cancel a statement in flight.
     pub async fn revoked(&self) {
-        let mut verdicts = self.turnstile.verdicts.subscribe();
+        let mut verdicts = self.admission.verdicts.subscribe();
         while !self.is_revoked() {
             if verdicts.changed().await.is_err() {
                 std::future::pending::<()>().await;
@@ -213,17 +213,17 @@ impl Permit {
         }
     }
 
-    /// The limits, and the samples and verdicts in force from the grant until now, each once.
-    /// Join those of several quanta with [`merge`](crate::journal::merge).
+    /// Returns the limits, samples and verdicts in force from the grant until now, each once. Combine several quanta
+    /// with [`merge`](crate::journal::merge).
     #[must_use]
     pub fn load_evidence(&self) -> Load {
-        self.turnstile.evidence(self.pass.mark)
+        self.admission.evidence(self.grant.mark)
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.turnstile.leave(&self.pass);
+        self.admission.leave(&self.grant);
     }
 }
 
@@ -243,7 +243,7 @@ mod tests {
     use crate::verdict::ReasonKind;
 
     #[tokio::test]
-    async fn a_permit_waits_for_the_gate_and_is_lost_for_good_when_it_shuts() {
+    async fn permit_waits_for_the_gate_and_a_shut_revokes_it() {
         let (gate, script) = Gate::scripted();
         assert!(gate.try_permit().is_none());
         let waiting = tokio::spawn({
@@ -252,7 +252,7 @@ mod tests {
         });
         script.open();
         let Ok(permit) = waiting.await else {
-            return assert!(!gate.verdict().lets_work());
+            return assert!(!gate.verdict().permits_work());
         };
         assert!(!permit.is_revoked());
         script.shut("load");
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn revocation_reaches_one_who_waits_for_it() {
+    async fn permit_revoked_wakes_a_waiting_task() {
         let (gate, script) = Gate::scripted();
         script.open();
         let permit = gate.permit().await;
@@ -275,12 +275,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn time_to_yield_runs_from_the_shut_to_the_last_revoked_permit() {
+    async fn yield_time_ends_with_the_last_revoked_permit() {
         let (gate, script) = Gate::scripted();
         script.open();
         let (first, second) = (gate.permit().await, gate.permit().await);
         script.shut("load");
-        assert_eq!(gate.status().permits_out, 2);
+        assert_eq!(gate.status().permits_held, 2);
         tokio::time::advance(Duration::from_millis(5)).await;
         drop(first);
         script.open();
@@ -288,26 +288,26 @@ mod tests {
         let third = gate.permit().await;
         tokio::time::advance(Duration::from_millis(7)).await;
         drop(second);
-        gate.yielded().await;
+        gate.until_yielded().await;
         let yields = gate.status().yields;
         assert_eq!((yields.count, yields.last_us, yields.max_us), (1, 12_000, 12_000));
         drop(third);
         script.shut("again, with nothing under way");
         assert_eq!(gate.status().yields.count, 1);
-        assert_eq!(gate.status().permits_out, 0);
+        assert_eq!(gate.status().permits_held, 0);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn yielded_waits_for_work_that_a_shut_interrupted() {
+    async fn until_yielded_waits_for_interrupted_work() {
         let (gate, script) = Gate::scripted();
-        gate.yielded().await;
+        gate.until_yielded().await;
         script.open();
         let permit = gate.permit().await;
-        gate.yielded().await;
+        gate.until_yielded().await;
         script.shut("load");
         let waiting = tokio::spawn({
             let gate = gate.clone();
-            async move { gate.yielded().await }
+            async move { gate.until_yielded().await }
         });
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn counts_keep_moving_while_shut() {
+    async fn status_counts_advance_while_shut() {
         let (gate, script) = Gate::scripted();
         script.open();
         tokio::time::advance(Duration::from_secs(2)).await;
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_shut_flag_tells_since_when() {
+    async fn shut_flag_returns_the_time_since_the_shut() {
         let (gate, script) = Gate::scripted();
         let flag = gate.shut_flag();
         assert!(flag.is_shut());
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn evidence_holds_what_was_in_force_each_once() {
+    async fn evidence_contains_each_sample_in_force_once() {
         let (gate, script) = Gate::scripted();
         script.sample("host_cpu", 90.0);
         script.open();
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn fixed_open_says_so_in_the_evidence() {
+    async fn evidence_of_a_fixed_open_gate_names_the_reason() {
         let gate = Gate::fixed_open();
         let load = gate.permit().await.load_evidence();
         assert_eq!(load.verdicts[0].reason, "fixed open by configuration");

@@ -1,4 +1,4 @@
-//! What a sampler goes by: signals, limits, pace. Made of a configuration, replaced as a whole.
+//! The sampler's plan: signals, limits and interval. Built from a configuration, replaced as a whole.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,16 +9,16 @@ use crate::limits::Limits;
 use crate::own::OwnPids;
 use crate::signal::{self, Signal};
 
-/// How a sampler paces itself.
+/// The sampler's timing.
 #[derive(Debug, Clone)]
 pub struct Pace {
-    /// From one sample to the next.
+    /// Time between samples.
     pub interval: Duration,
-    /// How long one reading may take.
+    /// Timeout of one reading.
     pub read_timeout: Duration,
 }
 
-/// What a sampler does: replaced as a whole when the policy is loaded anew.
+/// The sampler's inputs; a reload replaces them as a whole.
 pub(crate) struct Plan {
     pub(crate) signals: Vec<Box<dyn Signal>>,
     pub(crate) limits: Limits,
@@ -27,15 +27,19 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// The plan of a valid configuration; `more` are the signals that are not the host's.
-    pub(crate) fn of(config: &GateConfig, own_pids: &OwnPids, more: Vec<Box<dyn Signal>>) -> Self {
+    /// Builds the plan of a valid configuration; `extra_signals` are the signals of other hosts and databases.
+    pub(crate) fn from_config(
+        config: &GateConfig,
+        own_pids: &OwnPids,
+        extra_signals: Vec<Box<dyn Signal>>,
+    ) -> Self {
         let limits = config.limits();
         let pace = Pace {
             interval: config.interval.get(),
             read_timeout: config.read_timeout(),
         };
         if limits.is_fixed_open {
-            // No probe of anything, least of all of the core.
+            // Reads nothing, least of all from the core.
             return Self {
                 signals: Vec::new(),
                 limits: Limits {
@@ -47,7 +51,7 @@ impl Plan {
             };
         }
         let mut signals = signal::configured(config, own_pids);
-        signals.extend(more);
+        signals.extend(extra_signals);
         Self {
             signals,
             limits,

@@ -1,4 +1,4 @@
-//! What the signals said at one moment.
+//! The readings of all signals at one moment.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,29 +7,29 @@ use schemas::load::LoadSample;
 
 use crate::clock::Moment;
 
-/// The name of a signal, for example `host_cpu`; cheap to copy.
+/// The name of a signal, for example `host_cpu`; cheap to clone.
 pub type SignalName = Arc<str>;
 
-/// What one signal said. Anything but a finite value shuts the gate.
+/// One signal's reading. Anything but a finite value shuts the gate.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reading {
     /// A value in the signal's unit.
     Value(f64),
-    /// The reading failed, and why.
+    /// The reading failed, with the cause.
     Failed(Arc<str>),
 }
 
 /// One reading of all signals.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
-    /// When the last of the readings was there.
+    /// When the last reading completed.
     pub at: Moment,
-    /// What each signal said.
+    /// The reading of each signal.
     pub readings: BTreeMap<SignalName, Reading>,
 }
 
 impl Sample {
-    /// Why signals could not be read, by name.
+    /// Returns the causes of failed readings, by signal.
     #[must_use]
     pub fn failures(&self) -> BTreeMap<String, String> {
         self.readings
@@ -44,7 +44,7 @@ impl Sample {
             .collect()
     }
 
-    /// As evidence: thousandths, none where a reading failed or is no number.
+    /// Converts the sample to evidence: thousandths, `None` where a reading failed or is not finite.
     #[must_use]
     pub fn evidence(&self) -> LoadSample {
         let readings_milli = self
@@ -65,7 +65,7 @@ impl Sample {
     }
 }
 
-/// Thousandths of a value, rounded; saturates at the ends of the range.
+/// Returns the value in thousandths, rounded; saturates at the ends of the range.
 #[must_use]
 #[expect(
     clippy::cast_possible_truncation,

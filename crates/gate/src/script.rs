@@ -1,4 +1,4 @@
-//! Gates that do not measure: fixed open for benchmarks, scripted for tests.
+//! Gates that measure nothing: fixed open for benchmarks, scripted for tests.
 
 use std::collections::BTreeMap;
 
@@ -10,23 +10,23 @@ use crate::sample::{Reading, Sample};
 use crate::verdict::{Reason, Verdict};
 
 impl Gate {
-    /// A gate that is always open, by configuration, and says so. It measures nothing.
+    /// Returns a gate that is fixed open, with that reason.
     #[must_use]
     pub fn fixed_open() -> Self {
-        let gate = Self::shut(Clock::system(), None);
-        say(&gate, GateState::Open, Reason::FixedOpen);
+        let gate = Self::new_shut(Clock::system(), None);
+        publish_state(&gate, GateState::Open, Reason::FixedOpen);
         gate
     }
 
-    /// A gate that a test opens and shuts. Shut at first.
+    /// Returns a gate that a test opens and shuts. Shut at first.
     #[must_use]
     pub fn scripted() -> (Self, Script) {
-        let gate = Self::shut(Clock::system(), None);
+        let gate = Self::new_shut(Clock::system(), None);
         (gate.clone(), Script { gate })
     }
 }
 
-/// The hand on a scripted gate.
+/// Controls a scripted gate.
 #[derive(Debug, Clone)]
 pub struct Script {
     gate: Gate,
@@ -35,16 +35,16 @@ pub struct Script {
 impl Script {
     /// Opens the gate.
     pub fn open(&self) {
-        say(
+        publish_state(
             &self.gate,
             GateState::Open,
             Reason::Scripted("opened by the test".into()),
         );
     }
 
-    /// Shuts the gate with a reason.
+    /// Shuts the gate with this reason.
     pub fn shut(&self, reason: &str) {
-        say(&self.gate, GateState::Shut, Reason::Scripted(reason.into()));
+        publish_state(&self.gate, GateState::Shut, Reason::Scripted(reason.into()));
     }
 
     /// Adds a sample with one reading to the evidence; the verdict stays.
@@ -52,21 +52,21 @@ impl Script {
         let verdict = self.gate.verdict();
         let readings = BTreeMap::from([(signal.into(), Reading::Value(value))]);
         let sample = Sample {
-            at: self.gate.turnstile.clock.now(),
+            at: self.gate.admission.clock.now(),
             readings,
         };
-        self.gate.turnstile.publish(Some(&sample), verdict);
+        self.gate.admission.publish(Some(&sample), verdict);
     }
 }
 
-fn say(gate: &Gate, state: GateState, reason: Reason) {
-    let now = gate.turnstile.clock.now();
+fn publish_state(gate: &Gate, state: GateState, reason: Reason) {
+    let now = gate.admission.clock.now();
     let before = gate.verdict();
     let since = if before.state == state { before.since } else { now };
-    let said = if state == GateState::Shut {
+    let verdict = if state == GateState::Shut {
         Verdict::shut(reason, now, None)
     } else {
         Verdict::open(reason, now, None)
     };
-    gate.turnstile.publish(None, Verdict { since, ..said });
+    gate.admission.publish(None, Verdict { since, ..verdict });
 }

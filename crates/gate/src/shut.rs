@@ -1,4 +1,4 @@
-//! A handle for those who watch from below: a database driver's trace asks it for every row.
+//! A shut flag for database drivers, which check it for every row.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 
-/// Whether the gate is shut, and since when: one atomic load, no lock, no task needed.
+/// Whether the gate is shut, and since when: one atomic load, no lock, no task.
 #[derive(Debug, Clone)]
 pub struct ShutFlag {
     clock: Clock,
-    /// Nanoseconds on the clock plus one at the shut; zero while open.
+    /// Monotonic nanoseconds of the shut plus one; zero while open.
     since: Arc<AtomicU64>,
 }
 
@@ -39,8 +39,8 @@ impl ShutFlag {
         self.since.load(Ordering::SeqCst) != 0
     }
 
-    /// For how long the gate has been shut; none while it is open. Tells a row inside the time
-    /// to yield from a row after it.
+    /// Returns how long the gate has been shut; `None` while it is open. Distinguishes a row within the time to yield
+    /// from a later one.
     #[must_use]
     pub fn shut_for(&self) -> Option<Duration> {
         let nanos = self.since.load(Ordering::SeqCst).checked_sub(1)?;

@@ -1,12 +1,11 @@
-//! PURE: what another policy would have done, over recorded samples.
+//! PURE: simulates another policy over recorded samples.
 //!
-//! The whole law is replayed with the recorded times as its clock. What cannot be known from a
-//! recording stays out: the business's strain was that under the policy of the day, so the
-//! candidate's duty is that of a harm that cannot be measured, which is the careful one.
+//! The whole law is replayed with the recorded times as its clock. Effects that a recording cannot show are left out:
+//! the scheduler contention was that under the recorded policy, so the candidate gets the conservative duty of a harm
+//! that cannot be measured.
 //!
-//! Both policies are judged by one yardstick, so that a lax one does not judge itself: busy is a
-//! sample in which any signal is at or over the lower of the recorded and the candidate's stop
-//! limit.
+//! Both policies are scored against the same limits, so that a lax policy cannot improve its own score: the business is
+//! busy in a sample if any signal is at or over the lower of the recorded and the candidate's stop limit.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -22,105 +21,105 @@ use crate::orders::Orders;
 use crate::record::Block;
 use crate::sample::{Reading, Sample, SignalName, milli};
 
-/// What is asked.
+/// The input of a simulation.
 #[derive(Debug, Clone)]
-pub struct Question {
+pub struct Scenario {
     /// The policy to try.
     pub limits: Limits,
-    /// Rows that move in a second of full work; measured from the recording when left out.
+    /// Rows per second of full work; measured from the recording if `None`.
     pub rows_per_second: Option<f64>,
-    /// Whether the kernel is to put our work behind the business's.
-    pub kernel: bool,
-    /// Work is false idleness when the business turns out to be busy within this time.
+    /// Whether to assume kernel-idle scheduling of our work.
+    pub kernel_idle: bool,
+    /// Work counts as false idleness if the business is busy within this time.
     pub reaction: Duration,
-    /// An opening that is shorter than this is a flap.
+    /// An opening shorter than this is a flap.
     pub flap: Duration,
 }
 
-impl Question {
-    /// The usual one about this policy.
+impl Scenario {
+    /// Returns a scenario with the usual parameters for this policy.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
             rows_per_second: None,
-            kernel: false,
+            kernel_idle: false,
             reaction: Duration::from_secs(1),
             flap: Duration::from_secs(10),
         }
     }
 }
 
-/// What a policy did, or would have done.
+/// The results of one policy, recorded or simulated.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
-pub struct Figures {
-    /// Seconds open for all of the time.
+pub struct PolicyFigures {
+    /// Seconds open with full duty.
     pub open_s: f64,
-    /// Seconds open for a part of it.
+    /// Seconds open with limited duty.
     pub limited_s: f64,
     /// Seconds shut.
     pub shut_s: f64,
     /// Seconds of work that the duty allowed.
     pub work_s: f64,
-    /// Rows that moved, or would have; none where the speed is not known.
+    /// Rows published, or estimated; `None` if the rate is not known.
     pub rows: Option<f64>,
     /// Seconds open although the business was busy within the reaction time.
     pub false_idle_s: f64,
-    /// Times that it opened.
+    /// Number of openings.
     pub openings: u64,
-    /// Openings that were too short to be worth it.
+    /// Number of flaps.
     pub flaps: u64,
-    /// Times that it shut, by the kind of reason.
+    /// Transitions to shut, by reason.
     pub shuts: BTreeMap<String, u64>,
 }
 
-/// The answer.
+/// The result of a simulation.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
-pub struct Answer {
+pub struct Simulation {
     /// Samples replayed.
     pub samples: u64,
     /// The first of them.
     pub from: Option<Timestamp>,
     /// The last of them.
     pub until: Option<Timestamp>,
-    /// Seconds between samples that nobody saw: the agent was down.
+    /// Seconds between samples in which nothing was recorded, as the agent was down.
     pub unseen_s: f64,
     /// Samples that the recorder lost.
     pub lost: u64,
-    /// Signals of the policy that were not recorded: left out.
+    /// Signals of the policy that were not recorded; ignored.
     pub not_recorded: Vec<String>,
-    /// Recorded signals of which the policy knows nothing: left out.
+    /// Recorded signals that the policy does not contain; ignored.
     pub not_in_policy: Vec<String>,
-    /// Rows in a second of full work.
+    /// Rows per second of full work.
     pub rows_per_second: Option<f64>,
-    /// What the gate did.
-    pub recorded: Figures,
-    /// What the policy would have done.
-    pub candidate: Figures,
+    /// Results of the recorded policy.
+    pub recorded: PolicyFigures,
+    /// Results of the simulated policy.
+    pub candidate: PolicyFigures,
 }
 
 /// Replays the blocks, oldest first.
 #[must_use]
-pub fn simulate(blocks: &[Block], question: &Question) -> Answer {
-    let mut answer = Answer::default();
-    let limits = fitting(blocks, question, &mut answer);
-    let mut recorded = Judge::new(question);
-    let mut candidate = Judge::new(question);
-    let mut yardstick = stops(&limits);
-    let mut stage: Option<Stage> = None;
+pub fn simulate(blocks: &[Block], scenario: &Scenario) -> Simulation {
+    let mut simulation = Simulation::default();
+    let limits = shared_limits(blocks, scenario, &mut simulation);
+    let mut recorded = PolicyScore::new(scenario);
+    let mut candidate = PolicyScore::new(scenario);
+    let mut busy_limits = stop_limits(&limits);
+    let mut replayed: Option<ReplayedRun> = None;
     let mut moved = 0.0;
     for block in blocks {
-        answer.lost = answer.lost.saturating_add(block.lost);
-        if let Some(told) = &block.limits {
-            yardstick = stops(&limits);
-            for (name, limit) in told {
-                lower(&mut yardstick, name, limit);
+        simulation.lost = simulation.lost.saturating_add(block.lost);
+        if let Some(recorded_limits) = &block.limits {
+            busy_limits = stop_limits(&limits);
+            for (name, limit) in recorded_limits {
+                lower(&mut busy_limits, name, limit);
             }
         }
         let columns: Vec<Option<i64>> = block
             .signals
             .iter()
-            .map(|name| yardstick.get(name).copied())
+            .map(|name| busy_limits.get(name).copied())
             .collect();
         let known: Vec<bool> = block
             .signals
@@ -128,61 +127,70 @@ pub fn simulate(blocks: &[Block], question: &Question) -> Answer {
             .map(|name| limits.signals.contains_key(name))
             .collect();
         let mut failures = block.failures.iter().peekable();
-        let mut turns = block.turns.iter().peekable();
-        let (mut said, mut why) = (GateState::Shut, "");
+        let mut changes = block.changes.iter().peekable();
+        let (mut recorded_state, mut why) = (GateState::Shut, "");
         for (at, row) in (0_u32..).zip(&block.rows) {
             let now = moment(row.wall_ms, row.mono_ms);
-            let is_new = stage.as_ref().is_none_or(|stage| stage.life != block.life);
+            let is_new = replayed
+                .as_ref()
+                .is_none_or(|replayed| replayed.run_id != block.run_id);
             if is_new {
                 recorded.interrupted();
                 candidate.interrupted();
-                stage = Some(Stage::new(block.life, now, row.moved));
+                replayed = Some(ReplayedRun::new(block.run_id, now, row.moved));
             }
-            let Some(stage) = &mut stage else { continue };
-            let since = now.mono.saturating_sub(stage.last.mono);
+            let Some(replayed) = &mut replayed else { continue };
+            let since = now.mono.saturating_sub(replayed.last.mono);
             let step = since.min(limits.stale_after);
-            answer.unseen_s += (since - step).as_secs_f64();
+            simulation.unseen_s += (since - step).as_secs_f64();
             let width = block.signals.len();
             let first = usize::try_from(at).unwrap_or(usize::MAX).saturating_mul(width);
             let readings = block.readings.get(first..).unwrap_or_default();
-            stage.show(block, &known, readings);
+            replayed.set_readings(block, &known, readings);
             let is_busy = columns
                 .iter()
                 .zip(readings)
                 .any(|(stop, reading)| stop.is_some_and(|stop| *reading >= stop));
             while let Some((_, column, text)) = failures.next_if(|failure| failure.0 == at) {
-                stage.fail(block, *column, text);
+                replayed.fail(block, *column, text);
             }
-            if let Some(turn) = turns.next_if(|turn| turn.at == at) {
-                (said, why) = (turn.state, &turn.kind);
+            if let Some(change) = changes.next_if(|change| change.at == at) {
+                (recorded_state, why) = (change.state, &change.kind);
             }
-            moved += share(row.moved.saturating_sub(stage.moved).max(0));
-            stage.moved = row.moved;
-            stage.last = now;
-            stage.sample.at = now;
+            moved += share(row.moved.saturating_sub(replayed.moved).max(0));
+            replayed.moved = row.moved;
+            replayed.last = now;
+            replayed.sample.at = now;
             recorded.step(step, is_busy, now);
-            recorded.enter(said, share(row.duty_milli) / 1e3, why, now);
+            recorded.enter(recorded_state, share(row.duty_milli) / 1e3, why, now);
             let tick = Tick {
-                strain: None,
+                contention: None,
                 worked: step.mul_f64(candidate.duty),
-                kernel: question.kernel,
+                kernel_idle: scenario.kernel_idle,
             };
-            let verdict = law::advance(&mut stage.law, &stage.sample, &tick, &stage.orders, &limits, now);
+            let verdict = law::advance(
+                &mut replayed.law,
+                &replayed.sample,
+                &tick,
+                &replayed.orders,
+                &limits,
+                now,
+            );
             candidate.step(step, is_busy, now);
             candidate.enter(verdict.state, verdict.duty, verdict.reason.kind().name(), now);
-            answer.samples += 1;
-            answer.from = answer.from.or(Some(now.wall));
-            answer.until = Some(now.wall);
+            simulation.samples += 1;
+            simulation.from = simulation.from.or(Some(now.wall));
+            simulation.until = Some(now.wall);
         }
     }
-    (answer.recorded, answer.candidate) = (recorded.figures, candidate.figures);
-    finish(&mut answer, moved, question.rows_per_second);
-    answer
+    (simulation.recorded, simulation.candidate) = (recorded.figures, candidate.figures);
+    finish(&mut simulation, moved, scenario.rows_per_second);
+    simulation
 }
 
-/// One life of an agent on the stage.
-struct Stage {
-    life: u64,
+/// One run of an agent under replay.
+struct ReplayedRun {
+    run_id: u64,
     law: LawState,
     sample: Sample,
     orders: Orders,
@@ -190,10 +198,10 @@ struct Stage {
     moved: i64,
 }
 
-impl Stage {
-    fn new(life: u64, now: Moment, moved: i64) -> Self {
+impl ReplayedRun {
+    fn new(run_id: u64, now: Moment, moved: i64) -> Self {
         Self {
-            life,
+            run_id,
             law: LawState::new(now, 1),
             sample: Sample {
                 at: now,
@@ -205,9 +213,8 @@ impl Stage {
         }
     }
 
-    /// Puts the readings of the signals that the policy knows into the sample, in place: the
-    /// names of both are sorted.
-    fn show(&mut self, block: &Block, known: &[bool], readings: &[i64]) {
+    /// Sets the readings of the signals that the policy contains, in place: the names of both are sorted.
+    fn set_readings(&mut self, block: &Block, known: &[bool], readings: &[i64]) {
         let wanted = || block.signals.iter().zip(known).filter(|(_, known)| **known);
         if !self.sample.readings.keys().eq(wanted().map(|(name, _)| name)) {
             self.sample.readings = wanted()
@@ -230,39 +237,39 @@ impl Stage {
     }
 }
 
-/// Counts what one policy did.
-struct Judge {
-    figures: Figures,
+/// Accumulates the results of one policy.
+struct PolicyScore {
+    figures: PolicyFigures,
     state: GateState,
     duty: f64,
     opened: Duration,
-    /// Open spans whose reaction time is not over yet, by when they began.
+    /// Open periods within the reaction time, as (start, duration).
     pending: VecDeque<(Duration, Duration)>,
     reaction: Duration,
     flap: Duration,
 }
 
-impl Judge {
-    fn new(question: &Question) -> Self {
+impl PolicyScore {
+    fn new(scenario: &Scenario) -> Self {
         Self {
-            figures: Figures::default(),
+            figures: PolicyFigures::default(),
             state: GateState::Shut,
             duty: 0.0,
             opened: Duration::ZERO,
             pending: VecDeque::new(),
-            reaction: question.reaction,
-            flap: question.flap,
+            reaction: scenario.reaction,
+            flap: scenario.flap,
         }
     }
 
-    /// Another life: nothing is known of the time between.
+    /// Begins another run: the time in between is not known.
     fn interrupted(&mut self) {
         self.state = GateState::Shut;
         self.duty = 0.0;
         self.pending.clear();
     }
 
-    /// The time since the last sample was spent as it was entered; now somebody is busy or not.
+    /// Accounts the time since the last sample to the current state, and whether the business is busy now.
     fn step(&mut self, spent: Duration, is_busy: bool, now: Moment) {
         let seconds = spent.as_secs_f64();
         match self.state {
@@ -288,12 +295,12 @@ impl Judge {
     }
 
     fn enter(&mut self, state: GateState, duty: f64, why: &str, now: Moment) {
-        let (was, is) = (self.state != GateState::Shut, state != GateState::Shut);
-        if is && !was {
+        let (was_open, is_open) = (self.state != GateState::Shut, state != GateState::Shut);
+        if is_open && !was_open {
             self.figures.openings += 1;
             self.opened = now.mono;
         }
-        if was && !is {
+        if was_open && !is_open {
             if let Some(count) = self.figures.shuts.get_mut(why) {
                 *count += 1;
             } else {
@@ -306,19 +313,19 @@ impl Judge {
     }
 }
 
-/// The policy without signals that the recording has not.
-fn fitting(blocks: &[Block], question: &Question, answer: &mut Answer) -> Limits {
-    let mut limits = question.limits.clone();
+/// Returns the limits without signals that are not in the recording.
+fn shared_limits(blocks: &[Block], scenario: &Scenario, simulation: &mut Simulation) -> Limits {
+    let mut limits = scenario.limits.clone();
     let recorded: std::collections::BTreeSet<&SignalName> =
         blocks.iter().flat_map(|block| &block.signals).collect();
     limits.signals.retain(|name, _| {
         let is_there = recorded.contains(name);
         if !is_there {
-            answer.not_recorded.push(name.to_string());
+            simulation.not_recorded.push(name.to_string());
         }
         is_there
     });
-    answer.not_in_policy = recorded
+    simulation.not_in_policy = recorded
         .into_iter()
         .filter(|name| !limits.signals.contains_key(*name))
         .map(ToString::to_string)
@@ -326,23 +333,24 @@ fn fitting(blocks: &[Block], question: &Question, answer: &mut Answer) -> Limits
     limits
 }
 
-fn stops(limits: &Limits) -> BTreeMap<SignalName, i64> {
+fn stop_limits(limits: &Limits) -> BTreeMap<SignalName, i64> {
     let stop = |(name, limit): (&SignalName, &crate::limits::Limit)| (name.clone(), milli(limit.stop));
     limits.signals.iter().map(stop).collect()
 }
 
-fn lower(stops: &mut BTreeMap<SignalName, i64>, name: &str, limit: &SignalLimit) {
-    let stop = stops.entry(name.into()).or_insert(limit.stop_milli);
+fn lower(stop_limits: &mut BTreeMap<SignalName, i64>, name: &str, limit: &SignalLimit) {
+    let stop = stop_limits.entry(name.into()).or_insert(limit.stop_milli);
     *stop = limit.stop_milli.min(*stop);
 }
 
-fn finish(answer: &mut Answer, moved: f64, given: Option<f64>) {
-    let measured = (moved > 0.0 && answer.recorded.work_s > 0.0).then(|| moved / answer.recorded.work_s);
-    answer.rows_per_second = given.or(measured);
-    answer.recorded.rows = Some(moved);
-    answer.candidate.rows = answer
+fn finish(simulation: &mut Simulation, moved: f64, given: Option<f64>) {
+    let measured =
+        (moved > 0.0 && simulation.recorded.work_s > 0.0).then(|| moved / simulation.recorded.work_s);
+    simulation.rows_per_second = given.or(measured);
+    simulation.recorded.rows = Some(moved);
+    simulation.candidate.rows = simulation
         .rows_per_second
-        .map(|speed| speed * answer.candidate.work_s);
+        .map(|speed| speed * simulation.candidate.work_s);
 }
 
 fn moment(wall_ms: i64, mono_ms: i64) -> Moment {
@@ -352,7 +360,7 @@ fn moment(wall_ms: i64, mono_ms: i64) -> Moment {
     }
 }
 
-/// A count as a number to calculate with.
+/// Converts a count to a float.
 #[expect(clippy::cast_precision_loss, reason = "thousandths and counts far below 2^52")]
 fn share(value: i64) -> f64 {
     value as f64

@@ -1,4 +1,4 @@
-//! What the gate says, and why.
+//! The gate's verdict and its reason.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use serde::Serialize;
 use crate::clock::Moment;
 use crate::law::duty::DutyLaw;
 use crate::law::relief::Note;
-use crate::orders::Standing;
+use crate::orders::ActiveOrder;
 use crate::sample::{SignalName, milli};
 
-/// What the gate says at a moment.
+/// The gate's verdict at one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
     /// Open, limited or shut.
@@ -24,23 +24,22 @@ pub struct Verdict {
     pub since: Moment,
     /// When it was given.
     pub at: Moment,
-    /// The share of the time that may be worked: 0 while shut, 1 when there is nobody to disturb.
+    /// The duty cycle: 0 while shut, 1 when there is no business to disturb.
     pub duty: f64,
-    /// Whether no new quantum begins until the next verdict: the control group.
-    pub rests: bool,
-    /// How long a quantum should take.
+    /// Whether this tick is a control tick: no new quantum begins until the next verdict.
+    pub is_control_tick: bool,
+    /// Target duration of a quantum.
     pub quantum: Duration,
-    /// How long a quantum is put off at most while somebody else runs.
-    pub patience: Duration,
-    /// Whether connections are to be dropped.
+    /// How long a quantum is deferred at most while another process runs.
+    pub max_deferral: Duration,
+    /// Whether connections must be dropped.
     pub critical: bool,
-    /// Until when it may be believed, by the monotonic clock; none for ever. After that the
-    /// gate is shut, whatever the verdict says.
+    /// Monotonic time at which the verdict expires; `None` if it never does. After that the gate is shut.
     pub expires: Option<Duration>,
 }
 
 impl Verdict {
-    /// Shut from now on.
+    /// Returns a verdict that is shut from `now` on.
     #[must_use]
     pub fn shut(reason: Reason, now: Moment, expires: Option<Duration>) -> Self {
         Self {
@@ -49,15 +48,15 @@ impl Verdict {
             since: now,
             at: now,
             duty: 0.0,
-            rests: false,
+            is_control_tick: false,
             quantum: Duration::ZERO,
-            patience: Duration::ZERO,
+            max_deferral: Duration::ZERO,
             critical: false,
             expires,
         }
     }
 
-    /// Open from now on, for all of the time.
+    /// Returns a verdict that is open from `now` on with full duty.
     #[must_use]
     pub fn open(reason: Reason, now: Moment, expires: Option<Duration>) -> Self {
         Self {
@@ -68,25 +67,25 @@ impl Verdict {
         }
     }
 
-    /// The duty in thousandths.
+    /// Returns the duty in thousandths.
     #[must_use]
     pub fn duty_milli(&self) -> i64 {
         milli(self.duty)
     }
 
-    /// Whether work may be done under it, were it fresh.
+    /// Whether the verdict permits work, regardless of its age.
     #[must_use]
-    pub fn lets_work(&self) -> bool {
+    pub fn permits_work(&self) -> bool {
         self.state != GateState::Shut
     }
 
-    /// Whether it is too old to be believed at this monotonic time.
+    /// Whether the verdict has expired at this monotonic time.
     #[must_use]
     pub fn is_expired(&self, mono: Duration) -> bool {
         self.expires.is_some_and(|expires| mono > expires)
     }
 
-    /// As evidence.
+    /// Converts the verdict to evidence.
     #[must_use]
     pub fn evidence(&self) -> LoadVerdict {
         LoadVerdict {
@@ -97,7 +96,7 @@ impl Verdict {
     }
 }
 
-/// Why the gate says what it says. `Display` is a sentence for people.
+/// The reason of a verdict. `Display` is a sentence for operators.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reason {
     /// No sample was taken yet.
@@ -106,77 +105,77 @@ pub enum Reason {
     Idle,
     /// The gate has just opened.
     Probation,
-    /// All signals are below their limits, and a business is at work.
-    Beside,
-    /// An operator allows less than the policy would.
-    Ordered(Standing),
-    /// The core is never idle, and somebody answers for working nevertheless.
+    /// All signals are below their limits and the business is active.
+    BusinessActive,
+    /// An operator's order allows less than the policy would.
+    Ordered(ActiveOrder),
+    /// The core is never idle, and a named person accepted work anyway.
     Relief(Note),
     /// A signal is at or over its critical level.
     Critical(Measure),
-    /// An operator paused it.
-    Paused(Standing),
-    /// What operators ordered could not be read yet, and why.
-    NoOrders(Arc<str>),
-    /// The business is harmed beyond the budget even at the least duty.
+    /// An operator paused the gate.
+    Paused(ActiveOrder),
+    /// Operators' orders have not been read yet, with the cause.
+    OrdersUnread(Arc<str>),
+    /// The business is harmed beyond the budget even at the minimum duty.
     OverBudget {
         /// The harm, as a share.
         harm: f64,
         /// The budget, as a share.
         budget: f64,
-        /// For how much longer nothing is tried.
+        /// Time until the next attempt.
         left: Duration,
     },
     /// A signal is at or over its stop limit.
     OverLimit(Measure),
     /// A signal is between its limits while the gate is shut.
     NotYetIdle(Measure),
-    /// The load is gone; the gate waits whether it stays away.
+    /// The load is gone; the gate waits for the hold to pass.
     Holding {
-        /// For this much longer, if the samples stay good.
+        /// Remaining time, if the samples stay good.
         left: Duration,
-        /// For this many more good samples.
+        /// Remaining good samples.
         samples_left: u32,
     },
-    /// A signal is in the limits and not in the sample.
+    /// A signal has limits but is not in the sample.
     Missing(SignalName),
     /// A signal could not be read.
     Failed(SignalName, Arc<str>),
     /// A signal's value is not a finite number.
     NotANumber(SignalName),
-    /// A signal is in the sample and not in the limits.
+    /// A signal is in the sample but has no limits.
     Unknown(SignalName),
-    /// There is no signal to go by.
+    /// No signal is configured.
     NoSignal,
-    /// The sample is this old, or no sample came for this long.
+    /// Age of the sample, or time since the last sample.
     Stale(Duration),
-    /// The clock went back.
+    /// The clock went backwards.
     ClockBack,
-    /// The wall clock moved by this many milliseconds against the monotonic one: it was set, or
-    /// the machine was suspended.
+    /// Milliseconds by which the wall clock moved against the monotonic clock: it was set, or the machine was
+    /// suspended.
     ClockJump(i64),
     /// The sampler has ended.
     Stopped,
-    /// The configuration says so.
+    /// The configuration fixes the gate open.
     FixedOpen,
-    /// A test says so.
+    /// A test set the verdict.
     Scripted(Arc<str>),
 }
 
-/// A signal's value beside the limit that it is held to.
+/// A signal's value and the limit it violates.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measure {
-    /// Which signal.
+    /// The signal's name.
     pub signal: SignalName,
-    /// What it said.
+    /// The measured value.
     pub value: f64,
-    /// What it should have stayed below.
+    /// The limit.
     pub limit: f64,
     /// The unit of both.
     pub unit: &'static str,
 }
 
-/// The kind of a reason: few, stable, fit for a metric's label.
+/// The kind of a reason: a small stable set, usable as a metric label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "each is documented at the reason of the same name")]
@@ -184,12 +183,12 @@ pub enum ReasonKind {
     NoSample,
     Idle,
     Probation,
-    Beside,
+    BusinessActive,
     Ordered,
     Relief,
     Critical,
     Paused,
-    NoOrders,
+    OrdersUnread,
     OverBudget,
     OverLimit,
     NotYetIdle,
@@ -208,19 +207,19 @@ pub enum ReasonKind {
 }
 
 impl ReasonKind {
-    /// Its name in metrics and statuses.
+    /// Returns the name used in metrics and statuses.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::NoSample => "no_sample",
             Self::Idle => "idle",
             Self::Probation => "probation",
-            Self::Beside => "beside",
+            Self::BusinessActive => "business_active",
             Self::Ordered => "ordered",
             Self::Relief => "relief",
             Self::Critical => "critical",
             Self::Paused => "paused",
-            Self::NoOrders => "no_orders",
+            Self::OrdersUnread => "orders_unread",
             Self::OverBudget => "over_budget",
             Self::OverLimit => "over_limit",
             Self::NotYetIdle => "not_yet_idle",
@@ -241,19 +240,19 @@ impl ReasonKind {
 }
 
 impl Reason {
-    /// Its kind.
+    /// Returns the kind of the reason.
     #[must_use]
     pub fn kind(&self) -> ReasonKind {
         match self {
             Self::NoSample => ReasonKind::NoSample,
             Self::Idle => ReasonKind::Idle,
             Self::Probation => ReasonKind::Probation,
-            Self::Beside => ReasonKind::Beside,
+            Self::BusinessActive => ReasonKind::BusinessActive,
             Self::Ordered(_) => ReasonKind::Ordered,
             Self::Relief(_) => ReasonKind::Relief,
             Self::Critical(_) => ReasonKind::Critical,
             Self::Paused(_) => ReasonKind::Paused,
-            Self::NoOrders(_) => ReasonKind::NoOrders,
+            Self::OrdersUnread(_) => ReasonKind::OrdersUnread,
             Self::OverBudget { .. } => ReasonKind::OverBudget,
             Self::OverLimit(_) => ReasonKind::OverLimit,
             Self::NotYetIdle(_) => ReasonKind::NotYetIdle,
@@ -279,15 +278,15 @@ impl fmt::Display for Reason {
             Self::NoSample => f.write_str("no sample yet"),
             Self::Idle => f.write_str("all signals below their limits"),
             Self::Probation => f.write_str("on probation: the gate has just opened"),
-            Self::Beside => f.write_str("all signals below their limits, a business at work"),
-            Self::Ordered(standing) => write!(f, "limited by {standing}"),
+            Self::BusinessActive => f.write_str("all signals below their limits, the business is active"),
+            Self::Ordered(order) => write!(f, "limited by {order}"),
             Self::Relief(note) => note.fmt(f),
             Self::Critical(measure) => write!(f, "{measure} (critical level)"),
-            Self::Paused(standing) => write!(f, "paused by {standing}"),
-            Self::NoOrders(why) => write!(f, "orders not read yet: {why}"),
+            Self::Paused(order) => write!(f, "paused by {order}"),
+            Self::OrdersUnread(why) => write!(f, "orders not read yet: {why}"),
             Self::OverBudget { harm, budget, left } => write!(
                 f,
-                "the business is {:.1} % worse off at the least duty, the budget is {:.1} %; tried again in {:.0} s",
+                "work slows the business by {:.1} % at the minimum duty, the budget is {:.1} %; retried in {:.0} s",
                 harm * 100.0,
                 budget * 100.0,
                 left.as_secs_f64().ceil()

@@ -1,45 +1,45 @@
-//! Real hosts, recorded: what the law makes of them stays as it is.
+//! Replays recordings of real hosts.
 
 use std::path::{Path, PathBuf};
 
 use gate::GateConfig;
 use gate::forecast::History;
 use gate::record::{Block, Row, read};
-use gate::simulate::{Question, simulate};
+use gate::simulate::{Scenario, simulate};
 
 fn traces() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/traces")
 }
 
-/// Two busy processors under compilers and databases: over a minute of mixed load.
+/// Two busy cores with compilers and databases: over a minute of mixed load.
 #[test]
-fn a_mixed_load_is_neither_all_idle_nor_moved_through() -> Result<(), Box<dyn std::error::Error>> {
+fn trace_of_mixed_load_is_partly_open() -> Result<(), Box<dyn std::error::Error>> {
     let records = read(&traces())?;
     assert_eq!(records.skipped, 0);
     assert!(records.samples() > 500, "{}", records.samples());
-    let mut question = Question::new(GateConfig::default().limits());
-    question.rows_per_second = Some(1_000.0);
-    let untuned = simulate(&records.blocks, &question);
+    let mut scenario = Scenario::new(GateConfig::default().limits());
+    scenario.rows_per_second = Some(1_000.0);
+    let untuned = simulate(&records.blocks, &scenario);
     let seen = untuned.candidate.open_s + untuned.candidate.limited_s + untuned.candidate.shut_s;
     assert!(untuned.candidate.shut_s > 0.0 && seen > 50.0, "{untuned:?}");
     assert!(untuned.candidate.false_idle_s <= untuned.candidate.open_s + untuned.candidate.limited_s);
-    // Signals that came later are not in the trace: left out, and named.
+    // Signals added later are not in the trace: ignored and listed.
     assert!(!untuned.not_recorded.contains(&"host_cpu".to_owned()) && untuned.lost == 0);
-    // The same law over the same samples decides the same.
-    assert_eq!(simulate(&records.blocks, &question), untuned);
+    // The same law over the same samples gives the same result.
+    assert_eq!(simulate(&records.blocks, &scenario), untuned);
     // A stricter policy is never open for longer.
-    for limit in question.limits.signals.values_mut() {
+    for limit in scenario.limits.signals.values_mut() {
         (limit.stop, limit.resume) = (limit.stop / 10.0, limit.resume / 10.0);
     }
-    let strict = simulate(&records.blocks, &question);
+    let strict = simulate(&records.blocks, &scenario);
     assert!(strict.candidate.shut_s >= untuned.candidate.shut_s);
-    assert_ne!(History::of(&records.blocks), History::default());
+    assert_ne!(History::from_blocks(&records.blocks), History::default());
     Ok(())
 }
 
-/// A synthetic day at ten samples a second, with bursts. How fast is a matter of `make bench-gate`.
+/// A synthetic day at ten samples per second, with bursts. `make bench-gate` measures the speed.
 #[test]
-fn a_day_of_samples_is_replayed_whole() {
+fn trace_of_a_day_is_replayed_completely() {
     let mut blocks = Vec::new();
     for first in (0_i64..864_000).step_by(600) {
         let mut block = Block::new(1);
@@ -56,7 +56,7 @@ fn a_day_of_samples_is_replayed_whole() {
     }
     let mut limits = GateConfig::default().limits();
     limits.signals.retain(|name, _| &**name == "host_cpu");
-    let answer = simulate(&blocks, &Question::new(limits));
-    assert_eq!(answer.samples, 864_000);
-    assert!(answer.candidate.openings >= 2_159, "{answer:?}");
+    let simulation = simulate(&blocks, &Scenario::new(limits));
+    assert_eq!(simulation.samples, 864_000);
+    assert!(simulation.candidate.openings >= 2_159, "{simulation:?}");
 }

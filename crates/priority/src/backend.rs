@@ -1,15 +1,15 @@
-//! Whether a process is exactly the PostgreSQL backend that serves another.
+//! Decides whether a process is exactly the PostgreSQL backend that serves the requester.
 //!
-//! The asker only names a number; nothing of what it sends is believed. Facts are collected from `/proc` as
-//! [`Evidence`], and [`judge`] decides on them. The backend has to hold the server's end of an established TCP
-//! connection of which the asker holds the client's end: its postmaster listens where that connection was made to.
-//! A pooler in between holds both of those ends, so a pooled backend, which serves others a moment later, is refused;
-//! so is a backend that itself connected to the asker, such as a replication worker. It also has to be of the
-//! configured owner and to run the configured program, as a child of a postmaster. The ends of a Unix socket are not
-//! in `/proc`, so such a backend is refused as well.
+//! The requester sends only a process id, and nothing it sends is trusted. Facts are collected from `/proc` as
+//! [`Evidence`], and [`judge`] decides on them. The backend must hold the server's end of an established TCP connection
+//! whose client's end the requester holds, and its postmaster must listen at the connection's address. A pooler in
+//! between holds both of those ends, so a pooled backend, which serves other clients a moment later, is refused. So is
+//! a backend that itself connected to the requester, such as a replication worker. It must also belong to the
+//! configured owner and run the configured program, as a child of a postmaster. The ends of a Unix socket are not in
+//! `/proc`, so such a backend is refused as well.
 //!
-//! All of this is read by number. It counts only when the process's handle, opened before, is found running after
-//! it ([`crate::handle`]); that is up to the caller.
+//! All of this is read by process id. The caller must verify afterwards that the process's handle, opened before, is
+//! still running ([`crate::handle`]).
 
 use std::io;
 use std::path::PathBuf;
@@ -18,21 +18,21 @@ use crate::identity::ProcessIdentity;
 use crate::process::{Proc, ProcessStat};
 use crate::sockets::TcpSocket;
 
-/// What a backend looks like on this host.
+/// The characteristics of a backend on this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     /// The user that PostgreSQL runs as.
     pub owner: u32,
-    /// Its programs; if empty, any that is called `postgres`.
+    /// Its programs; if empty, any program named `postgres`.
     pub executables: Vec<PathBuf>,
 }
 
-/// What was read of a process, its parent, and the TCP sockets that it shares with the asker.
+/// Facts about a process, its parent, and the TCP sockets that it shares with the requester.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evidence {
-    /// The process, read before everything else.
+    /// The process, read first.
     pub before: ProcessStat,
-    /// The process, read after everything else: with the same parent, the parent lived all the while.
+    /// The process, read last: with the same parent, the parent lived in between.
     pub after: ProcessStat,
     /// Its user.
     pub owner: u32,
@@ -40,28 +40,28 @@ pub struct Evidence {
     pub program: PathBuf,
     /// Its parent's program and user; `None` when they cannot be read.
     pub parent: Option<(PathBuf, u32)>,
-    /// The TCP sockets that the asker holds.
-    pub asker_sockets: Vec<TcpSocket>,
-    /// The TCP sockets that the process holds.
+    /// The TCP sockets of the requester.
+    pub requester_sockets: Vec<TcpSocket>,
+    /// The TCP sockets of the process.
     pub sockets: Vec<TcpSocket>,
-    /// The TCP sockets that its parent holds.
+    /// The TCP sockets of its parent.
     pub parent_sockets: Vec<TcpSocket>,
 }
 
-/// Why a process is not the asker's backend.
+/// Why a process is not the requester's backend.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
-    /// The asker cannot be read.
+    /// The requester cannot be read.
     #[error(
         "process {pid}, which asks, cannot be read: {error}; it ended, or the helper needs root or CAP_SYS_PTRACE"
     )]
-    Asker {
-        /// The asker.
+    Requester {
+        /// The requester.
         pid: u32,
         /// The cause.
         error: io::Error,
     },
-    /// The process ended, or `/proc` keeps it from us.
+    /// The process ended, or `/proc` denies access.
     #[error("process {pid} cannot be read: {error}; it ended, or the helper needs root or CAP_SYS_PTRACE")]
     Unreadable {
         /// The process.
@@ -69,17 +69,17 @@ pub enum Refusal {
         /// The cause.
         error: io::Error,
     },
-    /// The two are in two network namespaces.
+    /// The two are in different network namespaces.
     #[error(
-        "process {0} is in another network than the asker; run both on this host without a container between"
+        "process {0} is in another network namespace than the requester; run both on this host without a container between"
     )]
     Network(u32),
-    /// They do not share a connection.
-    #[error("process {backend} does not serve process {asker}: no TCP connection joins them")]
+    /// They share no connection.
+    #[error("process {backend} does not serve process {requester}: no TCP connection joins them")]
     NotYours {
-        /// The asker.
-        asker: u32,
-        /// The process that was named.
+        /// The requester.
+        requester: u32,
+        /// The named process.
         backend: u32,
     },
     /// The connection was not made to the backend's postmaster.
@@ -88,7 +88,7 @@ pub enum Refusal {
          connection's address; only a client may ask, for the backend that serves it"
     )]
     NotServer(u32),
-    /// Another user's.
+    /// It belongs to another user.
     #[error(
         "process {pid} is of user {owner}, and the backends here are of user {wanted}; see idle_helper.owner"
     )]
@@ -100,27 +100,27 @@ pub enum Refusal {
         /// The user of the backends.
         wanted: u32,
     },
-    /// Another program.
-    #[error("process {0} is no PostgreSQL backend: it runs another program; see idle_helper.executables")]
+    /// It runs another program.
+    #[error("process {0} is not a PostgreSQL backend: it runs another program; see idle_helper.executables")]
     Program(u32),
-    /// Not started by a postmaster.
-    #[error("process {0} is no backend: it is the postmaster, or not a postmaster's child")]
+    /// It was not started by a postmaster.
+    #[error("process {0} is not a backend: it is the postmaster, or not a postmaster's child")]
     Postmaster(u32),
-    /// It changed while it was read.
-    #[error("process {0} changed while it was checked; ask again")]
+    /// It changed during the check.
+    #[error("process {0} changed during the check; retry")]
     Changed(u32),
 }
 
 impl Refusal {
-    /// What the asker gets to read.
+    /// Returns the reply for the requester.
     ///
-    /// The helper sees processes that `/proc` may hide from the asker. So of a process that does not share a
-    /// connection with it, the asker always reads the same, whether it exists or not; the reason is in the log.
+    /// The helper sees processes that `/proc` may hide from the requester. For every process that shares no connection
+    /// with it, the reply is the same, whether the process exists or not; the reason is in the log.
     #[must_use]
-    pub fn answer(&self, asker: u32, backend: u32) -> String {
+    pub fn answer(&self, requester: u32, backend: u32) -> String {
         match self {
             Self::Unreadable { .. } | Self::Network(_) | Self::NotYours { .. } => format!(
-                "process {backend} does not serve process {asker}: no TCP connection joins them; connect over 127.0.0.1, \
+                "process {backend} does not serve process {requester}: no TCP connection joins them; connect over 127.0.0.1, \
                  not over a Unix socket, not through a pooler, and without a container between; the helper's log has \
                  the details"
             ),
@@ -129,27 +129,30 @@ impl Refusal {
     }
 }
 
-/// Reads everything that [`judge`] needs.
+/// Collects the evidence for [`judge`].
 ///
 /// # Errors
-/// When one of them cannot be read, or they cannot share a connection.
-pub fn collect(proc: &Proc, asker: u32, backend: u32) -> Result<Evidence, Refusal> {
+/// If a process cannot be read, or they cannot share a connection.
+pub fn collect(proc: &Proc, requester: u32, backend: u32) -> Result<Evidence, Refusal> {
     let unreadable = |error| Refusal::Unreadable { pid: backend, error };
-    let of_asker = |error| Refusal::Asker { pid: asker, error };
+    let requester_error = |error| Refusal::Requester {
+        pid: requester,
+        error,
+    };
     let before = proc.stat(backend).map_err(unreadable)?;
-    if proc.network(asker).map_err(of_asker)? != proc.network(backend).map_err(unreadable)? {
+    if proc.network(requester).map_err(requester_error)? != proc.network(backend).map_err(unreadable)? {
         return Err(Refusal::Network(backend));
     }
-    let held_by_asker = proc.sockets(asker).map_err(of_asker)?;
+    let requester_inodes = proc.sockets(requester).map_err(requester_error)?;
     let held = proc.sockets(backend).map_err(unreadable)?;
-    let held_by_parent = proc.sockets(before.parent).unwrap_or_default();
-    let wanted = held_by_asker
+    let parent_inodes = proc.sockets(before.parent).unwrap_or_default();
+    let wanted = requester_inodes
         .iter()
         .chain(&held)
-        .chain(&held_by_parent)
+        .chain(&parent_inodes)
         .copied()
         .collect();
-    let table = proc.tcp(asker, &wanted).map_err(of_asker)?;
+    let table = proc.tcp(requester, &wanted).map_err(requester_error)?;
     let among = |inodes: &std::collections::BTreeSet<u64>| {
         let held = |socket: &&TcpSocket| inodes.contains(&socket.inode);
         table.iter().filter(held).copied().collect()
@@ -161,30 +164,30 @@ pub fn collect(proc: &Proc, asker: u32, backend: u32) -> Result<Evidence, Refusa
             .executable(before.parent)
             .ok()
             .zip(proc.owner(before.parent).ok()),
-        asker_sockets: among(&held_by_asker),
+        requester_sockets: among(&requester_inodes),
         sockets: among(&held),
-        parent_sockets: among(&held_by_parent),
+        parent_sockets: among(&parent_inodes),
         after: proc.stat(backend).map_err(unreadable)?,
         before,
     };
     Ok(evidence)
 }
 
-/// PURE. Decides whether the process is the asker's backend, and what identifies it then.
+/// PURE. Decides whether the process is the requester's backend, and returns its identity.
 ///
 /// # Errors
 /// Why it is not.
-pub fn judge(rule: &Rule, asker: u32, evidence: &Evidence) -> Result<ProcessIdentity, Refusal> {
+pub fn judge(rule: &Rule, requester: u32, evidence: &Evidence) -> Result<ProcessIdentity, Refusal> {
     let Evidence { before, after, .. } = evidence;
     let backend = before.pid;
     let ends: Vec<&TcpSocket> = evidence
         .sockets
         .iter()
-        .filter(|end| evidence.asker_sockets.iter().any(|other| end.meets(other)))
+        .filter(|end| evidence.requester_sockets.iter().any(|other| end.meets(other)))
         .collect();
-    // First: what the asker may read depends on it.
-    if ends.is_empty() || asker == backend {
-        return Err(Refusal::NotYours { asker, backend });
+    // First, because the reply depends on it.
+    if ends.is_empty() || requester == backend {
+        return Err(Refusal::NotYours { requester, backend });
     }
     if after.has_ended()
         || (before.start_ticks, before.parent, &before.name) != (after.start_ticks, after.parent, &after.name)
@@ -207,7 +210,7 @@ pub fn judge(rule: &Rule, asker: u32, evidence: &Evidence) -> Result<ProcessIden
     if !known {
         return Err(Refusal::Program(backend));
     }
-    // The postmaster itself must never be idle: it accepts everybody's connections.
+    // The postmaster itself must never be idle: it accepts all connections.
     let of_postmaster = evidence
         .parent
         .as_ref()
@@ -245,15 +248,15 @@ mod tests {
         executables: Vec::new(),
     };
 
-    fn verify(proc: &Proc, rule: &Rule, asker: u32, backend: u32) -> Result<ProcessIdentity, Refusal> {
-        judge(rule, asker, &collect(proc, asker, backend)?)
+    fn verify(proc: &Proc, rule: &Rule, requester: u32, backend: u32) -> Result<ProcessIdentity, Refusal> {
+        judge(rule, requester, &collect(proc, requester, backend)?)
     }
 
     fn row(local: &str, remote: &str, state: &str, inode: u64) -> String {
         format!("0: 0100007F:{local} {remote} {state} 0:0 0:0 0 26 0 {inode} 1\n")
     }
 
-    /// A process with one socket, in the form of `/proc`.
+    /// Creates a process with one socket, in the format of `/proc`.
     fn process(root: &Path, pid: u32, parent: u32, exe: &str, uid: u32, socket: u64) {
         let home = root.join(pid.to_string());
         fs::create_dir_all(home.join("fd")).expect("made");
@@ -293,11 +296,11 @@ mod tests {
         process(root, 31, 20, "/usr/bin/postgres", 26, 131);
         process(root, 32, 20, "/usr/bin/postgres", 26, 132);
         process(root, 40, 20, "/usr/bin/archiver", 26, 140);
-        let proc = Proc::at(root);
+        let proc = Proc::with_root(root);
         (folder, proc)
     }
 
-    /// Changes process 30 of a host and checks why it is refused then.
+    /// Changes process 30 of a host and returns the refusal.
     fn changed(change: impl FnOnce(&Path)) -> Refusal {
         let (folder, proc) = host();
         change(folder.path());
@@ -305,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn the_backend_at_the_other_end_is_ours_and_no_other() {
+    fn backend_at_the_other_end_is_ours_and_no_other_is() {
         let (_folder, proc) = host();
         let ours = ProcessIdentity {
             pid: 30,
@@ -313,8 +316,8 @@ mod tests {
             uid: 26,
         };
         assert_eq!(verify(&proc, &RULE, 10, 30).expect("ours"), ours);
-        for (asker, other) in [(10, 31), (11, 30), (10, 20), (10, 40), (10, 11), (10, 10)] {
-            let refused = verify(&proc, &RULE, asker, other);
+        for (requester, other) in [(10, 31), (11, 30), (10, 20), (10, 40), (10, 11), (10, 10)] {
+            let refused = verify(&proc, &RULE, requester, other);
             assert!(
                 matches!(refused, Err(Refusal::NotYours { .. })),
                 "{other}: {refused:?}"
@@ -385,9 +388,9 @@ mod tests {
         }
     }
 
-    /// The same addresses in two networks are two connections.
+    /// The same addresses in two network namespaces are two connections.
     #[test]
-    fn another_network_is_refused() {
+    fn backend_in_another_network_namespace_is_refused() {
         let refused = changed(|root| {
             let net = root.join("30/ns/net");
             fs::remove_file(&net).expect("removed");
@@ -397,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pooler_between_is_not_ours() {
+    fn backend_behind_a_pooler_is_refused() {
         let refused = changed(|root| {
             process(root, 12, 1, "/usr/bin/pgbouncer", 99, 110);
             fs::remove_file(root.join("10/fd/3")).expect("removed");
@@ -406,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn answer_about_a_stranger_does_not_depend_on_it() {
+    fn refusal_of_an_unrelated_process_is_always_the_same() {
         let (folder, proc) = host();
         fs::remove_file(folder.path().join("31/ns/net")).expect("removed");
         symlink("net:[2]", folder.path().join("31/ns/net")).expect("linked");

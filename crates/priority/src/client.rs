@@ -1,4 +1,4 @@
-//! How the helper is asked, and how its answer is checked.
+//! The client of the helper, which verifies its replies.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,44 +9,44 @@ use tokio::time::timeout;
 use crate::cgroup::Level;
 use crate::cgroup::hierarchy::membership;
 use crate::process::Proc;
-use crate::protocol::{Place, Reply, Request, read, write};
+use crate::protocol::{GroupLocation, Reply, Request, read, write};
 
-const WITHIN: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Why the helper did not do it.
+/// Why a request failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AskError {
-    /// Nobody answers.
+pub enum RequestError {
+    /// The helper is unreachable.
     #[error(
         "the helper at {socket} does not answer: {why}; is its service running, and may this user write to its socket?"
     )]
     Unreachable {
-        /// Where.
+        /// The socket's path.
         socket: String,
-        /// What the kernel said.
+        /// The kernel's error.
         why: String,
     },
-    /// It looked and refused.
-    #[error("the helper refuses: {0}")]
+    /// The helper refused the request.
+    #[error("the helper refused: {0}")]
     Refused(String),
 }
 
-/// Asks once.
+/// Sends one request.
 ///
 /// # Errors
-/// When nobody answers within two seconds, or the answer is no.
-pub async fn ask(socket: &Path, request: Request) -> Result<Place, AskError> {
-    let unreachable = |why: String| AskError::Unreachable {
+/// If there is no reply within two seconds, or the helper refuses.
+pub async fn ask(socket: &Path, request: Request) -> Result<GroupLocation, RequestError> {
+    let unreachable = |why: String| RequestError::Unreachable {
         socket: socket.display().to_string(),
         why,
     };
     let exchange = async {
         let mut stream = UnixStream::connect(socket).await?;
-        // Another user's program at this path could claim anything of the group.
+        // A program of another user at this path could send false replies.
         let peer = stream.peer_cred()?.uid();
         if peer != 0 && peer != rustix::process::geteuid().as_raw() {
             return Err(std::io::Error::other(format!(
-                "a process of user {peer} listens there, which is not the helper: that is root's"
+                "a process of user {peer} listens there; the helper must run as root"
             )));
         }
         // It may have refused already, and closed.
@@ -57,30 +57,30 @@ pub async fn ask(socket: &Path, request: Request) -> Result<Place, AskError> {
         }
         reply
     };
-    match timeout(WITHIN, exchange).await {
-        Ok(Ok(Reply::Done(place))) => Ok(place),
-        Ok(Ok(Reply::Refused { why })) => Err(AskError::Refused(why)),
+    match timeout(TIMEOUT, exchange).await {
+        Ok(Ok(Reply::Done(location))) => Ok(location),
+        Ok(Ok(Reply::Refused { why })) => Err(RequestError::Refused(why)),
         Ok(Err(error)) => Err(unreachable(error.to_string())),
-        Err(_) => Err(unreachable(format!("nothing within {} s", WITHIN.as_secs()))),
+        Err(_) => Err(unreachable(format!("no reply within {} s", TIMEOUT.as_secs()))),
     }
 }
 
-/// Whether a process is in the group now, seen by this process itself.
+/// Whether a process is in the group now, as read by this process.
 #[must_use]
-pub fn is_in(proc: &Proc, place: &Place, pid: u32) -> bool {
+pub fn is_in(proc: &Proc, location: &GroupLocation, pid: u32) -> bool {
     proc.cgroup(pid)
-        .is_ok_and(|text| membership(&place.controller, &text) == Some(place.path.as_str()))
+        .is_ok_and(|text| membership(&location.controller, &text) == Some(location.path.as_str()))
 }
 
-/// Why the group is not idle now, if it is not, seen by this process itself.
+/// Returns why the group is not idle now, if so, as read by this process.
 #[must_use]
-pub fn not_idle(place: &Place) -> Option<String> {
-    if let Level::Lowest { why } = &place.level {
+pub fn not_idle(location: &GroupLocation) -> Option<String> {
+    if let Level::Lowest { why } = &location.level {
         return Some(why.clone());
     }
-    match std::fs::read_to_string(&place.idle_file) {
+    match std::fs::read_to_string(&location.idle_file) {
         Ok(text) if text.trim() == "1" => None,
-        Ok(_) => Some(format!("{} no longer reads 1", place.idle_file.display())),
-        Err(error) => Some(format!("{}: {error}", place.idle_file.display())),
+        Ok(_) => Some(format!("{} no longer reads 1", location.idle_file.display())),
+        Err(error) => Some(format!("{}: {error}", location.idle_file.display())),
     }
 }

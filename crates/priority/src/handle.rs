@@ -1,11 +1,11 @@
-//! A handle to one process, which stays valid when its number is reused.
+//! A handle to one process that stays valid when its id is reused.
 //!
-//! The kernel gives a number to another process only after the one that has it was reaped. So while the process behind
-//! a handle runs, its number is its own, and everything that was read or written by that number since the handle was
-//! opened was read from, or written to, exactly this process. That is why a check is: open, read, [`is_running`].
+//! The kernel reuses an id only after its process was reaped. While the process behind a handle runs, its id is its
+//! own. Everything read or written by that id since the handle was opened therefore concerned exactly this process. A
+//! check is: open, read, [`is_running`].
 //!
-//! Start times alone would not do: they are rounded to a clock tick, and a host whose numbers are nearly all in use
-//! gives one to another process within that tick.
+//! Start times alone are not sufficient: they are rounded to a clock tick, and a host with few free ids may reuse one
+//! within that tick.
 //!
 //! [`is_running`]: ProcessHandle::is_running
 
@@ -16,7 +16,7 @@ use nix::sys::socket::{getsockopt, sockopt};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-/// A process that is held by a pidfd. Needs Linux 5.3.
+/// A process held by a pidfd. Requires Linux 5.3.
 #[derive(Debug)]
 pub struct ProcessHandle {
     pid: u32,
@@ -24,10 +24,10 @@ pub struct ProcessHandle {
 }
 
 impl ProcessHandle {
-    /// Opens the process that has this number now.
+    /// Opens the process that has this id now.
     ///
     /// # Errors
-    /// When no process has it, or it is the number of a thread.
+    /// If no process has it, or it is the id of a thread.
     pub fn open(pid: u32) -> io::Result<Self> {
         let number = i32::try_from(pid)
             .ok()
@@ -37,11 +37,11 @@ impl ProcessHandle {
         Ok(Self { pid, pidfd })
     }
 
-    /// Opens the process that connected the other end of a Unix socket, even if its number was given to another one.
-    /// `pid` is the number that the kernel reports for that end. Needs Linux 6.5.
+    /// Opens the process that connected the other end of a Unix socket, even if its id was reused. `pid` is the id that
+    /// the kernel reports for that end. Requires Linux 6.5.
     ///
     /// # Errors
-    /// When that process was reaped, or [`io::ErrorKind::Unsupported`] on an older kernel.
+    /// If that process was reaped, or [`io::ErrorKind::Unsupported`] on an older kernel.
     pub fn of_peer(socket: impl AsFd, pid: u32) -> io::Result<Self> {
         match getsockopt(&socket.as_fd(), sockopt::PeerPidfd) {
             Ok(pidfd) => Ok(Self { pid, pidfd }),
@@ -50,13 +50,13 @@ impl ProcessHandle {
         }
     }
 
-    /// Returns the number of the process, which is its own only while it runs.
+    /// Returns the process id, which is its own only while it runs.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// Returns whether the process runs: it did not end, and is no zombie. An error of the kernel counts as ended.
+    /// Returns whether the process runs: it has not ended and is not a zombie. A kernel error counts as ended.
     #[must_use]
     pub fn is_running(&self) -> bool {
         let now = Timespec {
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn handle_is_opened_for_no_thread_and_no_odd_number() {
+    fn handle_of_a_thread_or_invalid_id_is_refused() {
         let (send, receive) = std::sync::mpsc::channel::<()>();
         let (sender, thread) = std::sync::mpsc::channel();
         let waiter = std::thread::spawn(move || {

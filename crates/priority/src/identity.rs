@@ -1,18 +1,18 @@
-//! What identifies a process beyond its number, decided on values only.
+//! The identity of a process beyond its id, as a pure value.
 //!
-//! The kernel gives the number of a process that ended to another one; with `pid_max` 32768 that takes a second or two
-//! of forking. So a number proves nothing. [`crate::handle`] holds the proof; this is what is compared around it.
+//! The kernel reuses the id of a process that ended; with `pid_max` 32768 that takes a second or two of forking. An id
+//! alone proves nothing. [`crate::handle`] is the proof; this value is compared before and after.
 
 use std::time::Duration;
 
 /// A process as it was when it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProcessIdentity {
-    /// Its number (thread group id).
+    /// The process id (thread group id).
     pub pid: u32,
-    /// When it started, in clock ticks since the host booted.
+    /// The start time, in clock ticks since boot.
     pub start_ticks: u64,
-    /// Its user: real, effective, saved and file system user are all this one.
+    /// The user: real, effective, saved and file system user are equal.
     pub uid: u32,
 }
 
@@ -26,7 +26,7 @@ pub fn started_before(start_ticks: u64, ticks_per_second: u64, moment: Duration)
     ticks_per_second > 0 && end_of_tick <= moment.as_nanos() * u128::from(ticks_per_second)
 }
 
-/// Returns the time since boot, on the clock that the start times of processes are on.
+/// Returns the time since boot, on the clock of process start times.
 #[must_use]
 pub fn since_boot() -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
@@ -36,7 +36,7 @@ pub fn since_boot() -> Duration {
     )
 }
 
-/// Returns how many clock ticks of a process's start time make a second.
+/// Returns the clock ticks per second of process start times.
 #[must_use]
 pub fn ticks_per_second() -> u64 {
     rustix::param::clock_ticks_per_second()

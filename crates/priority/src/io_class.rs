@@ -1,10 +1,10 @@
-//! The IO class of a process, by the system's own `ionice`: there is no safe call for it, so the program is run by its
-//! whole path.
+//! The I/O class of a process, through the system's `ionice`: there is no safe binding of the system call. The program
+//! is run by its absolute path.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// A class with its level, as `ionice` takes and shows them.
+/// A class with its level, as `ionice` accepts and prints them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IoClass {
     class: u8,
@@ -17,13 +17,13 @@ impl IoClass {
         class: 3,
         level: None,
     };
-    /// What follows the nice value.
+    /// Derived from the nice value.
     pub const NONE: Self = Self {
         class: 0,
         level: None,
     };
 
-    /// PURE. Reads what `ionice -p` prints, such as `best-effort: prio 4`.
+    /// PURE. Parses the output of `ionice -p`, such as `best-effort: prio 4`.
     fn parse(text: &str) -> Option<Self> {
         let (name, level) = match text.trim().split_once(": prio ") {
             Some((name, level)) => (name, Some(level.parse::<u8>().ok()?)),
@@ -38,10 +38,10 @@ impl IoClass {
         }
     }
 
-    /// Gives the process this class, and the threads that it makes later.
+    /// Sets the class of the process and of its later threads.
     ///
     /// # Errors
-    /// With the cause. IO then follows the nice value.
+    /// If the class cannot be set; I/O then follows the nice value.
     pub fn set(self, pid: u32) -> Result<(), String> {
         let mut arguments = vec!["-c".to_owned(), self.class.to_string()];
         if let Some(level) = self.level {
@@ -54,10 +54,10 @@ impl IoClass {
     /// Returns the class of the process.
     ///
     /// # Errors
-    /// With the cause.
-    pub fn of(pid: u32) -> Result<Self, String> {
+    /// If the class cannot be read.
+    pub fn read(pid: u32) -> Result<Self, String> {
         let text = ionice(&["-p".to_owned(), pid.to_string()])?;
-        Self::parse(&text).ok_or_else(|| "ionice answers in no known form".to_owned())
+        Self::parse(&text).ok_or_else(|| "unexpected output of ionice".to_owned())
     }
 }
 
@@ -65,7 +65,7 @@ fn ionice(arguments: &[String]) -> Result<String, String> {
     let program = ["/usr/bin/ionice", "/bin/ionice"]
         .into_iter()
         .find(|path| Path::new(path).exists())
-        .ok_or("there is no ionice here; IO follows the nice value")?;
+        .ok_or("ionice is not installed; I/O follows the nice value")?;
     let ended = Command::new(program)
         .args(arguments)
         .env_clear()
@@ -76,7 +76,7 @@ fn ionice(arguments: &[String]) -> Result<String, String> {
     if ended.status.success() {
         Ok(String::from_utf8_lossy(&ended.stdout).into_owned())
     } else {
-        Err(format!("{program} was refused; IO follows the nice value"))
+        Err(format!("{program} failed; I/O follows the nice value"))
     }
 }
 
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn io_class_is_read_as_ionice_prints_it() {
+    fn io_class_is_parsed_from_the_output_of_ionice() {
         assert_eq!(IoClass::parse("idle\n"), Some(IoClass::IDLE));
         assert_eq!(IoClass::parse("none: prio 4\n"), Some(IoClass::NONE));
         let best = IoClass {
@@ -100,8 +100,8 @@ mod tests {
 
     #[test]
     fn io_class_of_this_process_is_read() {
-        if let Err(cause) = IoClass::of(std::process::id()) {
-            assert!(cause.contains("no ionice here"), "{cause}");
+        if let Err(cause) = IoClass::read(std::process::id()) {
+            assert!(cause.contains("ionice is not installed"), "{cause}");
         }
         assert!(IoClass::IDLE.set(0x3fff_ffff).is_err());
     }

@@ -1,18 +1,17 @@
-//! The kernel's help: our work behind everybody else's.
+//! Runs our work on the source in the kernel's idle class.
 //!
-//! A gate that polls reacts in milliseconds, the scheduler in microseconds. But the work on the
-//! source is done by the database backend that serves us, so it has to be in the idle class as
-//! well as this process, and only a control group does that: nice and `SCHED_IDLE` rank within
-//! one autogroup, and the backend lives in another.
+//! A polling gate reacts in milliseconds, the scheduler in microseconds. The database backend that serves us does the
+//! work on the source, so it must be in the idle class as well as this process. Only a control group achieves that:
+//! nice and `SCHED_IDLE` rank within one autogroup, and the backend is in another.
 //!
-//! - [`own`] what a process may do to itself, without rights
-//! - [`cgroup`] a group that runs when nobody else wants to, and who is in it
-//! - [`process`], [`sockets`] what `/proc` says
-//! - [`identity`], [`handle`] which process a number means, and the proof that it still does
-//! - [`io_class`] a process's IO class
+//! - [`own`] lowers this process without privileges
+//! - [`cgroup`] the idle control group and its members
+//! - [`process`], [`sockets`] parsers of `/proc`
+//! - [`identity`], [`handle`] the identity of a process and the proof that it still runs
+//! - [`io_class`] the I/O class of a process
 //! - [`backend`] whether a process is exactly the backend that serves another
-//! - [`protocol`] what is said over the socket
-//! - [`helper`] the small server that has the right; [`client`] how it is asked
+//! - [`protocol`] the messages on the helper's socket
+//! - [`helper`] the privileged helper; [`client`] its client
 
 pub mod backend;
 pub mod cgroup;

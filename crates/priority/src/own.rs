@@ -1,7 +1,7 @@
-//! What any process may do to itself: nice 19, its session's autogroup, the idle IO class.
+//! Lowers this process without privileges: nice 19, its session's autogroup, the idle I/O class.
 //!
-//! It helps against others in the same autogroup and on hosts without autogroups, no more: the
-//! backend is lowered by [`crate::cgroup`]. Nothing here is fatal; each step says what became of it.
+//! This has an effect within the same autogroup and on hosts without autogroups only; the backend is lowered by
+//! [`crate::cgroup`]. No step is fatal; each reports its outcome.
 
 use std::fmt;
 use std::path::Path;
@@ -13,12 +13,12 @@ use crate::process::Proc;
 
 const LOWEST: i32 = 19;
 
-/// One step, and what became of it.
+/// One step and its outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// What was tried: `nice`, `autogroup`, `io_class`.
+    /// The name: `nice`, `autogroup`, `io_class`.
     pub name: &'static str,
-    /// Nothing, or why it could not be done.
+    /// The outcome, or why the step is not available.
     pub outcome: Result<(), String>,
 }
 
@@ -31,8 +31,8 @@ impl fmt::Display for Step {
     }
 }
 
-/// Lowers this process as far as it may by itself. Call it before the process has threads: those
-/// made later inherit all of it; the nice value is given to all that are there.
+/// Lowers the priority of this process without privileges. Call it before the process starts threads: later threads
+/// inherit the settings; the nice value is set for all existing threads.
 #[must_use]
 pub fn lower() -> Vec<Step> {
     let step = |name, outcome| Step { name, outcome };
@@ -42,18 +42,18 @@ pub fn lower() -> Vec<Step> {
             "autogroup",
             autogroup(
                 Path::new("/proc/self/autogroup"),
-                leads(&Proc::default(), std::process::id()),
+                is_session_leader(&Proc::default(), std::process::id()),
             ),
         ),
         step("io_class", IoClass::IDLE.set(std::process::id())),
     ]
 }
 
-/// Linux gives each thread a nice value of its own.
+/// Linux keeps a nice value per thread.
 fn nice(tasks: &Path) -> Result<(), String> {
-    let told = |error: std::io::Error| error.to_string();
-    for entry in std::fs::read_dir(tasks).map_err(told)? {
-        let name = entry.map_err(told)?.file_name();
+    let describe = |error: std::io::Error| error.to_string();
+    for entry in std::fs::read_dir(tasks).map_err(describe)? {
+        let name = entry.map_err(describe)?.file_name();
         let thread = name
             .to_str()
             .and_then(|name| name.parse().ok())
@@ -63,19 +63,20 @@ fn nice(tasks: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// An autogroup is a session's: lowered for a session that others lead, it would lower them too.
+/// Whether the process leads its session. The autogroup belongs to the session: lowering it for a session of another
+/// leader would lower that one too.
 ///
-/// Asked of `/proc`, and not of `getsid`: that gives 0 where the leader is in another process namespace, which is no
-/// number of a process and which the bindings take for impossible.
-fn leads(proc: &Proc, pid: u32) -> bool {
+/// Reads `/proc`, not `getsid`: the latter returns 0 if the leader is in another PID namespace, which is not a process
+/// id and which the bindings treat as impossible.
+fn is_session_leader(proc: &Proc, pid: u32) -> bool {
     proc.stat(pid).is_ok_and(|stat| stat.session == pid)
 }
 
-fn autogroup(file: &Path, leads: bool) -> Result<(), String> {
+fn autogroup(file: &Path, is_session_leader: bool) -> Result<(), String> {
     if !file.exists() {
         return Err("this kernel has no autogroups".to_owned());
     }
-    if !leads {
+    if !is_session_leader {
         return Err(
             "the session is shared with the program that started us, which would be lowered too; \
                     a service manager gives a session of its own"
@@ -90,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_that_others_lead_is_left_alone() -> std::io::Result<()> {
+    fn autogroup_of_a_shared_session_is_not_changed() -> std::io::Result<()> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("autogroup");
         assert!(autogroup(&file, true).is_err_and(|why| why.contains("no autogroups")));
@@ -103,20 +104,20 @@ mod tests {
     }
 
     #[test]
-    fn a_leader_outside_this_namespace_is_no_leader_here() -> std::io::Result<()> {
+    fn session_led_from_another_namespace_is_not_ours() -> std::io::Result<()> {
         let folder = tempfile::tempdir()?;
         std::fs::create_dir(folder.path().join("7"))?;
         let with = |session: &str| {
             let stat = format!("7 (slacktide) S 1 7 {session} 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 999 0");
             std::fs::write(folder.path().join("7/stat"), stat)?;
-            Ok::<_, std::io::Error>(leads(&Proc::at(folder.path()), 7))
+            Ok::<_, std::io::Error>(is_session_leader(&Proc::with_root(folder.path()), 7))
         };
         assert!(with("7")? && !with("3")? && !with("0")?);
         Ok(())
     }
 
     #[test]
-    fn steps_say_what_became_of_them() {
+    fn step_display_shows_its_outcome() {
         let step = |outcome| {
             Step {
                 name: "nice",

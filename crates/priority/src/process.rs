@@ -1,4 +1,4 @@
-//! What `/proc` says of a process.
+//! Reads processes from `/proc`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::identity::ProcessIdentity;
 use crate::sockets::{TcpSocket, tcp_socket};
 
-/// The file system that tells of processes.
+/// The `/proc` file system.
 #[derive(Debug, Clone)]
 pub struct Proc {
     root: PathBuf,
@@ -16,25 +16,25 @@ pub struct Proc {
 
 impl Default for Proc {
     fn default() -> Self {
-        Self::at("/proc")
+        Self::with_root("/proc")
     }
 }
 
-/// What `/proc/PID/stat` holds of a process.
+/// Fields of `/proc/PID/stat`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProcessStat {
-    /// The number.
+    /// The process id.
     pub pid: u32,
     /// The program's name as the kernel keeps it, at most 15 bytes.
     pub name: String,
-    /// What it does, as a letter: `Z` and `X` have ended.
+    /// The state: `Z` and `X` have ended.
     pub state: char,
-    /// Who started it; 0 outside this namespace.
+    /// The parent's process id; 0 outside this namespace.
     pub parent: u32,
-    /// Its session: the number of the process that leads it; 0 where that one is outside this namespace, as in a
-    /// container or under a supervisor.
+    /// The session: the process id of its leader; 0 if the leader is outside this namespace, as in a container or under
+    /// a supervisor.
     pub session: u32,
-    /// When it started, in clock ticks since the host booted.
+    /// The start time, in clock ticks since boot.
     pub start_ticks: u64,
 }
 
@@ -46,45 +46,45 @@ impl ProcessStat {
     }
 }
 
-/// The most descriptors that are read of one process: an asker decides how many it opens.
-const MOST_DESCRIPTORS: usize = 16_384;
+/// Maximum number of descriptors read per process: the requester decides how many it opens.
+const MAX_DESCRIPTORS: usize = 16_384;
 
 impl Proc {
-    /// Another one, for tests.
+    /// Uses another root, for tests.
     #[must_use]
-    pub fn at(root: impl Into<PathBuf>) -> Self {
+    pub fn with_root(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
 
-    /// Returns the numbers of all processes.
+    /// Returns the ids of all processes.
     ///
     /// # Errors
-    /// When `/proc` is not mounted.
+    /// If `/proc` is not mounted.
     pub fn all(&self) -> io::Result<Vec<u32>> {
         let entries = fs::read_dir(&self.root)?.flatten();
         let number = |entry: fs::DirEntry| entry.file_name().to_str()?.parse().ok();
         Ok(entries.filter_map(number).collect())
     }
 
-    /// Reads the process that has this number now.
+    /// Reads the process that has this id now.
     ///
     /// # Errors
-    /// When no process has it.
+    /// If no process has it.
     pub fn stat(&self, pid: u32) -> io::Result<ProcessStat> {
-        let text = fs::read_to_string(self.of(pid, "stat"))?;
+        let text = fs::read_to_string(self.path(pid, "stat"))?;
         stat(pid, &text).ok_or_else(|| io::Error::other("its stat is in no known form"))
     }
 
-    /// Reads its user, when its real, effective, saved and file system user are one.
+    /// Returns its user, if its real, effective, saved and file system user are equal.
     ///
     /// # Errors
-    /// When it ended, or its users differ, as in a program with the setuid bit.
+    /// If it ended, or its users differ, as in a setuid program.
     pub fn owner(&self, pid: u32) -> io::Result<u32> {
-        let text = fs::read_to_string(self.of(pid, "status"))?;
+        let text = fs::read_to_string(self.path(pid, "status"))?;
         owner(&text).ok_or_else(|| io::Error::other("its users differ"))
     }
 
-    /// Reads what identifies it.
+    /// Returns its identity.
     ///
     /// # Errors
     /// As for [`Proc::owner`], and when it is a zombie.
@@ -100,22 +100,22 @@ impl Proc {
         })
     }
 
-    /// Returns whether the numbers here are those of this process's own namespace: in a container with the host's
-    /// `/proc` they are not, and what is read of a number is of another process than the kernel means by it.
+    /// Returns whether the ids are those of this process's own namespace. In a container with the host's `/proc` they
+    /// are not, and the kernel means another process by the same id.
     ///
     /// # Errors
-    /// When `/proc` is not mounted.
+    /// If `/proc` is not mounted.
     pub fn is_of_this_namespace(&self) -> io::Result<bool> {
         let text = fs::read_to_string(self.root.join("self/status"))?;
         Ok(numbers(&text) == [std::process::id()])
     }
 
-    /// The program that it runs.
+    /// Returns the program that it runs.
     ///
     /// # Errors
-    /// When it ended or this process may not look.
+    /// If it ended, or access is denied.
     pub fn executable(&self, pid: u32) -> io::Result<PathBuf> {
-        let path = fs::read_link(self.of(pid, "exe"))?;
+        let path = fs::read_link(self.path(pid, "exe"))?;
         // An update replaced the file while the program runs.
         Ok(
             match path.to_str().and_then(|text| text.strip_suffix(" (deleted)")) {
@@ -125,35 +125,35 @@ impl Proc {
         )
     }
 
-    /// The network that it is in; two processes with the same are in the same.
+    /// Returns its network namespace; equal values mean the same namespace.
     ///
     /// # Errors
     /// As for [`Proc::executable`].
     pub fn network(&self, pid: u32) -> io::Result<PathBuf> {
-        fs::read_link(self.of(pid, "ns/net"))
+        fs::read_link(self.path(pid, "ns/net"))
     }
 
-    /// The control groups that it is in.
+    /// Returns its control groups.
     ///
     /// # Errors
-    /// When it ended.
+    /// If it ended.
     pub fn cgroup(&self, pid: u32) -> io::Result<String> {
-        fs::read_to_string(self.of(pid, "cgroup"))
+        fs::read_to_string(self.path(pid, "cgroup"))
     }
 
-    /// The numbers of its open sockets.
+    /// Returns the inodes of its open sockets.
     ///
     /// # Errors
     /// As for [`Proc::executable`], and when it has too many descriptors.
     pub fn sockets(&self, pid: u32) -> io::Result<BTreeSet<u64>> {
         let mut found = BTreeSet::new();
-        for (count, entry) in fs::read_dir(self.of(pid, "fd"))?.enumerate() {
-            if count >= MOST_DESCRIPTORS {
+        for (count, entry) in fs::read_dir(self.path(pid, "fd"))?.enumerate() {
+            if count >= MAX_DESCRIPTORS {
                 return Err(io::Error::other(format!(
-                    "it has more than {MOST_DESCRIPTORS} open descriptors"
+                    "it has more than {MAX_DESCRIPTORS} open descriptors"
                 )));
             }
-            // A descriptor that was closed meanwhile is none.
+            // Ignores a descriptor that was closed meanwhile.
             let Ok(target) = fs::read_link(entry?.path()) else {
                 continue;
             };
@@ -167,7 +167,7 @@ impl Proc {
         Ok(found)
     }
 
-    /// The TCP sockets with these numbers in the network that the process is in.
+    /// Returns the TCP sockets with these inodes in the process's network namespace.
     ///
     /// Read line by line: a host may have more connections than fit into the helper's memory.
     ///
@@ -176,7 +176,7 @@ impl Proc {
     pub fn tcp(&self, pid: u32, wanted: &BTreeSet<u64>) -> io::Result<Vec<TcpSocket>> {
         let mut found = Vec::new();
         for table in ["net/tcp", "net/tcp6"] {
-            let file = match fs::File::open(self.of(pid, table)) {
+            let file = match fs::File::open(self.path(pid, table)) {
                 Ok(file) => file,
                 // A host without IPv6.
                 Err(error) if error.kind() == io::ErrorKind::NotFound && table == "net/tcp6" => continue,
@@ -189,12 +189,12 @@ impl Proc {
         Ok(found)
     }
 
-    fn of(&self, pid: u32, file: impl AsRef<Path>) -> PathBuf {
+    fn path(&self, pid: u32, file: impl AsRef<Path>) -> PathBuf {
         self.root.join(pid.to_string()).join(file)
     }
 }
 
-/// PURE. The name may hold blanks and brackets, so the last bracket ends it.
+/// PURE. The name may contain blanks and parentheses, so the last parenthesis ends it.
 fn stat(pid: u32, text: &str) -> Option<ProcessStat> {
     let (head, rest) = text.rsplit_once(')')?;
     let (_, name) = head.split_once('(')?;
@@ -209,7 +209,7 @@ fn stat(pid: u32, text: &str) -> Option<ProcessStat> {
     })
 }
 
-/// PURE. All four, because a program with the setuid bit has two of the asker's and two of another user.
+/// PURE. Checks all four users, as a setuid program has two of the requester and two of another user.
 fn owner(status: &str) -> Option<u32> {
     let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
     let users: Vec<u32> = line
@@ -225,7 +225,7 @@ fn owner(status: &str) -> Option<u32> {
     }
 }
 
-/// PURE. The numbers of a process, from the namespace of this `/proc` inwards to its own.
+/// PURE. Returns the ids of a process, from the namespace of this `/proc` inwards to its own.
 fn numbers(status: &str) -> Vec<u32> {
     let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
     line.unwrap_or_default()
@@ -241,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_cannot_forge_the_fields() {
+    fn stat_name_cannot_forge_the_fields() {
         let text = "7 (a) S 1 1) S 3 4 5 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 999 0";
         let found = stat(7, text).expect("a process");
         assert_eq!(
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_with_two_users_has_no_owner() {
+    fn owner_of_a_process_with_two_users_is_unknown() {
         assert_eq!(owner("Name:\tx\nUid:\t5\t5\t5\t5\n"), Some(5));
         for line in [
             "Uid:\t5\t0\t5\t5\n",
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_an_outer_namespace_are_more_than_one() {
+    fn process_in_an_inner_namespace_has_several_ids() {
         assert_eq!(numbers("NSpid:\t77\t1\n"), [77, 1]);
         assert_eq!(numbers("NSpid:\t77\n"), [77]);
         assert!(numbers("").is_empty());
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn this_process_is_seen() {
+    fn proc_reads_this_process() {
         let (proc, pid) = (Proc::default(), std::process::id());
         let identity = proc.identity(pid).expect("this process");
         assert!(identity.start_ticks > 0);
@@ -301,7 +301,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn texts_of_any_content_are_read_without_a_panic(text in any::<String>(), fields in "[0-9 ()SZ:-]{0,200}") {
+        fn parsers_accept_any_text_without_panic(text in any::<String>(), fields in "[0-9 ()SZ:-]{0,200}") {
             for text in [&text, &fields, &format!("7 ({text}) S {fields}")] {
                 let _ = (stat(7, text), owner(text), owner(&format!("Uid:{text}")), numbers(&format!("NSpid:{text}")));
             }

@@ -1,4 +1,4 @@
-//! What is said over the helper's socket: one JSON line each way, one request a connection.
+//! The messages on the helper's socket: one JSON line each way, one request per connection.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,47 +8,47 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 use crate::cgroup::Level;
 
-/// Longer lines are refused.
-pub const MOST_BYTES: usize = 4096;
+/// Maximum length of a line.
+pub const MAX_LINE_BYTES: usize = 4096;
 
-/// What is asked.
+/// A request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
-    /// Which group there would be; moves nothing.
-    Look,
-    /// Move the process that asks.
+    /// Returns the group; moves nothing.
+    Describe,
+    /// Moves the requesting process.
     Own,
-    /// Move the backend that serves it.
+    /// Moves the backend that serves it.
     Backend {
-        /// By `pg_backend_pid()`.
+        /// The backend's `pg_backend_pid()`.
         pid: u32,
     },
 }
 
-/// The group, so that the asker can see for itself.
+/// The group, so that the client can verify it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
-    /// How lines of `/proc/PID/cgroup` name the hierarchy; empty for version 2.
+pub struct GroupLocation {
+    /// The controller in the lines of `/proc/PID/cgroup`; empty for version 2.
     pub controller: String,
-    /// The group's path there.
+    /// The group's path in the hierarchy.
     pub path: String,
-    /// Says 1 while the group is idle.
+    /// The file that contains 1 while the group is idle.
     pub idle_file: PathBuf,
-    /// How far behind the others its members run.
+    /// The CPU priority of its members.
     #[serde(flatten)]
     pub level: Level,
 }
 
-/// What is answered.
+/// A reply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 pub enum Reply {
-    /// It was moved and is there, or for [`Request::Look`]: this is the group.
-    Done(Place),
+    /// The process was moved, or for [`Request::Describe`]: this is the group.
+    Done(GroupLocation),
     /// Nothing was moved.
     Refused {
-        /// Why, and what to do.
+        /// The cause and the remedy.
         why: String,
     },
 }
@@ -56,19 +56,19 @@ pub enum Reply {
 /// Reads one line of JSON.
 ///
 /// # Errors
-/// When it is longer than [`MOST_BYTES`], cut off, or something else.
+/// If it is longer than [`MAX_LINE_BYTES`], truncated, or invalid.
 pub async fn read<T, S>(stream: S) -> io::Result<T>
 where
     T: for<'a> Deserialize<'a>,
     S: tokio::io::AsyncRead + Unpin,
 {
     let mut line = Vec::new();
-    let bound = u64::try_from(MOST_BYTES).unwrap_or(u64::MAX);
+    let bound = u64::try_from(MAX_LINE_BYTES).unwrap_or(u64::MAX);
     BufReader::new(stream.take(bound))
         .read_until(b'\n', &mut line)
         .await?;
     if line.last() != Some(&b'\n') {
-        return Err(io::Error::other("the line is cut off or too long"));
+        return Err(io::Error::other("the line is truncated or too long"));
     }
     serde_json::from_slice(&line).map_err(io::Error::other)
 }
@@ -105,15 +105,15 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_line_is_read_and_garbage_is_an_error() {
+    async fn line_is_parsed_and_garbage_is_an_error() {
         let good = br#"{"ask":"backend","pid":7}
 "#;
         assert_eq!(
             read::<Request, _>(&good[..]).await.ok(),
             Some(Request::Backend { pid: 7 })
         );
-        let long = vec![b'x'; MOST_BYTES * 3];
-        let nested = format!("{}\n", "[".repeat(MOST_BYTES - 1));
+        let long = vec![b'x'; MAX_LINE_BYTES * 3];
+        let nested = format!("{}\n", "[".repeat(MAX_LINE_BYTES - 1));
         for bad in [
             &b""[..],
             b"\n",
@@ -135,8 +135,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reply_comes_back_as_it_was() {
-        let reply = Reply::Done(Place {
+    async fn reply_round_trips_through_json() {
+        let reply = Reply::Done(GroupLocation {
             controller: "cpu".to_owned(),
             path: "/slacktide-idle".to_owned(),
             idle_file: "/g/cpu.idle".into(),
@@ -191,12 +191,12 @@ mod tests {
         fn stream_without_end_is_read_up_to_the_bound(bytes in vec(any::<u8>().prop_filter("a line's end", |byte| *byte != b'\n'), 1..50)) {
             let mut stream = Endless { bytes: &bytes, taken: 0 };
             prop_assert!(block_on(read::<Request, _>(&mut stream)).is_err());
-            prop_assert!(stream.taken <= MOST_BYTES, "{}", stream.taken);
+            prop_assert!(stream.taken <= MAX_LINE_BYTES, "{}", stream.taken);
         }
 
         #[test]
         fn request_of_any_number_comes_back_as_it_was(pid in any::<u32>()) {
-            for request in [Request::Look, Request::Own, Request::Backend { pid }] {
+            for request in [Request::Describe, Request::Own, Request::Backend { pid }] {
                 let line = to_line(&request).expect("rendered");
                 prop_assert_eq!(block_on(read::<Request, _>(&line[..])).ok(), Some(request));
             }

@@ -1,29 +1,29 @@
-//! PURE: the TCP sockets in lines in the form of `/proc/PID/net/tcp`, and the two ends of a connection.
+//! PURE: parses `/proc/PID/net/tcp` and matches the two ends of a connection.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// A socket that listens, or one end of an established connection.
+/// A listening socket, or one end of an established connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TcpSocket {
-    /// This end.
+    /// The local address.
     pub local: SocketAddr,
-    /// The other.
+    /// The remote address.
     pub remote: SocketAddr,
-    /// The number of its socket.
+    /// The inode of the socket.
     pub inode: u64,
-    /// Whether it listens; otherwise it is connected.
+    /// Whether it is listening; otherwise it is connected.
     pub listens: bool,
 }
 
 impl TcpSocket {
-    /// Whether these are the two ends of one connection, in one network.
+    /// Whether these are the two ends of one connection, in one network namespace.
     #[must_use]
     pub fn meets(&self, other: &Self) -> bool {
         let connected = !self.listens && !other.listens;
         connected && self.local == other.remote && self.remote == other.local && self.inode != other.inode
     }
 
-    /// Whether a connection with this local end was accepted, or could be, by that listening socket.
+    /// Whether that listening socket accepted, or could accept, a connection with this local end.
     #[must_use]
     pub fn accepted_by(&self, listener: &Self) -> bool {
         let address = listener.local.ip();
@@ -34,7 +34,7 @@ impl TcpSocket {
     }
 }
 
-/// The socket of a line of the table; `None` for other states, and for lines in no known form.
+/// Parses a line of the table; `None` for other states and unknown formats.
 #[must_use]
 pub fn tcp_socket(line: &str) -> Option<TcpSocket> {
     const ESTABLISHED: &str = "01";
@@ -45,7 +45,7 @@ pub fn tcp_socket(line: &str) -> Option<TcpSocket> {
         return None;
     }
     let inode = words.get(9)?.parse().ok()?;
-    // Without a socket of a process nothing can be said of it.
+    // Inode 0: the socket belongs to no process.
     (inode != 0).then_some(())?;
     Some(TcpSocket {
         local: address(words.get(1)?)?,
@@ -55,7 +55,7 @@ pub fn tcp_socket(line: &str) -> Option<TcpSocket> {
     })
 }
 
-/// Words of 32 bits in the machine's own order, and the port in the network's.
+/// Words of 32 bits in native byte order, and the port in network byte order.
 fn address(text: &str) -> Option<SocketAddr> {
     let (host, port) = text.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
@@ -68,7 +68,7 @@ fn address(text: &str) -> Option<SocketAddr> {
     }
     let ip = match bytes.len() {
         4 => IpAddr::V4(Ipv4Addr::from(<[u8; 4]>::try_from(bytes).ok()?)),
-        // One end may be an IPv4 socket and the other an IPv6 one that speaks IPv4.
+        // One end may be an IPv4 socket and the other an IPv4-mapped IPv6 one.
         16 => Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?).to_canonical(),
         _ => return None,
     };

@@ -1,8 +1,7 @@
 //! The helper with the real kernel and a real PostgreSQL.
 //!
-//! As root all of it is done. Without the right, the one thing that must then be true is: the
-//! helper refuses to start, and says what it needs. Either way the test can fail, and without the right it counts as
-//! skipped. A user namespace is no way out: the control groups stay those of the host's root.
+//! Runs completely as root. Without root it checks that the helper refuses to start with the required permissions, and
+//! counts as skipped. A user namespace does not help: the control groups stay those of the host's root.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,19 +14,19 @@ use std::time::Duration;
 
 use harness::{Postgres, PostgresOptions, until};
 use priority::cgroup::{CgroupError, Group, Hierarchy, Level};
-use priority::client::{AskError, ask, is_in, not_idle};
+use priority::client::{RequestError, ask, is_in, not_idle};
 use priority::helper::{Account, Helper, HelperConfig, HelperError, HelperTable};
 use priority::process::Proc;
-use priority::protocol::{MOST_BYTES, Place, Reply, Request, read};
+use priority::protocol::{GroupLocation, MAX_LINE_BYTES, Reply, Request, read};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// How long anything may take before a test gives up: a member of the idle group hardly runs on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(150);
+/// Test timeout: a member of the idle group hardly runs on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(150);
 
-/// A group of one test only, removed with it: the product's own may be in use on this host.
+/// A control group for one test, removed with it: the product's own may be in use on this host.
 fn own_group() -> String {
     static MADE: AtomicU32 = AtomicU32::new(0);
     let number = MADE.fetch_add(1, Ordering::Relaxed);
@@ -47,14 +46,14 @@ fn config(folder: &Path, owner: u32) -> HelperConfig {
     }
 }
 
-/// The helper, or nothing where it rightly refuses for want of rights.
+/// Opens the helper; `None` if it correctly refuses for lack of permissions.
 fn open(config: &HelperConfig) -> Option<Helper> {
     if rustix::process::geteuid().is_root() {
         return Some(Helper::open(config).expect("root may do it: cpu.idle or a weight"));
     }
     let refused = Helper::open(config).expect_err("without the right it does not start");
     assert!(
-        matches!(refused, HelperError::Cgroup(CgroupError::Rights { .. })),
+        matches!(refused, HelperError::Cgroup(CgroupError::PermissionDenied { .. })),
         "{refused}"
     );
     assert!(
@@ -90,10 +89,10 @@ impl Running {
         })
     }
 
-    async fn backend(&self, pid: u32) -> Result<Place, String> {
+    async fn backend(&self, pid: u32) -> Result<GroupLocation, String> {
         match ask(&self.socket, Request::Backend { pid }).await {
             Ok(place) => Ok(place),
-            Err(AskError::Refused(why)) => Err(why),
+            Err(RequestError::Refused(why)) => Err(why),
             Err(other) => panic!("{other}"),
         }
     }
@@ -106,7 +105,7 @@ impl Running {
     }
 }
 
-/// A session that another process holds: `psql` lies beside the server.
+/// A session of another process: `psql` is next to the server.
 fn other_session(postgres: &Postgres) -> harness::Process {
     let mut psql = std::process::Command::new(harness::postgres_bin().join("psql"));
     psql.args([
@@ -121,7 +120,7 @@ fn other_session(postgres: &Postgres) -> harness::Process {
     harness::Process::spawn("psql", &mut psql)
 }
 
-/// A group goes when its last process has ended.
+/// Removes a group after its last process has ended.
 fn remove(group: &str) {
     let directory = Hierarchy::of_host().unwrap().directory(group);
     std::fs::remove_dir(directory).unwrap();
@@ -145,7 +144,7 @@ async fn sleeping_backend(postgres: &Postgres) -> u32 {
 }
 
 #[tokio::test]
-async fn exactly_our_backend_is_moved_and_nothing_else() {
+async fn helper_moves_exactly_our_backend() {
     let postgres = Postgres::private(PostgresOptions::default()).await;
     let proc = Proc::default();
     let postmaster = postgres.pid();
@@ -165,13 +164,13 @@ async fn exactly_our_backend_is_moved_and_nothing_else() {
     assert!(is_in(&proc, &place, ours), "{}", proc.cgroup(ours).unwrap());
     assert_eq!(not_idle(&place), None);
     assert!(client.query_one("SELECT 1", &[]).await.is_ok(), "it still serves");
-    // Asked again it stays.
+    // A repeated request changes nothing.
     helper.backend(ours).await.expect("it is still ours");
     assert!(is_in(&proc, &place, ours));
 
     let mut psql = other_session(&postgres);
     let theirs = sleeping_backend(&postgres).await;
-    // Of a process that shares no connection with the asker, the answer does not depend on it.
+    // For a process that shares no connection with the requester, the reply is always the same.
     for pid in [theirs, postmaster, psql.pid(), std::process::id(), 1, 0, u32::MAX] {
         let why = helper.backend(pid).await.expect_err("not ours");
         assert!(
@@ -186,7 +185,7 @@ async fn exactly_our_backend_is_moved_and_nothing_else() {
     // On a busy machine a member of the group hardly runs, and would take long to end.
     Hierarchy::of_host().unwrap().put("/", ours).unwrap();
     drop(client);
-    until("our backend to end with its connection", PATIENCE, async || {
+    until("our backend to end with its connection", TIMEOUT, async || {
         proc.stat(ours).is_err()
     })
     .await;
@@ -194,9 +193,9 @@ async fn exactly_our_backend_is_moved_and_nothing_else() {
     helper.end().await;
 }
 
-/// A process of its own, so that the test itself does not end up in the idle class.
+/// A separate process, so that the test itself is not moved into the idle class.
 #[tokio::test]
-async fn the_asker_itself_is_moved() {
+async fn helper_moves_the_requester_itself() {
     let Some(helper) = Running::start(0, |_| {}) else {
         return harness::skip("root");
     };
@@ -206,24 +205,24 @@ print(s.recv(4096).decode().strip(), flush=True); sys.stdout.flush()
 print(open("/proc/self/cgroup").read(), flush=True)"#;
     let mut python = std::process::Command::new("python3");
     python.arg("-c").arg(script).arg(&helper.socket);
-    let said = harness::run("python3", &mut python, PATIENCE).await;
+    let output = harness::run("python3", &mut python, TIMEOUT).await;
     assert!(
-        said.stdout.contains(r#""answer":"done""#),
+        output.stdout.contains(r#""answer":"done""#),
         "{}{}",
-        said.stdout,
-        said.stderr
+        output.stdout,
+        output.stderr
     );
     assert!(
-        said.stdout.contains(&format!(":{}\n", helper.group)),
+        output.stdout.contains(&format!(":{}\n", helper.group)),
         "{}",
-        said.stdout
+        output.stdout
     );
     helper.end().await;
 }
 
 /// Trap: check the effect, not the setting. Two loops on one CPU, one of them in the group.
 #[tokio::test]
-async fn a_member_runs_only_when_nobody_else_wants_to() {
+async fn group_member_runs_only_when_the_cpu_is_free() {
     let group = own_group();
     let hierarchy = Hierarchy::of_host().expect("the CPU has control groups");
     let prepared = match Group::prepare(hierarchy, &group) {
@@ -269,13 +268,15 @@ fn ticks(pid: u32) -> u64 {
 }
 
 #[tokio::test]
-async fn a_user_who_is_not_named_is_refused() {
+async fn helper_refuses_a_user_who_is_not_allowed() {
     let stranger = |table: &mut HelperTable| table.allow = vec![Account::Number(54_321)];
     let Some(helper) = Running::start(0, stranger) else {
         return harness::skip("root");
     };
-    for request in [Request::Look, Request::Own, Request::Backend { pid: 1 }] {
-        let refused = ask(&helper.socket, request).await.expect_err("nobody named us");
+    for request in [Request::Describe, Request::Own, Request::Backend { pid: 1 }] {
+        let refused = ask(&helper.socket, request)
+            .await
+            .expect_err("the user is not allowed");
         assert!(refused.to_string().contains("may not ask"), "{refused}");
     }
     assert!(
@@ -288,7 +289,7 @@ async fn a_user_who_is_not_named_is_refused() {
 }
 
 #[tokio::test]
-async fn garbage_slowness_and_a_crowd_do_not_stop_it() {
+async fn helper_survives_garbage_slow_clients_and_a_crowd() {
     let Some(helper) = Running::start(0, |_| {}) else {
         return harness::skip("root");
     };
@@ -297,25 +298,25 @@ async fn garbage_slowness_and_a_crowd_do_not_stop_it() {
         b"{}\n",
         b"\xff\xfe\0\n",
         b"{\"ask\":\"backend\",\"pid\":\"1\"}\n",
-        &[b'x'; MOST_BYTES * 2],
+        &[b'x'; MAX_LINE_BYTES * 2],
     ] {
         let mut stream = UnixStream::connect(&helper.socket).await.unwrap();
-        // It may hang up in the middle of a line that is too long.
+        // It may close the connection in the middle of a line that is too long.
         let _ = stream.write_all(garbage).await;
         let _ = stream.shutdown().await;
         if let Ok(reply) = read::<Reply, _>(&mut stream).await {
             assert!(matches!(reply, Reply::Refused { .. }), "{reply:?}");
         }
     }
-    // More than it serves at a time, all silent; those over the bound are refused at once.
+    // More silent clients than it serves at a time; those over the limit are refused at once.
     let mut crowd = Vec::new();
     for _ in 0..40 {
         crowd.push(UnixStream::connect(&helper.socket).await.unwrap());
     }
     until(
-        "it to serve again beside silent clients",
+        "it to serve again with silent clients connected",
         Duration::from_secs(30),
-        async || ask(&helper.socket, Request::Look).await.is_ok(),
+        async || ask(&helper.socket, Request::Describe).await.is_ok(),
     )
     .await;
     drop(crowd);
@@ -331,7 +332,9 @@ async fn helper_socket_in_a_folder_of_others_is_refused() {
     match Helper::open(&config) {
         Err(HelperError::Socket { why, .. }) => assert!(why.contains("others may change it"), "{why}"),
         // The control group is tried first.
-        Err(HelperError::Cgroup(CgroupError::Rights { .. })) if !rustix::process::geteuid().is_root() => {
+        Err(HelperError::Cgroup(CgroupError::PermissionDenied { .. }))
+            if !rustix::process::geteuid().is_root() =>
+        {
             return harness::skip("root");
         }
         other => panic!("{other:?}"),
@@ -340,7 +343,7 @@ async fn helper_socket_in_a_folder_of_others_is_refused() {
 }
 
 #[tokio::test]
-async fn the_socket_is_for_its_group_and_for_one_helper() {
+async fn helper_socket_is_for_its_group_and_one_helper() {
     let Some(helper) = Running::start(0, |_| {}) else {
         return harness::skip("root");
     };
@@ -351,7 +354,7 @@ async fn the_socket_is_for_its_group_and_for_one_helper() {
     again.idle_helper.socket.clone_from(&helper.socket);
     let refused = Helper::open(&again).expect_err("one is there");
     assert!(
-        refused.to_string().contains("another helper listens there"),
+        refused.to_string().contains("another helper is listening"),
         "{refused}"
     );
     helper.end().await;
@@ -369,11 +372,11 @@ async fn the_socket_is_for_its_group_and_for_one_helper() {
 }
 
 #[tokio::test]
-async fn a_helper_that_is_not_there_is_said() {
-    let refused = ask(Path::new("/nowhere/idle.sock"), Request::Look)
+async fn helper_not_running_is_reported() {
+    let refused = ask(Path::new("/nowhere/idle.sock"), Request::Describe)
         .await
-        .expect_err("nobody");
-    assert!(matches!(refused, AskError::Unreachable { .. }));
+        .expect_err("no helper runs");
+    assert!(matches!(refused, RequestError::Unreachable { .. }));
     assert!(
         refused.to_string().contains("is its service running"),
         "{refused}"

@@ -1,11 +1,10 @@
-//! PURE: whether a request is answered. Every rule of the bureau, in one order, before any read of the core.
+//! PURE: whether a request is answered. Applies every rule of the bureau, in one order, before any read of the core.
 //!
-//! The order matters only for what is told: what no time heals comes first, so that nobody waits for an
-//! officer, or for their quota, to learn that an argument was wrong. A request is judged again whenever it
-//! is looked at, and before each quantum: rules, kinds, holds and the block list may have changed while it
-//! waited. Only the quota is asked once, before the first quantum ([`Rules::quota`]).
+//! Permanent refusals come first, so that no request waits for an officer or a quota before it learns that an argument is wrong.
+//! A request is evaluated again at each poll and before each quantum, because rules, kinds, holds and the block list may change.
+//! Only the quota is checked once, before the first quantum ([`Rules::quota`]).
 //!
-//! What is judged was verified before: the signature, by the keys that the bureau trusts for the recipient.
+//! The signature was verified before, with the keys that the bureau trusts for the recipient.
 
 mod checks;
 
@@ -20,50 +19,50 @@ use schemas::refusal::RefusalCode;
 use schemas::request::{Request, RequestId};
 
 use crate::argument::Bound;
-use crate::blocklist::Blocked;
-use crate::hold::{self, Held};
+use crate::blocklist::BlockListView;
+use crate::hold::{self, HoldDecision};
 use crate::kind::{Grant, Kind, Kinds};
-use crate::quota::{History, Place, Quota};
+use crate::quota::{History, Quota, StreamPosition};
 use crate::refusal::Refusal;
 
 /// A request as the exchange holds it.
 #[derive(Debug, Clone, Copy)]
-pub struct Filed<'a> {
+pub struct FiledRequest<'a> {
     /// The recipient in its subject, which the exchange enforces.
     pub recipient: &'a RecipientName,
     /// The id in its subject.
     pub id: &'a RequestId,
-    /// What was signed.
+    /// The signed request.
     pub request: &'a Request,
     /// The digest of the published bytes.
     pub digest: Digest,
     /// Its sequence in the stream and when it was stored, by the exchange's clock.
-    pub place: Place,
+    pub place: StreamPosition,
     /// Whether a cancel for this digest, signed by its recipient, is stored.
     pub cancelled: bool,
-    /// What officers said, verified.
+    /// The officers' verified decisions.
     pub approvals: &'a [Approval],
 }
 
-/// What the bureau goes by.
+/// The rules that apply.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules<'a> {
-    /// The kinds that there are.
+    /// The configured kinds.
     pub kinds: &'a Kinds,
     /// The block list, with the key that marks persons.
-    pub blocked: Blocked<'a>,
-    /// The orders in force; none: they could not be read yet, and nothing is answered.
+    pub blocked: BlockListView<'a>,
+    /// The orders in force. `None`: not read yet, and nothing is answered.
     pub orders: Option<&'a [Order]>,
-    /// The recipient's quota with what it asked so far. None where there is no quota, and for a request
-    /// whose answer has begun: its own rows, and those of others meanwhile, do not stop it.
+    /// The recipient's quota with its history. `None` if there is no quota, and for a request whose answer has begun: rows that were
+    /// sent since must not stop it.
     pub quota: Option<(&'a Quota, &'a History)>,
-    /// Days for which the exchange keeps requests; the outcome of an older one could not be looked up.
+    /// Days for which the exchange keeps requests. The outcome of an older one could not be found.
     pub retention_days: i32,
     /// Now, by the exchange's clock.
     pub now: Timestamp,
 }
 
-/// What becomes of a request now.
+/// The decision about a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admission<'a> {
     /// It may be answered.
@@ -72,12 +71,12 @@ pub enum Admission<'a> {
     WaitsForApproval {
         /// Officers who granted.
         granted: u32,
-        /// Officers who have to.
+        /// Officers who must grant.
         needed: u32,
     },
-    /// It stands still.
+    /// It waits for the end of a hold.
     Held {
-        /// Why, in words for the recipient.
+        /// The reason, for the recipient.
         reason: String,
     },
     /// It is not answered: the final outcome.
@@ -98,14 +97,14 @@ pub struct Admitted<'a> {
     /// A value for each of `$1..$n`.
     pub bound: Vec<Bound>,
     /// Rows, at most.
-    pub most_rows: u64,
+    pub max_rows: u64,
     /// What sets that limit, for the reason of a partial answer.
     pub limited_by: RowLimit,
     /// The digest of the kind's definition for this recipient.
     pub definition: Digest,
-    /// Who granted it; nobody where nobody has to.
+    /// The officers who granted it. Empty if no approval is needed.
     pub granted_by: Vec<OfficerName>,
-    /// Persons whose rows a hold keeps out, by the hold's id.
+    /// Persons whose rows a hold withholds, with the hold's id.
     pub held_persons: BTreeMap<Digest, String>,
 }
 
@@ -114,42 +113,42 @@ pub struct Admitted<'a> {
 pub enum RowLimit {
     /// The kind.
     Kind,
-    /// What is left of the recipient's rows a day.
+    /// The recipient's remaining rows per day.
     Quota,
 }
 
 impl RowLimit {
-    /// The reason of a partial answer that it cut off.
+    /// Returns the reason of a partial answer that this limit cut off.
     #[must_use]
-    pub fn reason(self, most_rows: u64) -> String {
+    pub fn reason(self, max_rows: u64) -> String {
         match self {
             Self::Kind => {
-                format!("the kind allows {most_rows} rows, and there are more: ask for a shorter period")
+                format!("the kind allows {max_rows} rows, and there are more: ask for a shorter period")
             }
             Self::Quota => {
-                format!("{most_rows} rows were left of the rows a day, and there are more: ask again later")
+                format!("{max_rows} rows were left of the rows a day, and there are more: ask again later")
             }
         }
     }
 }
 
-/// Clocks of two parties may differ, and their days with them.
-const A_DAY: SignedDuration = SignedDuration::from_hours(24);
+/// Tolerance for the days of two parties, whose clocks may differ.
+const ONE_DAY: SignedDuration = SignedDuration::from_hours(24);
 
-/// Judges a request. Total: whatever was filed, there is one answer.
+/// Evaluates a request. Total: every request has one decision.
 #[must_use]
-pub fn judge<'a>(filed: &Filed<'_>, rules: &Rules<'a>) -> Admission<'a> {
-    match weigh(filed, rules) {
+pub fn evaluate<'a>(filed: &FiledRequest<'_>, rules: &Rules<'a>) -> Admission<'a> {
+    match evaluate_rules(filed, rules) {
         Ok(admission) => admission,
         Err(refusal) => Admission::Refused(refusal),
     }
 }
 
-fn weigh<'a>(filed: &Filed<'_>, rules: &Rules<'a>) -> Result<Admission<'a>, Refusal> {
+fn evaluate_rules<'a>(filed: &FiledRequest<'_>, rules: &Rules<'a>) -> Result<Admission<'a>, Refusal> {
     let request = filed.request;
-    checks::names(filed)?;
-    checks::texts(request)?;
-    checks::age(filed.id, rules)?;
+    checks::check_identity(filed)?;
+    checks::check_texts(request)?;
+    checks::check_age(filed.id, rules)?;
     if filed.cancelled {
         return Ok(Admission::Cancelled);
     }
@@ -168,12 +167,12 @@ fn weigh<'a>(filed: &Filed<'_>, rules: &Rules<'a>) -> Result<Admission<'a>, Refu
             "the bureau has not granted you this kind",
         )
     })?;
-    checks::basis(request, grant)?;
-    let bound = checks::arguments(request, kind)?;
-    checks::period(kind, &bound)?;
+    checks::check_basis(request, grant)?;
+    let bound = checks::bind_arguments(request, kind)?;
+    checks::check_period(kind, &bound)?;
     if kind
         .persons_in(&bound, rules.blocked.key())
-        .any(|person| rules.blocked.holds(person))
+        .any(|person| rules.blocked.contains(person))
     {
         let why = "nothing is sent about this person: they are on the bureau's block list";
         return Err(Refusal::new(RefusalCode::Blocked, why));
@@ -182,15 +181,15 @@ fn weigh<'a>(filed: &Filed<'_>, rules: &Rules<'a>) -> Result<Admission<'a>, Refu
         None => Ok(Vec::new()),
         Some(rule) => {
             let stored_at = filed.place.stored_at;
-            let standing = rule.judge(request, filed.digest, stored_at, filed.approvals, rules.now);
-            checks::approved(standing)?
+            let approval = rule.evaluate(request, filed.digest, stored_at, filed.approvals, rules.now);
+            checks::convert_approval(approval)?
         }
     };
     let left = match rules.quota {
-        Some((quota, history)) => quota.judge(history, filed.place, rules.now)?,
+        Some((quota, history)) => quota.evaluate(history, filed.place, rules.now)?,
         None => None,
     };
-    let held = hold::judge(
+    let held = hold::evaluate(
         rules.orders,
         filed.recipient,
         kind,
@@ -199,15 +198,15 @@ fn weigh<'a>(filed: &Filed<'_>, rules: &Rules<'a>) -> Result<Admission<'a>, Refu
         rules.now,
     );
     let held_persons = match held {
-        Held::Waits(reason) => return Ok(Admission::Held { reason }),
-        Held::Free(persons) => persons,
+        HoldDecision::Waits(reason) => return Ok(Admission::Held { reason }),
+        HoldDecision::Free(persons) => persons,
     };
     let granted_by = match granted_by {
         Ok(by) => by,
         Err((granted, needed)) => return Ok(Admission::WaitsForApproval { granted, needed }),
     };
-    let own = kind.config().most_rows;
-    let (most_rows, limited_by) = match left.filter(|left| *left < own) {
+    let own = kind.config().max_rows;
+    let (max_rows, limited_by) = match left.filter(|left| *left < own) {
         Some(left) => (left, RowLimit::Quota),
         None => (own, RowLimit::Kind),
     };
@@ -216,15 +215,15 @@ fn weigh<'a>(filed: &Filed<'_>, rules: &Rules<'a>) -> Result<Admission<'a>, Refu
         kind,
         grant,
         bound,
-        most_rows,
+        max_rows,
         limited_by,
         granted_by,
         held_persons,
     })))
 }
 
-/// The names of officers, or how many granted and how many have to; a refusal where it is over.
-type Granted = Result<Result<Vec<OfficerName>, (u32, u32)>, Refusal>;
+/// The officers who granted, or the counts (granted, needed); a refusal if it is final.
+type ApprovalResult = Result<Result<Vec<OfficerName>, (u32, u32)>, Refusal>;
 
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,9 @@
-//! Arguments of a kind: named and typed in the configuration, bound by place, never spliced.
+//! Arguments of a kind: named and typed in the configuration, bound by position, never part of the SQL text.
 //!
-//! A recipient sends texts and integers by name. What reaches the source is a value of the declared
-//! type for each of `$1..$n`, or nothing at all: whatever a text says, it stays a value.
+//! A recipient sends texts and integers by name. The source receives one value of the declared type for each of `$1..$n`.
 
 mod bind;
-mod form;
+mod format;
 mod stored;
 
 use jiff::Timestamp;
@@ -13,48 +12,48 @@ use schemas::cursor::Scalar;
 use schemas::value::Value;
 use serde::{Deserialize, Serialize};
 
-pub use bind::{BadArgument, bind};
-pub use stored::{StoredAs, StoredForm, time_zone};
+pub use bind::{ArgumentError, bind};
+pub use stored::{StoredAs, StoredFormat, time_zone};
 
-/// One argument, in the place that it has in the list: the first is `$1`.
+/// One argument. The first in the list is `$1`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Argument {
-    /// Its name for those who ask: `a-z`, `0-9`, `_`, a letter first, at most 64.
+    /// Its name in requests: `a-z`, `0-9`, `_`, a letter first, at most 64.
     pub name: String,
-    /// What its values are.
+    /// Its type.
     #[serde(rename = "type")]
     pub kind: ArgumentType,
-    /// Whether it may be left out; the SQL then sees null.
+    /// Whether it may be omitted. The SQL then gets null.
     #[serde(default, skip_serializing_if = "is_false")]
     pub optional: bool,
-    /// Characters of a text, at most; 200 where it is not said.
+    /// The greatest number of characters of a text. Default: 200.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<u32>,
-    /// The only values that it takes, where that is said: texts in the form of its type.
+    /// The only values that it accepts, if set, in the format of its type.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub one_of: Vec<String>,
-    /// Whether it names a person: the block list and holds of persons are asked.
+    /// Whether it names a person, to whom the block list and holds apply.
     #[serde(default, skip_serializing_if = "is_false")]
     pub person: bool,
-    /// Whether it is one end of the period that is asked about.
+    /// Whether it is one end of the requested period.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period: Option<End>,
-    /// How the column that it is compared with writes days or times, where that column has no type for them:
-    /// `%Y-%m-%d %H:%M:%S`, `%Y%m%d`, `unix_seconds`, ….
+    /// The format of dates or times in the column that it is compared with, if that is a text or an integer: `%Y-%m-%d %H:%M:%S`,
+    /// `%Y%m%d`, `unix_seconds`, ….
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub form: Option<String>,
+    pub format: Option<String>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_false(flag: &bool) -> bool {
     !*flag
 }
 
-/// Characters of a text where the kind does not say how many.
-pub const MOST_TEXT: u32 = 200;
+/// The default limit of a text's characters.
+pub const MAX_TEXT_CHARS: u32 = 200;
 
-/// What an argument's values are.
+/// The type of an argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ArgumentType {
@@ -73,9 +72,9 @@ pub enum ArgumentType {
 }
 
 impl ArgumentType {
-    /// How a value is written, for the message to whoever wrote another.
+    /// Describes the format, for messages.
     #[must_use]
-    pub fn form(self) -> &'static str {
+    pub fn format(self) -> &'static str {
         match self {
             Self::Text => "a text; write a number that is a text in quotes",
             Self::Integer => "an integer of at most 64 bits",
@@ -93,20 +92,20 @@ impl ArgumentType {
 pub enum End {
     /// Its first day or instant.
     Begin,
-    /// Its last day, or the instant at which it is over.
+    /// Its last day, or the instant at which it ends.
     End,
 }
 
 /// A value of an argument, of the declared type.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Bound {
-    /// Left out.
+    /// Omitted.
     Null,
-    /// A text as it came.
+    /// A text, unchanged.
     Text(String),
     /// An integer.
     Integer(i64),
-    /// A decimal in its text form.
+    /// A decimal in its text format.
     Decimal(String),
     /// A date.
     Date(Date),
@@ -117,7 +116,7 @@ pub enum Bound {
 }
 
 impl Bound {
-    /// As the source binds it: an integer as such, all others as the text of their type's form. None is null.
+    /// Returns the value for the source: an integer, or the text format of any other type. `None` is null.
     #[must_use]
     pub fn scalar(&self) -> Option<Scalar> {
         Some(match self {
@@ -130,7 +129,7 @@ impl Bound {
         })
     }
 
-    /// As what it names a person by; null where it names none.
+    /// Returns the value that names a person, or null if it names none.
     #[must_use]
     pub fn person(&self) -> Value<'_> {
         match self {
@@ -141,7 +140,7 @@ impl Bound {
     }
 }
 
-/// Without the value: arguments name persons.
+/// Omits the value, because arguments name persons.
 impl std::fmt::Debug for Bound {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

@@ -1,15 +1,15 @@
-//! PURE: which parts are the answer, and which attempt comes next.
+//! PURE: which parts are the answer, and which attempt is next.
 //!
-//! A responder may be killed in the middle of an answer, and two may answer at once. Each works on an attempt of
-//! its own, and the one final reply names an attempt and the digest of each of its parts. All other parts are
-//! orphans: no answer, but disclosed all the same, so they are counted.
+//! A responder may be killed during an answer, and two may answer at once. Each uses an attempt of its own. The final reply names
+//! one attempt and the digest of each of its parts. All other parts are orphans: not part of the answer, but disclosed, so they
+//! are counted.
 
 use schemas::digest::Digest;
 use schemas::reply::Reply;
 
-/// A part as the exchange holds it.
+/// A part that the exchange holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen<'a> {
+pub struct StoredPart<'a> {
     /// Its attempt, from 1.
     pub attempt: u32,
     /// Its number in the attempt, from 1.
@@ -18,28 +18,28 @@ pub struct Seen<'a> {
     pub digest: Digest,
     /// Rows in it.
     pub rows: u64,
-    /// The responder's process that made it.
+    /// The responder process that created it.
     pub instance: &'a str,
 }
 
-/// What a reply makes of the parts.
+/// The parts of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Weighed {
-    /// Places in the list that was given, in the order of the answer.
+pub struct PartSelection {
+    /// Indices of the answer's parts, in order.
     pub counts: Vec<usize>,
-    /// Numbers that the reply names and that are not there, or not with that digest.
+    /// Numbers of parts that the reply names and that are missing or have another digest.
     pub missing: Vec<u32>,
-    /// Places of parts that are no answer.
+    /// Indices of parts that do not belong to the answer.
     pub orphans: Vec<usize>,
-    /// Rows in the parts that count.
+    /// Rows in the answer's parts.
     pub rows: u64,
-    /// Whether all of it is there, with the rows that the reply says.
+    /// Whether all parts exist and have the number of rows that the reply states.
     pub whole: bool,
 }
 
-/// Weighs the parts of a request by its reply, in whatever order they were read.
+/// Selects the parts of a reply. The order of `seen` does not matter.
 #[must_use]
-pub fn weigh(reply: &Reply, seen: &[Seen<'_>]) -> Weighed {
+pub fn select_parts(reply: &Reply, seen: &[StoredPart<'_>]) -> PartSelection {
     let named = reply.outcome.parts();
     let mut found: Vec<Option<usize>> = vec![None; named.len()];
     let mut orphans = Vec::new();
@@ -52,7 +52,7 @@ pub fn weigh(reply: &Reply, seen: &[Seen<'_>]) -> Weighed {
             .filter(|place| reply.attempt == Some(part.attempt) && named.get(*place) == Some(&part.digest));
         match own.and_then(|place| found.get_mut(place)) {
             Some(slot @ None) => *slot = Some(at),
-            // The same part read twice is one part.
+            // A part that was read twice counts once.
             Some(Some(_)) => {}
             None => orphans.push(at),
         }
@@ -67,7 +67,7 @@ pub fn weigh(reply: &Reply, seen: &[Seen<'_>]) -> Weighed {
         .iter()
         .filter_map(|at| seen.get(*at))
         .fold(0_u64, |sum, part| sum.saturating_add(part.rows));
-    Weighed {
+    PartSelection {
         whole: missing.is_empty() && rows == reply.outcome.rows(),
         counts,
         missing,
@@ -76,17 +76,17 @@ pub fn weigh(reply: &Reply, seen: &[Seen<'_>]) -> Weighed {
     }
 }
 
-/// The attempt that a responder begins: the next after all of which anything is known, parts or what was
-/// told in the progress. (Whoever finds its first part taken goes on with the one after.)
+/// Returns the next attempt: after every attempt that has a part or is named by the progress. (A responder whose first part
+/// already exists continues with the one after.)
 #[must_use]
-pub fn next(seen: &[Seen<'_>], told: Option<u32>) -> u32 {
-    let last = seen.iter().map(|part| part.attempt).chain(told).max();
+pub fn next(seen: &[StoredPart<'_>], from_progress: Option<u32>) -> u32 {
+    let last = seen.iter().map(|part| part.attempt).chain(from_progress).max();
     last.unwrap_or_default().saturating_add(1)
 }
 
-/// Whose attempt it is: that of the process that stored its first part. None while nobody did.
+/// Returns the process that owns an attempt: the one that stored its first part, or `None` if none did.
 #[must_use]
-pub fn owner<'a>(seen: &[Seen<'a>], attempt: u32) -> Option<&'a str> {
+pub fn owner<'a>(seen: &[StoredPart<'a>], attempt: u32) -> Option<&'a str> {
     let first = seen
         .iter()
         .find(|part| part.attempt == attempt && part.number == 1);
@@ -105,8 +105,8 @@ mod tests {
         Digest::of(&[&attempt.to_be_bytes(), &number.to_be_bytes()])
     }
 
-    fn part(attempt: u32, number: u32) -> Seen<'static> {
-        Seen {
+    fn part(attempt: u32, number: u32) -> StoredPart<'static> {
+        StoredPart {
             attempt,
             number,
             digest: digest(attempt, number),
@@ -129,35 +129,35 @@ mod tests {
     }
 
     #[test]
-    fn only_what_the_reply_names_is_the_answer() {
+    fn attempt_answer_has_only_parts_of_the_reply() {
         let seen = [part(1, 1), part(2, 2), part(1, 2), part(2, 1), part(2, 3)];
-        let weighed = weigh(&reply(Some(2), 2), &seen);
+        let weighed = select_parts(&reply(Some(2), 2), &seen);
         assert_eq!(weighed.counts, [3, 1]);
         assert_eq!(weighed.orphans, [0, 2, 4]);
         assert!(weighed.whole && weighed.rows == 20);
     }
 
     #[test]
-    fn a_missing_a_changed_and_a_misplaced_part_are_told() {
+    fn attempt_missing_changed_and_misplaced_parts_are_found() {
         let mut forged = part(1, 2);
         forged.digest = digest(9, 9);
         let mut moved = part(1, 1);
         moved.number = 3;
-        let weighed = weigh(&reply(Some(1), 3), &[part(1, 1), forged, moved]);
+        let weighed = select_parts(&reply(Some(1), 3), &[part(1, 1), forged, moved]);
         assert_eq!((weighed.counts, weighed.missing), (vec![0], vec![2, 3]));
         assert_eq!(weighed.orphans, [1, 2]);
         assert!(!weighed.whole);
-        // Rows that do not add up are no whole answer either.
+        // Parts with another number of rows are not a complete answer either.
         let mut short = part(1, 1);
         short.rows = 9;
-        assert!(!weigh(&reply(Some(1), 1), &[short]).whole);
-        // A reply that names no attempt has no parts.
-        assert_eq!(weigh(&reply(None, 1), &[part(1, 1)]).orphans, [0]);
-        assert!(weigh(&sample::reply(Outcome::Empty), &[]).whole);
+        assert!(!select_parts(&reply(Some(1), 1), &[short]).whole);
+        // A reply without an attempt has no parts.
+        assert_eq!(select_parts(&reply(None, 1), &[part(1, 1)]).orphans, [0]);
+        assert!(select_parts(&sample::reply(Outcome::Empty), &[]).whole);
     }
 
     #[test]
-    fn the_next_attempt_is_nobodys() {
+    fn attempt_next_number_is_unused() {
         assert_eq!((next(&[], None), next(&[], Some(3))), (1, 4));
         let seen = [part(2, 1), part(1, 1)];
         assert_eq!((next(&seen, None), next(&seen, Some(1))), (3, 3));
@@ -168,16 +168,16 @@ mod tests {
     }
 
     proptest! {
-        /// Each part either counts or is an orphan, or is there twice; and order does not matter.
+        /// Each part is in the answer, an orphan or a duplicate, and the order does not matter.
         #[test]
-        fn every_part_is_accounted_for(
+        fn attempt_every_part_is_accounted_for(
             parts in prop::collection::vec((1_u32..4, 0_u32..6), 0..20),
             named in 0_u32..6,
             turn in any::<prop::sample::Index>(),
         ) {
-            let mut seen: Vec<Seen<'_>> = parts.iter().map(|(attempt, number)| part(*attempt, *number)).collect();
+            let mut seen: Vec<StoredPart<'_>> = parts.iter().map(|(attempt, number)| part(*attempt, *number)).collect();
             let reply = reply(Some(2), named);
-            let one = weigh(&reply, &seen);
+            let one = select_parts(&reply, &seen);
             let own: std::collections::BTreeSet<u32> =
                 parts.iter().filter(|(attempt, number)| *attempt == 2 && (1..=named).contains(number)).map(|(_, n)| *n).collect();
             prop_assert_eq!(one.counts.len(), own.len());
@@ -188,7 +188,7 @@ mod tests {
                 let turn = turn.index(seen.len());
                 seen.rotate_left(turn);
             }
-            let other = weigh(&reply, &seen);
+            let other = select_parts(&reply, &seen);
             prop_assert_eq!((other.missing, other.rows, other.whole), (one.missing, one.rows, one.whole));
         }
     }

@@ -1,8 +1,8 @@
-//! Persons about whom nothing is sent, for example since they withdrew their consent.
+//! The block list: persons whose data is never sent, for example after they withdrew their consent.
 //!
-//! The list comes as a file ([`mod@file`]) and is kept as digests that only the bureau can make: whoever
-//! reads the list, or a log or a copy of it, learns of nobody. It applies to arguments of requests and to
-//! rows of answers and feeds alike; what it keeps back is counted aloud.
+//! The list is imported from a file ([`mod@file`]) and stored as digests that only the bureau can compute, so that a reader of the
+//! list, a log or a copy learns no person. It applies to arguments of requests and to rows of answers and feeds. Withheld rows are
+//! counted and shown.
 
 pub mod file;
 
@@ -13,20 +13,20 @@ use schemas::sign::PublicKey;
 use schemas::value::Value;
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// A list as it is kept.
+/// A stored list.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BlockList {
-    /// The day in its header.
+    /// The date in its header.
     pub made: Date,
-    /// The key that its digests were made under.
+    /// The key of its digests.
     key: PublicKey,
-    /// Sorted, each once: whatever order they come in, for a search in disorder finds nobody.
+    /// Sorted and unique, for a binary search. An unsorted list would match no person.
     #[serde(deserialize_with = "sorted")]
     persons: Vec<Digest>,
-    /// Why this stands in the place of a list that is there and cannot be read.
+    /// Why the actual list cannot be read, if this one replaces it.
     #[serde(skip)]
-    unread: Option<String>,
+    unreadable: Option<String>,
 }
 
 fn sorted<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Digest>, D::Error> {
@@ -36,38 +36,38 @@ fn sorted<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Digest>, D::
     Ok(persons)
 }
 
-/// A list that gives no answers.
+/// A list that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NoAnswer {
-    /// It was made under another key.
+pub enum BlockListError {
+    /// It was imported under another key.
     #[error(transparent)]
-    OtherKey(#[from] OtherKey),
+    KeyMismatch(#[from] KeyMismatch),
     /// It could not be read.
     #[error("{0}")]
     Unread(String),
 }
 
-/// A list that nobody here can read.
+/// A list under another key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the block list was imported under the signing key {list}, and this agent signs with {own}: import the file again, for without that nobody can tell whom the list means"
+    "the block list was imported under the signing key {list}, and this agent signs with {own}: import the file again, because this key cannot match the list's persons"
 )]
-pub struct OtherKey {
+pub struct KeyMismatch {
     /// The list's.
     list: PublicKey,
     /// The agent's.
     own: PublicKey,
 }
 
-/// A list with the key that can ask it.
+/// A list with its key.
 #[derive(Clone, Copy)]
-pub struct Blocked<'a> {
+pub struct BlockListView<'a> {
     list: &'a BlockList,
     key: &'a PersonKey,
 }
 
 impl BlockList {
-    /// A list of digests, in any order.
+    /// Creates a list of digests, in any order.
     #[must_use]
     pub fn new(made: Date, key: &PersonKey, mut persons: Vec<Digest>) -> Self {
         persons.sort_unstable();
@@ -76,48 +76,48 @@ impl BlockList {
             made,
             key: key.public().clone(),
             persons,
-            unread: None,
+            unreadable: None,
         }
     }
 
-    /// The same in the place of a list that cannot be read: it answers nothing, for nobody can tell who is on that one.
+    /// Marks it as a replacement for a list that cannot be read. It then fails every use.
     #[must_use]
-    pub fn unread(mut self, why: String) -> Self {
-        self.unread = Some(why);
+    pub fn unreadable(mut self, why: String) -> Self {
+        self.unreadable = Some(why);
         self
     }
 
-    /// Persons on it.
+    /// Returns the number of persons.
     #[must_use]
     pub fn len(&self) -> usize {
         self.persons.len()
     }
 
-    /// Whether nobody is on it.
+    /// Whether it is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.persons.is_empty()
     }
 
-    /// Makes it answer. Fail closed: with another key every question would be answered with no.
+    /// Opens the list with its key. Fails closed: with another key no person would match.
     ///
     /// # Errors
-    /// [`NoAnswer`].
-    pub fn under<'a>(&'a self, key: &'a PersonKey) -> Result<Blocked<'a>, NoAnswer> {
-        self.own(key)?;
-        match &self.unread {
-            Some(why) => Err(NoAnswer::Unread(why.clone())),
-            None => Ok(Blocked { list: self, key }),
+    /// [`BlockListError`].
+    pub fn with_key<'a>(&'a self, key: &'a PersonKey) -> Result<BlockListView<'a>, BlockListError> {
+        self.check_key(key)?;
+        match &self.unreadable {
+            Some(why) => Err(BlockListError::Unread(why.clone())),
+            None => Ok(BlockListView { list: self, key }),
         }
     }
 
-    /// Whether it was made under this key.
+    /// Checks that it was imported under this key.
     ///
     /// # Errors
-    /// [`OtherKey`].
-    pub fn own(&self, key: &PersonKey) -> Result<(), OtherKey> {
+    /// [`KeyMismatch`].
+    pub fn check_key(&self, key: &PersonKey) -> Result<(), KeyMismatch> {
         if self.key != *key.public() {
-            return Err(OtherKey {
+            return Err(KeyMismatch {
                 list: self.key.clone(),
                 own: key.public().clone(),
             });
@@ -132,32 +132,36 @@ impl std::fmt::Debug for BlockList {
     }
 }
 
-impl std::fmt::Debug for Blocked<'_> {
+impl std::fmt::Debug for BlockListView<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.list.fmt(f)
     }
 }
 
-impl<'a> Blocked<'a> {
-    /// Whether a value names somebody on the list.
+impl<'a> BlockListView<'a> {
+    /// Whether a value names a person on the list.
     #[must_use]
-    pub fn names(&self, value: Value<'_>) -> bool {
-        !self.list.is_empty() && self.key.digest_of(value).is_some_and(|digest| self.holds(digest))
+    pub fn contains_value(&self, value: Value<'_>) -> bool {
+        !self.list.is_empty()
+            && self
+                .key
+                .digest_of(value)
+                .is_some_and(|digest| self.contains(digest))
     }
 
     /// Whether a digest is on the list.
     #[must_use]
-    pub fn holds(&self, digest: Digest) -> bool {
+    pub fn contains(&self, digest: Digest) -> bool {
         self.list.persons.binary_search(&digest).is_ok()
     }
 
-    /// Whether nobody is on it.
+    /// Whether the list is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// The key that can ask it.
+    /// Returns the list's key.
     #[must_use]
     pub fn key(&self) -> &'a PersonKey {
         self.key
@@ -170,42 +174,44 @@ mod tests {
     use schemas::sign::SigningKey;
 
     #[test]
-    fn a_list_knows_its_persons_however_a_column_writes_them_and_shows_none() {
-        // A short number may stand in a digest by chance.
+    fn blocklist_matches_every_spelling_and_shows_no_person() {
+        // A short number may occur in a digest by chance.
         let key = PersonKey::of(&SigningKey::generate()).unwrap();
         let digests =
-            ["310100000004711", "310100000004712", "310100000004711"].map(|person| key.mark(person).digest);
+            ["310100000004711", "310100000004712", "310100000004711"].map(|person| key.token(person).digest);
         let list = BlockList::new(jiff::civil::date(2026, 1, 31), &key, digests.to_vec());
         assert_eq!(list.len(), 2);
         let kept = serde_json::to_string(&list).unwrap();
         assert!(!kept.contains("310100000004711") && !format!("{list:?}").contains("310100000004711"));
         let list: BlockList = serde_json::from_str(&kept).unwrap();
-        let blocked = list.under(&key).unwrap();
-        assert!(blocked.names(Value::Int(310_100_000_004_711)));
-        assert!(blocked.names(Value::Text("310100000004712  ")));
-        assert!(!blocked.names(Value::Text("310100000004713")) && !blocked.names(Value::Null));
+        let blocked = list.with_key(&key).unwrap();
+        assert!(blocked.contains_value(Value::Int(310_100_000_004_711)));
+        assert!(blocked.contains_value(Value::Text("310100000004712  ")));
+        assert!(
+            !blocked.contains_value(Value::Text("310100000004713")) && !blocked.contains_value(Value::Null)
+        );
         assert!(!format!("{blocked:?}").contains(&digests[0].to_string()));
     }
 
-    /// Under another key nobody would be found, so everybody would pass.
+    /// Under another key no person matches, so every row would pass.
     #[test]
-    fn a_list_of_another_key_is_refused_and_not_empty() {
+    fn blocklist_of_another_key_is_refused() {
         let [one, other] = [(); 2].map(|()| PersonKey::of(&SigningKey::generate()).unwrap());
         let list = BlockList::new(jiff::civil::date(2026, 1, 31), &one, Vec::new());
-        let error = list.under(&other).unwrap_err();
+        let error = list.with_key(&other).unwrap_err();
         assert!(error.to_string().contains("import the file again"));
-        assert!(list.is_empty() && list.under(&one).is_ok());
+        assert!(list.is_empty() && list.with_key(&one).is_ok());
     }
 
-    /// An empty answer would let everybody pass.
+    /// An empty list would let every row pass.
     #[test]
-    fn a_list_that_was_not_read_answers_nothing_and_is_never_kept() {
+    fn blocklist_unreadable_fails_and_is_never_stored() {
         let key = PersonKey::of(&SigningKey::generate()).unwrap();
         let list = BlockList::new(jiff::civil::date(2026, 1, 31), &key, Vec::new());
-        let unread = list.clone().unread("cut short".to_owned());
+        let unread = list.clone().unreadable("cut short".to_owned());
         assert_eq!(
-            unread.under(&key).unwrap_err(),
-            NoAnswer::Unread("cut short".to_owned())
+            unread.with_key(&key).unwrap_err(),
+            BlockListError::Unread("cut short".to_owned())
         );
         assert_ne!(unread, list);
         assert!(!serde_json::to_string(&unread).unwrap().contains("unread"));

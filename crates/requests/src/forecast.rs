@@ -1,37 +1,36 @@
-//! PURE: when a waiting request will be answered, from its place and the gate's history.
+//! PURE: when a waiting request will be answered, from its position and the gate's history.
 //!
-//! A forecast is honest or it is none: where the gate's history says nothing, or not within its horizon,
-//! nothing is told. Work is rounded up to two digits before the history is asked, so that thousands of
-//! waiting requests ask it a few dozen times, and none is promised earlier than was reckoned.
+//! If the gate's history has no data for it, or the time is beyond its horizon, there is no forecast. Work is rounded up to two
+//! digits, so that thousands of requests need few lookups, and no forecast is earlier than calculated.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::queue::{Key, Place};
+use crate::queue::{QueuePosition, RequestKey};
 
-/// When one request may be expected to be answered.
+/// When a request is expected to be answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expected {
-    /// Which.
-    pub key: Key,
-    /// Its place; 1 is the next.
+pub struct Forecast {
+    /// The request.
+    pub key: RequestKey,
+    /// Its position. 1 is the next.
     pub place: u64,
-    /// When it is as likely through as not; none where nobody can tell.
+    /// The median of the time at which it is answered, or `None` if unknown.
     pub at: Option<Timestamp>,
 }
 
-/// Tells for every place when it is through. `gate` says when the source will have been used for so long from
-/// now on, by the recorded idle hours.
-pub fn tell(places: &[Place], gate: impl Fn(Duration) -> Option<Timestamp>) -> Vec<Expected> {
+/// Estimates the answer time of every position. `gate` returns when the source will have been used for the given time, by the
+/// recorded idle hours.
+pub fn estimate_all(places: &[QueuePosition], gate: impl Fn(Duration) -> Option<Timestamp>) -> Vec<Forecast> {
     let mut asked = BTreeMap::new();
-    let one = |place: &Place| {
+    let one = |place: &QueuePosition| {
         let work = round_up(place.work_ms);
         let at = *asked
             .entry(work)
             .or_insert_with(|| gate(Duration::from_millis(work)));
-        Expected {
+        Forecast {
             key: place.key.clone(),
             place: place.place,
             at,
@@ -40,7 +39,7 @@ pub fn tell(places: &[Place], gate: impl Fn(Duration) -> Option<Timestamp>) -> V
     places.iter().map(one).collect()
 }
 
-/// The next number with at most two digits that are not 0.
+/// Rounds up to a number with at most two significant digits.
 fn round_up(millis: u64) -> u64 {
     let mut unit = 1_u64;
     while millis / unit >= 100 {
@@ -49,39 +48,39 @@ fn round_up(millis: u64) -> u64 {
     millis.div_ceil(unit).saturating_mul(unit)
 }
 
-/// How long answers of each kind used the source, as far as was seen by this process.
+/// How long answers of each kind used the source, as observed by this process.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Costs {
+pub struct CostEstimator {
     kinds: BTreeMap<String, VecDeque<u64>>,
     all: VecDeque<u64>,
 }
 
-/// Answers that are remembered of each kind: the last ones, for data and load change.
-const REMEMBERED: usize = 31;
+/// Recent answers per kind. Older ones are dropped, because data and load change.
+const MAX_SAMPLES: usize = 31;
 
-/// The cost of an answer when none was seen yet, in milliseconds: one quantum.
-const FIRST_MS: u64 = 20;
+/// The cost in milliseconds before any answer: one quantum.
+const DEFAULT_MS: u64 = 20;
 
-impl Costs {
-    /// An answer of this kind used the source for so long.
-    pub fn learn(&mut self, kind: &str, millis: u64) {
+impl CostEstimator {
+    /// Records how long an answer of this kind used the source.
+    pub fn record(&mut self, kind: &str, millis: u64) {
         if !self.kinds.contains_key(kind) {
             self.kinds.insert(kind.to_owned(), VecDeque::new());
         }
         for seen in self.kinds.get_mut(kind).into_iter().chain([&mut self.all]) {
-            if seen.len() == REMEMBERED {
+            if seen.len() == MAX_SAMPLES {
                 seen.pop_front();
             }
             seen.push_back(millis);
         }
     }
 
-    /// What an answer of this kind will probably cost, in milliseconds: the median of the last ones of the
-    /// kind; of all kinds where there was none; one quantum where there was none at all.
+    /// Returns the expected cost of an answer of this kind in milliseconds: the median of the kind's recent answers, or else of all
+    /// kinds, or else one quantum.
     #[must_use]
-    pub fn of(&self, kind: &str) -> u64 {
+    pub fn estimate(&self, kind: &str) -> u64 {
         let own = self.kinds.get(kind).and_then(median);
-        own.or_else(|| median(&self.all)).unwrap_or(FIRST_MS)
+        own.or_else(|| median(&self.all)).unwrap_or(DEFAULT_MS)
     }
 }
 
@@ -100,9 +99,9 @@ mod tests {
     use super::*;
     use crate::sample::at;
 
-    fn place(number: u64, work_ms: u64) -> Place {
-        Place {
-            key: Key {
+    fn place(number: u64, work_ms: u64) -> QueuePosition {
+        QueuePosition {
+            key: RequestKey {
                 recipient: "a".parse().unwrap(),
                 id: format!("20260131-{number:08}").parse().unwrap(),
             },
@@ -112,49 +111,52 @@ mod tests {
     }
 
     #[test]
-    fn each_place_is_told_by_the_gates_history_which_is_asked_seldom() {
-        let places: Vec<Place> = (1..=10_000).map(|n| place(n, n * 20)).collect();
+    fn forecast_uses_few_lookups_of_the_gates_history() {
+        let places: Vec<QueuePosition> = (1..=10_000).map(|n| place(n, n * 20)).collect();
         let asked = Cell::new(0);
-        // Half of the time is idle, and nothing is known of more than a minute's work.
-        let told = tell(&places, |work| {
+        // Half of the time is idle, and nothing is known beyond one minute of work.
+        let forecasts = estimate_all(&places, |work| {
             asked.set(asked.get() + 1);
             let seconds = i64::try_from(work.as_secs()).unwrap();
             (seconds < 60).then(|| at(seconds * 2))
         });
-        assert_eq!((told[0].place, told[0].at), (1, Some(at(0))));
-        assert_eq!(told[1_499].at, Some(at(60)));
-        assert_eq!(told[9_999].at, None);
+        assert_eq!((forecasts[0].place, forecasts[0].at), (1, Some(at(0))));
+        assert_eq!(forecasts[1_499].at, Some(at(60)));
+        assert_eq!(forecasts[9_999].at, None);
         assert!(asked.get() < 300, "{}", asked.get());
     }
 
     #[test]
-    fn a_kind_costs_what_its_last_answers_did() {
-        let mut costs = Costs::default();
-        assert_eq!(costs.of("a"), FIRST_MS);
+    fn cost_of_a_kind_is_the_median_of_recent_answers() {
+        let mut costs = CostEstimator::default();
+        assert_eq!(costs.estimate("a"), DEFAULT_MS);
         [100, 900, 110]
             .iter()
-            .for_each(|millis| costs.learn("a", *millis));
-        assert_eq!((costs.of("a"), costs.of("b")), (110, 110));
-        (0..REMEMBERED).for_each(|_| costs.learn("a", 5));
-        costs.learn("b", 7);
-        assert_eq!((costs.of("a"), costs.of("b"), costs.of("c")), (5, 7, 5));
+            .for_each(|millis| costs.record("a", *millis));
+        assert_eq!((costs.estimate("a"), costs.estimate("b")), (110, 110));
+        (0..MAX_SAMPLES).for_each(|_| costs.record("a", 5));
+        costs.record("b", 7);
+        assert_eq!(
+            (costs.estimate("a"), costs.estimate("b"), costs.estimate("c")),
+            (5, 7, 5)
+        );
     }
 
     proptest! {
-        /// A later place is never promised earlier, and nothing earlier than its work allows.
+        /// No later position has an earlier forecast, and no forecast is earlier than its work.
         #[test]
-        fn forecasts_follow_the_places(costs in prop::collection::vec(1_u64..100_000, 1..50)) {
+        fn forecast_order_is_that_of_positions(costs in prop::collection::vec(1_u64..100_000, 1..50)) {
             let mut sum = 0;
-            let places: Vec<Place> = (1..).zip(&costs).map(|(number, cost)| { sum += cost; place(number, sum) }).collect();
-            let told = tell(&places, |work| Some(at(0) + work));
-            for (told, place) in told.iter().zip(&places) {
-                prop_assert!(told.at >= Some(at(0) + Duration::from_millis(place.work_ms)));
+            let places: Vec<QueuePosition> = (1..).zip(&costs).map(|(number, cost)| { sum += cost; place(number, sum) }).collect();
+            let forecasts = estimate_all(&places, |work| Some(at(0) + work));
+            for (forecast, place) in forecasts.iter().zip(&places) {
+                prop_assert!(forecast.at >= Some(at(0) + Duration::from_millis(place.work_ms)));
             }
-            prop_assert!(told.is_sorted_by_key(|told| told.at));
+            prop_assert!(forecasts.is_sorted_by_key(|forecast| forecast.at));
         }
 
         #[test]
-        fn rounding_goes_up_and_not_far(millis in any::<u64>()) {
+        fn forecast_work_is_rounded_up(millis in any::<u64>()) {
             let rounded = round_up(millis);
             prop_assert!(rounded >= millis && rounded - millis <= millis / 10);
         }

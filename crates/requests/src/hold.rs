@@ -1,10 +1,8 @@
-//! PURE: what operators' holds mean for a request.
+//! PURE: the effect of operators' holds on a request.
 //!
-//! A hold of a recipient, or of a feed whose rows a kind answers with, lets its requests wait. A hold of
-//! a person lets requests about that person wait, and keeps the person's rows out of all other answers.
-//! What cannot be told is held: orders that nobody could read yet, a mark made under another key, and a
-//! kind that does not say which feeds' rows it answers with, under a hold of any feed. A request that
-//! waits still expires at its deadline.
+//! A hold of a recipient, or of a feed whose rows a kind returns, delays its requests. A hold of a person delays requests about that
+//! person, and withholds the person's rows from all other answers. Unknown cases are held: orders that could not be read yet, a
+//! mark under another key, and a kind without `feeds` under a hold of any feed. A delayed request still expires at its deadline.
 
 use std::collections::BTreeMap;
 
@@ -17,38 +15,38 @@ use schemas::person::PersonKey;
 use crate::argument::Bound;
 use crate::kind::Kind;
 
-/// What a request may do.
+/// The effect on a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Held {
-    /// Go on. Rows of the persons with these digests are left out and counted, by the hold's id.
+pub enum HoldDecision {
+    /// It may continue. Rows of the persons with these digests are withheld and counted, by the hold's id.
     Free(BTreeMap<Digest, String>),
-    /// Wait; why, in words for the recipient. A hold is named by its id alone.
+    /// It waits. The reason, for the recipient, names a hold only by its id.
     Waits(String),
 }
 
-/// Weighs the orders in force for one request. None for `orders`: they were never read.
+/// Evaluates the orders in force for one request. `orders` is `None` if they were never read.
 #[must_use]
-pub fn judge(
+pub fn evaluate(
     orders: Option<&[Order]>,
     recipient: &RecipientName,
     kind: &Kind,
     bound: &[Bound],
     persons: &PersonKey,
     now: Timestamp,
-) -> Held {
+) -> HoldDecision {
     let Some(orders) = orders else {
-        return Held::Waits("the bureau's orders could not be read yet".to_owned());
+        return HoldDecision::Waits("the bureau's orders could not be read yet".to_owned());
     };
     let asked: Vec<Digest> = kind.persons_in(bound, persons).collect();
     let mut marks = BTreeMap::new();
-    for order in orders.iter().filter(|order| order.holds(now)) {
+    for order in orders.iter().filter(|order| order.is_in_force(now)) {
         let AnyAction::Known(Action::Hold(hold)) = &order.action else {
             continue;
         };
         if !names(hold, recipient, kind) {
             continue;
         }
-        let waits = Held::Waits(format!("hold {} of the bureau", order.id));
+        let waits = HoldDecision::Waits(format!("hold {} of the bureau", order.id));
         match &hold.person {
             None => return waits,
             Some(mark) if mark.key != *persons.public() => return waits,
@@ -56,7 +54,7 @@ pub fn judge(
             Some(mark) => marks.insert(mark.digest, order.id.clone()),
         };
     }
-    Held::Free(marks)
+    HoldDecision::Free(marks)
 }
 
 fn names(hold: &Hold, recipient: &RecipientName, kind: &Kind) -> bool {

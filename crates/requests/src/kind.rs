@@ -1,4 +1,4 @@
-//! Kinds of requests, as the bureau configures them: what is asked, by whom, and what of it they get.
+//! Kinds of requests, as the bureau configures them: the query, the recipients and their columns.
 //!
 //! ```toml
 //! [[kind]]
@@ -13,8 +13,8 @@
 //! money = ["medfee_sumamt"]
 //! person = ["psn_no"]
 //! feeds = ["setl"]
-//! most_rows = 10000
-//! longest_period = "366d"
+//! max_rows = 10000
+//! max_period = "366d"
 //! priority = "normal"
 //! approval = { officers = 2, within = "2d" }
 //!
@@ -25,8 +25,7 @@
 //! masks = { psn_name = { keep = { first = 1 } } }
 //! ```
 //!
-//! What a configuration says is checked once, when it is read ([`Kind::new`]); afterwards a [`Kind`] holds
-//! what the rest of this crate relies on.
+//! The configuration is validated once, by [`Kind::new`]. The rest of this crate relies on a valid [`Kind`].
 
 mod check;
 mod definition;
@@ -42,26 +41,26 @@ use schemas::person::PersonKey;
 use serde::{Deserialize, Serialize};
 
 use crate::approval::ApprovalRule;
-use crate::argument::{Argument, ArgumentType, BadArgument, Bound, End, StoredAs, StoredForm};
+use crate::argument::{Argument, ArgumentError, ArgumentType, Bound, End, StoredAs, StoredFormat};
 use crate::mask::Mask;
 
 pub use check::KindError;
 pub use placeholder::SqlError;
 
-/// How soon a kind is answered.
+/// The priority of a kind's requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
-    /// Somebody waits for it.
+    /// An operator waits for it.
     Urgent,
-    /// The usual.
+    /// The default.
     #[default]
     Normal,
-    /// When there is nothing else.
+    /// Only if there is no other request.
     Bulk,
 }
 
-/// A kind as it is written.
+/// The configuration of a kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KindConfig {
@@ -69,91 +68,90 @@ pub struct KindConfig {
     pub name: String,
     /// One SELECT over the source, with `$1..$n` for the arguments.
     pub sql: String,
-    /// The arguments, in the order of their places.
+    /// The arguments, in the order of `$1..$n`.
     #[serde(default)]
     pub arguments: Vec<Argument>,
-    /// Columns of the answer that are unique together, by which a long one is read in several quanta.
-    /// Without them an answer has to fit into one.
+    /// Columns of the answer that are unique together, by which a long answer is read in several quanta. Without them an answer must
+    /// fit into one quantum.
     #[serde(default)]
     pub order: Vec<String>,
-    /// Columns whose exact sums are sent along.
+    /// Columns whose exact sums are sent.
     #[serde(default)]
     pub money: Vec<String>,
-    /// The time zone in which the core writes times without zone: `Asia/Shanghai`. The SQL is evaluated in it.
+    /// The time zone of the core's times without zone: `Asia/Shanghai`. The SQL is evaluated in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
-    /// Types of columns where the source does not tell them, as feeds have them.
+    /// Types of columns that the source does not report, as in feeds.
     #[serde(default)]
     pub types: BTreeMap<String, String>,
-    /// Columns of the SQL that name a person, sent or not: the block list and holds are applied to them.
+    /// Columns of the SQL that name a person, sent or not. The block list and holds apply to them.
     #[serde(default)]
     pub person: Vec<String>,
-    /// That no row names anybody: then no column has to be said.
+    /// Whether no row names a person, so that `person` is empty.
     #[serde(default)]
     pub anonymous: bool,
-    /// The feeds whose rows it answers with: a hold of one of them holds this kind. Where none is said,
-    /// a hold of any feed does.
+    /// The feeds whose rows it returns. A hold of one of them holds this kind. Empty: a hold of any feed does.
     #[serde(default)]
     pub feeds: Vec<FeedName>,
-    /// Rows of an answer, at most.
-    pub most_rows: u64,
-    /// The longest period that may be asked about; both ends count where they are dates.
+    /// The greatest number of rows of an answer.
+    pub max_rows: u64,
+    /// The longest period of a request. Both days count if the ends are dates.
     #[serde(default)]
-    pub longest_period: Option<Span>,
-    /// How soon it is answered.
+    pub max_period: Option<Span>,
+    /// Its priority.
     #[serde(default)]
     pub priority: Priority,
-    /// The officers who have to grant each request; none: it is answered without.
+    /// The approval that each request needs, if any.
     #[serde(default)]
     pub approval: Option<ApprovalRule>,
-    /// Who may ask, and what they get.
+    /// The recipients, and what each gets.
     #[serde(default)]
     pub grant: Vec<Grant>,
 }
 
-/// What one recipient may ask of a kind, and gets.
+/// What one recipient may request of a kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Grant {
-    /// Who.
+    /// The recipient.
     pub recipient: RecipientName,
     /// Codes of purposes, each with the codes of the legal bases that allow it.
     pub purposes: BTreeMap<String, Vec<String>>,
-    /// Columns that it gets; all others are not sent.
+    /// Columns that it gets. No others are sent.
     pub columns: Vec<String>,
     /// How columns are masked.
     #[serde(default)]
     pub masks: BTreeMap<String, Mask>,
 }
 
-/// An argument's value as the source gets it.
+/// An argument's value for the source.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Sent {
+pub struct SourceArgument {
     /// The type in which it is bound.
     pub kind: ArgumentType,
-    /// The value; none is null.
+    /// The value. `None` is null.
     pub value: Option<Scalar>,
-    /// What the column holds that it is compared with, where the kind says so.
+    /// The format of the column that it is compared with, if the kind declares it.
     pub stored_as: Option<StoredAs>,
 }
 
-/// Without the value: arguments name persons.
-impl std::fmt::Debug for Sent {
+/// Omits the value, because arguments name persons.
+impl std::fmt::Debug for SourceArgument {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sent")
+        f.debug_struct("SourceArgument")
             .field("kind", &self.kind)
             .finish_non_exhaustive()
     }
 }
 
-/// A kind that was checked.
+/// A validated kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kind {
     config: KindConfig,
-    /// Places of both ends of the period.
+    /// Indices of both ends of the period.
     period: Option<(usize, usize)>,
-    /// By argument: the form of the column that it is compared with, where one is given.
-    forms: Vec<Option<StoredForm>>,
+    /// The declared column format of each argument, if there is one.
+    formats: Vec<Option<StoredFormat>>,
     shared: Digest,
 }
 
@@ -162,42 +160,42 @@ pub struct Kind {
 pub struct Kinds(BTreeMap<String, Kind>);
 
 impl Kinds {
-    /// Checks all of them.
+    /// Validates all kinds.
     ///
     /// # Errors
-    /// [`KindError`] with the first fault.
+    /// [`KindError`] with the first error.
     pub fn new(configs: Vec<KindConfig>) -> Result<Self, KindError> {
         let mut kinds = BTreeMap::new();
         for config in configs {
             let kind = Kind::new(config)?;
             let name = kind.config.name.clone();
             if kinds.insert(name.clone(), kind).is_some() {
-                return Err(check::twice(name));
+                return Err(check::duplicate_kind(name));
             }
         }
         Ok(Self(kinds))
     }
 
-    /// The kind of that name.
+    /// Returns the kind of a name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Kind> {
         self.0.get(name)
     }
 
-    /// All of them, by name.
+    /// Iterates over all kinds by name.
     pub fn iter(&self) -> impl Iterator<Item = &Kind> {
         self.0.values()
     }
 }
 
 impl Kind {
-    /// Checks a kind.
+    /// Validates a kind.
     ///
     /// # Errors
-    /// [`KindError`] with the first fault.
+    /// [`KindError`] with the first error.
     pub fn new(config: KindConfig) -> Result<Self, KindError> {
         check::check(&config)?;
-        let forms = check::forms(&config)?;
+        let formats = check::formats(&config)?;
         let place = |end| {
             config
                 .arguments
@@ -205,34 +203,34 @@ impl Kind {
                 .position(|argument| argument.period == Some(end))
         };
         let period = place(End::Begin).zip(place(End::End));
-        let shared = definition::shared(&config);
+        let shared = definition::shared_digest(&config);
         Ok(Self {
             config,
             period,
-            forms,
+            formats,
             shared,
         })
     }
 
-    /// As it was written.
+    /// Returns the configuration.
     #[must_use]
     pub fn config(&self) -> &KindConfig {
         &self.config
     }
 
-    /// Its name.
+    /// Returns its name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.config.name
     }
 
-    /// The feeds whose rows it answers with.
+    /// Returns the feeds whose rows it returns.
     #[must_use]
     pub fn feeds(&self) -> &[FeedName] {
         &self.config.feeds
     }
 
-    /// What a recipient may ask and gets; none where it may not ask.
+    /// Returns the grant of a recipient, or `None` if it has none.
     #[must_use]
     pub fn grant_of(&self, recipient: &RecipientName) -> Option<&Grant> {
         self.config
@@ -241,48 +239,48 @@ impl Kind {
             .find(|grant| grant.recipient == *recipient)
     }
 
-    /// Each bound value as the source gets it: in the form of the column that it is compared with.
+    /// Converts bound values for the source, in the formats of the columns that they are compared with.
     ///
     /// # Errors
-    /// [`BadArgument`] with the first whose form cannot say exactly its value.
-    pub fn sent(&self, bound: &[Bound]) -> Result<Vec<Sent>, BadArgument> {
-        let places = self.config.arguments.iter().zip(&self.forms).zip(bound);
+    /// [`ArgumentError`] with the first whose format cannot represent its value exactly.
+    pub fn source_arguments(&self, bound: &[Bound]) -> Result<Vec<SourceArgument>, ArgumentError> {
+        let places = self.config.arguments.iter().zip(&self.formats).zip(bound);
         places
-            .map(|((argument, form), bound)| {
-                let Some(form) = form else {
-                    return Ok(Sent {
+            .map(|((argument, format), bound)| {
+                let Some(format) = format else {
+                    return Ok(SourceArgument {
                         kind: argument.kind,
                         value: bound.scalar(),
                         stored_as: None,
                     });
                 };
-                let stored_as = form.stored_as();
-                Ok(Sent {
+                let stored_as = format.stored_as();
+                Ok(SourceArgument {
                     kind: match stored_as {
                         StoredAs::Text(_) => ArgumentType::Text,
                         StoredAs::Integer(..) => ArgumentType::Integer,
                     },
-                    value: form.render(argument, bound)?,
+                    value: format.render(argument, bound)?,
                     stored_as: Some(stored_as),
                 })
             })
             .collect()
     }
 
-    /// Each argument as the source gets it, without a value: for a look at the kind alone.
+    /// Returns null for each argument, to check the kind at the source.
     #[must_use]
-    pub fn sent_empty(&self) -> Vec<Sent> {
+    pub fn null_source_arguments(&self) -> Vec<SourceArgument> {
         let none = vec![Bound::Null; self.config.arguments.len()];
-        self.sent(&none).unwrap_or_default()
+        self.source_arguments(&none).unwrap_or_default()
     }
 
-    /// Places of the two ends of the period among the arguments.
+    /// Returns the indices of the two ends of the period among the arguments.
     #[must_use]
     pub fn period(&self) -> Option<(usize, usize)> {
         self.period
     }
 
-    /// The persons that bound arguments name, as digests.
+    /// Returns the digests of the persons that bound arguments name.
     pub fn persons_in<'a>(
         &'a self,
         bound: &'a [Bound],
@@ -297,12 +295,11 @@ impl Kind {
         named.filter_map(|(_, bound)| key.digest_of(bound.person()))
     }
 
-    /// The digest of what decides an answer for one recipient: the SQL, the limits, its columns and masks.
-    /// It stands in parts and replies, so that a change of the configuration shows. What another recipient
-    /// gets does not change it.
+    /// Returns the digest of everything that determines an answer for one recipient: the SQL, the limits, its columns and masks. Parts
+    /// and replies contain it, so that a change of the configuration is visible. Other recipients' grants do not change it.
     #[must_use]
     pub fn definition(&self, recipient: &RecipientName) -> Digest {
-        definition::of(self.shared, self.grant_of(recipient))
+        definition::recipient_digest(self.shared, self.grant_of(recipient))
     }
 }
 

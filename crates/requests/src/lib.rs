@@ -1,14 +1,11 @@
-//! What becomes of a data request: every decision, as pure functions over values.
+//! Decisions about data requests, as pure functions over values. No IO and no clock.
 //!
-//! Nothing here does IO or knows a clock. The map:
-//!
-//! - what may be asked: [`kind`], with [`argument`]s that are bound by place
-//! - whether a request is answered: [`admission`], by [`approval`], [`quota`] and [`hold`]; what is told if
-//!   not: [`refusal`]
-//! - when: [`queue`], [`forecast`]
-//! - what nobody gets: [`blocklist`], applied to rows by [`screen`]; what is shown of the rest: [`mask`]
-//! - which parts are the answer: [`attempt`]
-//! - how it stands: [`status`]
+//! - [`kind`] what may be requested, with [`argument`]s that are bound by position
+//! - [`admission`] whether a request is answered, by [`approval`], [`quota`] and [`hold`]; [`refusal`] why not
+//! - [`queue`] the order of requests; [`forecast`] when each is answered
+//! - [`blocklist`] persons whose data is never sent, applied to rows by [`row_filter`]; [`mask`] hides parts of the rest
+//! - [`attempt`] which parts are the answer
+//! - [`status`] the state of a request
 
 pub mod admission;
 pub mod approval;
@@ -22,7 +19,7 @@ pub mod mask;
 pub mod queue;
 pub mod quota;
 pub mod refusal;
+pub mod row_filter;
 #[cfg(test)]
 mod sample;
-pub mod screen;
 pub mod status;

@@ -1,8 +1,8 @@
-//! PURE: masks. What a recipient sees of a column that it may not see whole: value in, value out.
+//! PURE: masks, which hide a column's value from a recipient completely or in part.
 //!
-//! A mask closes when in doubt: what it cannot read (bytes, a date in another form, a text too short to
-//! hide anything) becomes nothing. It applies before rows are packed, so that no byte that is signed,
-//! stored or logged holds what was denied. Masks of a whole row are a [`Plan`](plan::Plan).
+//! A mask fails closed: a value that it cannot handle (bytes, a date of another format, a text too short to hide anything) becomes
+//! null. It applies before rows are encoded, so that nothing that is signed, stored or logged contains the hidden part. A
+//! [`Plan`](plan::Plan) masks whole rows.
 
 pub mod key;
 pub mod plan;
@@ -14,17 +14,16 @@ use serde::{Deserialize, Serialize};
 
 use key::TokenKey;
 
-/// How a column is masked, as configuration writes it: `"drop"`, `"token"`, `"year"`,
-/// `{ keep = { first = 6, last = 4 } }`, `{ prefix = 3 }`.
+/// The mask of a column, in the configuration: `"drop"`, `"token"`, `"year"`, `{ keep = { first = 6, last = 4 } }`,
+/// `{ prefix = 3 }`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mask {
     /// The column is not sent.
     Drop,
-    /// Some characters stay; the rest is one `*`, so that the length is not told either.
+    /// Some characters stay. One `*` replaces the rest, which hides its length.
     Keep(Keep),
-    /// A token that is the same wherever the value stands, for one recipient: joins still work. Two
-    /// recipients have different tokens.
+    /// A token that is the same for equal values, for one recipient, so that joins still work. Two recipients have different tokens.
     Token,
     /// The year of a date or time, as an integer.
     Year,
@@ -32,7 +31,7 @@ pub enum Mask {
     Prefix(u16),
 }
 
-/// What of a text stays.
+/// The visible part of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Keep {
@@ -44,12 +43,12 @@ pub struct Keep {
     pub last: u16,
 }
 
-/// Stands for all characters that are hidden.
-const HIDDEN: &str = "*";
+/// Replaces all hidden characters.
+const REPLACEMENT: &str = "*";
 
 /// A masked value.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Shown {
+pub enum MaskedValue {
     /// Nothing.
     Null,
     /// An integer.
@@ -58,8 +57,8 @@ pub enum Shown {
     Text(String),
 }
 
-impl Shown {
-    /// As a value of a row.
+impl MaskedValue {
+    /// Returns it as a value of a row.
     #[must_use]
     pub fn value(&self) -> Value<'_> {
         match self {
@@ -70,8 +69,8 @@ impl Shown {
     }
 }
 
-/// Without the value: half of a number is still personal data.
-impl std::fmt::Debug for Shown {
+/// Omits the value, because half of a number is still personal data.
+impl std::fmt::Debug for MaskedValue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Null => "Null",
@@ -81,26 +80,26 @@ impl std::fmt::Debug for Shown {
     }
 }
 
-/// A mask that masks nothing that could be meant.
+/// A mask that keeps nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a mask that keeps no character is written \"drop\"; keep takes first, last or both, and prefix at least 1"
 )]
-pub struct KeepsNothing;
+pub struct EmptyMask;
 
 impl Mask {
-    /// Whether it makes sense.
+    /// Checks that the mask keeps something.
     ///
     /// # Errors
-    /// [`KeepsNothing`].
-    pub fn check(self) -> Result<(), KeepsNothing> {
+    /// [`EmptyMask`].
+    pub fn check(self) -> Result<(), EmptyMask> {
         match self {
-            Self::Keep(Keep { first: 0, last: 0 }) | Self::Prefix(0) => Err(KeepsNothing),
+            Self::Keep(Keep { first: 0, last: 0 }) | Self::Prefix(0) => Err(EmptyMask),
             _ => Ok(()),
         }
     }
 
-    /// Its name, for people.
+    /// Returns its name for messages.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -112,24 +111,24 @@ impl Mask {
         }
     }
 
-    /// Masks one value for the recipient whose key this is. Null stays null.
+    /// Masks one value with the recipient's key. Null stays null.
     #[must_use]
-    pub fn apply(self, value: Value<'_>, key: &TokenKey) -> Shown {
+    pub fn apply(self, value: Value<'_>, key: &TokenKey) -> MaskedValue {
         if let Self::Token = self {
-            return key.token(value).map_or(Shown::Null, Shown::Text);
+            return key.token(value).map_or(MaskedValue::Null, MaskedValue::Text);
         }
         let Some(text) = text_of(value) else {
-            return Shown::Null;
+            return MaskedValue::Null;
         };
         match self {
-            Self::Drop | Self::Token => Shown::Null,
+            Self::Drop | Self::Token => MaskedValue::Null,
             Self::Keep(kept) => keep(&text, kept),
-            Self::Year => year::of(&text).map_or(Shown::Null, Shown::Int),
-            Self::Prefix(most) => Shown::Text(text.chars().take(usize::from(most)).collect()),
+            Self::Year => year::parse_year(&text).map_or(MaskedValue::Null, MaskedValue::Int),
+            Self::Prefix(most) => MaskedValue::Text(text.chars().take(usize::from(most)).collect()),
         }
     }
 
-    /// What the column is once it is masked.
+    /// Returns the masked column.
     #[must_use]
     pub fn column(self, column: &Column) -> Column {
         let (kind, nullable) = match self {
@@ -146,11 +145,11 @@ impl Mask {
     }
 }
 
-/// The text that a mask works on; none where there is none to cut.
+/// Returns the text that a mask works on, or `None` for null and bytes.
 fn text_of(value: Value<'_>) -> Option<String> {
     match value {
         Value::Null | Value::Bytes(_) => None,
-        // Columns of fixed width pad, and blanks would count as the last characters.
+        // Fixed-width columns are padded, and blanks would count as the last characters.
         Value::Text(text) => Some(text.trim().to_owned()),
         Value::Int(number) => Some(number.to_string()),
         Value::Float(number) => Some(number.to_string()),
@@ -158,26 +157,26 @@ fn text_of(value: Value<'_>) -> Option<String> {
     }
 }
 
-fn keep(text: &str, kept: Keep) -> Shown {
+fn keep(text: &str, kept: Keep) -> MaskedValue {
     let (first, last) = (usize::from(kept.first), usize::from(kept.last));
     let length = text.chars().count();
     if text.is_empty() {
-        return Shown::Text(String::new());
+        return MaskedValue::Text(String::new());
     }
     let mut shown = String::new();
     if length > first + last {
         shown.extend(text.chars().take(first));
-        shown.push_str(HIDDEN);
+        shown.push_str(REPLACEMENT);
         shown.extend(text.chars().skip(length - last));
     } else {
-        // Nothing would be hidden, or the two ends would meet.
-        shown.push_str(HIDDEN);
+        // Nothing would be hidden, or the two ends would overlap.
+        shown.push_str(REPLACEMENT);
     }
-    // A text that itself ends in the sign comes out whole.
+    // A text that itself ends in the sign would be shown whole.
     if shown.contains(text) {
-        Shown::Null
+        MaskedValue::Null
     } else {
-        Shown::Text(shown)
+        MaskedValue::Text(shown)
     }
 }
 

@@ -1,21 +1,21 @@
-//! The queue of admitted requests: which one the next quantum is read for.
+//! The queue of admitted requests, which selects the request of the next quantum.
 //!
-//! Requests are ordered by priority, then fairly between recipients, then by deadline. A turn is one quantum:
-//! a long answer takes many, and between them an urgent request of somebody else goes first.
+//! Requests are ordered by priority, then fairly between recipients, then by deadline. A turn is one quantum: a long answer takes
+//! many, and urgent requests of other recipients run between them.
 //!
-//! - **Priority.** An urgent request goes before a normal one, a normal one before bulk, whosever they are.
-//! - **Fairness.** Among recipients with requests of that priority, the one that was worked for least goes next.
-//!   Work is measured in the time that the source was used. Who was away gets no credit for it: a newcomer
-//!   begins where the least served of those present stands.
-//! - **Deadline.** Within a recipient the earliest deadline goes first. One without a deadline counts as if it
-//!   had one a week after it was stored, so that it moves up as it waits.
-//! - **No starvation.** Every eighth turn ignores priority and deadline: it goes to the recipient that was worked
-//!   for least, and to its oldest request. So urgent requests without end leave an eighth to all others.
+//! - **Priority.** Urgent requests of any recipient run before normal ones, normal ones before bulk.
+//! - **Fairness.** Among recipients with requests of that priority, the one with the least work is next. Work is the time for which
+//!   the source was used. A recipient without requests gets no credit: when it returns it starts at the least work of those
+//!   present.
+//! - **Deadline.** Within a recipient the earliest deadline is first. A request without one has a default deadline of a week after
+//!   it was stored, so that it moves up as it waits.
+//! - **No starvation.** Every eighth turn ignores priority and deadline: it runs the oldest request of the recipient with the least
+//!   work. So any number of urgent requests leaves an eighth to all others.
 //!
-//! All of it follows from what was put in and charged, in that order, and from no clock: two responders with the
-//! same streams have the same queue.
+//! The queue depends only on the order of insertions and charges, not on a clock: two responders with the same streams have the same
+//! queue.
 
-mod place;
+mod position;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,39 +23,39 @@ use jiff::{SignedDuration, Timestamp};
 use schemas::name::RecipientName;
 use schemas::request::RequestId;
 
-pub use place::Place;
+pub use position::QueuePosition;
 
 use crate::kind::Priority;
 
-/// One of this many turns goes to who waited.
-const PATIENCE: u64 = 8;
+/// One turn of this many ignores priority and deadline.
+const FAIR_TURN_INTERVAL: u64 = 8;
 
-/// The deadline of a request without one, after it was stored.
-const UNHURRIED: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// The default deadline, after the request was stored.
+const DEFAULT_DEADLINE: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// Names a request: two recipients may have filed the same id.
+/// Identifies a request. Two recipients may have filed the same id.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
-    /// Who asked.
+pub struct RequestKey {
+    /// The recipient.
     pub recipient: RecipientName,
-    /// What it is called.
+    /// The request's id.
     pub id: RequestId,
 }
 
 /// A request in the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// Which.
-    pub key: Key,
-    /// Its kind's.
+pub struct QueuedRequest {
+    /// Its key.
+    pub key: RequestKey,
+    /// The priority of its kind.
     pub priority: Priority,
-    /// Its own; none: it has none.
+    /// Its deadline, if it has one.
     pub deadline: Option<Timestamp>,
-    /// Its sequence in the stream: the lower one is older.
+    /// Its sequence in the stream. A lower one is older.
     pub sequence: u64,
     /// When the exchange stored it.
     pub stored_at: Timestamp,
-    /// How long the source will probably be used for what is left of it, in milliseconds.
+    /// How long its remaining answer is expected to use the source, in milliseconds.
     pub cost_ms: u64,
 }
 
@@ -64,17 +64,17 @@ type Due = (Timestamp, u64, RequestId);
 /// All admitted requests.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Queue {
-    entries: BTreeMap<Key, Entry>,
+    entries: BTreeMap<RequestKey, QueuedRequest>,
     due: BTreeMap<Priority, BTreeMap<RecipientName, BTreeSet<Due>>>,
     oldest: BTreeMap<RecipientName, BTreeSet<(u64, RequestId)>>,
-    /// Work done for each recipient, in milliseconds, and where newcomers were lifted to.
+    /// The work for each recipient in milliseconds, including the start value of a returning recipient.
     worked: BTreeMap<RecipientName, u64>,
     turns: u64,
 }
 
 impl Queue {
-    /// Puts a request in; one that is there already is replaced, for example with what is left of its cost.
-    pub fn put(&mut self, entry: Entry) {
+    /// Inserts a request, or replaces it, for example with its remaining cost.
+    pub fn insert(&mut self, entry: QueuedRequest) {
         self.remove(&entry.key);
         let recipient = entry.key.recipient.clone();
         if !self.oldest.contains_key(&recipient) {
@@ -89,8 +89,8 @@ impl Queue {
         self.entries.insert(entry.key.clone(), entry);
     }
 
-    /// Takes a request out: it has its outcome, or waits for something else. None where it was not in.
-    pub fn remove(&mut self, key: &Key) -> Option<Entry> {
+    /// Removes a request that has its outcome or waits for something else. Returns `None` if it was not in the queue.
+    pub fn remove(&mut self, key: &RequestKey) -> Option<QueuedRequest> {
         let entry = self.entries.remove(key)?;
         if let Some(lane) = self.due.get_mut(&entry.priority) {
             if let Some(own) = lane.get_mut(&key.recipient) {
@@ -106,10 +106,10 @@ impl Queue {
         Some(entry)
     }
 
-    /// The request that the next quantum is for. Asking changes nothing.
+    /// Returns the request of the next quantum, without a change of the queue.
     #[must_use]
-    pub fn next(&self) -> Option<&Entry> {
-        let (recipient, id) = if self.turns % PATIENCE == PATIENCE - 1 {
+    pub fn next(&self) -> Option<&QueuedRequest> {
+        let (recipient, id) = if self.turns % FAIR_TURN_INTERVAL == FAIR_TURN_INTERVAL - 1 {
             let recipient = self.least(self.oldest.keys())?;
             let (_, id) = self.oldest.get(recipient)?.first()?;
             (recipient, id)
@@ -119,40 +119,40 @@ impl Queue {
             let (_, _, id) = lane.get(recipient)?.first()?;
             (recipient, id)
         };
-        self.entries.get(&Key {
+        self.entries.get(&RequestKey {
             recipient: recipient.clone(),
             id: id.clone(),
         })
     }
 
-    /// A turn was taken: the source was used for so many milliseconds for this recipient.
+    /// Records a turn: how long the source was used for this recipient.
     pub fn charge(&mut self, recipient: &RecipientName, millis: u64) {
         let worked = self.worked.entry(recipient.clone()).or_default();
-        // A turn that cost nothing measurable was one all the same.
+        // A turn costs at least 1 ms.
         *worked = worked.saturating_add(millis.max(1));
         self.turns = self.turns.wrapping_add(1);
     }
 
-    /// Requests in it.
+    /// Returns the number of requests.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether there is none.
+    /// Whether it is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// A request in it.
+    /// Returns a request.
     #[must_use]
-    pub fn get(&self, key: &Key) -> Option<&Entry> {
+    pub fn get(&self, key: &RequestKey) -> Option<&QueuedRequest> {
         self.entries.get(key)
     }
 
-    /// All requests in it, by recipient and id.
-    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+    /// Iterates over all requests, by recipient and id.
+    pub fn iter(&self) -> impl Iterator<Item = &QueuedRequest> {
         self.entries.values()
     }
 
@@ -165,14 +165,14 @@ impl Queue {
     }
 }
 
-fn due(entry: &Entry) -> Due {
-    let unhurried = || {
+fn due(entry: &QueuedRequest) -> Due {
+    let default_deadline = || {
         entry
             .stored_at
-            .saturating_add(UNHURRIED)
+            .saturating_add(DEFAULT_DEADLINE)
             .unwrap_or(Timestamp::MAX)
     };
-    let at = entry.deadline.unwrap_or_else(unhurried);
+    let at = entry.deadline.unwrap_or_else(default_deadline);
     (at, entry.sequence, entry.key.id.clone())
 }
 

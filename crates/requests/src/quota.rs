@@ -1,13 +1,12 @@
-//! How much a recipient may ask: rows a day, requests an hour, open requests.
+//! The quota of a recipient: rows per day, requests per hour, open requests.
 //!
-//! All three are judged from the streams alone, so that two responders, and one after a restart, come to
-//! the same answer. Requests an hour and open requests look at what was stored before the request and
-//! never after it: once a request has passed, no later one can push it out. A day and an hour are the
-//! last 24 hours and the last 60 minutes, not the calendar's: a limit that falls back at midnight lets
-//! twice as much through around it.
+//! All three depend on the streams alone, so two responders, and one after a restart, decide the same. Requests per hour and open
+//! requests count what was stored before the request and never after it: once a request has passed, no later one can displace it.
+//! A day and an hour are the last 24 hours and the last 60 minutes: a limit that resets at midnight would allow twice as much
+//! around it.
 //!
-//! A refusal says when to try again. (Trap: a time of hours is ignored by clients. So the moment is the
-//! first at which the same request passes if nothing else is asked, which is rarely a whole day.)
+//! A refusal contains the time to retry. It is the first at which the same request passes if no other is filed, because clients
+//! ignore a wait of many hours.
 
 mod history;
 
@@ -19,14 +18,14 @@ pub use history::History;
 
 use crate::refusal::Refusal;
 
-/// The limits of one recipient; what is not said is not limited.
+/// The limits of one recipient. An unset limit does not apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Quota {
     /// Rows in answers within 24 hours.
     #[serde(default)]
     pub rows_a_day: Option<u64>,
-    /// Requests stored within 60 minutes, those refused for a quota not counted.
+    /// Requests stored within 60 minutes, without those refused for a quota.
     #[serde(default)]
     pub requests_an_hour: Option<u32>,
     /// Requests without an outcome.
@@ -34,44 +33,52 @@ pub struct Quota {
     pub open_requests: Option<u32>,
 }
 
-/// One request, as a quota sees it.
+/// The position of a request in its stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct StreamPosition {
     /// Its sequence in the stream.
     pub sequence: u64,
     /// When the exchange stored it.
     pub stored_at: Timestamp,
 }
 
-/// An open place may become free at any time, so a client may look again soon.
-const LOOK_AGAIN: jiff::SignedDuration = jiff::SignedDuration::from_secs(60);
+/// The retry delay for open requests, because one may be answered at any time.
+const OPEN_RETRY_AFTER: jiff::SignedDuration = jiff::SignedDuration::from_secs(60);
 
 impl Quota {
-    /// How many rows are left for an answer; none where they are not limited.
+    /// Returns how many rows are left for an answer, or `None` if they are not limited.
     ///
     /// # Errors
-    /// The refusal, with the moment to try again.
-    pub fn judge(&self, history: &History, request: Place, now: Timestamp) -> Result<Option<u64>, Refusal> {
+    /// The refusal, with the time to retry.
+    pub fn evaluate(
+        &self,
+        history: &History,
+        request: StreamPosition,
+        now: Timestamp,
+    ) -> Result<Option<u64>, Refusal> {
         if let Some(most) = self.requests_an_hour
-            && let Some(retry) = history.hour_full(request, most)
+            && let Some(retry) = history.hourly_retry_at(request, most)
         {
             return Err(refuse(
-                &format!("{most} requests an hour are used up"),
+                &format!("the quota of {most} requests per hour is used up"),
                 retry.max(now),
             ));
         }
         if let Some(most) = self.open_requests
-            && history.open_before(request.sequence, most)
+            && history.has_open_before(request.sequence, most)
         {
-            let why = format!("{most} requests without an outcome are open already: wait for some of them");
-            return Err(refuse(&why, now.saturating_add(LOOK_AGAIN).unwrap_or(now)));
+            let why = format!("the quota of {most} open requests is used up: wait for an outcome");
+            return Err(refuse(&why, now.saturating_add(OPEN_RETRY_AFTER).unwrap_or(now)));
         }
         let Some(most) = self.rows_a_day else {
             return Ok(None);
         };
-        match history.day_full(most, now) {
+        match history.remaining_rows(most, now) {
             Ok(left) => Ok(Some(left)),
-            Err(retry) => Err(refuse(&format!("{most} rows in 24 hours are used up"), retry)),
+            Err(retry) => Err(refuse(
+                &format!("the quota of {most} rows per 24 hours is used up"),
+                retry,
+            )),
         }
     }
 }

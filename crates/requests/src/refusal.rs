@@ -1,23 +1,22 @@
-//! A refusal as its reply will say it.
+//! The refusal of a request.
 
 use jiff::Timestamp;
 use schemas::refusal::RefusalCode;
 use schemas::reply::Outcome;
 
-/// Why a request is not answered, by policy. Its reason goes to the recipient and holds no value of
-/// theirs and none of the source.
+/// Why a request is not answered, by policy. The reason is sent to the recipient and contains no requested or stored value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// For programs.
+    /// The code, for programs.
     pub code: RefusalCode,
-    /// For people: what is wrong and what to do.
+    /// The cause and remedy, for people.
     pub reason: String,
-    /// From when on the same question may be asked again, where time alone helps.
+    /// The earliest time to file the same request again, if time alone helps.
     pub retry_at: Option<Timestamp>,
 }
 
 impl Refusal {
-    /// One that time does not heal.
+    /// Creates a permanent refusal.
     #[must_use]
     pub fn new(code: RefusalCode, reason: impl Into<String>) -> Self {
         Self {

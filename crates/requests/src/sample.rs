@@ -1,4 +1,4 @@
-//! Values that tests share.
+//! Sample values for tests.
 
 use std::sync::LazyLock;
 
@@ -9,16 +9,16 @@ use schemas::digest::Digest;
 use schemas::request::Request;
 use schemas::sign::{PublicKey, SigningKey};
 
-/// Keys are the only costly thing here, so there are eight of them.
+/// Keys are expensive to create, so there are eight.
 static KEYS: LazyLock<Vec<PublicKey>> =
     LazyLock::new(|| (0..8).map(|_| SigningKey::generate().public().clone()).collect());
 
-/// 2026-01-31T12:00:00Z and so many seconds.
+/// Returns 2026-01-31T12:00:00Z plus `second` seconds.
 pub(crate) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_769_860_800 + second).unwrap()
 }
 
-/// Whom [`request`] is about.
+/// The person of [`request`].
 pub(crate) const PERSON: &str = "31010004711";
 
 pub(crate) fn digest() -> Digest {
@@ -44,7 +44,7 @@ pub(crate) fn request() -> Request {
     }
 }
 
-/// What an officer says about [`request`]; each name has a key of its own.
+/// Returns an officer's decision about [`request`]. Each name has its own key.
 pub(crate) fn approval(officer: &str, decision: Decision) -> Approval {
     let names = ["li", "wang", "zhao", "clerk", "sun"];
     let place = names.iter().position(|name| *name == officer).unwrap();
@@ -61,7 +61,7 @@ pub(crate) fn approval(officer: &str, decision: Decision) -> Approval {
     }
 }
 
-/// A kind with everything that one can have.
+/// A kind with every setting.
 pub(crate) const KIND: &str = r#"
 [[kind]]
 name = "setl.by_person"
@@ -75,8 +75,8 @@ order = ["setl_id"]
 money = ["medfee_sumamt"]
 person = ["psn_no"]
 feeds = ["setl"]
-most_rows = 100
-longest_period = "366d"
+max_rows = 100
+max_period = "366d"
 priority = "normal"
 approval = { officers = 2, within = "2d" }
 [[kind.grant]]
@@ -86,7 +86,7 @@ columns = ["setl_id", "psn_no", "psn_name", "medfee_sumamt"]
 masks = { psn_name = { keep = { first = 1 } } }
 "#;
 
-/// [`KIND`], checked.
+/// Validates [`KIND`].
 pub(crate) fn kinds(text: &str) -> Result<crate::kind::Kinds, String> {
     #[derive(serde::Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -97,7 +97,7 @@ pub(crate) fn kinds(text: &str) -> Result<crate::kind::Kinds, String> {
     crate::kind::Kinds::new(file.kind).map_err(|error| error.to_string())
 }
 
-/// An outcome of [`request`].
+/// Returns a reply to [`request`].
 pub(crate) fn reply(outcome: schemas::reply::Outcome) -> schemas::reply::Reply {
     let request = request();
     schemas::reply::Reply {

@@ -1,8 +1,8 @@
-//! PURE: how a request stands, from what the streams hold and from nothing else.
+//! PURE: the state of a request, from the messages of the streams alone.
 //!
-//! Whoever lost every local file reads the same. Each step has its time and whose clock it is: clocks of several
-//! parties are never compared, so the state is the last step of a request's life and not the one with the latest
-//! time. What is about another request of the same id is left out, and told as a doubt.
+//! An agent that lost its local files computes the same. Each step has its time and the clock that it is by. Clocks of several
+//! parties are never compared, so the state is the last step of a request's life, not the one with the latest time. Messages about
+//! another request of the same id are excluded and reported as inconsistencies.
 
 mod step;
 
@@ -16,11 +16,11 @@ use serde::Serialize;
 
 pub use step::{Clock, State, Step};
 
-/// A verified message, with its place in the streams.
+/// A verified message, with its digest and time of storage.
 #[derive(Debug)]
 pub struct Stored<'a, T> {
-    /// What it says.
-    pub said: &'a T,
+    /// The message.
+    pub message: &'a T,
     /// The digest of its published bytes.
     pub digest: Digest,
     /// When the exchange stored it.
@@ -35,113 +35,128 @@ impl<T> Clone for Stored<'_, T> {
 
 impl<T> Copy for Stored<'_, T> {}
 
-/// What is known of one request. All of it may be missing; then there is no status.
+/// The messages of one request. Without any there is no status.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Known<'a> {
-    /// When somebody handed it in here, for a request that the exchange does not hold yet.
+pub struct RequestMessages<'a> {
+    /// When it was filed locally, if the exchange does not hold it yet.
     pub filed_at: Option<Timestamp>,
     /// The request.
     pub request: Option<Stored<'a, Request>>,
-    /// The wish to cancel it.
+    /// Its cancellation.
     pub cancel: Option<Stored<'a, Cancel>>,
-    /// What the bureau told last.
+    /// The bureau's latest progress.
     pub progress: Option<Stored<'a, Progress>>,
     /// Its outcome.
     pub reply: Option<Stored<'a, Reply>>,
-    /// That the insurer stored the outcome.
+    /// The insurer's confirmation that the outcome is stored.
     pub confirm: Option<Stored<'a, Confirm>>,
 }
 
-/// How a request stands.
+/// The state of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Status {
-    /// Every step that is known, in the order of its life; the last one is how it stands. Never empty.
+    /// All steps, in the order of a request's life. The last one is the current state. Never empty.
     pub steps: Vec<Step>,
-    /// Its place in the queue; 1 is the next.
+    /// Its position in the queue. 1 is the next.
     pub place: Option<u64>,
-    /// When its answer may be expected.
+    /// When its answer is expected.
     pub forecast: Option<Timestamp>,
-    /// When somebody asked to cancel it, by the exchange's clock.
-    pub cancel_asked: Option<Timestamp>,
-    /// That its deadline has passed without an outcome: it will be told as expired, and not answered.
+    /// When its cancellation was stored, by the exchange's clock.
+    pub cancel_requested_at: Option<Timestamp>,
+    /// Whether its deadline has passed without an outcome. It will expire and not be answered.
     pub overdue: bool,
-    /// Rows that its answer leaves out, of persons about whom nothing is sent.
+    /// Rows withheld from its answer, of persons whose data is not sent.
     pub withheld: u64,
-    /// Messages of its subjects that do not belong to it.
-    pub doubts: Vec<Doubt>,
+    /// Messages on its subjects that do not belong to it.
+    pub inconsistencies: Vec<Inconsistency>,
 }
 
-/// A message that contradicts the request or the reply that it is filed under.
+/// A message that contradicts the request or the reply that it refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Doubt {
-    /// The cancel names another request's digest.
+pub enum Inconsistency {
+    /// The cancellation has another request's digest.
     Cancel,
-    /// The progress does.
+    /// The progress has another request's digest.
     Progress,
-    /// The reply does: it is the outcome for ever, and no answer to this request.
+    /// The reply has another request's digest. It is the permanent outcome, and not an answer to this request.
     Reply,
-    /// The insurer confirms another reply.
+    /// The insurer confirmed another reply.
     Confirm,
 }
 
 impl Status {
-    /// How it stands.
+    /// Returns the current state.
     #[must_use]
     pub fn now(&self) -> Option<&Step> {
         self.steps.last()
     }
 
-    /// Its final outcome, with the time; none while it waits.
+    /// Returns the final outcome with its time, or `None` while it waits.
     #[must_use]
     pub fn outcome(&self) -> Option<&Step> {
         self.steps.iter().find(|step| step.state.is_outcome())
     }
 }
 
-/// The status by what is known; none where nothing is.
+/// Computes the status, or returns `None` without any message.
 #[must_use]
-pub fn of(known: &Known<'_>, now: Timestamp) -> Option<Status> {
-    let mut doubts = Vec::new();
-    let known = consistent(known, &mut doubts);
+pub fn compute(known: &RequestMessages<'_>, now: Timestamp) -> Option<Status> {
+    let mut inconsistencies = Vec::new();
+    let known = retain_consistent(known, &mut inconsistencies);
     let steps = step::all(&known);
     if steps.is_empty() {
         return None;
     }
     let waits = known.reply.is_none();
     let progress = known.progress.filter(|_| waits);
-    let deadline = known.request.and_then(|request| request.said.deadline);
+    let deadline = known.request.and_then(|request| request.message.deadline);
     Some(Status {
         steps,
-        place: progress.and_then(|progress| progress.said.place),
-        forecast: progress.and_then(|progress| progress.said.forecast),
-        cancel_asked: known.cancel.map(|cancel| cancel.stored_at),
+        place: progress.and_then(|progress| progress.message.place),
+        forecast: progress.and_then(|progress| progress.message.forecast),
+        cancel_requested_at: known.cancel.map(|cancel| cancel.stored_at),
         overdue: waits && deadline.is_some_and(|deadline| deadline <= now),
-        withheld: known.reply.map_or(0, |reply| reply.said.withheld),
-        doubts,
+        withheld: known.reply.map_or(0, |reply| reply.message.withheld),
+        inconsistencies,
     })
 }
 
-/// Without what does not belong together. Where the request itself is not known, nothing can be doubted.
-fn consistent<'a>(known: &Known<'a>, doubts: &mut Vec<Doubt>) -> Known<'a> {
+/// Removes messages that do not belong together. Without the request itself every message is kept.
+fn retain_consistent<'a>(
+    known: &RequestMessages<'a>,
+    inconsistencies: &mut Vec<Inconsistency>,
+) -> RequestMessages<'a> {
     let request = known.request.map(|request| request.digest);
     let mut keep = |named: Option<Digest>, real: Option<Digest>, doubt| {
         let holds = named.is_none() || real.is_none() || named == real;
         if !holds {
-            doubts.push(doubt);
+            inconsistencies.push(doubt);
         }
         holds
     };
-    let cancel = keep(known.cancel.map(|said| said.said.request), request, Doubt::Cancel);
-    let progress = keep(
-        known.progress.map(|said| said.said.request),
+    let cancel = keep(
+        known.cancel.map(|message| message.message.request),
         request,
-        Doubt::Progress,
+        Inconsistency::Cancel,
     );
-    let reply = keep(known.reply.map(|said| said.said.request), request, Doubt::Reply);
+    let progress = keep(
+        known.progress.map(|message| message.message.request),
+        request,
+        Inconsistency::Progress,
+    );
+    let reply = keep(
+        known.reply.map(|message| message.message.request),
+        request,
+        Inconsistency::Reply,
+    );
     let digest = known.reply.map(|reply| reply.digest);
-    let confirm = keep(known.confirm.map(|said| said.said.reply), digest, Doubt::Confirm);
-    Known {
+    let confirm = keep(
+        known.confirm.map(|message| message.message.reply),
+        digest,
+        Inconsistency::Confirm,
+    );
+    RequestMessages {
         cancel: known.cancel.filter(|_| cancel),
         progress: known.progress.filter(|_| progress),
         reply: known.reply.filter(|_| reply),

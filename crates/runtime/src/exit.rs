@@ -31,7 +31,7 @@ pub enum Exit {
     TooLate,
     /// Something of this host is used by another process, such as the port of the status page.
     InUse,
-    /// A fault of the program itself.
+    /// Internal error.
     Internal,
 }
 
@@ -91,7 +91,7 @@ impl Exit {
             Self::NoAnswer => "the request was not answered: refused, expired, cancelled or failed",
             Self::TooLate => "the request has its outcome already; nothing was changed",
             Self::InUse => "a port of this host is used by another process; it may be free at the next try",
-            Self::Internal => "a fault of the program itself; please report it",
+            Self::Internal => "internal error; please report it",
         }
     }
 }
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_is_its_own_and_none_is_a_shells() {
+    fn exit_codes_are_unique_and_not_reserved() {
         let codes: BTreeSet<_> = Exit::ALL.iter().map(|exit| exit.code()).collect();
         assert_eq!(codes.len(), Exit::ALL.len());
         // 1 is what a panic hook or a shell gives, 101 a panic, 126 and up belong to the shell.

@@ -1,12 +1,11 @@
-//! The small HTTP server that tells how a process is: `/health/live`, `/health/ready`, `/healthz`, `/status`,
-//! `/metrics`.
+//! The HTTP server for the state of a process: `/health/live`, `/health/ready`, `/healthz`, `/status`, `/metrics`.
 //!
-//! `live`: its tasks run; a probe that fails is a reason to restart it. `ready`: it could do its work now,
-//! whether or not there is any; no reason to restart it. `healthz`: nobody has to act.
+//! `live`: the tasks run; restart the process if it fails. `ready`: the process could work now; do not restart it if it
+//! fails. `healthz`: no operator has to act.
 //!
-//! Only on a loopback address: it has no authentication, and what it tells is for the host. And only for requests
-//! that name a loopback host: a web page whose name was made to resolve to this host could otherwise read it through
-//! a browser here. What other parties wrote is escaped, because people read these pages on a terminal.
+//! It listens on a loopback address only, because it has no authentication. It answers requests for a loopback host only:
+//! otherwise a web page whose name resolves to this host (DNS rebinding) could read it through a local browser. Texts of
+//! other parties are escaped, because people read these pages on a terminal.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -36,7 +35,7 @@ pub struct HealthConfig {
     pub addr_file: Option<PathBuf>,
 }
 
-/// What a process tells of itself. Called for each request; must not block.
+/// The state of a process. Called for each request; must not block.
 pub trait Report: Send + Sync + 'static {
     /// The state as JSON.
     fn status(&self) -> serde_json::Value;
@@ -87,9 +86,9 @@ impl HealthError {
     /// Whether the same configuration may work at the next start: the port is another process's, or the address is not there
     /// yet.
     #[must_use]
-    pub fn passes(&self) -> bool {
-        let passing = [io::ErrorKind::AddrInUse, io::ErrorKind::AddrNotAvailable];
-        matches!(self, Self::Bind(_, error) if passing.contains(&error.kind()))
+    pub fn is_transient(&self) -> bool {
+        let transient = [io::ErrorKind::AddrInUse, io::ErrorKind::AddrNotAvailable];
+        matches!(self, Self::Bind(_, error) if transient.contains(&error.kind()))
     }
 }
 
@@ -143,12 +142,12 @@ pub async fn serve(
     Ok(Serving { addr, task })
 }
 
-/// Whole or not at all: a reader that sees the file sees all of it.
+/// Writes a file atomically: a reader sees all of it or nothing.
 fn write_whole(path: &Path, text: &str) -> io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    std::fs::write(&beside, text)?;
-    std::fs::rename(&beside, path)
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".new");
+    std::fs::write(&temporary, text)?;
+    std::fs::rename(&temporary, path)
 }
 
 /// Answers only requests for a loopback host, and has no browser guess at what an answer is.
@@ -166,7 +165,7 @@ async fn guard(request: Request, next: Next) -> Response {
     response
 }
 
-/// PURE: whether the one `Host` of a request is this host, by a loopback address or by the name that stands for one.
+/// PURE: returns whether the only `Host` header is a loopback address or `localhost`.
 fn names_loopback(headers: &HeaderMap) -> bool {
     let mut hosts = headers.get_all(header::HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
@@ -175,7 +174,7 @@ fn names_loopback(headers: &HeaderMap) -> bool {
     let Ok(host) = host.to_str() else {
         return false;
     };
-    // `[::1]:9101`, `127.0.0.1:9101`, `localhost`; whatever port it reached us by.
+    // `[::1]:9101`, `127.0.0.1:9101`, `localhost`; any port.
     let is_port = |port: &str| port.parse::<u16>().is_ok();
     let (name, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((address, "")) => (address, None),
@@ -191,18 +190,18 @@ fn names_loopback(headers: &HeaderMap) -> bool {
 }
 
 async fn live(State(report): State<Arc<dyn Report>>) -> Response {
-    told(report.live())
+    health_response(report.live())
 }
 
 async fn ready(State(report): State<Arc<dyn Report>>) -> Response {
-    told(report.ready())
+    health_response(report.ready())
 }
 
 async fn healthz(State(report): State<Arc<dyn Report>>) -> Response {
-    told(report.healthy())
+    health_response(report.healthy())
 }
 
-fn told(outcome: Result<(), String>) -> Response {
+fn health_response(outcome: Result<(), String>) -> Response {
     match outcome {
         Ok(()) => "ok\n".into_response(),
         Err(why) => {
@@ -275,7 +274,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tells_health_status_and_metrics_until_stopped() -> Outcome {
+    async fn health_server_answers_until_stopped() -> Outcome {
         let folder = tempfile::tempdir()?;
         let addr_file = folder.path().join("addr");
         let config = HealthConfig {
@@ -339,7 +338,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn ill_health_is_a_503_with_the_reason() -> Outcome {
+    async fn health_unhealthy_is_503_with_the_reason() -> Outcome {
         let config = HealthConfig {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             addr_file: None,
@@ -475,13 +474,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_that_others_reach_is_refused() {
+    async fn health_address_beyond_loopback_is_refused() {
         let config = HealthConfig {
             listen: (Ipv4Addr::UNSPECIFIED, 0).into(),
             addr_file: None,
         };
         let refused = serve(&config, Arc::new(Fixed(true)), CancellationToken::new()).await;
-        assert!(matches!(&refused, Err(error @ HealthError::NotLoopback(_)) if !error.passes()));
+        assert!(matches!(&refused, Err(error @ HealthError::NotLoopback(_)) if !error.is_transient()));
     }
 
     #[tokio::test]
@@ -491,8 +490,8 @@ mod tests {
             taken.local_addr().unwrap(),
             std::net::TcpListener::bind(taken.local_addr().unwrap()).unwrap_err(),
         );
-        assert!(error.passes(), "{error}");
+        assert!(error.is_transient(), "{error}");
         let denied = io::Error::from(io::ErrorKind::PermissionDenied);
-        assert!(!HealthError::Bind(taken.local_addr().unwrap(), denied).passes());
+        assert!(!HealthError::Bind(taken.local_addr().unwrap(), denied).is_transient());
     }
 }

@@ -46,9 +46,9 @@ fn address(socket: &OsStr) -> io::Result<SocketAddr> {
     }
 }
 
-/// How often the watchdog is fed: twice within what the manager waits.
+/// Returns the interval of watchdog notifications: half of the manager's timeout.
 #[must_use]
-pub fn feed_every(watchdog_usec: Option<&str>) -> Option<Duration> {
+pub fn watchdog_interval(watchdog_usec: Option<&str>) -> Option<Duration> {
     let micros: u64 = watchdog_usec?.parse().ok().filter(|micros| *micros > 0)?;
     Some(Duration::from_micros(micros / 2).max(Duration::from_millis(1)))
 }
@@ -61,17 +61,17 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// Sends `READY=1` now, feeds the watchdog if there is one, and sends `STOPPING=1` once `stop` is cancelled. Does
+    /// Sends `READY=1` now, notifies the watchdog if there is one, and sends `STOPPING=1` once `stop` is cancelled. Does
     /// nothing without `NOTIFY_SOCKET` in the environment.
     #[must_use]
     pub fn from_env(stop: CancellationToken) -> Self {
         let socket = std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty());
-        let every = feed_every(std::env::var("WATCHDOG_USEC").ok().as_deref());
+        let every = watchdog_interval(std::env::var("WATCHDOG_USEC").ok().as_deref());
         Self::start(socket, every, stop)
     }
 
-    fn start(socket: Option<OsString>, feed_every: Option<Duration>, stop: CancellationToken) -> Self {
-        let task = socket.map(|socket| tokio::spawn(notify(socket, feed_every, stop.clone())));
+    fn start(socket: Option<OsString>, watchdog_interval: Option<Duration>, stop: CancellationToken) -> Self {
+        let task = socket.map(|socket| tokio::spawn(notify(socket, watchdog_interval, stop.clone())));
         Self { stop, task }
     }
 
@@ -86,10 +86,10 @@ impl Notifier {
     }
 }
 
-async fn notify(socket: OsString, feed_every: Option<Duration>, stop: CancellationToken) {
+async fn notify(socket: OsString, watchdog_interval: Option<Duration>, stop: CancellationToken) {
     tokio::select! {
         biased;
-        _ = report_ready(&socket, feed_every) => {}
+        _ = report_ready(&socket, watchdog_interval) => {}
         () = stop.cancelled() => {}
     }
     if timeout(STOPPING_WITHIN, deliver(&socket, "STOPPING=1"))
@@ -100,10 +100,10 @@ async fn notify(socket: OsString, feed_every: Option<Duration>, stop: Cancellati
     }
 }
 
-/// Sends `READY=1`, then feeds the watchdog for ever.
-async fn report_ready(socket: &OsStr, feed_every: Option<Duration>) -> Infallible {
+/// Sends `READY=1`, then notifies the watchdog until it is cancelled.
+async fn report_ready(socket: &OsStr, watchdog_interval: Option<Duration>) -> Infallible {
     deliver(socket, "READY=1").await;
-    let Some(every) = feed_every else {
+    let Some(every) = watchdog_interval else {
         return std::future::pending().await;
     };
     let mut tick = interval(every);
@@ -167,10 +167,10 @@ mod tests {
     }
 
     #[test]
-    fn the_watchdog_is_fed_twice_within_its_time_and_only_if_there_is_one() {
-        assert_eq!(feed_every(Some("30000000")), Some(Duration::from_secs(15)));
+    fn watchdog_interval_is_half_of_the_timeout_if_configured() {
+        assert_eq!(watchdog_interval(Some("30000000")), Some(Duration::from_secs(15)));
         for none in [None, Some("0"), Some("soon")] {
-            assert_eq!(feed_every(none), None);
+            assert_eq!(watchdog_interval(none), None);
         }
     }
 
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_arrives_at_a_path_and_at_a_name() -> io::Result<()> {
+    fn notify_state_reaches_path_and_abstract_sockets() -> io::Result<()> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("notify");
         let name = format!("slacktide-notify-{}", std::process::id());

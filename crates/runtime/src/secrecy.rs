@@ -10,7 +10,7 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior,
 /// before anything secret is read.
 ///
 /// Both are needed: the limit also holds for what this process starts, and the kernel hands a dump
-/// to a program (`core_pattern` with a `|`) whatever the limit.
+/// to a program (`core_pattern` with a `|`) regardless of the limit.
 ///
 /// # Errors
 /// When the kernel takes neither; the process may go on.

@@ -1,6 +1,6 @@
 //! Durations as people write them: `250ms`, `2s`, `1m`.
 //!
-//! A bare number is refused: a configuration that says `hold = 3` leaves open of what.
+//! A number without a unit is refused, because `hold = 3` is ambiguous.
 
 use std::fmt;
 use std::str::FromStr;

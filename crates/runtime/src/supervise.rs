@@ -1,9 +1,9 @@
 //! Ends a process whose part has failed, instead of letting it go on without that part.
 //!
-//! A task that panics ends alone: the runtime catches the panic, and whatever waited for the task waits for ever. An agent
+//! A task that panics ends alone: the runtime catches the panic, and other tasks wait for it without end. An agent
 //! in that state answers every probe and moves nothing. So the first panic of any thread or task, and the first part that
 //! ends unexpectedly, stops the process in order; the exit code is that of an internal error, and the service manager
-//! starts the process again. A thread beside the runtime ends the process where the stop in order does not come to its end.
+//! starts the process again. A thread outside the runtime ends the process where the stop in order does not come to its end.
 
 use std::io;
 use std::panic::PanicHookInfo;
@@ -58,7 +58,7 @@ impl Supervisor {
         })
     }
 
-    /// Takes every panic of this process, in whatever thread or task, for a failure. The hook that is there is called first.
+    /// Treats every panic in any thread or task as a failure. Calls the previous panic hook first.
     pub fn catch_panics(&self) {
         let supervisor = self.clone();
         let before = std::panic::take_hook();

@@ -1,9 +1,9 @@
 //! Logs: human lines on a terminal, JSON lines elsewhere, each handed to the program's own [`LogSink`].
 //!
-//! The filter is `SLACKTIDE_LOG` (`info`, `gate=debug,info`, …), else what [`Voice`] says. Values
+//! The filter is `SLACKTIDE_LOG` (`info`, `gate=debug,info`, …), else the default of [`Verbosity`]. Values
 //! are in fields and units in their names; rows and their keys are in no log line.
 //!
-//! The PostgreSQL driver logs statements and the texts of notices, which hold whatever a trigger or a function puts
+//! The PostgreSQL driver logs statements and the texts of notices, which hold the texts that a trigger or a function puts
 //! there. It speaks by way of the `log` crate, and no filter can turn that on: the bridge from there is not built, and
 //! the driver's targets are refused behind the filter.
 
@@ -44,11 +44,11 @@ impl FromStr for LogFormat {
     }
 }
 
-/// How much is said while `SLACKTIDE_LOG` does not say otherwise.
+/// The default verbosity without `SLACKTIDE_LOG`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Voice {
+pub enum Verbosity {
     /// A process that runs for months: what it does, and each change of state once. The NATS
-    /// client logs every attempt to reconnect; our own connection state says the same once.
+    /// client logs every attempt to reconnect; our own connection state logs the same once.
     Agent,
     /// A command that prints its own outcome: only what is wrong.
     Command,
@@ -56,7 +56,7 @@ pub enum Voice {
     Display,
 }
 
-impl Voice {
+impl Verbosity {
     fn filter(self) -> &'static str {
         match self {
             Self::Agent => "info,async_nats=warn,async_nats::connector=off",
@@ -85,7 +85,7 @@ pub enum TelemetryError {
 pub struct LogLine<'a> {
     /// How urgent it is.
     pub level: Level,
-    /// The line as it was formatted, without colours. Its fields hold whatever they hold.
+    /// The formatted line, without colours. Its fields are not escaped.
     pub text: &'a str,
     /// Whether it is a JSON object.
     pub is_json: bool,
@@ -166,10 +166,10 @@ impl<'a> MakeWriter<'a> for Events {
 ///
 /// # Errors
 /// When the filter cannot be parsed, or logging is already set up.
-pub fn init(format: LogFormat, voice: Voice, sink: LogSink) -> Result<(), TelemetryError> {
-    let filter = filter(std::env::var(FILTER_VARIABLE).ok().as_deref(), voice)?;
+pub fn init(format: LogFormat, verbosity: Verbosity, sink: LogSink) -> Result<(), TelemetryError> {
+    let filter = filter(std::env::var(FILTER_VARIABLE).ok().as_deref(), verbosity)?;
     let is_json = is_json(format, sink.is_terminal);
-    // Colours are the sink's: a formatter cannot tell its own from those in a field.
+    // Colours are the sink's: a formatter cannot distinguish its own from those in a field.
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(false)
@@ -181,9 +181,9 @@ pub fn init(format: LogFormat, voice: Voice, sink: LogSink) -> Result<(), Teleme
             .flatten_event(true)
             .with_current_span(true)
             .with_span_list(false);
-        tracing::subscriber::set_global_default(json.finish().with(filter_fn(may_speak)))
+        tracing::subscriber::set_global_default(json.finish().with(filter_fn(is_allowed)))
     } else {
-        tracing::subscriber::set_global_default(builder.compact().finish().with(filter_fn(may_speak)))
+        tracing::subscriber::set_global_default(builder.compact().finish().with(filter_fn(is_allowed)))
     };
     set.map_err(|error| TelemetryError::Twice(error.to_string()))
 }
@@ -196,8 +196,8 @@ fn is_json(format: LogFormat, on_terminal: bool) -> bool {
     }
 }
 
-/// Whether a line may be written, whatever the filter names.
-fn may_speak(line: &Metadata<'_>) -> bool {
+/// Returns whether a line may be written, regardless of the filter.
+fn is_allowed(line: &Metadata<'_>) -> bool {
     let target = line.target();
     // At this level the NATS client writes the bytes of each message, rows among them.
     if *line.level() == Level::TRACE && target.starts_with("async_nats") {
@@ -212,8 +212,8 @@ fn may_speak(line: &Metadata<'_>) -> bool {
         })
 }
 
-fn filter(text: Option<&str>, voice: Voice) -> Result<EnvFilter, TelemetryError> {
-    let text = text.filter(|text| !text.is_empty()).unwrap_or(voice.filter());
+fn filter(text: Option<&str>, verbosity: Verbosity) -> Result<EnvFilter, TelemetryError> {
+    let text = text.filter(|text| !text.is_empty()).unwrap_or(verbosity.filter());
     EnvFilter::try_new(text).map_err(|error| TelemetryError::Filter(text.to_owned(), error.to_string()))
 }
 
@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_where_no_person_looks() {
+    fn log_format_is_json_without_a_terminal() {
         assert!(is_json(LogFormat::Auto, false));
         assert!(!is_json(LogFormat::Auto, true));
         assert!(is_json(LogFormat::Json, true));
@@ -230,11 +230,11 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_that_cannot_be_parsed_is_an_error_that_names_the_variable() {
-        for voice in [Voice::Agent, Voice::Command, Voice::Display] {
-            assert!(filter(None, voice).is_ok());
+    fn log_filter_error_names_the_variable() {
+        for verbosity in [Verbosity::Agent, Verbosity::Command, Verbosity::Display] {
+            assert!(filter(None, verbosity).is_ok());
         }
-        let error = filter(Some("gate=loud"), Voice::Agent)
+        let error = filter(Some("gate=loud"), Verbosity::Agent)
             .err()
             .map(|error| error.to_string())
             .unwrap_or_default();

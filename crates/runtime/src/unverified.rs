@@ -1,6 +1,6 @@
 //! Reasons why "caught up" cannot be claimed.
 //!
-//! "Caught up" is a claim that needs evidence: that no row lies behind the position that was read, that the source and the
+//! "Caught up" is a claim that needs evidence: that no row is behind the position that was read, that the source and the
 //! store are the ones that were read and written before. Where evidence is missing, a lane is `unverified`, with each reason,
 //! on every surface. A reason stays until the check that set it succeeds.
 

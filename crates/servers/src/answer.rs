@@ -1,7 +1,7 @@
 //! PURE: what may be passed on of a server's error.
 //!
 //! Message, detail, hint and context of an error hold values: those of the row that a constraint refused, of the text
-//! that a cast could not read, and whatever a trigger or a function raises. No list of harmless ones could be complete,
+//! that a cast could not read, and everything that a trigger or a function raises. No list of harmless ones could be complete,
 //! so none of these texts is passed on. What is: the SQLSTATE, its meaning in our words, the place in the statement,
 //! and names of constraints and columns where the server itself put them there.
 
@@ -67,15 +67,15 @@ impl<'a> Answer<'a> {
         condition::of(self.sqlstate())
     }
 
-    /// Whether the server found that the columns of a prepared statement are others now. The code stands for much else;
+    /// Whether the server found that the columns of a prepared statement have changed. The code has other meanings too;
     /// the place in the server does not follow its language.
     #[must_use]
     pub fn columns_changed(&self) -> bool {
         self.0.routine() == Some("RevalidateCachedQuery")
     }
 
-    /// Whether the server refused a read because row level security would leave rows out of it. The code stands for any want
-    /// of a privilege; the place in the server does not follow its language.
+    /// Whether the server refused a read because row level security would leave rows out of it. The code means any missing
+    /// privilege; the place in the server does not follow its language.
     #[must_use]
     pub fn rows_hidden(&self) -> bool {
         self.0.routine() == Some("check_enable_rls")

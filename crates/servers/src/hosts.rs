@@ -1,7 +1,7 @@
 //! PURE: a URL that names several servers, each tried with a time and a mode of its own.
 //!
 //! The driver goes to the next server when one refuses, but bounds only the connect of the socket: a server that accepts
-//! and then says nothing, such as a primary that hangs, would keep it from the one that took over, for ever. And one URL
+//! and then sends nothing, such as a primary that hangs, would keep it permanently from the one that took over. And one URL
 //! may name a server on loopback and others beyond, which do not have the same default.
 
 use tokio_postgres::Config;

@@ -1,7 +1,7 @@
 //! The PostgreSQL servers that a URL names, and how one of them is reached.
 //!
 //! A core or a receiver that fails over has several. The agent on either side has to reach the one that took over while
-//! another hangs, and has to give up a connection that nobody hears. That is the same on both sides; what is said on a
+//! another hangs, and has to give up a connection without a peer. That is the same on both sides; what is sent on a
 //! connection, and what its errors mean, is not, and stays with `source` and `store`.
 //!
 //! Nothing else in the workspace connects to PostgreSQL, so TLS and the handling of the server's messages hold everywhere.
@@ -14,7 +14,7 @@
 //! - [`Driver`] drives a connection and drops the server's notices; [`Cancel`] cancels a statement over the same TLS
 //! - [`Answer`] PURE: what may be passed on of a server's error: no text that could hold a row's value
 //! - [`settings`] PURE: what a session pins, so that no setting of a role or a database alters a value
-//! - [`cause`] PURE: what was wrong, where the driver says it in layers
+//! - [`cause`] PURE: the cause of a nested driver error
 
 mod answer;
 mod cancel;

@@ -91,7 +91,7 @@ impl Reach {
     }
 }
 
-/// Only the one name that every resolver has to answer with a loopback address counts beside the addresses.
+/// Returns whether a host is a loopback address or `localhost`, which every resolver must map to one.
 fn is_loopback(name: &str) -> bool {
     name.eq_ignore_ascii_case("localhost")
         || name
@@ -99,13 +99,13 @@ fn is_loopback(name: &str) -> bool {
             .is_ok_and(|address| address.is_loopback())
 }
 
-/// What one server requires. `written` is the parameter's value; `asks` tells that another TLS parameter is there,
-/// which asks for TLS as well.
+/// What one server requires. `written` is the parameter's value; `asks` means that another TLS parameter
+/// asks for TLS as well.
 pub(crate) fn required(written: Option<SslMode>, asks: bool, roots_file: bool, reach: Reach) -> SslMode {
     match (written, reach) {
-        // PostgreSQL has no TLS over such sockets, whatever is asked.
+        // PostgreSQL has no TLS over such sockets.
         (_, Reach::Socket) => SslMode::Disable,
-        // As libpq: who names the authorities wants them asked.
+        // As in libpq: named authorities are verified.
         (Some(SslMode::Require), _) if roots_file => SslMode::VerifyCa,
         (Some(mode), _) => mode,
         (None, Reach::Loopback) if !asks => SslMode::Disable,

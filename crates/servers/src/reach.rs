@@ -23,7 +23,7 @@ pub const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 pub struct Reached {
     /// What statements are sent on.
     pub client: Client,
-    /// What has to run beside it.
+    /// Must run alongside the client.
     pub driver: Driver,
     /// Cancels its statements.
     pub cancel: Cancel,
@@ -36,7 +36,7 @@ pub struct Reached {
 pub enum Unreached {
     /// It refused, or the network did.
     Refused(Error),
-    /// It said nothing in its time.
+    /// It did not answer in time.
     Silent,
     /// TLS could not be had as the URL requires it.
     Tls(TlsError),
@@ -167,7 +167,7 @@ mod tests {
 
     /// Trap: a password in a log line.
     #[test]
-    fn what_is_shown_of_them_holds_nothing_of_the_url() {
+    fn servers_debug_text_hides_the_url() {
         let servers = Servers::of("postgres://me:secret@one,two/core", "slacktide", CONNECT_WITHIN).unwrap();
         assert_eq!((servers.many(), servers.hosts().count()), (2, 2));
         assert_eq!(format!("{servers:?}"), "Servers(url not shown)");

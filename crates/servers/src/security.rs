@@ -50,7 +50,7 @@ impl Security {
         }
         match (self.mode, self.reach) {
             (SslMode::Prefer, _) => Some(
-                "sslmode=prefer goes on in clear when the server, or somebody in the middle, offers no TLS; \
+                "sslmode=prefer continues in clear when the server, or an attacker in the middle, offers no TLS; \
                  write sslmode=verify-full with sslrootcert",
             ),
             (SslMode::Require, _) => Some(
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn security_warns_of_every_mode_that_can_be_fooled() {
+    fn security_warns_of_every_unverified_mode() {
         for (mode, reach, warns) in [
             (SslMode::VerifyFull, Reach::Network, false),
             (SslMode::VerifyCa, Reach::Network, false),

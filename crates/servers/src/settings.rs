@@ -12,8 +12,8 @@
 //! - `lc_numeric`, `lc_time`, `default_text_search_config`: no type reads or prints by them, only `to_char`,
 //!   `to_number` and text search, where a feed's SQL or a trigger asks for it. `lc_messages` needs a superuser, and no
 //!   decision is made by a message;
-//! - `lc_monetary` at a source: it says how many decimals the amounts of that database have (see [`Demand`]);
-//! - `default_transaction_read_only` at a store: whoever sets it wants nothing to be written, and is obeyed aloud;
+//! - `lc_monetary` at a source: it defines the number of decimals of that database's amounts (see [`Demand`]);
+//! - `default_transaction_read_only` at a store: an administrator who sets it forbids writing, and the agent reports that;
 //! - `check_function_bodies`, `default_tablespace`, `default_toast_compression`, `default_table_access_method`: nothing of ours makes
 //!   functions, and where and how a table is kept changes no value.
 

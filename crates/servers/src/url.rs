@@ -205,7 +205,7 @@ impl Url {
         self.wire.get_user()
     }
 
-    /// Whether something beside the mode asks for TLS.
+    /// Returns whether a parameter other than the mode asks for TLS.
     pub(crate) fn asks_for_tls(&self) -> bool {
         self.tls.roots != Roots::Unset
             || self.tls.client.is_some()
@@ -214,7 +214,7 @@ impl Url {
             || self.wire.get_channel_binding() == ChannelBinding::Require
     }
 
-    /// What each parameter alone cannot tell. The combinations that libpq refuses are refused.
+    /// Checks combinations of parameters. Refuses those that libpq refuses.
     fn consistent(&self) -> Result<(), UrlError> {
         let (hosts, addresses) = (self.wire.get_hosts().len(), self.wire.get_hostaddrs().len());
         if hosts == 0 && addresses == 0 {

@@ -148,7 +148,7 @@ async fn connection_binds_the_password_to_the_certificate() {
 async fn cancel_request_goes_inside_tls_and_ends_the_statement() {
     let site = Site::start().await;
     site.presents(Some("good")).await;
-    let proxy = Proxy::before(site.server.port()).await;
+    let proxy = Proxy::start(site.server.port()).await;
     let url = site.url("closed", "localhost", "sslmode=verify-full&sslrootcert=$ca.pem");
     let url = url.replace(
         &format!(":{}/", site.server.port()),
@@ -174,7 +174,7 @@ async fn cancel_request_goes_inside_tls_and_ends_the_statement() {
     assert_eq!(error.code().map(|code| code.code()), Some("57014"));
     // Both connections began by asking for TLS: a request to cancel begins with another number.
     let ask_for_tls = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
-    let openings = proxy.openings();
+    let openings = proxy.first_bytes();
     assert_eq!(openings.len(), 2);
     for opening in openings {
         assert_eq!(opening, ask_for_tls);

@@ -1,4 +1,4 @@
-//! PURE: whether the columns that a feed names are there.
+//! PURE: whether the columns that a feed names exist.
 
 use schemas::column::Column;
 use schemas::tombstone;
@@ -6,8 +6,8 @@ use schemas::tombstone;
 use crate::error::{Error, ErrorKind, Result, refused};
 use crate::feed::FeedDefinition;
 
-/// Refuses a tombstone column whose type has no plain value for a deleted row.
-pub(crate) fn tombstone_fits(feed: &FeedDefinition, columns: &[Column]) -> Result<()> {
+/// Refuses a tombstone column whose type cannot mark a deleted row.
+pub(crate) fn check_tombstone_column(feed: &FeedDefinition, columns: &[Column]) -> Result<()> {
     let Some(name) = &feed.tombstone else {
         return Ok(());
     };
@@ -23,8 +23,8 @@ pub(crate) fn tombstone_fits(feed: &FeedDefinition, columns: &[Column]) -> Resul
     ))
 }
 
-/// The places of the cursor columns among the columns that the SQL gives.
-pub(crate) fn cursor_places(feed: &FeedDefinition, given: &[&str]) -> Result<Vec<usize>> {
+/// Returns the indices of the cursor columns among the columns of the SQL.
+pub(crate) fn cursor_indices(feed: &FeedDefinition, given: &[&str]) -> Result<Vec<usize>> {
     let refused = |what: String, remedy: String| Err(Error::new(ErrorKind::Refused, what, remedy));
     let place = |name: &str| given.iter().position(|column| *column == name);
     let known = || given.join(", ");
@@ -53,8 +53,8 @@ pub(crate) fn cursor_places(feed: &FeedDefinition, given: &[&str]) -> Result<Vec
         }
         if let Some(missing) = wanted.iter().find(|name| place(name).is_none()) {
             return refused(
-                format!("{what} names {missing}, which the sql does not give"),
-                format!("it gives: {}", known()),
+                format!("{what} names {missing}, which the sql does not return"),
+                format!("its columns: {}", known()),
             );
         }
     }

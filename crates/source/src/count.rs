@@ -1,4 +1,4 @@
-//! What the drivers count by themselves, whatever the code above believes it does.
+//! What the drivers count, independently of the code that uses them.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use gate::shut::ShutFlag;
 
-use crate::port::DriverCount;
+use crate::port::DriverCounts;
 
-/// Within this time after the shutting sample the last instruction on the source must be over.
+/// The last instruction on the source must end within this time after the sample that shut the gate.
 pub const YIELD_BOUND: Duration = Duration::from_millis(100);
 
-/// Counts at the driver's boundary: a trace hook in SQLite, the protocol's messages in PostgreSQL.
+/// Counts at the driver's boundary: by a trace hook in SQLite, by protocol messages in PostgreSQL.
 pub(crate) struct DriverCounter {
     shut: ShutFlag,
     statements: AtomicU64,
@@ -53,8 +53,8 @@ impl DriverCounter {
         }
     }
 
-    pub(crate) fn counted(&self) -> DriverCount {
-        DriverCount {
+    pub(crate) fn counts(&self) -> DriverCounts {
+        DriverCounts {
             statements: self.statements.load(Relaxed),
             rows: self.rows.load(Relaxed),
             rows_while_shut: self.rows_while_shut.load(Relaxed),
@@ -66,6 +66,6 @@ impl DriverCounter {
 
 impl fmt::Debug for DriverCounter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.counted().fmt(f)
+        self.counts().fmt(f)
     }
 }

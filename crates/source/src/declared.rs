@@ -1,7 +1,7 @@
-//! PURE: type names to column types, for sources that declare none or only loosely.
+//! PURE: converts type names to column types, for sources without strict types.
 //!
-//! Two grammars meet here: what an operator writes in `types` (PostgreSQL's names), and what
-//! SQLite's tables declare, where any word goes and is read by the parts it contains.
+//! There are two grammars: the `types` setting uses PostgreSQL's names. SQLite's tables declare any word, which is read by the
+//! parts that it contains.
 
 use schemas::column::ColumnType;
 
@@ -73,7 +73,7 @@ pub fn sqlite(declared: Option<&str>) -> ColumnType {
     }
 }
 
-/// The name in lower case, and the numbers in parentheses.
+/// Returns the name in lower case, and the numbers in parentheses.
 fn split(text: &str) -> Option<(String, Vec<u32>)> {
     let text = text.trim().to_lowercase();
     if text.is_empty() {
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_operators_types_are_read_and_a_misspelt_one_is_not() {
+    fn declared_type_misspelt_is_refused() {
         assert_eq!(
             parse("decimal(16,2)"),
             Some(ColumnType::Decimal {
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn sqlites_types_are_read_by_their_parts() {
+    fn declared_sqlite_type_is_read_by_its_parts() {
         assert_eq!(sqlite(Some("UNSIGNED BIG INT")), ColumnType::Int8);
         assert_eq!(
             sqlite(Some("DECIMAL(16, 2)")),

@@ -1,43 +1,41 @@
-//! What can go wrong at a system of record.
+//! Errors of a system of record.
 
 use std::fmt;
 
-/// An error with its kind, what and where, and the remedy.
+/// An error with its kind, cause, location and remedy.
 #[derive(Debug, Clone)]
 pub struct Error {
-    /// What class of error it is.
+    /// The class of the error.
     pub kind: ErrorKind,
-    /// What is wrong and where: feed, column, relation. Never a row's value.
+    /// What failed and where: feed, column, relation. Never contains a row's value.
     pub what: String,
-    /// What to do about it.
+    /// The remedy.
     pub remedy: String,
 }
 
-/// The result of a verb.
+/// The result of a source operation.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Classes of errors, each with one way to go on.
+/// Classes of errors. Each has one way to continue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// No connection, or it broke. Retry with back-off.
+    /// The connection failed or was lost. Retry with back-off.
     Unreachable,
-    /// A statement ran into its timeout or was cancelled by the server (recovery on a standby).
-    /// Retry with a smaller quantum.
+    /// A statement timed out or was cancelled by the server (recovery on a standby). Retry with a smaller quantum.
     TimedOut,
-    /// The database refused for want of a privilege. The feed stops.
+    /// The database denied a privilege. The feed stops.
     Denied,
-    /// The feed cannot be served as configured: bad SQL, missing table or column, cursor not
-    /// unique or null, a fence that cannot be taken. The feed stops.
+    /// The feed cannot be served as configured: invalid SQL, missing table or column, cursor not unique or null, no fence possible.
+    /// The feed stops.
     Refused,
-    /// The permit was revoked before there was anything to keep. No fault: go on under the next
-    /// permit.
+    /// The permit was revoked before any row was read. Not a failure: continue under the next permit.
     Revoked,
-    /// Anything else that the database answered. Retry with back-off.
+    /// Any other error of the database. Retry with back-off.
     Database,
 }
 
 impl Error {
-    /// An error of this kind.
+    /// Creates an error.
     pub fn new(kind: ErrorKind, what: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self {
             kind,
@@ -46,23 +44,23 @@ impl Error {
         }
     }
 
-    /// The permit was revoked; nothing was lost.
+    /// Creates the error of a revoked permit.
     #[must_use]
     pub fn revoked() -> Self {
         Self::new(
             ErrorKind::Revoked,
-            "the gate shut while the source was asked",
-            "go on under the next permit",
+            "the gate shut during the read",
+            "continue under the next permit",
         )
     }
 
-    /// Whether the database refused to give rows that the account may not see.
+    /// Whether the database refused rows that the account may not see.
     pub(crate) fn is_about_rows(&self) -> bool {
         self.kind == ErrorKind::Denied
             || (self.kind == ErrorKind::Refused && self.what.starts_with("row level security"))
     }
 
-    /// The same error, with where it happened in front.
+    /// Adds where the error happened.
     #[must_use]
     pub fn at(mut self, place: &str) -> Self {
         self.what = format!("{place}: {}", self.what);
@@ -70,7 +68,7 @@ impl Error {
     }
 }
 
-/// A feed or a question that cannot be served as it is.
+/// Creates an error of a feed or query that cannot be served as configured.
 pub(crate) fn refused(what: impl Into<String>, remedy: impl Into<String>) -> Error {
     Error::new(ErrorKind::Refused, what, remedy)
 }

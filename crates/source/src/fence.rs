@@ -1,17 +1,16 @@
 //! PURE: the fence, the cursor value below which no row can still appear.
 //!
-//! A row becomes visible when its transaction commits, not at the time in its cursor. Whoever
-//! reads up to "now" skips what commits late. Three rules say how far may be read:
+//! A row becomes visible when its transaction commits, not at the time in its cursor. A reader that reads up to "now" skips rows
+//! that commit late. Three rules bound what may be read:
 //!
-//! - [`TimeFence`] the cursor is a time taken in the transaction: strictly below the oldest start
-//!   of a transaction still open.
-//! - [`HighWater::by_transactions`] the cursor is a sequence's number: a maximum noted earlier,
-//!   once every transaction open at that moment has ended.
-//! - [`HighWater::by_lag`] nobody knows who is still writing: a maximum noted a declared lag ago.
+//! - [`TimeFence`] for a cursor that is a time of its transaction: strictly below the oldest start of an open transaction.
+//! - [`HighWaterMark::by_transactions`] for a cursor that is a sequence number: an earlier maximum, once every transaction that
+//!   was open then has ended.
+//! - [`HighWaterMark::by_lag`] for a source that does not show its writers: the maximum of a declared lag ago.
 //!
-//! [`SourceClock`] bounds a fence that is a time: a clock that went back, or that is ahead.
+//! [`SourceClock`] bounds a time fence if the clock was set back or is ahead.
 //!
-//! All take what was seen and the clock as arguments, so a simulation can run the very same code.
+//! All take their observations and the clock as arguments, so a simulation runs the same code.
 
 mod clock;
 mod high_water;
@@ -19,20 +18,20 @@ mod open;
 mod prepared;
 mod time;
 
-pub use clock::{ClockLook, ClockReading, ClockTrouble, SourceClock};
-pub use high_water::HighWater;
+pub use clock::{ClockProblem, ClockReading, ClockSample, SourceClock};
+pub use high_water::HighWaterMark;
 pub use open::{OpenTransaction, TransactionId};
 pub use prepared::{PreparedOrigin, PreparedTransactions};
 use schemas::cursor::Scalar;
-pub use time::{TimeFence, TimeLook, TimeReading};
+pub use time::{TimeFence, TimeFenceReading, TransactionSnapshot};
 
-/// Bounds the first cursor column. The comparison is the database's.
+/// Bounds the first cursor column. The database compares.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fence {
-    /// Rows strictly below: times.
+    /// Rows strictly below, for times.
     Below(Scalar),
-    /// Rows up to and with it: a maximum that was noted when every row up to it was decided.
+    /// Rows up to and including: a maximum below which every row is committed or rolled back.
     UpTo(Scalar),
-    /// Every row: only where the source is known to stand still.
+    /// Every row. Only for a source that is known not to change.
     Open,
 }

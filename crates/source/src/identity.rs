@@ -1,15 +1,15 @@
 //! PURE: whether a source is the one that was read before.
 //!
-//! A position, and the fact that something was published, hold for one database. What the last chunk names of it is compared
-//! with what the source tells now. Not compared: addresses (a list of servers, a new name), the start of the server (a
-//! restart), file numbers of tables (`TRUNCATE`, `CLUSTER`, `VACUUM FULL`), and what one of the two does not tell.
+//! A position is valid for one database. The source mark of the last chunk is compared with the source's current mark. Not
+//! compared: addresses (a list of servers, a new name), the server's start (a restart), file numbers of tables (`TRUNCATE`,
+//! `CLUSTER`, `VACUUM FULL`), and facts that either mark lacks.
 
 use std::fmt;
 
 use schemas::cursor::{Cursor, Scalar};
-use schemas::source::SourceMark;
+use schemas::source::SourceIdentity;
 
-/// What tells that a source is not what it was.
+/// How a source differs from the one that was read before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SourceChange {
     /// Another server, or another file.
@@ -20,12 +20,12 @@ pub enum SourceChange {
     Timeline {
         /// The timeline that was read before.
         from: u32,
-        /// The one now.
+        /// The current timeline.
         to: u32,
     },
     /// It has written less than before.
-    WentBack,
-    /// A table was dropped and made again, or another one has its name.
+    RolledBack,
+    /// A table was dropped and created again, or another table has its name.
     Table,
 }
 
@@ -34,29 +34,29 @@ impl fmt::Display for SourceChange {
         match self {
             Self::System => f.write_str(
                 "it is another database server or file than the one that was read before: it was replaced, initialised \
-                 or upgraded anew, or the address leads elsewhere",
+                 or upgraded, or the address leads to another server",
             ),
             Self::Database => f.write_str(
-                "the database was dropped and made again, or restored from a dump, since it was read before",
+                "the database was dropped and created again, or restored from a dump, since it was read before",
             ),
             Self::Timeline { from, to } => write!(
                 f,
                 "the server's timeline was {from} and is {to}: a standby was promoted or a backup restored, and commits \
                  that were read may be missing"
             ),
-            Self::WentBack => f.write_str(
-                "the database is behind what it was when it was read before: an older copy of it was put back",
+            Self::RolledBack => f.write_str(
+                "the database is behind what it was when it was read before: an older copy of it was restored",
             ),
             Self::Table => f.write_str(
-                "a table that the feed reads was dropped and made again, or replaced by another, since it was read before",
+                "a table that the feed reads was dropped and created again, or replaced by another, since it was read before",
             ),
         }
     }
 }
 
-/// Returns what changed, the most telling first; none where nothing did.
+/// Returns the most significant change, or `None` if nothing changed.
 #[must_use]
-pub fn changed(before: &SourceMark, now: &SourceMark) -> Option<SourceChange> {
+pub fn detect_change(before: &SourceIdentity, now: &SourceIdentity) -> Option<SourceChange> {
     let differ = |before: &Option<String>, now: &Option<String>| {
         before.as_ref().zip(now.as_ref()).is_some_and(|(a, b)| a != b)
     };
@@ -70,13 +70,13 @@ pub fn changed(before: &SourceMark, now: &SourceMark) -> Option<SourceChange> {
         return Some(SourceChange::Timeline { from, to });
     }
     if is_behind(before.written.as_ref(), now.written.as_ref()) {
-        return Some(SourceChange::WentBack);
+        return Some(SourceChange::RolledBack);
     }
     let is_other = |(name, table): (&String, &String)| now.tables.get(name).is_some_and(|now| now != table);
     before.tables.iter().any(is_other).then_some(SourceChange::Table)
 }
 
-/// A counter of 32 bits, which begins again behind its greatest value. It travels as a text, so that it is not compared as a number.
+/// Returns a wrapping 32-bit counter. It is a text, so that it is not compared as a number.
 pub(crate) fn counter(value: u32) -> Scalar {
     Scalar::Text(value.to_string())
 }
@@ -90,7 +90,7 @@ fn is_behind(before: Option<&Cursor>, now: Option<&Cursor>) -> bool {
         (Scalar::Int(before), Scalar::Int(now)) => now < before,
         (Scalar::Text(before), Scalar::Text(now)) => {
             let pair = before.parse::<u32>().ok().zip(now.parse::<u32>().ok());
-            // More than half of the way round is the way back.
+            // A difference of more than half of the range is a step back.
             pair.is_some_and(|(before, now)| now.wrapping_sub(before) > u32::MAX / 2)
         }
         _ => false,
@@ -101,8 +101,8 @@ fn is_behind(before: Option<&Cursor>, now: Option<&Cursor>) -> bool {
 mod tests {
     use super::*;
 
-    fn mark() -> SourceMark {
-        SourceMark {
+    fn mark() -> SourceIdentity {
+        SourceIdentity {
             system: Some("s".into()),
             database: Some("d".into()),
             timeline: Some(3),
@@ -111,56 +111,64 @@ mod tests {
         }
     }
 
-    fn written(log: i64, transaction: i64) -> SourceMark {
-        SourceMark {
+    fn written(log: i64, transaction: i64) -> SourceIdentity {
+        SourceIdentity {
             written: Some(Cursor(vec![Scalar::Int(log), Scalar::Int(transaction)])),
             ..mark()
         }
     }
 
     #[test]
-    fn identity_is_kept_by_what_goes_on() {
-        assert_eq!(changed(&mark(), &mark()), None);
-        assert_eq!(changed(&mark(), &written(2_000, 50)), None);
-        // A part that is not told, by an older version or for want of a right, is not compared.
-        assert_eq!(changed(&SourceMark::default(), &mark()), None);
-        assert_eq!(changed(&mark(), &SourceMark::default()), None);
-        // A feed that reads other tables has another definition, which is asked about elsewhere.
-        let other = SourceMark {
+    fn identity_survives_normal_operation() {
+        assert_eq!(detect_change(&mark(), &mark()), None);
+        assert_eq!(detect_change(&mark(), &written(2_000, 50)), None);
+        // A fact that one mark lacks (an older version, a missing privilege) is not compared.
+        assert_eq!(detect_change(&SourceIdentity::default(), &mark()), None);
+        assert_eq!(detect_change(&mark(), &SourceIdentity::default()), None);
+        // A feed that reads other tables has another definition, which is checked elsewhere.
+        let other = SourceIdentity {
             tables: [("visits".to_owned(), "16399".to_owned())].into(),
             ..mark()
         };
-        assert_eq!(changed(&mark(), &other), None);
+        assert_eq!(detect_change(&mark(), &other), None);
     }
 
     #[test]
-    fn identity_of_a_counter_that_begins_again_is_kept() {
-        let counted = |value: u32| SourceMark {
+    fn identity_survives_a_wrapped_counter() {
+        let counted = |value: u32| SourceIdentity {
             written: Some(Cursor(vec![Scalar::Int(7), counter(value)])),
             ..mark()
         };
         for (before, now) in [(4, 4), (4, 5), (u32::MAX, 0), (u32::MAX - 9, 12)] {
-            assert_eq!(changed(&counted(before), &counted(now)), None, "{before} {now}");
+            assert_eq!(
+                detect_change(&counted(before), &counted(now)),
+                None,
+                "{before} {now}"
+            );
         }
         for (before, now) in [(5, 4), (0, u32::MAX), (12, u32::MAX - 9)] {
-            let back = Some(SourceChange::WentBack);
-            assert_eq!(changed(&counted(before), &counted(now)), back, "{before} {now}");
+            let back = Some(SourceChange::RolledBack);
+            assert_eq!(
+                detect_change(&counted(before), &counted(now)),
+                back,
+                "{before} {now}"
+            );
         }
-        // A file that changed to WAL mode has no such counter any more.
-        let without = SourceMark {
+        // A file in WAL mode has no such counter.
+        let without = SourceIdentity {
             written: Some(Cursor(vec![Scalar::Int(7)])),
             ..mark()
         };
-        assert_eq!(changed(&counted(5), &without), None);
-        assert_eq!(changed(&without, &counted(5)), None);
+        assert_eq!(detect_change(&counted(5), &without), None);
+        assert_eq!(detect_change(&without, &counted(5)), None);
     }
 
     #[test]
-    fn identity_change_is_told_by_its_kind() {
-        let with = |change: fn(&mut SourceMark)| {
+    fn identity_change_is_reported_by_kind() {
+        let with = |change: fn(&mut SourceIdentity)| {
             let mut now = mark();
             change(&mut now);
-            changed(&mark(), &now)
+            detect_change(&mark(), &now)
         };
         assert_eq!(
             with(|now| (now.system, now.timeline) = (Some("t".into()), Some(1))),
@@ -178,10 +186,13 @@ mod tests {
             with(|now| now.timeline = Some(2)),
             Some(SourceChange::Timeline { from: 3, to: 2 })
         );
-        assert_eq!(changed(&mark(), &written(999, 50)), Some(SourceChange::WentBack));
         assert_eq!(
-            changed(&mark(), &written(5_000, 49)),
-            Some(SourceChange::WentBack)
+            detect_change(&mark(), &written(999, 50)),
+            Some(SourceChange::RolledBack)
+        );
+        assert_eq!(
+            detect_change(&mark(), &written(5_000, 49)),
+            Some(SourceChange::RolledBack)
         );
         assert_eq!(
             with(|now| now.tables = [("claims".to_owned(), "16400".to_owned())].into()),

@@ -1,4 +1,4 @@
-//! PURE: positions as times, and times as positions.
+//! PURE: converts positions to times, and times to positions.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ use schemas::cursor::Scalar;
 
 /// How the first cursor column holds a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TimeForm {
-    /// With its zone.
+pub(crate) enum TimeEncoding {
+    /// With a zone.
     Instant,
-    /// A local time of a zone that never changes its offset.
+    /// As a local time of a zone with a constant offset.
     Local(Offset),
-    /// A day there.
+    /// As a day in such a zone.
     Day(Offset),
 }
 
-impl TimeForm {
-    /// The time up to which rows at a position may have been set; none: it is no time.
+impl TimeEncoding {
+    /// Returns the time up to which rows at a position may have been written, or `None` if it is not a time.
     pub(crate) fn reached(self, position: &Scalar) -> Option<Timestamp> {
         let Scalar::Text(text) = position else { return None };
         match self {
@@ -34,7 +34,7 @@ impl TimeForm {
         }
     }
 
-    /// A value below that of every row that was set at this time or later, in a column that rounds to `resolution`.
+    /// Returns a value below every row written at or after `at`, in a column that rounds to `resolution`.
     pub(crate) fn before(self, at: Timestamp, resolution: Duration) -> Option<Scalar> {
         let step = SignedDuration::try_from(resolution.max(Duration::from_micros(1))).ok()?;
         let at = at.checked_sub(step).ok()?;
@@ -62,50 +62,50 @@ mod tests {
     }
 
     #[test]
-    fn positions_are_read_as_postgres_writes_them() {
+    fn instant_parses_positions_of_postgres() {
         let east = Offset::from_seconds(8 * 3_600).unwrap();
-        for (form, position, wanted) in [
+        for (format, position, wanted) in [
             (
-                TimeForm::Instant,
+                TimeEncoding::Instant,
                 "2026-01-31 22:00:00+00",
                 "2026-01-31T22:00:00Z",
             ),
             (
-                TimeForm::Instant,
+                TimeEncoding::Instant,
                 "2026-01-31 22:00:00.123456+00",
                 "2026-01-31T22:00:00.123456Z",
             ),
             (
-                TimeForm::Instant,
+                TimeEncoding::Instant,
                 "2026-01-31T22:00:00.5Z",
                 "2026-01-31T22:00:00.5Z",
             ),
             (
-                TimeForm::Local(east),
+                TimeEncoding::Local(east),
                 "2026-01-31 22:00:00.5",
                 "2026-01-31T14:00:00.5Z",
             ),
-            (TimeForm::Day(east), "2026-01-31", "2026-01-31T16:00:00Z"),
+            (TimeEncoding::Day(east), "2026-01-31", "2026-01-31T16:00:00Z"),
         ] {
-            assert_eq!(form.reached(&text(position)), Some(at(wanted)), "{position}");
+            assert_eq!(format.reached(&text(position)), Some(at(wanted)), "{position}");
         }
-        assert_eq!(TimeForm::Instant.reached(&text("infinity")), None);
-        assert_eq!(TimeForm::Instant.reached(&Scalar::Int(7)), None);
+        assert_eq!(TimeEncoding::Instant.reached(&text("infinity")), None);
+        assert_eq!(TimeEncoding::Instant.reached(&Scalar::Int(7)), None);
     }
 
     #[test]
-    fn time_becomes_a_value_below_all_rows_from_then_on() {
+    fn instant_before_a_time_is_below_its_rows() {
         let east = Offset::from_seconds(8 * 3_600).unwrap();
-        let before = |form: TimeForm, resolution| form.before(at("2026-01-31T22:00:00Z"), resolution);
+        let before = |format: TimeEncoding, resolution| format.before(at("2026-01-31T22:00:00Z"), resolution);
         let micro = Duration::from_micros(1);
         assert_eq!(
-            before(TimeForm::Instant, micro),
+            before(TimeEncoding::Instant, micro),
             Some(text("2026-01-31T21:59:59.999999Z"))
         );
         assert_eq!(
-            before(TimeForm::Local(east), Duration::from_secs(1)),
+            before(TimeEncoding::Local(east), Duration::from_secs(1)),
             Some(text("2026-02-01T05:59:59"))
         );
-        assert_eq!(before(TimeForm::Day(east), micro), Some(text("2026-01-31")));
+        assert_eq!(before(TimeEncoding::Day(east), micro), Some(text("2026-01-31")));
     }
 }

@@ -1,8 +1,8 @@
-//! PURE: whether a feed's key tells its rows apart.
+//! PURE: whether a feed's key is unique.
 //!
-//! Rows with one key are versions of one row at the store: of two that the source has side by side, one would be gone. So the
-//! key is proven, by the catalogue, or by reading the keys in their order, page by page, and comparing neighbours. Where neither
-//! works the feed is unverified. A key that occurs twice in one read refuses the feed; between two reads it is an update.
+//! Rows with the same key are versions of one row at the store. If the source holds two of them at once, the store loses one. So
+//! the key is proven unique by the catalogue, or by reading the keys in order, page by page, and comparing neighbours. If neither
+//! is possible the feed is unverified. A key that occurs twice in one read refuses the feed; between two reads it is an update.
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::Hash;
@@ -10,28 +10,28 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use schemas::digest::Digest;
-use schemas::source::SourceMark;
+use schemas::source::SourceIdentity;
 
 use crate::error::{Error, refused};
 use crate::feed::FeedDefinition;
-use crate::identity::changed;
+use crate::identity::detect_change;
 
-/// Keys of a page.
+/// Keys per page.
 pub(crate) const PAGE: usize = 2_000;
 
-/// How long a proof by reading stays good: nothing keeps the rows as they were.
+/// How long a proof by reading is valid. Rows may change afterwards.
 pub(crate) const GOOD_FOR: Duration = Duration::from_secs(6 * 3_600);
 
-/// How far the proof has come. `P` is a key as the next page's beginning.
+/// The state of the proof. `P` is a part of a key as a position.
 #[derive(Debug, Clone)]
 pub(crate) struct KeyProof<P> {
     state: State<P>,
-    /// Keys compared since the beginning.
+    /// Keys compared since the start.
     compared: u64,
-    /// It was read to its end once; while it is read again it counts as proven.
+    /// Whether all keys were read once. While they are read again the key counts as proven.
     was_read: bool,
-    /// The source that it was read from; none before the first look.
-    of: Option<SourceMark>,
+    /// The source that the keys were read from, or `None` before the first reading.
+    of: Option<SourceIdentity>,
 }
 
 #[derive(Debug, Clone)]
@@ -42,7 +42,7 @@ enum State<P> {
     Impossible(String),
 }
 
-/// The proofs of a source's feeds, kept while feeds are closed and opened again; by definition.
+/// The proofs of a source's feeds by definition digest. They outlive the feeds' readers.
 #[derive(Debug)]
 pub(crate) struct Proofs<P>(Mutex<BTreeMap<Digest, KeyProof<P>>>);
 
@@ -53,13 +53,11 @@ impl<P> Default for Proofs<P> {
 }
 
 impl<P: Clone> Proofs<P> {
-    /// What was proven of a feed before.
     pub(crate) fn find(&self, feed: &FeedDefinition) -> Option<KeyProof<P>> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(&feed.digest()).cloned()
     }
 
-    /// Keeps a feed's proof.
     pub(crate) fn keep(&self, feed: &FeedDefinition, proof: KeyProof<P>) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(feed.digest(), proof);
@@ -68,10 +66,10 @@ impl<P: Clone> Proofs<P> {
 
 /// A key that two rows share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Repeated;
+pub(crate) struct DuplicateKey;
 
 impl<P: Clone> KeyProof<P> {
-    /// Proven by the catalogue.
+    /// Creates a proof by the catalogue.
     pub(crate) fn by_catalogue() -> Self {
         Self {
             state: State::Catalogue,
@@ -81,7 +79,7 @@ impl<P: Clone> KeyProof<P> {
         }
     }
 
-    /// To be proven by reading.
+    /// Creates a proof by reading.
     pub(crate) fn by_reading() -> Self {
         Self {
             state: State::Reading(None),
@@ -91,10 +89,12 @@ impl<P: Clone> KeyProof<P> {
         }
     }
 
-    /// Takes note of the source that is there now. What was read from another one proves nothing: the proof begins from the
-    /// start. Returns whether it does.
-    pub(crate) fn judge_source(&mut self, now: &SourceMark) -> bool {
-        let is_other = self.of.as_ref().is_some_and(|of| changed(of, now).is_some());
+    /// Records the current source. A reading of another source proves nothing, so the proof restarts. Returns whether it does.
+    pub(crate) fn observe_source(&mut self, now: &SourceIdentity) -> bool {
+        let is_other = self
+            .of
+            .as_ref()
+            .is_some_and(|of| detect_change(of, now).is_some());
         self.of = Some(now.clone());
         let begins = is_other && !self.is_by_catalogue();
         if begins {
@@ -108,8 +108,8 @@ impl<P: Clone> KeyProof<P> {
         matches!(self.state, State::Catalogue)
     }
 
-    /// Behind which key the next page begins; the outer `None`: nothing is to be read. A proof that is due again begins from
-    /// the start.
+    /// Returns the key after which the next page begins. The outer `None`: nothing has to be read. A proof that is due again
+    /// restarts.
     pub(crate) fn next(&mut self) -> Option<Option<Vec<P>>> {
         match &self.state {
             State::Catalogue => None,
@@ -121,20 +121,20 @@ impl<P: Clone> KeyProof<P> {
         }
     }
 
-    /// Takes a page of keys in their order. Returns whether it was the last one.
+    /// Adds a page of keys in order. Returns whether it was the last one.
     pub(crate) fn take<K: Hash + Eq>(
         &mut self,
         page: Vec<(K, Vec<P>)>,
         is_last: bool,
-    ) -> Result<bool, Repeated> {
+    ) -> Result<bool, DuplicateKey> {
         let mut seen = HashSet::with_capacity(page.len());
-        // The last key is read again as the first of the next page, for its neighbours may be there.
+        // The last key is read again as the first of the next page, because duplicates may follow it.
         let mut last_but_one = None;
         let mut last = None;
         for (key, position) in page {
             self.compared += 1;
             if !seen.insert(key) {
-                return Err(Repeated);
+                return Err(DuplicateKey);
             }
             last_but_one = last.replace(position);
         }
@@ -144,34 +144,34 @@ impl<P: Clone> KeyProof<P> {
         }
         match last_but_one {
             Some(position) => self.state = State::Reading(Some(position)),
-            None => self.impossible("a page holds too few keys"),
+            None => self.set_impossible("a page holds too few keys"),
         }
         Ok(false)
     }
 
-    /// Notes that the keys cannot be read in their order.
-    pub(crate) fn impossible(&mut self, why: impl Into<String>) {
+    /// Records that the keys cannot be read in order.
+    pub(crate) fn set_impossible(&mut self, why: impl Into<String>) {
         self.state = State::Impossible(why.into());
     }
 
-    /// Whether a page is to be read soon.
+    /// Whether more pages have to be read.
     pub(crate) fn is_reading(&self) -> bool {
         matches!(self.state, State::Reading(_))
     }
 
-    /// Why it is not proven, with the remedy.
+    /// Returns why the key is not proven, with the remedy, or `None` if it is.
     pub(crate) fn unproven(&self, feed: &FeedDefinition) -> Option<(String, String)> {
         let key = feed.key.join(", ");
         match &self.state {
             State::Catalogue | State::Read => None,
             State::Reading(_) if self.was_read => None,
             State::Reading(_) => Some((
-                format!("whether key ({key}) is unique is being read: {} rows compared so far", self.compared),
-                "wait until it is read; a unique index over the key, in a feed over one table, proves it at once".to_owned(),
+                format!("key ({key}) is not proven unique yet: {} rows compared", self.compared),
+                "wait until all keys are read; a unique index over the key, in a feed over one table, proves it at once".to_owned(),
             )),
             State::Impossible(why) => Some((
-                format!("whether key ({key}) is unique is not known: {why}"),
-                "make a unique index over the key and read its table alone, or an index that serves the key's order, or raise \
+                format!("key ({key}) cannot be proven unique: {why}"),
+                "create a unique index over the key and read its table alone, or an index that serves the key's order, or raise \
                  statement_timeout"
                     .to_owned(),
             )),
@@ -179,14 +179,14 @@ impl<P: Clone> KeyProof<P> {
     }
 }
 
-/// The refusal of a feed whose key is not unique.
-pub(crate) fn not_unique(feed: &FeedDefinition) -> Error {
+/// Creates the error of a feed whose key is not unique.
+pub(crate) fn refuse_duplicate_key(feed: &FeedDefinition) -> Error {
     refused(
         format!(
             "key ({}) is not unique: two rows of one read share it, and the store would keep one of them",
             feed.key.join(", ")
         ),
-        "name in key the columns that tell every two rows apart, such as the primary key of the innermost table, and select them \
+        "name in key the columns that identify a row, such as the primary key of the innermost table, and select them \
          in the sql",
     )
 }
@@ -195,8 +195,8 @@ pub(crate) fn not_unique(feed: &FeedDefinition) -> Error {
 mod tests {
     use super::*;
 
-    /// Reads keys that are in order, in pages of this limit.
-    fn prove(keys: &[i64], limit: usize) -> Result<(u64, KeyProof<i64>), Repeated> {
+    /// Reads sorted keys in pages of `limit`.
+    fn prove(keys: &[i64], limit: usize) -> Result<(u64, KeyProof<i64>), DuplicateKey> {
         let mut proof = KeyProof::by_reading();
         let mut pages = 0;
         while let Some(after) = proof.next() {
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn key_proof_reads_all_pages_and_finds_repeats_at_their_borders() {
+    fn key_proof_finds_duplicates_at_page_borders() {
         let keys: Vec<i64> = (0..1_000).collect();
         let feed = feed();
         for limit in [2, 3, 7, 999, 1_000, 1_001] {
@@ -234,32 +234,32 @@ mod tests {
     }
 
     #[test]
-    fn key_proof_that_is_not_whole_is_unproven() {
+    fn key_proof_incomplete_is_unproven() {
         let feed = feed();
         let mut proof: KeyProof<i64> = KeyProof::by_reading();
         assert!(proof.is_reading() && proof.unproven(&feed).unwrap().0.contains("0 rows"));
-        proof.impossible("the statement ran into its timeout");
+        proof.set_impossible("the statement ran into its timeout");
         assert!(!proof.is_reading() && proof.unproven(&feed).unwrap().0.contains("timeout"));
-        // Tried again from the start.
+        // The proof restarts.
         assert_eq!(proof.next(), Some(None));
         assert!(proof.is_reading());
         assert_eq!(KeyProof::<i64>::by_catalogue().next(), None);
     }
 
     #[test]
-    fn key_proof_of_another_source_begins_from_the_start() {
-        let of = |system: &str| SourceMark {
+    fn key_proof_of_another_source_restarts() {
+        let mark = |system: &str| SourceIdentity {
             system: Some(system.to_owned()),
-            ..SourceMark::default()
+            ..SourceIdentity::default()
         };
         let (_, mut proof) = prove(&[1, 2, 3], 9).unwrap();
-        assert!(!proof.judge_source(&of("one")) && !proof.judge_source(&of("one")));
+        assert!(!proof.observe_source(&mark("one")) && !proof.observe_source(&mark("one")));
         assert_eq!(proof.unproven(&feed()), None);
-        assert!(proof.judge_source(&of("other")));
+        assert!(proof.observe_source(&mark("other")));
         assert!(proof.unproven(&feed()).is_some() && proof.next() == Some(None));
         let mut catalogue = KeyProof::<i64>::by_catalogue();
-        catalogue.judge_source(&of("one"));
-        assert!(!catalogue.judge_source(&of("other")));
+        catalogue.observe_source(&mark("one"));
+        assert!(!catalogue.observe_source(&mark("other")));
     }
 
     fn feed() -> FeedDefinition {

@@ -1,8 +1,7 @@
 //! PURE: the SQL of a quantum.
 //!
-//! The feed's SQL is a subquery; behind it the cursor is a row comparison, which an index over
-//! the cursor columns serves as one range. Nothing of a cursor is ever written into the text:
-//! values are bound, and in PostgreSQL cast from text to the column's own type.
+//! The feed's SQL is a subquery. The cursor is a row comparison, which an index over the cursor columns serves as one range.
+//! Cursor values are never written into the SQL text: they are bound, and in PostgreSQL cast from text to the column's type.
 
 use std::fmt::Write as _;
 
@@ -10,7 +9,7 @@ use schemas::cursor::Scalar;
 
 use crate::fence::Fence;
 
-/// Which database's grammar.
+/// The SQL dialect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
     /// Parameters `$1`, bound as text and cast.
@@ -24,14 +23,14 @@ pub enum Dialect {
 pub struct CursorColumn {
     /// Its name in the feed.
     pub name: String,
-    /// Its type as the database names it, for the cast; not used for SQLite.
+    /// The database's name of its type, for the cast. Not used for SQLite.
     pub cast: String,
 }
 
 /// How the fence bounds the first cursor column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Bound {
-    /// Not at all.
+    /// No bound.
     None,
     /// `<`
     Below,
@@ -40,9 +39,9 @@ pub enum Bound {
 }
 
 impl Bound {
-    /// As a fence says, with the value that it is bound by.
+    /// Returns the bound of a fence and its value.
     #[must_use]
-    pub fn of(fence: &Fence) -> (Self, Option<&Scalar>) {
+    pub fn from_fence(fence: &Fence) -> (Self, Option<&Scalar>) {
         match fence {
             Fence::Below(value) => (Self::Below, Some(value)),
             Fence::UpTo(value) => (Self::UpTo, Some(value)),
@@ -54,61 +53,59 @@ impl Bound {
 /// The parts of a feed's query.
 #[derive(Debug, Clone)]
 pub struct Keyset {
-    /// The grammar.
+    /// The dialect.
     pub dialect: Dialect,
     /// The feed's SQL.
     pub sql: String,
-    /// The select list's expressions, ready: see [`column()`].
+    /// The expressions of the select list: see [`column()`].
     pub select: Vec<String>,
-    /// The cursor; empty where rows have no order.
+    /// The cursor. Empty if rows have no order.
     pub cursor: Vec<CursorColumn>,
-    /// A condition that rows with a place in the order meet; none: every row has one.
+    /// The condition of rows that are in the order, or `None` if all are.
     pub only: Option<String>,
-    /// Parameters that the SQL itself has: those of the quantum come behind them.
-    pub own: usize,
-    /// Time zone in which a fence that is an instant ([`Bound::Below`]) becomes a date or a time
-    /// without zone.
+    /// The number of the SQL's own parameters. Those of the quantum follow them.
+    pub own_parameters: usize,
+    /// The time zone in which a fence that is an instant ([`Bound::Below`]) becomes a date or a time without zone.
     pub fence_zone: Option<String>,
 }
 
-/// A name in double quotes, in both dialects.
+/// Returns a quoted identifier, for both dialects.
 #[must_use]
 pub fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A text in single quotes.
+/// Returns a text literal.
 #[must_use]
 pub fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// A column of the feed.
+/// Returns the reference to a column of the feed.
 #[must_use]
 pub fn column(name: &str) -> String {
     format!("feed.{}", quote(name))
 }
 
-/// The feed's SQL as a source of rows. The line breaks keep a comment at its end from swallowing
-/// what follows.
+/// Returns the feed's SQL as a FROM item. The line break ends a trailing comment.
 #[must_use]
 pub fn subquery(sql: &str) -> String {
-    format!("(\n{}\n) AS feed", bare(sql))
+    format!("(\n{}\n) AS feed", strip_semicolon(sql))
 }
 
-/// Without the semicolon that ends it.
+/// Returns the SQL without a trailing semicolon.
 #[must_use]
-pub fn bare(sql: &str) -> &str {
+pub fn strip_semicolon(sql: &str) -> &str {
     sql.trim()
         .trim_end_matches(|c: char| c == ';' || c.is_whitespace())
 }
 
 impl Keyset {
-    /// Rows behind a cursor (its values are the first parameters behind the SQL's own), within a fence
-    /// (the next), at most so many (the last).
+    /// Returns the query for rows after a cursor (whose values are the first parameters after the SQL's own), within a fence (the
+    /// next parameter), up to a limit (the last parameter).
     #[must_use]
     pub fn read(&self, behind: bool, bound: Bound) -> String {
-        let mut next = self.own + 1;
+        let mut next = self.own_parameters + 1;
         let mut conditions = Vec::new();
         if behind && !self.cursor.is_empty() {
             conditions.push(self.behind(&mut next));
@@ -138,7 +135,7 @@ impl Keyset {
         sql
     }
 
-    /// The greatest value of the first cursor column, as one value of its own type, that is not above an expression.
+    /// Returns the query for the greatest value of the first cursor column, optionally not above an expression.
     #[must_use]
     pub fn highest(&self, up_to: Option<&str>) -> String {
         let name = self
@@ -160,7 +157,7 @@ impl Keyset {
         )
     }
 
-    /// One row if any cursor is null.
+    /// Returns the query for one row with a null cursor.
     #[must_use]
     pub fn any_null(&self) -> String {
         let nulls: Vec<String> = self
@@ -238,15 +235,15 @@ mod tests {
                 })
                 .collect(),
             only: None,
-            own: 0,
+            own_parameters: 0,
             fence_zone: None,
         }
     }
 
     #[test]
-    fn a_questions_own_parameters_come_first_and_without_an_order_there_is_none() {
+    fn keyset_own_parameters_come_first() {
         let mut asked = keyset(Dialect::Postgres, &[("id", "int8")]);
-        asked.own = 2;
+        asked.own_parameters = 2;
         assert!(
             asked
                 .read(true, Bound::None)
@@ -261,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn postgres_casts_bound_texts_to_the_columns_types() {
+    fn keyset_postgres_casts_texts_to_column_types() {
         let keyset = keyset(Dialect::Postgres, &[("at", "timestamptz"), ("id", "int8")]);
         assert_eq!(
             keyset.read(true, Bound::Below),
@@ -272,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_column_is_compared_without_a_row_and_the_first_quantum_has_no_cursor() {
+    fn keyset_of_one_column_compares_without_a_row() {
         let keyset = keyset(Dialect::Sqlite, &[("id", "")]);
         assert!(
             keyset
@@ -287,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn keyset_condition_keeps_rows_without_a_place_out_of_read_and_maximum() {
+    fn keyset_condition_excludes_unordered_rows() {
         let mut keyset = keyset(Dialect::Sqlite, &[("id", "")]);
         keyset.only = Some("typeof(feed.\"id\") = 'integer'".into());
         assert!(keyset.read(true, Bound::UpTo).contains(
@@ -299,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fence_in_a_zone_is_an_instant_first() {
+    fn keyset_fence_in_a_zone_is_cast_from_an_instant() {
         let mut keyset = keyset(Dialect::Postgres, &[("at", "timestamp")]);
         keyset.fence_zone = Some("O'Zone".into());
         assert!(

@@ -1,25 +1,25 @@
-//! Rows out of a system of record, behind its fence, under a permit of the gate.
+//! Reads rows from a system of record, within the feed's fence and under a permit of the gate.
 //!
-//! - [`feed`] what is read: a named, keyed, ordered query
-//! - [`question`] what is asked: a query with arguments
-//! - [`port`] the verbs, as three traits, and what a quantum brings
-//! - [`fence`] PURE: below which cursor value no row can still appear
-//! - [`identity`] PURE: whether a source is the one that was read before; `backwards` whether it holds less;
-//!   `instant` positions as times
-//! - [`keyset`] PURE: the SQL of a quantum; `nulls` rows that it would never find
-//! - [`shape`] PURE: which relations a feed's SQL reads; `placeholder` what stands around an argument in a question's
-//! - [`declared`] PURE: type names to column types
-//! - `cursor_form` PURE: how a cursor's values are written, and what follows from it
-//! - `key_proof` PURE: whether a key tells rows apart; `upkeep` which check is due
-//! - [`evidence`] what a reader cannot prove of its feed; [`missing_index`] PURE: what would serve it
-//! - [`count`] what the drivers count by themselves; `meter` how long a reader used its source
-//! - [`error`] what can go wrong, by kind, with the remedy
-//! - [`postgres`], [`sqlite`] the two systems of record
+//! - [`feed`] the definition of a feed: a named, keyed, ordered query
+//! - [`request_query`] a query with arguments, for data requests
+//! - [`port`] the three traits of a source, and the result of a quantum
+//! - [`fence`] PURE: the cursor value below which no row can still appear
+//! - [`identity`] PURE: whether a source is the one that was read before
+//! - [`position_check`] PURE: whether a position is above everything in the source; `instant` converts positions and times
+//! - [`keyset`] PURE: the SQL of a quantum; `nulls` finds rows that a keyset query cannot return
+//! - [`shape`] PURE: which relations a feed's SQL reads; `placeholder` finds what each argument is compared with
+//! - [`declared`] PURE: converts type names to column types
+//! - `cursor_format` PURE: the format of a cursor's values, with its resolution and its conditions
+//! - `key_proof` PURE: whether a key is unique; `check_schedule` which check is due
+//! - [`evidence`] what a reader cannot prove of its feed; [`missing_index`] PURE: indexes that the source lacks
+//! - [`count`] the drivers' own counts; `meter` how long a reader used its source
+//! - [`error`] errors by kind, each with its remedy
+//! - [`postgres`], [`sqlite`] the two supported databases
 
-pub mod backwards;
+mod check_schedule;
 mod columns;
 pub mod count;
-mod cursor_form;
+mod cursor_format;
 pub mod declared;
 pub mod error;
 pub mod evidence;
@@ -34,20 +34,22 @@ pub mod missing_index;
 mod nulls;
 mod placeholder;
 pub mod port;
+pub mod position_check;
 pub mod postgres;
-pub mod question;
+pub mod request_query;
 mod select_list;
 pub mod shape;
 pub mod sqlite;
-mod unplaced;
-mod upkeep;
+mod unordered_rows;
 
 pub use error::{Error, ErrorKind, Result};
 pub use evidence::Evidence;
 pub use feed::{CursorSetBy, FeedDefinition};
-pub use fence::{Fence, HighWater, TimeFence};
+pub use fence::{Fence, HighWaterMark, TimeFence};
 pub use missing_index::MissingIndex;
-pub use port::{End, FeedReader, FenceReading, Holder, Quantum, QuestionReader, RowSink, Source, Standing};
+pub use port::{
+    End, FeedReader, FenceHolder, FenceReading, LanePosition, Quantum, RequestQueryReader, RowSink, Source,
+};
 pub use postgres::{PostgresConfig, PostgresSource};
-pub use question::{Argument, ArgumentKind, Question, StoredAs};
+pub use request_query::{Argument, ArgumentKind, RequestQuery, StoredAs};
 pub use sqlite::{SqliteConfig, SqliteSource};

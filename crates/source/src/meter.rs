@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// Adds up the time of a reader's statements, without the time that they waited for statements of others.
-///
-/// Clones share the sum.
+/// Sums the time of a reader's statements, without the time that they waited for other readers. Clones share the sum.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Meter(Arc<AtomicU64>);
 

@@ -1,7 +1,7 @@
-//! PURE: indexes that would serve a feed or a question, and are not there.
+//! PURE: indexes that a feed or a query needs and that do not exist.
 //!
-//! Without one the database sorts or searches a whole table for each quantum. That stops nothing, but it is what an operator wants
-//! to know before the first row is read.
+//! Without an index the database sorts or scans a whole table for each quantum. Reading continues, but the operator should know
+//! before the first row is read.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use crate::placeholder::{self, Operator};
 pub struct MissingIndex {
     /// What the database does without it.
     pub what: String,
-    /// The statement that makes it, or what else helps.
+    /// The statement that creates the index, or another remedy.
     pub remedy: String,
 }
 
@@ -24,8 +24,8 @@ impl fmt::Display for MissingIndex {
 }
 
 impl MissingIndex {
-    /// Of an order by these output columns; `statement` makes the index, where one can.
-    pub(crate) fn of_order(names: &[String], statement: Option<String>) -> Self {
+    /// An index over the order's columns. `statement` creates it, if one statement can.
+    pub(crate) fn for_order(names: &[String], statement: Option<String>) -> Self {
         Self {
             what: format!(
                 "no index serves the order ({}): each quantum sorts the table",
@@ -33,16 +33,16 @@ impl MissingIndex {
             ),
             remedy: match statement {
                 Some(statement) => format!("run: {statement}"),
-                None => "go by columns that are all of one table, and make an index over them".to_owned(),
+                None => "order by columns of one table, and create an index over them".to_owned(),
             },
         }
     }
 
-    /// Of arguments that are compared with these columns of a table.
-    pub(crate) fn of_arguments(table: &str, columns: &[String], statement: &str) -> Self {
+    /// An index over columns of a table that arguments are compared with.
+    pub(crate) fn for_arguments(table: &str, columns: &[String], statement: &str) -> Self {
         Self {
             what: format!(
-                "no index of {table} begins with what is asked by ({}): each request searches the table",
+                "no index of {table} begins with a compared column ({}): each request scans the table",
                 columns.join(", ")
             ),
             remedy: format!("run: {statement}"),
@@ -50,24 +50,23 @@ impl MissingIndex {
     }
 }
 
-/// A column that arguments are compared with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Compared {
-    /// Its table or alias, where that is written.
+pub(crate) struct ComparedColumn {
+    /// Its table or alias, if the SQL names it.
     pub(crate) table: Option<String>,
     pub(crate) column: String,
     pub(crate) operator: Operator,
 }
 
-/// Columns that the arguments of a question leave a range of, as its SQL names them.
-pub(crate) fn compared(sql: &str, arguments: usize) -> Vec<Compared> {
-    let mut found: Vec<Compared> = Vec::new();
+/// Returns the columns that a query's arguments restrict by equality or range, as the SQL names them.
+pub(crate) fn compared(sql: &str, arguments: usize) -> Vec<ComparedColumn> {
+    let mut found: Vec<ComparedColumn> = Vec::new();
     for place in (1..=arguments).flat_map(|number| placeholder::places(sql, number)) {
         let (Some(mut name), true) = (place.column, place.operator != Operator::Other) else {
             continue;
         };
         let Some(column) = name.pop() else { continue };
-        let one = Compared {
+        let one = ComparedColumn {
             table: name.pop(),
             column,
             operator: place.operator,
@@ -79,9 +78,12 @@ pub(crate) fn compared(sql: &str, arguments: usize) -> Vec<Compared> {
     found
 }
 
-/// What an index must begin with to serve some of these columns; none where one of `indexes` does. `indexes` are those of the
-/// table that has the columns, each by its columns in order.
-pub(crate) fn wanted(compared: &[&Compared], indexes: &[Vec<String>]) -> Option<Vec<String>> {
+/// Returns the leading columns of an index that would serve some of these columns, or `None` if one of `indexes` does. `indexes`
+/// are the table's, each as its columns in order.
+pub(crate) fn missing_index_columns(
+    compared: &[&ComparedColumn],
+    indexes: &[Vec<String>],
+) -> Option<Vec<String>> {
     let is_served = |index: &Vec<String>| {
         let first = index.first();
         compared.iter().any(|one| Some(&one.column) == first)
@@ -89,7 +91,7 @@ pub(crate) fn wanted(compared: &[&Compared], indexes: &[Vec<String>]) -> Option<
     if compared.is_empty() || indexes.iter().any(is_served) {
         return None;
     }
-    // Within one value of each column that is compared for equality, an index serves one range.
+    // With equality on each leading column, an index serves one range.
     let equal = compared.iter().filter(|one| one.operator == Operator::Equal);
     let range = compared.iter().find(|one| one.operator == Operator::Range);
     let mut columns: Vec<String> = Vec::new();
@@ -101,8 +103,8 @@ pub(crate) fn wanted(compared: &[&Compared], indexes: &[Vec<String>]) -> Option<
     Some(columns)
 }
 
-/// Names in quotes with commas between.
-pub(crate) fn listed(names: &[String]) -> String {
+/// Returns quoted names, separated by commas.
+pub(crate) fn quoted_list(names: &[String]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| quote(name)).collect();
     quoted.join(", ")
 }
@@ -115,7 +117,7 @@ mod tests {
         AND lower(c.name) = $5";
 
     #[test]
-    fn columns_that_arguments_leave_a_range_of_are_found() {
+    fn missing_index_finds_compared_columns() {
         let found = compared(SQL, 5);
         let named: Vec<(&str, Operator)> = found
             .iter()
@@ -127,16 +129,16 @@ mod tests {
     }
 
     #[test]
-    fn index_is_wanted_where_none_begins_with_a_compared_column() {
+    fn missing_index_without_a_leading_compared_column() {
         let found = compared(SQL, 5);
-        let all: Vec<&Compared> = found.iter().collect();
+        let all: Vec<&ComparedColumn> = found.iter().collect();
         let index = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let both = Some(index(&["psn_no", "at"]));
-        assert_eq!(wanted(&all, &[index(&["id"])]), both);
-        assert_eq!(wanted(&all, &[index(&["id", "psn_no"])]), both);
-        assert_eq!(wanted(&all, &[index(&["psn_no", "id"])]), None);
-        assert_eq!(wanted(&all, &[index(&["at"])]), None);
-        assert_eq!(wanted(&all[1..], &[]), Some(index(&["at"])));
-        assert_eq!(wanted(&[], &[]), None);
+        assert_eq!(missing_index_columns(&all, &[index(&["id"])]), both);
+        assert_eq!(missing_index_columns(&all, &[index(&["id", "psn_no"])]), both);
+        assert_eq!(missing_index_columns(&all, &[index(&["psn_no", "id"])]), None);
+        assert_eq!(missing_index_columns(&all, &[index(&["at"])]), None);
+        assert_eq!(missing_index_columns(&all[1..], &[]), Some(index(&["at"])));
+        assert_eq!(missing_index_columns(&[], &[]), None);
     }
 }

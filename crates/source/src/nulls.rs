@@ -1,4 +1,4 @@
-//! Rows without a cursor would never be found, so a drained feed is searched for them now and then.
+//! Checks a feed for rows with a null cursor. A keyset query never returns them, so a drained feed is searched periodically.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use tracing::warn;
 use crate::error::{ErrorKind, Result, refused};
 use crate::feed::FeedDefinition;
 
-/// From search to search.
+/// The interval between searches.
 pub(crate) const EVERY: Duration = Duration::from_secs(60);
 
-/// What comes of a search: `found` tells whether there is such a row. A search that takes too long tells nothing.
-pub(crate) fn judged(feed: &FeedDefinition, found: Result<bool>) -> Result<()> {
+/// Evaluates a search: `found` is whether such a row exists. A search that times out proves nothing.
+pub(crate) fn check_null_search(feed: &FeedDefinition, found: Result<bool>) -> Result<()> {
     match found {
         Ok(false) => Ok(()),
         Ok(true) => Err(refused(
@@ -19,10 +19,10 @@ pub(crate) fn judged(feed: &FeedDefinition, found: Result<bool>) -> Result<()> {
                 "rows with a null in cursor ({}) would never be read",
                 feed.cursor.join(", ")
             ),
-            "make the columns NOT NULL, or leave such rows out in the feed's sql",
+            "make the columns NOT NULL, or exclude such rows in the feed's sql",
         )),
         Err(error) if error.kind == ErrorKind::TimedOut => {
-            warn!(feed = %feed.name, "whether a cursor is null could not be told within the statement timeout");
+            warn!(feed = %feed.name, "search for null cursors exceeded the statement timeout, not checked");
             Ok(())
         }
         Err(error) => Err(error),

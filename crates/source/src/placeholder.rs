@@ -1,16 +1,16 @@
-//! PURE: what stands around `$1`, `$2`, … in a question's SQL.
+//! PURE: finds what `$1`, `$2`, … are compared with in a query's SQL.
 //!
-//! This is no parser and decides no question of safety. It finds what an argument is compared with, so that a comparison that
-//! would go wrong in silence is refused before anything is asked.
+//! This is not a parser and makes no security decision. It finds comparisons that would give wrong results silently, so that
+//! they are refused before the query runs.
 
 use crate::shape::{Token, tokens};
 
-/// One place of an argument.
+/// One use of an argument.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Place {
     /// The function whose argument it is, in lower case.
     pub(crate) function: Option<String>,
-    /// The column that it is compared with, as it is named: its table or alias first, where that is written.
+    /// The column that it is compared with, as written: its table or alias first, if given.
     pub(crate) column: Option<Vec<String>>,
     /// How it is compared with it.
     pub(crate) operator: Operator,
@@ -23,7 +23,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Whether the argument itself is compared: neither cast nor computed with.
+    /// Whether the argument itself is compared, without a cast or an expression.
     pub(crate) fn is_bare(&self) -> bool {
         self.function.is_none() && !self.is_cast && !self.is_operand
     }
@@ -36,13 +36,13 @@ pub(crate) enum Operator {
     Equal,
     /// `<`, `<=`, `>`, `>=`, BETWEEN.
     Range,
-    /// Not at all, or in a way that leaves no range.
+    /// Not compared, or in a way that does not restrict to a range.
     #[default]
     Other,
 }
 
 impl Operator {
-    fn of(signs: &str) -> Self {
+    fn parse(signs: &str) -> Self {
         match signs {
             "=" => Self::Equal,
             "<" | "<=" | ">" | ">=" => Self::Range,
@@ -51,13 +51,13 @@ impl Operator {
     }
 }
 
-/// Words behind which a parenthesis is no function's.
-const NO_FUNCTION: [&str; 16] = [
+/// Words before a parenthesis that are not functions.
+const NON_FUNCTION_WORDS: [&str; 16] = [
     "in", "and", "or", "not", "select", "where", "on", "between", "values", "exists", "any", "all", "some",
     "when", "then", "from",
 ];
 
-/// Every place of `$number`.
+/// Returns every use of `$number`.
 pub(crate) fn places(sql: &str, number: usize) -> Vec<Place> {
     let tokens = tokens(sql);
     let mut found = Vec::new();
@@ -69,7 +69,7 @@ pub(crate) fn places(sql: &str, number: usize) -> Vec<Place> {
     found
 }
 
-/// Whether a word stands in the SQL outside of quotes and comments.
+/// Whether the SQL contains a word outside of quotes and comments.
 pub(crate) fn has_word(sql: &str, wanted: &[&str]) -> bool {
     tokens(sql)
         .iter()
@@ -107,7 +107,6 @@ fn place(tokens: &[Token], at: usize) -> Place {
     }
 }
 
-/// The function in whose parentheses a token stands.
 fn function(tokens: &[Token], at: usize) -> Option<String> {
     let mut depth = 0_usize;
     for place in (0..at).rev() {
@@ -115,7 +114,9 @@ fn function(tokens: &[Token], at: usize) -> Option<String> {
             Some(Token::Sign(')')) => depth += 1,
             Some(Token::Sign('(')) if depth == 0 => {
                 return match place.checked_sub(1).and_then(|before| tokens.get(before)) {
-                    Some(Token::Word(name)) if !NO_FUNCTION.contains(&name.as_str()) => Some(name.clone()),
+                    Some(Token::Word(name)) if !NON_FUNCTION_WORDS.contains(&name.as_str()) => {
+                        Some(name.clone())
+                    }
                     _ => None,
                 };
             }
@@ -126,11 +127,11 @@ fn function(tokens: &[Token], at: usize) -> Option<String> {
     None
 }
 
-/// The column in front of a comparison with the parameter at `at`.
+/// Returns the column before a comparison with the parameter at `at`.
 fn left(tokens: &[Token], at: usize) -> Option<(Vec<String>, Operator)> {
     let mut end = at;
     let previous = |end: usize| end.checked_sub(1).and_then(|place| tokens.get(place));
-    // The upper end of BETWEEN: its column stands in front of the lower one.
+    // The upper bound of BETWEEN: its column is before the lower bound.
     if matches!(previous(end), Some(Token::Word(word)) if word == "and") {
         let between = (end.saturating_sub(12)..end.saturating_sub(1))
             .rev()
@@ -150,14 +151,14 @@ fn left(tokens: &[Token], at: usize) -> Option<(Vec<String>, Operator)> {
                 signs.insert(0, *sign);
                 end -= 1;
             }
-            Operator::of(&signs)
+            Operator::parse(&signs)
         }
         _ => return None,
     };
     name_before(tokens, end).map(|name| (name, operator))
 }
 
-/// The column behind a comparison that begins at `at`.
+/// Returns the column after a comparison that begins at `at`.
 fn right(tokens: &[Token], at: usize) -> Option<(Vec<String>, Operator)> {
     let (mut begin, mut signs) = (at, String::new());
     while let Some(Token::Sign(sign @ ('<' | '>' | '=' | '!'))) = tokens.get(begin) {
@@ -177,7 +178,7 @@ fn right(tokens: &[Token], at: usize) -> Option<(Vec<String>, Operator)> {
         begin += 1;
     }
     let is_call = tokens.get(begin) == Some(&Token::Sign('('));
-    (!name.is_empty() && !is_call).then(|| (name, Operator::of(&signs)))
+    (!name.is_empty() && !is_call).then(|| (name, Operator::parse(&signs)))
 }
 
 fn name_before(tokens: &[Token], end: usize) -> Option<Vec<String>> {
@@ -193,7 +194,7 @@ fn name_before(tokens: &[Token], end: usize) -> Option<Vec<String>> {
         }
         at -= 1;
     }
-    // `x::date >= $1` compares no column.
+    // `x::date >= $1` does not compare the column.
     let is_type = at.checked_sub(1).and_then(|place| tokens.get(place)) == Some(&Token::Sign(':'));
     (!name.is_empty() && !is_type).then_some(name)
 }
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn placeholder_column_that_it_is_compared_with_is_found() {
+    fn placeholder_compared_column_is_found() {
         for (sql, number, wanted) in [
             ("select a from t where begntime >= $1", 1, "begntime"),
             ("select a from t where t.begntime<=$1", 1, "t.begntime"),
@@ -233,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn placeholder_operator_that_leaves_a_range_is_found() {
+    fn placeholder_range_operator_is_found() {
         for (condition, wanted) in [
             ("a = $1", Operator::Equal),
             ("$1 = a", Operator::Equal),

@@ -1,8 +1,8 @@
-//! The verbs of a system of record.
+//! The interface of a system of record.
 //!
-//! Every verb takes a permit: nothing reaches the source without one, not even a look at its
-//! catalogue. When the permit is revoked the statement in flight is cancelled, the transaction
-//! ends, and what was read up to there is kept: rows come in cursor order, so a prefix is whole.
+//! Every operation takes a permit: nothing reaches the source without one, not even a catalogue query. When the permit is revoked,
+//! the running statement is cancelled and its transaction ends. Rows read until then are kept: they are in cursor order, so a
+//! prefix is complete.
 
 use std::time::Duration;
 
@@ -12,81 +12,79 @@ use jiff::Timestamp;
 use schemas::column::RowSchema;
 use schemas::cursor::Cursor;
 use schemas::manifest::Reject;
-use schemas::source::SourceMark;
+use schemas::source::SourceIdentity;
 use schemas::value::Value;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::evidence::Evidence;
 use crate::feed::FeedDefinition;
-use crate::fence::{ClockTrouble, Fence};
+use crate::fence::{ClockProblem, Fence};
 use crate::missing_index::MissingIndex;
-use crate::question::Question;
+use crate::request_query::RequestQuery;
 
 /// A system of record.
 #[async_trait]
 pub trait Source: Send + Sync {
-    /// Checks a feed against the source and readies its reader: the query prepares, the columns
-    /// exist, the cursor is unique and not null, the account may read and cannot write, the
-    /// fence can be taken.
+    /// Checks a feed against the source and opens its reader: the query prepares, the columns exist, the cursor is unique and not
+    /// null, the account may read and cannot write, and the fence can be taken.
     ///
     /// # Errors
-    /// Each with feed, column, what is wrong and what to do; kind `Refused` where only a change
-    /// of configuration or privileges helps.
+    /// Each names feed, column, cause and remedy. Kind `Refused` if only a change of configuration or privileges helps.
     async fn open_feed(&self, feed: &FeedDefinition, permit: &Permit) -> Result<Box<dyn FeedReader>>;
 
-    /// Readies a question with its arguments: they have their declared forms (looked at before the source is
-    /// touched), the query prepares, the columns exist, the account may read and cannot write.
+    /// Checks a query and its arguments and opens its reader: the arguments have their declared formats (checked before the source
+    /// is used), the query prepares, the columns exist, and the account may read and cannot write.
     ///
     /// # Errors
-    /// As those of [`Source::open_feed`]; none holds an argument's value. A source that takes no questions
-    /// refuses.
-    async fn open_question(&self, question: &Question, _permit: &Permit) -> Result<Box<dyn QuestionReader>> {
+    /// Those of [`Source::open_feed`], without any argument's value. `Refused` if the source supports no request queries.
+    async fn open_request_query(
+        &self,
+        request_query: &RequestQuery,
+        _permit: &Permit,
+    ) -> Result<Box<dyn RequestQueryReader>> {
         Err(Error::new(
             ErrorKind::Refused,
-            "this source takes no questions",
-            "ask one that does",
+            "this source does not support request queries",
+            "use a PostgreSQL or SQLite source",
         )
-        .at(&question.place()))
+        .at(&request_query.place()))
     }
 
-    /// The process ids at the source that work for us now (database backends on this host), so
-    /// that the gate does not take our own work for the business's.
+    /// Returns the process ids of the agent's database backends on this host, so that the gate does not count their work as the
+    /// business's.
     fn own_backends(&self) -> Vec<u32>;
 
-    /// What the database driver itself counted.
-    fn counted(&self) -> DriverCount;
+    /// Returns the driver's own counts.
+    fn driver_counts(&self) -> DriverCounts;
 
-    /// Ends connections.
+    /// Closes the connections.
     async fn close(&self);
 }
 
-/// One feed of a source, ready to be read.
+/// One open feed of a source.
 #[async_trait]
 pub trait FeedReader: Send {
-    /// The columns of its rows.
+    /// Returns the columns of its rows.
     fn schema(&self) -> &RowSchema;
 
-    /// Notes where lanes stand, before a fence is taken: a source whose clock or content is below one of them is
-    /// told of by [`FenceReading`].
-    fn stands_at(&mut self, _standings: Vec<Standing>) {}
+    /// Sets the positions of the lanes before a fence is taken. [`FenceReading`] reports a source whose clock or content is below
+    /// one of them.
+    fn set_lane_positions(&mut self, _standings: Vec<LanePosition>) {}
 
-    /// Takes the fence: in a statement of its own, before and outside the snapshot of the read
-    /// that follows.
+    /// Takes the fence in a statement of its own, before and outside the snapshot of the read that follows.
     ///
     /// # Errors
-    /// `Refused` where transactions of others cannot be seen: a blind fence would skip rows.
+    /// `Refused` if other accounts' transactions are not visible: such a fence would skip rows.
     async fn fence(&mut self, permit: &Permit) -> Result<FenceReading>;
 
-    /// Reads up to `limit` rows behind `after` and within the fence, in cursor order, into `rows`.
-    /// A row is handed on only when the row behind it was seen and has another cursor, or when
-    /// there is none behind it: what was handed on may be published, whatever happened next.
+    /// Reads up to `limit` rows after `after` and within the fence, in cursor order, into `rows`. A row is delivered only when the
+    /// next row has another cursor or does not exist. So delivered rows may be published in any case.
     ///
-    /// Drive it to its end: a revoked permit ends it in time, but a future that is dropped may
-    /// leave the statement to its timeout.
+    /// Await it to its end: a revoked permit ends it in time, but a dropped future may leave the statement running until its timeout.
     ///
     /// # Errors
-    /// `TimedOut` and `Unreachable` may come after rows were handed on; these are a whole prefix
-    /// and stay good. `Refused` when two rows share a cursor, or a cursor is null.
+    /// `TimedOut` and `Unreachable` may follow delivered rows, which are a complete prefix and remain valid. `Refused` if two rows
+    /// share a cursor, or a cursor is null.
     async fn read(
         &mut self,
         after: Option<&Cursor>,
@@ -101,50 +99,50 @@ pub trait FeedReader: Send {
         Duration::ZERO
     }
 
-    /// Whether a proof is under way that goes on page by page, one with each [`FeedReader::read`].
+    /// Whether a key proof is running, which advances by one page with each [`FeedReader::read`].
     fn is_proving(&self) -> bool {
         false
     }
 
-    /// What is not proven of the feed, and rows without a place in its order, as of the last look. [`FeedReader::read`] looks now
-    /// and then, when everything within the fence was read.
+    /// Returns what is not proven of the feed, and rows outside its order, as of the last check. [`FeedReader::read`] runs checks
+    /// periodically, when everything within the fence was read.
     fn evidence(&self) -> Option<&Evidence> {
         None
     }
 
-    /// Indexes that would serve its order, and are not there.
+    /// Returns indexes that its order needs and that do not exist.
     fn missing_indexes(&self) -> &[MissingIndex] {
         &[]
     }
 
-    /// Looks at once at what is due of that. Returns whether something was.
+    /// Runs the check that is due. Returns whether one was.
     ///
     /// # Errors
-    /// `Refused` where the feed cannot go on: a key that two rows share, a cursor that is null or of several forms.
-    async fn examine(&mut self, _permit: &Permit) -> Result<bool> {
+    /// `Refused` if the feed cannot continue: two rows share a key, a cursor is null, or cursors have several formats.
+    async fn run_next_check(&mut self, _permit: &Permit) -> Result<bool> {
         Ok(false)
     }
 }
 
-/// One question of a source, ready to be read.
+/// One open query of a source.
 #[async_trait]
-pub trait QuestionReader: Send {
-    /// The columns of its rows. There is no key.
+pub trait RequestQueryReader: Send {
+    /// Returns the columns of its rows. There is no key.
     fn schema(&self) -> &RowSchema;
 
-    /// Indexes that would serve what it is asked by, and are not there.
+    /// Returns indexes that its arguments need and that do not exist.
     fn missing_indexes(&self) -> &[MissingIndex] {
         &[]
     }
 
-    /// Reads up to `limit` rows behind `after`, in the question's order, into `rows`; what was handed on is a
-    /// whole prefix of the answer, as with feeds. Where there is no order `after` is none, and all of the
-    /// answer is read in one quantum: [`End::Limit`] says that there is more than the limit.
+    /// Reads up to `limit` rows after `after`, in the query's order, into `rows`. Delivered rows are a complete prefix of the answer,
+    /// as with feeds. Without an order `after` is `None`, and the answer is read in one quantum: [`End::Limit`] means that there are
+    /// more rows than the limit.
     ///
-    /// Drive it to its end, as [`FeedReader::read`].
+    /// Await it to its end, as [`FeedReader::read`].
     ///
     /// # Errors
-    /// As those of [`FeedReader::read`]; none holds an argument's value.
+    /// Those of [`FeedReader::read`], without any argument's value.
     async fn read(
         &mut self,
         after: Option<&Cursor>,
@@ -154,29 +152,29 @@ pub trait QuestionReader: Send {
     ) -> Result<Quantum>;
 }
 
-/// Takes rows as they come off the wire.
+/// Receives rows as they arrive.
 pub trait RowSink: Send {
-    /// One row, in schema order.
+    /// Receives one row, in schema order.
     fn row(&mut self, row: &[Value<'_>]);
-    /// A row that cannot be carried, in its place in the order, with its cursor.
+    /// Receives a row that cannot be encoded, at its place in the order, with its cursor.
     fn reject(&mut self, cursor: Cursor, reject: Reject);
 }
 
-/// What a quantum came to.
+/// The result of a quantum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quantum {
     /// Rows and rejects given to the sink.
     pub rows: u64,
     /// Why it ended.
     pub end: End,
-    /// Time on the source.
+    /// Time used on the source.
     pub took: Duration,
 }
 
 /// Why a quantum ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// There is nothing more within the fence.
+    /// There are no more rows within the fence.
     Drained,
     /// The limit was reached; there may be more.
     Limit,
@@ -184,41 +182,41 @@ pub enum End {
     Revoked,
 }
 
-/// Where lanes stand that are read for.
+/// The position of a lane.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
-    /// The position that is read on from.
+pub struct LanePosition {
+    /// The position that reading continues from.
     pub position: Cursor,
     /// When the rows before it were read, by the agent's clock.
     pub read_at: Option<Timestamp>,
 }
 
-/// What a look at the fence came to.
+/// The result of taking a fence.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FenceReading {
-    /// Rows within it may be read now; none: nothing yet.
+    /// Rows within it may be read now. `None`: no rows yet.
     pub fence: Option<Fence>,
-    /// There is no fence because no row has a place within the source's clock or sequence: nothing has to be waited for.
+    /// There is no fence because no row is within the source's clock or sequence: nothing has to be waited for.
     pub is_empty: bool,
-    /// Who keeps it from moving, when someone does for longer than the margin.
-    pub held: Option<Holder>,
-    /// How long it has not moved because of that; zero while nobody keeps it.
-    pub held_for: Duration,
-    /// The greatest value is another one than at the last look: its rows follow once the fence has passed them.
-    pub has_news: bool,
-    /// The database, as far as it tells: no row within the fence was committed after this was true.
-    pub source: SourceMark,
-    /// What is wrong with the source's clock.
-    pub clock: Option<ClockTrouble>,
-    /// Positions at which rows may have been missed, each with the one to read on from.
-    pub again: Vec<(Cursor, Cursor)>,
-    /// Positions beyond everything that the source holds.
+    /// The transaction that blocks the fence for longer than the margin.
+    pub holder: Option<FenceHolder>,
+    /// How long it has blocked the fence, or zero.
+    pub stalled_for: Duration,
+    /// The greatest value changed since the last reading. Its rows follow once the fence has passed them.
+    pub has_new_rows: bool,
+    /// The database's identity. No row within the fence was committed after it was read.
+    pub source: SourceIdentity,
+    /// The problem of the source's clock, if there is one.
+    pub clock: Option<ClockProblem>,
+    /// Positions at which rows may have been missed, each with the one to continue from.
+    pub reread_from: Vec<(Cursor, Cursor)>,
+    /// Positions above everything in the source.
     pub beyond: Vec<Cursor>,
 }
 
-/// Who holds the fence. A visible state with an alarm; it never lapses by itself.
+/// The transaction that blocks the fence. It is shown with an alarm and never times out.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Holder {
+pub struct FenceHolder {
     /// `transaction` or `prepared transaction`.
     pub what: String,
     /// The database role.
@@ -229,20 +227,19 @@ pub struct Holder {
     pub since: Timestamp,
 }
 
-/// What the database driver itself counted, by a trace hook or at the protocol, whatever the
-/// code above it believes.
+/// What the database driver counted, by a trace hook or in the protocol, independently of the code that uses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
-pub struct DriverCount {
+pub struct DriverCounts {
     /// Statements begun.
     pub statements: u64,
-    /// Rows that the driver handed out.
+    /// Rows that the driver returned.
     pub rows: u64,
-    /// Of these, rows handed out while the gate was shut and the yield bound (100 ms after the
-    /// shutting sample) was over. Must be 0.
+    /// Of these, rows returned while the gate was shut and the yield bound (100 ms after the sample that shut it) had passed.
+    /// Must be 0.
     pub rows_while_shut: u64,
-    /// Rows handed out between the verdict and the end of the yield.
+    /// Rows returned between the verdict and the end of the yield bound.
     pub rows_while_yielding: u64,
-    /// Of these, statements begun while the gate was shut and the yield bound was over. Must
-    /// be 0. (One begun at the very instant of the shut is cancelled at once.)
+    /// Statements begun while the gate was shut and the yield bound had passed. Must be 0. (One begun at the moment of the verdict
+    /// is cancelled at once.)
     pub statements_while_shut: u64,
 }

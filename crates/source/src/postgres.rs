@@ -1,27 +1,25 @@
 //! PostgreSQL as a system of record.
 //!
-//! One session serves all feeds: a system of record is asked one thing at a time. Every statement
-//! is its own transaction, read-only, under timeouts; there is never a BEGIN, so nothing is open
-//! while the gate is shut. A revoked permit sends a cancel request at once; a session that has
-//! not come back within the yield bound is dropped.
+//! One session serves all feeds, one statement at a time. Every statement is its own read-only transaction with timeouts. There is
+//! never a BEGIN, so no transaction is open while the gate is shut. A revoked permit sends a cancel request at once. A session
+//! that does not respond within the yield bound is dropped.
 //!
-//! - `config` where and how
-//! - `session` the one connection: statements raced against the permit
+//! - `config` the settings of the connection
+//! - `session` the connection: statements that end with the permit
 //! - `failure` PURE: the server's errors by kind
-//! - `catalogue` what the catalogue says of a feed's columns and tables
-//! - `check` whether a feed can be served, before anything is read; `comparison` whether a question's times are compared in
-//!   the terms of the columns; `collation`, `key_type` which keys are refused for theirs; `index` what proves and serves an order
+//! - `catalogue` columns and tables of a feed in the catalogue
+//! - `check` whether a feed can be served; `comparison` whether a query's times are compared in the column's type;
+//!   `collation`, `key_type` which keys are refused; `index` indexes that prove and serve an order
 //! - `hidden` rows that the account does not see
-//! - `order` the first cursor column against the source's clock, `key` whether the key is unique
-//! - `reach` what the SQL reads behind names, `sequence` what fills a cursor, `zone` local times
-//! - `upkeep` what is checked again while a feed is served
-//! - `activity` which transactions are open, for the fence; `source_mark` which database this is; both asked for all feeds
-//!   together. `guard` compares clock and content with where lanes stand
-//! - `cell` values off the wire without copies
-//! - `reader` one feed, `question` one question, `question_order` what it is read by; `quantum` their statement;
-//!   `delivery` its rows on their way to the sink
-//! - `probe` what the gate asks while it is shut, on a session of its own
-//! - `grants` what the account needs, to the letter; `security` what protects a connection
+//! - `order` the first cursor column and the source's clock; `key` whether the key is unique
+//! - `dependencies` relations behind views; `sequence` what fills a cursor; `zone` local times
+//! - `periodic_checks` checks that run while a feed is served
+//! - `activity` open transactions, for the fence; `source_mark` the database's identity; both shared by all feeds
+//! - `guard` compares the source's clock and content with the lanes' positions
+//! - `cell` decodes values without copies
+//! - `reader` one feed; `request_query` one query; `query_order` its order; `quantum` their statement; `delivery` their rows
+//! - `probe` the gate's signals, on a session of their own
+//! - `grants` the privileges that the account needs; `security` what protects a connection
 
 mod activity;
 mod catalogue;
@@ -31,6 +29,7 @@ mod collation;
 mod comparison;
 mod config;
 mod delivery;
+mod dependencies;
 mod failure;
 mod grants;
 mod guard;
@@ -39,17 +38,16 @@ mod index;
 mod key;
 mod key_type;
 mod order;
+mod periodic_checks;
 mod probe;
 mod quantum;
-mod question;
-mod question_order;
-mod reach;
+mod query_order;
 mod reader;
+mod request_query;
 mod security;
 mod sequence;
 mod session;
 mod source_mark;
-mod upkeep;
 mod zone;
 
 use std::collections::BTreeMap;
@@ -68,32 +66,31 @@ use crate::count::DriverCounter;
 use crate::error::Result;
 use crate::feed::FeedDefinition;
 use crate::key_proof::Proofs;
-use crate::port::{DriverCount, FeedReader, QuestionReader, Source};
-use crate::question::Question;
+use crate::port::{DriverCounts, FeedReader, RequestQueryReader, Source};
+use crate::request_query::RequestQuery;
 use session::Session;
 
-/// A PostgreSQL database, connected to at first use and again after a loss.
+/// A PostgreSQL database. Connects at first use and again after a loss.
 #[derive(Debug)]
 pub struct PostgresSource {
     session: Arc<Session>,
-    questions: Arc<question::Known>,
+    query_cache: Arc<request_query::QueryCache>,
     proofs: Arc<Proofs<String>>,
     counter: Arc<DriverCounter>,
-    /// By feed.
-    clocks: Mutex<BTreeMap<FeedName, Arc<guard::Clock>>>,
+    clocks: Mutex<BTreeMap<FeedName, Arc<guard::FeedClock>>>,
 }
 
 impl PostgresSource {
-    /// Over a configuration. Opens nothing yet. The flag is the gate's, for the driver's count.
+    /// Creates a source without connecting. The flag is the gate's, for the driver's counts.
     ///
     /// # Errors
-    /// `Refused` when the URL cannot be read; the URL is not repeated, for it may hold a password.
+    /// `Refused` if the URL is invalid. The error omits the URL, which may contain a password.
     pub fn new(config: PostgresConfig, shut: ShutFlag) -> Result<Self> {
         let counter = Arc::new(DriverCounter::new(shut));
         let session = Arc::new(Session::new(config, Arc::clone(&counter))?);
         Ok(Self {
             session,
-            questions: Arc::default(),
+            query_cache: Arc::default(),
             proofs: Arc::default(),
             counter,
             clocks: Mutex::default(),
@@ -111,7 +108,7 @@ impl Source for PostgresSource {
         let mut clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner);
         let clock = clocks
             .entry(feed.name.clone())
-            .or_insert_with(|| Arc::new(guard::Clock::new(feed.lag)));
+            .or_insert_with(|| Arc::new(guard::FeedClock::new(feed.lag)));
         let (session, proofs) = (Arc::clone(&self.session), Arc::clone(&self.proofs));
         Ok(Box::new(reader::PostgresReader::new(
             session,
@@ -122,8 +119,12 @@ impl Source for PostgresSource {
         )))
     }
 
-    async fn open_question(&self, question: &Question, permit: &Permit) -> Result<Box<dyn QuestionReader>> {
-        let opened = question::open(&self.session, &self.questions, question, permit).await?;
+    async fn open_request_query(
+        &self,
+        query: &RequestQuery,
+        permit: &Permit,
+    ) -> Result<Box<dyn RequestQueryReader>> {
+        let opened = request_query::open(&self.session, &self.query_cache, query, permit).await?;
         Ok(Box::new(opened))
     }
 
@@ -131,8 +132,8 @@ impl Source for PostgresSource {
         self.session.own_backends()
     }
 
-    fn counted(&self) -> DriverCount {
-        self.counter.counted()
+    fn driver_counts(&self) -> DriverCounts {
+        self.counter.counts()
     }
 
     async fn close(&self) {

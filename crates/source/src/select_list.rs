@@ -1,22 +1,22 @@
-//! PURE: which column of its table an output column of a plain SELECT is.
+//! PURE: which table column an output column of a plain SELECT is.
 //!
-//! `SELECT claim_id AS id FROM line` gives a column that is called as the table's key and is another. Where the database does not
-//! tell the origin of a column, the select list is read; what is not plainly a name is no column.
+//! `SELECT claim_id AS id FROM line` gives an output column with the name of the table's key that is another column. If the
+//! database does not report the origin of a column, the select list is parsed. Anything but a plain name is an expression.
 
 use crate::shape::{Token, tokens};
 
-/// The output columns of a SELECT that are columns of a table, in lower case.
+/// The output columns of a SELECT, in lower case.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SelectList {
-    /// Output name and the column that it is; none: an expression.
+    /// Output name, and its column or `None` for an expression.
     named: Vec<(String, Option<String>)>,
-    /// Whether all columns of the table are given.
+    /// Whether the list contains `*`.
     star: bool,
 }
 
 impl SelectList {
-    /// Of a SELECT.
-    pub(crate) fn of(sql: &str) -> Self {
+    /// Parses a SELECT.
+    pub(crate) fn parse(sql: &str) -> Self {
         let tokens = tokens(sql);
         let mut list = Self::default();
         let mut parts = tokens.iter().peekable();
@@ -46,7 +46,7 @@ impl SelectList {
         list
     }
 
-    /// The table's column that an output column is.
+    /// Returns the table column of an output column.
     pub(crate) fn origin(&self, output: &str) -> Option<String> {
         let output = output.to_lowercase();
         let mut found = self.named.iter().filter(|(name, _)| *name == output);
@@ -59,7 +59,7 @@ impl SelectList {
 
     fn item(&mut self, item: &[&Token]) {
         let is_dot = |token: &&Token| matches!(token, Token::Sign('.'));
-        // Names with dots between them, and what is behind.
+        // Qualified names, and what follows them.
         let mut end = 0;
         while name(item.get(end)).is_some() && item.get(end + 1).is_some_and(is_dot) {
             end += 2;
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn select_list_names_the_column_behind_an_output() {
+    fn select_list_finds_the_column_of_an_output() {
         for (sql, output, origin) in [
             ("SELECT id, day FROM t", "id", Some("id")),
             ("SELECT * FROM t", "ID", Some("id")),
@@ -123,7 +123,7 @@ mod tests {
             ("SELECT 'id' FROM line", "id", None),
             ("WITH x AS (SELECT 1) SELECT id FROM x", "id", None),
         ] {
-            assert_eq!(SelectList::of(sql).origin(output).as_deref(), origin, "{sql}");
+            assert_eq!(SelectList::parse(sql).origin(output).as_deref(), origin, "{sql}");
         }
     }
 }

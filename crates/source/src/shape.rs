@@ -1,33 +1,29 @@
-//! PURE: which relations a feed's SQL names, and whether it is so plain that what holds for its
-//! table holds for its rows.
+//! PURE: which relations a feed's SQL names, and whether each output row is a row of one table.
 //!
-//! This is no parser. It finds the names behind FROM and JOIN; the database is asked whether they
-//! are relations. It decides no question of safety: the database checks privileges itself, and
-//! the reader compares neighbouring rows whatever was proven here.
+//! This is not a parser. It finds the names after FROM and JOIN; the database decides whether they are relations. It makes no
+//! security decision: the database checks privileges, and the reader compares neighbouring rows in any case.
 
-/// What a feed's SQL looks like.
+/// The structure of a feed's SQL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shape {
-    /// Names behind FROM and JOIN, each as written, in parts: `["public", "setl"]`. Names without
-    /// quotes are folded to lower case.
+    /// Names after FROM and JOIN, each in parts: `["public", "setl"]`. Unquoted names are in lower case.
     pub relations: Vec<Vec<String>>,
-    /// One relation, no join, no grouping, no set operation, no inner query: each output row is a
-    /// row of the relation.
+    /// Whether it has one relation, no join, grouping, set operation or subquery: each output row is a row of the relation.
     pub plain: bool,
 }
 
-/// A piece of SQL text.
+/// A token of SQL text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Token {
-    /// A name without quotes, a keyword or a number, in lower case.
+    /// An unquoted name, a keyword or a number, in lower case.
     Word(String),
-    /// A name in quotes.
+    /// A quoted name.
     Quoted(String),
-    /// Any other character; a text in quotes is one `'`.
+    /// Any other character. A text literal is one `'`.
     Sign(char),
 }
 
-const ENDS_FROM: [&str; 14] = [
+const FROM_TERMINATORS: [&str; 14] = [
     "where",
     "group",
     "having",
@@ -43,7 +39,7 @@ const ENDS_FROM: [&str; 14] = [
     "on",
     "using",
 ];
-const NOT_PLAIN: [&str; 9] = [
+const MULTI_ROW_KEYWORDS: [&str; 9] = [
     "join",
     "group",
     "distinct",
@@ -54,17 +50,17 @@ const NOT_PLAIN: [&str; 9] = [
     "having",
     "values",
 ];
-const BETWEEN: [&str; 2] = ["only", "lateral"];
+const FROM_MODIFIERS: [&str; 2] = ["only", "lateral"];
 
 impl Shape {
-    /// Of a SELECT.
+    /// Parses a SELECT.
     #[must_use]
-    pub fn of(sql: &str) -> Self {
+    pub fn parse(sql: &str) -> Self {
         let tokens = tokens(sql);
         let mut relations: Vec<Vec<String>> = Vec::new();
         let mut plain = true;
         let mut selects = 0;
-        // Per depth of parentheses: whether we are in a FROM list.
+        // Per depth of parentheses: whether this is a FROM list.
         let mut in_from = vec![false];
         let mut expects = false;
         let mut at = 0;
@@ -73,7 +69,7 @@ impl Shape {
             match token {
                 Token::Sign('(') => {
                     in_from.push(expects);
-                    // A parenthesis in a FROM list may hold a join: its first name is expected.
+                    // A parenthesis in a FROM list may hold a join.
                 }
                 Token::Sign(')') => {
                     in_from.pop();
@@ -91,7 +87,7 @@ impl Shape {
                         *here = true;
                     }
                 }
-                Token::Word(word) if BETWEEN.contains(&word.as_str()) => {}
+                Token::Word(word) if FROM_MODIFIERS.contains(&word.as_str()) => {}
                 Token::Word(word) if word == "select" => {
                     selects += 1;
                     expects = false;
@@ -99,11 +95,10 @@ impl Shape {
                         *here = false;
                     }
                 }
-                Token::Word(word) if ENDS_FROM.contains(&word.as_str()) => {
+                Token::Word(word) if FROM_TERMINATORS.contains(&word.as_str()) => {
                     expects = false;
-                    plain &= !NOT_PLAIN.contains(&word.as_str());
-                    // Behind ON and USING the list may go on with another JOIN, not with a comma
-                    // that matters here.
+                    plain &= !MULTI_ROW_KEYWORDS.contains(&word.as_str());
+                    // After ON and USING the list may continue with another JOIN, but not with a comma that matters here.
                     if !matches!(word.as_str(), "on" | "using")
                         && let Some(here) = in_from.last_mut()
                     {
@@ -111,7 +106,7 @@ impl Shape {
                     }
                 }
                 Token::Word(name) | Token::Quoted(name) => {
-                    if matches!(token, Token::Word(_)) && NOT_PLAIN.contains(&name.as_str()) {
+                    if matches!(token, Token::Word(_)) && MULTI_ROW_KEYWORDS.contains(&name.as_str()) {
                         plain = false;
                     } else if expects {
                         let mut parts = vec![name.clone()];
@@ -139,7 +134,7 @@ impl Shape {
     }
 }
 
-/// The pieces of a statement, without blanks and comments.
+/// Splits a statement into tokens, without whitespace and comments.
 pub(crate) fn tokens(sql: &str) -> Vec<Token> {
     let mut found = Vec::new();
     let mut rest = sql;
@@ -172,7 +167,7 @@ pub(crate) fn tokens(sql: &str) -> Vec<Token> {
     found
 }
 
-/// The text between delimiters that are doubled inside it, and what is behind.
+/// Returns the text between delimiters, which are doubled inside it, and the rest.
 fn delimited(text: &str, mark: char) -> (String, &str) {
     let mut inner = String::new();
     let mut rest = &text[mark.len_utf8()..];
@@ -194,7 +189,7 @@ mod tests {
     use super::*;
 
     fn relations(sql: &str) -> Vec<String> {
-        Shape::of(sql)
+        Shape::parse(sql)
             .relations
             .iter()
             .map(|parts| parts.join("."))
@@ -202,15 +197,15 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_select_is_plain() {
+    fn shape_of_a_plain_select_is_plain() {
         let shape =
-            Shape::of("SELECT a, 'from x', b AS \"from\" FROM Public.\"Set l\" s -- from y\nWHERE a > 1");
+            Shape::parse("SELECT a, 'from x', b AS \"from\" FROM Public.\"Set l\" s -- from y\nWHERE a > 1");
         assert_eq!(shape.relations, [["public", "Set l"]]);
         assert!(shape.plain);
     }
 
     #[test]
-    fn every_relation_is_found() {
+    fn shape_finds_every_relation() {
         assert_eq!(
             relations(
                 "WITH x AS (SELECT 1 FROM a) SELECT * FROM x JOIN ONLY b ON true, c LEFT JOIN (d JOIN e USING (id)) ON 1=1"
@@ -229,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_repeat_a_row_is_not_plain() {
+    fn shape_that_may_repeat_rows_is_not_plain() {
         for sql in [
             "SELECT a.id FROM a JOIN b ON true",
             "SELECT a.id FROM a, b",
@@ -239,7 +234,7 @@ mod tests {
             "SELECT id FROM (SELECT id FROM a) x",
             "SELECT id FROM f(1)",
         ] {
-            assert!(!Shape::of(sql).plain, "{sql}");
+            assert!(!Shape::parse(sql).plain, "{sql}");
         }
     }
 }

@@ -1,23 +1,21 @@
 //! SQLite as a system of record.
 //!
-//! One connection, opened read-only, on a thread of its own. Each quantum is one statement that
-//! is reset at its end, so no read transaction is open while the gate is shut. A progress handler
-//! inside the virtual machine stops a statement when the permit goes or its time is over, also
-//! where no row comes. The trace hook counts statements and rows, whatever the code above says.
+//! One connection, opened read-only, on a thread of its own. Each quantum is one statement that is reset at its end, so no read
+//! transaction is open while the gate is shut. A progress handler stops a statement when the permit is revoked or its timeout
+//! passes, even if it returns no row. A trace hook counts statements and rows, independently of the code above.
 //!
-//! SQLite shows nobody's open transactions, so every feed is fenced by its declared lag.
+//! SQLite does not show open transactions, so every feed is fenced by its declared lag.
 //!
 //! - `worker` the thread, its connection, and how a statement is stopped
-//! - `check` whether a feed can be served; `table` the schema of a table; `index` what proves and serves an order;
-//!   `comparison` whether a question's times have the form of its columns;
-//!   `collation` which texts of a key are one
-//! - `order` the form of a cursor, `key` whether a key is unique, `key_type` PURE by what type its values differ
-//! - `upkeep` what is checked again while a feed is served
-//! - `convert` values as their columns' types promise them
+//! - `check` whether a feed can be served; `table` the schema of a table; `index` indexes that prove and serve an order;
+//!   `comparison` whether a query's times have the format of its columns; `collation` which texts are one key
+//! - `order` the format of a cursor; `key` whether a key is unique; `key_type` PURE: the type by which its values differ
+//! - `periodic_checks` checks that run while a feed is served
+//! - `convert` converts values to their columns' types
 //! - `failure` PURE: the library's errors by kind
-//! - `file` which file it is; `head` how many changes it has had; `numbers` whether a row's number is used again
-//! - `probe` what the gate asks while it is shut, on a connection of its own
-//! - `reader` one feed, `question` one question; `quantum` their statement; `sender` its rows off the thread
+//! - `file` the identity of the file; `head` its change counter; `row_numbers` whether row numbers are reused
+//! - `probe` the gate's signals, on a connection of their own
+//! - `reader` one feed; `request_query` one query; `quantum` their statement; `sender` its rows, sent from the thread
 
 mod check;
 mod collation;
@@ -29,15 +27,15 @@ mod head;
 mod index;
 mod key;
 mod key_type;
-mod numbers;
 mod order;
+mod periodic_checks;
 mod probe;
 mod quantum;
-mod question;
 mod reader;
+mod request_query;
+mod row_numbers;
 mod sender;
 mod table;
-mod upkeep;
 mod worker;
 
 pub use probe::probes;
@@ -54,14 +52,14 @@ use crate::count::DriverCounter;
 use crate::error::Result;
 use crate::feed::FeedDefinition;
 use crate::key_proof::Proofs;
-use crate::port::{DriverCount, FeedReader, QuestionReader, Source};
-use crate::question::Question;
+use crate::port::{DriverCounts, FeedReader, RequestQueryReader, Source};
+use crate::request_query::RequestQuery;
 use worker::Worker;
 
-/// How to reach and treat a SQLite source.
+/// How to open a SQLite source.
 #[derive(Debug, Clone)]
 pub struct SqliteConfig {
-    /// The database's file.
+    /// The database file.
     pub path: PathBuf,
     /// A statement that runs longer is stopped.
     pub statement_timeout: Duration,
@@ -70,7 +68,7 @@ pub struct SqliteConfig {
 }
 
 impl SqliteConfig {
-    /// With the usual timeouts: a second for a statement, 50 ms for a lock.
+    /// Creates settings with the default timeouts: 1 s for a statement, 50 ms for a lock.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
@@ -87,15 +85,14 @@ pub struct SqliteSource {
     worker: Arc<Worker>,
     proofs: Arc<Proofs<rusqlite::types::Value>>,
     counter: Arc<DriverCounter>,
-    compared: Arc<question::Compared>,
+    format_checks: Arc<request_query::FormatCheckCache>,
 }
 
 impl SqliteSource {
-    /// Over a configuration. Opens nothing yet. The flag is the gate's: it stops statements, and
-    /// it tells the driver's count whether the gate is shut.
+    /// Creates a source without opening the file. The flag is the gate's: it stops statements and decides what the driver counts.
     ///
     /// # Errors
-    /// `Database` when no thread can be started.
+    /// `Database` if the thread cannot be started.
     pub fn new(config: SqliteConfig, shut: ShutFlag) -> Result<Self> {
         let counter = Arc::new(DriverCounter::new(shut.clone()));
         let worker = Arc::new(Worker::start(config, shut, Arc::clone(&counter))?);
@@ -104,7 +101,7 @@ impl SqliteSource {
             worker,
             proofs,
             counter,
-            compared: Arc::default(),
+            format_checks: Arc::default(),
         })
     }
 }
@@ -125,18 +122,22 @@ impl Source for SqliteSource {
         Ok(Box::new(reader::SqliteReader::new(worker, proofs, feed, opened)?))
     }
 
-    async fn open_question(&self, question: &Question, permit: &Permit) -> Result<Box<dyn QuestionReader>> {
-        let opened = question::open(&self.worker, &self.compared, question, permit).await?;
+    async fn open_request_query(
+        &self,
+        query: &RequestQuery,
+        permit: &Permit,
+    ) -> Result<Box<dyn RequestQueryReader>> {
+        let opened = request_query::open(&self.worker, &self.format_checks, query, permit).await?;
         Ok(Box::new(opened))
     }
 
     fn own_backends(&self) -> Vec<u32> {
-        // It works inside our own process.
+        // It works inside the agent's process.
         Vec::new()
     }
 
-    fn counted(&self) -> DriverCount {
-        self.counter.counted()
+    fn driver_counts(&self) -> DriverCounts {
+        self.counter.counts()
     }
 
     async fn close(&self) {

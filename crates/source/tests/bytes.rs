@@ -1,4 +1,4 @@
-//! Bytes that a core holds and a message cannot carry: each is a reject that names its row.
+//! Invalid bytes in a core: each row that has them is a reject.
 
 use gate::Gate;
 use harness::Postgres;
@@ -12,11 +12,11 @@ async fn all(source: &dyn Source, gate: &Gate, cursor: &str) -> Result<Taken, St
     let permit = gate.permit().await;
     let mut feed = feed("SELECT * FROM t", &[cursor], CursorSetBy::Application);
     feed.key = vec!["k".to_owned(), "n".to_owned()];
-    let told = |error: source::Error| error.to_string();
-    let mut reader = source.open_feed(&feed, &permit).await.map_err(told)?;
+    let error_text = |error: source::Error| error.to_string();
+    let mut reader = source.open_feed(&feed, &permit).await.map_err(error_text)?;
     let mut taken = Taken::default();
     let read = reader.read(None, &Fence::Open, 10, &permit, &mut taken).await;
-    assert_eq!(read.map_err(told)?.end, End::Drained);
+    assert_eq!(read.map_err(error_text)?.end, End::Drained);
     Ok(taken)
 }
 
@@ -32,15 +32,15 @@ fn only_the_second_is_a_reject(taken: &Taken) {
     assert!(!reject.reason.is_empty());
 }
 
-/// A database of encoding `SQL_ASCII` takes any bytes for text, and converts none.
+/// A database of encoding `SQL_ASCII` accepts any bytes as text and converts none.
 #[tokio::test]
-async fn text_that_is_none_is_a_reject_of_postgres() {
+async fn postgres_invalid_text_is_a_reject() {
     let server = Postgres::shared().await;
     let name = "source_ascii";
     let make =
         format!("CREATE DATABASE {name} ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
     server.admin().execute(&make).await;
-    let db = server.named(name);
+    let db = server.existing_database(name);
     db.execute(
         "CREATE TABLE t (id bigint NOT NULL UNIQUE, name text NOT NULL UNIQUE, k bytea, n float8, PRIMARY KEY (k, n));
          INSERT INTO t VALUES (1, 'a', '\\x00', 0.5), (3, 'b', '\\x01', 0.5);
@@ -52,7 +52,7 @@ async fn text_that_is_none_is_a_reject_of_postgres() {
     config.allow_writable_account = true;
     let source = PostgresSource::new(config, gate.shut_flag()).unwrap();
     only_the_second_is_a_reject(&all(&source, &gate, "id").await.unwrap());
-    // No position is made of them: the feed says what is wrong.
+    // They cannot be a position, so the feed fails with the cause.
     let error = all(&source, &gate, "name").await.unwrap_err();
     assert!(
         error.contains("UTF-8") && error.contains("cursor (name)"),
@@ -62,7 +62,7 @@ async fn text_that_is_none_is_a_reject_of_postgres() {
 }
 
 #[tokio::test]
-async fn text_that_is_none_is_a_reject_of_sqlite() {
+async fn sqlite_invalid_text_is_a_reject() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("core.db");
     let file = Connection::open(&path).unwrap();

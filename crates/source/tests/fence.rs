@@ -7,9 +7,9 @@ use source::{CursorSetBy, End, FeedReader, Source};
 use crate::postgres::{READER, SETL, SOON, database, open, setl};
 use crate::rows::{Taken, drain, feed};
 
-/// Trap: cursors on a timestamp skip rows that commit late; one idle session holds the fence.
+/// Regression: cursors on a timestamp skip rows that commit late; one idle session blocks the fence.
 #[tokio::test]
-async fn a_late_commit_is_waited_for_and_its_holder_is_named() {
+async fn fence_waits_for_a_late_commit_and_names_its_holder() {
     let db = database(SETL).await;
     let gate = Gate::fixed_open();
     let (source, _) = open(&db, READER, &gate).await;
@@ -21,7 +21,7 @@ async fn a_late_commit_is_waited_for_and_its_holder_is_named() {
         .unwrap();
     db.execute("INSERT INTO setl (id) VALUES (2)").await;
     let reading = reader.fence(&permit).await.unwrap();
-    let holder = reading.held.unwrap();
+    let holder = reading.holder.unwrap();
     assert_eq!(
         (
             holder.what.as_str(),
@@ -43,7 +43,7 @@ async fn a_late_commit_is_waited_for_and_its_holder_is_named() {
     late.batch_execute("COMMIT").await.unwrap();
     let fence = until("the fence to move on", SOON, async || {
         let reading = reader.fence(&permit).await.unwrap();
-        reading.held.is_none().then_some(reading.fence.unwrap())
+        reading.holder.is_none().then_some(reading.fence.unwrap())
     })
     .await;
     assert_eq!(
@@ -54,9 +54,9 @@ async fn a_late_commit_is_waited_for_and_its_holder_is_named() {
     );
 }
 
-/// Trap: prepared transactions leave pg_stat_activity.
+/// Regression: prepared transactions leave pg_stat_activity.
 #[tokio::test]
-async fn a_prepared_transaction_freezes_the_fence() {
+async fn fence_is_frozen_by_a_prepared_transaction() {
     let db = database(SETL).await;
     let gate = Gate::fixed_open();
     let (source, _) = open(&db, READER, &gate).await;
@@ -73,7 +73,7 @@ async fn a_prepared_transaction_freezes_the_fence() {
         .unwrap();
     db.execute("INSERT INTO setl (id) VALUES (2)").await;
     let reading = reader.fence(&permit).await.unwrap();
-    let holder = reading.held.unwrap();
+    let holder = reading.holder.unwrap();
     assert_eq!(
         (holder.what.as_str(), holder.application.as_str()),
         ("prepared transaction", name.as_str())
@@ -86,7 +86,7 @@ async fn a_prepared_transaction_freezes_the_fence() {
         .unwrap();
     let fence = until("the fence to move on", SOON, async || {
         let reading = reader.fence(&permit).await.unwrap();
-        reading.held.is_none().then_some(reading.fence.unwrap())
+        reading.holder.is_none().then_some(reading.fence.unwrap())
     })
     .await;
     assert_eq!(
@@ -97,9 +97,9 @@ async fn a_prepared_transaction_freezes_the_fence() {
     );
 }
 
-/// Trap: cursors on an id skip rows that commit late.
+/// Regression: cursors on an id skip rows that commit late.
 #[tokio::test]
-async fn a_sequence_waits_for_the_transactions_open_when_its_maximum_was_noted() {
+async fn sequence_waits_for_transactions_open_at_its_maximum() {
     let db = database("CREATE TABLE setl (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, x text)").await;
     let gate = Gate::fixed_open();
     let (source, _) = open(&db, READER, &gate).await;
@@ -113,7 +113,7 @@ async fn a_sequence_waits_for_the_transactions_open_when_its_maximum_was_noted()
     db.execute("INSERT INTO setl (x) VALUES ('early')").await;
     let reading = reader.fence(&permit).await.unwrap();
     assert_eq!(reading.fence, None);
-    assert!(reading.held.is_some());
+    assert!(reading.holder.is_some());
     late.batch_execute("COMMIT").await.unwrap();
     let fence = until("the maximum to be decided", SOON, async || {
         reader.fence(&permit).await.unwrap().fence
@@ -125,9 +125,9 @@ async fn a_sequence_waits_for_the_transactions_open_when_its_maximum_was_noted()
     );
 }
 
-/// One look at the transactions of others serves the feeds of a source.
+/// One snapshot of open transactions serves all feeds of a source.
 #[tokio::test]
-async fn fence_snapshot_serves_other_feeds_and_none_twice() {
+async fn fence_snapshot_serves_each_feed_once() {
     let db = database(SETL).await;
     let gate = Gate::fixed_open();
     let (source, _) = open(&db, READER, &gate).await;
@@ -137,27 +137,27 @@ async fn fence_snapshot_serves_other_feeds_and_none_twice() {
         readers.push(source.open_feed(&setl(), &permit).await.unwrap());
     }
     let cost = async |reader: &mut dyn FeedReader| {
-        let before = source.counted().statements;
+        let before = source.driver_counts().statements;
         reader.fence(&permit).await.unwrap();
-        source.counted().statements - before
+        source.driver_counts().statements - before
     };
-    // The columns alone, unless this machine let a second pass between the two.
+    // Only the columns are read, unless more than a second passed between the two.
     until("one to use what another one saw", SOON, async || {
         let first = cost(readers[0].as_mut()).await;
         let second = cost(readers[1].as_mut()).await;
         first == 1 || second == 1
     })
     .await;
-    let again = cost(readers[1].as_mut()).await;
+    let second = cost(readers[1].as_mut()).await;
     assert!(
-        again >= 4,
-        "sessions, prepared transactions, log and columns, not what it saw before: {again}"
+        second >= 4,
+        "sessions, prepared transactions, log and columns, not what it saw before: {second}"
     );
 }
 
-/// A maximum waits for what was open after it was read, which an earlier look does not show.
+/// A maximum waits for transactions that were open after it was read, which an earlier snapshot does not show.
 #[tokio::test]
-async fn sequence_maximum_is_not_judged_by_an_earlier_look() {
+async fn sequence_maximum_ignores_an_earlier_snapshot() {
     let db = database(&format!(
         "{SETL} CREATE TABLE t (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, x text)"
     ))
@@ -176,7 +176,7 @@ async fn sequence_maximum_is_not_judged_by_an_earlier_look() {
     db.execute("INSERT INTO t (x) VALUES ('early')").await;
     let reading = numbers.fence(&permit).await.unwrap();
     assert_eq!(reading.fence, None, "number 1 is not committed");
-    assert!(reading.has_news);
+    assert!(reading.has_new_rows);
     late.batch_execute("COMMIT").await.unwrap();
     let fence = until("the maximum to be decided", SOON, async || {
         numbers.fence(&permit).await.unwrap().fence
@@ -186,9 +186,9 @@ async fn sequence_maximum_is_not_judged_by_an_earlier_look() {
     assert_eq!(taken.ids(), [1, 2]);
 }
 
-/// A quiet feed by numbers needs nothing but its maximum.
+/// An unchanged sequence feed only reads its maximum.
 #[tokio::test]
-async fn sequence_without_news_asks_for_no_transactions() {
+async fn sequence_without_new_rows_reads_no_transactions() {
     let db = database(
         "CREATE TABLE t (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, x text); INSERT INTO t (x) VALUES ('x')",
     )
@@ -198,15 +198,15 @@ async fn sequence_without_news_asks_for_no_transactions() {
     let permit = gate.permit().await;
     let numbered = feed("SELECT id, x FROM t", &["id"], CursorSetBy::Sequence);
     let mut reader = source.open_feed(&numbered, &permit).await.unwrap();
-    assert!(reader.fence(&permit).await.unwrap().has_news);
+    assert!(reader.fence(&permit).await.unwrap().has_new_rows);
     until("the maximum to be decided", SOON, async || {
         reader.fence(&permit).await.unwrap().fence
     })
     .await;
-    let before = source.counted().statements;
+    let before = source.driver_counts().statements;
     let reading = reader.fence(&permit).await.unwrap();
-    assert!(!reading.has_news && reading.held.is_none());
-    let statements = source.counted().statements - before;
+    assert!(!reading.has_new_rows && reading.holder.is_none());
+    let statements = source.driver_counts().statements - before;
     assert!(
         statements <= 4,
         "its maximum, its columns, and the source's log and tables at most: {statements}"

@@ -1,9 +1,9 @@
-//! Indexes that are missing, and the statement that makes each, executed word for word.
+//! Missing indexes: each suggested statement is executed.
 
 use std::collections::BTreeMap;
 
 use gate::Gate;
-use source::{Argument, ArgumentKind, CursorSetBy, FeedDefinition, MissingIndex, Question, Source};
+use source::{Argument, ArgumentKind, CursorSetBy, FeedDefinition, MissingIndex, RequestQuery, Source};
 
 use crate::postgres::{READER, database, open};
 use crate::rows::feed;
@@ -13,14 +13,14 @@ fn by_application(sql: &str, cursor: &[&str]) -> FeedDefinition {
     feed(sql, cursor, CursorSetBy::Application)
 }
 
-fn asked(sql: &str, arguments: usize, order: &[&str]) -> Question {
+fn asked(sql: &str, arguments: usize, order: &[&str]) -> RequestQuery {
     let argument = |number: usize| Argument {
         name: format!("a{number}"),
         kind: ArgumentKind::Text,
         value: None,
         stored_as: None,
     };
-    Question {
+    RequestQuery {
         name: "t.asked".into(),
         sql: sql.into(),
         arguments: (1..=arguments).map(argument).collect(),
@@ -31,7 +31,7 @@ fn asked(sql: &str, arguments: usize, order: &[&str]) -> Question {
     }
 }
 
-/// The one statement that is to be run.
+/// Returns the one suggested statement.
 fn statement(missing: &[MissingIndex], case: &str) -> String {
     let [missing] = missing else {
         panic!("{case}: {missing:?}")
@@ -81,7 +81,7 @@ const KINDS: [(&str, usize, &[&str], bool); 6] = [
 ];
 
 #[tokio::test]
-async fn postgres_statement_of_a_missing_index_makes_it() {
+async fn postgres_missing_index_statement_works() {
     let db = database(&format!(
         "{TABLES} CREATE INDEX part ON \"Claim\" (\"At\", id) WHERE state = 'x'; CREATE INDEX hash ON line USING hash (claim_id);"
     ))
@@ -105,7 +105,7 @@ async fn postgres_statement_of_a_missing_index_makes_it() {
     for (sql, arguments, order, is_missing) in KINDS {
         let asked = asked(sql, arguments, order);
         let missing = source
-            .open_question(&asked, &permit)
+            .open_request_query(&asked, &permit)
             .await
             .unwrap()
             .missing_indexes()
@@ -115,16 +115,16 @@ async fn postgres_statement_of_a_missing_index_makes_it() {
             continue;
         }
         db.execute(&statement(&missing, sql)).await;
-        // What was looked up for a question is kept as long as the session.
+        // The lookup of a query is cached while the session lives.
         source.close().await;
-        let reader = source.open_question(&asked, &permit).await.unwrap();
+        let reader = source.open_request_query(&asked, &permit).await.unwrap();
         assert_eq!(reader.missing_indexes(), [], "{sql}");
     }
 }
 
-/// PostgreSQL makes no index of a partitioned table concurrently.
+/// PostgreSQL cannot create an index on a partitioned table concurrently.
 #[tokio::test]
-async fn postgres_statement_for_a_partitioned_table_makes_the_index() {
+async fn postgres_partitioned_index_statement_works() {
     let db = database(
         "CREATE TABLE t (id bigint, at text NOT NULL, PRIMARY KEY (id)) PARTITION BY RANGE (id); \
          CREATE TABLE t_1 PARTITION OF t FOR VALUES FROM (0) TO (9);",
@@ -142,7 +142,7 @@ async fn postgres_statement_for_a_partitioned_table_makes_the_index() {
 }
 
 #[tokio::test]
-async fn sqlite_statement_of_a_missing_index_makes_it() {
+async fn sqlite_missing_index_statement_works() {
     let core = core(&format!(
         "{TABLES} CREATE INDEX claim_by_psn_no ON \"Claim\" (psn_no) WHERE state = 'x';"
     ));
@@ -164,14 +164,14 @@ async fn sqlite_statement_of_a_missing_index_makes_it() {
     }
     for (sql, arguments, order, is_missing) in KINDS {
         let asked = asked(sql, arguments, order);
-        let reader = source.open_question(&asked, &permit).await.unwrap();
+        let reader = source.open_request_query(&asked, &permit).await.unwrap();
         let missing = reader.missing_indexes().to_vec();
         if !is_missing {
             assert_eq!(missing, [], "{sql}");
             continue;
         }
         core.connection.execute_batch(&statement(&missing, sql)).unwrap();
-        let reader = source.open_question(&asked, &permit).await.unwrap();
+        let reader = source.open_request_query(&asked, &permit).await.unwrap();
         assert_eq!(reader.missing_indexes(), [], "{sql}");
     }
 }

@@ -1,4 +1,4 @@
-//! Keys that do not tell rows apart, and how a key is proven.
+//! Keys that are not unique, and the proof of a key.
 
 use gate::{Gate, Permit};
 use schemas::column::ColumnType;
@@ -6,7 +6,7 @@ use source::evidence::KEY_UNPROVEN;
 use source::{CursorSetBy, ErrorKind, FeedDefinition, FeedReader, Fence, Source};
 
 use crate::postgres::{READER, database, open};
-use crate::rows::{Taken, examine, feed, unverified};
+use crate::rows::{Taken, feed, run_checks, unverified};
 use crate::sqlite::{core, source};
 
 fn keyed(sql: &str, key: &[&str]) -> FeedDefinition {
@@ -15,10 +15,10 @@ fn keyed(sql: &str, key: &[&str]) -> FeedDefinition {
     feed
 }
 
-/// Reads the keys on until two rows are found to share one.
+/// Reads keys until two rows share one.
 async fn repeated(reader: &mut dyn FeedReader, permit: &Permit) -> source::Error {
     harness::until("a repeated key to be found", crate::postgres::SOON, async || {
-        let found = reader.examine(permit).await.err();
+        let found = reader.run_next_check(permit).await.err();
         let is_open = !unverified(reader, KEY_UNPROVEN).is_empty();
         assert!(found.is_some() || is_open, "the key is proven");
         found
@@ -31,7 +31,7 @@ const LINES: &str = "CREATE TABLE claim (claim_id bigint PRIMARY KEY, person tex
     CREATE UNIQUE INDEX line_nr ON line (claim_id, nr);
     CREATE UNIQUE INDEX line_some ON line (code) WHERE code <> 'x';";
 
-/// Trap: 6,075 rows become 3,106 at the store.
+/// Regression: 6,075 rows became 3,106 at the store.
 #[tokio::test]
 async fn postgres_key_that_is_not_unique_refuses_the_feed() {
     let db = database(&format!(
@@ -59,7 +59,7 @@ async fn postgres_key_that_is_not_unique_refuses_the_feed() {
         assert_eq!(error.kind, ErrorKind::Refused, "{sql}");
         assert!(error.to_string().contains("not unique"), "{sql}: {error}");
     }
-    // Unique by an index, by more columns than it has, and by reading.
+    // Unique by an index, by a superset of its columns, and by reading.
     for (sql, key) in [
         ("SELECT * FROM line", &["id"][..]),
         ("SELECT * FROM line", &["nr", "claim_id", "code"]),
@@ -68,7 +68,7 @@ async fn postgres_key_that_is_not_unique_refuses_the_feed() {
     ] {
         let mut reader = source.open_feed(&keyed(sql, key), &permit).await.unwrap();
         let codes = harness::until("the key to be proven", crate::postgres::SOON, async || {
-            let codes = examine(reader.as_mut(), &permit).await;
+            let codes = run_checks(reader.as_mut(), &permit).await;
             (!codes.contains(&KEY_UNPROVEN)).then_some(codes)
         })
         .await;
@@ -76,7 +76,7 @@ async fn postgres_key_that_is_not_unique_refuses_the_feed() {
     }
 }
 
-/// Before the keys were read to their end, rows of one read are compared.
+/// Until the keys were read completely, rows of one read are compared.
 #[tokio::test]
 async fn postgres_key_that_repeats_within_one_read_refuses_the_feed() {
     let db = database(&format!(
@@ -126,7 +126,7 @@ async fn sqlite_key_is_proven_or_refuses_the_feed() {
     ] {
         let mut reader = source.open_feed(&keyed(sql, key), &permit).await.unwrap();
         let codes = harness::until("the key to be proven", crate::postgres::SOON, async || {
-            let codes = examine(reader.as_mut(), &permit).await;
+            let codes = run_checks(reader.as_mut(), &permit).await;
             (!codes.contains(&KEY_UNPROVEN)).then_some(codes)
         })
         .await;
@@ -138,7 +138,7 @@ async fn sqlite_key_is_proven_or_refuses_the_feed() {
         .await
         .unwrap();
     assert_eq!(unverified(reader.as_ref(), KEY_UNPROVEN), "");
-    // Of a table without keys that repeat in the first page, a read finds the pair.
+    // If the first page of keys has no duplicate, a read finds the pair.
     core.connection
         .execute_batch("UPDATE line SET claim_id = id; UPDATE line SET claim_id = 4999 WHERE id = 5000")
         .unwrap();
@@ -190,7 +190,7 @@ async fn tombstone_column_of_a_type_without_marks_is_refused() {
     }
 }
 
-/// Trap: numbers that are equal print in two ways, and the store keeps one row of them.
+/// Regression: equal numbers print in two ways, and the store keeps one row of them.
 #[tokio::test]
 async fn postgres_key_of_equal_values_is_not_unique() {
     let db = database(
@@ -208,7 +208,7 @@ async fn postgres_key_of_equal_values_is_not_unique() {
         let feed = keyed(&format!("SELECT id, {key} FROM t"), &[key]);
         let mut reader = match source.open_feed(&feed, &permit).await {
             Ok(reader) => reader,
-            // Minus zero and zero are of the first page.
+            // Minus zero and zero are in the first page.
             Err(error) => {
                 assert!(
                     error.to_string().contains("not unique") && key == "f",
@@ -228,9 +228,9 @@ async fn postgres_key_of_equal_values_is_not_unique() {
     }
 }
 
-/// PostgreSQL takes two spellings for one key, and only PostgreSQL knows which.
+/// PostgreSQL takes two spellings as one key, and no other system knows which.
 #[tokio::test]
-async fn postgres_key_of_a_type_without_one_form_is_refused() {
+async fn postgres_key_of_a_type_without_one_format_is_refused() {
     let db = database(
         "CREATE TYPE pair AS (a integer, b numeric); CREATE DOMAIN amount AS numeric; CREATE TYPE mood AS ENUM ('a');
          CREATE TABLE t (id bigint PRIMARY KEY, r numrange, p pair, d amount[], b bpchar, c char(3), i int[], n numeric[],
@@ -250,7 +250,7 @@ async fn postgres_key_of_a_type_without_one_form_is_refused() {
         assert_eq!(error.kind, ErrorKind::Refused, "{key}: {error}");
         assert!(error.to_string().contains("two spellings"), "{key}: {error}");
     }
-    // Of two lengths the blanks differ.
+    // The blanks of two lengths differ.
     let union = "SELECT id, c AS k FROM t UNION SELECT id, 'x'::char(5) FROM t";
     assert!(opened(union, "k").await.is_some());
     for key in ["c", "i", "n", "x", "m", "ir", "dr", "u"] {
@@ -261,9 +261,9 @@ async fn postgres_key_of_a_type_without_one_form_is_refused() {
     assert!(opened(written, "b").await.is_none(), "the remedy works");
 }
 
-/// Trap: `1.0` and `1.00` are two keys of a column of texts, whatever the column is declared as.
+/// Regression: `1.0` and `1.00` are two keys of a text column, independent of its declared type.
 #[tokio::test]
-async fn sqlite_key_travels_as_what_its_column_compares() {
+async fn sqlite_key_is_sent_as_the_compared_type() {
     let core = core(
         "CREATE TABLE d (id INTEGER PRIMARY KEY, k DECIMAL_TEXT(10,2) NOT NULL UNIQUE, v DECIMAL_TEXT(10,2));
          INSERT INTO d VALUES (1, '1.0', '2.0'), (2, '1.00', '2.00');
@@ -304,9 +304,9 @@ async fn sqlite_key_travels_as_what_its_column_compares() {
     }
 }
 
-/// Trap: 1 and 1.0 are one number to SQLite, and one row at the store.
+/// Regression: 1 and 1.0 are one number to SQLite, and one row at the store.
 #[tokio::test]
-async fn sqlite_key_of_one_number_in_two_forms_is_not_unique() {
+async fn sqlite_key_of_one_number_in_two_formats_is_not_unique() {
     let core = core(
         "CREATE TABLE t (id INTEGER PRIMARY KEY, k);
          INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) SELECT i, i FROM n;
@@ -331,7 +331,7 @@ async fn sqlite_key_of_one_number_in_two_forms_is_not_unique() {
         .unwrap();
     let mut reader = source.open_feed(&feed, &permit).await.unwrap();
     harness::until("the key to be proven", crate::postgres::SOON, async || {
-        let codes = examine(reader.as_mut(), &permit).await;
+        let codes = run_checks(reader.as_mut(), &permit).await;
         (!codes.contains(&KEY_UNPROVEN)).then_some(())
     })
     .await;

@@ -2,18 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails here must fail the test")]
 
-mod ahead;
-mod believed;
 mod bytes;
-mod copies;
 mod fence;
-mod forms;
-mod hidden;
+mod formats;
+mod future_rows;
+mod hidden_rows;
 mod indexes;
 mod keys;
+mod position_checks;
 mod postgres;
 mod probe;
-mod question;
+mod request_query;
+mod restored_copies;
 mod rows;
 mod settings;
 mod sqlite;

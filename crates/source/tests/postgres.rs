@@ -41,9 +41,9 @@ pub(crate) fn setl() -> source::FeedDefinition {
     )
 }
 
-/// Trap: rows with equal cursor values split over two chunks are lost at restart.
+/// Regression: rows with equal cursor values in two chunks are lost at a restart.
 #[tokio::test]
-async fn rows_of_an_equal_cursor_prefix_are_read_once_each_at_any_limit() {
+async fn rows_with_equal_cursor_prefix_are_read_once() {
     let db = database(&format!("{SETL} INSERT INTO setl SELECT i, '2026-01-01'::timestamptz + (i % 3) * interval '1 s', i / 100.0 FROM generate_series(1, 1000) i;")).await;
     let gate = Gate::fixed_open();
     let (source, _) = open(&db, READER, &gate).await;
@@ -72,9 +72,9 @@ async fn rows_of_an_equal_cursor_prefix_are_read_once_each_at_any_limit() {
     assert!(source.own_backends().is_empty());
 }
 
-/// Trap: NULL `xact_start` fails open.
+/// Regression: NULL `xact_start` must not permit reading.
 #[tokio::test]
-async fn accounts_with_too_few_or_too_many_rights_are_refused_with_the_remedy() {
+async fn postgres_account_privileges_are_checked() {
     let db = database(SETL).await;
     let gate = Gate::fixed_open();
     let permit = gate.permit().await;
@@ -124,7 +124,7 @@ async fn accounts_with_too_few_or_too_many_rights_are_refused_with_the_remedy() 
 }
 
 #[tokio::test]
-async fn bad_feeds_are_each_refused_with_place_and_name() {
+async fn postgres_invalid_feed_is_refused_with_its_location() {
     let db = database(&format!(
         "{SETL} CREATE TABLE t (id bigint, at timestamptz); INSERT INTO t VALUES (1, NULL)"
     ))
@@ -132,7 +132,7 @@ async fn bad_feeds_are_each_refused_with_place_and_name() {
     let gate = Gate::fixed_open();
     let permit = gate.permit().await;
     let (source, _) = open(&db, READER, &gate).await;
-    for (sql, cursor, said) in [
+    for (sql, cursor, wanted) in [
         ("SELECT id,\n at FRM setl", "at id", "sql line 2"),
         ("SELECT id, at FROM nowhere", "at id", "nowhere"),
         ("SELECT id, at, colour FROM setl", "at id", "colour"),
@@ -152,26 +152,26 @@ async fn bad_feeds_are_each_refused_with_place_and_name() {
             .err();
         let error = error.unwrap_or_else(|| panic!("{sql}"));
         assert!(
-            error.kind == ErrorKind::Refused && error.to_string().contains(said),
+            error.kind == ErrorKind::Refused && error.to_string().contains(wanted),
             "{sql}: {error}"
         );
     }
-    let nobody = PostgresSource::new(
+    let unreachable = PostgresSource::new(
         PostgresConfig::new("postgres://x@127.0.0.1:1/x"),
         gate.shut_flag(),
     )
     .unwrap();
     assert_eq!(
-        nobody.open_feed(&setl(), &permit).await.err().unwrap().kind,
+        unreachable.open_feed(&setl(), &permit).await.err().unwrap().kind,
         ErrorKind::Unreachable
     );
 }
 
-/// Traps: an open transaction while paused; objects in the source.
+/// Regression: an open transaction while paused; objects left in the source.
 #[tokio::test]
-async fn a_revoked_permit_leaves_nothing_running_and_nothing_behind() {
+async fn postgres_revoked_permit_stops_the_statement() {
     let db = database(&format!("{SETL} INSERT INTO setl SELECT i, '2026-01-01'::timestamptz + i * interval '1 s', 1 FROM generate_series(1, 200) i;")).await;
-    // It would sleep until the statement's time is up: only the gate stops it before.
+    // It sleeps until the statement timeout: only the gate stops it earlier.
     let sql = "SELECT id, at, pg_sleep(3600)::text AS s FROM setl";
     let objects = "SELECT count(*) FROM pg_class";
     let before = db.number(objects).await;
@@ -202,12 +202,12 @@ async fn a_revoked_permit_leaves_nothing_running_and_nothing_behind() {
     let busy = format!(
         "SELECT count(*) FROM pg_stat_activity WHERE usename = '{role}' AND (state <> 'idle' OR xact_start IS NOT NULL)"
     );
-    // At once, but for a session that had to be dropped on a machine that is too busy.
+    // At once, unless a session had to be dropped on a busy machine.
     until("the account to rest", SOON, async || db.number(&busy).await == 0).await;
     assert_eq!(
         (
-            source.counted().rows_while_shut,
-            source.counted().statements_while_shut
+            source.driver_counts().rows_while_shut,
+            source.driver_counts().statements_while_shut
         ),
         (0, 0)
     );
@@ -218,7 +218,7 @@ async fn a_revoked_permit_leaves_nothing_running_and_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_statement_timeout_is_told_as_one_and_a_lost_session_is_opened_again() {
+async fn postgres_timeout_is_reported_and_session_reopened() {
     let db = database(&format!(
         "{SETL} INSERT INTO setl (id, at) VALUES (1, '2026-01-01')"
     ))
@@ -226,7 +226,7 @@ async fn a_statement_timeout_is_told_as_one_and_a_lost_session_is_opened_again()
     let gate = Gate::fixed_open();
     let role = db.role("reader", READER).await;
     let mut config = PostgresConfig::new(db.url_as(&role));
-    // Long enough for the statements that open a feed, on a machine of any load.
+    // Long enough to open a feed on a machine under load.
     config.statement_timeout = Duration::from_secs(2);
     let hurried = PostgresSource::new(config.clone(), gate.shut_flag()).unwrap();
     let permit = gate.permit().await;
@@ -260,7 +260,7 @@ async fn a_statement_timeout_is_told_as_one_and_a_lost_session_is_opened_again()
 }
 
 #[tokio::test]
-async fn an_index_over_the_cursor_is_read_as_a_range() {
+async fn postgres_cursor_index_is_read_as_a_range() {
     let db = database(&format!("{SETL} INSERT INTO setl SELECT i, '2026-01-01'::timestamptz + i * interval '1 s', 1 FROM generate_series(1, 50000) i; ANALYZE setl;")).await;
     let keyset = source::keyset::Keyset {
         dialect: source::keyset::Dialect::Postgres,
@@ -273,7 +273,7 @@ async fn an_index_over_the_cursor_is_read_as_a_range() {
             })
             .into(),
         only: None,
-        own: 0,
+        own_parameters: 0,
         fence_zone: None,
     };
     let client = db.connect().await;
@@ -299,7 +299,7 @@ async fn an_index_over_the_cursor_is_read_as_a_range() {
 }
 
 #[tokio::test]
-async fn every_type_comes_in_its_own_form_and_local_times_are_fenced_in_the_servers_zone() {
+async fn postgres_types_and_local_time_fences() {
     let db = database(
         "CREATE TYPE mood AS ENUM ('ok');
          CREATE TABLE t (id int PRIMARY KEY, at timestamp NOT NULL DEFAULT now(), day date NOT NULL, u uuid, j jsonb,
@@ -331,7 +331,7 @@ async fn every_type_comes_in_its_own_form_and_local_times_are_fenced_in_the_serv
         "2026-01-02|00000000-0000-0000-0000-000000000001|{\"a\": 1}|{1,2}|ok|P1DT2H|ab  |NaN|2025-12-31 16:00:00.5+00|Bytes([0, 255])|Float(0.10000000149011612)"
     );
     assert_eq!(row[11], "Bool(true)");
-    // A day as the application sets it, behind a lag; the whole day is readable.
+    // A day set by the application, with a lag; the whole day is readable.
     let mut reader = source
         .open_feed(&feed(sql, &["day", "id"], CursorSetBy::Application), &permit)
         .await

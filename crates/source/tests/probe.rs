@@ -29,11 +29,11 @@ async fn connected(db: &Db, grants: &str, config: &str) -> (Box<dyn Probe>, Stri
     (probe, role)
 }
 
-/// What it says, once the new session has read its catalogue: until then 5 ms may be too short.
-async fn said(probe: &mut dyn Probe) -> Result<BTreeMap<SignalName, f64>, SignalError> {
+/// Reads a probe. Retries while the new session fills its catalogue caches, for which 5 ms may be too short.
+async fn read_probe(probe: &mut dyn Probe) -> Result<BTreeMap<SignalName, f64>, SignalError> {
     until("an answer in time", SOON, async || match probe.probe().await {
         Err(error) if error.0.contains("no answer within") => Err(error),
-        said => Ok(said),
+        result => Ok(result),
     })
     .await
 }
@@ -49,9 +49,9 @@ async fn server() -> Postgres {
     .await
 }
 
-/// Trap: its own work read as foreground load. The count is of others, with what they wait for.
+/// Regression: the gate read its own work as foreground load. Only other clients are counted.
 #[tokio::test]
-async fn activity_sees_who_works_and_who_waits_and_not_ourselves() {
+async fn probe_activity_counts_other_clients_only() {
     let server = server().await;
     let db = server.database("probe").await;
     db.execute("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)")
@@ -63,15 +63,15 @@ async fn activity_sees_who_works_and_who_waits_and_not_ourselves() {
             values["db_active"], values["db_lock_waits"], values["db_io_waits"]
         )
     };
-    assert_eq!(counts(said(probe.as_mut()).await.unwrap()), "0 0 0");
+    assert_eq!(counts(read_probe(probe.as_mut()).await.unwrap()), "0 0 0");
 
-    // Our own reader, at work.
+    // The agent's own reader, at work.
     let own = db.connect_as(&role).await;
     own.batch_execute("SET application_name = 'slacktide'")
         .await
         .unwrap();
     let reading = tokio::spawn(async move { own.batch_execute("SELECT pg_sleep(60)").await });
-    // Somebody who holds a lock and is idle, and somebody who waits for it.
+    // A client that holds a lock and is idle, and one that waits for it.
     let holder = db.connect().await;
     holder.batch_execute("BEGIN; UPDATE t SET id = 2").await.unwrap();
     let waiter = db.connect().await;
@@ -82,7 +82,7 @@ async fn activity_sees_who_works_and_who_waits_and_not_ourselves() {
         if db.number(own).await != 1 {
             return Err("our own reader does not work yet".to_owned());
         }
-        let counts = counts(said(probe.as_mut()).await.unwrap());
+        let counts = counts(read_probe(probe.as_mut()).await.unwrap());
         if counts == "1 1 0" { Ok(()) } else { Err(counts) }
     })
     .await;
@@ -91,30 +91,30 @@ async fn activity_sees_who_works_and_who_waits_and_not_ourselves() {
 }
 
 #[tokio::test]
-async fn an_account_that_cannot_see_others_fails_the_reading_with_the_grant() {
+async fn probe_without_privilege_fails_with_the_grant() {
     let server = server().await;
     let db = server.database("probe").await;
     let _other = db.connect().await;
     let (mut probe, _) = connected(&db, "", ACTIVITY).await;
-    let error = said(probe.as_mut()).await.unwrap_err();
+    let error = read_probe(probe.as_mut()).await.unwrap_err();
     assert!(error.0.contains("GRANT pg_read_all_stats"), "{error}");
 }
 
 #[tokio::test]
-async fn each_probe_says_its_number_or_why_not() {
+async fn probe_returns_its_number_or_the_cause() {
     let server = server().await;
     let db = server.database("probe").await;
     db.execute("CREATE TABLE q (n numeric(8,2)); INSERT INTO q VALUES (1.25), (1.25)")
         .await;
-    for (sql, told) in [
+    for (sql, wanted) in [
         ("SELECT sum(n) FROM q", Ok(2.5)),
         ("SELECT count(*) FROM q", Ok(2.0)),
         ("SELECT extract(epoch FROM interval '3 s')", Ok(3.0)),
-        ("SELECT n FROM q", Err("gave 2 rows")),
-        ("SELECT 1, 2", Err("gave 2 columns")),
-        ("SELECT 'secret'::text", Err("gave a text")),
+        ("SELECT n FROM q", Err("returned 2 rows")),
+        ("SELECT 1, 2", Err("returned 2 columns")),
+        ("SELECT 'secret'::text", Err("returned a text")),
         ("SELECT NULL::int", Err("COALESCE")),
-        ("SELECT 'NaN'::float8", Err("gave a float8")),
+        ("SELECT 'NaN'::float8", Err("returned a float8")),
         ("SELECT 1; SELECT 2", Err("")),
         (
             "WITH x AS (INSERT INTO q VALUES (9) RETURNING 1) SELECT 1",
@@ -123,39 +123,40 @@ async fn each_probe_says_its_number_or_why_not() {
     ] {
         let config = serde_json::json!({ "sql": { "queue": { "sql": sql, "stop": 9, "resume": 1 } } });
         let (mut probe, _) = connected(&db, MONITOR, &config.to_string()).await;
-        match (said(probe.as_mut()).await, told) {
+        match (read_probe(probe.as_mut()).await, wanted) {
             (Ok(values), Ok(value)) => {
                 assert!((values["sql.queue"] - value).abs() < 1e-9, "{sql}: {values:?}")
             }
-            (Err(error), Err(told)) => {
+            (Err(error), Err(wanted)) => {
                 assert!(
-                    error.0.starts_with("sql.queue: ") && error.0.contains(told),
+                    error.0.starts_with("sql.queue: ") && error.0.contains(wanted),
                     "{sql}: {error}"
                 );
                 assert!(!error.0.contains("secret"), "{error}");
             }
-            (said, _) => panic!("{sql}: {said:?}"),
+            (result, _) => panic!("{sql}: {result:?}"),
         }
     }
     let (mut lag, _) = connected(&db, MONITOR, r#"{"database":{"replication_lag":{}}}"#).await;
-    let error = said(lag.as_mut()).await.unwrap_err();
+    let error = read_probe(lag.as_mut()).await.unwrap_err();
     assert!(error.0.contains("no replica is connected"), "{error}");
     let (mut rate, _) = connected(&db, MONITOR, r#"{"database":{"transactions":{}}}"#).await;
-    let first = until("the first look", SOON, async || match said(rate.as_mut()).await {
-        Err(error) if error.0.contains("the first") => Ok(error),
-        other => Err(format!("{other:?}")),
+    let first = until("the first reading", SOON, async || {
+        match read_probe(rate.as_mut()).await {
+            Err(error) if error.0.contains("the first") => Ok(error),
+            other => Err(format!("{other:?}")),
+        }
     });
     first.await;
-    assert!(said(rate.as_mut()).await.unwrap()["db_transactions"] >= 0.0);
+    assert!(read_probe(rate.as_mut()).await.unwrap()["db_transactions"] >= 0.0);
     let (mut canary, _) = connected(&db, MONITOR, r#"{"database":{"canary":{}}}"#).await;
-    let took = said(canary.as_mut()).await.unwrap()["db_canary"];
+    let took = read_probe(canary.as_mut()).await.unwrap()["db_canary"];
     assert!(took > 0.0, "{took}");
 }
 
-/// As the server logs it: never two statements of the probes within a second, over all of them,
-/// and no transaction left open.
+/// By the server's log: the probes together run at most one statement per second, and leave no transaction open.
 #[tokio::test]
-async fn the_server_sees_one_statement_a_second_at_most() {
+async fn probe_runs_one_statement_per_second() {
     let server = server().await;
     let db = server.database("probe").await;
     let config = r#"{"database":{"active":{},"canary":{},"transactions":{}},"sql":{"two":{"sql":"SELECT 2","stop":9,"resume":1}}}"#;
@@ -180,9 +181,9 @@ async fn the_server_sees_one_statement_a_second_at_most() {
     assert!(prober.count().probes >= 6);
 }
 
-/// A server that stands still is no quiet server.
+/// A frozen server must not count as idle.
 #[tokio::test]
-async fn a_frozen_backend_fails_the_reading() {
+async fn probe_of_a_frozen_backend_fails() {
     let server = server().await;
     let db = server.database("probe").await;
     let (probes, _) = made(&db, MONITOR, r#"{"database":{"canary":{}}}"#).await;
@@ -196,12 +197,12 @@ async fn a_frozen_backend_fails_the_reading() {
         assert!(done.is_ok_and(|status| status.success()), "kill {signal} {pid}");
     };
     send("-STOP");
-    let told = until("the reading to fail", SOON, async || match signal.read().await {
+    let wanted = until("the reading to fail", SOON, async || match signal.read().await {
         Err(error) => Ok(error),
         Ok(value) => Err(format!("{value} ms")),
     })
     .await;
     send("-CONT");
-    assert!(told.0.contains("no answer within 5 ms"), "{told}");
+    assert!(wanted.0.contains("no answer within 5 ms"), "{wanted}");
     until("a value again", SOON, async || signal.read().await).await;
 }

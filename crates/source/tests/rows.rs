@@ -9,7 +9,7 @@ use schemas::manifest::Reject;
 use schemas::value::Value;
 use source::{CursorSetBy, End, FeedDefinition, FeedReader, Fence, RowSink};
 
-/// What a reader gave, each row as texts.
+/// The rows of a reader, each as texts.
 #[derive(Debug, Default)]
 pub(crate) struct Taken {
     pub(crate) rows: Vec<Vec<String>>,
@@ -57,8 +57,7 @@ pub(crate) fn feed(sql: &str, cursor: &[&str], set_by: CursorSetBy) -> FeedDefin
     }
 }
 
-/// Reads to the end of the fence, `limit` rows at a time; the first column is `id`, and the
-/// cursor's columns are looked up by name.
+/// Reads to the end of the fence, `limit` rows at a time. The first column is `id`; the cursor's columns are found by name.
 pub(crate) async fn drain(
     reader: &mut dyn FeedReader,
     cursor: &[&str],
@@ -93,14 +92,14 @@ pub(crate) async fn drain(
     }
 }
 
-/// Makes every check that is due, and gives the codes of what is not proven.
-pub(crate) async fn examine(reader: &mut dyn FeedReader, permit: &Permit) -> Vec<&'static str> {
-    while reader.examine(permit).await.unwrap() {}
+/// Runs every due check, and returns the codes of what is not proven.
+pub(crate) async fn run_checks(reader: &mut dyn FeedReader, permit: &Permit) -> Vec<&'static str> {
+    while reader.run_next_check(permit).await.unwrap() {}
     let evidence = reader.evidence().unwrap();
     evidence.unverified.iter().map(|(code, _)| code).collect()
 }
 
-/// What is shown under a code.
+/// Returns the detail of a code.
 pub(crate) fn unverified(reader: &dyn FeedReader, code: &str) -> String {
     let evidence = reader.evidence().unwrap();
     let found = evidence.unverified.iter().find(|(set, _)| *set == code);

@@ -1,4 +1,4 @@
-//! Settings of a role or a database alter no value: each that is pinned is tried with another value.
+//! Settings of a role or a database change no value: each pinned setting is tested with another value.
 
 use gate::Gate;
 use harness::{Db, Postgres};
@@ -8,12 +8,12 @@ use source::{CursorSetBy, ErrorKind, PostgresConfig, PostgresSource, Source};
 use crate::postgres::READER;
 use crate::rows::{drain, feed};
 
-/// What a hostile role sets.
+/// Returns a hostile value of a setting.
 fn hostile(name: &str) -> &'static str {
     harness::hostile_setting(name).unwrap_or_else(|| match name {
         "gin_fuzzy_search_limit" => "10",
         "search_path" => "evil, public",
-        other => panic!("{other} is pinned; say here what a hostile role would set"),
+        other => panic!("{other} is pinned; add a hostile value here"),
     })
 }
 
@@ -48,7 +48,7 @@ async fn read(db: &Db, role: &str) -> (String, Vec<Vec<String>>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn postgres_hostile_settings_alter_no_value() {
+async fn postgres_hostile_settings_change_no_value() {
     let db = Postgres::shared().await.database("settings").await;
     let name = db.name();
     db.execute(TABLE).await;
@@ -83,7 +83,7 @@ async fn postgres_hostile_settings_alter_no_value() {
     }
 }
 
-/// How many decimals an amount of money has is said by the database's locale, and by no setting of ours.
+/// The database's locale decides the decimals of an amount of money, and no setting of the agent.
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_reader_with_a_currency_is_refused_for_money() {
     let db = Postgres::shared().await.database("currency").await;
@@ -111,7 +111,7 @@ async fn postgres_reader_with_a_currency_is_refused_for_money() {
     assert!(error.to_string().contains("lc_monetary"), "{error}");
 }
 
-/// What only a superuser may set back is an error that names it.
+/// A setting that only a superuser may reset is an error that names it.
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_reader_of_zeroed_pages_is_refused() {
     let db = Postgres::shared().await.database("zeroed").await;

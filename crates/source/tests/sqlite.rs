@@ -38,9 +38,9 @@ const SETL: &str = "CREATE TABLE setl (id INTEGER PRIMARY KEY, day TEXT NOT NULL
     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
     INSERT INTO setl SELECT i, '2026-01-0' || (1 + i % 3), i / 100.0 FROM n;";
 
-/// Trap: rows with equal cursor values split over two chunks are lost at restart.
+/// Regression: rows with equal cursor values in two chunks are lost at a restart.
 #[tokio::test]
-async fn rows_of_an_equal_cursor_prefix_are_read_once_each_at_any_limit() {
+async fn rows_with_equal_cursor_prefix_are_read_once() {
     let core = core(SETL);
     let gate = Gate::fixed_open();
     let source = source(&core, &gate);
@@ -58,7 +58,7 @@ async fn rows_of_an_equal_cursor_prefix_are_read_once_each_at_any_limit() {
             scale: Some(2)
         }
     );
-    // The day's lag is not over.
+    // The lag of a day has not passed.
     assert_eq!(reader.fence(&permit).await.unwrap().fence, None);
     let fence = Fence::Open;
     for limit in [1, 7, 333, 1000, 5000] {
@@ -70,12 +70,12 @@ async fn rows_of_an_equal_cursor_prefix_are_read_once_each_at_any_limit() {
         assert_eq!(ids.len(), 1000);
         assert!(taken.rows.iter().any(|row| row[2] == "3.14"));
     }
-    assert!(source.counted().rows > 5000);
-    assert_eq!(source.counted().rows_while_shut, 0);
+    assert!(source.driver_counts().rows > 5000);
+    assert_eq!(source.driver_counts().rows_while_shut, 0);
 }
 
 #[tokio::test]
-async fn a_cursor_that_is_not_unique_is_refused_by_the_catalogue_and_by_its_neighbours() {
+async fn sqlite_cursor_that_is_not_unique_is_refused() {
     let core = core(SETL);
     let gate = Gate::fixed_open();
     let source = source(&core, &gate);
@@ -84,9 +84,9 @@ async fn a_cursor_that_is_not_unique_is_refused_by_the_catalogue_and_by_its_neig
     let error = source.open_feed(&plain, &permit).await.err().unwrap();
     assert_eq!(error.kind, ErrorKind::Refused);
     assert!(error.to_string().contains("not unique"), "{error}");
-    // A set operation proves nothing: the reader finds it, and hands on nothing of the pair.
+    // A set operation proves nothing: the reader detects the pair, and delivers neither row.
     let sql = "SELECT id, day FROM setl UNION ALL SELECT id, day FROM setl WHERE id = 500";
-    // The key tells the pair apart.
+    // The key distinguishes the pair.
     let sql = sql.replace("id, day FROM", "id, day, 'a' AS part FROM");
     let sql = sql.replacen("'a' AS part FROM setl WHERE", "'b' AS part FROM setl WHERE", 1);
     let mut blind = feed(&sql, &["id"], CursorSetBy::Application);
@@ -104,9 +104,9 @@ async fn a_cursor_that_is_not_unique_is_refused_by_the_catalogue_and_by_its_neig
     assert_eq!(taken.ids(), (1..500).collect::<Vec<_>>());
 }
 
-/// Trap: NULL cursor values vanish.
+/// Regression: rows with NULL cursors are lost.
 #[tokio::test]
-async fn null_cursors_are_refused() {
+async fn sqlite_null_cursors_are_refused() {
     let core =
         core("CREATE TABLE t (id INTEGER PRIMARY KEY, at TEXT); INSERT INTO t VALUES (1, 'a'), (2, NULL);");
     let gate = Gate::fixed_open();
@@ -124,16 +124,16 @@ async fn null_cursors_are_refused() {
 }
 
 #[tokio::test]
-async fn bad_sql_a_missing_table_and_a_missing_file_are_each_said() {
+async fn sqlite_invalid_sql_table_and_file_are_reported() {
     let core = core(SETL);
     let gate = Gate::fixed_open();
     let opened = source(&core, &gate);
     let permit = gate.permit().await;
-    for (sql, said) in [
+    for (sql, wanted) in [
         ("SELECT id FROM\n nowhere", "no such table: nowhere"),
         ("SELECT id, colour FROM setl", "no such column: colour"),
         ("SELEC id FROM setl", "sql line 1, column 1"),
-        ("DELETE FROM setl RETURNING id", "no SELECT"),
+        ("DELETE FROM setl RETURNING id", "not a SELECT"),
         ("SELECT id FROM setl; DELETE FROM setl", "more than one statement"),
         ("SELECT day FROM setl", "cursor names id"),
     ] {
@@ -142,7 +142,7 @@ async fn bad_sql_a_missing_table_and_a_missing_file_are_each_said() {
             .await
             .err()
             .unwrap();
-        assert!(error.to_string().contains(said), "{sql}: {error}");
+        assert!(error.to_string().contains(wanted), "{sql}: {error}");
         assert_eq!(error.kind, ErrorKind::Refused, "{sql}");
     }
     let nowhere = SqliteSource::new(
@@ -155,7 +155,7 @@ async fn bad_sql_a_missing_table_and_a_missing_file_are_each_said() {
         .await
         .err()
         .unwrap();
-    assert!(error.to_string().contains("no such file"), "{error}");
+    assert!(error.to_string().contains("does not exist"), "{error}");
     let left: i64 = core
         .connection
         .query_row("SELECT count(*) FROM setl", [], |row| row.get(0))
@@ -164,7 +164,7 @@ async fn bad_sql_a_missing_table_and_a_missing_file_are_each_said() {
 }
 
 #[tokio::test]
-async fn a_value_that_its_column_cannot_carry_is_rejected_in_its_place() {
+async fn sqlite_value_that_does_not_fit_is_a_reject() {
     let core = core(
         "CREATE TABLE t (id INTEGER PRIMARY KEY, amount DECIMAL(8,2));
         INSERT INTO t VALUES (1, 1.5), (2, 'n/a'), (3, 2);",
@@ -189,9 +189,9 @@ async fn a_value_that_its_column_cannot_carry_is_rejected_in_its_place() {
     assert_eq!(taken.rejects[0].1.column.as_deref(), Some("amount"));
 }
 
-/// Trap: a paused reader inside a transaction. A statement from which no row comes is stopped too.
+/// Regression: a paused reader inside a transaction. A statement that returns no row is stopped as well.
 #[tokio::test]
-async fn a_revoked_permit_stops_a_statement_and_leaves_no_transaction() {
+async fn sqlite_revoked_permit_stops_the_statement() {
     let core = core(&format!("{SETL} CREATE TABLE big (i INTEGER);"));
     let (gate, script) = Gate::scripted();
     script.open();
@@ -210,17 +210,17 @@ async fn a_revoked_permit_stops_a_statement_and_leaves_no_transaction() {
         .open_feed(&feed(sql, &["id"], CursorSetBy::Sequence), &permit)
         .await
         .unwrap();
-    // Nothing was counted when the feed was opened; from now on it takes for ever.
+    // The table was empty when the feed was opened; from now on the statement does not end.
     let fill = "INSERT INTO big WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) SELECT i FROM n";
     core.connection.execute_batch(fill).unwrap();
     let mut taken = Taken::default();
     let read = reader.read(None, &Fence::Open, 10, &permit, &mut taken);
-    let before = source.counted().statements;
+    let before = source.driver_counts().statements;
     let shut = async {
         harness::until(
             "the statement to begin",
             std::time::Duration::from_secs(10),
-            async || source.counted().statements > before,
+            async || source.driver_counts().statements > before,
         )
         .await;
         script.shut("business");
@@ -230,7 +230,7 @@ async fn a_revoked_permit_stops_a_statement_and_leaves_no_transaction() {
         .await
         .expect("the gate stops the statement");
     assert_eq!(quantum.unwrap().end, End::Revoked);
-    // Nobody reads: a checkpoint can empty the log, and the whole file can be locked.
+    // No statement reads: a checkpoint can empty the log, and the whole file can be locked.
     core.connection
         .execute_batch("PRAGMA busy_timeout = 0; INSERT INTO setl VALUES (5000, 'x', 1); DELETE FROM big")
         .unwrap();
@@ -241,20 +241,20 @@ async fn a_revoked_permit_stops_a_statement_and_leaves_no_transaction() {
     assert_eq!(busy, 0);
     assert_eq!(
         (
-            source.counted().rows_while_shut,
-            source.counted().statements_while_shut
+            source.driver_counts().rows_while_shut,
+            source.driver_counts().statements_while_shut
         ),
         (0, 0)
     );
     drop(permit);
-    gate.yielded().await;
+    gate.until_yielded().await;
     script.open();
     let permit = gate.permit().await;
     assert!(reader.fence(&permit).await.is_ok());
 }
 
 #[tokio::test]
-async fn numbers_that_are_used_again_are_no_sequence() {
+async fn sqlite_reused_numbers_are_refused_as_sequence() {
     let core = core(
         "CREATE TABLE kept (id INTEGER PRIMARY KEY AUTOINCREMENT, x TEXT);
          CREATE TABLE reused (id INTEGER PRIMARY KEY, x TEXT);
@@ -271,11 +271,11 @@ async fn numbers_that_are_used_again_are_no_sequence() {
         assert_eq!(error.kind, ErrorKind::Refused);
     }
     let mut reader = source.open_feed(&numbered("kept"), &permit).await.unwrap();
-    let standing = |at: i64| source::Standing {
+    let lane_position = |at: i64| source::LanePosition {
         position: schemas::cursor::Cursor(vec![schemas::cursor::Scalar::Int(at)]),
         read_at: None,
     };
-    reader.stands_at(vec![standing(3)]);
+    reader.set_lane_positions(vec![lane_position(3)]);
     core.connection
         .execute_batch("DELETE FROM kept WHERE id > 1")
         .unwrap();
@@ -283,15 +283,15 @@ async fn numbers_that_are_used_again_are_no_sequence() {
         reader.fence(&permit).await.unwrap().beyond.is_empty(),
         "it goes on with 4"
     );
-    reader.stands_at(vec![standing(3), standing(9)]);
+    reader.set_lane_positions(vec![lane_position(3), lane_position(9)]);
     assert_eq!(
         reader.fence(&permit).await.unwrap().beyond,
-        [standing(9).position]
+        [lane_position(9).position]
     );
 }
 
 #[tokio::test]
-async fn file_that_takes_the_name_of_an_open_one_is_noticed() {
+async fn sqlite_replaced_file_is_detected() {
     let core = core(SETL);
     let gate = Gate::fixed_open();
     let permit = gate.permit().await;
@@ -300,9 +300,9 @@ async fn file_that_takes_the_name_of_an_open_one_is_noticed() {
     let mut reader = source.open_feed(&feed, &permit).await.unwrap();
     let first = reader.fence(&permit).await.unwrap().source;
     core.connection.execute_batch("VACUUM").unwrap();
-    let again = reader.fence(&permit).await.unwrap().source;
+    let second = reader.fence(&permit).await.unwrap().source;
     assert_eq!(
-        source::identity::changed(&first, &again),
+        source::identity::detect_change(&first, &second),
         None,
         "vacuumed in place"
     );
@@ -315,7 +315,7 @@ async fn file_that_takes_the_name_of_an_open_one_is_noticed() {
     let mut reader = source.open_feed(&feed, &permit).await.unwrap();
     let other = reader.fence(&permit).await.unwrap().source;
     assert_eq!(
-        source::identity::changed(&first, &other),
+        source::identity::detect_change(&first, &other),
         Some(source::identity::SourceChange::System)
     );
 }

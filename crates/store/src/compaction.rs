@@ -1,45 +1,45 @@
-//! PURE: the oldest entries of a lane's ledger, folded into what has to be known of all of them together.
+//! PURE: folds the oldest ledger entries of a lane into one summary.
 //!
-//! An entry refuses a chunk that comes again, proves links, tells whether a chunk is to be stored again, and counts rows. Far
-//! below what a receipt covers, none of that needs each entry: the frontier behind the last folded entry (the **base**)
-//! says what was passed, and the rows of the folded entries are added to what the lane's tables are counted from. The
-//! chunks themselves, with their digests and links, stay in the exchange's stream.
+//! An entry detects a redelivered chunk, proves links, shows whether a chunk must be stored again, and counts rows.
+//! Far below the receipt, single entries are not needed: the frontier after the last folded entry (the **base**)
+//! records what was passed, and the rows of folded entries are added to the row counts of the lane's tables. The
+//! chunks with their digests and links stay in the exchange's stream.
 //!
-//! **A chunk that comes again** at or below the base is known by its place. Its digest is not kept, so another history is
-//! recognised by time: a chunk that the exchange stored later than every folded one is none of them, and is a fork.
+//! **A redelivered chunk** at or below the base is recognised by its chunk number. Its digest is not kept, so another
+//! history is recognised by time: a chunk that the exchange stored later than every folded chunk is a fork.
 //!
-//! **Chunks are stored again** (a refill) from below the base only all together: then the base goes back to the beginning,
-//! and what comes is stored as chunks that are awaited are. Their rows were counted, and are not counted again.
+//! **A refill** from below the base stores all folded chunks again: the base moves back to the beginning, and
+//! redelivered chunks are stored like awaited ones. Their rows were counted before and are not counted again.
 //!
-//! **Not folded** is what the frontier has not passed, what no receipt covers, and the first chunk of which something in
-//! quarantine may be released, with all behind it.
+//! **Not folded** are entries that the frontier has not passed, entries that no receipt covers, and all entries from
+//! the first chunk with something in quarantine that may be released.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::frontier::{Frontier, Noted, advance};
+use crate::frontier::{Frontier, FrontierEntry, advance};
 use crate::ledger::{Entry, EntryState};
 use crate::lineage::LaneState;
-use crate::merge::Place;
+use crate::merge::ChunkNumber;
 
-/// The exchange's times are kept to the microsecond by some databases: a difference below this proves nothing.
+/// Some databases keep times to the microsecond, so a smaller difference proves nothing.
 const RESOLUTION: Duration = Duration::from_secs(1);
 
-/// What stands for the entries that were folded.
+/// The summary of folded entries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Compaction {
-    /// The frontier behind the last of them. Entries at or below its place are gone.
+    /// The frontier after the last folded entry. Entries up to its chunk number are deleted.
     pub base: Frontier,
-    /// Up to this place rows are counted with the tables, and not with entries. Above the base: while chunks are stored again.
-    pub counted: Place,
-    /// When the exchange stored the latest of them.
+    /// Rows up to this chunk are counted with the tables instead of entries. It is above the base during a refill.
+    pub counted: ChunkNumber,
+    /// When the exchange stored the latest folded chunk.
     pub exchanged_at: Timestamp,
 }
 
 impl Compaction {
-    /// Whether the exchange stored a chunk later than every chunk that was folded.
+    /// Returns whether the exchange stored a chunk later than every folded chunk.
     #[must_use]
     pub fn is_younger(&self, exchanged_at: Timestamp) -> bool {
         self.exchanged_at
@@ -48,16 +48,16 @@ impl Compaction {
     }
 }
 
-/// Which entries a ledger keeps: the newest ones, and those that are young.
+/// The ledger entries to keep: the newest and the young ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Keep {
-    /// So many entries of a lane.
+pub struct LedgerRetention {
+    /// The number of newest entries of a lane to keep.
     pub entries: u64,
-    /// Every entry that is not older.
+    /// The age up to which every entry is kept.
     pub age: Duration,
 }
 
-impl Default for Keep {
+impl Default for LedgerRetention {
     fn default() -> Self {
         Self {
             entries: 10_000,
@@ -66,56 +66,66 @@ impl Default for Keep {
     }
 }
 
-/// An entry, as far as folding needs it.
+/// An entry with the times that folding needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Aged {
-    /// As the frontier sees it.
-    pub noted: Noted,
-    /// Whether it is older than what is kept for its age.
+pub struct DatedEntry {
+    /// The entry.
+    pub frontier_entry: FrontierEntry,
+    /// Whether it exceeds the kept age.
     pub is_old: bool,
     /// When the exchange stored its chunk.
     pub exchanged_at: Timestamp,
 }
 
-/// Returns the last place that may be folded: `newest` is the newest entry that is not kept for the number of entries, and
-/// `covered` what the last receipt covers.
+/// Returns the last chunk that may be folded. `newest` is the newest entry outside the kept number of entries;
+/// `covered` is the last chunk of the receipt.
 #[must_use]
-pub fn bound(frontier: &Frontier, newest: Option<Place>, covered: Place) -> Option<Place> {
-    let last = frontier.place().min(covered).min(newest?);
+pub fn bound(frontier: &Frontier, newest: Option<ChunkNumber>, covered: ChunkNumber) -> Option<ChunkNumber> {
+    let last = frontier.chunk_number().min(covered).min(newest?);
     let Some(open) = frontier.lowest_quarantined else {
         return Some(last);
     };
-    let before = Place {
+    let before = ChunkNumber {
         epoch: open.epoch,
         number: open.number.checked_sub(1)?,
     };
     Some(last.min(before))
 }
 
-/// Folds the first of `entries`, which begin behind the base, up to `last`; `None` where nothing is due.
+/// Folds the first of `entries`, which start after the base, up to `last`; `None` if nothing is due.
 #[must_use]
-pub fn fold(lane: &LaneState, frontier: &Frontier, entries: &[Aged], last: Place) -> Option<Compaction> {
+pub fn fold(
+    lane: &LaneState,
+    frontier: &Frontier,
+    entries: &[DatedEntry],
+    last: ChunkNumber,
+) -> Option<Compaction> {
     let due = entries
         .iter()
-        .take_while(|entry| entry.is_old && entry.noted.place <= last);
-    let (noted, times): (Vec<Noted>, Vec<(Place, Timestamp)>) = due
-        .map(|entry| (entry.noted.clone(), (entry.noted.place, entry.exchanged_at)))
+        .take_while(|entry| entry.is_old && entry.frontier_entry.chunk_number <= last);
+    let (frontier_entry, times): (Vec<FrontierEntry>, Vec<(ChunkNumber, Timestamp)>) = due
+        .map(|entry| {
+            (
+                entry.frontier_entry.clone(),
+                (entry.frontier_entry.chunk_number, entry.exchanged_at),
+            )
+        })
         .unzip();
     let before = lane.base();
     let base = Frontier {
-        // Nothing of a folded chunk may be released any more.
+        // Nothing of a folded chunk may be releasable.
         lowest_quarantined: None,
-        unremoved: None,
-        ..advance(&before, lane, &noted).frontier
+        unfinished_removal: None,
+        ..advance(&before, lane, &frontier_entry).frontier
     };
-    let place = base.place();
-    if place <= before.place() || place > frontier.place() {
+    let chunk_number = base.chunk_number();
+    if chunk_number <= before.chunk_number() || chunk_number > frontier.chunk_number() {
         return None;
     }
-    let times = times.into_iter().filter(|(at, _)| *at <= place);
+    let times = times.into_iter().filter(|(at, _)| *at <= chunk_number);
     let known = lane.compaction.as_ref();
     Some(Compaction {
-        counted: known.map_or(place, |known| known.counted.max(place)),
+        counted: known.map_or(chunk_number, |known| known.counted.max(chunk_number)),
         exchanged_at: times
             .map(|(_, at)| at)
             .chain(known.map(|known| known.exchanged_at))
@@ -126,7 +136,7 @@ pub fn fold(lane: &LaneState, frontier: &Frontier, entries: &[Aged], last: Place
 }
 
 impl LaneState {
-    /// Returns the frontier behind the entries that were folded: where counting anew begins.
+    /// Returns the frontier after the folded entries, where a recount starts.
     #[must_use]
     pub fn base(&self) -> Frontier {
         self.compaction
@@ -134,29 +144,33 @@ impl LaneState {
             .map_or_else(Frontier::default, |compaction| compaction.base.clone())
     }
 
-    /// Whether the entry of a place was folded, or would have been.
+    /// Returns whether the entry of a chunk is folded.
     #[must_use]
-    pub fn is_folded(&self, place: Place) -> bool {
+    pub fn is_folded(&self, chunk_number: ChunkNumber) -> bool {
         self.compaction
             .as_ref()
-            .is_some_and(|compaction| place <= compaction.base.place())
+            .is_some_and(|compaction| chunk_number <= compaction.base.chunk_number())
     }
 
-    /// Whether a chunk is stored again: its rows were counted before. `same` is the entry in its place.
+    /// Returns whether a chunk is stored again, so that its rows were counted before. `same` is its ledger entry.
     #[must_use]
-    pub fn is_again(&self, place: Place, same: Option<&Entry>) -> bool {
+    pub fn is_again(&self, chunk_number: ChunkNumber, same: Option<&Entry>) -> bool {
         match (same, &self.compaction) {
             (Some(entry), _) => entry.is_awaited(),
-            (None, Some(compaction)) => place > compaction.base.place() && place <= compaction.counted,
+            (None, Some(compaction)) => {
+                chunk_number > compaction.base.chunk_number() && chunk_number <= compaction.counted
+            }
             (None, None) => false,
         }
     }
 
-    /// Returns the last folded entry, where its chunk was verified: the next one has to follow it.
+    /// Returns the last folded entry if its chunk was verified: the next chunk must follow it.
     #[must_use]
-    pub fn folded_head(&self, place: Place) -> Option<Entry> {
+    pub fn folded_head(&self, chunk_number: ChunkNumber) -> Option<Entry> {
         let base = &self.compaction.as_ref()?.base;
-        let digest = base.head.filter(|_| base.head_trusted && base.place() == place)?;
+        let digest = base
+            .head
+            .filter(|_| base.head_trusted && base.chunk_number() == chunk_number)?;
         Some(Entry {
             digest,
             previous: None,
@@ -164,11 +178,11 @@ impl LaneState {
         })
     }
 
-    /// Takes the base back to the beginning, so that folded chunks from `from` on may be stored again; `false` where none of
-    /// those was folded.
-    pub fn unfold(&mut self, from: Place) -> bool {
+    /// Moves the base back to the beginning, so that folded chunks after `from` can be stored again; `false` if none
+    /// of them is folded.
+    pub fn unfold(&mut self, from: ChunkNumber) -> bool {
         match &mut self.compaction {
-            Some(compaction) if from <= compaction.base.place() => {
+            Some(compaction) if from <= compaction.base.chunk_number() => {
                 compaction.base = Frontier::default();
                 true
             }
@@ -176,11 +190,11 @@ impl LaneState {
         }
     }
 
-    /// Returns up to where folded chunks have to be stored again, while the frontier has not reached it.
+    /// Returns up to which chunk folded chunks must be stored again, until the frontier reaches it.
     #[must_use]
-    pub fn owed(&self, frontier: &Frontier) -> Option<Place> {
+    pub fn refill_until(&self, frontier: &Frontier) -> Option<ChunkNumber> {
         let counted = self.compaction.as_ref()?.counted;
-        (frontier.place() < counted).then_some(counted)
+        (frontier.chunk_number() < counted).then_some(counted)
     }
 }
 

@@ -1,27 +1,27 @@
-//! The suite that every receiver must pass.
+//! The test suite of every store.
 //!
-//! Each check is named and works on a fresh, empty database. What it looks at are tables, as
-//! their owner would, and not the store's own word.
+//! Each check has a name and runs on a new, empty database. It reads the tables directly, as their owner would, and
+//! does not rely on the store.
 //!
-//! - [`chunks`] storing: once, in any order, newest wins, deletes
+//! - [`chunks`] storing: exactly once, in any order, newest version wins, deletes
 //! - [`chain`] forks, epochs, frontier, quarantine of messages
-//! - [`changes`] columns that change, and what is asked; [`layouts`] tables, names and modes
-//! - [`claims`] tables and columns that belong to others; [`names`] reserved names, feeds that are not listed
+//! - [`changes`] changed columns and approvals; [`layouts`] tables, names and modes
+//! - [`ownership`] tables and columns of others; [`names`] reserved names, unlisted feeds
 //! - [`resync`] a feed that is sent again from its start
-//! - [`columns`] types, widening, rows that the receiver refuses
-//! - [`refill`] identity, chunks that are stored again, rows that are counted
-//! - [`compaction`] ledger entries that are folded
-//! - [`quarantine`] a suite of its own: what is kept aside, and its way out
-//! - [`requests`] a suite of its own: what is asked for, and the answers
+//! - [`columns`] types, widening, refused rows
+//! - [`refill`] identity, chunks stored again, row counts
+//! - [`compaction`] folded ledger entries
+//! - [`quarantine`] the suite of the quarantine
+//! - [`requests`] the suite of requests and answers
 
 pub mod chain;
 pub mod changes;
 pub mod chunks;
-pub mod claims;
 pub mod columns;
 pub mod compaction;
 pub mod layouts;
 pub mod names;
+pub mod ownership;
 pub mod quarantine;
 pub mod refill;
 pub mod requests;
@@ -39,24 +39,24 @@ use schemas::value::Value;
 
 use crate::error::Error;
 use crate::layout::Options;
-use crate::port::{Arrival, Changes, LaneReport, Outcome as Stored, Store};
+use crate::port::{Arrival, LaneReport, Outcome as Stored, PendingChanges, Store};
 use crate::refill::Refill;
 use crate::samples::{lane, schema};
 
-/// An empty database, and eyes on it that are not the store's.
+/// An empty database, with direct access to its tables.
 #[async_trait]
 pub trait Receiver: Send + Sync {
-    /// One more store over it, as another process would have.
+    /// Returns another store over it, as another process would have.
     fn store(&self) -> Arc<dyn Store>;
-    /// The same with an operator's options.
-    fn with(&self, options: Options) -> Arc<dyn Changes>;
-    /// The same for an operator who refills it.
+    /// Returns the same with options.
+    fn with(&self, options: Options) -> Arc<dyn PendingChanges>;
+    /// Returns the same with refill operations.
     fn refill(&self, options: Options) -> Arc<dyn Refill>;
-    /// Our own table of this name, in SQL: `ledger`, `lanes`, `quarantine`, `tombstones`.
+    /// Returns a bookkeeping table's name in SQL: `ledger`, `lanes`, `quarantine`, `tombstones`.
     fn own(&self, table: &str) -> String;
-    /// Runs statements.
+    /// Runs SQL statements.
     async fn execute(&self, sql: &str) -> Result<(), String>;
-    /// The rows of a query, each column of which is text.
+    /// Returns the rows of a query whose columns are texts.
     async fn texts(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>, String>;
 }
 
@@ -64,7 +64,7 @@ pub trait Receiver: Send + Sync {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure(pub String);
 
-/// What a check comes to.
+/// The result of a check.
 pub type Outcome = Result<(), Failure>;
 
 /// A check of the suite.
@@ -94,16 +94,16 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("a fork stops the lane, and it stays stopped", |r| {
         Box::pin(chain::fork(r))
     }),
-    ("a link that nobody saw is checked at the frontier", |r| {
+    ("an unchecked link is checked at the frontier", |r| {
         Box::pin(chain::unseen_link(r))
     }),
-    ("an opening goes on from the frontier", |r| {
+    ("an opening continues from the frontier", |r| {
         Box::pin(chain::opening(r))
     }),
     ("an opening of another history stops", |r| {
         Box::pin(chain::bad_opening(r))
     }),
-    ("what overtakes its opening is put off", |r| {
+    ("a chunk before its opening is deferred", |r| {
         Box::pin(chain::overtaken(r))
     }),
     ("an unreadable chunk keeps its place", |r| {
@@ -120,44 +120,42 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("another type is refused by name", |r| {
         Box::pin(columns::refused_type(r))
     }),
-    ("every value comes out as it went in", |r| {
+    ("every value is read as it was written", |r| {
         Box::pin(columns::values(r))
     }),
     ("a key of several columns", |r| Box::pin(columns::composite(r))),
-    ("types that became wider are followed", |r| {
-        Box::pin(changes::wider_types(r))
-    }),
+    ("wider types are followed", |r| Box::pin(changes::wider_types(r))),
     ("pollers at once follow types and columns", |r| {
         Box::pin(changes::wider_at_once(r))
     }),
-    ("another type is asked and set aside", |r| {
+    ("an incompatible type needs approval and a new column", |r| {
         Box::pin(changes::retyped(r))
     }),
-    ("a dropped column is asked and kept", |r| {
+    ("a dropped column needs approval and is kept", |r| {
         Box::pin(changes::dropped(r))
     }),
-    ("another key is asked and begins anew", |r| {
+    ("another key needs approval and new tables", |r| {
         Box::pin(changes::another_key(r))
     }),
-    ("another type of the key is asked and begins anew", |r| {
+    ("another type of the key needs approval and new tables", |r| {
         Box::pin(changes::another_key_type(r))
     }),
-    ("other lanes go on while one waits", |r| {
+    ("other lanes continue while one waits", |r| {
         Box::pin(changes::other_lanes_go_on(r))
     }),
     ("a history has every version once", |r| {
         Box::pin(layouts::history(r))
     }),
-    ("a history says what was superseded", |r| {
+    ("a history marks superseded versions", |r| {
         Box::pin(layouts::superseded(r))
     }),
-    ("a history says what was superseded at once", |r| {
+    ("a history marks versions superseded in one call", |r| {
         Box::pin(layouts::superseded_at_once(r))
     }),
     ("a row is in all tables or in none", |r| {
         Box::pin(layouts::refused_by_one(r))
     }),
-    ("a table of others, with names and constraints of its own", |r| {
+    ("a table of its owner, with other names and constraints", |r| {
         Box::pin(layouts::of_others(r))
     }),
     ("a table without a key is refused", |r| {
@@ -167,45 +165,43 @@ pub const CHECKS: &[(&str, Check)] = &[
         Box::pin(layouts::another_mode(r))
     }),
     ("names that change later", |r| Box::pin(layouts::another_name(r))),
-    ("our own names are refused", |r| {
+    ("reserved names are refused", |r| {
         Box::pin(layouts::our_own_name(r))
     }),
-    (
-        "a table of the insurer's is adopted only where it is named",
-        |r| Box::pin(claims::of_the_insurer(r)),
-    ),
-    ("a history of the insurer's is left as it is", |r| {
-        Box::pin(claims::history_of_the_insurer(r))
+    ("a table of the insurer is adopted only if named", |r| {
+        Box::pin(ownership::of_the_insurer(r))
     }),
-    ("a table that replaces the lane's is left as it is", |r| {
-        Box::pin(claims::replaced(r))
+    ("a history of the insurer is unchanged", |r| {
+        Box::pin(ownership::history_of_the_insurer(r))
     }),
-    ("a table has one owner", |r| Box::pin(claims::one_owner(r))),
+    ("a table that replaces the lane's is unchanged", |r| {
+        Box::pin(ownership::replaced(r))
+    }),
+    ("a table has one owner", |r| Box::pin(ownership::one_owner(r))),
     ("reserved names make nothing", |r| Box::pin(names::reserved(r))),
     ("reserved columns make nothing", |r| {
         Box::pin(names::reserved_columns(r))
     }),
-    ("a new column takes none of the insurer's", |r| {
-        Box::pin(claims::column_of_the_insurer(r))
+    ("a new column uses no column of the insurer", |r| {
+        Box::pin(ownership::column_of_the_insurer(r))
     }),
-    ("what is no table is left as it is", |r| {
-        Box::pin(claims::no_table(r))
+    ("an object that is not a table is unchanged", |r| {
+        Box::pin(ownership::no_table(r))
     }),
-    ("a resynchronisation removes what is gone", |r| {
+    ("a resynchronisation removes rows gone at the source", |r| {
         Box::pin(resync::removes_gone(r))
     }),
-    ("a resynchronisation keeps what may be there", |r| {
+    ("a resynchronisation keeps rows that may exist", |r| {
         Box::pin(resync::keeps_doubtful(r))
     }),
-    (
-        "a resynchronisation that is stored again removes what was put back",
-        |r| Box::pin(resync::again_removes_put_back(r)),
-    ),
+    ("a resynchronisation stored again removes added rows", |r| {
+        Box::pin(resync::again_removes_put_back(r))
+    }),
     (
         "rows that others delete during a resynchronisation are counted",
         |r| Box::pin(resync::deleted_meanwhile(r)),
     ),
-    ("a refill forgets no resynchronisation under way", |r| {
+    ("a refill keeps a resynchronisation in progress", |r| {
         Box::pin(resync::under_way_outlives_refill(r))
     }),
     ("an unlisted feed is not stored", |r| Box::pin(names::unlisted(r))),
@@ -213,13 +209,13 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("rows that others deleted are counted and stored again", |r| {
         Box::pin(refill::truncated(r))
     }),
-    ("a table that is gone is made again", |r| {
+    ("a missing table is created again", |r| {
         Box::pin(refill::dropped(r))
     }),
     ("a refill restores what others changed", |r| {
         Box::pin(refill::changed(r))
     }),
-    ("a refill brings no deleted row back", |r| {
+    ("a refill restores no deleted row", |r| {
         Box::pin(refill::no_resurrection(r))
     }),
     ("rows are counted through updates and deletes", |r| {
@@ -228,14 +224,14 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("a refill of a history has every version once", |r| {
         Box::pin(refill::history(r))
     }),
-    ("what an epoch left behind is awaited no more", |r| {
+    ("superseded chunks are not awaited", |r| {
         Box::pin(refill::awaits_nothing_left_behind(r))
     }),
     ("a republished chunk replaces rows of superseded chunks", |r| {
         Box::pin(refill::republished(r))
     }),
-    ("a chunk that cannot be stored again is as before", |r| {
-        Box::pin(refill::as_before(r))
+    ("a chunk that cannot be stored again keeps its state", |r| {
+        Box::pin(refill::mark_stored(r))
     }),
     ("a chunk whose entry is folded changes nothing", |r| {
         Box::pin(compaction::comes_again(r))
@@ -243,16 +239,18 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("another history below the folded entries stops", |r| {
         Box::pin(compaction::another_history(r))
     }),
-    ("what is needed is not folded", |r| Box::pin(compaction::keeps(r))),
+    ("needed entries are not folded", |r| {
+        Box::pin(compaction::keeps(r))
+    }),
     ("folded chunks can be stored again", |r| {
         Box::pin(compaction::refilled(r))
     }),
 ];
 
-/// Runs all checks, each on what `make` gives, and tells every failure by its name.
+/// Runs all checks, each on a new receiver of `make`, and names every failure.
 ///
 /// # Errors
-/// One line for each check that failed.
+/// One line for each failed check.
 pub async fn run<F, Made>(make: F) -> Result<usize, String>
 where
     F: Fn() -> Made,
@@ -278,7 +276,7 @@ async fn prepared(receiver: &dyn Receiver) -> Result<Arc<dyn Store>, Failure> {
 }
 
 /// A keyed table with money and a tombstone column.
-fn claims() -> RowSchema {
+fn claims_schema() -> RowSchema {
     let money = ColumnType::Decimal {
         precision: Some(16),
         scale: Some(2),
@@ -291,8 +289,8 @@ fn claims() -> RowSchema {
     schema(&["id"], &columns)
 }
 
-fn claims_with_tombstone() -> RowSchema {
-    let mut schema = claims();
+fn claims_schema_with_tombstone() -> RowSchema {
+    let mut schema = claims_schema();
     schema
         .columns
         .push(crate::samples::column("gone", ColumnType::Bool));
@@ -310,7 +308,7 @@ fn row_or_tombstone(id: i64, name: &str, gone: bool) -> Vec<Value<'_>> {
     row
 }
 
-/// The table of [`claims`], by key: `id:name@epoch.number`.
+/// Returns the table of [`claims_schema`], by key: `id:name@epoch.number`.
 async fn table(receiver: &dyn Receiver) -> Result<Vec<String>, Failure> {
     let sql = "SELECT CAST(id AS TEXT), name, CAST(_slacktide_epoch AS TEXT), CAST(_slacktide_number AS TEXT) \
                FROM setl ORDER BY id";
@@ -350,7 +348,7 @@ async fn report(store: &dyn Store) -> Result<LaneReport, Failure> {
     found.ok_or_else(|| Failure("the lane has no report".to_owned()))
 }
 
-/// Stores and expects every chunk to be stored.
+/// Stores chunks and expects that every one is stored.
 async fn all_stored(store: &dyn Store, arrivals: &[Arrival]) -> Outcome {
     let outcomes = store.store(&lane(), arrivals).await?;
     ensure(

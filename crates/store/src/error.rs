@@ -1,4 +1,4 @@
-//! What can go wrong at a receiver.
+//! Errors of a store.
 
 use std::fmt;
 
@@ -7,40 +7,40 @@ use schemas::name::Lane;
 use crate::layout::LaneTables;
 use crate::naming::Refusal;
 
-/// An error with its kind, what and where, and the remedy.
+/// An error with kind, cause and remedy.
 #[derive(Debug, Clone)]
 pub struct Error {
-    /// What class of error it is.
+    /// The class of the error.
     pub kind: ErrorKind,
-    /// What is wrong and where: lane, table, column. Never a row's value.
+    /// The cause with lane, table and column. Never a value of a row.
     pub what: String,
-    /// What to do about it.
+    /// The remedy.
     pub remedy: String,
 }
 
-/// The result of a verb.
+/// The result of a store operation.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Classes of errors, each with one way to go on. None of them quarantines: a row that the
-/// receiver's constraints refuse is an outcome, not an error.
+/// Classes of errors, each with one reaction. None of them quarantines: a row that a constraint refuses is an
+/// outcome, not an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// No connection, or it broke. Retry with back-off.
+    /// The store is unreachable or the connection broke. Retry with back-off.
     Unreachable,
-    /// Deadlock or serialisation failure that its own retries did not outlast. Retry.
+    /// Deadlock or serialisation failure that persisted over retries. Retry.
     Contended,
-    /// Disk or quota full, or read-only. Wait; tell the operator.
+    /// The disk or quota is full, or the database is read-only. Wait and alert the operator.
     Full,
     /// A privilege is missing. Stop: only an operator can help.
     Denied,
-    /// The target table does not fit the feed: a key or type differs. The lane stops.
+    /// The target table does not fit the feed, for example its key or a type differs. The lane stops.
     Refused,
-    /// Anything else that the database answered. Retry with back-off.
+    /// Any other error of the database. Retry with back-off.
     Database,
 }
 
 impl Error {
-    /// An error of this kind.
+    /// Creates an error.
     pub fn new(kind: ErrorKind, what: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self {
             kind,
@@ -49,8 +49,8 @@ impl Error {
         }
     }
 
-    /// Returns why nothing of the lane is stored until somebody acts; `None` where repeating may help, as with rights
-    /// that are granted again.
+    /// Returns the refusal that blocks the lane until an operator acts; `None` if a retry may help, for example after
+    /// a grant.
     pub(crate) fn refusal(&self, lane: &Lane) -> Option<Refusal> {
         (self.kind == ErrorKind::Refused).then(|| Refusal {
             shared: format!(
@@ -62,7 +62,7 @@ impl Error {
         })
     }
 
-    /// A statement that makes or changes a lane's tables failed: what the database answers to it stays the same.
+    /// Classifies an error of a statement that creates or changes a lane's tables. A retry meets the same error.
     pub(crate) fn of_tables(self, tables: &LaneTables) -> Self {
         if self.kind != ErrorKind::Database {
             return self;
@@ -77,7 +77,7 @@ impl Error {
         )
     }
 
-    /// A column that comes new has the name of one that its table has for something else.
+    /// A new column has the name of a column that its table uses for something else.
     pub(crate) fn of_column(tables: &LaneTables, table: &str, column: &str) -> Self {
         let (key, name) = (&tables.key, column);
         let sql = tables.layout.sql(table);
@@ -94,7 +94,7 @@ impl Error {
         )
     }
 
-    /// The target does not fit: the lane stops.
+    /// The target does not fit the lane, so the lane stops.
     pub(crate) fn of_lane(lane: &Lane, what: impl fmt::Display, remedy: impl Into<String>) -> Self {
         Self::new(ErrorKind::Refused, format!("lane {lane}: {what}"), remedy)
     }

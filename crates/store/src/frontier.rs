@@ -1,44 +1,43 @@
-//! PURE: the frontier, the last number below which the receiver has everything.
+//! PURE: the frontier, the last chunk number up to which the store holds everything.
 //!
-//! Receipts are made of it and of nothing else. It passes over what is in quarantine and
-//! counts it, and it moves on to the next epoch only when it has reached the chunk that the
-//! next one continues; so a receipt never claims more than is there.
+//! Receipts are built from the frontier alone. It passes quarantined chunks and counts them. It enters the next epoch
+//! only after the chunk that this epoch continues. So a receipt never covers more than is stored.
 //!
-//! Links are checked once more on the way: two pollers that stored neighbours at the same time
-//! did not see each other's entry.
+//! Links are checked again here: two pollers that stored neighbouring chunks at the same time did not see each
+//! other's entry.
 
 use schemas::cursor::Cursor;
 use schemas::digest::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::{End, EntryState, LaneState, REWRITTEN};
-use crate::merge::Place;
+use crate::merge::ChunkNumber;
 
 /// How far a lane is stored without a gap.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frontier {
-    /// The epoch that `number` counts in.
+    /// The epoch of `number`.
     pub epoch: u32,
-    /// First number covered.
+    /// The first number covered.
     pub from: u64,
-    /// Last number covered; 0: none yet.
+    /// The last number covered; 0: none yet.
     pub number: u64,
-    /// Digest of the last chunk covered.
+    /// The digest of the last chunk covered.
     pub head: Option<Digest>,
-    /// Whether that chunk was verified: a digest out of quarantine proves nothing.
+    /// Whether that chunk was verified: the digest of a quarantined message proves nothing.
     pub head_trusted: bool,
-    /// The position after the last verified chunk covered. A new epoch from here sends again
-    /// what is in quarantine at the head.
+    /// The cursor after the last verified chunk covered. A new epoch from here sends a quarantined chunk at the head
+    /// again.
     pub cursor: Option<Cursor>,
     /// Rows of the covered chunks of this epoch.
     pub rows: u64,
     /// Covered numbers of this epoch whose chunk, or part of it, is in quarantine.
     pub quarantined: Vec<u64>,
-    /// The lowest place in quarantine of any epoch.
-    pub lowest_quarantined: Option<Place>,
-    /// The end of a resynchronisation that could not remove the rows which did not come again.
+    /// The lowest chunk in quarantine of any epoch.
+    pub lowest_quarantined: Option<ChunkNumber>,
+    /// The end of a resynchronisation that could not remove the rows which were not sent again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unremoved: Option<Place>,
+    pub unfinished_removal: Option<ChunkNumber>,
 }
 
 impl Default for Frontier {
@@ -48,9 +47,9 @@ impl Default for Frontier {
 }
 
 impl Frontier {
-    /// At the beginning of an epoch.
+    /// Returns the frontier at the beginning of an epoch.
     #[must_use]
-    pub fn begin(epoch: u32, lowest_quarantined: Option<Place>) -> Self {
+    pub fn begin(epoch: u32, lowest_quarantined: Option<ChunkNumber>) -> Self {
         Self {
             epoch,
             from: 1,
@@ -61,90 +60,90 @@ impl Frontier {
             rows: 0,
             quarantined: Vec::new(),
             lowest_quarantined,
-            unremoved: None,
+            unfinished_removal: None,
         }
     }
 
-    /// Behind the entries that were folded, to be advanced again because chunks are stored again. What no chunk tells is kept.
+    /// Returns the frontier after the folded entries, to be advanced again. Keeps the part that no chunk contains.
     #[must_use]
     pub fn restart(&self, lane: &LaneState) -> Self {
         Self {
-            unremoved: self.unremoved,
+            unfinished_removal: self.unfinished_removal,
             ..lane.base()
         }
     }
 
-    /// The place of the last chunk covered.
+    /// Returns the number of the last chunk covered.
     #[must_use]
-    pub fn place(&self) -> Place {
-        Place {
+    pub fn chunk_number(&self) -> ChunkNumber {
+        ChunkNumber {
             epoch: self.epoch,
             number: self.number,
         }
     }
 }
 
-/// A ledger entry, as far as the frontier needs it.
+/// A ledger entry, as needed by the frontier.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Noted {
-    /// Its place.
-    pub place: Place,
-    /// Its digest.
+pub struct FrontierEntry {
+    /// The chunk number.
+    pub chunk_number: ChunkNumber,
+    /// The chunk's digest.
     pub digest: Digest,
-    /// The digest it names as the one before.
+    /// The digest of the previous chunk, as the chunk names it.
     pub previous: Option<Digest>,
-    /// How it came to be.
+    /// The state of the entry.
     pub state: EntryState,
-    /// Rows in the chunk; 0 where it could not be opened.
+    /// Rows in the chunk; 0 if it could not be opened.
     pub rows: u64,
     /// Of these, rows in quarantine.
     pub rows_quarantined: u64,
-    /// The position after it.
+    /// The cursor after the chunk.
     pub cursor_after: Option<Cursor>,
 }
 
-/// How far it went.
+/// The result of an advance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advance {
-    /// The frontier now.
+    /// The frontier after the advance.
     pub frontier: Frontier,
-    /// Set when a link does not hold: the lane must stop with this reason. The frontier stays
-    /// before that chunk.
+    /// Set if a link does not hold: the lane must stop with this reason. The frontier stays before that chunk.
     pub broken: Option<String>,
 }
 
-/// Advances over `entries` (of one lane, sorted by place, from the frontier's place on; more
-/// or fewer do no harm) as far as they are gapless. Call again with what follows while it
-/// moves.
+/// Advances over `entries` of one lane as far as there is no gap. The entries are sorted and start at the frontier;
+/// other entries do no harm. Call it again with the following entries while it moves.
 #[must_use]
-pub fn advance(frontier: &Frontier, lane: &LaneState, entries: &[Noted]) -> Advance {
+pub fn advance(frontier: &Frontier, lane: &LaneState, entries: &[FrontierEntry]) -> Advance {
     let mut frontier = frontier.clone();
     let mut broken = None;
     let mut rest = entries;
     loop {
         if let Some(next) = next_epoch(&frontier, lane) {
             frontier = Frontier {
-                unremoved: frontier.unremoved,
+                unfinished_removal: frontier.unfinished_removal,
                 ..Frontier::begin(next, frontier.lowest_quarantined)
             };
         }
-        // Everything up to the frontier is behind us.
-        let behind = rest.partition_point(|entry| entry.place <= frontier.place());
+        // Skip entries up to the frontier.
+        let behind = rest.partition_point(|entry| entry.chunk_number <= frontier.chunk_number());
         rest = rest.get(behind..).unwrap_or_default();
         let Some(entry) = rest.first() else { break };
-        let follows = Place {
+        let follows = ChunkNumber {
             epoch: frontier.epoch,
             number: frontier.number + 1,
         };
-        if entry.place != follows || matches!(entry.state, EntryState::Superseded | EntryState::Awaited) {
-            // A gap. Entries of a later epoch are not reached over it.
+        if entry.chunk_number != follows
+            || matches!(entry.state, EntryState::Superseded | EntryState::Awaited)
+        {
+            // A gap: entries of a later epoch are not reached.
             break;
         }
         let trusted = entry.state == EntryState::Stored;
         if trusted && frontier.head_trusted && entry.previous != frontier.head {
             broken = Some(format!(
                 "{REWRITTEN}: chunk {} of epoch {} does not follow the stored chunk before it",
-                entry.place.number, entry.place.epoch
+                entry.chunk_number.number, entry.chunk_number.epoch
             ));
             break;
         }
@@ -153,8 +152,8 @@ pub fn advance(frontier: &Frontier, lane: &LaneState, entries: &[Noted]) -> Adva
     Advance { frontier, broken }
 }
 
-fn pass(frontier: &mut Frontier, entry: &Noted, trusted: bool) {
-    frontier.number = entry.place.number;
+fn pass(frontier: &mut Frontier, entry: &FrontierEntry, trusted: bool) {
+    frontier.number = entry.chunk_number.number;
     frontier.head = Some(entry.digest);
     frontier.head_trusted = trusted;
     if trusted {
@@ -162,12 +161,12 @@ fn pass(frontier: &mut Frontier, entry: &Noted, trusted: bool) {
         frontier.rows += entry.rows;
     }
     if !trusted || entry.rows_quarantined > 0 {
-        frontier.quarantined.push(entry.place.number);
-        frontier.lowest_quarantined.get_or_insert(entry.place);
+        frontier.quarantined.push(entry.chunk_number.number);
+        frontier.lowest_quarantined.get_or_insert(entry.chunk_number);
     }
 }
 
-/// The epoch to go on in, once everything that counts of this one is covered.
+/// Returns the epoch to continue in, once everything that counts of this one is covered.
 fn next_epoch(frontier: &Frontier, lane: &LaneState) -> Option<u32> {
     match lane.end(frontier.epoch) {
         End::At { link, next } if frontier.number >= link.number => Some(next),

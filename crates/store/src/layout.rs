@@ -1,4 +1,4 @@
-//! PURE: where a feed's rows go: which tables, under which names, current rows or every version.
+//! PURE: which tables, names and modes a feed's rows are stored with.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -8,33 +8,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::table::quoted;
 
-/// What is kept of a row.
+/// Which versions of a row are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// Its newest version, in one table.
+    /// The newest version, in one table.
     #[default]
     Current,
-    /// Every version with the chunk that it came in, in a table of history.
+    /// Every version with the number of its chunk, in a history table.
     History,
     /// Both.
     Both,
 }
 
 impl Mode {
-    /// Whether newest versions are kept.
+    /// Returns whether newest versions are kept.
     #[must_use]
     pub fn keeps_current(self) -> bool {
         self != Self::History
     }
 
-    /// Whether every version is kept.
+    /// Returns whether every version is kept.
     #[must_use]
     pub fn keeps_history(self) -> bool {
         self != Self::Current
     }
 
-    /// As it is written in a configuration.
+    /// Returns the word in the configuration.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -45,36 +45,36 @@ impl Mode {
     }
 }
 
-/// What an operator may say of one feed; what is not said is as for all feeds.
+/// Options of one feed. An unset option has the value for all feeds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FeedOptions {
     /// The table; by default the feed's name.
     pub table: Option<String>,
-    /// The table of history; by default the table's name with `_history` behind.
+    /// The history table; by default the table's name with `_history`.
     pub history: Option<String>,
-    /// PostgreSQL: the schema of both.
+    /// PostgreSQL: the schema of both tables.
     pub schema: Option<String>,
-    /// Names at the store by names in the feed.
+    /// Column names at the store by column names in the feed.
     pub columns: BTreeMap<String, String>,
-    /// What is kept.
+    /// The mode.
     pub mode: Option<Mode>,
 }
 
-/// What an operator may say of all feeds and of single ones.
+/// Options of all feeds and of single feeds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
-    /// What is kept.
+    /// The mode.
     pub mode: Mode,
     /// PostgreSQL: the schema of the tables.
     pub schema: Option<String>,
-    /// By feed.
+    /// Options by feed.
     pub feeds: BTreeMap<FeedName, FeedOptions>,
     /// The only feeds that are stored; `None` means every feed.
     pub only: Option<BTreeSet<FeedName>>,
 }
 
 impl Options {
-    /// Where a feed's rows go.
+    /// Returns the layout of a feed's tables.
     #[must_use]
     pub fn layout(&self, feed: &FeedName) -> Layout {
         let options = self.feeds.get(feed).cloned().unwrap_or_default();
@@ -88,15 +88,15 @@ impl Options {
         }
     }
 
-    /// The tables of a lane, with everything that decides whether they may be used.
+    /// Returns the tables of a lane, with everything that decides whether they may be used.
     #[must_use]
     pub fn tables(&self, database: Database, lane: &Lane) -> LaneTables {
         let is_listed = self.only.as_ref().is_none_or(|only| only.contains(&lane.feed));
         self.owned(database, lane, Owner::Feed(lane.clone()), is_listed)
     }
 
-    /// The table of a kind's answers. `feed` is the name of the table, under which an operator may configure it as
-    /// a feed's.
+    /// Returns the table of a kind's answers. `feed` is the table's name, under which an operator can configure it
+    /// like a feed.
     #[must_use]
     pub fn answers(
         &self,
@@ -136,7 +136,7 @@ impl Options {
         }
     }
 
-    /// Every schema that is named.
+    /// Returns every schema that is named.
     #[must_use]
     pub fn schemas(&self) -> Vec<&str> {
         let feeds = self.feeds.values().filter_map(|feed| feed.schema.as_deref());
@@ -147,31 +147,31 @@ impl Options {
     }
 }
 
-/// Where the rows of one feed go.
+/// The tables of one feed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layout {
-    /// What is kept.
+    /// The mode.
     pub mode: Mode,
     /// PostgreSQL: the schema.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<String>,
     /// The table of newest versions.
     pub table: String,
-    /// The table of all versions.
+    /// The history table.
     pub history: String,
-    /// Names at the store by names in the feed.
+    /// Column names at the store by column names in the feed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub columns: BTreeMap<String, String>,
 }
 
 impl Layout {
-    /// A column's name at the store.
+    /// Returns a column's name at the store.
     #[must_use]
     pub fn column<'a>(&'a self, name: &'a str) -> &'a str {
         self.columns.get(name).map_or(name, String::as_str)
     }
 
-    /// A table's name in SQL.
+    /// Returns a table's name in SQL.
     #[must_use]
     pub fn sql(&self, table: &str) -> String {
         match &self.schema {
@@ -180,13 +180,13 @@ impl Layout {
         }
     }
 
-    /// The tables that are written: newest versions, all versions.
+    /// Returns the tables that are written: newest versions, history.
     #[must_use]
     pub fn tables(&self) -> Vec<&str> {
         self.roles().map(|(_, table)| table).collect()
     }
 
-    /// The same with what they hold.
+    /// Returns the same tables with their roles.
     pub fn roles(&self) -> impl Iterator<Item = (Role, &str)> {
         let current = self
             .mode
@@ -200,23 +200,23 @@ impl Layout {
     }
 }
 
-/// Which database the store is.
+/// The database system of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Database {
-    /// Names are compared as they are.
+    /// Names are compared exactly.
     Postgres,
     /// Names are compared without the case of ASCII letters.
     Sqlite,
 }
 
-/// Whose rows a table holds. A table has one owner.
+/// The owner of a table's rows. A table has one owner.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Owner {
     /// The rows of a feed.
     Feed(Lane),
     /// The answers to requests of a kind.
     Kind {
-        /// Who asked.
+        /// The recipient.
         recipient: RecipientName,
         /// The kind.
         kind: String,
@@ -224,7 +224,7 @@ pub enum Owner {
 }
 
 impl Owner {
-    /// Returns the party that receives.
+    /// Returns the recipient.
     #[must_use]
     pub fn recipient(&self) -> &RecipientName {
         match self {
@@ -233,7 +233,7 @@ impl Owner {
         }
     }
 
-    /// Returns the name under which the bookkeeping keeps it.
+    /// Returns the owner's name in the `tables` table.
     #[must_use]
     pub fn key(&self) -> String {
         match self {
@@ -252,28 +252,28 @@ impl fmt::Display for Owner {
     }
 }
 
-/// The tables of a lane or of a kind, and what decides whether they may be used.
+/// The tables of a lane or of a kind of requests, with everything that decides whether they may be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaneTables {
     /// Which database they are in.
     pub database: Database,
-    /// Whose they are.
+    /// The owner.
     pub owner: Owner,
-    /// The lane; that of a kind has the name of its table.
+    /// The lane; for a kind of requests the feed is its table's name.
     pub lane: Lane,
-    /// Their names, and what is kept.
+    /// Table names and mode.
     pub layout: Layout,
     /// Whether the configuration names the table, so that an existing one is adopted.
     pub adopts_table: bool,
     /// The same for the history.
     pub adopts_history: bool,
-    /// Whether the configuration lets the feed be stored.
+    /// Whether the configuration lists the feed.
     pub is_listed: bool,
     /// The NAME of `[store.feed.NAME]`.
     pub key: FeedName,
 }
 
-/// What a table holds of its owner's rows.
+/// The role of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Newest versions.
@@ -283,7 +283,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// Returns the word in the bookkeeping, which is the key in the configuration too.
+    /// Returns the word in the `tables` table, which is also the key in the configuration.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -294,7 +294,7 @@ impl Role {
 }
 
 impl LaneTables {
-    /// Returns the tables that are written, with what they hold.
+    /// Returns the tables that are written, with their roles.
     pub fn roles(&self) -> impl Iterator<Item = (Role, &str)> {
         self.layout.roles()
     }
@@ -308,7 +308,7 @@ impl LaneTables {
         }
     }
 
-    /// The same lane under another layout.
+    /// Returns the same lane with another layout.
     #[must_use]
     pub fn with_layout(&self, layout: &Layout) -> Self {
         Self {
@@ -320,7 +320,7 @@ impl LaneTables {
 
 const LONGEST: usize = crate::naming::LONGEST;
 
-/// A name with something behind it, within the length that databases allow.
+/// Appends a suffix to a name, within the length that databases allow.
 #[must_use]
 pub fn with_suffix(name: &str, suffix: &str) -> String {
     let room = LONGEST.saturating_sub(suffix.len());
@@ -336,7 +336,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_said_of_a_feed_is_as_for_all() {
+    fn layout_unset_feed_options_use_defaults() {
         let claim = FeedName::new("claim").unwrap();
         let mut options = Options {
             mode: Mode::Both,
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_name_is_cut_before_its_suffix_and_between_characters() {
+    fn layout_long_name_is_truncated_before_suffix() {
         let long = "表".repeat(40);
         let cut = with_suffix(&long, "_history");
         assert!(cut.len() <= 63 && cut.ends_with("表_history"), "{cut}");

@@ -1,23 +1,21 @@
-//! PURE: what a chunk is to its lane's ledger: new, known, superseded, a fork, too early.
+//! PURE: decides what a chunk is for its lane's ledger: new, known, superseded, a fork, or too early.
 //!
-//! The ledger is keyed by `(epoch, number)` and keeps the digest, so links can be checked
-//! against whichever neighbours are there; what is not there yet is checked when it comes, and
-//! once more when the frontier passes.
+//! The ledger is keyed by `(epoch, number)` and keeps the digest, so links are checked against the neighbours that
+//! are stored. Links to missing chunks are checked when these arrive, and again when the frontier passes.
 //!
-//! **A fork** (one place with two digests, or a link that does not hold) stops the lane. It is
-//! not poison: the lane goes on when an operator opens a new epoch from the store's frontier.
+//! **A fork** (one chunk number with two digests, or a link that does not hold) stops the lane. The chunk is not
+//! quarantined: the lane continues when an operator opens a new epoch from the store's frontier.
 //!
-//! **Openings.** An epoch begins with a chunk that names the chunk it continues. It is accepted
-//! when that chunk stands in our ledger with that digest, or when it continues none; then it
-//! lifts a stop. Epochs and their openings form a lineage ([`LaneState::end`]): the chunks of an
-//! old epoch that the lineage left behind are superseded.
+//! **Openings.** An epoch begins with a chunk that names the chunk it continues. It is accepted if the ledger holds
+//! that chunk with that digest, or if it continues none; then it ends a stop. Epochs and their openings form a
+//! lineage ([`LaneState::end`]): chunks of an old epoch outside of the lineage are superseded.
 //!
-//! **Later.** With many pollers a chunk may overtake its epoch's opening, and an opening may
-//! overtake the chunk it continues. Both are put off and not stored. That cannot deadlock: what
-//! they wait for stands before them on the same subject, so the exchange has delivered it
-//! already, delivers it again until it is settled, and a stop never puts an opening off.
+//! **Deferred.** With many pollers a chunk may arrive before its epoch's opening, and an opening before the chunk it
+//! continues. Both are deferred and not stored. This cannot deadlock: the chunk that they wait for is before them on
+//! the same subject, so the exchange redelivers it until it is settled, and a stop never defers an opening.
 //!
-//! **Folded entries** ([`crate::compaction`]) are gone: their chunks are known by place, and by when the exchange stored them.
+//! **Folded entries** ([`crate::compaction`]) are deleted: their chunks are recognised by number and by the time of
+//! the exchange.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,30 +25,30 @@ use schemas::manifest::Link;
 use serde::{Deserialize, Serialize};
 
 use crate::compaction::Compaction;
-use crate::merge::Place;
+use crate::merge::ChunkNumber;
 use crate::port::Arrival;
 
 pub use crate::lineage::{End, LaneState, SupersededRange};
 
-/// How the reason of every stop by a fork begins.
+/// The prefix of the reason of every stop by a fork.
 pub const REWRITTEN: &str = "exchange restored or rewritten";
 
-/// How an entry came to be.
+/// The state of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EntryState {
-    /// Verified and stored, apart from rows that the receiver's constraints refused.
+    /// Verified and stored, except for rows that constraints refused.
     Stored,
-    /// Verified, and noted as left behind by a later epoch; its rows are not stored.
+    /// Verified, and superseded by a later epoch; its rows are not stored.
     Superseded,
-    /// It could not be opened. What it claims is kept and not trusted.
+    /// The message could not be opened. Its claimed chunk number is kept and not trusted.
     Quarantined,
-    /// It was stored, and an operator ordered it to be fetched and stored again. The frontier does not pass it.
+    /// Stored before; an operator ordered to fetch and store it again. The frontier does not pass it.
     Awaited,
 }
 
 impl EntryState {
-    /// The word in the ledger's table.
+    /// Returns the word in the `ledger` table.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -61,7 +59,7 @@ impl EntryState {
         }
     }
 
-    /// Reads the word; what is not known is not trusted.
+    /// Reads the word; an unknown word is not trusted.
     #[must_use]
     pub fn of_word(word: &str) -> Self {
         match word {
@@ -73,14 +71,14 @@ impl EntryState {
     }
 }
 
-/// A ledger entry, as far as links need it.
+/// A ledger entry, as needed to check links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
     /// The chunk's digest.
     pub digest: Digest,
-    /// The digest it names as the one before.
+    /// The digest of the previous chunk, as the chunk names it.
     pub previous: Option<Digest>,
-    /// How it came to be.
+    /// The state of the entry.
     pub state: EntryState,
 }
 
@@ -89,40 +87,40 @@ impl Entry {
         self.state != EntryState::Quarantined
     }
 
-    /// Whether it is to be stored again.
+    /// Returns whether the chunk is to be stored again.
     #[must_use]
     pub fn is_awaited(&self) -> bool {
         self.state == EntryState::Awaited
     }
 
-    /// Whether nothing of it is to be stored any more.
+    /// Returns whether nothing of the chunk is to be stored any more.
     fn is_settled(&self) -> bool {
         matches!(self.state, EntryState::Stored | EntryState::Superseded)
     }
 }
 
-/// What of a chunk decides.
+/// The fields of a chunk that a judgement needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChunkLinks {
-    /// Its place.
-    pub place: Place,
+    /// The chunk number.
+    pub chunk_number: ChunkNumber,
     /// Its digest.
     pub digest: Digest,
-    /// The digest it names as the one before.
+    /// The digest of the previous chunk, as the chunk names it.
     pub previous: Option<Digest>,
-    /// Whether it opens its epoch, and what it continues.
+    /// Set if it opens its epoch, with the chunk that it continues.
     pub opening: Option<Option<Link>>,
     /// When the exchange stored it.
     pub exchanged_at: Timestamp,
 }
 
 impl ChunkLinks {
-    /// Of a chunk as it arrived.
+    /// Reads the fields of an arrival.
     #[must_use]
     pub fn of(arrival: &Arrival) -> Self {
         let (manifest, digest) = (&arrival.chunk.manifest, arrival.chunk.digest);
         Self {
-            place: Place {
+            chunk_number: ChunkNumber {
                 epoch: manifest.epoch,
                 number: manifest.number,
             },
@@ -147,47 +145,47 @@ impl ChunkLinks {
 pub struct LaneView<'a> {
     /// The lane.
     pub lane: &'a LaneState,
-    /// The entry in the chunk's own place.
+    /// The entry with the chunk's own number.
     pub same: Option<Entry>,
-    /// The entry of the number before, in the same epoch.
+    /// The entry of the previous number of the epoch.
     pub before: Option<Entry>,
-    /// The entry of the number after, in the same epoch.
+    /// The entry of the next number of the epoch.
     pub after: Option<Entry>,
     /// For an opening: the entry of the chunk that it continues.
     pub continued: Option<Entry>,
 }
 
-/// What a chunk is to the ledger.
+/// What a chunk is for the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Judgement {
     /// New: its rows and its entry are stored.
     Store,
     /// Known: nothing changes.
-    Already,
-    /// Left behind by a later epoch: noted, not stored.
+    AlreadyStored,
+    /// Superseded by a later epoch: recorded, not stored.
     Superseded,
-    /// One of two histories. The lane stops.
+    /// Another history. The lane stops.
     Fork {
         /// Begins with [`REWRITTEN`].
         reason: String,
     },
     /// The lane is stopped already.
-    StoppedBefore {
-        /// Why.
+    AlreadyStopped {
+        /// The reason of the stop.
         reason: String,
     },
-    /// An opening to be accepted: stored, the epoch becomes current, a stop is lifted.
+    /// An opening to accept: it is stored, its epoch becomes current, and a stop ends.
     OpenEpoch {
         /// The chunk that it continues.
         continues: Option<Link>,
     },
-    /// An opening that continues what is not ours. The lane stops.
+    /// An opening that continues a chunk that the store does not hold. The lane stops.
     BadOpening {
-        /// What does not match.
+        /// The mismatch.
         reason: String,
     },
-    /// Something that it builds on is on its way: it is put off.
-    Later {
+    /// A chunk that it depends on has not arrived: it is deferred.
+    Deferred {
         /// What it waits for.
         reason: String,
     },
@@ -202,20 +200,20 @@ pub fn judge(view: &LaneView<'_>, chunk: &ChunkLinks) -> Judgement {
     {
         return match same.state {
             EntryState::Superseded => Judgement::Superseded,
-            _ => Judgement::Already,
+            _ => Judgement::AlreadyStored,
         };
     }
-    if view.same.is_none() && view.lane.is_folded(chunk.place) {
+    if view.same.is_none() && view.lane.is_folded(chunk.chunk_number) {
         return judge_folded(view, chunk);
     }
-    let end = view.lane.end(chunk.place.epoch);
+    let end = view.lane.end(chunk.chunk_number.epoch);
     match end {
         End::Unopened => judge_unopened(view, chunk),
         End::Void { .. } => Judgement::Superseded,
         End::At { link, .. } => {
-            let number = chunk.place.number;
+            let number = chunk.chunk_number.number;
             let counts = number < link.number || (number == link.number && chunk.digest == link.digest);
-            // The opening has decided between the histories: the other one does not stop us again.
+            // The opening has decided between the histories: the other history does not stop the lane again.
             if !counts || contradiction(view, chunk).is_some() {
                 Judgement::Superseded
             } else {
@@ -227,16 +225,16 @@ pub fn judge(view: &LaneView<'_>, chunk: &ChunkLinks) -> Judgement {
             (None, Some(what)) => Judgement::Fork {
                 reason: format!(
                     "{REWRITTEN}: chunk {} of epoch {} {what}",
-                    chunk.place.number, chunk.place.epoch
+                    chunk.chunk_number.number, chunk.chunk_number.epoch
                 ),
             },
         },
     }
 }
 
-/// A chunk whose entry was folded: it was stored, unless the exchange shows that it is another one.
+/// Judges a chunk with a folded entry: it is stored, unless its time or digest shows another chunk.
 fn judge_folded(view: &LaneView<'_>, chunk: &ChunkLinks) -> Judgement {
-    let Place { epoch, number } = chunk.place;
+    let ChunkNumber { epoch, number } = chunk.chunk_number;
     let end = view.lane.end(epoch);
     let counts = match end {
         End::Void { .. } => false,
@@ -245,7 +243,7 @@ fn judge_folded(view: &LaneView<'_>, chunk: &ChunkLinks) -> Judgement {
         }
         End::Open | End::Unopened => true,
     };
-    let head = view.lane.folded_head(chunk.place);
+    let head = view.lane.folded_head(chunk.chunk_number);
     let is_younger = |compaction: &Compaction| compaction.is_younger(chunk.exchanged_at);
     let is_other = match head {
         Some(head) => head.digest != chunk.digest,
@@ -253,8 +251,8 @@ fn judge_folded(view: &LaneView<'_>, chunk: &ChunkLinks) -> Judgement {
     };
     match (counts, is_other, end, &view.lane.stopped) {
         (false, ..) | (true, true, End::At { .. }, _) => Judgement::Superseded,
-        (true, false, ..) => Judgement::Already,
-        (true, true, _, Some(reason)) => Judgement::StoppedBefore {
+        (true, false, ..) => Judgement::AlreadyStored,
+        (true, true, _, Some(reason)) => Judgement::AlreadyStopped {
             reason: reason.clone(),
         },
         (true, true, _, None) => Judgement::Fork {
@@ -267,7 +265,7 @@ fn judge_folded(view: &LaneView<'_>, chunk: &ChunkLinks) -> Judgement {
 
 fn store_unless_stopped(view: &LaneView<'_>) -> Judgement {
     match &view.lane.stopped {
-        Some(reason) => Judgement::StoppedBefore {
+        Some(reason) => Judgement::AlreadyStopped {
             reason: reason.clone(),
         },
         None => Judgement::Store,
@@ -275,14 +273,14 @@ fn store_unless_stopped(view: &LaneView<'_>) -> Judgement {
 }
 
 fn judge_unopened(view: &LaneView<'_>, chunk: &ChunkLinks) -> Judgement {
-    let epoch = chunk.place.epoch;
-    let Some(continues) = chunk.opening.filter(|_| chunk.place.number == 1) else {
+    let epoch = chunk.chunk_number.epoch;
+    let Some(continues) = chunk.opening.filter(|_| chunk.chunk_number.number == 1) else {
         return match &view.lane.stopped {
-            Some(reason) => Judgement::StoppedBefore {
+            Some(reason) => Judgement::AlreadyStopped {
                 reason: reason.clone(),
             },
-            None => Judgement::Later {
-                reason: format!("the opening of epoch {epoch} has not come yet"),
+            None => Judgement::Deferred {
+                reason: format!("the opening of epoch {epoch} has not arrived yet"),
             },
         };
     };
@@ -302,17 +300,17 @@ fn judge_unopened(view: &LaneView<'_>, chunk: &ChunkLinks) -> Judgement {
         Some(entry) if entry.digest == link.digest => Judgement::OpenEpoch { continues },
         Some(_) => bad("but the store holds another chunk there"),
         // Its digest is not kept. The bureau signed the link.
-        None if view.lane.is_folded(Place::of_link(&link)) => Judgement::OpenEpoch { continues },
-        None => Judgement::Later {
+        None if view.lane.is_folded(ChunkNumber::from_link(&link)) => Judgement::OpenEpoch { continues },
+        None => Judgement::Deferred {
             reason: format!(
-                "epoch {epoch} continues chunk {} of epoch {}, which has not come yet",
+                "epoch {epoch} continues chunk {} of epoch {}, which has not arrived yet",
                 link.number, link.epoch
             ),
         },
     }
 }
 
-/// Which link does not hold. An entry in quarantine proves nothing, for it is not trusted.
+/// Returns which link does not hold. A quarantined entry is not trusted and proves nothing.
 fn contradiction(view: &LaneView<'_>, chunk: &ChunkLinks) -> Option<&'static str> {
     let trusted = |entry: Option<Entry>| entry.filter(Entry::trusted);
     if trusted(view.same).is_some_and(|same| same.digest != chunk.digest) {
@@ -326,75 +324,78 @@ fn contradiction(view: &LaneView<'_>, chunk: &ChunkLinks) -> Option<&'static str
         .then_some("is not the one that the stored chunk after it follows")
 }
 
-/// The entries that judging these chunks needs, so that a store can read them at once.
+/// Returns the entries that a judgement of these chunks needs, so that a store can read them in one query.
 #[must_use]
-pub fn needed(chunks: &[ChunkLinks]) -> BTreeSet<Place> {
-    let mut places = BTreeSet::new();
+pub fn needed(chunks: &[ChunkLinks]) -> BTreeSet<ChunkNumber> {
+    let mut chunk_numbers = BTreeSet::new();
     for chunk in chunks {
-        let Place { epoch, number } = chunk.place;
-        places.extend(
+        let ChunkNumber { epoch, number } = chunk.chunk_number;
+        chunk_numbers.extend(
             [number.saturating_sub(1), number, number.saturating_add(1)]
-                .map(|number| Place { epoch, number }),
+                .map(|number| ChunkNumber { epoch, number }),
         );
         if let Some(Some(link)) = chunk.opening {
-            places.insert(Place::of_link(&link));
+            chunk_numbers.insert(ChunkNumber::from_link(&link));
         }
     }
-    places
+    chunk_numbers
 }
 
-/// What to do with the chunks of one call.
+/// The result of judging the chunks of one call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// One for each chunk, in the order they were given.
+    /// One judgement for each chunk, in the given order.
     pub judgements: Vec<Judgement>,
-    /// The lane afterwards.
+    /// The lane's state afterwards.
     pub lane: LaneState,
 }
 
-/// Judges chunks one after the other in the order of their places, each against the ledger as
-/// the ones before leave it. `entries` holds what the ledger has of [`needed`].
+/// Judges chunks in the order of their numbers, each against the ledger after the previous one. `entries` holds the
+/// ledger's entries of [`needed`].
 #[must_use]
-pub fn plan(lane: &LaneState, entries: &BTreeMap<Place, Entry>, chunks: &[ChunkLinks]) -> Plan {
+pub fn plan(lane: &LaneState, entries: &BTreeMap<ChunkNumber, Entry>, chunks: &[ChunkLinks]) -> Plan {
     let (mut lane, mut entries) = (lane.clone(), entries.clone());
     let mut order: Vec<(usize, &ChunkLinks)> = chunks.iter().enumerate().collect();
-    order.sort_by_key(|(_, chunk)| chunk.place);
+    order.sort_by_key(|(_, chunk)| chunk.chunk_number);
     let mut judged: BTreeMap<usize, Judgement> = BTreeMap::new();
     for (index, chunk) in order {
         let at = |number: Option<u64>| {
             number.and_then(|number| {
                 entries
-                    .get(&Place {
+                    .get(&ChunkNumber {
                         number,
-                        ..chunk.place
+                        ..chunk.chunk_number
                     })
                     .copied()
             })
         };
         let view = LaneView {
             lane: &lane,
-            same: at(Some(chunk.place.number)),
-            before: at(chunk.place.number.checked_sub(1)).or_else(|| {
-                lane.folded_head(Place {
-                    number: chunk.place.number.checked_sub(1)?,
-                    ..chunk.place
+            same: at(Some(chunk.chunk_number.number)),
+            before: at(chunk.chunk_number.number.checked_sub(1)).or_else(|| {
+                lane.folded_head(ChunkNumber {
+                    number: chunk.chunk_number.number.checked_sub(1)?,
+                    ..chunk.chunk_number
                 })
             }),
-            after: at(chunk.place.number.checked_add(1)),
+            after: at(chunk.chunk_number.number.checked_add(1)),
             continued: chunk.opening.flatten().and_then(|link| {
-                let place = Place::of_link(&link);
-                entries.get(&place).copied().or_else(|| lane.folded_head(place))
+                let chunk_number = ChunkNumber::from_link(&link);
+                entries
+                    .get(&chunk_number)
+                    .copied()
+                    .or_else(|| lane.folded_head(chunk_number))
             }),
         };
         let judgement = judge(&view, chunk);
         match &judgement {
             Judgement::Store => {
-                entries.insert(chunk.place, chunk.entry(EntryState::Stored));
+                entries.insert(chunk.chunk_number, chunk.entry(EntryState::Stored));
             }
             Judgement::OpenEpoch { continues } => {
-                entries.insert(chunk.place, chunk.entry(EntryState::Stored));
-                lane.epoch = chunk.place.epoch;
-                lane.openings.insert(chunk.place.epoch, *continues);
+                entries.insert(chunk.chunk_number, chunk.entry(EntryState::Stored));
+                lane.epoch = chunk.chunk_number.epoch;
+                lane.openings.insert(chunk.chunk_number.epoch, *continues);
                 lane.stopped = None;
             }
             Judgement::Fork { reason } | Judgement::BadOpening { reason } => {
@@ -402,10 +403,10 @@ pub fn plan(lane: &LaneState, entries: &BTreeMap<Place, Entry>, chunks: &[ChunkL
             }
             Judgement::Superseded => {
                 entries
-                    .entry(chunk.place)
+                    .entry(chunk.chunk_number)
                     .or_insert_with(|| chunk.entry(EntryState::Superseded));
             }
-            Judgement::Already | Judgement::StoppedBefore { .. } | Judgement::Later { .. } => {}
+            Judgement::AlreadyStored | Judgement::AlreadyStopped { .. } | Judgement::Deferred { .. } => {}
         }
         judged.insert(index, judgement);
     }

@@ -1,24 +1,23 @@
-//! Rows into a receiver: what is stored, once, whatever comes how often in which order.
+//! Stores rows at a receiver exactly once, independent of the order and number of deliveries.
 //!
-//! - [`port`] the verbs, as one trait
+//! - [`port`] the store's operations, as one trait
 //! - [`ledger`] PURE: whether a chunk is new, known, superseded or a fork
-//! - [`lineage`] PURE: a lane's epochs, and which chunks of an old one count
-//! - [`frontier`] PURE: the gapless frontier that receipts are made of
-//! - [`compaction`] PURE: which old ledger entries are folded, and what stands for them
-//! - [`merge`] PURE: which version of a row wins; the order and the tombstone rule
-//! - [`resync`] PURE: what the end of a resynchronisation removes
-//! - [`table`] PURE: the tables' shape, from what chunks say of their columns; what has to be asked
-//! - [`naming`] PURE: which names may become tables, schemas and columns
-//! - `claims` PURE: whether a table may be made, written or changed for its owner
-//! - [`layout`] PURE: which tables a feed's rows go to, and what is kept of them
-//! - [`quarantine`] the verbs of what is kept aside; PURE: what may be tried again and what became of it
-//! - [`refill`] a store that holds less than it signed for: identity, chunks stored again, rows counted
-//! - [`requests`] the verbs of an insurer's requests; PURE: the outbox's rows, the answers' tables
-//! - [`error`] what can go wrong, by kind, with the remedy
-//! - [`postgres`], [`sqlite`] the two receivers
-//! - [`conformance`] the suite that every receiver must pass; [`samples`] chunks made by hand
+//! - [`lineage`] PURE: a lane's epochs, and which chunks of an old epoch count
+//! - [`frontier`] PURE: the gapless frontier that receipts are built from
+//! - [`compaction`] PURE: which old ledger entries are folded, and their summary
+//! - [`merge`] PURE: which version of a row wins, and the tombstone rule
+//! - [`resync`] PURE: which rows the end of a resynchronisation removes
+//! - [`table`] PURE: the tables' shape, from the columns of chunks; which changes need approval
+//! - [`naming`] PURE: which names are allowed for tables, schemas and columns
+//! - `ownership` PURE: whether a table may be created, written or changed for its owner
+//! - [`layout`] PURE: table names and modes of a feed
+//! - [`quarantine`] the operations of the quarantine; PURE: what may be retried, and the outcomes
+//! - [`refill`] a store that lost chunks: identity, chunks stored again, row counts
+//! - [`requests`] the operations of an insurer's requests; PURE: outbox rows, answer tables
+//! - [`error`] errors by kind, with the remedy
+//! - [`postgres`], [`sqlite`] the two stores
+//! - [`conformance`] the test suite of every store; [`samples`] sample chunks
 
-mod claims;
 pub mod compaction;
 pub mod conformance;
 pub mod error;
@@ -28,6 +27,7 @@ pub mod ledger;
 pub mod lineage;
 pub mod merge;
 pub mod naming;
+mod ownership;
 pub mod port;
 pub mod postgres;
 pub mod quarantine;
@@ -39,11 +39,11 @@ pub mod samples;
 pub mod sqlite;
 pub mod table;
 
-pub use compaction::Keep;
+pub use compaction::LedgerRetention;
 pub use error::{Error, ErrorKind, Result};
 pub use layout::{Database, FeedOptions, LaneTables, Layout, Mode, Options, Owner};
 pub use naming::Refusal;
-pub use port::{Answer, Arrival, Changes, LaneReport, Outcome, Store, Unreadable};
+pub use port::{Approval, Arrival, LaneReport, Outcome, PendingChanges, Store, Unreadable};
 pub use postgres::{PostgresStore, security};
 pub use quarantine::Quarantine;
 pub use refill::{Identity, Refill, RowCount};

@@ -1,8 +1,8 @@
 //! PURE: a lane's state, and the lineage of its epochs: which chunks of an old epoch count.
 //!
-//! Each epoch after the first is opened by a chunk that names the chunk it continues. Walking
-//! those links back from the current epoch gives the lineage. What of an old epoch stands
-//! beyond the link was lost or left behind; an epoch that no link leads to counts not at all.
+//! Each epoch after the first is opened by a chunk that names the chunk it continues. Following these links back from
+//! the current epoch gives the lineage. Chunks of an old epoch after the link were lost or abandoned; an epoch
+//! without a link to it does not count.
 
 use std::collections::BTreeMap;
 
@@ -10,18 +10,18 @@ use schemas::manifest::Link;
 use serde::{Deserialize, Serialize};
 
 use crate::compaction::Compaction;
-use crate::merge::Place;
+use crate::merge::ChunkNumber;
 
-/// A lane's state, as the store keeps it.
+/// The state of a lane.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaneState {
     /// The current epoch.
     pub epoch: u32,
     /// Every accepted opening with the chunk that it continues. The first epoch has none.
     pub openings: BTreeMap<u32, Option<Link>>,
-    /// Why the lane is stopped, while it is.
+    /// Why the lane is stopped, if it is.
     pub stopped: Option<String>,
-    /// What stands for the ledger's entries that were folded; `None` before any was.
+    /// The summary of folded ledger entries; `None` before any is folded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compaction: Option<Compaction>,
 }
@@ -37,24 +37,24 @@ impl Default for LaneState {
     }
 }
 
-/// How far an epoch counts.
+/// How much of an epoch counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// It is the current one.
+    /// All: it is the current epoch.
     Open,
-    /// Up to this chunk, which epoch `next` continues.
+    /// Up to a chunk that epoch `next` continues.
     At {
         /// The last chunk that counts.
         link: Link,
         /// The epoch that continues it.
         next: u32,
     },
-    /// Not at all: the lineage passed it over. `next` is the first epoch after it that counts.
+    /// Nothing: the lineage skips it. `next` is the next epoch that counts.
     Void {
         /// That epoch.
         next: u32,
     },
-    /// It is not opened yet.
+    /// Not opened yet.
     Unopened,
 }
 
@@ -70,10 +70,12 @@ pub struct SupersededRange {
 }
 
 impl SupersededRange {
-    /// Returns whether the range contains a place.
+    /// Returns whether the range contains a chunk.
     #[must_use]
-    pub fn contains(&self, place: Place) -> bool {
-        place.epoch == self.epoch && place.number > self.above && place.number <= self.last
+    pub fn contains(&self, chunk_number: ChunkNumber) -> bool {
+        chunk_number.epoch == self.epoch
+            && chunk_number.number > self.above
+            && chunk_number.number <= self.last
     }
 }
 
@@ -81,9 +83,10 @@ impl LaneState {
     /// Returns the chunks that counted in `before` and are superseded now. They are the end of the old lineage: each chunk of an
     /// earlier epoch that still counts has a lower place than all of them.
     ///
-    /// A chunk that still counts and that the exchange stored **later** than a superseded one was republished after a restore of
-    /// the exchange. If both contain a row, the republished version is the newer one although its place is lower. Therefore the
-    /// stores demote superseded rows to place 0.0 and store the republished chunk again.
+    /// A chunk that still counts and that the exchange stored **later** than a superseded one was republished after a
+    /// restore of the exchange. If both contain a row, the republished version is the newer one although its chunk
+    /// number is lower. Therefore the stores demote superseded rows to chunk number 0.0 and store the republished
+    /// chunk again.
     #[must_use]
     pub fn superseded_since(&self, before: &Self) -> Vec<SupersededRange> {
         let number = |last: Option<u64>| last.unwrap_or(u64::MAX);
@@ -95,7 +98,7 @@ impl LaneState {
         (1..self.epoch).filter_map(range).collect()
     }
 
-    /// The last number of an epoch that counts, along the lineage of the current one; `None`: every number does.
+    /// Returns the last number of an epoch that counts in the current lineage; `None`: every number does.
     #[must_use]
     pub fn counts_up_to(&self, epoch: u32) -> Option<u64> {
         match self.end(epoch) {
@@ -108,18 +111,18 @@ impl LaneState {
     /// Returns the first chunk of the lineage of the current epoch. The feed was sent again from its beginning there, so nothing
     /// before it counts.
     #[must_use]
-    pub fn lineage_start(&self) -> Place {
+    pub fn lineage_start(&self) -> ChunkNumber {
         let mut epoch = self.epoch;
-        // Each link leads to an earlier epoch, whatever the links say.
+        // Each link leads to an earlier epoch, so the loop ends.
         while let Some(link) = self.openings.get(&epoch).copied().flatten()
             && link.epoch < epoch
         {
             epoch = link.epoch;
         }
-        Place { epoch, number: 1 }
+        ChunkNumber { epoch, number: 1 }
     }
 
-    /// How far an epoch counts, along the lineage of the current one.
+    /// Returns how much of an epoch counts in the current lineage.
     #[must_use]
     pub fn end(&self, epoch: u32) -> End {
         if epoch > self.epoch {
@@ -132,7 +135,7 @@ impl LaneState {
             }
             match self.openings.get(&at).copied().flatten() {
                 Some(link) if link.epoch == epoch => return End::At { link, next: at },
-                // The guard on `at` ends the walk whatever the links say.
+                // The guard on `at` ends the loop for any links.
                 Some(link) if link.epoch > epoch && link.epoch < at => at = link.epoch,
                 _ => return End::Void { next: at },
             }
@@ -162,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn opening_supersedes_the_end_of_the_old_lineage() {
+    fn lineage_opening_supersedes_end_of_old_lineage() {
         let range = |epoch, above, last| SupersededRange { epoch, above, last };
         let first = lane(1, &[]);
         let second = lane(2, &[(2, Some((1, 9)))]);
@@ -179,15 +182,15 @@ mod tests {
         let third = lane(3, &[(2, Some((1, 9))), (3, None)]);
         let all = [range(1, 0, 9), range(2, 0, u64::MAX)];
         assert_eq!(third.superseded_since(&second), all);
-        let place = |epoch, number| Place { epoch, number };
-        assert!(all[0].contains(place(1, 9)) && !all[0].contains(place(1, 10)));
-        assert!(both[0].contains(place(1, 5)) && !both[0].contains(place(1, 4)));
+        let chunk_number = |epoch, number| ChunkNumber { epoch, number };
+        assert!(all[0].contains(chunk_number(1, 9)) && !all[0].contains(chunk_number(1, 10)));
+        assert!(both[0].contains(chunk_number(1, 5)) && !both[0].contains(chunk_number(1, 4)));
     }
 
     #[test]
-    fn lineage_start_is_the_last_opening_without_a_link() {
+    fn lineage_start_is_last_opening_without_link() {
         let start = |epoch, openings: &[_]| lane(epoch, openings).lineage_start();
-        let first = |epoch| Place { epoch, number: 1 };
+        let first = |epoch| ChunkNumber { epoch, number: 1 };
         assert_eq!(start(1, &[]), first(1));
         assert_eq!(start(2, &[(2, Some((1, 9)))]), first(1));
         assert_eq!(

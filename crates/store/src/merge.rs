@@ -1,12 +1,10 @@
 //! PURE: which version of a row wins.
 //!
-//! A chunk's place, `(epoch, number)`, compares lexicographically, and every stored row keeps
-//! the place it came from. An older version never overwrites a newer one, so any number of
-//! pollers, in any order, come to the same table. The exchange's sequence would not do: it
-//! repeats after a restore, and what is sent again gets a higher one.
+//! A chunk number, `(epoch, number)`, compares lexicographically, and every stored row keeps the number of its chunk.
+//! An older version never overwrites a newer one, so any number of pollers, in any order, produce the same table. The
+//! exchange's sequence is not usable: it repeats after a restore, and a chunk that is sent again gets a higher one.
 //!
-//! Rows go to the receiver sorted by key, so that two pollers that store overlapping rows take
-//! their locks in the same order.
+//! Rows are written sorted by key, so that two pollers with overlapping rows lock them in the same order.
 
 use jiff::Timestamp;
 use schemas::column::{ColumnType, RowSchema};
@@ -20,87 +18,93 @@ use serde::{Deserialize, Serialize};
 use crate::frontier::Frontier;
 use crate::port::Arrival;
 
-/// Where a chunk stands in its lane; the order of versions.
+/// The number of a chunk in its lane; it orders versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Place {
+pub struct ChunkNumber {
     /// The epoch, counted from 1.
     pub epoch: u32,
     /// The number in the epoch, counted from 1.
     pub number: u64,
 }
 
-impl Place {
-    /// The place before the first chunk of all.
+impl ChunkNumber {
+    /// The number before the first chunk.
     pub const BEGINNING: Self = Self { epoch: 1, number: 0 };
 }
 
-/// Whether a version from `new` replaces one from `old`. The same place does not: storing it
-/// again changes nothing.
+/// Returns whether a version from `new` replaces one from `old`. The same number does not replace: storing it again
+/// changes nothing.
 #[must_use]
-pub fn supersedes(new: Place, old: Place) -> bool {
+pub fn supersedes(new: ChunkNumber, old: ChunkNumber) -> bool {
     new > old
 }
 
 /// What a version does to the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// The row is written, over an older one where there is one.
+    /// The row is written, over an older version if there is one.
     Write,
-    /// The row is removed, where there is one, and a tombstone is left.
+    /// The row is removed if it exists, and a tombstone is kept.
     Remove,
-    /// Nothing: what stands there is as new or newer.
+    /// Nothing: the table holds the same or a newer version.
     Keep,
 }
 
-/// The tombstone rule: a version from `place` against the row that stands there and the
-/// tombstone that was left there.
-///
-/// Trap: without the tombstone an older chunk that comes late would resurrect a deleted row.
+/// Applies the tombstone rule to a version, the stored row and the tombstone of its key. Without the tombstone a late
+/// older chunk would restore a deleted row.
 #[must_use]
-pub fn effect(place: Place, deleted: bool, row: Option<Place>, tombstone: Option<Place>) -> Effect {
+pub fn effect(
+    chunk_number: ChunkNumber,
+    deleted: bool,
+    row: Option<ChunkNumber>,
+    tombstone: Option<ChunkNumber>,
+) -> Effect {
     let newest = row.max(tombstone);
-    match (newest.is_none_or(|there| supersedes(place, there)), deleted) {
+    match (
+        newest.is_none_or(|there| supersedes(chunk_number, there)),
+        deleted,
+    ) {
         (false, _) => Effect::Keep,
         (true, true) => Effect::Remove,
         (true, false) => Effect::Write,
     }
 }
 
-/// Whether a tombstone may be dropped: every chunk that is older is stored, so none can come
-/// and resurrect the row, and none is in quarantine to be released later.
+/// Returns whether a tombstone may be dropped: every older chunk is stored, so none can restore the row, and none is
+/// in quarantine to be released later.
 #[must_use]
-pub fn tombstone_passed(tombstone: Place, frontier: &Frontier) -> bool {
+pub fn tombstone_passed(tombstone: ChunkNumber, frontier: &Frontier) -> bool {
     tombstone <= last_passed(frontier)
 }
 
-/// The last place whose tombstones may be dropped.
+/// Returns the last chunk number whose tombstones may be dropped.
 #[must_use]
-pub fn last_passed(frontier: &Frontier) -> Place {
-    let mut last = frontier.place();
+pub fn last_passed(frontier: &Frontier) -> ChunkNumber {
+    let mut last = frontier.chunk_number();
     if let Some(lowest) = frontier.lowest_quarantined {
-        // A tombstone of the very chunk in quarantine has nothing below it to fear.
+        // A tombstone of the quarantined chunk itself has no older chunk that could restore its row.
         last = last.min(lowest);
     }
     last
 }
 
-/// One row's version, of the chunks that were folded.
+/// A version of a row from the merged chunks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {
-    /// The key in its one form ([`schemas::key`]); two of one key are the same bytes. Also the sort order.
+    /// The canonical key ([`schemas::key`]): equal keys have equal bytes. It is also the sort order.
     pub key: Vec<u8>,
-    /// The place of its chunk.
-    pub place: Place,
-    /// Which of the folded arrivals it came in.
+    /// The number of its chunk.
+    pub chunk_number: ChunkNumber,
+    /// The index of its arrival.
     pub arrival: usize,
     /// Its row in that chunk, counted from 0.
     pub ordinal: u64,
-    /// Whether it deletes.
+    /// Whether it deletes the row.
     pub deleted: bool,
     at: usize,
 }
 
-/// Rows of one schema: each key once and sorted by key, or every version in its order.
+/// Versions of rows of one schema: one for each key, sorted by key, or all in order.
 #[derive(Debug, Clone, Default)]
 pub struct Fold<'a> {
     /// The versions.
@@ -110,7 +114,7 @@ pub struct Fold<'a> {
 }
 
 impl<'a> Fold<'a> {
-    /// The values of a version, in the order of the schema's columns.
+    /// Returns the values of a version, in the order of the schema's columns.
     #[must_use]
     pub fn values(&self, version: &Version) -> &[Value<'a>] {
         self.values
@@ -119,20 +123,19 @@ impl<'a> Fold<'a> {
     }
 }
 
-/// Folds arrivals that share a schema: of each key the last version wins, by place, and within
-/// a chunk by its order. Each arrival is given with the index that its versions are marked by.
+/// Merges arrivals that share a schema: of each key the last version wins, by chunk number and then by the order in
+/// the chunk. Each arrival is given with its index.
 ///
 /// # Errors
-/// [`RowError`] when a body does not read, which a verified chunk's does.
+/// [`RowError`] if a body cannot be read; the body of a verified chunk can be.
 pub fn fold<'a>(schema: &RowSchema, arrivals: &[(usize, &'a Arrival)]) -> Result<Fold<'a>, RowError> {
     Ok(every(schema, arrivals)?.newest(|_| true))
 }
 
-/// Every version of arrivals that share a schema, in the order of their places, and within a
-/// chunk in its order.
+/// Returns every version of arrivals that share a schema, ordered by chunk number and by the order in the chunk.
 ///
 /// # Errors
-/// [`RowError`] when a body does not read, which a verified chunk's does.
+/// [`RowError`] if a body cannot be read; the body of a verified chunk can be.
 pub fn every<'a>(schema: &RowSchema, arrivals: &[(usize, &'a Arrival)]) -> Result<Fold<'a>, RowError> {
     let keys = schema.key_indices().unwrap_or_default();
     let tombstone = schema.tombstone_index();
@@ -141,7 +144,7 @@ pub fn every<'a>(schema: &RowSchema, arrivals: &[(usize, &'a Arrival)]) -> Resul
     let kinds: Vec<&ColumnType> = keys.iter().filter_map(kind).collect();
     let (mut values, mut versions, mut row) = (Vec::new(), Vec::new(), Vec::new());
     for (arrival, given) in arrivals {
-        let place = Place::of(given);
+        let chunk_number = ChunkNumber::of(given);
         let mut rows = given.chunk.rows();
         let mut ordinal = 0;
         while rows.next_into(&mut row)? {
@@ -153,7 +156,7 @@ pub fn every<'a>(schema: &RowSchema, arrivals: &[(usize, &'a Arrival)]) -> Resul
             let deleted = tombstone.is_some_and(|index| is_deleted(schema, index, value(index)));
             versions.push(Version {
                 key: packed,
-                place,
+                chunk_number,
                 arrival: *arrival,
                 ordinal,
                 deleted,
@@ -163,7 +166,7 @@ pub fn every<'a>(schema: &RowSchema, arrivals: &[(usize, &'a Arrival)]) -> Resul
             ordinal += 1;
         }
     }
-    versions.sort_by_key(|version| version.place);
+    versions.sort_by_key(|version| version.chunk_number);
     Ok(Fold {
         versions,
         values,
@@ -171,48 +174,48 @@ pub fn every<'a>(schema: &RowSchema, arrivals: &[(usize, &'a Arrival)]) -> Resul
     })
 }
 
-/// Whether a mark deletes its row. A publisher of an earlier version may have sent a value that is no known mark: such a
-/// row stays, with its mark in sight, because what is deleted by mistake cannot be found again.
+/// Returns whether a tombstone value deletes its row. Publishers of earlier versions may have sent an unknown value:
+/// such a row is kept with its value, because a wrongly deleted row cannot be found again.
 fn is_deleted(schema: &RowSchema, index: usize, mark: Value<'_>) -> bool {
     let kind = schema.columns.get(index).map(|column| &column.kind);
     kind.is_some_and(|kind| tombstone::is_deleted(kind, mark, Timestamp::MAX) == Ok(true))
 }
 
 impl<'a> Fold<'a> {
-    /// Of each key the newest of the versions that are wanted, sorted by key.
+    /// Returns the newest wanted version of each key, sorted by key.
     #[must_use]
     pub fn newest(mut self, wanted: impl Fn(&Version) -> bool) -> Self {
         self.versions.retain(wanted);
-        // The newest of a key comes first and stays.
+        // The newest version of a key is first and is kept.
         self.versions.sort_unstable_by(|a, b| {
             a.key
                 .cmp(&b.key)
-                .then_with(|| (b.place, b.ordinal).cmp(&(a.place, a.ordinal)))
+                .then_with(|| (b.chunk_number, b.ordinal).cmp(&(a.chunk_number, a.ordinal)))
         });
         self.versions.dedup_by(|later, first| later.key == first.key);
         self
     }
 }
 
-impl Place {
-    /// The place of an arrival.
+impl ChunkNumber {
+    /// Returns the chunk number of an arrival.
     #[must_use]
     pub fn of(arrival: &Arrival) -> Self {
-        Self::of_manifest(&arrival.chunk.manifest)
+        Self::from_manifest(&arrival.chunk.manifest)
     }
 
-    /// The place that a manifest names.
+    /// Returns the chunk number of a manifest.
     #[must_use]
-    pub fn of_manifest(manifest: &Manifest) -> Self {
+    pub fn from_manifest(manifest: &Manifest) -> Self {
         Self {
             epoch: manifest.epoch,
             number: manifest.number,
         }
     }
 
-    /// The place that a link names.
+    /// Returns the chunk number of a link.
     #[must_use]
-    pub fn of_link(link: &Link) -> Self {
+    pub fn from_link(link: &Link) -> Self {
         Self {
             epoch: link.epoch,
             number: link.number,

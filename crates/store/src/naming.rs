@@ -1,12 +1,11 @@
 //! PURE: which names may become schemas, tables and columns of the store.
 //!
-//! Names come from two parties: feeds, kinds and columns are named by the bureau, schemas and tables by the
-//! insurer's configuration. Neither may reach the store's bookkeeping or an object of the database system, on
-//! any database: the rules are the same for PostgreSQL and SQLite. What a name is called in the database is
-//! what is judged, after every mapping.
+//! Names come from two parties: the bureau names feeds, kinds and columns; the insurer's configuration names schemas
+//! and tables. Neither may select the store's bookkeeping or an object of the database system. The rules are the same
+//! for PostgreSQL and SQLite. The name in the database, after every mapping, is checked.
 //!
-//! - [`table`], [`schema`], [`column()`] one name
-//! - [`verdict`] everything that a lane's configuration decides; [`columns`] what its columns add
+//! - [`table`], [`schema`], [`column()`] check one name
+//! - [`verdict`] checks a lane's configuration; [`columns`] checks its columns
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,13 +15,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind};
 use crate::layout::{Database, LaneTables, Owner};
-use crate::requests::answer::{PLACE, REQUEST};
+use crate::requests::answer::{REQUEST, ROW_NUMBER};
 use crate::table::shape::Shape;
 
-/// PostgreSQL cuts longer names without an error, and two would become one.
+/// PostgreSQL truncates longer names without an error, so two names could become one.
 pub const LONGEST: usize = 63;
 
-/// Beginnings of names of tables and schemas that belong to Slacktide or to the database system.
+/// Prefixes of table and schema names that are reserved for Slacktide or the database system.
 const RESERVED: [(&str, &str); 4] = [
     ("slacktide_", "Slacktide's bookkeeping"),
     ("_slacktide", "Slacktide's bookkeeping"),
@@ -30,19 +29,19 @@ const RESERVED: [(&str, &str); 4] = [
     ("pg_", "PostgreSQL"),
 ];
 
-/// Columns that every row of PostgreSQL or SQLite has without declaring them.
+/// Columns that every PostgreSQL or SQLite table has implicitly.
 const SYSTEM: [&str; 9] = [
     "ctid", "xmin", "xmax", "cmin", "cmax", "tableoid", "oid", "rowid", "_rowid_",
 ];
 
-/// Why nothing of a lane is stored until an operator acts. Holds names and no value of a row.
+/// Why nothing of a lane is stored until an operator acts. Contains names and no value of a row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
-    /// What the sender may read: it names nothing of this side's database.
+    /// The text for the sender: it names nothing of this side's database.
     pub shared: String,
-    /// What is wrong.
+    /// The cause.
     pub what: String,
-    /// What to do about it.
+    /// The remedy.
     pub remedy: String,
 }
 
@@ -61,7 +60,7 @@ impl From<Refusal> for Error {
 /// Checks the name of a table.
 ///
 /// # Errors
-/// What is wrong with it, to be put behind the name.
+/// The cause, to be appended to the name.
 pub fn table(name: &str) -> Result<(), String> {
     plain(name)?;
     if name.contains('.') {
@@ -80,7 +79,7 @@ pub fn table(name: &str) -> Result<(), String> {
 /// Checks the name of a schema.
 ///
 /// # Errors
-/// What is wrong with it, to be put behind the name.
+/// The cause, to be appended to the name.
 pub fn schema(name: &str) -> Result<(), String> {
     table(name)?;
     if name.eq_ignore_ascii_case("information_schema") {
@@ -92,7 +91,7 @@ pub fn schema(name: &str) -> Result<(), String> {
 /// Checks the name of a column.
 ///
 /// # Errors
-/// What is wrong with it, to be put behind the name.
+/// The cause, to be appended to the name.
 pub fn column(name: &str) -> Result<(), String> {
     plain(name)?;
     let lower = name.to_ascii_lowercase();
@@ -121,7 +120,7 @@ fn plain(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// A name as the database compares it.
+/// Returns a name as the database compares it.
 #[must_use]
 pub fn folded(database: Database, name: &str) -> String {
     match database {
@@ -130,8 +129,8 @@ pub fn folded(database: Database, name: &str) -> String {
     }
 }
 
-/// Judges everything that is known of a lane before its first chunk: whether it is wanted here, and the names
-/// of its tables.
+/// Checks everything that is known of a lane before its first chunk: whether its feed is listed, and the names of its
+/// tables.
 ///
 /// # Errors
 /// Why nothing of it is stored.
@@ -177,7 +176,7 @@ pub fn verdict(tables: &LaneTables) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Judges the names of a chunk's columns, together with those that the tables have.
+/// Checks the column names of a chunk together with those of the tables.
 ///
 /// # Errors
 /// Why rows with these columns are not stored.
@@ -191,7 +190,7 @@ pub fn columns(tables: &LaneTables, shape: Option<&Shape>, given: &RowSchema) ->
              rename it"
         ),
     };
-    let is_own = |name: &str| matches!(owner, Owner::Kind { .. }) && [REQUEST, PLACE].contains(&name);
+    let is_own = |name: &str| matches!(owner, Owner::Kind { .. }) && [REQUEST, ROW_NUMBER].contains(&name);
     for column in given.columns.iter().filter(|column| !is_own(&column.name)) {
         let name = layout.column(&column.name);
         self::column(name).map_err(|why| {
@@ -206,9 +205,9 @@ pub fn columns(tables: &LaneTables, shape: Option<&Shape>, given: &RowSchema) ->
         for known in &shape.known.columns {
             taken.insert(folded(tables.database, layout.column(&known.name)), &known.name);
         }
-        for aside in &shape.aside {
-            // No feed's column has an empty name: this one is nobody's.
-            taken.insert(folded(tables.database, &aside.name), "");
+        for retired_columns in &shape.retired_columns {
+            // No column of a feed has an empty name, so this entry belongs to no column.
+            taken.insert(folded(tables.database, &retired_columns.name), "");
         }
     }
     let mut seen: BTreeMap<String, &str> = BTreeMap::new();

@@ -1,55 +1,55 @@
-//! The verbs of a receiver.
+//! The operations of a store.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use schemas::chunk::Verified;
+use schemas::chunk::VerifiedChunk;
 use schemas::cursor::Cursor;
 use schemas::digest::Digest;
 use schemas::manifest::Manifest;
 use schemas::name::Lane;
 
-use crate::compaction::Keep;
+use crate::compaction::LedgerRetention;
 use crate::error::Result;
-use crate::merge::Place;
+use crate::merge::ChunkNumber;
 use crate::naming::Refusal;
 use crate::refill::{Identity, RowCount};
-use crate::table::asked::Question;
+use crate::table::schema_change::PendingChange;
 
-/// A chunk as it arrived.
+/// A delivered chunk.
 #[derive(Debug, Clone)]
 pub struct Arrival {
-    /// Verified: signature, body, totals.
-    pub chunk: Verified,
+    /// The chunk with verified signature, body and totals.
+    pub chunk: VerifiedChunk,
     /// The exchange's sequence; evidence only, never a key.
     pub sequence: u64,
     /// When the exchange stored it.
     pub exchanged_at: Timestamp,
 }
 
-/// A message that could not be opened: kept whole, with whatever place it claims.
+/// A message that could not be opened. It is kept as a whole, with the chunk number that it claims.
 #[derive(Debug, Clone)]
 pub struct Unreadable {
     /// The lane of its subject.
     pub lane: Lane,
-    /// The place it claims, where that could be read; not trusted.
+    /// The manifest and digest that it claims, if readable; not trusted.
     pub claims: Option<Box<(Manifest, Digest)>>,
     /// The exchange's sequence.
     pub sequence: u64,
     /// When the exchange stored it.
     pub exchanged_at: Timestamp,
-    /// What is wrong, without any value.
+    /// The cause, without any value.
     pub reason: String,
     /// The published bytes.
     pub bytes: bytes::Bytes,
 }
 
-/// What became of a chunk. Everything but `Stopped` and `Later` may be settled as done.
+/// The outcome of storing a chunk. Every outcome except `Stopped` and `Deferred` may be settled as done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Rows and ledger entry are committed.
+    /// The rows and the ledger entry are committed.
     Stored {
         /// Rows in the chunk.
         rows: u64,
@@ -57,33 +57,33 @@ pub enum Outcome {
         quarantined: u64,
     },
     /// It was stored before; nothing changed.
-    Already,
-    /// It belongs to the lost end of an epoch that a later one replaced; noted, not stored.
+    AlreadyStored,
+    /// It belongs to the lost end of an epoch that a later one replaced; recorded, not stored.
     Superseded,
-    /// The lane is stopped (this chunk may be why), or the chunk's columns changed and an operator
-    /// has to be asked; nothing was stored. Deliver it again later.
+    /// The lane is stopped, perhaps by this chunk, or the chunk's columns changed and an operator must approve it.
+    /// Nothing was stored. Deliver it again later.
     Stopped {
-        /// Why, for people.
+        /// The reason, for people.
         reason: String,
     },
-    /// Something that it builds on (its epoch's opening, or the chunk that an opening
-    /// continues) is on its way with another poller; nothing was stored. Deliver it again soon.
-    Later {
+    /// A chunk that it depends on (its epoch's opening, or the chunk that an opening continues) is in progress at
+    /// another poller. Nothing was stored. Deliver it again soon.
+    Deferred {
         /// What it waits for, for people.
         reason: String,
     },
 }
 
-/// What the ledger knows of a lane: enough to write its receipt.
+/// What the ledger contains of a lane: enough to write its receipt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaneReport {
     /// The lane.
     pub lane: Lane,
     /// Its current epoch.
     pub epoch: u32,
-    /// First number the receiver got in that epoch's chain.
+    /// The first number of that epoch that the store received.
     pub from: u64,
-    /// The frontier; 0: nothing gapless yet.
+    /// The frontier; 0: nothing without a gap yet.
     pub to: u64,
     /// Digest of chunk `to`.
     pub head: Option<Digest>,
@@ -93,103 +93,107 @@ pub struct LaneReport {
     pub rows: u64,
     /// Numbers up to `to` that are in quarantine, whole or in part.
     pub quarantined: Vec<u64>,
-    /// Stored numbers above the frontier: chunks that wait for one before them.
+    /// Stored numbers above the frontier: chunks that wait for an earlier one.
     pub pending: u64,
-    /// The end of a resynchronisation that could not remove the rows which did not come again.
-    pub unremoved: Option<Place>,
+    /// The end of a resynchronisation that could not remove the rows which were not sent again.
+    pub unfinished_removal: Option<ChunkNumber>,
     /// Set while the lane is stopped.
     pub stopped: Option<String>,
-    /// Set while chunks wait for an operator's word: their columns changed in a way that is not
-    /// followed by itself. Names feed, column, old and new, and what to do.
-    pub waits: Option<String>,
-    /// Set while chunks are refused until somebody acts here: names, tables or rights do not allow them.
+    /// Set while chunks wait for an operator's approval of changed columns. Names feed, column, old and new, and the
+    /// remedy.
+    pub pending_change: Option<String>,
+    /// Set while chunks are refused until an operator acts: names, tables or privileges do not allow storing them.
     pub refused: Option<Refusal>,
-    /// Up to this place the ledger's entries are folded; `None` before any was.
-    pub compacted: Option<Place>,
-    /// Up to this place folded chunks are stored again; `None` while none is.
-    pub owed: Option<Place>,
+    /// The last chunk whose ledger entry is folded; `None` before any is.
+    pub compacted: Option<ChunkNumber>,
+    /// The last folded chunk that must be stored again; `None` outside of a refill.
+    pub refill_until: Option<ChunkNumber>,
     /// The first chunk of the lineage: the feed was sent again from its beginning there.
-    pub lineage_start: Place,
+    pub lineage_start: ChunkNumber,
 }
 
 impl LaneReport {
-    /// Returns the place of the last chunk up to which the store holds everything.
+    /// Returns the number of the last chunk up to which the store holds everything.
     #[must_use]
-    pub fn place(&self) -> Place {
-        Place {
+    pub fn chunk_number(&self) -> ChunkNumber {
+        ChunkNumber {
             epoch: self.epoch,
             number: self.to,
         }
     }
 
-    /// Returns why the lane does not go on, where somebody has to act, in the words for this side.
+    /// Returns why the lane is blocked until an operator acts, for this side.
     #[must_use]
-    pub fn held_up(&self) -> Option<String> {
+    pub fn blocked_reason(&self) -> Option<String> {
         let waits = || {
-            self.waits
+            self.pending_change
                 .clone()
                 .or_else(|| self.refused.as_ref().map(Refusal::to_string))
         };
         self.stopped.clone().or_else(waits)
     }
 
-    /// Returns the same in words that the sender may read: they name nothing of this side's database.
+    /// Returns the same for the sender: the text names nothing of this side's database.
     #[must_use]
-    pub fn held_up_shared(&self) -> Option<&str> {
+    pub fn shared_blocked_reason(&self) -> Option<&str> {
         let refused = || self.refused.as_ref().map(|refusal| refusal.shared.as_str());
-        self.stopped.as_deref().or(self.waits.as_deref()).or_else(refused)
+        self.stopped
+            .as_deref()
+            .or(self.pending_change.as_deref())
+            .or_else(refused)
     }
 }
 
-/// Who answers a lane's question, and why. Kept for ever.
+/// Who approved a change, and why. Kept permanently.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// The person who decided.
+pub struct Approval {
+    /// The person who approved it.
     pub actor: String,
-    /// Why, in their words.
+    /// The reason.
     pub reason: String,
 }
 
-/// What a lane waits for, and the way on.
+/// Changes of columns that wait for approval.
 #[async_trait]
-pub trait Changes: Store {
-    /// Every lane that waits, with what it waits for.
-    async fn asked(&self) -> Result<Vec<(Lane, Question)>>;
+pub trait PendingChanges: Store {
+    /// Returns every lane that waits, with its pending change.
+    async fn pending_changes(&self) -> Result<Vec<(Lane, PendingChange)>>;
 
-    /// Accepts what a lane waits for; the tables change when the next chunk is stored. None:
-    /// it waits for nothing. The answer is kept with who gave it.
-    async fn accept(&self, lane: &Lane, answer: &Answer) -> Result<Option<Question>>;
+    /// Approves a lane's pending change; the tables change when the next chunk is stored. Returns `None` if nothing
+    /// is pending. The approval is kept.
+    async fn accept(&self, lane: &Lane, approval: &Approval) -> Result<Option<PendingChange>>;
 }
 
-/// A receiver. Every verb is one transaction, or several that each change nothing when repeated.
+/// A store. Every operation is one transaction, or several that each change nothing when repeated.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Makes or upgrades our own tables (ledger, quarantine, tombstones).
+    /// Creates or upgrades the store's own tables.
     async fn prepare(&self) -> Result<()>;
 
-    /// Stores chunks of one lane: rows, ledger entries, tombstones, lane state, in one
-    /// transaction in bulk; tables are made from the chunk's schema on first sight. The order
-    /// and the number of calls, and who else calls at the same time, change nothing in the end.
-    /// One outcome for each arrival, in order.
+    /// Stores chunks of one lane in one transaction: rows, ledger entries, tombstones and lane state. The tables are
+    /// created from the schema of the first chunk. The order and number of calls, and concurrent callers, do not
+    /// change the result. Returns one outcome for each arrival, in order.
     async fn store(&self, lane: &Lane, arrivals: &[Arrival]) -> Result<Vec<Outcome>>;
 
-    /// Keeps a message that could not be opened, and its place in the chain.
+    /// Quarantines a message that could not be opened, under the chunk number that it claims.
     async fn quarantine(&self, message: &Unreadable) -> Result<()>;
 
-    /// Every lane's frontier, advanced as far as the ledger reaches; tombstones that no older
-    /// chunk can need any more are dropped here.
+    /// Advances every lane's frontier as far as the ledger reaches and returns the reports. Drops tombstones that no
+    /// older chunk can need.
     async fn reports(&self) -> Result<Vec<LaneReport>>;
 
-    /// Folds the oldest ledger entries that `keep` does not keep and that a receipt covers: some entries of each lane, a
-    /// transaction each. Returns how many were folded; 0: nothing is due. A lane that `covered` does not name stays.
-    async fn compact(&self, keep: &Keep, covered: &BTreeMap<Lane, Place>) -> Result<u64>;
+    /// Folds the oldest ledger entries outside of `retention` that a receipt covers, some of each lane, one
+    /// transaction each. Returns the number of folded entries; 0: nothing is due. A lane that `covered` lacks is not
+    /// folded.
+    async fn compact(&self, keep: &LedgerRetention, covered: &BTreeMap<Lane, ChunkNumber>) -> Result<u64>;
 
-    /// Which store this is; [`Store::prepare`] made its identity.
+    /// Returns the identity of this store, which [`Store::prepare`] creates.
     async fn identity(&self) -> Result<Identity>;
 
-    /// Compares the rows of every lane's table with what was stored. A count that takes longer than `most` is given up.
-    async fn count_rows(&self, most: Duration) -> Result<Vec<RowCount>>;
+    /// Compares the row count of every lane's table with the stored rows. A count that exceeds the time limit is
+    /// cancelled.
+    async fn count_rows(&self, limit: Duration) -> Result<Vec<RowCount>>;
 
-    /// Ends connections.
+    /// Closes the connections.
     async fn close(&self);
 }

@@ -1,33 +1,30 @@
-//! A receiver in PostgreSQL.
+//! The store in PostgreSQL.
 //!
-//! `store` is one transaction. It holds a share of its lane's row, so that any number of
-//! pollers store in one lane at once while a stop or a new epoch (which hold the row alone)
-//! happen before or after them and never between. Chunks with deletes hold the row alone too:
-//! a tombstone that is not committed yet could not be seen by the insert of an older row.
+//! `store` is one transaction with a shared lock on its lane's row. So any number of pollers store in one lane
+//! concurrently, while a stop or a new epoch (with an exclusive lock) happens before or after them. Chunks with
+//! deletes take the exclusive lock too: the insert of an older row could not see an uncommitted tombstone.
 //!
-//! Rows go by COPY. While no conflict is expected (a first load) straight into the target,
-//! under a savepoint; otherwise into a staging table and from there in one upsert. The ledger
-//! is written last: when another poller has stored the same chunk meanwhile, everything is
-//! undone and judged anew.
+//! Rows are written by COPY. While no conflict is expected (a first load) COPY writes into the target under a
+//! savepoint, otherwise into a staging table, followed by one upsert. The ledger is written last: if another poller
+//! stored the same chunk meanwhile, everything is rolled back and judged again.
 //!
-//! - `session` connections and their settings; `security` what protects one
-//! - `claims` whose a table is
-//! - `tables` our own tables, and when the feeds' change; `steps` how; `native` their types
-//! - `records` lanes and ledger entries, read and written
-//! - `rows` rows into the target; `cell` their text; `fit` values that must not go
-//! - `verbs` the transactions; `opening` what a new epoch changes, `removal` what a resynchronisation does
-//! - `quarantine` what is kept aside, and its way out
-//! - `refill` identity, chunks that are stored again, rows that are counted; `compaction` entries that are folded
-//! - `requests` what an insurer asks for, and the answers
-//! - `failure` the server's errors by kind
+//! - `session` connections and their settings; `security` the protection of a connection
+//! - `ownership` the owner of a table
+//! - `tables` bookkeeping tables, and when the feeds' tables change; `steps` how; `native` their types
+//! - `records` reads and writes lanes and ledger entries
+//! - `rows` writes rows; `cell` formats values; `value_check` values that PostgreSQL would alter
+//! - `transactions` the store's transactions; `opening` a new epoch, `removal` a resynchronisation
+//! - `quarantine` the quarantine and its retries
+//! - `refill` identity, chunks stored again, row counts; `compaction` folded entries
+//! - `requests` the insurer's requests and their answers
+//! - `failure` server errors by kind
 
 mod cell;
-mod claims;
 mod compaction;
 mod failure;
-mod fit;
 mod native;
 mod opening;
+mod ownership;
 mod quarantine;
 mod records;
 mod refill;
@@ -38,7 +35,8 @@ mod security;
 mod session;
 mod steps;
 mod tables;
-mod verbs;
+mod transactions;
+mod value_check;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -47,47 +45,47 @@ use std::time::Duration;
 use async_trait::async_trait;
 use schemas::name::Lane;
 
-use crate::compaction::Keep;
+use crate::compaction::LedgerRetention;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{Database, Options};
-use crate::merge::Place;
+use crate::merge::ChunkNumber;
 use crate::naming;
-use crate::port::{Answer, Arrival, Changes, LaneReport, Outcome, Store, Unreadable};
+use crate::port::{Approval, Arrival, LaneReport, Outcome, PendingChanges, Store, Unreadable};
 use crate::refill::{Identity, RowCount};
-use crate::table::asked::Question;
+use crate::table::schema_change::PendingChange;
 use crate::table::shape::Shape;
 pub use security::security;
 use session::{Pool, Session};
-use verbs::Step;
+use transactions::StoreStep;
 
-/// How often a transaction is tried that loses a race.
-const TRIES: u32 = 8;
+/// How often a transaction that loses a race is tried.
+const MAX_TRIES: u32 = 8;
 
-/// A receiver in PostgreSQL.
+/// The store in PostgreSQL.
 #[derive(Debug)]
 pub struct PostgresStore {
     pool: Pool,
     options: Options,
-    lanes: Mutex<HashMap<Lane, Known>>,
+    lanes: Mutex<HashMap<Lane, LaneCache>>,
 }
 
-/// What is remembered of a lane. It may be forgotten at any time.
+/// Cached state of a lane. It may be dropped at any time.
 #[derive(Debug, Clone, Default)]
-struct Known {
-    /// What the tables look like.
+struct LaneCache {
+    /// The shape of the tables.
     shape: Option<Shape>,
-    /// For so many more calls rows go by staging: there was a conflict.
+    /// The number of further calls that use staging, after a conflict.
     staged: u32,
-    /// No row waits for another one, as far as this process knows.
+    /// Whether no row waits for another one, as far as this process knows.
     is_settled: bool,
 }
 
 impl PostgresStore {
-    /// Over this database (`postgres://user:password@host/database`), with the feeds' tables in
-    /// `schema`. Connects when it is used.
+    /// Creates a store over this database (`postgres://user:password@host/database`), with the feeds' tables in
+    /// `schema`. Connects on first use.
     ///
     /// # Errors
-    /// [`ErrorKind::Refused`] when the URL cannot be read.
+    /// [`ErrorKind::Refused`] if the URL cannot be read.
     pub fn new(url: &str, schema: &str) -> Result<Self> {
         Ok(Self {
             pool: Pool::new(url)?,
@@ -99,16 +97,15 @@ impl PostgresStore {
         })
     }
 
-    /// The same, with another bound for a statement than five minutes. A verb that takes longer than three of them is
-    /// given up: its connection is half-open.
+    /// Sets the statement timeout; the default is five minutes. An operation that takes longer than three timeouts is
+    /// cancelled, because its connection is half-open.
     #[must_use]
     pub fn with_statement_timeout(mut self, timeout: Duration) -> Self {
         self.pool.statement_timeout = timeout;
         self
     }
 
-    /// With tables, names and modes as an operator has them. Where they name no schema, the one
-    /// given before holds.
+    /// Sets tables, names and modes. Feeds without a schema use the schema of `new`.
     #[must_use]
     pub fn with_options(mut self, options: Options) -> Self {
         let schema = options.schema.clone().or_else(|| self.options.schema.take());
@@ -116,7 +113,7 @@ impl PostgresStore {
         self
     }
 
-    fn lanes(&self) -> MutexGuard<'_, HashMap<Lane, Known>> {
+    fn lanes(&self) -> MutexGuard<'_, HashMap<Lane, LaneCache>> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -124,22 +121,22 @@ impl PostgresStore {
         self.lanes().remove(lane);
     }
 
-    fn known(&self, lane: &Lane) -> Known {
+    fn known(&self, lane: &Lane) -> LaneCache {
         self.lanes().get(lane).cloned().unwrap_or_default()
     }
 
-    /// Notes an error that no repetition cures, so that both sides see it. Where even that is refused, the agent's
-    /// own page still shows it.
+    /// Records an error that no retry corrects, so that both sides see it. If recording fails, the agent's status
+    /// still shows it.
     async fn refuse(&self, session: &Session, lane: &Lane, arrivals: &[Arrival], error: &Error) {
-        let first = arrivals.iter().map(Place::of).min();
-        if let (Some(why), Some(place)) = (error.refusal(lane), first)
-            && let Err(failed) = tables::refuse(session, lane, place, why).await
+        let first = arrivals.iter().map(ChunkNumber::of).min();
+        if let (Some(why), Some(chunk_number)) = (error.refusal(lane), first)
+            && let Err(failed) = tables::refuse(session, lane, chunk_number, why).await
         {
-            tracing::debug!(%lane, error = %failed, "a refusal was not noted");
+            tracing::debug!(%lane, error = %failed, "recording a refusal failed");
         }
     }
 
-    /// Tries rows again that another row may have made room for by now. The chunks are stored whatever comes of it.
+    /// Retries rows that another row may have made room for. The chunks stay stored even if it fails.
     async fn retry_waiting_on(
         &self,
         session: &mut Session,
@@ -164,7 +161,7 @@ impl PostgresStore {
             }
             Err(error) => {
                 session.rollback().await;
-                tracing::debug!(%lane, %error, "rows that wait were not tried again");
+                tracing::debug!(%lane, %error, "retrying waiting rows failed");
             }
         }
     }
@@ -182,18 +179,18 @@ impl PostgresStore {
         let mut lost = 0;
         loop {
             let known = self.known(lane);
-            let job = verbs::Job {
+            let job = transactions::StoreJob {
                 tables: &tables,
                 arrivals,
                 known: &known,
                 alone,
             };
-            let step = verbs::store(session, &job).await;
-            if !matches!(step, Ok(Step::Done { .. })) {
+            let step = transactions::store(session, &job).await;
+            if !matches!(step, Ok(StoreStep::Done { .. })) {
                 session.rollback().await;
             }
             match step {
-                Ok(Step::Done { outcomes, conflict }) => {
+                Ok(StoreStep::Done { outcomes, conflict }) => {
                     let mut lanes = self.lanes();
                     let known = lanes.entry(lane.clone()).or_default();
                     known.staged = if conflict {
@@ -203,37 +200,37 @@ impl PostgresStore {
                     };
                     return Ok(outcomes);
                 }
-                Ok(Step::Widen) => {
+                Ok(StoreStep::Widen) => {
                     let shape = tables::ensure(session, &tables, arrivals).await?;
                     self.lanes().entry(lane.clone()).or_default().shape = shape;
                 }
-                Ok(Step::Learn(shape)) => {
+                Ok(StoreStep::Learn(shape)) => {
                     self.lanes().entry(lane.clone()).or_default().shape = *shape;
                     lost += 1;
                 }
-                Ok(Step::Alone) => alone = true,
-                Ok(Step::Lost) => lost += 1,
+                Ok(StoreStep::Alone) => alone = true,
+                Ok(StoreStep::Lost) => lost += 1,
                 Err(error) if error.kind == ErrorKind::Contended => {
                     lost += 1;
-                    if lost >= TRIES {
+                    if lost >= MAX_TRIES {
                         return Err(error);
                     }
                     tokio::time::sleep(jitter(lost)).await;
                 }
                 Err(error) => {
-                    // Whatever was remembered may be why.
+                    // Cached state may be the cause.
                     self.lanes().remove(lane);
                     return Err(error);
                 }
             }
-            if lost >= TRIES {
+            if lost >= MAX_TRIES {
                 return Err(failure::contended());
             }
         }
     }
 }
 
-/// A wait that differs from poller to poller.
+/// Returns a delay that differs between pollers.
 fn jitter(tries: u32) -> Duration {
     let nanos = jiff::Timestamp::now().subsec_nanosecond().unsigned_abs();
     Duration::from_micros(u64::from(nanos % 20_000) * u64::from(tries))
@@ -252,7 +249,7 @@ impl Store for PostgresStore {
         if let Ok(identity) = &done {
             self.pool.identify(Some(identity.id.clone()));
         }
-        self.pool.give_back(session, &done).await;
+        self.pool.release(session, &done).await;
         done.map(|_| ())
     }
 
@@ -266,7 +263,7 @@ impl Store for PostgresStore {
                     .await
             }
         }
-        self.pool.give_back(session, &done).await;
+        self.pool.release(session, &done).await;
         done
     }
 
@@ -274,24 +271,25 @@ impl Store for PostgresStore {
         let mut session = self.pool.take().await?;
         let tables = self.options.tables(Database::Postgres, &message.lane);
         let done = match naming::verdict(&tables) {
-            Ok(()) => verbs::keep_message(&mut session, message).await,
+            Ok(()) => transactions::keep_message(&mut session, message).await,
             Err(why) => {
-                let noted = tables::refuse(&session, &message.lane, Place::BEGINNING, why.clone()).await;
+                let noted =
+                    tables::refuse(&session, &message.lane, ChunkNumber::BEGINNING, why.clone()).await;
                 noted.and(Err(why.into()))
             }
         };
-        self.pool.give_back(session, &done).await;
+        self.pool.release(session, &done).await;
         done
     }
 
     async fn reports(&self) -> Result<Vec<LaneReport>> {
         let mut session = self.pool.take().await?;
-        let done = verbs::reports(&mut session).await;
-        self.pool.give_back(session, &done).await;
+        let done = transactions::reports(&mut session).await;
+        self.pool.release(session, &done).await;
         done
     }
 
-    async fn compact(&self, keep: &Keep, covered: &BTreeMap<Lane, Place>) -> Result<u64> {
+    async fn compact(&self, keep: &LedgerRetention, covered: &BTreeMap<Lane, ChunkNumber>) -> Result<u64> {
         self.compacted(keep, covered).await
     }
 
@@ -299,8 +297,8 @@ impl Store for PostgresStore {
         self.identified().await
     }
 
-    async fn count_rows(&self, most: Duration) -> Result<Vec<RowCount>> {
-        self.counted_rows(most).await
+    async fn count_rows(&self, limit: Duration) -> Result<Vec<RowCount>> {
+        self.counted_rows(limit).await
     }
 
     async fn close(&self) {
@@ -309,21 +307,21 @@ impl Store for PostgresStore {
 }
 
 #[async_trait]
-impl Changes for PostgresStore {
-    async fn asked(&self) -> Result<Vec<(Lane, Question)>> {
+impl PendingChanges for PostgresStore {
+    async fn pending_changes(&self) -> Result<Vec<(Lane, PendingChange)>> {
         let session = self.pool.take().await?;
-        let done = verbs::asked(&session).await;
-        self.pool.give_back(session, &done).await;
+        let done = transactions::pending_changes(&session).await;
+        self.pool.release(session, &done).await;
         done
     }
 
-    async fn accept(&self, lane: &Lane, answer: &Answer) -> Result<Option<Question>> {
+    async fn accept(&self, lane: &Lane, approval: &Approval) -> Result<Option<PendingChange>> {
         let session = self.pool.take().await?;
-        let done = verbs::accept(&session, lane, answer).await;
+        let done = transactions::accept(&session, lane, approval).await;
         if done.is_err() {
             session.rollback().await;
         }
-        self.pool.give_back(session, &done).await;
+        self.pool.release(session, &done).await;
         done
     }
 }

@@ -1,21 +1,19 @@
-//! What a receiver keeps aside, and its way out.
+//! The quarantine of a store, and how entries leave it.
 //!
-//! Three things are kept: a whole message that could not be opened, a row that the receiver's
-//! constraints refused, and a note of a row that the source could not carry. None of them stops
-//! the rest. Each ends by an operator's word: it is stored after all, or discarded with a reason.
+//! It keeps three kinds of entries: a message that could not be opened, a row that a constraint refused, and a
+//! reject, which records a row that the source could not send. None of them stops the other rows. An operator ends
+//! each entry: it is stored after all, or discarded with a reason.
 //!
-//! **Retrying is storing late.** A message is opened again with the trust of today and goes
-//! through [`Store::store`] like any chunk; a row goes through the same merge as its chunk did,
-//! under its chunk's place. So a retry after newer chunks overwrites nothing that is newer, and a
-//! deleted row stays deleted: tombstones above the lowest place in quarantine are kept for it.
-//! Every step may be repeated, and two that retry at once come to the same end.
+//! **A retry stores late.** A message is opened again with the current trusted keys and goes through [`Store::store`]
+//! like any chunk. A row goes through the same merge as its chunk, under its chunk's number. So a retry after newer
+//! chunks overwrites nothing newer, and a deleted row stays deleted: tombstones above the lowest chunk in quarantine
+//! are kept for it. Every step may be repeated, and concurrent retries have the same result.
 //!
-//! **A receipt never says more than is there.** When the last part of a chunk is stored, its
-//! number leaves the receipts' list; when something is discarded, the number stays in it, for
-//! what was discarded is not stored.
+//! **A receipt never covers more than is stored.** When the last part of a chunk is stored, its number leaves the
+//! receipt's list of quarantined numbers. A discarded part is not stored, so its number stays in the list.
 //!
-//! - [`decide`] PURE: what may be tried again, what became of it, the frontier counted anew
-//! - [`waiting`] PURE: rows that another row may make room for, and when they are tried again
+//! - [`decide`] PURE: what may be retried, the outcomes, the recounted frontier
+//! - [`waiting`] PURE: rows that wait for another row, and when they are retried
 
 pub mod decide;
 pub mod waiting;
@@ -29,23 +27,23 @@ use serde::Serialize;
 
 use crate::error::Result;
 use crate::ledger::Judgement;
-use crate::merge::Place;
+use crate::merge::ChunkNumber;
 use crate::port::{Arrival, Store};
 
-/// What is kept.
+/// The kind of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// A whole message that could not be opened.
+    /// A message that could not be opened.
     Message,
     /// A row that the receiver's constraints refused.
     Row,
-    /// A row that the source could not carry; only its key, column and reason came.
+    /// A row that the source could not send; only its key, column and reason arrived.
     Reject,
 }
 
 impl Kind {
-    /// The word for people and tables.
+    /// Returns the word for people and tables.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -56,20 +54,20 @@ impl Kind {
     }
 }
 
-/// How something left the quarantine.
+/// How an entry left the quarantine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ending {
     /// It was stored, by the rule that the newest version of a row wins.
     Released,
-    /// A later epoch has left its chunk behind; there was nothing to store.
+    /// A later epoch superseded its chunk; there was nothing to store.
     LeftBehind,
-    /// An operator gave it up.
+    /// An operator discarded it.
     Discarded,
 }
 
 impl Ending {
-    /// The word for people and tables.
+    /// Returns the word for people and tables.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -79,7 +77,7 @@ impl Ending {
         }
     }
 
-    /// Reads the word; whatever else stands there was an end too.
+    /// Reads the word; an unknown word is an end too.
     #[must_use]
     pub fn of_word(word: &str) -> Self {
         match word {
@@ -90,140 +88,140 @@ impl Ending {
     }
 }
 
-/// Who ends it, and why. Kept for ever.
+/// Who decides about an entry, and why. Kept permanently.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct By {
+pub struct Decision {
     /// The person who decided.
     pub actor: String,
-    /// Why, in their words.
+    /// The reason.
     pub reason: String,
 }
 
 /// The end of an entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Ended {
-    /// How.
-    pub how: Ending,
-    /// SHA-256 of the bytes that were kept until then.
+    /// How it ended.
+    pub ending: Ending,
+    /// SHA-256 of the bytes that were dropped.
     pub digest: Option<String>,
-    /// Who decided.
+    /// The person who decided.
     pub actor: String,
-    /// Why, in their words.
+    /// The reason.
     pub reason: String,
-    /// When, by the database's clock.
+    /// When it ended, by the database's clock.
     pub at: Timestamp,
 }
 
-/// One thing in quarantine, without what it holds.
+/// An entry without its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The lane it came on.
+    /// The lane.
     pub lane: Lane,
-    /// 64 hex digits, the same wherever and whenever it is kept.
+    /// 64 hex digits; the same entry always has the same id.
     pub id: String,
-    /// What it is.
+    /// The kind.
     pub kind: Kind,
-    /// Its chunk's place; for a message the one that it claims, where that could be read.
-    pub place: Option<Place>,
-    /// Its row in the chunk, or its reject in the manifest, counted from 0.
+    /// The number of its chunk; for a message the number that it claims, if readable.
+    pub chunk_number: Option<ChunkNumber>,
+    /// The row in the chunk, or the reject in the manifest, counted from 0.
     pub ordinal: Option<u64>,
     /// The exchange's sequence of the message.
     pub sequence: u64,
-    /// What is wrong, without any value.
+    /// The cause, without any value.
     pub reason: String,
     /// When the exchange stored the message.
     pub exchanged_at: Timestamp,
     /// Since when it is kept, by the database's clock.
     pub since: Timestamp,
-    /// Bytes kept; 0 once it has ended.
+    /// The size of its content; 0 once it has ended.
     pub bytes: u64,
     /// Set once it has ended.
     pub ended: Option<Ended>,
-    /// Set while it is tried again without an operator.
+    /// Set while it is retried without an operator.
     pub waiting: Option<waiting::Waiting>,
 }
 
-/// What an entry holds: personal data.
+/// The content of an entry: personal data.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Content {
-    /// A message as it was published, a packed row, or a reject in JSON.
+    /// A message as published, a packed row, or a reject in JSON.
     pub bytes: Vec<u8>,
-    /// Of a row: its chunk's manifest, which tells its columns.
+    /// For a row: its chunk's manifest, which names the columns.
     pub manifest: Option<Manifest>,
 }
 
-/// Which entries.
+/// Selects entries.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Wanted {
-    /// Of one feed only.
+pub struct EntryFilter {
+    /// Only this feed.
     pub feed: Option<FeedName>,
-    /// Ids that begin so; hex digits.
+    /// Ids with this prefix, in hex digits.
     pub prefix: String,
-    /// Those that have ended, too.
+    /// Also entries that have ended.
     pub ended: bool,
-    /// At most so many; none: all.
-    pub most: Option<u32>,
+    /// The maximum number of entries; `None`: all.
+    pub limit: Option<u32>,
 }
 
-/// How much of a kind a lane has in quarantine now.
+/// The number of entries of one kind of a lane.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
+pub struct QuarantineCount {
     /// The lane.
     pub lane: Lane,
-    /// What.
+    /// The kind.
     pub kind: Kind,
-    /// How many.
+    /// The number of entries.
     pub count: u64,
-    /// Since when the oldest is there, by the database's clock.
+    /// When the oldest entry was quarantined, by the database's clock.
     pub oldest: Timestamp,
 }
 
-/// What became of an entry.
+/// The outcome of a retry or a discard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case", tag = "became")]
-pub enum Became {
-    /// Its rows are stored, where nothing newer stands.
+#[serde(rename_all = "snake_case", tag = "outcome")]
+pub enum RetryOutcome {
+    /// Its rows are stored, unless a newer version is stored.
     Released {
         /// Rows in it.
         rows: u64,
-        /// Of a message: rows of it that constraints refused now; they are entries of their own.
+        /// For a message: rows that constraints refused now; each has its own entry.
         refused: u64,
     },
-    /// A later epoch has left its chunk behind: there was nothing to store.
+    /// A later epoch superseded its chunk: there was nothing to store.
     LeftBehind,
-    /// It stays: what kept it aside still holds.
+    /// It stays: the cause still holds.
     Stays {
-        /// What.
+        /// The cause.
         reason: String,
     },
-    /// It stays until something else has come or an operator has acted.
+    /// It stays until something else arrives or an operator acts.
     Waits {
-        /// For what.
+        /// What it waits for.
         reason: String,
     },
-    /// It stays: storing it would make the lane's history another one than the stored one.
+    /// It stays: storing it would change the lane's stored history.
     Contradicts {
-        /// In which way.
+        /// The contradiction.
         reason: String,
     },
-    /// It cannot be stored here by any retry.
+    /// No retry can store it here.
     Never {
-        /// What helps.
+        /// The remedy.
         reason: String,
     },
-    /// It was given up now.
+    /// It was discarded now.
     Discarded,
     /// It had ended before; nothing changed.
     Ended {
-        /// How.
-        how: Ending,
+        /// How it ended.
+        ending: Ending,
     },
     /// There is no such entry.
     Unknown,
 }
 
-impl Became {
-    /// Whether it is out of quarantine.
+impl RetryOutcome {
+    /// Returns whether the entry is out of quarantine.
     #[must_use]
     pub fn is_out(&self) -> bool {
         matches!(
@@ -233,52 +231,52 @@ impl Became {
     }
 }
 
-/// A receiver's quarantine. Each verb is one transaction, or changes nothing when repeated.
+/// The quarantine of a store. Each operation is one transaction, or changes nothing when repeated.
 #[async_trait]
 pub trait Quarantine: Store {
-    /// What is kept, by lane and place.
-    async fn entries(&self, wanted: &Wanted) -> Result<Vec<Entry>>;
+    /// Returns the selected entries, by lane and chunk number.
+    async fn entries(&self, wanted: &EntryFilter) -> Result<Vec<Entry>>;
 
-    /// What an entry holds; none when there is no such entry or it has ended.
+    /// Returns the content of an entry; `None` if there is no such entry or it has ended.
     async fn content(&self, lane: &Lane, id: &str) -> Result<Option<Content>>;
 
-    /// What the ledger would say to a chunk; changes nothing.
-    async fn judged(&self, arrival: &Arrival) -> Result<Judgement>;
+    /// Returns how the ledger would judge a chunk; changes nothing.
+    async fn judge(&self, arrival: &Arrival) -> Result<Judgement>;
 
-    /// Stores rows of one lane again, all in one transaction. One answer for each id.
-    async fn retry_rows(&self, lane: &Lane, ids: &[String], by: &By) -> Result<Vec<Became>>;
+    /// Stores rows of one lane again in one transaction. Returns one outcome for each id.
+    async fn retry_rows(&self, lane: &Lane, ids: &[String], by: &Decision) -> Result<Vec<RetryOutcome>>;
 
-    /// Ends a message's entry whose chunk has been stored, and counts the frontier anew.
-    async fn finish(&self, arrival: &Arrival, id: &str, by: &By) -> Result<Became>;
+    /// Ends the entry of a message whose chunk has been stored, and recounts the frontier.
+    async fn finish(&self, arrival: &Arrival, id: &str, by: &Decision) -> Result<RetryOutcome>;
 
-    /// Notes why an entry stays.
-    async fn stays(&self, lane: &Lane, id: &str, reason: &str) -> Result<()>;
+    /// Records why an entry stays.
+    async fn record_reason(&self, lane: &Lane, id: &str, reason: &str) -> Result<()>;
 
-    /// Gives entries of one lane up: their bytes are dropped, their digests and reasons stay.
-    async fn discard(&self, lane: &Lane, ids: &[String], by: &By) -> Result<Vec<Became>>;
+    /// Discards entries of one lane: their bytes are dropped, their digests and reasons are kept.
+    async fn discard(&self, lane: &Lane, ids: &[String], by: &Decision) -> Result<Vec<RetryOutcome>>;
 
-    /// Tries the rows again that another row may make room for, as far as their time has come. Says how many were stored.
+    /// Retries due rows that wait for another row. Returns the number of stored rows.
     async fn retry_waiting(&self, now: Timestamp) -> Result<u64>;
 
-    /// How much is kept now, by lane and kind.
-    async fn held(&self) -> Result<Vec<Held>>;
+    /// Returns the number of entries by lane and kind.
+    async fn counts(&self) -> Result<Vec<QuarantineCount>>;
 
-    /// Stores a message that opens today. It is asked first whether it fits, so that a retry
-    /// never stops a lane; killed in between, a repetition finds the chunk stored and ends.
-    async fn retry_message(&self, id: &str, arrival: &Arrival, by: &By) -> Result<Became> {
-        if let Some(became) = decide::refusal(&self.judged(arrival).await?) {
-            return Ok(became);
+    /// Stores a message that can be opened now. The ledger judges it first, so that a retry never stops a lane. After
+    /// an interruption, a repetition finds the chunk stored and ends the entry.
+    async fn retry_message(&self, id: &str, arrival: &Arrival, by: &Decision) -> Result<RetryOutcome> {
+        if let Some(outcome) = decide::refusal(&self.judge(arrival).await?) {
+            return Ok(outcome);
         }
         let lane = arrival.chunk.manifest.lane();
         let outcomes = self.store(&lane, std::slice::from_ref(arrival)).await?;
-        match outcomes.first().and_then(decide::put_off) {
-            Some(became) => Ok(became),
+        match outcomes.first().and_then(decide::deferral) {
+            Some(outcome) => Ok(outcome),
             None => self.finish(arrival, id, by).await,
         }
     }
 }
 
-/// What is kept of the manifest of a chunk with refused rows: enough to store them later.
+/// Returns the part of a chunk's manifest that is needed to store its refused rows later.
 pub(crate) fn kept_manifest(arrival: &Arrival) -> Manifest {
     Manifest {
         load: Load::default(),
@@ -287,11 +285,11 @@ pub(crate) fn kept_manifest(arrival: &Arrival) -> Manifest {
     }
 }
 
-/// A chunk of one row, in the place and with the columns of the one that it came in.
+/// Returns a chunk of one row, with the number and columns of its original chunk.
 pub(crate) fn chunk_of_row(entry: &Entry, manifest: Manifest, row: Vec<u8>) -> Arrival {
     let digest = schemas::digest::Digest::of(&[&row]);
     Arrival {
-        chunk: schemas::chunk::Verified {
+        chunk: schemas::chunk::VerifiedChunk {
             manifest: Manifest {
                 totals: Totals {
                     rows: 1,
@@ -307,31 +305,32 @@ pub(crate) fn chunk_of_row(entry: &Entry, manifest: Manifest, row: Vec<u8>) -> A
     }
 }
 
-/// Who ends the entries of a chunk's rows when the chunk is stored again. What is refused then is kept again.
-pub(crate) fn stored_again() -> By {
-    By {
+/// Returns the decision that ends entries of a chunk's rows when the chunk is stored again. Rows that are refused
+/// then get new entries.
+pub(crate) fn restored_decision() -> Decision {
+    Decision {
         actor: "slacktide".to_owned(),
         reason: "its chunk is stored again".to_owned(),
     }
 }
 
-/// Why a row is not stored that the table took without an error.
+/// The reason of a row that the table ignored without an error.
 pub(crate) const LEFT_OUT: &str = "a trigger of the table left the row out, or another row has a key that the column's \
      type takes for the same";
 
-/// Why a row finds no place any more.
-pub(crate) const NO_PLACE: &str = "its columns have no place in the tables any more: they changed since, or the \
+/// The reason of a row whose columns no longer fit the tables.
+pub(crate) const NO_PLACE: &str = "its columns no longer fit the tables: they changed since, or the \
      configuration did; discard it, and ask for the row to be sent again";
 
-/// The id of a source's reject.
+/// Returns the id of a source's reject.
 #[must_use]
 pub fn reject_id(chunk: schemas::digest::Digest, ordinal: u64) -> String {
     schemas::digest::Digest::of(&[&chunk.0, b"reject", &ordinal.to_be_bytes()]).to_string()
 }
 
-/// What is told of a reject: the column and the source's reason, and no value.
+/// Describes a reject by column and reason, without a value.
 #[must_use]
-pub fn told_of(reject: &schemas::manifest::Reject) -> String {
+pub fn describe_reject(reject: &schemas::manifest::Reject) -> String {
     match &reject.column {
         Some(column) => format!("the source could not carry column {column:?}: {}", reject.reason),
         None => format!("the source could not carry the row: {}", reject.reason),

@@ -1,4 +1,4 @@
-//! What both stores keep of a lane and of a chunk.
+//! The records of lanes and chunks that both stores keep.
 
 use jiff::Timestamp;
 use schemas::cursor::Cursor;
@@ -11,31 +11,31 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::frontier::Frontier;
 use crate::layout::LaneTables;
 use crate::ledger::{EntryState, Judgement, LaneState};
-use crate::merge::Place;
+use crate::merge::ChunkNumber;
 use crate::port::{Arrival, LaneReport, Outcome, Unreadable};
-use crate::table::asked::{Asked, Question};
-use crate::table::intake::{Given, Refused};
+use crate::table::batch_plan::{LaneSnapshot, Refused};
+use crate::table::schema_change::{PendingChange, SchemaChange};
 use crate::table::shape::Shape;
 
-/// A lane.
+/// The record of a lane.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct LaneRecord {
     pub(crate) state: LaneState,
     pub(crate) frontier: Frontier,
-    /// What its tables look like; none before they are made.
+    /// The shape of its tables; `None` before they are created.
     pub(crate) shape: Option<Shape>,
-    /// What it waits for.
-    pub(crate) asked: Option<Question>,
-    /// What was refused until somebody acts.
+    /// The change that waits for approval.
+    pub(crate) pending_change: Option<PendingChange>,
+    /// The refusal that blocks the lane until an operator acts.
     pub(crate) refused: Option<Refused>,
 }
 
-/// Its parts that are kept as JSON.
+/// The parts of a lane's record that are stored as JSON.
 pub(crate) struct Texts {
     pub(crate) openings: String,
     pub(crate) frontier: String,
     pub(crate) columns: Option<String>,
-    pub(crate) asked: Option<String>,
+    pub(crate) pending_change: Option<String>,
     pub(crate) refused: Option<String>,
     pub(crate) compaction: Option<String>,
 }
@@ -46,7 +46,7 @@ impl LaneRecord {
             openings: text(&self.state.openings)?,
             frontier: text(&self.frontier)?,
             columns: self.shape.as_ref().map(text).transpose()?,
-            asked: self.asked.as_ref().map(text).transpose()?,
+            pending_change: self.pending_change.as_ref().map(text).transpose()?,
             refused: self.refused.as_ref().map(text).transpose()?,
             compaction: self.state.compaction.as_ref().map(text).transpose()?,
         })
@@ -64,52 +64,56 @@ impl LaneRecord {
             rows: frontier.rows,
             quarantined: frontier.quarantined.clone(),
             pending,
-            unremoved: frontier.unremoved,
+            unfinished_removal: frontier.unfinished_removal,
             stopped: self.state.stopped.clone(),
-            waits: self.asked.as_ref().map(|asked| asked.told(lane)),
+            pending_change: self
+                .pending_change
+                .as_ref()
+                .map(|pending_change| pending_change.describe(lane)),
             refused: self.refused.as_ref().map(|refused| refused.why.clone()),
-            compacted: Some(self.state.base().place()).filter(|place| *place > Place::BEGINNING),
-            owed: self.state.owed(frontier),
+            compacted: Some(self.state.base().chunk_number())
+                .filter(|chunk_number| *chunk_number > ChunkNumber::BEGINNING),
+            refill_until: self.state.refill_until(frontier),
             lineage_start: self.state.lineage_start(),
         }
     }
 
-    /// As it is judged.
-    pub(crate) fn given<'a>(&'a self, tables: &'a LaneTables) -> Given<'a> {
-        Given {
+    /// Returns the view of the record that judgements need.
+    pub(crate) fn snapshot<'a>(&'a self, tables: &'a LaneTables) -> LaneSnapshot<'a> {
+        LaneSnapshot {
             lane: &tables.lane,
             state: &self.state,
             frontier: &self.frontier,
             shape: self.shape.as_ref(),
-            asked: self.asked.as_ref(),
+            pending_change: self.pending_change.as_ref(),
             refused: self.refused.as_ref(),
             tables,
         }
     }
 
-    /// Notes what somebody has to be asked.
-    pub(crate) fn ask(&mut self, place: Place, changes: Vec<Asked>, since: Timestamp) {
-        self.asked = Some(Question {
-            place,
+    /// Records a change that waits for approval.
+    pub(crate) fn ask(&mut self, chunk_number: ChunkNumber, changes: Vec<SchemaChange>, since: Timestamp) {
+        self.pending_change = Some(PendingChange {
+            chunk_number,
             changes,
             since,
         });
     }
 
-    /// Takes the operator's word: what was asked may be done when a chunk brings it.
-    pub(crate) fn accept(&mut self) -> Option<Question> {
-        let question = self.asked.take()?;
+    /// Applies the operator's approval: the change is made when a chunk needs it.
+    pub(crate) fn accept(&mut self) -> Option<PendingChange> {
+        let pending = self.pending_change.take()?;
         if let Some(shape) = &mut self.shape {
-            shape.accept(&question);
+            shape.accept(&pending);
         }
-        Some(question)
+        Some(pending)
     }
 }
 
-/// A ledger entry, whole.
+/// A complete ledger entry.
 #[derive(Debug, Clone)]
 pub(crate) struct LedgerRow {
-    pub(crate) place: Place,
+    pub(crate) chunk_number: ChunkNumber,
     pub(crate) digest: Digest,
     pub(crate) previous: Option<Digest>,
     pub(crate) state: EntryState,
@@ -117,7 +121,7 @@ pub(crate) struct LedgerRow {
     pub(crate) publisher: String,
     pub(crate) rows: u64,
     pub(crate) rows_quarantined: u64,
-    /// How many more rows its table has since, with the others of its transaction; `None` where that is not known.
+    /// The number of rows by which the transaction's chunks changed the table; `None` if unknown.
     pub(crate) rows_net: Option<i64>,
     pub(crate) cursor_after: Option<Cursor>,
     pub(crate) read_from: Timestamp,
@@ -140,7 +144,7 @@ impl LedgerRow {
         }
     }
 
-    /// The place that a message claims which could not be opened. Nothing of it is trusted.
+    /// Returns the entry that an unopened message claims. It is not trusted.
     pub(crate) fn claimed(message: &Unreadable) -> Option<Self> {
         let (manifest, digest) = message.claims.as_deref()?;
         let sane = manifest.epoch > 0
@@ -156,7 +160,7 @@ impl LedgerRow {
 
     fn new(manifest: &Manifest, digest: Digest, sequence: u64, exchanged_at: Timestamp) -> Self {
         Self {
-            place: Place {
+            chunk_number: ChunkNumber {
                 epoch: manifest.epoch,
                 number: manifest.number,
             },
@@ -180,30 +184,29 @@ impl LedgerRow {
     }
 }
 
-/// What a caller is told of a judgement that was carried out.
+/// Returns the outcome of a judgement that was carried out.
 pub(crate) fn outcome(judgement: &Judgement, rows: u64, quarantined: u64) -> Outcome {
     match judgement {
         Judgement::Store | Judgement::OpenEpoch { .. } => Outcome::Stored { rows, quarantined },
-        Judgement::Already => Outcome::Already,
+        Judgement::AlreadyStored => Outcome::AlreadyStored,
         Judgement::Superseded => Outcome::Superseded,
         Judgement::Fork { reason }
-        | Judgement::StoppedBefore { reason }
+        | Judgement::AlreadyStopped { reason }
         | Judgement::BadOpening { reason } => Outcome::Stopped {
             reason: reason.clone(),
         },
-        Judgement::Later { reason } => Outcome::Later {
+        Judgement::Deferred { reason } => Outcome::Deferred {
             reason: reason.clone(),
         },
     }
 }
 
-/// The id of a message in quarantine: of its bytes, so that it is kept once however often it
-/// comes.
+/// Returns the id of a message in quarantine. It derives from the bytes, so a redelivered message is kept once.
 pub(crate) fn message_id(message: &Unreadable) -> String {
     Digest::of(&[&message.bytes]).to_string()
 }
 
-/// The id of a row in quarantine.
+/// Returns the id of a row in quarantine.
 pub(crate) fn row_id(chunk: Digest, ordinal: u64) -> String {
     Digest::of(&[&chunk.0, &ordinal.to_be_bytes()]).to_string()
 }
@@ -218,7 +221,7 @@ pub(crate) fn text<T: Serialize>(value: &T) -> Result<String> {
     })
 }
 
-/// One of our own tables holds what we did not write.
+/// Returns the error of a bookkeeping table with unreadable content.
 pub(crate) fn broken(table: &str) -> Error {
     Error::new(
         ErrorKind::Database,

@@ -1,10 +1,11 @@
-//! A store that holds less than it signed for: its identity, what is stored again, and rows that are counted.
+//! A store that holds less than its receipts cover: its identity, chunks stored again, and row counts.
 //!
-//! A restored backup, a replaced file, a truncated or dropped table and another database behind the same address all look
-//! the same to the exchange: chunks were acknowledged that are not stored. So a store has an **identity**, a UUID that is
-//! made with its bookkeeping and stands in every receipt; it knows from its ledger how many rows its tables must have; and
-//! it can be ordered to **await** chunks again that its ledger knows. Awaited chunks are stored as new ones are, by the rule
-//! that the newest wins, and the frontier stays before the first of them until all are stored. So a refill that was
+//! A restored backup, a replaced file, a truncated or dropped table, and another database behind the same address all
+//! look alike at the exchange: acknowledged chunks are not stored. So a store has an **identity**, a UUID that is
+//! created with its bookkeeping and is part of every receipt. Its ledger shows how many rows its tables must have. An
+//! operator can order it to **await** known chunks again. Awaited chunks are stored like new ones, newest version
+//! wins, and the frontier stays before the first of them until all are stored. So an interrupted refill stays
+//! visible, and repeating it is safe.
 //! interrupted stays visible, and repeating it is harmless.
 
 use async_trait::async_trait;
@@ -12,59 +13,59 @@ use schemas::name::Lane;
 use schemas::receipt::StoreId;
 
 use crate::error::Result;
-use crate::merge::Place;
-use crate::port::{Answer, Store};
+use crate::merge::ChunkNumber;
+use crate::port::{Approval, Store};
 
-/// Which store this is.
+/// The identity of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// Its own identity.
+    /// Its own id.
     pub id: StoreId,
-    /// Stores in whose place an operator put it.
+    /// The stores that an operator replaced by it.
     pub replaces: Vec<StoreId>,
 }
 
 impl Identity {
-    /// Whether receipts of this store are its own, or of one that it replaces.
+    /// Returns whether receipts of this store are its own, or those of a store that it replaces.
     #[must_use]
     pub fn owns(&self, store: &StoreId) -> bool {
         self.id == *store || self.replaces.contains(store)
     }
 }
 
-/// The rows of one lane's table, compared with what was stored.
+/// The row count of one lane's table, compared with the stored rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowCount {
     /// The lane.
     pub lane: Lane,
     /// The table, in SQL.
     pub table: String,
-    /// Whether others may add rows to it: it was there before.
+    /// Whether others may add rows to it, because it existed before.
     pub is_shared: bool,
-    /// What was found.
+    /// The result of the count.
     pub rows: Rows,
 }
 
-/// What was found under a table's name.
+/// The result of counting a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rows {
-    /// The table is not there any more, or another one has its name.
+    /// The table is missing, or another one has its name.
     Gone,
-    /// Its rows.
+    /// The table was counted.
     Counted {
-        /// How many there must be, by the ledger.
+        /// The expected number, from the ledger.
         stored: u64,
-        /// How many there are.
+        /// The actual number.
         found: u64,
     },
-    /// They cannot be compared: the count takes too long, or the server does not tell new rows of this table from others.
+    /// Unknown: the count takes too long, or the server does not report new rows of this table.
     Unknown,
 }
 
-/// How a table differs from what was stored.
+/// How a table differs from the stored rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Difference {
-    /// The table is gone.
+    /// The table is missing.
     Gone,
     /// It has fewer rows.
     Fewer {
@@ -73,13 +74,13 @@ pub enum Difference {
     },
     /// It has more rows.
     More {
-        /// How many are too many.
+        /// The number of additional rows.
         surplus: u64,
     },
 }
 
 impl RowCount {
-    /// PURE: how the table differs from what was stored; `None` where nothing is known to differ.
+    /// PURE: returns how the table differs; `None` if no difference is known.
     #[must_use]
     pub fn difference(&self) -> Option<Difference> {
         match self.rows {
@@ -96,25 +97,25 @@ impl RowCount {
     }
 }
 
-/// What an operator may order of a store that holds less than it signed for.
+/// Operator commands for a store that holds less than its receipts cover.
 #[async_trait]
 pub trait Refill: Store {
-    /// Awaits the stored chunks of a lane from one place to another once more, and makes tables that are gone. The frontier
-    /// goes back to before the first of them. Returns how many are awaited now.
-    async fn await_again(&self, lane: &Lane, from: Place, to: Place) -> Result<u64>;
+    /// Awaits the stored chunks of a range again, and creates missing tables. The frontier moves to before the first
+    /// of them. Returns the number of awaited chunks.
+    async fn mark_awaited(&self, lane: &Lane, from: ChunkNumber, to: ChunkNumber) -> Result<u64>;
 
-    /// Every place of a lane that is awaited, in order, up to `most`. What a later epoch left behind is not: nothing of it is
-    /// stored again.
-    async fn awaited(&self, lane: &Lane, most: u32) -> Result<Vec<Place>>;
+    /// Returns up to `limit` awaited chunks of a lane, in order. Superseded chunks are not awaited, because they are
+    /// not stored again.
+    async fn awaited(&self, lane: &Lane, limit: u32) -> Result<Vec<ChunkNumber>>;
 
-    /// Takes an awaited chunk as stored, as it was before: it cannot be stored again.
-    async fn as_before(&self, lane: &Lane, place: Place) -> Result<()>;
+    /// Marks an awaited chunk as stored again, because it cannot be fetched.
+    async fn mark_stored(&self, lane: &Lane, chunk_number: ChunkNumber) -> Result<()>;
 
-    /// Takes the rows that a lane's table has now for those that were stored. Kept with who decided, where somebody did.
-    async fn trust_rows(&self, lane: &Lane, by: Option<&Answer>) -> Result<()>;
+    /// Accepts the current rows of a lane's table as the stored rows. Records who decided, if given.
+    async fn accept_row_count(&self, lane: &Lane, by: Option<&Approval>) -> Result<()>;
 
-    /// Puts this store in the place of others. Kept with who decided.
-    async fn replace(&self, stores: &[StoreId], by: &Answer) -> Result<Identity>;
+    /// Declares that this store replaces others. Records who decided.
+    async fn replace(&self, stores: &[StoreId], by: &Approval) -> Result<Identity>;
 }
 
 #[cfg(test)]
@@ -123,7 +124,7 @@ mod tests {
     use crate::samples::lane;
 
     #[test]
-    fn count_of_a_shared_table_misses_only_fewer_rows() {
+    fn row_count_of_shared_table_reports_only_missing_rows() {
         let difference = |is_shared, rows| {
             RowCount {
                 lane: lane(),

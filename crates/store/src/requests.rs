@@ -1,24 +1,22 @@
-//! The insurer's side of requests: what its programs ask for, what was filed, and what came back.
+//! The insurer's side of requests: what its programs ask for, what was filed, and the replies.
 //!
-//! **Keep, then publish.** A request is signed and kept here before it goes to the exchange, and
-//! goes there byte by byte as it is kept. So a filing that is repeated after a crash, even after
-//! midnight, is the same request under the same id; an idempotency key is one request for ever.
+//! **Record, then publish.** A request is signed and recorded here, and exactly the recorded bytes are published. So
+//! a repetition after a crash, even after midnight, is the same request under the same id. An idempotency key
+//! permanently belongs to one request.
 //!
-//! **The outbox** is a table that the insurer's own programs fill ([`outbox::COLUMNS`] tells its
-//! columns). They need `INSERT` on it and nothing else. A row that makes no valid request is
-//! marked with its reason, and the rows behind it go on.
+//! **The outbox** is a table that the insurer's programs fill (see [`outbox::COLUMNS`]). They need only `INSERT` on
+//! it. An invalid row is marked with the reason and does not block the rows after it.
 //!
-//! **A reply is stored once.** With all parts that it names, in one transaction. The same reply
-//! again changes nothing; another one for the same request is refused as a contradiction.
+//! **A reply is stored once**, with all parts that it names, in one transaction. The same reply again changes
+//! nothing; another reply to the same request is refused as a contradiction.
 //!
-//! **Answers' rows** go to one table for each kind of request, with the request's id and each
-//! row's place in its answer. It is made and widened as feeds' tables are, and follows every
-//! change of the kind by itself, for no answer may wait for an operator: a column that does not
-//! come any more holds NULL, and one of another type goes on under its name, with the old values
-//! in a column beside it.
+//! **Rows of answers** are stored in one table for each kind of request, with the request's id and the row's number
+//! in its answer. It is created and widened like feeds' tables and follows every change of the kind automatically,
+//! because no answer may wait for an operator: a missing column holds NULL, and a column with another type continues
+//! under its name, with the old values in an additional column.
 //!
-//! - [`outbox`] PURE: what a row of the outbox asks for
-//! - [`answer`] PURE: whether a reply is whole, and the tables that its rows go to
+//! - [`outbox`] PURE: reads a row of the outbox
+//! - [`answer`] PURE: whether a reply is complete, and the tables of its rows
 
 pub mod answer;
 pub mod outbox;
@@ -27,7 +25,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use schemas::digest::Digest;
 use schemas::name::RecipientName;
-use schemas::part::OpenedPart;
+use schemas::part::VerifiedPart;
 use schemas::reply::Reply;
 use schemas::request::{Request, RequestId};
 
@@ -35,33 +33,33 @@ use crate::error::Result;
 use crate::port::Store;
 use outbox::OutboxRow;
 
-/// A request on its way to the exchange, or as it was found there.
+/// A request to publish, or as it was found at the exchange.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filing {
-    /// What was signed.
+    /// The signed request.
     pub request: Request,
     /// The digest that its reply names.
     pub digest: Digest,
     /// The bytes to publish.
     pub bytes: Vec<u8>,
-    /// When the exchange stored it, where it was found there: what stands here follows it then.
+    /// When the exchange stored it, if it was found there; then the record follows it.
     pub exchanged_at: Option<Timestamp>,
-    /// The row of the outbox that asked for it.
+    /// The outbox row of the request.
     pub outbox: Option<u64>,
 }
 
-/// What became of a filing.
+/// The outcome of recording a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Filed {
-    /// It is kept, and may be published.
+pub enum FilingOutcome {
+    /// It is recorded and may be published.
     Kept,
-    /// The same was asked for before: under this id.
+    /// The same request is recorded under this id.
     Known(RequestId),
-    /// Something else was asked for before under its id or its key.
+    /// Another request is recorded under its id or its key.
     Contradicts(RequestId),
 }
 
-/// A request that is kept and not at the exchange yet.
+/// A recorded request that is not at the exchange yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unpublished {
     /// Its id.
@@ -70,78 +68,78 @@ pub struct Unpublished {
     pub bytes: Vec<u8>,
 }
 
-/// A reply as it arrived, verified, with the parts that it names.
+/// A delivered, verified reply with the parts that it names.
 #[derive(Debug, Clone)]
-pub struct Answered {
-    /// What was signed.
+pub struct ReceivedReply {
+    /// The signed reply.
     pub reply: Reply,
     /// Its digest.
     pub digest: Digest,
-    /// The published bytes: kept as evidence.
+    /// The published bytes, kept as evidence.
     pub bytes: Vec<u8>,
-    /// The parts, in order, opened.
-    pub parts: Vec<OpenedPart>,
+    /// The opened parts, in order.
+    pub parts: Vec<VerifiedPart>,
     /// When the exchange stored it.
     pub exchanged_at: Timestamp,
-    /// When it was fetched, by the receiver's clock.
+    /// When it was fetched, by this host's clock.
     pub delivered_at: Timestamp,
 }
 
-/// What became of a reply.
+/// The outcome of storing a reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Became {
-    /// It is stored, with its rows.
+pub enum ReplyOutcome {
+    /// It is stored with its rows.
     Stored {
-        /// Rows of it that are in the table.
+        /// Rows in the table.
         rows: u64,
-        /// Rows of it that constraints refused; they are kept aside.
+        /// Rows that constraints refused; they are quarantined.
         quarantined: u64,
     },
     /// It was stored before; nothing changed.
-    Already,
-    /// There is no such request here: file it as the exchange has it, and store the reply again.
+    AlreadyStored,
+    /// There is no such request: record it as it is at the exchange, and store the reply again.
     Unknown,
     /// It contradicts the request, its own parts or a reply that is stored. Nothing changed.
     Contradicts {
-        /// In which way.
+        /// The contradiction.
         reason: String,
     },
 }
 
-/// A reply whose confirmation has not been published: all that the confirmation says.
+/// A reply without a published confirmation: the fields of the confirmation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Due {
+pub struct UnconfirmedReply {
     /// The request.
     pub id: RequestId,
     /// The digest of the stored reply.
     pub reply: Digest,
-    /// Rows that are stored.
+    /// Rows stored.
     pub rows: u64,
-    /// Rows that are kept aside.
+    /// Rows in quarantine.
     pub quarantined: u64,
-    /// When the reply was fetched, by the receiver's clock.
+    /// When the reply was fetched, by this host's clock.
     pub delivered_at: Timestamp,
     /// When it was stored, by the database's clock.
     pub stored_at: Timestamp,
 }
 
-/// How far a request is, as far as it is known here.
+/// The state of a request, as known at this store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Standing {
-    /// Kept, not at the exchange yet.
+pub enum RequestState {
+    /// Recorded, not at the exchange yet.
     Kept,
     /// At the exchange, without a reply here.
     Filed,
-    /// The exchange does not take it.
+    /// The exchange refuses it.
     NotFiled,
     /// Its reply is stored.
     Stored,
-    /// And the bureau has been told.
+    /// Its reply is stored and confirmed.
     Confirmed,
 }
 
-impl Standing {
-    /// The word for people and tables.
+impl RequestState {
+    /// Returns the word for people and tables.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -164,30 +162,30 @@ impl Standing {
             Self::Confirmed,
         ]
         .into_iter()
-        .find(|standing| standing.word() == word)
+        .find(|state| state.word() == word)
     }
 }
 
-/// Which requests.
+/// Selects requests.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Wanted {
-    /// Of one kind only.
+pub struct RequestFilter {
+    /// Only this kind.
     pub kind: Option<String>,
-    /// Of one standing only.
-    pub standing: Option<Standing>,
-    /// Of one outcome only, by its name on the wire.
+    /// Only this state.
+    pub state: Option<RequestState>,
+    /// Only this outcome, by its name on the wire.
     pub outcome: Option<String>,
-    /// Ids that begin so.
+    /// Ids with this prefix.
     pub prefix: String,
-    /// Filed at this time or later, by the filer's clock.
+    /// Filed at or after this time, by the filer's clock.
     pub since: Option<Timestamp>,
-    /// At most so many, the latest; none: all.
-    pub most: Option<u32>,
+    /// The maximum number of requests, the latest first; `None`: all.
+    pub limit: Option<u32>,
 }
 
-/// A request as it is known here.
+/// A request as known at this store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
+pub struct RequestSummary {
     /// Its id.
     pub id: RequestId,
     /// Its kind.
@@ -196,38 +194,38 @@ pub struct Listed {
     pub idempotency: Option<String>,
     /// Who filed it.
     pub filed_by: String,
-    /// When, by the filer's clock.
+    /// When it was filed, by the filer's clock.
     pub filed_at: Timestamp,
-    /// Until when an answer is wanted.
+    /// Until when an answer is useful.
     pub deadline: Option<Timestamp>,
-    /// How far it is.
-    pub standing: Standing,
+    /// The state.
+    pub state: RequestState,
     /// When the exchange stored it.
     pub exchanged_at: Option<Timestamp>,
-    /// What became of it.
-    pub reply: Option<Told>,
-    /// Why the exchange does not take it, or why its outcome is what it is.
+    /// The reply.
+    pub reply: Option<ReplySummary>,
+    /// Why the exchange refuses it, or the reason of its outcome.
     pub reason: Option<String>,
 }
 
-/// The reply to a request, without its rows.
+/// A reply without its rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct ReplySummary {
     /// The outcome's name on the wire.
     pub outcome: String,
     /// The code of a refusal.
     pub code: Option<String>,
     /// Its digest.
     pub digest: Digest,
-    /// Rows that are in the table of its kind.
+    /// Rows in the table of its kind.
     pub rows: u64,
-    /// Rows that are kept aside.
+    /// Rows in quarantine.
     pub quarantined: u64,
-    /// Rows that the bureau kept back.
+    /// Rows that the bureau withheld.
     pub withheld: u64,
-    /// The table that holds the rows, in SQL, where there are any.
+    /// The table of the rows, in SQL, if there are any.
     pub table: Option<String>,
-    /// When the reply was fetched, by the receiver's clock.
+    /// When the reply was fetched, by this host's clock.
     pub delivered_at: Timestamp,
     /// When it was stored, by the database's clock.
     pub stored_at: Timestamp,
@@ -235,36 +233,40 @@ pub struct Told {
     pub confirmed_at: Option<Timestamp>,
 }
 
-/// An insurer's requests. Each verb is one transaction, or changes nothing when repeated.
-/// [`Store::prepare`] makes the tables.
+/// An insurer's requests. Each operation is one transaction, or changes nothing when repeated. [`Store::prepare`]
+/// creates the tables.
 #[async_trait]
 pub trait Requests: Store {
-    /// Rows of the outbox that nothing has become of yet, in the order they were written.
-    async fn outbox(&self, most: u32) -> Result<Vec<OutboxRow>>;
+    /// Returns unread outbox rows, in the order they were written.
+    async fn outbox(&self, limit: u32) -> Result<Vec<OutboxRow>>;
 
-    /// Marks a row of the outbox that makes no valid request.
-    async fn unfit(&self, number: u64, reason: &str) -> Result<()>;
+    /// Marks an invalid outbox row with the reason.
+    async fn refuse_row(&self, number: u64, reason: &str) -> Result<()>;
 
-    /// Keeps a request, and marks the row of the outbox that asked for it.
-    async fn file(&self, filing: &Filing) -> Result<Filed>;
+    /// Records a request and marks its outbox row.
+    async fn file(&self, filing: &Filing) -> Result<FilingOutcome>;
 
-    /// Requests that are kept and not at the exchange yet, the oldest first.
-    async fn unpublished(&self, recipient: &RecipientName, most: u32) -> Result<Vec<Unpublished>>;
+    /// Returns recorded requests that are not at the exchange yet, the oldest first.
+    async fn unpublished(&self, recipient: &RecipientName, limit: u32) -> Result<Vec<Unpublished>>;
 
-    /// Notes that the exchange has stored a request.
-    async fn published(&self, recipient: &RecipientName, id: &RequestId, at: Timestamp) -> Result<()>;
+    /// Records that the exchange has stored a request.
+    async fn mark_published(&self, recipient: &RecipientName, id: &RequestId, at: Timestamp) -> Result<()>;
 
-    /// Notes that the exchange does not take a request, and why.
-    async fn not_filed(&self, recipient: &RecipientName, id: &RequestId, reason: &str) -> Result<()>;
+    /// Records that the exchange refuses a request, and why.
+    async fn mark_not_filed(&self, recipient: &RecipientName, id: &RequestId, reason: &str) -> Result<()>;
 
     /// Stores a reply with all its parts in one transaction.
-    async fn store_reply(&self, answered: &Answered) -> Result<Became>;
+    async fn store_reply(&self, received: &ReceivedReply) -> Result<ReplyOutcome>;
 
-    /// Replies whose confirmations are due, the oldest first.
-    async fn due(&self, recipient: &RecipientName, most: u32) -> Result<Vec<Due>>;
+    /// Returns replies without a confirmation, the oldest first.
+    async fn unconfirmed_replies(
+        &self,
+        recipient: &RecipientName,
+        limit: u32,
+    ) -> Result<Vec<UnconfirmedReply>>;
 
-    /// Notes that the confirmation of a reply is at the exchange.
-    async fn confirmed(
+    /// Records that the confirmation of a reply is at the exchange.
+    async fn mark_confirmed(
         &self,
         recipient: &RecipientName,
         id: &RequestId,
@@ -272,17 +274,17 @@ pub trait Requests: Store {
         at: Timestamp,
     ) -> Result<()>;
 
-    /// Those of these requests whose replies are not stored.
+    /// Returns those of the given requests whose replies are not stored.
     async fn unanswered(&self, recipient: &RecipientName, ids: &[RequestId]) -> Result<Vec<RequestId>>;
 
-    /// What is known, the latest first.
-    async fn listed(&self, recipient: &RecipientName, wanted: &Wanted) -> Result<Vec<Listed>>;
+    /// Returns the selected requests, the latest first.
+    async fn list(&self, recipient: &RecipientName, wanted: &RequestFilter) -> Result<Vec<RequestSummary>>;
 
-    /// How many have no outcome here. It looks at every request: not to be asked each second.
-    async fn waiting(&self, recipient: &RecipientName) -> Result<WaitingRequests>;
+    /// Counts requests without an outcome. It reads every request, so do not call it every second.
+    async fn count_waiting(&self, recipient: &RecipientName) -> Result<WaitingRequests>;
 }
 
-/// The requests without an outcome.
+/// The number of requests without an outcome.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WaitingRequests {
     /// Not at the exchange yet.
@@ -293,16 +295,17 @@ pub struct WaitingRequests {
     pub oldest: Option<Timestamp>,
 }
 
-/// What stands in the outbox behind a row whose key was used before.
+/// The reason of an outbox row whose key was used before.
 pub(crate) const KEY_TAKEN: &str =
     "another request was filed under this idempotency key: give this one a key of its own";
 
-/// Why a second reply is not stored.
-pub(crate) const ANOTHER_REPLY: &str = "another reply to this request is stored: there is one for ever";
+/// The reason of a second reply.
+pub(crate) const ANOTHER_REPLY: &str =
+    "another reply to this request is stored: a request permanently has one reply";
 
-/// Why a reply is not stored.
+/// The reason of a reply to another request.
 pub(crate) const ANOTHER_REQUEST: &str = "the reply names another request than the one that is kept under its id: compare it with the one at the exchange";
 
-/// How far a request `q` with its reply `p` is, in SQL.
-pub(crate) const STANDING: &str = "CASE WHEN p.confirmed_at IS NOT NULL THEN 'confirmed' WHEN p.digest IS NOT NULL THEN 'stored' \
+/// The state of a request `q` with its reply `p`, in SQL.
+pub(crate) const REQUEST_STATE: &str = "CASE WHEN p.confirmed_at IS NOT NULL THEN 'confirmed' WHEN p.digest IS NOT NULL THEN 'stored' \
      WHEN q.exchanged_at IS NOT NULL THEN 'filed' WHEN q.reason IS NOT NULL THEN 'not_filed' ELSE 'kept' END";

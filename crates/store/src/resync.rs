@@ -1,35 +1,36 @@
-//! PURE: what the chunk that completes a resynchronisation does to rows that did not come again.
+//! PURE: how the chunk that completes a resynchronisation treats rows that were not sent again.
 //!
-//! A resynchronisation sends a feed again from its start, in an epoch of its own. Every row of that epoch keeps its place, so
-//! once all of it is stored, rows of an earlier epoch are those that are gone at the source. They are removed with the
-//! completing chunk, in its transaction.
+//! A resynchronisation sends a feed again from its start, in a new epoch. Every row of that epoch has the epoch in
+//! its chunk number. So once all of it is stored, rows of an earlier epoch are gone at the source. They are removed
+//! with the completing chunk, in its transaction.
 //!
-//! Nothing is removed while a row of the feed may be missing in the epoch without being gone: one that the source could not
-//! give or a hold keeps back, and one that is in quarantine here, also of an earlier epoch: released later, its chunk would
-//! bring back what was removed.
+//! Nothing is removed while a row of the feed may be missing in the epoch without being gone: a row that the source
+//! could not send or that a hold keeps back, and a row in quarantine here, also of an earlier epoch, because its
+//! later release would restore a removed row.
 
 use schemas::manifest::{Manifest, Resync};
 
 use crate::frontier::Frontier;
-use crate::merge::Place;
+use crate::merge::ChunkNumber;
 
 /// What a chunk does to rows of earlier epochs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Removal {
     /// Nothing: it neither opens nor completes a resynchronisation.
     None,
-    /// It opens one: until its end rows may be here that are gone at the source.
+    /// It opens a resynchronisation: until its end, rows may be here that are gone at the source.
     Begins,
-    /// It has to wait until every chunk before it is stored.
+    /// It must wait until every earlier chunk is stored.
     Waits,
-    /// They stay, because not all of them are known to be gone.
+    /// The rows are kept, because not all of them are known to be gone.
     Kept,
-    /// They are removed.
+    /// The rows are removed.
     Removes,
 }
 
 impl Removal {
-    /// The same once the rows of its transaction were stored, of which so many were refused: their older versions stay.
+    /// Returns the removal after the rows of its transaction were stored with this number of refused rows, whose
+    /// older versions stay.
     #[must_use]
     pub fn after_rows(self, refused: u64) -> Self {
         match self {
@@ -39,52 +40,53 @@ impl Removal {
     }
 }
 
-/// Decides for a chunk of this place.
+/// Decides for a chunk with this number.
 #[must_use]
-pub fn removal(resync: Option<Resync>, place: Place, frontier: &Frontier) -> Removal {
+pub fn removal(resync: Option<Resync>, chunk_number: ChunkNumber, frontier: &Frontier) -> Removal {
     let Some(resync) = resync else {
         return Removal::None;
     };
     if !resync.is_complete {
-        let is_opening = place.number == 1;
+        let is_opening = chunk_number.number == 1;
         return if is_opening {
             Removal::Begins
         } else {
             Removal::None
         };
     }
-    let before = Place {
-        number: place.number.saturating_sub(1),
-        ..place
+    let before = ChunkNumber {
+        number: chunk_number.number.saturating_sub(1),
+        ..chunk_number
     };
-    if frontier.place() != before {
+    if frontier.chunk_number() != before {
         return Removal::Waits;
     }
-    if resync.kept_back > 0 || frontier.lowest_quarantined.is_some() {
+    if resync.excluded_rows > 0 || frontier.lowest_quarantined.is_some() {
         return Removal::Kept;
     }
     Removal::Removes
 }
 
-/// Decides for a chunk that is stored again, by an operator's order. Rows of earlier epochs were gone when it was stored first:
-/// those that are there now were put back by others. Where they had to stay, or another resynchronisation has begun, they stay.
+/// Decides for a chunk that an operator has stored again. Its rows of earlier epochs were removed when it was first
+/// stored, so the current ones were added by others. They stay if they had to stay then, or if another
+/// resynchronisation has begun.
 #[must_use]
 pub fn removal_again(resync: Option<Resync>, frontier: &Frontier) -> Removal {
-    let completes = resync.is_some_and(|resync| resync.is_complete && resync.kept_back == 0);
-    if completes && frontier.unremoved.is_none() {
+    let completes = resync.is_some_and(|resync| resync.is_complete && resync.excluded_rows == 0);
+    if completes && frontier.unfinished_removal.is_none() {
         Removal::Removes
     } else {
         Removal::None
     }
 }
 
-/// The same for a chunk's manifest.
+/// Decides for a chunk's manifest.
 #[must_use]
 pub fn removal_of(manifest: &Manifest, frontier: &Frontier, is_again: bool) -> Removal {
     if is_again {
         removal_again(manifest.resync, frontier)
     } else {
-        removal(manifest.resync, Place::of_manifest(manifest), frontier)
+        removal(manifest.resync, ChunkNumber::from_manifest(manifest), frontier)
     }
 }
 
@@ -92,8 +94,8 @@ pub fn removal_of(manifest: &Manifest, frontier: &Frontier, is_again: bool) -> R
 mod tests {
     use super::*;
 
-    fn at(epoch: u32, number: u64) -> Place {
-        Place { epoch, number }
+    fn at(epoch: u32, number: u64) -> ChunkNumber {
+        ChunkNumber { epoch, number }
     }
 
     fn frontier(epoch: u32, number: u64) -> Frontier {
@@ -103,15 +105,15 @@ mod tests {
         }
     }
 
-    const fn complete(kept_back: u64) -> Option<Resync> {
+    const fn complete(excluded_rows: u64) -> Option<Resync> {
         Some(Resync {
-            kept_back,
+            excluded_rows,
             is_complete: true,
         })
     }
 
     #[test]
-    fn resync_removes_only_when_everything_before_it_is_stored() {
+    fn resync_removes_only_after_all_earlier_chunks() {
         assert_eq!(removal(complete(0), at(2, 5), &frontier(2, 4)), Removal::Removes);
         for early in [frontier(2, 3), frontier(1, 4), frontier(1, 9)] {
             assert_eq!(
@@ -132,14 +134,14 @@ mod tests {
     }
 
     #[test]
-    fn resync_stored_again_removes_what_others_put_back() {
+    fn resync_stored_again_removes_rows_added_by_others() {
         let under_way = Some(Resync::default());
         let again = |resync| removal_again(resync, &frontier(2, 1));
         assert_eq!(again(complete(0)), Removal::Removes);
         assert_eq!(again(complete(1)), Removal::None);
         assert_eq!((again(under_way), again(None)), (Removal::None, Removal::None));
         let kept = Frontier {
-            unremoved: Some(at(2, 5)),
+            unfinished_removal: Some(at(2, 5)),
             ..frontier(2, 1)
         };
         assert_eq!(removal_again(complete(0), &kept), Removal::None);

@@ -1,7 +1,7 @@
-//! Chunks made by hand, for tests and for the conformance suite.
+//! Sample chunks for tests and for the conformance suite.
 
-use schemas::body::BodyForm;
-use schemas::chunk::Verified;
+use schemas::body::BodyFormat;
+use schemas::chunk::VerifiedChunk;
 use schemas::column::{Column, ColumnType, RowSchema};
 use schemas::cursor::{Cursor, Scalar};
 use schemas::digest::Digest;
@@ -12,13 +12,13 @@ use schemas::rows::pack;
 use schemas::sign::{PublicKey, SigningKey};
 use schemas::value::Value;
 
-use crate::merge::Place;
+use crate::merge::ChunkNumber;
 use crate::port::{Arrival, LaneReport};
 
-/// The lane `insurer-a.setl`.
+/// Returns the lane `insurer-a.setl`.
 ///
 /// # Panics
-/// Never: the names are good.
+/// Never: the names are valid.
 #[allow(clippy::expect_used, reason = "constant names that are good")]
 #[must_use]
 pub fn lane() -> Lane {
@@ -28,7 +28,7 @@ pub fn lane() -> Lane {
     }
 }
 
-/// A nullable column.
+/// Returns a nullable column.
 #[must_use]
 pub fn column(name: &str, kind: ColumnType) -> Column {
     Column {
@@ -38,7 +38,7 @@ pub fn column(name: &str, kind: ColumnType) -> Column {
     }
 }
 
-/// A schema without a tombstone column.
+/// Returns a schema without a tombstone column.
 #[must_use]
 pub fn schema(key: &[&str], columns: &[(&str, ColumnType)]) -> RowSchema {
     RowSchema {
@@ -53,7 +53,7 @@ pub fn schema(key: &[&str], columns: &[(&str, ColumnType)]) -> RowSchema {
     }
 }
 
-/// The report of a lane that is stored up to this chunk, and of which nothing else is to be told.
+/// Returns the report of a lane that is stored up to this chunk, with nothing else to report.
 #[must_use]
 pub fn report(lane: Lane, epoch: u32, to: u64) -> LaneReport {
     LaneReport {
@@ -66,17 +66,17 @@ pub fn report(lane: Lane, epoch: u32, to: u64) -> LaneReport {
         rows: 0,
         quarantined: Vec::new(),
         pending: 0,
-        unremoved: None,
+        unfinished_removal: None,
         stopped: None,
-        waits: None,
+        pending_change: None,
         refused: None,
         compacted: None,
-        owed: None,
-        lineage_start: Place { epoch: 1, number: 1 },
+        refill_until: None,
+        lineage_start: ChunkNumber { epoch: 1, number: 1 },
     }
 }
 
-/// A chain of chunks, made one after the other.
+/// A chain of chunks.
 #[derive(Debug)]
 pub struct Chain {
     lane: Lane,
@@ -89,7 +89,7 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// A chain at its beginning. Chains of different salts are different histories.
+    /// Creates a chain. Chains with different salts are different histories.
     #[must_use]
     pub fn new(lane: Lane, schema: RowSchema, salt: u64) -> Self {
         Self {
@@ -103,29 +103,29 @@ impl Chain {
         }
     }
 
-    /// The rows that follow have these columns.
+    /// Sets the columns of the following rows.
     pub fn columns(&mut self, schema: RowSchema) {
         self.schema = schema;
     }
 
-    /// The chain goes on behind this link, as after a restore: another history.
+    /// Continues after this link, as after a restore: another history.
     pub fn rewound(&mut self, to: Link, salt: u64) {
         (self.epoch, self.number, self.previous, self.salt) = (to.epoch, to.number, Some(to.digest), salt);
     }
 
-    /// The next chunk.
+    /// Returns the next chunk.
     pub fn next(&mut self, rows: &[Vec<Value<'_>>]) -> Arrival {
         self.number += 1;
         self.make(rows, None)
     }
 
-    /// The opening of the next epoch.
+    /// Returns the opening of the next epoch.
     pub fn open(&mut self, continues: Option<Link>) -> Arrival {
         let epoch = self.epoch + 1;
         self.open_epoch(epoch, continues)
     }
 
-    /// The opening of an epoch.
+    /// Returns the opening of an epoch.
     pub fn open_epoch(&mut self, epoch: u32, continues: Option<Link>) -> Arrival {
         (self.epoch, self.number) = (epoch, 1);
         self.previous = continues.map(|link| link.digest);
@@ -138,18 +138,18 @@ impl Chain {
         self.make(&[], Some(opening))
     }
 
-    /// The opening of the next epoch, which sends the feed again from its start.
+    /// Returns the opening of the next epoch, which sends the feed again from its start.
     pub fn open_resync(&mut self) -> Arrival {
         let mut opening = self.open(None);
         opening.chunk.manifest.resync = Some(Resync::default());
         opening
     }
 
-    /// The next chunk of such an epoch.
-    pub fn next_resync(&mut self, rows: &[Vec<Value<'_>>], kept_back: u64, is_complete: bool) -> Arrival {
+    /// Returns the next chunk of such an epoch.
+    pub fn next_resync(&mut self, rows: &[Vec<Value<'_>>], excluded_rows: u64, is_complete: bool) -> Arrival {
         let mut chunk = self.next(rows);
         chunk.chunk.manifest.resync = Some(Resync {
-            kept_back,
+            excluded_rows,
             is_complete,
         });
         chunk
@@ -201,13 +201,13 @@ impl Chain {
             },
             load: Load::default(),
             rejects: Vec::new(),
-            body: BodyForm {
+            body: BodyFormat {
                 digest: Digest::of(&[&plain]),
                 bytes: plain.len() as u64,
                 plain_bytes: plain.len() as u64,
                 encoding: "messagepack-rows".to_owned(),
                 compression: "none".to_owned(),
-                sealing: None,
+                encryption: None,
             },
             read_from: jiff::Timestamp::UNIX_EPOCH,
             read_to: jiff::Timestamp::UNIX_EPOCH,
@@ -215,7 +215,7 @@ impl Chain {
         };
         self.previous = Some(digest);
         let sequence = (u64::from(self.epoch) << 32) + self.number;
-        let chunk = Verified {
+        let chunk = VerifiedChunk {
             manifest,
             digest,
             plain,

@@ -1,25 +1,24 @@
-//! A receiver in one SQLite file.
+//! The store in one SQLite file.
 //!
-//! Every verb is one `BEGIN IMMEDIATE` transaction, so verbs of any number of processes that
-//! share the file happen one after the other and see each other's entries; no race is left to
-//! be checked later. The journal is a WAL and is synced at every commit: what is settled at the
-//! exchange is on the disk here.
+//! Every operation is one `BEGIN IMMEDIATE` transaction, so operations of all processes that share the file run one
+//! after the other and see each other's entries; no race has to be checked later. The journal is a WAL that is synced
+//! at every commit: chunks that are settled at the exchange are on this disk.
 //!
-//! - `claims` whose a table is
-//! - `tables` our own tables; `steps` what is done to the feeds'; `native` their types
-//! - `records` lanes and ledger entries, read and written
-//! - `rows` rows into the target; `traits` what of a table decides how; `cell` their values
-//! - `verbs` the transactions; `opening` what a new epoch changes; `quarantine` what is kept aside, and its way out
-//! - `refill` identity, chunks that are stored again, rows that are counted; `compaction` entries that are folded
-//! - `requests` what an insurer asks for, and the answers
+//! - `ownership` the owner of a table
+//! - `tables` bookkeeping tables; `steps` changes of feeds' tables; `native` their types
+//! - `records` reads and writes lanes and ledger entries
+//! - `rows` writes rows; `traits` properties of a table that decide how; `cell` binds values
+//! - `transactions` the store's transactions; `opening` a new epoch; `quarantine` the quarantine and its retries
+//! - `refill` identity, chunks stored again, row counts; `compaction` folded entries
+//! - `requests` the insurer's requests and their answers
 //! - `failure` SQLite's errors by kind
 
 mod cell;
-mod claims;
 mod compaction;
 mod failure;
 mod native;
 mod opening;
+mod ownership;
 mod quarantine;
 mod records;
 mod refill;
@@ -28,7 +27,7 @@ mod rows;
 mod steps;
 mod tables;
 mod traits;
-mod verbs;
+mod transactions;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -39,19 +38,19 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use schemas::name::Lane;
 
-use crate::compaction::Keep;
+use crate::compaction::LedgerRetention;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{Database, Options};
-use crate::merge::Place;
+use crate::merge::ChunkNumber;
 use crate::naming;
-use crate::port::{Answer, Arrival, Changes, LaneReport, Outcome, Store, Unreadable};
+use crate::port::{Approval, Arrival, LaneReport, Outcome, PendingChanges, Store, Unreadable};
 use crate::refill::{Identity, RowCount};
-use crate::table::asked::Question;
+use crate::table::schema_change::PendingChange;
 
-/// How long a transaction of another process is waited for.
-const BUSY: Duration = Duration::from_secs(10);
+/// How long to wait for a transaction of another process.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A receiver in one SQLite file.
+/// The store in one SQLite file.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
     path: PathBuf,
@@ -59,16 +58,16 @@ pub struct SqliteStore {
     slot: Arc<Mutex<Slot>>,
 }
 
-/// The connection that is kept, and which file it was made to.
+/// The open connection and its file.
 #[derive(Debug, Default)]
 struct Slot {
     open: Option<Connection>,
     file: Option<FileId>,
-    /// Set when the path led to another file than before, until the store is prepared again.
+    /// Set if the path led to another file than before, until the store is prepared again.
     is_replaced: bool,
 }
 
-/// Which file a path leads to: its device and its inode.
+/// The file of a path: its device and inode.
 type FileId = (u64, u64);
 
 fn file_id(path: &Path) -> Option<FileId> {
@@ -89,7 +88,7 @@ fn replaced(path: &Path) -> Error {
 }
 
 impl SqliteStore {
-    /// Over this file, which is made when it is not there. Opens nothing yet.
+    /// Creates a store over this file, which is created if it is missing. Opens nothing yet.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
@@ -99,7 +98,7 @@ impl SqliteStore {
         }
     }
 
-    /// With tables, names and modes as an operator has them.
+    /// Sets tables, names and modes.
     #[must_use]
     pub fn with_options(mut self, options: Options) -> Self {
         self.options = Options {
@@ -117,7 +116,7 @@ impl SqliteStore {
         self.run_on(false, work).await
     }
 
-    /// `accepts` a file that replaced the one of before; every other verb refuses it.
+    /// `accepts` a replaced file; every other operation refuses it.
     async fn run_on<T, F>(&self, accepts: bool, work: F) -> Result<T>
     where
         T: Send + 'static,
@@ -126,7 +125,7 @@ impl SqliteStore {
         let (path, slot) = (self.path.clone(), Arc::clone(&self.slot));
         Self::blocking(move || {
             let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-            // What is written to a file that was moved away or deleted is lost.
+            // Data written to a moved or deleted file would be lost.
             if slot.file.is_some_and(|file| file_id(&path) != Some(file)) {
                 (slot.open, slot.file, slot.is_replaced) = (None, None, true);
             }
@@ -142,7 +141,7 @@ impl SqliteStore {
             if result.is_ok() {
                 slot.is_replaced = false;
             }
-            // A connection whose error is not understood is opened anew.
+            // A connection with an unknown error is opened again.
             if !matches!(&result, Err(error) if matches!(error.kind, ErrorKind::Unreachable | ErrorKind::Database))
             {
                 slot.open = Some(connection);
@@ -155,23 +154,23 @@ impl SqliteStore {
     async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
         tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
             let what = if error.is_panic() {
-                "work on the store's file broke off"
+                "work on the store's file was interrupted"
             } else {
                 "the process is ending"
             };
             Err(Error::new(
                 ErrorKind::Database,
                 what,
-                "it is tried again; see the log",
+                "it is retried; see the log",
             ))
         })
     }
 }
 
 fn open(path: &Path) -> Result<Connection> {
-    // The change of the journal's mode needs the file alone and does not wait for it as other
-    // statements do: processes that start together on a new file try again.
-    let deadline = Instant::now() + BUSY;
+    // Changing the journal mode needs the file alone and does not wait like other statements: processes that start
+    // together on a new file try again.
+    let deadline = Instant::now() + BUSY_TIMEOUT;
     loop {
         match open_once(path) {
             Err(error) if error.kind == ErrorKind::Contended && Instant::now() < deadline => {
@@ -182,8 +181,8 @@ fn open(path: &Path) -> Result<Connection> {
     }
 }
 
-/// Makes a new file that only its owner may read: it will hold personal data. SQLite gives the journal beside it the
-/// same mode. A file that is there keeps the mode that its owner gave it; an error is SQLite's to tell.
+/// Creates a new file that only its owner may read, because it will hold personal data. SQLite gives the journal the
+/// same mode. An existing file keeps its mode; SQLite reports errors when it opens the file.
 fn make_private(path: &Path) {
     use std::os::unix::fs::OpenOptionsExt as _;
     let mut options = std::fs::OpenOptions::new();
@@ -194,7 +193,7 @@ fn open_once(path: &Path) -> Result<Connection> {
     let fail = |error: rusqlite::Error| failure::at(path, &error);
     make_private(path);
     let connection = Connection::open(path).map_err(fail)?;
-    connection.busy_timeout(BUSY).map_err(fail)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(fail)?;
     connection
         .pragma_update(None, "journal_mode", "wal")
         .map_err(fail)?;
@@ -213,7 +212,7 @@ impl Store for SqliteStore {
 
     async fn store(&self, lane: &Lane, arrivals: &[Arrival]) -> Result<Vec<Outcome>> {
         let (tables, arrivals) = (self.options.tables(Database::Sqlite, lane), arrivals.to_vec());
-        self.run(move |connection| verbs::store(connection, &tables, &arrivals))
+        self.run(move |connection| transactions::store(connection, &tables, &arrivals))
             .await
     }
 
@@ -221,9 +220,9 @@ impl Store for SqliteStore {
         let message = message.clone();
         let refused = naming::verdict(&self.options.tables(Database::Sqlite, &message.lane)).err();
         self.run(move |connection| match refused {
-            None => verbs::keep_message(connection, &message),
+            None => transactions::keep_message(connection, &message),
             Some(why) => {
-                verbs::refuse(connection, &message.lane, Place::BEGINNING, why.clone())?;
+                transactions::refuse(connection, &message.lane, ChunkNumber::BEGINNING, why.clone())?;
                 Err(why.into())
             }
         })
@@ -231,10 +230,10 @@ impl Store for SqliteStore {
     }
 
     async fn reports(&self) -> Result<Vec<LaneReport>> {
-        self.run(verbs::reports).await
+        self.run(transactions::reports).await
     }
 
-    async fn compact(&self, keep: &Keep, covered: &BTreeMap<Lane, Place>) -> Result<u64> {
+    async fn compact(&self, keep: &LedgerRetention, covered: &BTreeMap<Lane, ChunkNumber>) -> Result<u64> {
         let (keep, covered) = (*keep, covered.clone());
         self.run(move |connection| compaction::compact(connection, &keep, &covered))
             .await
@@ -251,7 +250,7 @@ impl Store for SqliteStore {
 
     async fn close(&self) {
         let slot = Arc::clone(&self.slot);
-        // Closing writes the WAL back; nothing depends on it.
+        // Closing checkpoints the WAL; nothing depends on it.
         let _ = tokio::task::spawn_blocking(move || {
             slot.lock().unwrap_or_else(PoisonError::into_inner).open.take()
         })
@@ -260,14 +259,14 @@ impl Store for SqliteStore {
 }
 
 #[async_trait]
-impl Changes for SqliteStore {
-    async fn asked(&self) -> Result<Vec<(Lane, Question)>> {
-        self.run(verbs::asked).await
+impl PendingChanges for SqliteStore {
+    async fn pending_changes(&self) -> Result<Vec<(Lane, PendingChange)>> {
+        self.run(transactions::pending_changes).await
     }
 
-    async fn accept(&self, lane: &Lane, answer: &Answer) -> Result<Option<Question>> {
-        let (lane, answer) = (lane.clone(), answer.clone());
-        self.run(move |connection| verbs::accept(connection, &lane, &answer))
+    async fn accept(&self, lane: &Lane, approval: &Approval) -> Result<Option<PendingChange>> {
+        let (lane, approval) = (lane.clone(), approval.clone());
+        self.run(move |connection| transactions::accept(connection, &lane, &approval))
             .await
     }
 }
@@ -279,7 +278,8 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn sqlite_new_store_is_its_owners_only() -> std::result::Result<(), Box<dyn std::error::Error>> {
+    async fn sqlite_new_store_is_readable_by_owner_only()
+    -> std::result::Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("store.db");
         let store = SqliteStore::new(&path);
@@ -292,7 +292,7 @@ mod tests {
             assert_eq!(mode(end)?, 0o600, "store.db{end}");
         }
         store.close().await;
-        // A mode that its owner gave it stays.
+        // An existing file keeps its mode.
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640))?;
         store.prepare().await?;
         assert_eq!(mode("")?, 0o640);

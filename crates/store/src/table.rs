@@ -1,60 +1,59 @@
-//! PURE: the tables' shape, from what chunks say of their columns.
+//! PURE: the tables' shape, from the columns of chunks.
 //!
-//! Tables are made on first sight of a lane. Columns that come later widen them, and types that
-//! became wider follow. A chunk that lacks columns and is older than they are is stored. Whatever
-//! could lose a value or its meaning waits for an operator's word. Declared lengths and precisions
-//! are not enforced here: a core that widens a column must not stop the feed, and no digit may be
-//! rounded away.
+//! Tables are created with the first chunk of a lane. New columns widen them, and wider types are followed. An older
+//! chunk without a newer column is stored. A change that could lose a value or its meaning waits for an operator's
+//! approval. Declared lengths and precisions are not enforced: a core that widens a column must not stop the feed,
+//! and no digit may be rounded away.
 //!
-//! - [`lattice`] which types hold the values of which others
-//! - [`shape`] what is known of a lane's tables, and what a chunk's columns ask of them
-//! - [`asked`] what a person has to be asked, in words
-//! - [`intake`] the chunks of one call against ledger and tables
+//! - [`type_widening`] which types hold the values of which others
+//! - [`shape`] the shape of a lane's tables, and how a chunk's columns change it
+//! - [`schema_change`] changes that need approval, and their descriptions
+//! - [`batch_plan`] judges the chunks of one call against ledger and tables
 
-pub mod asked;
-pub mod intake;
-pub mod lattice;
+pub mod batch_plan;
+pub mod schema_change;
 pub mod shape;
+pub mod type_widening;
 
 use crate::layout::Layout;
-use crate::merge::Place;
+use crate::merge::ChunkNumber;
 use crate::port::Arrival;
-use shape::{Routes, Shape};
+use shape::{ColumnMapping, Shape};
 
-/// The column that keeps a row's epoch.
+/// The column of a row's epoch.
 pub const EPOCH: &str = "_slacktide_epoch";
-/// The column that keeps a row's number.
+/// The column of a row's chunk number in the epoch.
 pub const NUMBER: &str = "_slacktide_number";
-/// In a table whose key's columns may hold one key in several spellings, or take two keys for one: the key in its one
-/// form ([`schemas::key`]).
+/// The canonical key ([`schemas::key`]), in tables whose key columns may hold one key in several spellings or equate
+/// two keys.
 pub const KEY: &str = "_slacktide_key";
-/// In a history: the row's place in its chunk, counted from 0.
+/// In a history: the row's number in its chunk, counted from 0.
 pub const ORDINAL: &str = "_slacktide_ordinal";
 /// In a history: whether the version deletes its row.
 pub const DELETED: &str = "_slacktide_deleted";
 /// In a history: when it was stored.
 pub const STORED_AT: &str = "_slacktide_stored_at";
-/// In a history: whether a later epoch has left its chunk behind.
+/// In a history: whether a later epoch superseded its chunk.
 pub const SUPERSEDED: &str = "_slacktide_superseded";
 
-/// Arrivals that share their columns and where these go.
+/// Arrivals with the same columns and the same mapping.
 #[derive(Debug, Clone)]
 pub struct Group<'a> {
-    /// Where the values go.
-    pub routes: Routes,
+    /// The mapping of their columns.
+    pub mapping: ColumnMapping,
     /// The arrivals, each with its index in the call.
     pub arrivals: Vec<(usize, &'a Arrival)>,
 }
 
-/// Puts arrivals that share their columns together, in the order of their places.
+/// Groups arrivals with the same columns, in the order of their chunk numbers.
 #[must_use]
 pub fn groups<'a>(shape: &Shape, layout: &Layout, arrivals: &[(usize, &'a Arrival)]) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'a>> = Vec::new();
     for (index, arrival) in arrivals {
         let given = &arrival.chunk.manifest.schema;
-        let routes = shape.routes(given, Place::of(arrival), layout);
+        let mapping = shape.mapping(given, ChunkNumber::of(arrival), layout);
         let last = groups.last_mut().filter(|group| {
-            group.routes == routes
+            group.mapping == mapping
                 && group.arrivals.last().is_some_and(|(_, other)| {
                     let known = &other.chunk.manifest.schema;
                     (&known.columns, &known.key, &known.tombstone)
@@ -64,7 +63,7 @@ pub fn groups<'a>(shape: &Shape, layout: &Layout, arrivals: &[(usize, &'a Arriva
         match last {
             Some(group) => group.arrivals.push((*index, arrival)),
             None => groups.push(Group {
-                routes,
+                mapping,
                 arrivals: vec![(*index, arrival)],
             }),
         }
@@ -72,13 +71,13 @@ pub fn groups<'a>(shape: &Shape, layout: &Layout, arrivals: &[(usize, &'a Arriva
     groups
 }
 
-/// A name in SQL, quoted.
+/// Returns a quoted SQL name.
 #[must_use]
 pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// Names in SQL, quoted, with commas between.
+/// Returns quoted SQL names, separated by commas.
 #[must_use]
 pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     names.into_iter().map(quoted).collect::<Vec<_>>().join(", ")
@@ -89,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_cannot_leave_its_quotes() {
+    fn quoted_name_cannot_escape_quotes() {
         assert_eq!(
             listed(["a", "b\"; DROP TABLE x; --"]),
             "\"a\", \"b\"\"; DROP TABLE x; --\""

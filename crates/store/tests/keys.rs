@@ -1,11 +1,11 @@
-//! Keys that are one in several spellings, in tables of every origin.
+//! Keys with several spellings, in tables of every origin.
 
 use std::sync::Arc;
 
 use schemas::column::ColumnType;
 use schemas::value::Value;
 use store::conformance::Receiver;
-use store::merge::Place;
+use store::merge::ChunkNumber;
 use store::samples::{Chain, lane, schema};
 use store::{ErrorKind, Options, Refill};
 
@@ -48,7 +48,7 @@ async fn names(receiver: &dyn Receiver) -> Vec<String> {
     lines(receiver, "SELECT name FROM setl ORDER BY name").await
 }
 
-/// What an earlier version of the program made: a table without the key's one form.
+/// Creates the table of an earlier version: without the canonical key.
 async fn forget_form(receiver: &dyn Receiver) {
     forget_index(receiver).await;
     receiver
@@ -90,7 +90,7 @@ async fn store_equal_keys_of_every_type_are_one_row() {
                 assert_eq!(quarantined(&outcomes), [0], "{case}");
             }
             assert_eq!(names(receiver).await, ["b"], "{case}");
-            // The spelling is the newest one, too.
+            // The newest spelling is stored.
             let ids = lines(receiver, "SELECT CAST(id AS TEXT) FROM setl").await;
             if name == "sqlite" {
                 assert_eq!(ids, [second], "{case}");
@@ -102,9 +102,9 @@ async fn store_equal_keys_of_every_type_are_one_row() {
     }
 }
 
-/// A text among bytes is another key than the same bytes.
+/// A text in a bytes column is another key than the same bytes.
 #[tokio::test(flavor = "multi_thread")]
-async fn store_text_among_bytes_is_a_key_of_its_own() {
+async fn store_text_and_bytes_are_different_keys() {
     for (name, receiver) in both().await {
         let receiver = receiver.as_ref();
         let store = prepared(receiver, Options::default()).await;
@@ -122,9 +122,9 @@ async fn store_text_among_bytes_is_a_key_of_its_own() {
     }
 }
 
-/// Trap: a table that was made before keys had one form was merged by its types for good.
+/// A table from before canonical keys was merged by its types.
 #[tokio::test(flavor = "multi_thread")]
-async fn store_table_of_an_earlier_version_gets_its_form() {
+async fn store_table_of_earlier_version_gets_canonical_key() {
     let (upper, lower) = (
         "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11",
         "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
@@ -167,7 +167,7 @@ async fn store_table_of_an_earlier_version_gets_its_form() {
             assert_eq!(names(receiver).await, ["b"], "{case}");
             let own = "SELECT CAST(count(*) AS TEXT) FROM setl WHERE _slacktide_key IS NULL";
             assert_eq!(lines(receiver, own).await, ["0"], "{case}");
-            // Another key is another row, and waits where the type takes it for the same.
+            // Another key is another row, and is quarantined if the type equates them.
             let next = chain.next(&[row(apart, "c")]);
             let outcomes = store.store(&lane(), &[next]).await.unwrap();
             let refused = u64::from((which, &kind) == ("postgres", &ColumnType::Uuid));
@@ -179,9 +179,9 @@ async fn store_table_of_an_earlier_version_gets_its_form() {
     }
 }
 
-/// Each spelling was a row of its own, so which rows have one key is not known. The remedy works.
+/// Each spelling was a row, so rows of one key are unknown. The remedy works.
 #[tokio::test(flavor = "multi_thread")]
-async fn store_table_that_split_keys_is_refused_until_it_is_filled_again() {
+async fn store_table_with_split_keys_is_refused_until_refill() {
     for (which, kind) in [
         ("sqlite", DECIMAL),
         ("sqlite", other("nocase")),
@@ -214,8 +214,15 @@ async fn store_table_that_split_keys_is_refused_until_it_is_filled_again() {
             let report = store.reports().await.unwrap().remove(0);
             assert!(report.refused.is_some(), "{case}: {report:?}");
             receiver.execute("DROP TABLE setl").await.unwrap();
-            let (start, end) = (Place { epoch: 1, number: 1 }, Place { epoch: 9, number: 0 });
-            assert_eq!(store.await_again(&lane(), start, end).await.unwrap(), 1, "{case}");
+            let (start, end) = (
+                ChunkNumber { epoch: 1, number: 1 },
+                ChunkNumber { epoch: 9, number: 0 },
+            );
+            assert_eq!(
+                store.mark_awaited(&lane(), start, end).await.unwrap(),
+                1,
+                "{case}"
+            );
             for chunk in [first, second] {
                 let outcomes = store.store(&lane(), &[chunk]).await.unwrap();
                 assert_eq!(quarantined(&outcomes), [0], "{case}");
@@ -226,7 +233,7 @@ async fn store_table_that_split_keys_is_refused_until_it_is_filled_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn store_index_of_the_form_that_was_dropped_is_made_again() {
+async fn store_dropped_canonical_key_index_is_recreated() {
     for (name, receiver) in both().await {
         let receiver = receiver.as_ref();
         let store = prepared(receiver, Options::default()).await;
@@ -254,9 +261,9 @@ async fn store_index_of_the_form_that_was_dropped_is_made_again() {
     }
 }
 
-/// A partitioned table can have no unique index over the form.
+/// A partitioned table cannot have a unique index over the canonical key.
 #[tokio::test(flavor = "multi_thread")]
-async fn postgres_partitioned_table_keeps_spellings_together_or_is_refused() {
+async fn postgres_partitioned_table_merges_spellings_or_is_refused() {
     let by_range =
         "PARTITION BY RANGE (id); CREATE TABLE setl_1 PARTITION OF setl FOR VALUES FROM (0) TO (100)";
     let by_hash = "PARTITION BY HASH (id); CREATE TABLE setl_1 PARTITION OF setl FOR VALUES WITH (MODULUS 1, REMAINDER 0)";

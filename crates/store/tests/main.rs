@@ -1,12 +1,12 @@
-//! Both receivers on real databases.
+//! Tests of both stores on real databases.
 #![allow(clippy::unwrap_used, reason = "a test that cannot do its work must fail")]
 
 mod keys;
 mod postgres;
 mod quarantine;
 mod requests;
+mod row_counts;
 mod settings;
-mod shaped;
 mod sqlite;
 mod tables;
 mod values;

@@ -1,4 +1,4 @@
-//! PostgreSQL passes the suite, and what only it can do wrong.
+//! PostgreSQL passes the suite, and PostgreSQL-specific cases.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ impl Receiver for Database {
         Arc::new(PostgresStore::new(&self.0.url, "public").unwrap())
     }
 
-    fn with(&self, options: store::Options) -> Arc<dyn store::Changes> {
+    fn with(&self, options: store::Options) -> Arc<dyn store::PendingChanges> {
         Arc::new(
             PostgresStore::new(&self.0.url, "public")
                 .unwrap()
@@ -58,7 +58,7 @@ impl Receiver for Database {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn postgres_passes_the_suite() {
+async fn postgres_passes_store_suite() {
     let make =
         async || Box::new(Database(Postgres::shared().await.database("store").await)) as Box<dyn Receiver>;
     if let Err(failures) = conformance::run(make).await {
@@ -87,7 +87,7 @@ fn columns() -> RowSchema {
     )
 }
 
-/// How many sessions of the store wait for a lock.
+/// Returns how many sessions of the store wait for a lock.
 const WAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
      AND application_name = 'slacktide store' AND wait_event_type = 'Lock'";
 
@@ -106,10 +106,10 @@ async fn until_it_waits(db: &Db) {
     .await;
 }
 
-/// A connection that is killed within a transaction leaves nothing half done, and nothing is put in quarantine for
-/// it. Both ways into the table: COPY into the target, and by staging.
+/// A connection that is killed within a transaction leaves nothing partial, and nothing is quarantined because of it.
+/// Both write paths: COPY into the target, and staging.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_connection_leaves_nothing_half_done() {
+async fn postgres_killed_connection_leaves_no_partial_chunk() {
     let db = Postgres::shared().await.database("killed").await;
     let store = Arc::new(PostgresStore::new(&db.url, "public").unwrap());
     store.prepare().await.unwrap();
@@ -118,7 +118,7 @@ async fn a_killed_connection_leaves_nothing_half_done() {
         .store(&lane(), &[chain.next(&rows(1, 1, "a"))])
         .await
         .unwrap();
-    // The third call overwrites rows, so it goes by staging.
+    // The third call overwrites rows, so it uses staging.
     for (number, first) in [(2_u64, 2), (3, 1_002), (4, 2)] {
         let mut other = db.connect().await;
         let other = other.transaction().await.unwrap();
@@ -164,9 +164,9 @@ async fn a_killed_connection_leaves_nothing_half_done() {
     assert_eq!((report.to, report.rows, report.pending), (4, 3_001, 0));
 }
 
-/// Trap: two transactions that lock the same rows in another order. It is tried again.
+/// Two transactions lock the same rows in another order. The victim is retried.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deadlock_is_tried_again_and_nothing_is_quarantined() {
+async fn postgres_deadlock_is_retried_without_quarantine() {
     let db = Postgres::shared().await.database("deadlock").await;
     let store = PostgresStore::new(&db.url, "public").unwrap();
     store.prepare().await.unwrap();
@@ -184,7 +184,7 @@ async fn a_deadlock_is_tried_again_and_nothing_is_quarantined() {
     let next = chain.next(&rows(1, 2, "b"));
     let storing = tokio::spawn(async move { store.store(&lane(), &[next]).await });
     until_it_waits(&db).await;
-    // Now each waits for the other; one of the two is the victim.
+    // Each waits for the other; one of the two is the victim.
     let mine = other
         .execute("UPDATE setl SET name = 'other' WHERE id = 1", &[])
         .await;
@@ -203,9 +203,9 @@ async fn a_deadlock_is_tried_again_and_nothing_is_quarantined() {
     assert_eq!(db.number("SELECT count(*) FROM setl WHERE name = 'b'").await, 2);
 }
 
-/// A privilege too few is said as such, and the tables may be made beforehand.
+/// A missing privilege is reported as such, and the tables may be created beforehand.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_missing_privilege_is_denied_with_its_remedy() {
+async fn postgres_missing_privilege_is_denied_with_remedy() {
     let db = Postgres::shared().await.database("denied").await;
     let role = db.role("plain", "").await;
     let store = PostgresStore::new(&db.url_as(&role), "public").unwrap();
@@ -220,9 +220,9 @@ async fn a_missing_privilege_is_denied_with_its_remedy() {
     );
 }
 
-/// A server that is not there is waited for, and never quarantines.
+/// A missing server is waited for, and nothing is quarantined.
 #[tokio::test]
-async fn a_server_that_is_not_there_is_unreachable() {
+async fn postgres_missing_server_is_unreachable() {
     let url = format!("postgres://postgres@127.0.0.1:{}/none", harness::free_port());
     let store = PostgresStore::new(&url, "public").unwrap();
     assert_eq!(store.reports().await.unwrap_err().kind, ErrorKind::Unreachable);
@@ -230,7 +230,7 @@ async fn a_server_that_is_not_there_is_unreachable() {
 
 /// Types of the source that the target has too, and one that it cannot read.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_native_type_is_kept_where_the_target_has_it_and_a_bad_cast_stops_one_row() {
+async fn postgres_native_type_is_kept_and_bad_cast_refuses_row() {
     let db = Postgres::shared().await.database("native").await;
     db.execute("CREATE TYPE mood AS ENUM ('sad', 'ok')").await;
     let store = PostgresStore::new(&db.url, "public").unwrap();
@@ -281,10 +281,10 @@ async fn a_native_type_is_kept_where_the_target_has_it_and_a_bad_cast_stops_one_
         reasons[0].contains("\"mood\"") && reasons[1].contains("\"id\""),
         "{reasons:?}"
     );
-    assert!(!reasons.concat().contains("secret"), "a reason tells a value");
+    assert!(!reasons.concat().contains("secret"), "a reason shows a value");
 }
 
-/// Trap: a line in the server's log for each call that fails, or has nothing to do, before its transaction.
+/// The server's log must not have a line for each failed or empty call before its transaction.
 #[tokio::test(flavor = "multi_thread")]
 async fn store_rolls_back_only_inside_a_transaction() {
     let server = Postgres::private(harness::PostgresOptions::default()).await;
@@ -318,9 +318,10 @@ async fn store_rolls_back_only_inside_a_transaction() {
     assert!(!log.contains("no transaction in progress"), "{log}");
 }
 
-/// A restored database has other oids: its tables are known by their marks, and one that has none is left as it is.
+/// A restored database has other oids: its tables are recognised by their marks, and one without a mark stays
+/// unchanged.
 #[tokio::test(flavor = "multi_thread")]
-async fn postgres_restored_table_is_known_by_its_mark() {
+async fn postgres_restored_table_is_recognised_by_mark() {
     let db = Postgres::shared().await.database("restored").await;
     let mut chain = Chain::new(lane(), columns(), 0);
     let store = async || {
@@ -331,7 +332,7 @@ async fn postgres_restored_table_is_known_by_its_mark() {
     let stored = |outcomes: &[Outcome]| matches!(outcomes, [Outcome::Stored { quarantined: 0, .. }]);
     let first = chain.next(&rows(1, 1, "a"));
     assert!(stored(&store().await.store(&lane(), &[first]).await.unwrap()));
-    // As after a dump and a restore: the bookkeeping itself has another oid.
+    // As after a dump and a restore: the bookkeeping has another oid.
     db.execute(
         "CREATE TABLE slacktide.copied (LIKE slacktide.tables INCLUDING ALL); \
          INSERT INTO slacktide.copied SELECT * FROM slacktide.tables; DROP TABLE slacktide.tables; \
@@ -340,7 +341,7 @@ async fn postgres_restored_table_is_known_by_its_mark() {
     .await;
     let second = chain.next(&rows(2, 1, "b"));
     assert!(stored(&store().await.store(&lane(), &[second]).await.unwrap()));
-    // The same, and another table stands there.
+    // The same with another table of that name.
     db.execute(
         "CREATE TABLE slacktide.copied (LIKE slacktide.tables INCLUDING ALL); \
          INSERT INTO slacktide.copied SELECT * FROM slacktide.tables; DROP TABLE slacktide.tables; \
@@ -354,9 +355,9 @@ async fn postgres_restored_table_is_known_by_its_mark() {
     assert_eq!(db.number("SELECT count(*) FROM setl").await, 0);
 }
 
-/// Trap: `CREATE TABLE … (LIKE … INCLUDING ALL)` copies the comments too, in which the marks are.
+/// `CREATE TABLE … (LIKE … INCLUDING ALL)` also copies the comments with the marks.
 #[tokio::test(flavor = "multi_thread")]
-async fn postgres_table_with_a_copied_mark_is_left_as_it_is() {
+async fn postgres_table_with_copied_mark_is_unchanged() {
     let db = Postgres::shared().await.database("copied").await;
     let store = PostgresStore::new(&db.url, "public").unwrap();
     store.prepare().await.unwrap();
@@ -375,9 +376,9 @@ async fn postgres_table_with_a_copied_mark_is_left_as_it_is() {
     assert_eq!(db.number("SELECT count(*) FROM setl").await, 0);
 }
 
-/// What a database answers to a statement that makes tables stays the same: the lane is shown, and waits.
+/// A retry of a failed table statement meets the same error: the lane shows it and waits.
 #[tokio::test(flavor = "multi_thread")]
-async fn postgres_table_that_cannot_be_made_is_shown() {
+async fn postgres_table_creation_failure_is_shown() {
     let db = Postgres::shared().await.database("unmade").await;
     let store = PostgresStore::new(&db.url, "public").unwrap();
     store.prepare().await.unwrap();

@@ -1,4 +1,4 @@
-//! Both receivers' quarantines pass their suite.
+//! Both stores pass the quarantine suite.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use harness::{Postgres, until};
 use schemas::column::ColumnType;
 use schemas::value::Value;
-use store::conformance::quarantine::{Keeper, run};
+use store::conformance::quarantine::{QuarantineReceiver, run};
 use store::layout::Options;
 use store::port::Unreadable;
 use store::samples::{Chain, lane, schema};
@@ -15,44 +15,45 @@ use store::{PostgresStore, Quarantine, SqliteStore, Store};
 use crate::postgres::Database;
 use crate::sqlite::File;
 
-impl Keeper for Database {
-    fn keeping(&self, options: Options) -> Arc<dyn Quarantine> {
+impl QuarantineReceiver for Database {
+    fn quarantine_with(&self, options: Options) -> Arc<dyn Quarantine> {
         let store = PostgresStore::new(&self.0.url, "public").unwrap();
         Arc::new(store.with_options(options))
     }
 }
 
-impl Keeper for File {
-    fn keeping(&self, options: Options) -> Arc<dyn Quarantine> {
+impl QuarantineReceiver for File {
+    fn quarantine_with(&self, options: Options) -> Arc<dyn Quarantine> {
         Arc::new(SqliteStore::new(self.path()).with_options(options))
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn postgres_passes_the_suite_of_the_quarantine() {
-    let make =
-        async || Box::new(Database(Postgres::shared().await.database("kept").await)) as Box<dyn Keeper>;
-    if let Err(failures) = run(make).await {
-        panic!("{failures}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn sqlite_passes_the_suite_of_the_quarantine() {
+async fn postgres_passes_quarantine_suite() {
     let make = async || {
-        Box::new(File {
-            dir: tempfile::tempdir().unwrap(),
-        }) as Box<dyn Keeper>
+        Box::new(Database(Postgres::shared().await.database("kept").await)) as Box<dyn QuarantineReceiver>
     };
     if let Err(failures) = run(make).await {
         panic!("{failures}");
     }
 }
 
-/// A report that was counted before a retry ended must not be written over what the retry changed. Another session stands
-/// in for the retry, so that it ends exactly between what the report reads and what the report writes.
 #[tokio::test(flavor = "multi_thread")]
-async fn postgres_report_counts_again_after_a_retry_ended() {
+async fn sqlite_passes_quarantine_suite() {
+    let make = async || {
+        Box::new(File {
+            dir: tempfile::tempdir().unwrap(),
+        }) as Box<dyn QuarantineReceiver>
+    };
+    if let Err(failures) = run(make).await {
+        panic!("{failures}");
+    }
+}
+
+/// A report that was counted before a retry ended must not overwrite its result. Another session acts as the retry,
+/// so that it ends exactly between the report's reads and its write.
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_report_recounts_after_retry() {
     let db = Postgres::shared().await.database("recount").await;
     let store = PostgresStore::new(&db.url, "public").unwrap();
     store.prepare().await.unwrap();

@@ -1,4 +1,4 @@
-//! Settings of a role or a database alter no value: each that is pinned is tried with another value.
+//! Settings of a role or a database change no value: each pinned setting is tried with another value.
 
 use harness::{Db, Postgres};
 use schemas::column::ColumnType;
@@ -8,13 +8,13 @@ use servers::settings::{BOTH, DEMANDED_OF_STORE, STORE};
 use store::samples::{Chain, lane, schema};
 use store::{ErrorKind, FeedOptions, Options, Outcome, PostgresStore, Store};
 
-/// What a hostile role sets.
+/// The setting of a hostile role.
 fn hostile(name: &str) -> &'static str {
     harness::hostile_setting(name).unwrap_or_else(|| match name {
         "lc_monetary" => "C.utf8",
         "search_path" => "",
         "row_security" => "off",
-        other => panic!("{other} is pinned; say here what a hostile role would set"),
+        other => panic!("{other} is pinned; add the value of a hostile role here"),
     })
 }
 
@@ -103,7 +103,7 @@ async fn stored(db: &Db, role: &str, feed: &str) -> Vec<Outcome> {
     outcomes
 }
 
-/// What is in the tables, as a session without settings of its own prints it.
+/// Returns the tables' contents as a session without settings prints them.
 async fn texts(db: &Db, feed: &str) -> Vec<Option<String>> {
     let sql =
         format!("SELECT t::text || o::text FROM public.\"{feed}\" t, public.adopted_{feed} o ORDER BY t.id");
@@ -111,7 +111,7 @@ async fn texts(db: &Db, feed: &str) -> Vec<Option<String>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn postgres_hostile_settings_alter_no_value() {
+async fn postgres_hostile_settings_change_no_value() {
     let db = Postgres::shared().await.database("settings").await;
     let name = db.name();
     let role = db
@@ -149,9 +149,9 @@ async fn postgres_hostile_settings_alter_no_value() {
     }
 }
 
-/// What only a superuser may set back is an error that names it.
+/// A setting that only a superuser can change back is an error that names it.
 #[tokio::test(flavor = "multi_thread")]
-async fn postgres_role_past_its_triggers_is_refused() {
+async fn postgres_role_that_bypasses_triggers_is_refused() {
     let db = Postgres::shared().await.database("replica").await;
     let name = db.name();
     let role = db

@@ -36,7 +36,7 @@ impl Receiver for File {
         Arc::new(SqliteStore::new(self.path()))
     }
 
-    fn with(&self, options: store::Options) -> Arc<dyn store::Changes> {
+    fn with(&self, options: store::Options) -> Arc<dyn store::PendingChanges> {
         Arc::new(SqliteStore::new(self.path()).with_options(options))
     }
 
@@ -66,7 +66,7 @@ impl Receiver for File {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sqlite_passes_the_suite() {
+async fn sqlite_passes_store_suite() {
     let make = async || {
         Box::new(File {
             dir: tempfile::tempdir().unwrap(),
@@ -77,9 +77,9 @@ async fn sqlite_passes_the_suite() {
     }
 }
 
-/// Trap: changing the journal mode does not wait for a lock as other statements do.
+/// Changing the journal mode does not wait for a lock like other statements.
 #[tokio::test(flavor = "multi_thread")]
-async fn processes_that_open_a_new_file_together_all_succeed() {
+async fn sqlite_concurrent_first_opens_succeed() {
     for _ in 0..20 {
         let file = File {
             dir: tempfile::tempdir().unwrap(),
@@ -99,9 +99,9 @@ async fn processes_that_open_a_new_file_together_all_succeed() {
     }
 }
 
-/// A virtual table and the tables behind it are no tables for a feed, named or not.
+/// A virtual table and its shadow tables are not usable for a feed, even if named.
 #[tokio::test(flavor = "multi_thread")]
-async fn sqlite_shadow_and_virtual_tables_are_left_as_they_are() {
+async fn sqlite_shadow_and_virtual_tables_are_unchanged() {
     let file = File {
         dir: tempfile::tempdir().unwrap(),
     };
@@ -137,9 +137,9 @@ async fn sqlite_shadow_and_virtual_tables_are_left_as_they_are() {
     assert_eq!(rows, [[Some("0".to_owned())]]);
 }
 
-/// What a database answers to a statement that makes tables stays the same: the lane is shown, and waits.
+/// A retry of a failed table statement meets the same error: the lane shows it and waits.
 #[tokio::test(flavor = "multi_thread")]
-async fn sqlite_table_that_cannot_be_made_is_shown() {
+async fn sqlite_table_creation_failure_is_shown() {
     let file = File {
         dir: tempfile::tempdir().unwrap(),
     };

@@ -1,4 +1,4 @@
-//! Tables of the receiver's own: what they compute, hide, refuse or leave out; names that clash.
+//! Tables of the receiver: computed, hidden, refused and ignored rows; clashing names.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use schemas::column::ColumnType;
 use schemas::value::Value;
 use store::conformance::Receiver;
 use store::samples::{Chain, lane, schema};
-use store::{Changes, ErrorKind, FeedOptions, Options, Outcome, PostgresStore, Store};
+use store::{ErrorKind, FeedOptions, Options, Outcome, PendingChanges, PostgresStore, Store};
 
 use crate::postgres::Database;
 use crate::sqlite::File;
@@ -75,7 +75,7 @@ pub(crate) async fn table(receiver: &dyn Receiver) -> Vec<String> {
     .await
 }
 
-/// Ordinals and reasons of what is in quarantine.
+/// Returns ordinals and reasons of the quarantined rows.
 pub(crate) async fn kept(receiver: &dyn Receiver) -> Vec<String> {
     let own = receiver.own("quarantine");
     let sql = format!(
@@ -84,7 +84,10 @@ pub(crate) async fn kept(receiver: &dyn Receiver) -> Vec<String> {
     lines(receiver, &sql).await
 }
 
-pub(crate) async fn prepared(receiver: &dyn Receiver, options: Options) -> std::sync::Arc<dyn Changes> {
+pub(crate) async fn prepared(
+    receiver: &dyn Receiver,
+    options: Options,
+) -> std::sync::Arc<dyn PendingChanges> {
     let store = receiver.with(options);
     store.prepare().await.unwrap();
     store
@@ -98,7 +101,7 @@ pub(crate) fn quarantined(outcomes: &[Outcome]) -> Vec<u64> {
     outcomes.iter().map(count).collect()
 }
 
-/// What a trigger may do to one row, each by a value of it.
+/// What a trigger may do to one row, selected by a value of it.
 const TRIGGER: &str = "CREATE FUNCTION guard() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     IF TG_OP <> 'DELETE' AND NEW.name LIKE 'raise %' THEN RAISE EXCEPTION 'HUSH %', NEW.name USING ERRCODE = substr(NEW.name, 7), CONSTRAINT = 'HUSH'; END IF;
     IF TG_OP <> 'DELETE' AND NEW.name = 'missing' THEN EXECUTE 'SELECT * FROM no_such_' || NEW.name; END IF;
@@ -161,14 +164,14 @@ async fn postgres_trigger_refuses_single_rows_with_any_code() {
     }
     let report = store.reports().await.unwrap().remove(0);
     assert!(
-        !reasons.contains("HUSH") && report.held_up_shared().is_none(),
+        !reasons.contains("HUSH") && report.shared_blocked_reason().is_none(),
         "{reasons}"
     );
 }
 
-/// What is about the account, the disk or other transactions is waited out, wherever it is met.
+/// Errors of the account, the disk or other transactions are waited out everywhere.
 #[tokio::test(flavor = "multi_thread")]
-async fn postgres_trouble_within_a_trigger_is_no_rows() {
+async fn postgres_environment_error_in_trigger_refuses_no_row() {
     let receiver = postgres().await;
     let db = &receiver.0;
     let name = db.name();
@@ -204,7 +207,7 @@ async fn postgres_trouble_within_a_trigger_is_no_rows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn postgres_identity_and_generated_columns_are_written_around() {
+async fn postgres_identity_and_generated_columns_are_skipped() {
     let receiver = postgres().await;
     receiver
         .execute(
@@ -252,18 +255,18 @@ async fn postgres_unfit_tables_are_refused_by_name() {
             .await
             .unwrap_err();
         assert_eq!(error.kind, ErrorKind::Refused, "{error}");
-        let told = error.to_string();
-        assert!(words.iter().all(|word| told.contains(word)), "{told}");
+        let reason = error.to_string();
+        assert!(words.iter().all(|word| reason.contains(word)), "{reason}");
         assert_eq!(lines(&receiver, "SELECT count(*)::text FROM setl").await, ["0"]);
         let report = store.reports().await.unwrap().remove(0);
         assert!(
-            report.refused.is_some() && !report.held_up_shared().unwrap().contains("setl "),
+            report.refused.is_some() && !report.shared_blocked_reason().unwrap().contains("setl "),
             "{report:?}"
         );
     }
 }
 
-/// A policy that refuses a row sets it aside; one that hides rows is an error before anything is stored.
+/// A policy that refuses a row quarantines it; one that hides rows is an error before anything is stored.
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_policies_refuse_rows_and_never_hide_them() {
     for (policy, is_hidden) in [
@@ -330,7 +333,7 @@ async fn sqlite_trigger_refuses_single_rows_in_every_way() {
             let rows = [row(1, "bad"), row(2, "b"), row(3, "bad"), row(4, "d")];
             let outcomes = store.store(&lane(), &[chain.next(&rows)]).await.unwrap();
             let case = format!("{way} {when}");
-            // After the row was written, ignoring it leaves it there.
+            // Ignoring the row after it was written leaves it in the table.
             if (way, when) == ("IGNORE", "AFTER") {
                 assert_eq!(quarantined(&outcomes), [0], "{case}");
                 continue;
@@ -401,9 +404,10 @@ async fn sqlite_conflict_clauses_and_generated_columns_lose_nothing() {
     }
 }
 
-/// Names that a database takes for one, or for its own, are told with the way on before anything is stored; the way works.
+/// Names that a database equates or reserves are reported with the remedy before anything is stored; the remedy
+/// works.
 #[tokio::test(flavor = "multi_thread")]
-async fn store_names_that_clash_are_told_and_mapped() {
+async fn store_clashing_names_are_reported_and_mapped() {
     let long = |end: &str| format!("{}{end}", "n".repeat(63));
     let cases = [
         ("both", "ctid".to_owned(), "note".to_owned()),

@@ -1,4 +1,4 @@
-//! Unique values that move from row to row; keys in several spellings.
+//! Unique values that move between rows; keys with several spellings.
 
 use schemas::column::ColumnType;
 use schemas::value::Value;
@@ -30,9 +30,9 @@ async fn store_swapped_unique_values_are_stored() {
     }
 }
 
-/// A ring over a column that may not be null, beside a row that waits for one that does not move.
+/// A ring over a NOT NULL column, next to a row that waits for a row which does not move.
 #[tokio::test(flavor = "multi_thread")]
-async fn store_ring_of_unique_values_goes_past_a_blocked_row() {
+async fn store_ring_of_unique_values_skips_blocked_row() {
     for (name, receiver) in both().await {
         let receiver = receiver.as_ref();
         let own = "CREATE TABLE setl (id BIGINT PRIMARY KEY, name VARCHAR(30) NOT NULL UNIQUE, mine TEXT DEFAULT 'kept')";
@@ -60,7 +60,7 @@ async fn store_ring_of_unique_values_goes_past_a_blocked_row() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn store_values_that_move_along_over_chunks_are_stored() {
+async fn store_values_that_move_over_chunks_are_stored() {
     for (name, receiver) in both().await {
         let receiver = receiver.as_ref();
         let store = prepared(receiver, Options::default()).await;
@@ -76,7 +76,7 @@ async fn store_values_that_move_along_over_chunks_are_stored() {
         store.store(&lane(), &[chain.next(&[row(3, "d")])]).await.unwrap();
         assert_eq!(table(receiver).await, ["1:b:2", "2:c:2", "3:d:3"], "{name}");
         assert!(kept(receiver).await.is_empty(), "{name}");
-        // What came later stands, whatever a row of before waits for.
+        // Later rows are stored, although an earlier row waits.
         store.store(&lane(), &[chain.next(&[row(1, "d")])]).await.unwrap();
         store.store(&lane(), &[chain.next(&[row(1, "z")])]).await.unwrap();
         store.store(&lane(), &[chain.next(&[row(3, "y")])]).await.unwrap();
@@ -90,7 +90,7 @@ const DECIMAL: ColumnType = ColumnType::Decimal {
     scale: None,
 };
 
-/// A core changes `1.0` to `1.00`: to it the key is the same.
+/// A core changes `1.0` to `1.00`: for it the key is the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn store_key_in_another_spelling_is_the_same_row() {
     for adopted in [false, true] {
@@ -134,9 +134,9 @@ async fn store_key_in_another_spelling_is_the_same_row() {
     }
 }
 
-/// Two rows at the source whose keys the store's type takes for one: the first stands, the second is shown.
+/// Two source rows whose keys the store's type equates: the first is stored, the second is quarantined.
 #[tokio::test(flavor = "multi_thread")]
-async fn store_keys_that_a_type_takes_for_one_are_kept_apart() {
+async fn store_keys_equated_by_type_are_not_merged() {
     let (upper, lower) = (
         "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11",
         "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
@@ -187,7 +187,7 @@ async fn store_keys_that_a_type_takes_for_one_are_kept_apart() {
                 assert_eq!(quarantined(&outcomes).iter().sum::<u64>(), 1, "{case}");
                 assert_eq!(kept(receiver).await.len(), 1, "{case}");
                 assert_eq!(lines(receiver, "SELECT name FROM setl").await, ["x"], "{case}");
-                // A newer version of the row that stands is stored as ever.
+                // A newer version of the stored row is still stored.
                 let newer = chain.next(&[vec![keys[0], Value::Text("y")]]);
                 let outcomes = store.store(&lane(), &[newer]).await.unwrap();
                 assert_eq!(quarantined(&outcomes), [0], "{case}");

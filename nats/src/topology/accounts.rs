@@ -2,7 +2,7 @@
 //!
 //! The streams are in the account [`HUB`], whose one user is the administrator. Every other party has an account
 //! of its own, which imports the subjects that it may use and nothing else. The server answers a request
-//! inside the account of the asker, whatever reply subject the request names, so no party can make the server
+//! inside the account of the asker, for any reply subject of the request, so no party can make the server
 //! write or call anything in [`HUB`] or in the account of another one. Inside one account no list of permissions
 //! does that: the server checks who may publish, and never the reply subject of a request.
 

@@ -23,14 +23,14 @@ pub struct Admin {
     connection: JetStream,
 }
 
-/// The exchange as it stands.
+/// The current state of the exchange.
 #[derive(Debug, Clone, Default)]
 pub struct Live {
     /// Its streams.
     pub streams: Vec<LiveStream>,
 }
 
-/// A stream as it stands.
+/// The current state of a stream.
 #[derive(Debug, Clone, Default)]
 pub struct LiveStream {
     /// The server's configuration.

@@ -1,4 +1,4 @@
-//! Making the exchange as the files say.
+//! Applies the topology files to the exchange.
 
 use exchange::{Error, ErrorKind, Result};
 use serde_json::{Value, json};
@@ -15,14 +15,14 @@ pub async fn plan(admin: &Admin, topology: &Topology) -> Result<Plan> {
     Ok(diff(topology, &admin.live().await?))
 }
 
-/// Does what the plan says, streams before consumers.
+/// Applies a plan, streams before consumers.
 ///
 /// # Errors
 /// `Topology` when a change is destructive and `force` is not set: then nothing at all was done.
 /// Otherwise as the exchange's verbs; what was done before the error stays, and the next plan
 /// goes on from there.
 pub async fn apply(admin: &Admin, plan: &Plan, force: bool) -> Result<()> {
-    let refused: Vec<String> = plan.destructive().map(told).collect();
+    let refused: Vec<String> = plan.destructive().map(describe).collect();
     if !force && !refused.is_empty() {
         let text = format!(
             "nothing was changed: {}; give --force to do it all the same",
@@ -36,7 +36,7 @@ pub async fn apply(admin: &Admin, plan: &Plan, force: bool) -> Result<()> {
     Ok(())
 }
 
-fn told(change: &Change) -> String {
+fn describe(change: &Change) -> String {
     let dangers: Vec<&str> = change
         .fields
         .iter()
@@ -69,7 +69,7 @@ async fn one(admin: &Admin, change: &Change) -> Result<()> {
     Ok(())
 }
 
-/// Streams are made with room for `max_bytes`, whatever they hold. The error of a server without so much names what was asked
+/// The server reserves `max_bytes` for a stream, independent of its content. The error of a server without so much names what was asked
 /// for, and both ways to go on.
 fn room(error: Error, change: &Change) -> Error {
     if error.kind != ErrorKind::NoRoom {
@@ -109,16 +109,16 @@ mod tests {
             ErrorKind::NoRoom,
             "insufficient storage resources available (10047)",
         );
-        let told = room(refused, &change).to_string();
+        let text = room(refused, &change).to_string();
         for wanted in [
             "DATA-insurer-a",
             "10737418240 bytes",
             "a smaller number",
             "raise max_file_store",
         ] {
-            assert!(told.contains(wanted), "{told}");
+            assert!(text.contains(wanted), "{text}");
         }
-        assert!(!told.contains("raise max_bytes"), "{told}");
+        assert!(!text.contains("raise max_bytes"), "{text}");
         let other = room(Error::new(ErrorKind::Full, "full"), &change);
         assert_eq!(other.kind, ErrorKind::Full);
     }

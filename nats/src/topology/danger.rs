@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_loses_something_is_dangerous_and_its_reverse_is_not() {
+    fn change_with_data_loss_is_dangerous() {
         for (name, from, to) in [
             ("storage", json!("file"), json!("memory")),
             ("retention", json!("limits"), json!("workqueue")),
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_consumer_that_would_skip_or_drop_is_dangerous() {
+    fn consumer_change_that_skips_messages_is_dangerous() {
         assert!(of_consumer("filter_subject", &json!("data.a.>"), &json!("data.b.>")).is_some());
         assert!(of_consumer("max_deliver", &json!(-1), &json!(5)).is_some());
         assert!(of_consumer("max_deliver", &json!(5), &json!(-1)).is_none());

@@ -7,7 +7,7 @@ use super::admin::{Live, LiveStream};
 use super::danger::{of_consumer, of_stream};
 use super::spec::{ConsumerSpec, StreamSpec, Topology};
 
-/// What is to be done, in order. Empty of work when the exchange is as the files say.
+/// The changes to apply, in order. Empty if the exchange matches the files.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Plan {
     /// Streams first, then consumers.
@@ -67,7 +67,7 @@ pub struct Field {
     pub name: String,
     /// As it is; null when it is not there.
     pub from: Value,
-    /// As the file says.
+    /// The value in the file.
     pub to: Value,
     /// Why the change is destructive.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_exchange_gets_everything_and_an_applied_one_nothing() {
+    fn diff_is_full_for_empty_and_empty_for_applied_exchange() {
         let all = diff(&shipped(), &Live::default());
         // The leases; an audit stream for each of three parties, orders of two; nine of a recipient, and two consumers.
         assert_eq!(all.changes.len(), 1 + 3 + 2 + 9 + 2);
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_files_do_not_decide_is_kept() {
+    fn diff_keeps_settings_that_files_do_not_set() {
         let mut live = applied(&shipped());
         live.streams[0]
             .config
@@ -299,9 +299,9 @@ mod tests {
         assert_eq!(plan.changes[0].config["metadata"]["owner"], "ops");
     }
 
-    /// Whatever was changed at the exchange by hand is shown and taken back, limits above all.
+    /// Manual changes at the exchange are shown and reverted, above all those of limits.
     #[test]
-    fn every_setting_that_differs_is_shown() {
+    fn diff_shows_every_different_setting() {
         for (name, value) in [
             ("max_bytes", json!(5000)),
             ("max_msg_size", json!(5000)),
@@ -358,9 +358,9 @@ mod tests {
         }
     }
 
-    /// Trap: somebody set an age limit by hand; it goes.
+    /// An age limit that was set manually is removed.
     #[test]
-    fn an_age_limit_is_taken_away() {
+    fn diff_removes_an_age_limit() {
         let mut live = applied(&shipped());
         live.streams[0]
             .config

@@ -54,7 +54,7 @@ pub enum FilesError {
         /// Why.
         source: std::io::Error,
     },
-    /// A file says something that is not understood.
+    /// A file has invalid content.
     #[error("{path}: {what}")]
     Parse {
         /// Which.
@@ -98,7 +98,7 @@ fn parsed(path: &Path, parties: Result<Parties, PartiesError>) -> Result<Parties
 /// The shipped topology, for these recipients.
 ///
 /// # Errors
-/// [`FilesError`] when two recipients cannot be told apart; or should a shipped file be wrong, which a test excludes.
+/// [`FilesError`] when two recipients cannot be distinguished, or if a shipped file is invalid, which a test excludes.
 pub fn embedded(recipients: &[RecipientName]) -> Result<Topology, FilesError> {
     let parties = parsed(Path::new(FILE), Parties::shipped(recipients))?;
     let mut texts: Vec<(&str, PathBuf, String)> = STREAMS
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ships_is_read_and_is_what_lies_on_disk() {
+    fn topology_shipped_files_equal_those_on_disk() {
         let shipped = embedded(&recipients()[..1]).unwrap();
         let on_disk = load(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
         assert_eq!(format!("{shipped:?}"), format!("{on_disk:?}"));
@@ -217,7 +217,7 @@ mod tests {
 
     /// Traps: an age limit forks a chain, discarding the old loses chunks, memory is no storage.
     #[test]
-    fn no_shipped_stream_forgets() {
+    fn shipped_streams_drop_no_messages() {
         for stream in embedded(&recipients()).unwrap().streams {
             assert_eq!(stream.storage, "file", "{}", stream.name);
             assert!(stream.max_bytes > 0, "{}", stream.name);
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_an_error_with_its_place() {
+    fn topology_unknown_key_error_has_its_position() {
         let text = "name = \"A\"\nsubjects = [\"a\"]\nmax_bytes = 1\nmax_age = 5\n";
         let error = one("streams", text).unwrap_err().to_string();
         assert!(
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_consumer_of_no_stream_is_an_error() {
+    fn topology_consumer_without_stream_is_an_error() {
         let error = one("consumers", CONSUMERS).unwrap_err().to_string();
         assert!(error.contains("no file under streams/ describes"), "{error}");
     }

@@ -1,7 +1,7 @@
 //! What each party may do at the exchange: the one table from which account files and attack tests are made.
 //!
 //! Pure. Every right is one subject of the account `HUB`, with the exact number of tokens wherever the subject
-//! has one: a wildcard that matches more tokens than it means gives a right that nobody intended.
+//! has one: a wildcard that matches more tokens than it means gives an unintended permission.
 
 use std::fmt::Display;
 
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn no_right_changes_a_stream_or_a_consumer() {
+    fn rights_never_change_a_stream_or_a_consumer() {
         let parties = parties();
         let verbs: BTreeSet<String> = parties
             .all()

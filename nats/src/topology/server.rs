@@ -1,4 +1,4 @@
-//! The shipped server configuration, for whoever starts a server of their own.
+//! The shipped server configuration, for a private server.
 
 use std::path::Path;
 
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn tls_and_encryption_are_off_as_shipped_and_each_can_be_switched_on() {
+    fn server_config_tls_and_encryption_are_optional() {
         let server = |tls, at_rest| {
             let parties = Parties::shipped(&[]).unwrap();
             let files = hardened(&parties, Hardening { tls, at_rest });

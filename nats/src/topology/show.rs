@@ -37,7 +37,7 @@ impl fmt::Display for Plan {
             writeln!(f, "? {object} is in no file; left alone")?;
         }
         if self.changes.is_empty() {
-            writeln!(f, "the exchange is as the files say")?;
+            writeln!(f, "the exchange matches the files")?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What a file may say, in the server's own words.
+//! The format of a topology file, in the server's terms.
 //!
 //! Two settings are not offered. There is no age limit: it would remove the head of a quiet
 //! subject, and a publisher that expects an empty subject would fork the chain. There is no
@@ -23,7 +23,7 @@ pub struct Topology {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StreamSpec {
-    /// For each of these parties there is one such stream: `{party}` stands for the name.
+    /// For each of these parties there is one such stream: `{party}` is replaced by the name.
     #[serde(default)]
     pub each: Option<Each>,
     /// Its name.
@@ -56,10 +56,10 @@ pub struct StreamSpec {
     /// On how many servers it is kept.
     #[serde(default = "one")]
     pub num_replicas: u8,
-    /// Nobody may delete a single message.
+    /// No user may delete a single message.
     #[serde(default = "yes")]
     pub deny_delete: bool,
-    /// Nobody may purge.
+    /// No user may purge.
     #[serde(default)]
     pub deny_purge: bool,
     /// Messages may be read by subject.
@@ -103,7 +103,7 @@ pub struct ConsumerSpec {
     pub ack_wait_seconds: u64,
     /// The unsettled deliveries at most.
     pub max_ack_pending: i64,
-    /// The deliveries of one message at most; -1: for ever.
+    /// Maximum deliveries of one message; -1 is unlimited.
     pub max_deliver: i64,
     /// On how many servers it is kept; 0: as the stream.
     #[serde(default)]

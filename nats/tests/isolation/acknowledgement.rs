@@ -124,9 +124,9 @@ async fn acknowledgement_in_either_form_is_taken_from_its_own_party() {
         assert_eq!(fetched.len(), 1);
         let tokens = fetched[0].token.split('.').count();
         assert_eq!(tokens, if second_form { 11 } else { 9 }, "{}", fetched[0].token);
-        insurer.settle(&fetched, Settlement::Done).await.unwrap();
+        insurer.settle(&fetched, Settlement::Ack).await.unwrap();
         let thief = exchange.connect("insurer-a").await;
-        let refused = thief.settle(&fetched, Settlement::Done).await.unwrap_err();
+        let refused = thief.settle(&fetched, Settlement::Ack).await.unwrap_err();
         assert_eq!(refused.kind, exchange::ErrorKind::Denied, "{refused}");
     }
 }

@@ -1,6 +1,6 @@
 //! Requests whose answer the server is to write, or to execute, somewhere else.
 //!
-//! The server checks the right to publish a request, and never its reply subject. Whatever a party may ask, it can
+//! The server checks the right to publish a request, and never its reply subject. Everything that a party may request, it can
 //! name any subject as the place of the answer.
 
 use async_nats::{Client, HeaderMap};

@@ -100,7 +100,7 @@ async fn recipient_works(exchange: &ExchangeServer, name: &str) {
     published("receipt", party.publish_receipt(&lane(&recipient), A, 0).await);
     let fetched = party.fetch_chunks(&recipient, 10).await.unwrap();
     assert!(!fetched.is_empty(), "{name} has something to acknowledge");
-    party.settle(&fetched, Settlement::Done).await.unwrap();
+    party.settle(&fetched, Settlement::Ack).await.unwrap();
     orders(name, &party).await;
 }
 
@@ -251,7 +251,7 @@ async fn message_over_the_limit_of_its_stream_is_refused_as_too_large() {
 }
 
 #[tokio::test]
-async fn fullness_of_a_partys_streams_is_told_to_the_party() {
+async fn fullness_of_own_streams_is_readable_by_the_party() {
     let exchange = ExchangeServer::bare().await;
     exchange.apply(small).await;
     let insurer = exchange.connect("insurer-a").await;

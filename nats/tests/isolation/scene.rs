@@ -72,7 +72,7 @@ impl Scene {
     }
 
     async fn with(exchange: ExchangeServer, separate: bool) -> Self {
-        // No delivery comes again by itself while the attacks run.
+        // No delivery is redelivered while the attacks run.
         exchange
             .apply(|topology| {
                 for consumer in &mut topology.consumers {
@@ -250,7 +250,7 @@ fn in_one_account(parties: &Parties) -> String {
     text + "  ]\n}\n"
 }
 
-/// The first answer, on whatever subject it comes: a delivery comes on the subject of its message, where the
+/// The first answer on any subject: a delivery arrives on the subject of its message, where the
 /// client's own `request` does not look for it.
 pub(super) async fn ask(client: &Client, question: &str, text: &str) -> Message {
     let inbox = client.new_inbox();

@@ -128,7 +128,7 @@ impl Snapshot {
 }
 
 /// A delivery keeps its subject, so a recipient that has its own deliveries sent to a subject that it publishes
-/// stores them there as what they are. Nobody reads them: every reader asks by subject.
+/// stores them there as what they are. No one reads them: every reader asks by subject.
 fn is_own_delivery(config: &Map<String, Value>, party: &str, rights: &[Right], subject: &str) -> bool {
     let delivered = ["data", "reply"].map(|first| format!("{first}.{party}."));
     let holds = config["subjects"].as_array().into_iter().flatten();

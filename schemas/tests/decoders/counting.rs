@@ -1,23 +1,23 @@
-//! An allocator that counts.
+//! An allocator that counts the bytes in use.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use schemas::body::MOST_PLAIN;
+use schemas::body::MAX_PLAIN_BYTES;
 
-/// Counts what the thread holds, and the most that it held.
+/// Counts the thread's allocated bytes and their maximum.
 struct Counting;
 
 thread_local! {
-    static HELD: Cell<isize> = const { Cell::new(0) };
-    static MOST: Cell<isize> = const { Cell::new(0) };
+    static IN_USE: Cell<isize> = const { Cell::new(0) };
+    static PEAK: Cell<isize> = const { Cell::new(0) };
 }
 
 fn count(bytes: isize) {
     // A thread that ends frees memory after its cells are gone.
-    let _ = HELD.try_with(|held| {
-        held.set(held.get() + bytes);
-        let _ = MOST.try_with(|most| most.set(most.get().max(held.get())));
+    let _ = IN_USE.try_with(|in_use| {
+        in_use.set(in_use.get() + bytes);
+        let _ = PEAK.try_with(|peak| peak.set(peak.get().max(in_use.get())));
     });
 }
 
@@ -26,8 +26,8 @@ fn signed(size: usize) -> isize {
     size as isize
 }
 
-// SAFETY: every call is passed on to the system's allocator as it came; the count beside it
-// touches no memory but two cells of this thread, which allocate nothing.
+// SAFETY: every call is forwarded unchanged to the system's allocator; counting only accesses two cells of this thread,
+// which do not allocate.
 #[allow(unsafe_code, reason = "an allocator cannot be counted otherwise")]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -41,7 +41,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // While it is moved both are there.
+        // Both blocks exist during the move.
         count(signed(size));
         count(-signed(layout.size()));
         unsafe { System.realloc(pointer, layout, size) }
@@ -51,17 +51,17 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Runs it, and fails when it held more at once than a body, and so many times what it was given.
-pub(crate) fn bounded<T>(given: usize, run: impl FnOnce() -> T) -> T {
+/// Runs a closure and fails if its peak memory exceeds one body plus a multiple of the input size.
+pub(crate) fn bounded<T>(input: usize, run: impl FnOnce() -> T) -> T {
     const TIMES: usize = 160;
-    const FLOOR: usize = MOST_PLAIN + (2 << 20);
-    let before = HELD.get();
-    MOST.set(before);
+    const FLOOR: usize = MAX_PLAIN_BYTES + (2 << 20);
+    let before = IN_USE.get();
+    PEAK.set(before);
     let done = run();
-    let most = MOST.get() - before;
+    let peak = PEAK.get() - before;
     assert!(
-        most <= signed(FLOOR + TIMES * given),
-        "{given} bytes made a decoder hold {most}"
+        peak <= signed(FLOOR + TIMES * input),
+        "an input of {input} bytes made a decoder allocate {peak}"
     );
     done
 }

@@ -1,17 +1,13 @@
-//! Hostile bytes: no decoder panics, takes memory without measure, or lets through what was altered.
+//! Malicious input: no decoder panics, allocates without limit or accepts altered bytes.
 //!
-//! Random bytes end at the frame, so there is more: published messages with bytes changed, cut
-//! off, put in and put together; payloads with any part replaced and then signed, so that they
-//! pass the signature; bodies that say one thing and are another; and bombs of each layer. Every
-//! run counts what the thread allocates, against the size of what it was given.
+//! Random bytes fail at the frame, so other inputs go further: published messages with bytes changed, removed, inserted and
+//! joined; payloads with any part replaced and then signed, so that the signature is valid; bodies that contradict their
+//! description; and decompression bombs of each layer. Every run compares the thread's allocations with the input size.
 //!
-//! - `counting` what is held at once
+//! - `counting` counts allocated bytes
 //! - `tamper` changes to bytes and to trees
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "what a test cannot make must fail it there and then"
-)]
+#![allow(clippy::unwrap_used, reason = "a failed setup must fail the test")]
 
 mod counting;
 mod tamper;
@@ -23,12 +19,13 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use schemas::approval::Approval;
 use schemas::audit::AuditEntry;
-use schemas::body::{BodyForm, MOST_PLAIN};
+use schemas::body::{BodyFormat, MAX_PLAIN_BYTES};
 use schemas::chunk;
 use schemas::confirm::Confirm;
 use schemas::control::Control;
 use schemas::cursor::Cursor;
 use schemas::digest::Digest;
+use schemas::encryption::DecryptionKeys;
 use schemas::envelope::{Envelope, Payload};
 use schemas::lease::Lease;
 use schemas::manifest::Manifest;
@@ -39,7 +36,6 @@ use schemas::receipt::Receipt;
 use schemas::reply::Reply;
 use schemas::request::{Cancel, Request, RequestId};
 use schemas::rows::{RowReader, pack};
-use schemas::seal::SealRing;
 use schemas::sign::{PublicKey, SigningKey};
 use schemas::subject::Subject;
 use schemas::value::Value;
@@ -56,7 +52,7 @@ fn key() -> SigningKey {
     SigningKey::from_seed(SEED).unwrap_or_else(|_| SigningKey::generate())
 }
 
-/// Published messages of every kind.
+/// Returns published messages of every kind.
 fn published() -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/v1");
     let files = std::fs::read_dir(folder)
@@ -78,7 +74,7 @@ fn payload<P: Payload + DeserializeOwned>(bytes: &[u8], trusted: &[PublicKey]) {
     }
 }
 
-/// Everything that reads what came from elsewhere.
+/// Runs every decoder of foreign bytes.
 fn every_decoder(bytes: &[u8], trusted: &[PublicKey]) {
     if let Ok(verified) = chunk::open(bytes, trusted) {
         drain(
@@ -87,7 +83,7 @@ fn every_decoder(bytes: &[u8], trusted: &[PublicKey]) {
             verified.manifest.totals.rows,
         );
     }
-    let _ = chunk::place(bytes);
+    let _ = chunk::read_untrusted(bytes);
     payload::<Manifest>(bytes, trusted);
     payload::<Receipt>(bytes, trusted);
     payload::<Lease>(bytes, trusted);
@@ -95,7 +91,7 @@ fn every_decoder(bytes: &[u8], trusted: &[PublicKey]) {
     payload::<Cancel>(bytes, trusted);
     payload::<Reply>(bytes, trusted);
     payload::<Part>(bytes, trusted);
-    let _ = part::open(bytes, trusted, &SealRing::default());
+    let _ = part::open(bytes, trusted, &DecryptionKeys::default());
     payload::<Progress>(bytes, trusted);
     payload::<Approval>(bytes, trusted);
     payload::<Confirm>(bytes, trusted);
@@ -124,7 +120,7 @@ fn drain(bytes: &[u8], width: usize, rows: u64) {
     while let Ok(true) = reader.next_into(&mut row) {}
 }
 
-/// Signs whatever a payload says, as a publisher with a key and without sense would.
+/// Signs any payload, as a faulty publisher could.
 fn published_as(kind: &str, payload: &[u8], body: Vec<u8>, key: &SigningKey) -> Vec<u8> {
     let signature = key.sign(&[kind.as_bytes(), &[0], payload].concat()).unwrap();
     let envelope = Envelope {
@@ -138,17 +134,17 @@ fn published_as(kind: &str, payload: &[u8], body: Vec<u8>, key: &SigningKey) -> 
 
 proptest! {
     #[test]
-    fn random_bytes(bytes in vec(any::<u8>(), 0..3_000)) {
+    fn decoders_bound_random_bytes(bytes in vec(any::<u8>(), 0..3_000)) {
         bounded(bytes.len(), || every_decoder(&bytes, &[]));
     }
 
     #[test]
-    fn random_text(text in "\\PC{0,200}") {
+    fn decoders_bound_random_text(text in "\\PC{0,200}") {
         bounded(text.len(), || every_decoder(text.as_bytes(), &[]));
     }
 
     #[test]
-    fn published_messages_that_were_changed(which in any::<Index>(), changes in vec(change(), 1..8)) {
+    fn decoders_bound_changed_messages(which in any::<Index>(), changes in vec(change(), 1..8)) {
         let all = published();
         let mut bytes = all[which.index(all.len())].clone();
         changed(&mut bytes, &changes);
@@ -157,22 +153,22 @@ proptest! {
     }
 
     #[test]
-    fn published_messages_that_were_cut_or_put_together(which in any::<Index>(), other in any::<Index>(), at in any::<Index>()) {
+    fn decoders_refuse_truncated_and_joined_messages(which in any::<Index>(), other in any::<Index>(), at in any::<Index>()) {
         let all = published();
         let (one, two) = (&all[which.index(all.len())], &all[other.index(all.len())]);
         let cut = one[..at.index(one.len())].to_vec();
-        prop_assert!(Envelope::decode(&cut).is_err(), "a message cut off at {} was taken", cut.len());
+        prop_assert!(Envelope::decode(&cut).is_err(), "a message truncated at {} was accepted", cut.len());
         let joined = [&cut[..], two].concat();
-        let behind = [&one[..], &two[..at.index(two.len()).max(1)]].concat();
-        prop_assert!(Envelope::decode(&behind).is_err(), "what hung behind a message was not seen");
-        for bytes in [cut, joined, behind] {
+        let appended = [&one[..], &two[..at.index(two.len()).max(1)]].concat();
+        prop_assert!(Envelope::decode(&appended).is_err(), "bytes after a message were not detected");
+        for bytes in [cut, joined, appended] {
             bounded(bytes.len(), || every_decoder(&bytes, &[]));
         }
     }
 
-    /// Beyond the signature: a manifest that contradicts itself, its body or its rows.
+    /// With a valid signature: a manifest that contradicts itself, its body or its rows.
     #[test]
-    fn signed_payloads_that_make_no_sense(
+    fn decoders_bound_signed_contradictory_payloads(
         which in any::<Index>(), at in any::<Index>(), again in any::<Index>(), new in json(), newer in json(), how in 0_u8..4,
     ) {
         let all = published();
@@ -183,7 +179,7 @@ proptest! {
         if how == 3 {
             tampered(&mut tree, &again, &newer, how);
         }
-        // Signed by whom it says.
+        // Signed by the declared key.
         if let Some(named) = tree.pointer_mut("/publisher/key") {
             *named = Json::from(key.public().as_str());
         }
@@ -195,20 +191,20 @@ proptest! {
         bounded(bytes.len(), || every_decoder(&bytes, std::slice::from_ref(key.public())));
     }
 
-    /// A body with the right digest that is not what it says.
+    /// A body with the right digest that contradicts its description.
     #[test]
-    fn bodies_of_any_bytes(
+    fn decoders_bound_signed_random_bodies(
         bytes in vec(any::<u8>(), 0..2_000), plain_bytes in prop_oneof![any::<u64>(), 0_u64..4_000_000],
         rows in prop_oneof![any::<u64>(), 0_u64..20], packed in any::<bool>(), declared in any::<bool>(),
     ) {
         let key = SigningKey::generate();
         let all = published();
-        let chunk = all.iter().find(|bytes| chunk::place(bytes).is_some()).unwrap();
-        let (mut manifest, _) = chunk::place(chunk).unwrap();
+        let chunk = all.iter().find(|bytes| chunk::read_untrusted(bytes).is_some()).unwrap();
+        let (mut manifest, _) = chunk::read_untrusted(chunk).unwrap();
         let body = if packed { zstd::bulk::compress(&bytes, 1).unwrap() } else { bytes.clone() };
         manifest.publisher.key = key.public().clone();
         manifest.totals.rows = rows;
-        manifest.body = BodyForm {
+        manifest.body = BodyFormat {
             digest: Digest::of(&[&body]),
             bytes: body.len() as u64,
             plain_bytes: if declared { bytes.len() as u64 } else { plain_bytes },
@@ -218,27 +214,27 @@ proptest! {
         let message = published_as(Manifest::KIND, &serde_json::to_vec(&manifest).unwrap(), body, &key);
         bounded(message.len(), || {
             if let Ok(opened) = chunk::open(&message, std::slice::from_ref(key.public())) {
-                assert_eq!(opened.plain, bytes, "a body came out as another");
+                assert_eq!(opened.plain, bytes, "the opened body differs");
             }
         });
     }
 
     #[test]
-    fn rows_of_any_values_come_back_and_a_cut_one_does_not(
+    fn rows_of_any_values_round_trip_and_truncation_fails(
         row in vec(prop_oneof![
-            Just(None), any::<bool>().prop_map(|v| Some(Held::Bool(v))), any::<i64>().prop_map(|v| Some(Held::Int(v))),
-            any::<u64>().prop_map(|v| Some(Held::Float(v))), "\\PC{0,40}".prop_map(|v| Some(Held::Text(v))),
-            vec(any::<u8>(), 0..300).prop_map(|v| Some(Held::Bytes(v))),
+            Just(None), any::<bool>().prop_map(|v| Some(OwnedValue::Bool(v))), any::<i64>().prop_map(|v| Some(OwnedValue::Int(v))),
+            any::<u64>().prop_map(|v| Some(OwnedValue::Float(v))), "\\PC{0,40}".prop_map(|v| Some(OwnedValue::Text(v))),
+            vec(any::<u8>(), 0..300).prop_map(|v| Some(OwnedValue::Bytes(v))),
         ], 1..40),
         cut in any::<Index>(),
     ) {
-        let values: Vec<Value<'_>> = row.iter().map(|held| match held {
+        let values: Vec<Value<'_>> = row.iter().map(|value| match value {
             None => Value::Null,
-            Some(Held::Bool(v)) => Value::Bool(*v),
-            Some(Held::Int(v)) => Value::Int(*v),
-            Some(Held::Float(v)) => Value::Float(f64::from_bits(*v)),
-            Some(Held::Text(v)) => Value::Text(v),
-            Some(Held::Bytes(v)) => Value::Bytes(v),
+            Some(OwnedValue::Bool(v)) => Value::Bool(*v),
+            Some(OwnedValue::Int(v)) => Value::Int(*v),
+            Some(OwnedValue::Float(v)) => Value::Float(f64::from_bits(*v)),
+            Some(OwnedValue::Text(v)) => Value::Text(v),
+            Some(OwnedValue::Bytes(v)) => Value::Bytes(v),
         }).collect();
         let mut bytes = Vec::new();
         pack(&values, &mut bytes).unwrap();
@@ -257,7 +253,7 @@ proptest! {
 
 /// An owned value, for the strategy above.
 #[derive(Debug, Clone)]
-enum Held {
+enum OwnedValue {
     Bool(bool),
     Int(i64),
     Float(u64),
@@ -266,20 +262,23 @@ enum Held {
 }
 
 #[test]
-fn a_small_bomb_is_refused_by_its_declared_size() {
+fn decoders_refuse_a_bomb_by_its_declared_size() {
     let bomb = zstd::bulk::compress(&vec![0; 100_000_000], 19).unwrap();
     assert!(bomb.len() < 10_240, "{}", bomb.len());
     let key = SigningKey::generate();
     let all = published();
-    let chunk = all.iter().find(|bytes| chunk::place(bytes).is_some()).unwrap();
-    let (mut manifest, _) = chunk::place(chunk).unwrap();
+    let chunk = all
+        .iter()
+        .find(|bytes| chunk::read_untrusted(bytes).is_some())
+        .unwrap();
+    let (mut manifest, _) = chunk::read_untrusted(chunk).unwrap();
     manifest.publisher.key = key.public().clone();
-    // In clear: what is sealed is unpacked by the same function behind its seal.
-    manifest.body.sealing = None;
+    // In clear: a decrypted body is unpacked by the same function.
+    manifest.body.encryption = None;
     manifest.body.digest = Digest::of(&[&bomb]);
     manifest.body.bytes = bomb.len() as u64;
-    let most = MOST_PLAIN as u64;
-    for plain_bytes in [100_000_000, u64::MAX, most + 1, most, 1_000, 0] {
+    let max = MAX_PLAIN_BYTES as u64;
+    for plain_bytes in [100_000_000, u64::MAX, max + 1, max, 1_000, 0] {
         manifest.body.plain_bytes = plain_bytes;
         let payload = serde_json::to_vec(&manifest).unwrap();
         let message = published_as(Manifest::KIND, &payload, bomb.clone(), &key);
@@ -294,7 +293,7 @@ fn a_small_bomb_is_refused_by_its_declared_size() {
 }
 
 #[test]
-fn promises_and_depth_take_no_memory() {
+fn decoders_bound_declared_lengths_and_depth() {
     let deep_json = "[".repeat(200_000);
     let deep_maps = "{\"kind\":".repeat(100_000);
     let deep_rmp = vec![0x91_u8; 200_000];
@@ -312,7 +311,7 @@ fn promises_and_depth_take_no_memory() {
     {
         bounded(bytes.len(), || every_decoder(bytes, &[]));
     }
-    // A payload of the largest message that is nothing but small parts.
+    // A payload of the maximum size that consists of small items.
     let key = SigningKey::generate();
     let flat = format!(
         "{{\"newest\":{{\"action\":{{\"kind\":\"x\",\"of\":[{}0]}}}}}}",
@@ -324,12 +323,12 @@ fn promises_and_depth_take_no_memory() {
     });
 }
 
-/// The signature does not cover the frame, so the frame has one form only.
+/// The signature does not cover the frame, so only its canonical form is accepted.
 #[test]
-fn a_frame_in_another_form_is_not_the_same_message() {
+fn envelope_frame_in_another_form_is_refused() {
     for bytes in published() {
         let envelope = Envelope::decode(&bytes).unwrap();
-        // The kind behind a head of two bytes instead of one: the same four parts to any reader.
+        // The kind with a two-byte header instead of one: the same four parts to any reader.
         let longer = [
             &[0x94, 0xd9, u8::try_from(envelope.kind.len()).unwrap()][..],
             &bytes[2..],

@@ -17,7 +17,7 @@ pub(crate) enum Change {
 }
 
 pub(crate) fn change() -> impl Strategy<Value = Change> {
-    // Heads of MessagePack that promise a lot are worth trying oftener than once in 256.
+    // MessagePack headers of large values are tried more often than once in 256.
     let byte = prop_oneof![
         any::<u8>(),
         prop::sample::select(&[0xc6_u8, 0xdb, 0xdd, 0xdf, 0xc9, 0x94, 0xff, 0x00, 0x7b, 0x5b][..])
@@ -52,7 +52,7 @@ pub(crate) fn changed(bytes: &mut Vec<u8>, changes: &[Change]) {
     }
 }
 
-/// Anything that JSON can say, with what breaks arithmetic among it.
+/// Any JSON, including numbers that overflow arithmetic.
 pub(crate) fn json() -> impl Strategy<Value = Json> {
     let leaf = prop_oneof![
         Just(Json::Null),
@@ -88,11 +88,11 @@ pub(crate) fn json() -> impl Strategy<Value = Json> {
     })
 }
 
-/// Replaces, removes or doubles one part of a tree.
+/// Replaces, removes or duplicates one part of a tree.
 pub(crate) fn tampered(tree: &mut Json, at: &Index, new: &Json, how: u8) {
     let total = parts(tree);
-    let mut place = at.index(total);
-    visit(tree, &mut place, &mut |part| match (how, &mut *part) {
+    let mut index = at.index(total);
+    visit(tree, &mut index, &mut |part| match (how, &mut *part) {
         (0, Json::Object(fields)) => {
             let name = fields.keys().next().cloned().unwrap_or_default();
             fields.remove(&name);
@@ -110,15 +110,15 @@ fn parts(tree: &Json) -> usize {
     }
 }
 
-fn visit(tree: &mut Json, place: &mut usize, change: &mut impl FnMut(&mut Json)) -> bool {
-    if *place == 0 {
+fn visit(tree: &mut Json, index: &mut usize, change: &mut impl FnMut(&mut Json)) -> bool {
+    if *index == 0 {
         change(tree);
         return true;
     }
-    *place -= 1;
+    *index -= 1;
     match tree {
-        Json::Array(items) => items.iter_mut().any(|item| visit(item, place, change)),
-        Json::Object(fields) => fields.values_mut().any(|field| visit(field, place, change)),
+        Json::Array(items) => items.iter_mut().any(|item| visit(item, index, change)),
+        Json::Object(fields) => fields.values_mut().any(|field| visit(field, index, change)),
         _ => false,
     }
 }

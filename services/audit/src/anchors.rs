@@ -1,22 +1,22 @@
-//! PURE: what chunks name of other chains: the control record they were published under, and the last audit entries.
+//! PURE: checks what chunks name of other chains: the control record in force, and the last audit entries.
 
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use schemas::heads::Mark;
+use schemas::heads::RecordRef;
 use schemas::manifest::Manifest;
 use schemas::name::Lane;
 
-/// How long after the first chunk that names a control record another lane may still publish under the one before: a chunk
-/// that was on its way when the record came. It is more than any publish takes.
-const ON_ITS_WAY: SignedDuration = SignedDuration::from_secs(60);
+/// How long after the first chunk that names a control record another lane may still publish under the previous one, because its
+/// chunk was in flight. It is longer than any publish takes.
+const IN_FLIGHT_TOLERANCE: SignedDuration = SignedDuration::from_secs(60);
 
-/// What the chunks of a stream name, as far as they were read.
+/// The records and entries that the chunks read so far name.
 #[derive(Debug, Default)]
 pub struct Anchors {
-    lanes: BTreeMap<Lane, Mark>,
-    /// The newest record that any lane names, where, and when the exchange stored the first chunk that does.
-    newest: Option<(Mark, String, Timestamp)>,
+    lanes: BTreeMap<Lane, RecordRef>,
+    /// The newest record that any lane names, the chunk that names it first, and when that chunk was stored.
+    newest: Option<(RecordRef, String, Timestamp)>,
     audit: BTreeMap<String, Anchor>,
 }
 
@@ -24,16 +24,16 @@ pub struct Anchors {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Anchor {
     /// The entry.
-    pub mark: Mark,
-    /// The chunk that names it, for people.
+    pub mark: RecordRef,
+    /// The chunk that names it, for messages.
     pub by: String,
 }
 
 impl Anchors {
-    /// Takes the next chunk of the stream, its signature and chain checked before.
+    /// Takes the next chunk of the stream, whose signature and chain were verified.
     ///
     /// # Errors
-    /// The rule it breaks, in words.
+    /// The rule that it breaks.
     pub fn push(&mut self, lane: &Lane, manifest: &Manifest, stored_at: Timestamp) -> Result<(), String> {
         let by = format!("{lane} chunk {}.{}", manifest.epoch, manifest.number);
         for (subject, mark) in &manifest.heads.audit {
@@ -53,7 +53,7 @@ impl Anchors {
         let Some(mark) = manifest.heads.control else {
             let newest = before.map(|mark| (mark, lane.to_string()));
             return newest
-                .or_else(|| self.elsewhere(stored_at))
+                .or_else(|| self.newest_elsewhere(stored_at))
                 .map_or(Ok(()), |(mark, place)| {
                     Err(format!("it names no control record, and {place} named {mark}"))
                 });
@@ -62,10 +62,10 @@ impl Anchors {
             .map(|before| (before, lane.to_string()))
             .filter(|(before, _)| is_older(mark, *before))
             .or_else(|| {
-                self.elsewhere(stored_at)
+                self.newest_elsewhere(stored_at)
                     .filter(|(newest, _)| is_older(mark, *newest))
             });
-        // The newest one is kept, so that each chunk under an older one is judged by it.
+        // The newest record is kept, so that every chunk under an older one is a fault.
         if before.is_none_or(|before| before.number < mark.number) {
             self.lanes.insert(lane.clone(), mark);
         }
@@ -85,20 +85,20 @@ impl Anchors {
         }
     }
 
-    fn elsewhere(&self, stored_at: Timestamp) -> Option<(Mark, String)> {
+    fn newest_elsewhere(&self, stored_at: Timestamp) -> Option<(RecordRef, String)> {
         let (mark, by, since) = self.newest.as_ref()?;
-        (stored_at.duration_since(*since) > ON_ITS_WAY).then(|| (*mark, by.clone()))
+        (stored_at.duration_since(*since) > IN_FLIGHT_TOLERANCE).then(|| (*mark, by.clone()))
     }
 
-    /// The audit entries that chunks name, by subject; the newest of each.
+    /// Returns the newest audit entry that chunks name, by subject.
     #[must_use]
     pub fn audit(&self) -> &BTreeMap<String, Anchor> {
         &self.audit
     }
 }
 
-/// Whether a record is older than another one, or a rewritten one of its number.
-fn is_older(mark: Mark, than: Mark) -> bool {
+/// Returns whether a record is older than another one, or has its number with other content.
+fn is_older(mark: RecordRef, than: RecordRef) -> bool {
     mark.number < than.number || (mark.number == than.number && mark.digest != than.digest)
 }
 
@@ -110,15 +110,20 @@ mod tests {
 
     use super::*;
 
-    fn mark(number: u64, of: &str) -> Mark {
-        Mark {
+    fn mark(number: u64, of: &str) -> RecordRef {
+        RecordRef {
             number,
             digest: Digest::of(&[of.as_bytes()]),
         }
     }
 
     /// One chunk of a lane, under a record, stored so many seconds after the first.
-    fn push(anchors: &mut Anchors, feed: &str, control: Option<Mark>, second: i64) -> Result<(), String> {
+    fn push(
+        anchors: &mut Anchors,
+        feed: &str,
+        control: Option<RecordRef>,
+        second: i64,
+    ) -> Result<(), String> {
         let mut manifest = crate::chain::tests::chain(&SigningKey::generate(), 1).remove(0);
         manifest.feed = feed.parse().unwrap();
         manifest.heads = Heads {
@@ -150,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn anchors_other_lane_may_be_on_its_way_and_no_longer() {
+    fn anchors_other_lane_may_lag_only_within_the_tolerance() {
         let (one, two) = (mark(1, "one"), mark(2, "two"));
         let mut anchors = Anchors::default();
         assert_eq!(push(&mut anchors, "a", Some(one), 0), Ok(()));

@@ -1,54 +1,53 @@
-//! PURE: the rules that hold from one chunk of a lane to the next.
+//! PURE: checks the rules between consecutive chunks of a lane.
 //!
-//! One chain has one chunk after the other: numbers without a gap, each naming the digest of
-//! the one before, each cursor beginning where the last one ended. A new epoch begins with an
-//! opening that says who decided it, why, and which chunk it goes on from.
+//! Numbers have no gap, each chunk names the digest of the previous one, and each cursor begins where the last one ended. A new
+//! epoch begins with an opening that states who decided it, why, and which chunk it continues.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use schemas::cursor::Cursor;
+use schemas::encryption::position;
 use schemas::load::GateState;
 use schemas::manifest::{Link, Manifest};
 use schemas::name::Lane;
-use schemas::seal::position;
 use schemas::total::Total;
 use schemas::value::Value;
 use serde::Serialize;
 
-/// What a lane's chunks add up to, as far as they hold.
+/// The valid chunks of a lane.
 #[derive(Debug, Default)]
 pub struct Chain {
-    last: Option<Last>,
+    last: Option<LastChunk>,
     links: Vec<Link>,
     money: BTreeMap<String, Total>,
     report: Report,
 }
 
 #[derive(Debug)]
-struct Last {
+struct LastChunk {
     link: Link,
     cursor: Option<Cursor>,
     instance: String,
 }
 
-/// The sum of a lane.
+/// The verification report of a lane.
 #[derive(Debug, Default, Clone, Serialize)]
 pub struct Report {
-    /// Chunks that hold.
+    /// Valid chunks.
     pub chunks: u64,
     /// Their rows.
     pub rows: u64,
-    /// Of these, rows marked as deleted.
+    /// Those of `rows` that are marked as deleted.
     pub deleted: u64,
     /// Source rows that could not be carried.
     pub rejects: u64,
-    /// Chunks whose rows and sums were not checked: they are sealed, and no key was given.
-    pub not_opened: u64,
-    /// Places where it was not told whether one chunk begins where the one before ends: their
-    /// positions are sealed with different keys, or one of them is in clear.
+    /// Encrypted chunks whose rows and sums were not checked, because no key was given.
+    pub not_decrypted: u64,
+    /// The number of consecutive chunks whose positions could not be compared, because they are encrypted with different keys
+    /// or one is plain.
     pub positions_not_compared: u64,
-    /// Exact sums of the money columns, as far as they were opened.
+    /// Exact sums of the money columns of decrypted chunks.
     pub money: BTreeMap<String, String>,
     /// The last epoch.
     pub epoch: u32,
@@ -56,22 +55,22 @@ pub struct Report {
     pub number: u64,
     /// The digest of the last chunk.
     pub head: Option<schemas::digest::Digest>,
-    /// One entry for each stretch of chunks by one publisher process.
-    pub publishers: Vec<Stretch>,
-    /// Epochs after the first, with who opened them and why.
+    /// One entry for each run of chunks by one publisher process.
+    pub publishers: Vec<PublisherRun>,
+    /// The openings of later epochs.
     pub openings: Vec<OpeningNote>,
-    /// The first chunk kept, where the stream no longer begins at number 1.
+    /// The first chunk, if the stream no longer begins at number 1.
     pub begins_at: Option<Link>,
-    /// Chunks whose own evidence names a shut gate. Not a broken chain; a question to the bureau.
-    pub read_under_a_shut_gate: u64,
-    /// When the exchange stored the first and the last one.
+    /// Chunks whose load evidence shows a closed gate. The chain is valid; the bureau must explain them.
+    pub read_while_gate_closed: u64,
+    /// When the exchange stored the first and the last chunk.
     pub stored: Option<(Timestamp, Timestamp)>,
 }
 
 /// Consecutive chunks by one publisher process.
 #[derive(Debug, Clone, Serialize)]
-pub struct Stretch {
-    /// The process's name for itself.
+pub struct PublisherRun {
+    /// The instance of the process.
     pub instance: String,
     /// Epoch and number of its first chunk here.
     pub from: (u32, u64),
@@ -84,18 +83,18 @@ pub struct Stretch {
 pub struct OpeningNote {
     /// The epoch.
     pub epoch: u32,
-    /// What it says of itself.
+    /// The opening.
     pub opening: schemas::manifest::Opening,
-    /// Whether the chunk it goes on from stands in this stream. After a restore it need not.
+    /// Whether the stream holds the chunk that it continues. After a restore it may not.
     pub continues_here: bool,
 }
 
 impl Chain {
-    /// Takes the lane's next chunk, in the exchange's order. Its signature and body were checked
-    /// before, and its rows and totals where it was `opened`.
+    /// Takes the lane's next chunk, in the exchange's order. Its signature and body were verified, and its rows and totals if it
+    /// was `opened`.
     ///
     /// # Errors
-    /// The rule it breaks, in words.
+    /// The rule that it breaks.
     pub fn push(
         &mut self,
         lane: &Lane,
@@ -111,34 +110,34 @@ impl Chain {
         };
         if manifest.lane() != *lane {
             return Err(format!(
-                "a chunk of lane {} stands on the subject of lane {lane}",
+                "a chunk of lane {} is on the subject of lane {lane}",
                 manifest.lane()
             ));
         }
         match &self.last {
             None => self.begin(manifest, link)?,
             Some(last) if manifest.epoch == last.link.epoch => {
-                let compared = follow(last, manifest)?;
+                let compared = check_follows(last, manifest)?;
                 self.report.positions_not_compared += u64::from(!compared);
             }
             Some(last) if manifest.epoch == last.link.epoch + 1 => self.reopen(manifest)?,
             Some(last) => {
                 return Err(format!(
-                    "epoch {} stands behind epoch {}",
+                    "epoch {} follows epoch {}",
                     manifest.epoch, last.link.epoch
                 ));
             }
         }
-        self.report.not_opened += u64::from(!opened);
+        self.report.not_decrypted += u64::from(!opened);
         self.count(manifest, link, stored_at)
     }
 
     fn begin(&mut self, manifest: &Manifest, link: Link) -> Result<(), String> {
-        let whole = (manifest.epoch, manifest.number) == (1, 1);
-        if whole && manifest.previous.is_some() {
+        let is_whole = (manifest.epoch, manifest.number) == (1, 1);
+        if is_whole && manifest.previous.is_some() {
             return Err("the first chunk names a chunk before it".to_owned());
         }
-        if !whole {
+        if !is_whole {
             self.report.begins_at = Some(link);
         }
         Ok(())
@@ -173,30 +172,30 @@ impl Chain {
             total.add(Value::Text(sum));
             self.money.entry(name.clone()).or_default().add_total(&total);
         }
-        let place = (link.epoch, link.number);
+        let position = (link.epoch, link.number);
         let report = &mut self.report;
         match report
             .publishers
             .last_mut()
-            .filter(|stretch| stretch.instance == manifest.publisher.instance)
+            .filter(|run| run.instance == manifest.publisher.instance)
         {
-            Some(stretch) => stretch.to = place,
-            None => report.publishers.push(Stretch {
+            Some(run) => run.to = position,
+            None => report.publishers.push(PublisherRun {
                 instance: manifest.publisher.instance.clone(),
-                from: place,
-                to: place,
+                from: position,
+                to: position,
             }),
         }
         report.chunks += 1;
         report.rows += manifest.totals.rows;
         report.deleted += manifest.totals.deleted;
-        let sealed = manifest
+        let encryption = manifest
             .body
-            .sealing
+            .encryption
             .as_ref()
             .filter(|_| manifest.rejects.is_empty());
-        report.rejects += sealed.map_or(manifest.rejects.len() as u64, |sealing| sealing.rejects);
-        report.read_under_a_shut_gate += u64::from(
+        report.rejects += encryption.map_or(manifest.rejects.len() as u64, |encryption| encryption.rejects);
+        report.read_while_gate_closed += u64::from(
             manifest.totals.rows > 0
                 && manifest
                     .load
@@ -210,7 +209,7 @@ impl Chain {
             return Err("its reading ended before it began".to_owned());
         }
         self.links.push(link);
-        self.last = Some(Last {
+        self.last = Some(LastChunk {
             link,
             cursor: manifest.cursor_after.clone(),
             instance: manifest.publisher.instance.clone(),
@@ -218,7 +217,7 @@ impl Chain {
         Ok(())
     }
 
-    /// Whether a chunk of this name stands in the chain.
+    /// Returns whether the chain holds a chunk.
     #[must_use]
     pub fn holds(&self, epoch: u32, number: u64, digest: schemas::digest::Digest) -> bool {
         self.links.contains(&Link {
@@ -228,20 +227,20 @@ impl Chain {
         })
     }
 
-    /// The last chunk; none: there is none.
+    /// Returns the last chunk.
     #[must_use]
     pub fn last(&self) -> Option<Link> {
         self.last.as_ref().map(|last| last.link)
     }
 
-    /// Returns whether the chain holds a chunk, or held it before its beginning, where the stream no longer keeps it.
+    /// Returns whether the chain holds a chunk, or the chunk is older than the retained stream.
     #[must_use]
     pub fn reaches(&self, link: Link) -> bool {
         let is_before = |begin: Link| (begin.epoch, begin.number) > (link.epoch, link.number);
         self.links.contains(&link) || self.report.begins_at.is_some_and(is_before)
     }
 
-    /// The sum so far.
+    /// Returns the report so far.
     #[must_use]
     pub fn report(&self) -> Report {
         let money = self
@@ -256,11 +255,11 @@ impl Chain {
     }
 }
 
-/// Whether it was told that it begins where the last one ends.
-fn follow(last: &Last, manifest: &Manifest) -> Result<bool, String> {
+/// Checks that a chunk follows the last one. Returns whether their positions could be compared.
+fn check_follows(last: &LastChunk, manifest: &Manifest) -> Result<bool, String> {
     if manifest.number != last.link.number + 1 {
         return Err(format!(
-            "number {} by {} stands behind number {} by {}",
+            "number {} by {} follows number {} by {}",
             manifest.number, manifest.publisher.instance, last.link.number, last.instance
         ));
     }
@@ -271,7 +270,7 @@ fn follow(last: &Last, manifest: &Manifest) -> Result<bool, String> {
         ));
     }
     if manifest.opening.is_some() {
-        return Err("an opening stands in the middle of an epoch".to_owned());
+        return Err("an opening is in the middle of an epoch".to_owned());
     }
     match position::same(last.cursor.as_ref(), manifest.cursor_before.as_ref()) {
         Some(false) => Err(format!(

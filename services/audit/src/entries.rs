@@ -1,7 +1,7 @@
-//! PURE: the rules of the chains of acts, one chain for each writer.
+//! PURE: checks the rules of audit chains, one chain for each writer.
 //!
-//! A message that does not hold is a fault of its own. The entry behind it goes on: it names that message as one its
-//! writer could not read, or, where the writer trusted it and the auditor does not, as the entry before.
+//! An invalid message is one fault. The next entry continues: it names that message as unreadable, or as the previous entry if
+//! its writer trusted it and the auditor does not.
 
 use std::collections::BTreeSet;
 
@@ -9,35 +9,35 @@ use exchange::Stored;
 use schemas::audit::AuditEntry;
 use schemas::digest::Digest;
 use schemas::envelope::Envelope;
-use schemas::heads::Mark;
+use schemas::heads::RecordRef;
 use schemas::subject::Subject;
 use schemas::unreadable::Unreadable;
 
-/// One writer's chain, as far as it was read.
+/// One writer's chain.
 #[derive(Debug, Default)]
 pub struct Entries {
-    /// The last entry that holds.
+    /// The last valid entry.
     last: Option<(u64, Digest)>,
-    /// The message before the next one.
+    /// The previous message.
     before: Option<Before>,
-    /// Every entry with a signature that holds.
-    signed: BTreeSet<Mark>,
-    /// How many hold.
+    /// Every entry with a valid signature.
+    signed: BTreeSet<RecordRef>,
+    /// The number of valid entries.
     pub count: u64,
 }
 
 #[derive(Debug)]
 struct Before {
     message: Unreadable,
-    /// What an entry that trusts it names.
+    /// The digest that an entry names if its writer trusts the message.
     digest: Option<Digest>,
 }
 
 impl Entries {
-    /// Takes the writer's next message, with its entry where the signature holds.
+    /// Takes the writer's next message, with its entry if the signature is valid.
     ///
     /// # Errors
-    /// The rule it breaks, in words.
+    /// The rule that it breaks.
     pub fn push(
         &mut self,
         message: &Stored,
@@ -54,13 +54,13 @@ impl Entries {
         if subject != message.subject {
             return Err(format!("an entry of {subject} is on this subject"));
         }
-        self.signed.insert(Mark {
+        self.signed.insert(RecordRef {
             number: entry.number,
             digest,
         });
-        let held = follows(self.last, before.as_ref(), &entry);
-        // The next entry is judged on its own, or one fault would make a fault of each. A number that no writer gives is
-        // not taken over.
+        let held = check_follows(self.last, before.as_ref(), &entry);
+        // The chain continues after a fault, so that one fault is not reported for every later entry. An impossible number is
+        // not adopted.
         if held.is_ok() || entry.number <= message.sequence {
             self.last = Some((entry.number, digest));
         }
@@ -73,19 +73,23 @@ impl Entries {
 impl Entries {
     /// Returns whether the chain holds an entry.
     #[must_use]
-    pub fn holds(&self, mark: Mark) -> bool {
+    pub fn holds(&self, mark: RecordRef) -> bool {
         self.signed.contains(&mark)
     }
 
-    /// The last entry that is signed.
+    /// Returns the last entry.
     #[must_use]
-    pub fn last(&self) -> Option<Mark> {
-        self.last.map(|(number, digest)| Mark { number, digest })
+    pub fn last(&self) -> Option<RecordRef> {
+        self.last.map(|(number, digest)| RecordRef { number, digest })
     }
 }
 
 /// Checks that an entry follows the message before it.
-fn follows(last: Option<(u64, Digest)>, before: Option<&Before>, entry: &AuditEntry) -> Result<(), String> {
+fn check_follows(
+    last: Option<(u64, Digest)>,
+    before: Option<&Before>,
+    entry: &AuditEntry,
+) -> Result<(), String> {
     let (number, head) = last.map_or((0, None), |(number, digest)| (number, Some(digest)));
     if let Some(skipped) = entry.skips {
         let is_before = before.is_some_and(|before| before.message == skipped);
@@ -93,13 +97,13 @@ fn follows(last: Option<(u64, Digest)>, before: Option<&Before>, entry: &AuditEn
             Ok(())
         } else {
             Err(format!(
-                "entry {} goes on behind message {} with digest {}, which is not the message before it",
+                "entry {} continues after message {} with digest {}, which is not the message before it",
                 entry.number, skipped.sequence, skipped.digest
             ))
         };
     }
     let is_next = (entry.number, entry.previous) == (number.saturating_add(1), head);
-    // A message that its writer trusted and the auditor does not: that message is the fault.
+    // The writer trusted the previous message and the auditor does not: that message is the fault.
     let is_behind_untrusted = entry.number > number
         && entry.previous.is_some()
         && before.is_some_and(|before| before.digest == entry.previous && before.digest != head);
@@ -157,16 +161,16 @@ mod tests {
             is_stranger: bool,
         ) -> (Result<(), String>, Digest) {
             let key = if is_stranger { &self.stranger } else { &self.key };
-            let envelope = Self::sealed(number, previous, skips, key);
+            let envelope = Self::signed(number, previous, skips, key);
             let (held, _) = self.bytes(&envelope.encode().unwrap());
             (held, envelope.digest())
         }
 
         fn entry_bytes(&self, number: u64, previous: Option<Digest>) -> Vec<u8> {
-            Self::sealed(number, previous, None, &self.key).encode().unwrap()
+            Self::signed(number, previous, None, &self.key).encode().unwrap()
         }
 
-        fn sealed(
+        fn signed(
             number: u64,
             previous: Option<Digest>,
             skips: Option<Unreadable>,
@@ -185,7 +189,7 @@ mod tests {
                 detail: std::collections::BTreeMap::new(),
                 key: key.public().clone(),
             };
-            Envelope::seal(&entry, Vec::new(), key).unwrap()
+            Envelope::sign(&entry, Vec::new(), key).unwrap()
         }
     }
 
@@ -221,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_stranger_is_one_fault_however_its_writer_saw_it() {
+    fn entries_untrusted_message_is_one_fault() {
         let mut chain = Chain::new();
         let (_, first) = chain.entry(1, None, None, false);
         let (held, stranger) = chain.entry(2, Some(first), None, true);
@@ -230,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_number_that_leaves_no_room_is_one_fault() {
+    fn entries_highest_number_is_one_fault() {
         let mut chain = Chain::new();
         let (_, first) = chain.entry(1, None, None, false);
         let last = chain.entry_bytes(u64::MAX, Some(first));

@@ -1,17 +1,17 @@
-//! What can go wrong while auditing, faults found not among it: those are findings.
+//! Errors that stop an audit. Faults in the streams are findings, not errors.
 
-/// Auditing could not go on.
+/// Why an audit stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
     /// The exchange did not answer or refused.
-    #[error("the {stream:?} stream cannot be read: {source}")]
+    #[error("cannot read the {stream:?} stream: {source}")]
     Exchange {
-        /// Which stream.
+        /// The stream.
         stream: exchange::port::Stream,
         /// Why.
         source: exchange::Error,
     },
     /// The output cannot be written.
-    #[error("the output cannot be written: {0}")]
+    #[error("cannot write the output: {0}")]
     Output(#[from] std::io::Error),
 }

@@ -1,11 +1,11 @@
-//! PURE: the heads of all chains, as an auditor keeps them from one verification to the next.
+//! PURE: the heads of all chains, which an auditor keeps between verifications.
 //!
-//! A chain that was cut off, or a whole exchange that was restored from an older copy, agrees with itself. What it lacks is
-//! the head that an auditor saw before.
+//! A truncated chain, or a whole exchange restored from an older copy, is consistent in itself. It lacks the head that an auditor
+//! saw before.
 
 use std::collections::BTreeMap;
 
-use schemas::heads::Mark;
+use schemas::heads::RecordRef;
 use schemas::manifest::Link;
 use schemas::name::Lane;
 use schemas::subject::Subject;
@@ -20,16 +20,16 @@ use crate::verify::Fault;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeptHeads {
-    /// Last chunks, by lane.
+    /// LastChunk chunks, by lane.
     pub chunks: BTreeMap<String, Link>,
-    /// How far the last receipts go, by lane: epoch and number.
+    /// The frontier of the last receipts, by lane: epoch and number.
     pub receipts: BTreeMap<String, (u32, u64)>,
-    /// Last audit entries, by subject.
-    pub entries: BTreeMap<String, Mark>,
+    /// LastChunk audit entries, by subject.
+    pub entries: BTreeMap<String, RecordRef>,
 }
 
 impl KeptHeads {
-    /// The heads of chains as they were read.
+    /// Takes the heads of chains that were read.
     #[must_use]
     pub fn of(
         lanes: &BTreeMap<Lane, Chain>,
@@ -49,7 +49,7 @@ impl KeptHeads {
         }
     }
 
-    /// What of these heads the chains do not hold any more.
+    /// Returns a fault for each of these heads that the chains no longer hold.
     #[must_use]
     pub fn missing(
         &self,
@@ -62,21 +62,21 @@ impl KeptHeads {
             sequence: 0,
             chunk: None,
             what: format!(
-                "the head that was kept, {head}, does not stand here ({}): the stream was cut off, restored from an older copy \
-                 or rewritten",
-                end.map_or("there is nothing".to_owned(), |end| format!("the last is {end}"))
+                "the kept head, {head}, is not in the stream ({}): the stream was truncated, restored from an older copy or \
+                 rewritten",
+                end.map_or("it is empty".to_owned(), |end| format!("the last is {end}"))
             ),
         };
         let mut faults = Vec::new();
         for (name, link) in &self.chunks {
             let chain = named(lanes, name);
             if !chain.is_some_and(|chain| chain.reaches(*link)) {
-                let place =
+                let position =
                     |link: Link| format!("chunk {}.{} with digest {}", link.epoch, link.number, link.digest);
-                let end = chain.and_then(Chain::last).map(place);
+                let end = chain.and_then(Chain::last).map(position);
                 faults.push(fault(
                     format!("{}.{name}", exchange::port::Stream::Data.token()),
-                    place(*link),
+                    position(*link),
                     end,
                 ));
             }
@@ -84,11 +84,11 @@ impl KeptHeads {
         for (name, kept) in &self.receipts {
             let last = named(receipts, name).and_then(Receipts::last);
             if last.is_none_or(|last| (last.epoch, last.to) < *kept) {
-                let place = |(epoch, to): (u32, u64)| format!("a receipt up to {epoch}.{to}");
-                let end = last.map(|last| place((last.epoch, last.to)));
+                let position = |(epoch, to): (u32, u64)| format!("a receipt up to {epoch}.{to}");
+                let end = last.map(|last| position((last.epoch, last.to)));
                 faults.push(fault(
                     format!("{}.{name}", exchange::port::Stream::Receipts.token()),
-                    place(*kept),
+                    position(*kept),
                     end,
                 ));
             }
@@ -96,16 +96,16 @@ impl KeptHeads {
         for (subject, mark) in &self.entries {
             let chain = entries.get(subject);
             if !chain.is_some_and(|chain| chain.holds(*mark)) {
-                let place = |mark: Mark| format!("entry {} with digest {}", mark.number, mark.digest);
-                let end = chain.and_then(Entries::last).map(place);
-                faults.push(fault(subject.clone(), place(*mark), end));
+                let position = |mark: RecordRef| format!("entry {} with digest {}", mark.number, mark.digest);
+                let end = chain.and_then(Entries::last).map(position);
+                faults.push(fault(subject.clone(), position(*mark), end));
             }
         }
         faults
     }
 }
 
-/// The chain of a lane, by the lane's name.
+/// Returns the chain of a lane by the lane's name.
 fn named<'a, T>(chains: &'a BTreeMap<Lane, T>, name: &str) -> Option<&'a T> {
     match format!("{}.{name}", exchange::port::Stream::Data.token()).parse() {
         Ok(Subject::Data(lane)) => chains.get(&lane),

@@ -1,14 +1,14 @@
-//! Audit: what the streams hold, told and checked by someone who can only read.
+//! Audit: reads and verifies the streams with a read-only credential.
 //!
-//! - [`selection`] which messages
-//! - [`walk`] reading a stream to its end, page by page, without a consumer
-//! - [`replay`] messages as JSON lines: manifests or rows
-//! - [`chain`] PURE: the rules that hold from one chunk of a lane to the next
-//! - [`receipts`] PURE: the rules that hold from one receipt of a lane to the next
-//! - [`anchors`] PURE: what chunks name of control records and audit chains
-//! - [`entries`] PURE: the rules of the chains of acts
-//! - [`heads`] PURE: the heads that an auditor keeps from one verification to the next
-//! - [`verify`] all of them over the live streams, with the place of the first fault
+//! - [`selection`] selects messages
+//! - [`walk`] reads a stream to its end, page by page, without a consumer
+//! - [`replay`] prints messages as JSON lines: manifests or rows
+//! - [`chain`] PURE: the rules between consecutive chunks of a lane
+//! - [`receipts`] PURE: the rules between consecutive receipts of a lane
+//! - [`anchors`] PURE: the control records and audit entries that chunks name
+//! - [`entries`] PURE: the rules of audit chains
+//! - [`heads`] PURE: the heads that an auditor keeps between verifications
+//! - [`verify`] checks the live streams with all of them, and locates the first fault of each
 
 pub mod anchors;
 pub mod chain;

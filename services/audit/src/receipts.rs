@@ -1,27 +1,27 @@
-//! PURE: the rules that hold from one receipt of a lane to the next.
+//! PURE: checks the rules between consecutive receipts of a lane.
 
 use schemas::name::Lane;
 use schemas::receipt::Receipt;
 
 use crate::chain::Chain;
 
-/// The receipts of one lane, as far as they hold.
+/// The valid receipts of one lane.
 #[derive(Debug, Default)]
 pub struct Receipts {
     last: Option<Receipt>,
-    /// How many hold.
+    /// The number of valid receipts.
     pub count: u64,
 }
 
 impl Receipts {
-    /// Takes the lane's next receipt, its signature checked before.
+    /// Takes the lane's next receipt, whose signature was verified.
     ///
     /// # Errors
-    /// The rule it breaks, in words.
+    /// The rule that it breaks.
     pub fn push(&mut self, lane: &Lane, receipt: Receipt) -> Result<(), String> {
         if receipt.lane() != *lane {
             return Err(format!(
-                "a receipt of lane {} stands on the subject of lane {lane}",
+                "a receipt of lane {} is on the subject of lane {lane}",
                 receipt.lane()
             ));
         }
@@ -41,17 +41,17 @@ impl Receipts {
         Ok(())
     }
 
-    /// The last one.
+    /// Returns the last receipt.
     #[must_use]
     pub fn last(&self) -> Option<&Receipt> {
         self.last.as_ref()
     }
 
-    /// Whether the last receipt's chunk stands in the stream as it was received.
+    /// Checks that the last receipt's chunk is in the stream as it was received.
     ///
     /// # Errors
-    /// What differs, in words: the exchange was restored from an older copy or rewritten.
-    pub fn agree_with(&self, chain: &Chain) -> Result<(), String> {
+    /// What differs: the exchange was restored from an older copy or rewritten.
+    pub fn check_against(&self, chain: &Chain) -> Result<(), String> {
         let Some(Receipt {
             epoch,
             to,
@@ -70,7 +70,7 @@ impl Receipts {
             return Ok(());
         }
         Err(format!(
-            "the receiver signed for chunk {epoch}/{to} with digest {head}, which does not stand in the stream: exchange restored or rewritten"
+            "the receiver signed for chunk {epoch}/{to} with digest {head}, which is not in the stream: exchange restored or rewritten"
         ))
     }
 }

@@ -1,18 +1,17 @@
 //! Messages as JSON lines.
 //!
-//! Every line names the message's place. A message that cannot be read is a line too, with the
-//! reason, so that no gap goes unseen. Rows hold personal data: they are printed because the
-//! auditor asked for them, and nowhere else.
+//! Every line names the message's position. An unreadable message is a line with the reason, so that no gap is missed. Rows hold
+//! personal data: they are printed only here, because the auditor requested them.
 
 use std::io::Write;
 use std::ops::ControlFlow;
 
 use exchange::{Exchange, Stored};
-use schemas::chunk::{self, Verified};
+use schemas::chunk::{self, VerifiedChunk};
 use schemas::column::Column;
+use schemas::encryption::DecryptionKeys;
 use schemas::envelope::Envelope;
 use schemas::rows::RowReader;
-use schemas::seal::SealRing;
 use schemas::value::Value;
 use serde_json::{Map, json};
 
@@ -20,16 +19,16 @@ use crate::error::AuditError;
 use crate::selection::Selection;
 use crate::walk::walk;
 
-/// What a line is.
+/// The content of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lines {
-    /// One a message: its signed payload.
+    /// The signed payload of a message.
     Payloads,
-    /// One a row of each chunk.
+    /// A row of a chunk.
     Rows,
 }
 
-/// Writes the selection as JSON lines, sealed rows opened with these keys, and returns how many messages were read.
+/// Writes the selection as JSON lines, decrypting rows with these keys. Returns the number of messages read.
 ///
 /// # Errors
 /// [`AuditError`] from the exchange or the output.
@@ -37,13 +36,13 @@ pub async fn replay(
     exchange: &dyn Exchange,
     selection: &Selection,
     lines: Lines,
-    ring: &SealRing,
+    keys: &DecryptionKeys,
     out: &mut (dyn Write + Send),
 ) -> Result<u64, AuditError> {
     walk(exchange, selection, |message| {
         match lines {
             Lines::Payloads => payload(&message, out)?,
-            Lines::Rows => rows(&message, ring, out)?,
+            Lines::Rows => rows(&message, keys, out)?,
         }
         Ok(ControlFlow::Continue(()))
     })
@@ -53,14 +52,12 @@ pub async fn replay(
 fn payload(message: &Stored, out: &mut dyn Write) -> Result<(), AuditError> {
     let read = Envelope::decode(&message.bytes).and_then(|envelope| {
         let payload = serde_json::from_slice::<serde_json::Value>(&envelope.payload);
-        // What an agent refuses is not shown as one of the things that it could mean.
-        let unique = schemas::unique::check(&envelope.payload);
+        // Ambiguous JSON, which agents refuse, is not shown in one of its meanings.
+        let unique = schemas::unique::check_unique_keys(&envelope.payload);
         let payload = payload
             .and_then(|payload| unique.map(|()| payload))
             .map_err(|error| {
-                schemas::envelope::EnvelopeError::Frame(format!(
-                    "its payload is not JSON of one meaning: {error}"
-                ))
+                schemas::envelope::EnvelopeError::Frame(format!("its payload is ambiguous JSON: {error}"))
             })?;
         Ok((envelope, payload))
     });
@@ -78,13 +75,13 @@ fn payload(message: &Stored, out: &mut dyn Write) -> Result<(), AuditError> {
     write_line(&line, out)
 }
 
-fn rows(message: &Stored, ring: &SealRing, out: &mut dyn Write) -> Result<(), AuditError> {
+fn rows(message: &Stored, keys: &DecryptionKeys, out: &mut dyn Write) -> Result<(), AuditError> {
     let unreadable = |reason: String, out: &mut dyn Write| {
         let mut line = place(message);
         line.insert("unreadable".into(), json!(reason));
         write_line(&line, out)
     };
-    let Verified { manifest, plain, .. } = match chunk::read(&message.bytes, ring) {
+    let VerifiedChunk { manifest, plain, .. } = match chunk::read(&message.bytes, keys) {
         Ok(opened) => opened,
         Err(error) => return unreadable(error.to_string(), out),
     };

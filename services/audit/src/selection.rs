@@ -1,33 +1,33 @@
-//! Which messages of a stream.
+//! Selects messages of a stream.
 
-use exchange::port::{From, Stream};
+use exchange::port::{ReadFrom, Stream};
 use jiff::Timestamp;
 use schemas::name::{FeedName, PartyName, RecipientName};
 
-/// A part of a stream. Nothing set means all of it.
+/// A part of a stream; by default all of it.
 #[derive(Debug, Clone)]
 pub struct Selection {
     /// The stream.
     pub stream: Stream,
     /// First message, by sequence or by the time the exchange stored it.
-    pub from: From,
-    /// Last sequence, itself included.
+    pub from: ReadFrom,
+    /// LastChunk sequence, itself included.
     pub to_sequence: Option<u64>,
     /// Only messages stored before this time.
     pub to_time: Option<Timestamp>,
-    /// Only this recipient's.
+    /// Only messages of this recipient.
     pub recipient: Option<RecipientName>,
-    /// Only this feed's.
+    /// Only messages of this feed.
     pub feed: Option<FeedName>,
 }
 
 impl Selection {
-    /// All of a stream.
+    /// Selects all of a stream.
     #[must_use]
     pub fn all(stream: Stream) -> Self {
         Self {
             stream,
-            from: From::Sequence(1),
+            from: ReadFrom::Sequence(1),
             to_sequence: None,
             to_time: None,
             recipient: None,
@@ -35,12 +35,12 @@ impl Selection {
         }
     }
 
-    /// The subjects it takes, for the exchange to filter by; of this party where it names none itself.
+    /// Returns the subject filter for the exchange; of `party` if the selection names no recipient.
     #[must_use]
     pub fn filter(&self, party: Option<&PartyName>) -> String {
         let first = self.stream.token();
         // What follows the request's id: the officer; attempt and number.
-        let behind = match self.stream {
+        let suffix = match self.stream {
             Stream::Approvals => ".*",
             Stream::Parts => ".*.*",
             _ => "",
@@ -52,10 +52,10 @@ impl Selection {
             return format!("{first}.{party}");
         }
         let feed = token(self.feed.as_ref().map(FeedName::as_str));
-        format!("{first}.{party}.{feed}{behind}")
+        format!("{first}.{party}.{feed}{suffix}")
     }
 
-    /// Whether a message lies behind the end of the selection.
+    /// Returns whether a message is beyond the end of the selection.
     #[must_use]
     pub fn ends_before(&self, sequence: u64, stored_at: Timestamp) -> bool {
         self.to_sequence.is_some_and(|last| sequence > last)
@@ -69,7 +69,7 @@ mod tests {
 
     /// A filter with a token too few or too many matches nothing, which would read as an empty stream.
     #[test]
-    fn each_stream_is_asked_by_as_many_tokens_as_its_subjects_have() {
+    fn selection_filter_has_as_many_tokens_as_the_subjects() {
         for (stream, subject) in [
             (Stream::Data, "data.insurer-a.setl"),
             (Stream::Receipts, "receipt.insurer-a.setl"),

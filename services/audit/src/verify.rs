@@ -1,8 +1,7 @@
-//! The live streams, checked whole.
+//! Verifies the live streams.
 //!
-//! Signatures, links, numbers and totals of every chunk, the receipts against the chunks they
-//! sign for, and the chains of acts. Each lane goes up to its first fault, which is named by
-//! its place; the others go on.
+//! It checks signatures, links, numbers and totals of every chunk, the receipts against their chunks, and the audit chains. Each
+//! lane is checked up to its first fault, which is located; the others continue.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -10,12 +9,12 @@ use std::ops::ControlFlow;
 use exchange::port::Stream;
 use exchange::{Exchange, Stored};
 use schemas::audit::AuditEntry;
-use schemas::chunk::{self, Examined};
+use schemas::chunk::{self, ExaminedChunk};
+use schemas::encryption::DecryptionKeys;
 use schemas::envelope::{Envelope, Payload};
 use schemas::name::Lane;
 use schemas::origin::Origin;
 use schemas::receipt::Receipt;
-use schemas::seal::SealRing;
 use schemas::sign::PublicKey;
 use schemas::subject::Subject;
 use serde::Serialize;
@@ -29,7 +28,7 @@ use crate::receipts::Receipts;
 use crate::selection::Selection;
 use crate::walk::walk;
 
-/// Whose signatures count for what.
+/// The trusted keys, by purpose.
 #[derive(Debug, Clone, Default)]
 pub struct Trust {
     /// Publishers of chunks.
@@ -38,23 +37,22 @@ pub struct Trust {
     pub receipts: Vec<PublicKey>,
     /// Writers of audit entries.
     pub entries: Vec<PublicKey>,
-    /// Where chunks and receipts have to belong.
+    /// The origin that chunks and receipts must have.
     pub here: Origin,
-    /// What sealed bodies are opened with; of the others signature, chain and body are checked,
-    /// and rows and sums are not.
-    pub seals: SealRing,
+    /// The keys that decrypt bodies. Without a key, the signature, chain and body of a chunk are checked, but not rows and sums.
+    pub decryption_keys: DecryptionKeys,
 }
 
-/// Where the first thing that does not hold stands, and what it is.
+/// The first fault of a chain, with its position.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fault {
     /// Subject of the message.
     pub subject: String,
-    /// Its sequence in the stream; 0 where a message is missing.
+    /// Its sequence in the stream; 0 if a message is missing.
     pub sequence: u64,
-    /// Epoch and number it claims, where it is a chunk that can be read.
+    /// The epoch and number that it claims, if it is a readable chunk.
     pub chunk: Option<(u32, u64)>,
-    /// What does not hold.
+    /// What is wrong.
     pub what: String,
 }
 
@@ -68,45 +66,45 @@ impl std::fmt::Display for Fault {
     }
 }
 
-/// What verification found.
+/// The result of a verification.
 #[derive(Debug, Default, Serialize)]
 pub struct Findings {
     /// Lanes by name.
     pub lanes: BTreeMap<String, chain::Report>,
-    /// Chunks that hold, over all lanes.
+    /// Valid chunks of all lanes.
     pub chunks_verified: u64,
-    /// Of these, chunks whose rows and sums were not checked, for they are sealed and no key was given.
-    pub chunks_not_opened: u64,
-    /// Chunks in the stream, over all lanes.
+    /// Those of `chunks_verified` whose rows and sums were not checked: they are encrypted and no key was given.
+    pub chunks_not_decrypted: u64,
+    /// Chunks in the stream, of all lanes.
     pub chunks: u64,
-    /// Receipts that hold.
+    /// Valid receipts.
     pub receipts_verified: u64,
-    /// Audit entries that hold.
+    /// Valid audit entries.
     pub entries_verified: u64,
     /// Chunks that were published under an older control record than an earlier chunk names.
     pub chunks_unanchored: u64,
-    /// What the auditor keeps for `--since`: the heads of every chain that was read whole.
+    /// The heads that the auditor keeps for `--since`: of every chain that was read completely.
     pub heads: KeptHeads,
     /// The first fault of each lane or chain.
     pub faults: Vec<Fault>,
 }
 
 impl Findings {
-    /// Whether everything holds.
+    /// Returns whether there is no fault.
     #[must_use]
-    pub fn sound(&self) -> bool {
+    pub fn is_sound(&self) -> bool {
         self.faults.is_empty()
     }
 }
 
-/// Chunks under an older control record that are listed, at most; all are counted.
-const MOST_UNANCHORED: u64 = 100;
+/// The maximum number of listed chunks under an older control record. All are counted.
+const MAX_UNANCHORED: u64 = 100;
 
-/// Checks the live streams, one recipient's and feed's only where `scope` says so. Heads that the auditor kept have to stand
-/// in the streams still.
+/// Checks the live streams, limited to the recipient and feed of `scope`. The streams must still hold the heads that the auditor
+/// kept.
 ///
 /// # Errors
-/// [`AuditError`] when a stream cannot be read; what does not hold is a finding.
+/// [`AuditError`] if a stream cannot be read. A fault is a finding.
 pub async fn verify(
     exchange: &dyn Exchange,
     trust: &Trust,
@@ -149,7 +147,7 @@ async fn chunks(
             _ => {
                 findings.faults.push(fault(
                     &message,
-                    "a message on a subject that is no lane's".to_owned(),
+                    "a message on a subject that is not a lane's".to_owned(),
                 ));
                 return Ok(ControlFlow::Continue(()));
             }
@@ -162,12 +160,12 @@ async fn chunks(
             return Ok(ControlFlow::Continue(()));
         }
         let mut older = None;
-        let held = chunk::examine(&message.bytes, &trust.chunks, &trust.seals)
+        let held = chunk::examine(&message.bytes, &trust.chunks, &trust.decryption_keys)
             .map_err(|error| error.to_string())
             .and_then(|chunk| {
                 let (manifest, digest, opened) = match &chunk {
-                    Examined::Opened(chunk) => (&chunk.manifest, chunk.digest, true),
-                    Examined::Closed { manifest, digest } => (manifest.as_ref(), *digest, false),
+                    ExaminedChunk::Opened(chunk) => (&chunk.manifest, chunk.digest, true),
+                    ExaminedChunk::KeyMissing { manifest, digest } => (manifest.as_ref(), *digest, false),
                 };
                 let admitted = trust.here.admit(manifest.origin.as_ref());
                 admitted.map_err(|error| error.to_string())?;
@@ -186,14 +184,14 @@ async fn chunks(
         match held {
             Ok(opened) => {
                 findings.chunks_verified += 1;
-                findings.chunks_not_opened += u64::from(!opened);
+                findings.chunks_not_decrypted += u64::from(!opened);
             }
             Err(what) => findings.faults.push(fault(&message, what)),
         }
-        // The chain of the lane holds all the same, so it is read on.
+        // The chain of the lane is valid, so reading continues.
         if let Some(what) = older {
             findings.chunks_unanchored += 1;
-            if findings.chunks_unanchored <= MOST_UNANCHORED {
+            if findings.chunks_unanchored <= MAX_UNANCHORED {
                 unanchored.push(fault(&message, what));
             }
         }
@@ -213,7 +211,7 @@ async fn receipts(
 ) -> Result<BTreeMap<Lane, Receipts>, AuditError> {
     let selection = Selection {
         stream: Stream::Receipts,
-        from: exchange::port::From::Sequence(1),
+        from: exchange::port::ReadFrom::Sequence(1),
         ..scope.clone()
     };
     let mut receipts: BTreeMap<Lane, (u64, Receipts)> = BTreeMap::new();
@@ -221,7 +219,7 @@ async fn receipts(
         let Ok(Subject::Receipt(lane)) = message.subject.parse() else {
             findings.faults.push(fault(
                 &message,
-                "a message on a subject that is no lane's".to_owned(),
+                "a message on a subject that is not a lane's".to_owned(),
             ));
             return Ok(ControlFlow::Continue(()));
         };
@@ -239,17 +237,17 @@ async fn receipts(
         Ok(ControlFlow::Continue(()))
     })
     .await?;
-    let whole = scope.from == exchange::port::From::Sequence(1)
+    let is_whole = scope.from == exchange::port::ReadFrom::Sequence(1)
         && scope.to_sequence.is_none()
         && scope.to_time.is_none();
-    for (lane, (sequence, receipts)) in receipts.iter().filter(|_| whole) {
+    for (lane, (sequence, receipts)) in receipts.iter().filter(|_| is_whole) {
         let nothing = Chain::default();
         let chain = lanes.get(lane).unwrap_or(&nothing);
-        let faulty = findings
+        let has_fault = findings
             .faults
             .iter()
             .any(|fault| fault.subject == Subject::Data(lane.clone()).to_string());
-        if let (false, Err(what)) = (faulty, receipts.agree_with(chain)) {
+        if let (false, Err(what)) = (has_fault, receipts.check_against(chain)) {
             let subject = Subject::Receipt(lane.clone()).to_string();
             findings.faults.push(Fault {
                 subject,
@@ -291,7 +289,7 @@ async fn entries(
                 sequence: 0,
                 chunk: None,
                 what: format!(
-                    "{} names entry {} of this chain, which does not hold it ({}): it was cut off, restored from an older copy or \
+                    "{} names entry {} of this chain, which does not hold it ({}): it was truncated, restored from an older copy or \
                      rewritten",
                     anchor.by, anchor.mark, ends
                 ),
@@ -308,7 +306,7 @@ fn open<P: Payload>(message: &Stored, trusted: &[PublicKey]) -> Result<(P, schem
 }
 
 fn fault(message: &Stored, what: String) -> Fault {
-    let chunk = chunk::place(&message.bytes).map(|(manifest, _)| (manifest.epoch, manifest.number));
+    let chunk = chunk::read_untrusted(&message.bytes).map(|(manifest, _)| (manifest.epoch, manifest.number));
     Fault {
         subject: message.subject.clone(),
         sequence: message.sequence,

@@ -1,20 +1,19 @@
-//! Reading a selection to its end. Pages are read directly, so nothing of it is visible to
-//! others and nothing is acknowledged on anybody's behalf.
+//! Reads a selection to its end. Pages are read directly, so that others do not notice and no message is acknowledged.
 
 use std::ops::ControlFlow;
 
-use exchange::port::From;
+use exchange::port::ReadFrom;
 use exchange::{Exchange, Stored};
 use schemas::name::PartyName;
 
 use crate::error::AuditError;
 use crate::selection::Selection;
 
-/// Messages a page. At 100 KB a message, a page is some 25 MB.
+/// Messages per page. At 100 KB per message, a page has about 25 MB.
 const PAGE: usize = 256;
 
-/// Gives every message of the selection to `visit`, in the exchange's order, until it breaks
-/// off or there is nothing more now. The streams of the parties come one after the other, by name. Returns how many were visited.
+/// Passes every message of the selection to `visit`, in the exchange's order, until it breaks or the end is reached. The
+/// parties' streams follow each other by name. Returns the number of visited messages.
 ///
 /// # Errors
 /// [`AuditError`] from the exchange or from `visit`.
@@ -45,7 +44,7 @@ pub async fn walk(
             let Some(last) = page.last().map(|message| message.sequence) else {
                 continue 'streams;
             };
-            from = From::Sequence(last + 1);
+            from = ReadFrom::Sequence(last + 1);
             for message in page {
                 if selection.ends_before(message.sequence, message.stored_at) {
                     continue 'streams;

@@ -1,4 +1,4 @@
-//! Both flows of the insurer at once, and the ordered, bounded stop.
+//! Runs the insurer's two flows together and stops them in order within a time limit.
 
 use std::sync::Arc;
 
@@ -17,24 +17,24 @@ pub async fn run(parts: CommercialParts, stop: CancellationToken) -> Result<(), 
     run_asking(parts, None, stop).await
 }
 
-/// Runs the agent until `stop`. Then, within the grace: transactions in flight are finished and settled, and the
-/// connections are closed. What is dropped is delivered again.
+/// Runs the agent until `stop`. Then it finishes and settles the transactions in flight within the grace period and
+/// closes the connections. Everything that is dropped is delivered again.
 ///
 /// # Errors
-/// [`CommercialError`] where only an operator can help, or where the grace was over first; the rest was stopped in order.
+/// [`CommercialError`] if only an operator can help, or if the grace period expired first.
 pub async fn run_asking(
     parts: CommercialParts,
     asking: Option<RequesterParts>,
     stop: CancellationToken,
 ) -> Result<(), CommercialError> {
     let grace = parts.options.grace;
-    parts.board.note(|status| status.is_compared_first = true);
+    parts.registry.note(|status| status.is_compared_first = true);
     let (store, exchange) = (Arc::clone(&parts.store), Arc::clone(&parts.exchange));
     let asked = asking.as_ref().map(|asking| Arc::clone(&asking.store));
-    // Ends with the poller, whatever ended that.
+    // Ends when the poller ends, for any reason.
     let working = stop.child_token();
     let requester = asking.map(|asking| tokio::spawn(Requester::new(asking).run(working.clone())));
-    let counting = tokio::spawn(watch(Arc::clone(&store), parts.board.clone(), working.clone()));
+    let counting = tokio::spawn(watch(Arc::clone(&store), parts.registry.clone(), working.clone()));
     let mut poller = Poller::new(parts);
     let flows = async {
         let polled = poller.poll(stop.clone()).await;
@@ -54,7 +54,7 @@ pub async fn run_asking(
     let result = tokio::select! {
         result = flows => result,
         () = async { stop.cancelled().await; tokio::time::sleep(grace).await } => {
-            tracing::warn!("the grace is over: what is not stored and settled is delivered again");
+            tracing::warn!("shutdown timed out; unsettled deliveries are delivered again");
             Err(CommercialError::Unfinished)
         }
     };

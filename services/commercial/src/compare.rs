@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use schemas::name::Lane;
 use schemas::receipt::{Behind, Receipt};
-use store::merge::Place;
+use store::merge::ChunkNumber;
 use store::{Identity, LaneReport};
 use tokio::time::Instant;
 
@@ -17,25 +17,25 @@ use crate::receipts::{last, publish_behind};
 /// The store is compared with its own receipts this often.
 const COMPARE_EVERY: Duration = Duration::from_secs(5);
 
-/// What the last comparison found, and when the next one is due.
+/// The result of the last comparison.
 #[derive(Debug, Default)]
 pub struct Comparison {
-    last: Option<(Compared, Instant)>,
+    last: Option<(ComparisonResult, Instant)>,
     is_doubted: bool,
 }
 
 impl Comparison {
-    /// Compares again at the next opportunity: a connection that broke may lead to another store.
+    /// Requests a comparison at the next opportunity. A broken connection may lead to another store.
     pub fn doubt(&mut self) {
         self.is_doubted = true;
     }
 
-    /// Compares where it is due: at the start, after doubt, and every some seconds.
+    /// Compares if a comparison is due: at the start, after `doubt`, and every `COMPARE_EVERY`.
     ///
     /// # Errors
-    /// Why the comparison could not be made, in words. Nothing is known of the store then.
+    /// Why the comparison failed. Nothing is known of the store then.
     pub async fn renew(&mut self, parts: &CommercialParts) -> Result<(), String> {
-        let is_recent = |(_, at): &(Compared, Instant)| at.elapsed() < COMPARE_EVERY;
+        let is_recent = |(_, at): &(ComparisonResult, Instant)| at.elapsed() < COMPARE_EVERY;
         if !self.is_doubted && self.last.as_ref().is_some_and(is_recent) {
             return Ok(());
         }
@@ -45,22 +45,22 @@ impl Comparison {
         Ok(())
     }
 
-    /// The store, where it was compared.
+    /// Returns the identity of the store, if it was compared.
     #[must_use]
     pub fn identity(&self) -> Option<&Identity> {
         self.last.as_ref().map(|(compared, _)| &compared.identity)
     }
 
-    /// How far the receipts of each lane cover what the store holds. A lane whose store is behind them is left out.
+    /// Returns what the receipts of each lane cover. A lane whose store is behind its receipts is left out.
     #[must_use]
-    pub fn covered(&self) -> BTreeMap<Lane, Place> {
+    pub fn covered(&self) -> BTreeMap<Lane, ChunkNumber> {
         self.last
             .as_ref()
             .map(|(compared, _)| compared.covered.clone())
             .unwrap_or_default()
     }
 
-    /// Whether a lane's store is behind its receipts.
+    /// Returns whether a lane's store is behind its receipts.
     #[must_use]
     pub fn is_behind(&self, lane: &Lane) -> bool {
         self.last
@@ -69,27 +69,27 @@ impl Comparison {
     }
 }
 
-/// What a comparison found.
+/// The result of a comparison.
 #[derive(Debug)]
-struct Compared {
+struct ComparisonResult {
     /// The store.
     identity: Identity,
     /// Lanes whose store is behind their receipts.
     behind: BTreeSet<Lane>,
     /// What the receipts of the other lanes cover.
-    covered: BTreeMap<Lane, Place>,
+    covered: BTreeMap<Lane, ChunkNumber>,
 }
 
-/// Reads the last receipt of each lane first and the store then, which can only be further: so what is behind is behind. Shows
-/// what it finds, and publishes it.
-async fn compare(parts: &CommercialParts) -> Result<Compared, String> {
+/// Reads the last receipt of each lane, then the store, which can only be further ahead. So a store that is behind
+/// its receipt is really behind. Shows and publishes the result.
+async fn compare(parts: &CommercialParts) -> Result<ComparisonResult, String> {
     let identity = parts.store.identity().await.map_err(|error| error.to_string())?;
     let receipts = receipts(parts).await.map_err(|error| error.to_string())?;
     let named: Vec<Receipt> = receipts.iter().map(|(receipt, _)| receipt.clone()).collect();
     let other = foreign(&identity, &named);
     show_other(parts, &identity, other.as_deref(), &named);
     if other.is_some() {
-        return Ok(Compared {
+        return Ok(ComparisonResult {
             identity,
             behind: BTreeSet::new(),
             covered: BTreeMap::new(),
@@ -103,7 +103,8 @@ async fn compare(parts: &CommercialParts) -> Result<Compared, String> {
         let held = behind(receipt, reports.get(&lane).copied());
         show_behind(parts, &lane, receipt, held);
         if let Some(held) = held {
-            // A receipt of a version before names no store: this one does not claim what may be another's.
+            // A receipt of an earlier version names no store. This store does not claim it, because it may belong to
+            // another one.
             if receipt.store.is_some() {
                 let exchange = parts.exchange.as_ref();
                 let store = (held, &identity.id);
@@ -111,14 +112,14 @@ async fn compare(parts: &CommercialParts) -> Result<Compared, String> {
             }
             found.insert(lane);
         } else {
-            let place = Place {
+            let chunk_number = ChunkNumber {
                 epoch: receipt.epoch,
                 number: receipt.to,
             };
-            covered.insert(lane, place);
+            covered.insert(lane, chunk_number);
         }
     }
-    Ok(Compared {
+    Ok(ComparisonResult {
         identity,
         behind: found,
         covered,
@@ -133,10 +134,10 @@ async fn receipts(parts: &CommercialParts) -> exchange::Result<Vec<(Receipt, u64
     Ok(receipts)
 }
 
-/// Shows on every lane that nothing is fetched into it, or not any more.
+/// Shows on every lane whether fetching is stopped because the receipts belong to another store.
 fn show_other(parts: &CommercialParts, identity: &Identity, other: Option<&str>, receipts: &[Receipt]) {
     let mut before = None;
-    parts.board.note(|status| {
+    parts.registry.note(|status| {
         before.clone_from(&status.other_store);
         status.store = Some(identity.id.to_string());
         status.compared_at = Some(Timestamp::now());
@@ -145,11 +146,11 @@ fn show_other(parts: &CommercialParts, identity: &Identity, other: Option<&str>,
     match (before.as_deref(), other) {
         (Some(before), Some(other)) if before == other => return,
         (None, None) => return,
-        (_, Some(why)) => tracing::error!(why, "nothing is fetched: the receipts are another store's"),
-        (Some(_), None) => tracing::info!("the receipts are this store's again"),
+        (_, Some(why)) => tracing::error!(why, "fetching stopped: the receipts belong to another store"),
+        (Some(_), None) => tracing::info!("fetching continues: the receipts belong to this store"),
     }
     for receipt in receipts {
-        parts.board.lane(&receipt.lane(), |status| {
+        parts.registry.lane(&receipt.lane(), |status| {
             status.stopped = other.map(str::to_owned)
         });
     }
@@ -157,7 +158,7 @@ fn show_other(parts: &CommercialParts, identity: &Identity, other: Option<&str>,
 
 fn show_behind(parts: &CommercialParts, lane: &Lane, receipt: &Receipt, held: Option<Behind>) {
     let mut is_news = false;
-    parts.board.lane(lane, |status| match held {
+    parts.registry.lane(lane, |status| match held {
         Some(held) => {
             let remedy = refill(lane, "receipt");
             let what = behind_in_words(receipt, held);
@@ -169,6 +170,6 @@ fn show_behind(parts: &CommercialParts, lane: &Lane, receipt: &Receipt, held: Op
     });
     if let (true, Some(held)) = (is_news, held) {
         let why = behind_in_words(receipt, held);
-        tracing::error!(%lane, why, remedy = refill(lane, "receipt"), "the store lost chunks that it signed for");
+        tracing::error!(%lane, why, remedy = refill(lane, "receipt"), "the store lost chunks that its receipts cover");
     }
 }

@@ -1,20 +1,21 @@
-//! PURE: the store against its own receipts.
+//! PURE: compares the store with its own receipts.
 //!
-//! A chunk that was acknowledged is not delivered again. So a store that was restored from a backup, replaced, or that
-//! shares its credential with another store, looks as if it had caught up. What tells the truth is the last receipt of each lane:
-//! which store signed it, and how far.
+//! An acknowledged chunk is not delivered again. So a store that was restored from a backup, was replaced, or shares
+//! its credential with another store appears to be caught up. The last receipt of each lane shows which store signed
+//! it, and up to which chunk.
 
 use schemas::name::Lane;
 use schemas::receipt::{Behind, Receipt, StoreId};
 use store::{Identity, LaneReport};
 
-/// Code of a store that holds less than it signed for.
+/// Code of a store that holds less than its receipts cover.
 pub const STORE_BEHIND: &str = "store_behind";
 
-/// Code of a table whose rows are not those that were stored.
+/// Code of a table whose rows differ from the stored rows.
 pub const ROWS_DIFFER: &str = "rows_differ";
 
-/// Why nothing may be fetched into a store: the last receipt of a lane was signed for another one. In words for this side.
+/// Returns why nothing may be fetched into a store: the last receipt of a lane was signed for another store. The text
+/// is for this side.
 #[must_use]
 pub fn foreign(identity: &Identity, receipts: &[Receipt]) -> Option<String> {
     let (receipt, other) = receipts
@@ -24,7 +25,7 @@ pub fn foreign(identity: &Identity, receipts: &[Receipt]) -> Option<String> {
     Some(other_store(&receipt.lane(), &identity.id, other))
 }
 
-/// The same, of one lane.
+/// Returns the same text for one lane.
 #[must_use]
 pub fn other_store(lane: &Lane, own: &StoreId, other: &StoreId) -> String {
     format!(
@@ -34,8 +35,8 @@ pub fn other_store(lane: &Lane, own: &StoreId, other: &StoreId) -> String {
     )
 }
 
-/// How far a store holds everything that is behind its own receipt; `None` where it is not. `report` must be younger than
-/// the receipt.
+/// Returns how far a store that is behind its own receipt holds everything; `None` if it is not behind. `report` must
+/// be younger than the receipt.
 #[must_use]
 pub fn behind(receipt: &Receipt, report: Option<&LaneReport>) -> Option<Behind> {
     let held = report.map_or(Behind { epoch: 1, to: 0 }, |report| Behind {
@@ -45,7 +46,7 @@ pub fn behind(receipt: &Receipt, report: Option<&LaneReport>) -> Option<Behind> 
     ((held.epoch, held.to) < (receipt.epoch, receipt.to)).then_some(held)
 }
 
-/// What a store that is behind says of it, in words that the sender may read.
+/// Describes a store that is behind, in a text that the sender may read.
 #[must_use]
 pub fn behind_in_words(receipt: &Receipt, held: Behind) -> String {
     let held = match held.to {
@@ -59,13 +60,14 @@ pub fn behind_in_words(receipt: &Receipt, held: Behind) -> String {
     )
 }
 
-/// What heals it.
+/// Returns the command that repairs the store.
 #[must_use]
 pub fn refill(lane: &Lane, from: &str) -> String {
     format!("slacktide feed refill {} --from {from} --config FILE", lane.feed)
 }
 
-/// The receipt of a store that is behind: it covers what was covered before, and says how far the store is.
+/// Returns the receipt of a store that is behind: it covers the same chunks as the last one and adds how far the
+/// store is.
 #[must_use]
 pub fn receipt_behind(receipt: &Receipt, held: Behind, store: &StoreId) -> Option<Receipt> {
     if receipt.behind == Some(held) && receipt.store.as_ref() == Some(store) {
@@ -123,7 +125,7 @@ mod tests {
         let why = foreign(&identity(&[]), &receipts).unwrap();
         assert!(why.contains(&id(2).to_string()) && why.contains("slacktide store accept"));
         assert_eq!(foreign(&identity(&[id(2)]), &receipts), None);
-        // A receipt of a version before names no store.
+        // A receipt of an earlier version names no store.
         assert_eq!(foreign(&identity(&[]), &receipts[..1]), None);
         assert_eq!(foreign(&identity(&[]), &[receipt(1, 4, Some(id(1)))]), None);
     }
@@ -146,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn receipt_behind_covers_what_was_covered_and_is_written_once() {
+    fn receipt_behind_keeps_coverage_and_is_written_once() {
         let (covered, held) = (receipt(2, 9, None), Behind { epoch: 2, to: 4 });
         let written = receipt_behind(&covered, held, &id(1)).unwrap();
         assert_eq!((written.epoch, written.to, written.behind), (2, 9, Some(held)));

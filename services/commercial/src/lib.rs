@@ -1,15 +1,15 @@
-//! The commercial agent: polls at a fixed interval, stores, settles, signs for it.
+//! The commercial agent: polls at a fixed interval, stores chunks, settles them and signs receipts.
 //!
-//! - [`step`] PURE: what goes into which transaction, what becomes of a delivery, when a
-//!   receipt is due, when the next tick is
-//! - [`open`] a delivery becomes a verified chunk, or goes to quarantine
-//! - [`poller`] carries it out; `transaction` stores a lane's
-//!   chunks and settles them; [`receipts`] the receiver's signed word
-//! - [`evidence`] PURE: the store against its own receipts; [`compare`] carries it out; [`rows`] counts the tables' rows
-//! - [`refill`] reads and stores again what was acknowledged and lost
-//! - [`requester`] the other flow: files requests, stores their answers, confirms them
-//! - [`agent`] both at once, and the ordered stop
-//! - [`status`] what it shows
+//! - [`step`] PURE: groups chunks into transactions, decides settlements, due receipts and the next tick
+//! - [`open`] opens a delivery as a verified chunk, or marks it for quarantine
+//! - [`poller`] runs these decisions; `transaction` stores and settles a lane's chunks; [`receipts`] publishes signed
+//!   receipts
+//! - [`evidence`] PURE: compares the store with its receipts; [`compare`] runs the comparison; [`rows`] counts table
+//!   rows
+//! - [`refill`] reads and stores acknowledged chunks that the store lost
+//! - [`requester`] files requests, stores their answers and confirms them
+//! - [`agent`] runs both flows and stops them in order
+//! - [`status`] the agent's status
 
 pub mod agent;
 pub mod compare;
@@ -27,4 +27,4 @@ mod transaction;
 pub use agent::{run, run_asking};
 pub use poller::{CommercialError, CommercialParts, PollOptions};
 pub use requester::{Requester, RequesterParts, RequestsStatus};
-pub use status::{Board, CommercialStatus, HeldStatus};
+pub use status::{CommercialStatus, QuarantineStatus, StatusRegistry};

@@ -1,42 +1,47 @@
-//! A delivery becomes an arrival, or something that cannot be opened. Costs CPU: callers run
-//! it off the asynchronous threads, while the store is busy with the batch before.
+//! Opens a delivery. This costs CPU: callers run it on blocking threads while the store is busy with the previous
+//! batch.
 
 use exchange::Delivery;
 use schemas::chunk::{self, ChunkError};
+use schemas::encryption::DecryptionKeys;
 use schemas::name::Lane;
 use schemas::origin::Origin;
-use schemas::seal::SealRing;
 use schemas::sign::PublicKey;
 use schemas::subject::Subject;
 use store::Arrival;
 use store::port::Unreadable;
 
-/// What a delivery turned out to be.
+/// The result of opening a delivery.
 #[derive(Debug)]
 pub enum Opened {
-    /// A chunk of this lane whose signature, body and totals hold.
+    /// A chunk of this lane with a valid signature, body and totals.
     Chunk(Lane, Box<Arrival>),
-    /// A chunk of this lane, signed and whole, that is sealed to a key that is not here. It waits
-    /// at the exchange until the seed is; nothing is wrong with it.
+    /// A valid, signed chunk of this lane, encrypted to a key that is missing here. It waits at the exchange for the
+    /// key.
     Closed(Lane, String),
-    /// A message on a lane's subject that is none. It is kept, with its place.
+    /// A message on a lane's subject that is not a chunk. It is kept under the chunk number that it claims.
     Unreadable(Box<Unreadable>),
-    /// A message on a subject that is no lane's; there is no place to keep it.
+    /// A message on a subject of no lane. It cannot be kept.
     Foreign(String),
 }
 
-/// Opens a delivery that belongs here, with one of these keys where it is sealed.
+/// Opens a delivery, with one of these keys if it is encrypted.
 #[must_use]
-pub fn open(delivery: &Delivery, trusted: &[PublicKey], here: &Origin, seals: &SealRing) -> Opened {
+pub fn open(
+    delivery: &Delivery,
+    trusted: &[PublicKey],
+    here: &Origin,
+    decryption_keys: &DecryptionKeys,
+) -> Opened {
     let lane = match delivery.subject.parse::<Subject>() {
         Ok(Subject::Data(lane)) => lane,
         Ok(_) => return Opened::Foreign(format!("{} holds no chunks", delivery.subject)),
         Err(error) => return Opened::Foreign(error.to_string()),
     };
-    let opened = chunk::open_with(&delivery.bytes, trusted, seals).and_then(|chunk| {
+    let opened = chunk::open_with(&delivery.bytes, trusted, decryption_keys).and_then(|chunk| {
         let given = chunk.manifest.lane();
         if given != lane {
-            return Err(ChunkError::Misplaced {
+            return Err(ChunkError::WrongSubject {
                 given: given.to_string(),
                 expected: lane.to_string(),
             });
@@ -53,9 +58,9 @@ pub fn open(delivery: &Delivery, trusted: &[PublicKey], here: &Origin, seals: &S
             };
             Opened::Chunk(lane, Box::new(arrival))
         }
-        Err(error) if error.waits_for_key().is_some() => Opened::Closed(lane, error.to_string()),
+        Err(error) if error.missing_key().is_some() => Opened::Closed(lane, error.to_string()),
         Err(error) => Opened::Unreadable(Box::new(Unreadable {
-            claims: chunk::place(&delivery.bytes)
+            claims: chunk::read_untrusted(&delivery.bytes)
                 .filter(|(manifest, _)| manifest.lane() == lane)
                 .map(Box::new),
             lane,
@@ -67,18 +72,18 @@ pub fn open(delivery: &Delivery, trusted: &[PublicKey], here: &Origin, seals: &S
     }
 }
 
-/// A chunk that cannot be opened for want of a key may be another recipient's or another site's: it must not have
-/// this one wait for that key.
+/// Checks whether a chunk with a missing key belongs to another recipient or site. Such a chunk must not block this
+/// site's lane.
 fn closed_elsewhere(error: ChunkError, bytes: &[u8], lane: &Lane, here: &Origin) -> ChunkError {
-    if error.waits_for_key().is_none() {
+    if error.missing_key().is_none() {
         return error;
     }
-    let Some((manifest, _)) = chunk::place(bytes) else {
+    let Some((manifest, _)) = chunk::read_untrusted(bytes) else {
         return error;
     };
     let given = manifest.lane();
     if given != *lane {
-        return ChunkError::Misplaced {
+        return ChunkError::WrongSubject {
             given: given.to_string(),
             expected: lane.to_string(),
         };

@@ -1,9 +1,8 @@
-//! The poller: at each tick it fetches until nothing is left, then sleeps to the next tick.
+//! The poller: at each tick it fetches until nothing is left, then sleeps until the next tick.
 //!
-//! Fetching and opening of a batch run while the store commits the one before. A delivery is
-//! settled after its transaction has committed, never earlier; what is left unsettled by a
-//! crash comes again. Lanes are stored side by side, and a lane whose transactions fail rests
-//! by itself.
+//! The next batch is fetched and opened while the store commits the previous one. A delivery is settled only after
+//! its transaction has committed; deliveries that a crash left unsettled are redelivered. Lanes are stored in
+//! parallel. A lane whose transactions fail pauses alone.
 
 mod reports;
 
@@ -15,14 +14,14 @@ use exchange::{Delivery, Exchange, Settlement};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use runtime::backoff::Backoff;
-use runtime::said::Said;
+use runtime::log_dedup::LogDedup;
 use runtime::supervise::describe_end;
+use schemas::encryption::DecryptionKeys;
 use schemas::name::{Lane, RecipientName};
 use schemas::origin::Origin;
-use schemas::seal::SealRing;
 use schemas::sign::{PublicKey, SigningKey};
 use store::port::Unreadable;
-use store::{Arrival, Keep, Store};
+use store::{Arrival, LedgerRetention, Store};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -30,23 +29,23 @@ use tokio_util::sync::CancellationToken;
 use crate::compare::Comparison;
 use crate::open::{Opened, open};
 use crate::receipts::Receipts;
-use crate::status::Board;
+use crate::status::StatusRegistry;
 use crate::step::{STOPPED_REST, batches, next_tick};
 use crate::transaction::{Attempt, settle, store_lane};
 
-/// What an operator may set.
+/// Settings of the poller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PollOptions {
-    /// The first fixed interval: how long from tick to tick.
+    /// The interval between ticks.
     pub interval: Duration,
-    /// Most messages of a fetch. With chunks of 250 KB this bounds memory too.
+    /// The maximum number of messages in one fetch. With chunks of 250 KB this bounds memory too.
     pub max_messages: usize,
-    /// Most packed bytes of a transaction.
-    pub most_bytes: usize,
-    /// How long a stop may take before what is left is dropped; it is delivered again.
+    /// The maximum packed bytes of one transaction.
+    pub max_bytes: usize,
+    /// How long a stop may take. Everything that is unfinished then is delivered again.
     pub grace: Duration,
-    /// Which ledger entries are kept.
-    pub keep: Keep,
+    /// The ledger entries that are kept.
+    pub ledger_retention: LedgerRetention,
 }
 
 impl Default for PollOptions {
@@ -54,48 +53,46 @@ impl Default for PollOptions {
         Self {
             interval: Duration::from_secs(1),
             max_messages: 32,
-            most_bytes: 4_000_000,
+            max_bytes: 4_000_000,
             grace: Duration::from_secs(10),
-            keep: Keep::default(),
+            ledger_retention: LedgerRetention::default(),
         }
     }
 }
 
-/// Everything that the agent is made of.
+/// The parts of the agent.
 pub struct CommercialParts {
     /// The exchange.
     pub exchange: Arc<dyn Exchange>,
     /// The receiver.
     pub store: Arc<dyn Store>,
-    /// Who it receives for.
+    /// The recipient.
     pub recipient: RecipientName,
-    /// Keys whose chunks are stored.
+    /// Public keys whose chunks are stored.
     pub trusted: Vec<PublicKey>,
-    /// Where chunks have to belong, and receipts do.
+    /// The origin that chunks and receipts must have.
     pub here: Origin,
-    /// What opens sealed chunks.
-    pub seals: SealRing,
+    /// The keys that open encrypted chunks.
+    pub decryption_keys: DecryptionKeys,
     /// Signs receipts.
     pub key: Arc<SigningKey>,
     /// What an operator may set.
     pub options: PollOptions,
-    /// Where it shows what it does.
-    pub board: Board,
+    /// The registry of the agent's status.
+    pub registry: StatusRegistry,
 }
 
-/// Why the agent ended other than by a stop.
+/// Why the agent ended without a stop.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CommercialError {
-    /// The store's own tables could not be made, and only an operator can help.
+    /// The store's own tables could not be created, and only an operator can help.
     #[error("the store is not ready: {0}")]
     Store(#[from] store::Error),
-    /// The exchange refused for good.
+    /// The exchange refused permanently.
     #[error(transparent)]
     Exchange(#[from] exchange::Error),
-    /// A stop was ordered, and what was in hand was not finished within the grace.
-    #[error(
-        "the grace was over before what was in hand was stored and settled; it is delivered again at the next start"
-    )]
+    /// A stop was requested, and the work in flight did not finish within the grace period.
+    #[error("shutdown timed out; unsettled deliveries are delivered again at the next start")]
     Unfinished,
 }
 
@@ -107,35 +104,35 @@ pub struct Poller {
     receipts: Receipts,
     failures: BTreeMap<Lane, u32>,
     resting: BTreeMap<Lane, Instant>,
-    /// Whether this round met trouble that was no lane's; how many rounds in a row did.
-    troubled: bool,
-    troubles: u32,
-    said: Said,
-    said_of: BTreeMap<Lane, Said>,
-    /// What was logged of lanes that wait for an operator.
-    held_up: BTreeMap<Lane, Said>,
-    /// What was said of receipts: a lane that stores has nothing to do with whether its receipts are taken.
-    receipts_said: BTreeMap<Lane, Said>,
-    /// The store against its own receipts.
+    /// Whether this round met an error that is not of one lane.
+    has_failed: bool,
+    failed_rounds: u32,
+    log_dedup: LogDedup,
+    lane_log: BTreeMap<Lane, LogDedup>,
+    /// Deduplicates log lines of lanes that wait for an operator.
+    blocked_log: BTreeMap<Lane, LogDedup>,
+    /// Deduplicates log lines of receipts. Publishing receipts can fail while storing succeeds.
+    receipt_log: BTreeMap<Lane, LogDedup>,
+    /// The comparison of the store with its receipts.
     comparison: Comparison,
-    /// When old ledger entries are looked for again; `None`: at the next opportunity.
+    /// When old ledger entries are checked again; `None`: at the next opportunity.
     compacts_at: Option<Instant>,
 }
 
-/// How long to wait beyond the next tick after rounds that met trouble.
+/// The back-off after rounds with errors, in addition to the wait for the next tick.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
 
-/// How long a chunk waits before it is looked at again when the key that opens it is not here.
+/// How long a chunk without its decryption key waits at the exchange.
 const FOR_A_KEY: Duration = Duration::from_secs(10);
 
-/// Old ledger entries are looked for this often.
+/// The interval between checks for old ledger entries.
 const COMPACT_EVERY: Duration = Duration::from_secs(3_600);
 
-/// Receipts are written at least this often during a long drain.
+/// The maximum interval between receipts during a long drain.
 const RECEIPT_EVERY: Duration = Duration::from_secs(1);
 
 impl Poller {
-    /// Over these parts; touches nothing yet.
+    /// Creates a poller. Accesses nothing yet.
     #[must_use]
     pub fn new(parts: CommercialParts) -> Self {
         Self {
@@ -143,32 +140,32 @@ impl Poller {
             receipts: Receipts::default(),
             failures: BTreeMap::new(),
             resting: BTreeMap::new(),
-            troubled: false,
-            troubles: 0,
-            said: Said::default(),
-            said_of: BTreeMap::new(),
-            held_up: BTreeMap::new(),
-            receipts_said: BTreeMap::new(),
+            has_failed: false,
+            failed_rounds: 0,
+            log_dedup: LogDedup::default(),
+            lane_log: BTreeMap::new(),
+            blocked_log: BTreeMap::new(),
+            receipt_log: BTreeMap::new(),
             comparison: Comparison::default(),
             compacts_at: None,
         }
     }
 
-    /// Polls until `stop`. A transaction in flight is finished and settled first. Closes nothing.
+    /// Polls until `stop`. Finishes and settles a transaction in flight first. Closes nothing.
     ///
     /// # Errors
-    /// [`CommercialError`] where only an operator can help. Everything else is waited out.
+    /// [`CommercialError`] if only an operator can help. Other errors are retried.
     pub async fn poll(&mut self, stop: CancellationToken) -> Result<(), CommercialError> {
         let recipient = self.parts.recipient.to_string();
-        self.parts.board.note(|status| {
+        self.parts.registry.note(|status| {
             status.recipient = recipient;
             status.is_compared_first = true;
         });
-        let born = Instant::now();
+        let started = Instant::now();
         let (mut prepared, mut was_prepared) = (false, false);
         let mut tick = Duration::ZERO;
         while !stop.is_cancelled() {
-            self.parts.board.note(|status| {
+            self.parts.registry.note(|status| {
                 status.ticks += 1;
                 status.ticked_at = Some(Timestamp::now());
             });
@@ -176,52 +173,52 @@ impl Poller {
                 match self.parts.store.prepare().await {
                     Ok(()) => {
                         (prepared, was_prepared) = (true, true);
-                        self.parts.board.note(|status| status.is_prepared = true);
+                        self.parts.registry.note(|status| status.is_prepared = true);
                     }
-                    // A store that is being put back is waited for.
+                    // A store that is being restored may refuse for a while.
                     Err(error)
                         if !was_prepared
                             && matches!(error.kind, store::ErrorKind::Denied | store::ErrorKind::Refused) =>
                     {
                         return Err(error.into());
                     }
-                    Err(error) => self.trouble(&error.to_string()),
+                    Err(error) => self.record_failure(&error.to_string()),
                 }
             }
             if prepared && self.may_fetch().await && self.drain(&stop).await && !stop.is_cancelled() {
                 self.compact().await;
             }
-            // A store that was replaced has to be prepared, too.
+            // A replaced store must be prepared again.
             prepared &= self.comparison.identity().is_some();
             let rested = Instant::now() + self.end_round();
-            tick = next_tick(tick, self.parts.options.interval, born.elapsed());
+            tick = next_tick(tick, self.parts.options.interval, started.elapsed());
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = tokio::time::sleep_until(rested.max(born + tick)) => {}
+                () = tokio::time::sleep_until(rested.max(started + tick)) => {}
             }
         }
         Ok(())
     }
 
-    /// What a round came to: how long to wait at least.
+    /// Ends a round and returns the minimum wait.
     fn end_round(&mut self) -> Duration {
-        if std::mem::take(&mut self.troubled) {
-            self.troubles = self.troubles.saturating_add(1);
-            self.state("waiting to try again");
-            return BACKOFF.delay(self.troubles, rand::random());
+        if std::mem::take(&mut self.has_failed) {
+            self.failed_rounds = self.failed_rounds.saturating_add(1);
+            self.set_state("waiting to try again");
+            return BACKOFF.delay(self.failed_rounds, rand::random());
         }
-        self.troubles = 0;
-        if let Some(met) = self.said.over() {
-            tracing::info!(met, "the trouble is over");
+        self.failed_rounds = 0;
+        if let Some(met) = self.log_dedup.recovered() {
+            tracing::info!(met, "polling recovered");
         }
-        self.parts.board.note(|status| status.last_error = None);
-        self.state("waiting for the next tick");
+        self.parts.registry.note(|status| status.last_error = None);
+        self.set_state("waiting for the next tick");
         Duration::ZERO
     }
 
-    /// Fetches and stores until nothing is left, or something fails that time has to mend. Returns whether nothing is left.
+    /// Fetches and stores until nothing is left, or until a transient error. Returns whether nothing is left.
     async fn drain(&mut self, stop: &CancellationToken) -> bool {
-        self.state("polling");
+        self.set_state("polling");
         let mut is_drained = false;
         let mut receipted = Instant::now();
         let mut next = Some(self.fetch());
@@ -229,20 +226,20 @@ impl Poller {
             let batch = match fetched.await {
                 Ok(Ok(batch)) => batch,
                 Ok(Err(error)) => {
-                    self.trouble(&error.to_string());
+                    self.record_failure(&error.to_string());
                     break;
                 }
                 Err(error) => {
-                    self.trouble(&format!("opening a batch ended early: {}", describe_end(&error)));
+                    self.record_failure(&format!("opening a batch ended early: {}", describe_end(&error)));
                     break;
                 }
             };
             if batch.is_empty() {
-                // An empty answer alone is not the end.
-                match self.parts.exchange.drained(&self.parts.recipient).await {
+                // An empty fetch alone does not prove that nothing is left.
+                match self.parts.exchange.is_drained(&self.parts.recipient).await {
                     Ok(true) => {
                         self.parts
-                            .board
+                            .registry
                             .note(|status| status.drained_at = Some(Timestamp::now()));
                         is_drained = true;
                         break;
@@ -250,12 +247,12 @@ impl Poller {
                     Ok(false) if stop.is_cancelled() => break,
                     Ok(false) => {}
                     Err(error) => {
-                        self.trouble(&error.to_string());
+                        self.record_failure(&error.to_string());
                         break;
                     }
                 }
             }
-            // What was fetched is stored and settled even while stopping; nothing new is.
+            // During a stop, fetched chunks are still stored and settled; nothing more is fetched.
             if !stop.is_cancelled() {
                 next = Some(self.fetch());
             }
@@ -263,7 +260,7 @@ impl Poller {
                 self.store(batch).await;
             }
             if !self.may_fetch().await {
-                // What was fetched and not stored is delivered again.
+                // Fetched chunks that are not stored are delivered again.
                 return false;
             }
             if receipted.elapsed() >= RECEIPT_EVERY {
@@ -272,17 +269,22 @@ impl Poller {
             }
         }
         self.write_receipts().await;
-        is_drained && !self.troubled
+        is_drained && !self.has_failed
     }
 
-    /// Folds some of the oldest ledger entries, while there are any; then looks for more an hour later. An agent with nothing
-    /// to do does it, so that no chunk waits for it.
+    /// Folds some of the oldest ledger entries while any are due, then checks again after an hour. Runs only while
+    /// idle, so no chunk waits for it.
     async fn compact(&mut self) {
         if self.compacts_at.is_some_and(|at| Instant::now() < at) {
             return;
         }
         let covered = self.comparison.covered();
-        let again = match self.parts.store.compact(&self.parts.options.keep, &covered).await {
+        let again = match self
+            .parts
+            .store
+            .compact(&self.parts.options.ledger_retention, &covered)
+            .await
+        {
             Ok(0) => COMPACT_EVERY,
             Ok(entries) => {
                 tracing::debug!(entries, "old ledger entries folded");
@@ -296,15 +298,15 @@ impl Poller {
         self.compacts_at = Some(Instant::now() + again);
     }
 
-    /// Whether the store is known to be the one that its receipts were signed for: compared at the start, after
-    /// trouble and every some seconds.
+    /// Returns whether the store is known to be the one that signed its receipts. It is compared at the start, after
+    /// errors and periodically.
     async fn may_fetch(&mut self) -> bool {
         if let Err(error) = self.comparison.renew(&self.parts).await {
-            self.trouble(&error);
+            self.record_failure(&error);
             return false;
         }
-        if !self.parts.board.may_fetch() {
-            self.state("stopped: the receipts are another store's");
+        if !self.parts.registry.may_fetch() {
+            self.set_state("stopped: the receipts belong to another store");
             return false;
         }
         true
@@ -313,17 +315,17 @@ impl Poller {
     fn fetch(&self) -> Fetched {
         let exchange = Arc::clone(&self.parts.exchange);
         let (recipient, trusted) = (self.parts.recipient.clone(), self.parts.trusted.clone());
-        let (here, seals) = (self.parts.here.clone(), self.parts.seals.clone());
-        let (max, board) = (self.parts.options.max_messages, self.parts.board.clone());
+        let (here, decryption_keys) = (self.parts.here.clone(), self.parts.decryption_keys.clone());
+        let (max, registry) = (self.parts.options.max_messages, self.parts.registry.clone());
         tokio::spawn(async move {
             let deliveries = exchange.fetch_chunks(&recipient, max).await?;
-            board.note(|status| status.fetched += deliveries.len() as u64);
+            registry.note(|status| status.fetched += deliveries.len() as u64);
             if deliveries.is_empty() {
                 return Ok(Vec::new());
             }
             let opening = tokio::task::spawn_blocking(move || {
                 let open_one = |delivery: Delivery| {
-                    let opened = open(&delivery, &trusted, &here, &seals);
+                    let opened = open(&delivery, &trusted, &here, &decryption_keys);
                     (delivery, opened)
                 };
                 deliveries.into_iter().map(open_one).collect::<Vec<_>>()
@@ -343,22 +345,22 @@ impl Poller {
             match opened {
                 Opened::Chunk(lane, arrival) => chunks.push((lane, delivery, arrival)),
                 Opened::Closed(lane, why) => {
-                    if self.said_of.entry(lane.clone()).or_default().is_news(&why) {
-                        tracing::error!(%lane, why, "chunks wait at the exchange for their key");
+                    if self.lane_log.entry(lane.clone()).or_default().is_new(&why) {
+                        tracing::error!(%lane, why, "decryption key missing, chunks wait at the exchange");
                     }
                     self.parts
-                        .board
-                        .lane(&lane, |status| status.waits_for_key = Some(why));
-                    self.settle(&[delivery], Settlement::Later(FOR_A_KEY)).await;
+                        .registry
+                        .lane(&lane, |status| status.missing_key = Some(why));
+                    self.settle(&[delivery], Settlement::Nak(FOR_A_KEY)).await;
                 }
                 Opened::Unreadable(message) => self.quarantine(&delivery, &message).await,
                 Opened::Foreign(what) => {
                     tracing::error!(
                         sequence = delivery.sequence,
                         error = what,
-                        "a message that is no chunk was put off"
+                        "unexpected message on a data subject, redelivery deferred"
                     );
-                    self.settle(&[delivery], Settlement::Later(Duration::from_secs(3_600)))
+                    self.settle(&[delivery], Settlement::Nak(Duration::from_secs(3_600)))
                         .await;
                 }
             }
@@ -367,9 +369,9 @@ impl Poller {
             .iter()
             .map(|(lane, _, arrival)| (lane.clone(), arrival.chunk.plain.len()))
             .collect();
-        // Lanes side by side; the transactions of one lane one after the other.
+        // Lanes are stored in parallel; transactions of one lane run in sequence.
         let mut lanes: BTreeMap<Lane, Vec<Vec<usize>>> = BTreeMap::new();
-        for batch in batches(&sizes, self.parts.options.most_bytes) {
+        for batch in batches(&sizes, self.parts.options.max_bytes) {
             lanes.entry(batch.lane).or_default().push(batch.members);
         }
         let mut slots: Vec<Option<(Delivery, Box<Arrival>)>> = chunks
@@ -402,14 +404,14 @@ impl Poller {
             match attempt {
                 Attempt::Stored => {
                     self.failures.remove(&lane);
-                    if let Some(met) = self.said_of.get_mut(&lane).and_then(Said::over) {
-                        tracing::info!(%lane, met, "the lane's trouble is over");
+                    if let Some(met) = self.lane_log.get_mut(&lane).and_then(LogDedup::recovered) {
+                        tracing::info!(%lane, met, "lane recovered");
                     }
                 }
                 Attempt::Rested => {}
                 Attempt::Failed(rest, error) => {
-                    if self.said_of.entry(lane.clone()).or_default().is_news(&error) {
-                        tracing::warn!(%lane, error, "the lane rests, and is tried again and again");
+                    if self.lane_log.entry(lane.clone()).or_default().is_new(&error) {
+                        tracing::warn!(%lane, error, "lane transaction failed, retrying");
                     }
                     self.comparison.doubt();
                     *self.failures.entry(lane.clone()).or_default() += 1;
@@ -422,50 +424,51 @@ impl Poller {
     async fn quarantine(&mut self, delivery: &Delivery, message: &Unreadable) {
         tracing::error!(
             lane = %message.lane, sequence = message.sequence, reason = message.reason,
-            "a message that cannot be opened goes to quarantine"
+            "message cannot be opened, quarantined"
         );
         match self.parts.store.quarantine(message).await {
             Ok(()) => {
-                self.parts.board.note(|status| {
+                self.parts.registry.note(|status| {
                     status.quarantined += 1;
-                    // Where the lane is stopped for another reason, its report says so in the same round.
+                    // If the lane is stopped for another reason, its report shows it in the same round.
                     if let Some(lane) = status.lanes.get_mut(&message.lane.to_string()) {
                         (lane.stopped, lane.refused) = (None, None);
                     }
                 });
-                self.settle(std::slice::from_ref(delivery), Settlement::Done)
-                    .await;
+                self.settle(std::slice::from_ref(delivery), Settlement::Ack).await;
             }
-            // Nothing of the lane is stored here, and its message waits as its chunks do.
+            // Nothing of this lane is stored here, so its message waits like its chunks.
             Err(error) if error.kind == store::ErrorKind::Refused => {
-                self.parts.board.lane(&message.lane, |status| {
+                self.parts.registry.lane(&message.lane, |status| {
                     status.stopped = Some(error.to_string());
                     status.refused = Some(error.to_string());
                 });
-                self.settle(std::slice::from_ref(delivery), Settlement::Later(STOPPED_REST))
+                self.settle(std::slice::from_ref(delivery), Settlement::Nak(STOPPED_REST))
                     .await;
             }
-            // Not kept, so not settled: it comes again.
-            Err(error) => self.trouble(&error.to_string()),
+            // Not kept, so not settled: it is redelivered.
+            Err(error) => self.record_failure(&error.to_string()),
         }
     }
 
-    async fn settle(&self, deliveries: &[Delivery], how: Settlement) {
-        settle(&self.parts, deliveries, how).await;
+    async fn settle(&self, deliveries: &[Delivery], settlement: Settlement) {
+        settle(&self.parts, deliveries, settlement).await;
     }
 
-    fn trouble(&mut self, what: &str) {
-        self.troubled = true;
+    fn record_failure(&mut self, what: &str) {
+        self.has_failed = true;
         self.comparison.doubt();
-        if self.said.is_news(what) {
-            tracing::warn!(error = what, "polling is tried again and again");
+        if self.log_dedup.is_new(what) {
+            tracing::warn!(error = what, "polling failed, retrying");
         }
         self.parts
-            .board
+            .registry
             .note(|status| status.last_error = Some(what.to_owned()));
     }
 
-    fn state(&self, text: &str) {
-        self.parts.board.note(|status| text.clone_into(&mut status.state));
+    fn set_state(&self, text: &str) {
+        self.parts
+            .registry
+            .note(|status| text.clone_into(&mut status.state));
     }
 }

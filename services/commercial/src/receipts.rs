@@ -1,5 +1,5 @@
-//! Receipts derive from the store's ledger alone, so a crash after settling loses none. They
-//! are published by compare-and-set and only go forward, so any number of pollers may do it.
+//! Publishes receipts. They derive from the store's ledger alone, so a crash after settling loses none. They are
+//! published by compare-and-set and only move forward, so any number of pollers may publish them.
 
 use std::collections::BTreeMap;
 
@@ -16,19 +16,19 @@ use store::{Identity, LaneReport};
 use crate::evidence::{other_store, receipt_behind};
 use crate::step::{LastReceipt, ReceiptStep, receipt_step};
 
-/// What is known of the lanes' last receipts.
+/// The last known receipt of each lane.
 #[derive(Debug, Default)]
 pub struct Receipts {
     known: BTreeMap<Lane, LastReceipt>,
     rounds: u64,
 }
 
-/// The exchange is asked for the last receipts every so many rounds, whatever is remembered:
-/// it may have been restored from an older copy.
+/// The number of rounds after which the last receipts are read from the exchange again. The exchange may have been
+/// restored from an older copy.
 const TRUST_MEMORY: u64 = 10;
 
 impl Receipts {
-    /// Publishes what is due. One lane's failure is returned and does not keep the others.
+    /// Publishes the due receipts. An error of one lane is returned and does not stop the others.
     pub async fn publish(
         &mut self,
         exchange: &dyn Exchange,
@@ -81,7 +81,7 @@ impl Receipts {
                 }
             }
             let receipt = receipt(report, (here, &identity.id), key);
-            let bytes = Envelope::seal(&receipt, Vec::new(), key)
+            let bytes = Envelope::sign(&receipt, Vec::new(), key)
                 .and_then(|envelope| envelope.encode())
                 .map_err(|e| e.to_string())?;
             let published = exchange
@@ -93,7 +93,7 @@ impl Receipts {
                         .insert(report.lane.clone(), LastReceipt::of(&receipt, sequence));
                     return Ok(report.to);
                 }
-                // Another poller was faster, perhaps with more: its word is read and decides.
+                // Another poller was faster, perhaps with a newer receipt. Its receipt is read and decides.
                 Published::Conflict => {
                     self.known.remove(&report.lane);
                 }
@@ -102,11 +102,11 @@ impl Receipts {
     }
 }
 
-/// A lane's last receipt, where its signature holds. Only this party can publish there, so that a key of before a
-/// rotation counts, too.
+/// Returns a lane's last receipt if its signature is valid. Only this party can publish there, so a key from before a
+/// rotation is accepted too.
 ///
 /// # Errors
-/// What the exchange answered.
+/// The exchange's error.
 pub async fn last(exchange: &dyn Exchange, lane: &Lane) -> Result<Option<(Receipt, u64)>, exchange::Error> {
     let Some(stored) = exchange.last_receipt(lane).await? else {
         return Ok(None);
@@ -121,10 +121,10 @@ pub async fn last(exchange: &dyn Exchange, lane: &Lane) -> Result<Option<(Receip
         .map(|receipt| (receipt, stored.sequence)))
 }
 
-/// Publishes that the store is behind its receipt, unless the receipt says so. Another poller that was faster said it.
+/// Publishes that the store is behind its receipt, unless the receipt already shows it or another poller was faster.
 ///
 /// # Errors
-/// What went wrong, in words.
+/// A description of the error.
 pub async fn publish_behind(
     exchange: &dyn Exchange,
     key: &SigningKey,
@@ -139,7 +139,7 @@ pub async fn publish_behind(
         key: key.public().clone(),
         ..behind
     };
-    let bytes = Envelope::seal(&behind, Vec::new(), key)
+    let bytes = Envelope::sign(&behind, Vec::new(), key)
         .and_then(|envelope| envelope.encode())
         .map_err(|error| error.to_string())?;
     exchange
@@ -149,7 +149,7 @@ pub async fn publish_behind(
         .map_err(|error| error.to_string())
 }
 
-/// What stands at the exchange. What cannot be read is replaced, as if it were nothing.
+/// Reads the receipt at the exchange. An unreadable one is treated as missing and is replaced.
 fn read(stored: Option<&Stored>) -> LastReceipt {
     let Some(stored) = stored else {
         return LastReceipt::none();
@@ -178,7 +178,7 @@ fn receipt(report: &LaneReport, (here, store): (&Origin, &StoreId), key: &Signin
         cursor: report.cursor.clone(),
         rows: report.rows,
         quarantined: report.quarantined.clone(),
-        stopped: report.held_up_shared().map(str::to_owned),
+        stopped: report.shared_blocked_reason().map(str::to_owned),
         store: Some(store.clone()),
         behind: None,
         at: Timestamp::now(),

@@ -1,9 +1,9 @@
-//! Refill: chunks that were acknowledged and are not stored any more are read and stored again.
+//! Refill: reads and stores chunks again that were acknowledged and are no longer stored.
 //!
-//! They are read from the recipient's own stream, which changes nothing there: the durable consumer that all pollers share
-//! stays where it is, and other feeds and other pollers notice nothing. They are stored by the verb that pollers use, so the ledger
-//! decides what is new, and the newest version of a row wins. Chunks that the ledger knows are awaited again first, so a
-//! refill that ends early stays visible, and repeating it is harmless.
+//! Chunks are read from the recipient's own stream without the durable consumer that pollers share, so other feeds
+//! and pollers are not affected. They are stored by the same operation that pollers use: the ledger decides which
+//! chunks are new, and the newest version of a row wins. Chunks that the ledger knows are first marked as awaited. So
+//! an interrupted refill stays visible, and repeating it is safe.
 
 mod begin;
 mod gap;
@@ -12,15 +12,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use exchange::port::{From as Begin, Sequence, Stream};
-use exchange::seek::{Sought, first_chunk, seek_chunk};
+use exchange::port::{ReadFrom as Begin, Sequence, Stream};
+use exchange::seek::{FoundChunk, find_chunk, first_chunk};
 use exchange::{Delivery, Exchange, Stored};
 use runtime::backoff::Backoff;
+use schemas::encryption::DecryptionKeys;
 use schemas::name::Lane;
 use schemas::origin::Origin;
-use schemas::seal::SealRing;
 use schemas::sign::PublicKey;
-use store::merge::Place;
+use store::merge::ChunkNumber;
 use store::{Arrival, ErrorKind, LaneReport, Outcome, Refill};
 use tokio_util::sync::CancellationToken;
 
@@ -31,17 +31,17 @@ use crate::evidence::other_store;
 use crate::open::{Opened, open};
 use crate::receipts::last;
 
-/// Messages that are read at once; the exchange bounds their bytes.
-const AT_ONCE: usize = 16;
+/// The number of messages in one read; the exchange bounds their bytes.
+const READ_BATCH: usize = 16;
 
-/// Awaited chunks that are listed at the end.
-const LISTED: u32 = 20;
+/// The maximum number of awaited chunks listed at the end.
+const MAX_LISTED: u32 = 20;
 
-/// How often a transaction is tried again while a poller holds a lock that it needs.
-const MOST_CONTENDED: u32 = 8;
-const CONTENDED: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+/// How often a transaction is retried while a poller holds a lock that it needs.
+const MAX_CONTENDED: u32 = 8;
+const CONTENDED_BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
 
-/// What a refill is made of.
+/// The parts of a refill.
 pub struct RefillParts {
     /// The exchange.
     pub exchange: Arc<dyn Exchange>,
@@ -49,15 +49,15 @@ pub struct RefillParts {
     pub store: Arc<dyn Refill>,
     /// The lane.
     pub lane: Lane,
-    /// Keys whose chunks are stored.
+    /// Public keys whose chunks are stored.
     pub trusted: Vec<PublicKey>,
-    /// Where chunks have to belong.
+    /// The origin that chunks must have.
     pub here: Origin,
-    /// What opens sealed chunks.
-    pub seals: SealRing,
+    /// The keys that open encrypted chunks.
+    pub decryption_keys: DecryptionKeys,
 }
 
-/// Why a refill was not begun, or not finished.
+/// Why a refill did not start or finish.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RefillError {
     /// The exchange failed.
@@ -66,52 +66,53 @@ pub enum RefillError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// Nothing was done: why, and what to do.
+    /// Nothing was done. Contains the cause and the remedy.
     #[error("{0}")]
     Refused(String),
 }
 
-/// How far a refill is.
+/// The progress of a refill.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Chunks that were read.
+    /// Chunks read.
     pub read: u64,
-    /// Of these, chunks that were stored now.
+    /// Of these, chunks stored.
     pub stored: u64,
-    /// Rows of them.
+    /// Rows of the stored chunks.
     pub rows: u64,
     /// Of these, rows that constraints refused.
     pub quarantined: u64,
-    /// The sequence that was read last.
+    /// The sequence of the last message read.
     pub sequence: Sequence,
     /// The sequence of the lane's last chunk.
     pub last: Sequence,
 }
 
-/// What a refill came to.
+/// The result of a refill.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refilled {
     /// Chunks and rows.
     pub progress: Progress,
-    /// Chunks that are missing at the exchange: only the bureau can send them again.
+    /// Chunks missing at the exchange. Only the bureau can send them again.
     pub gaps: Vec<Gap>,
     /// Chunks that could not be stored, with the reason.
-    pub left: Vec<(Place, String)>,
-    /// Chunks that are awaited still.
-    pub awaited: Vec<Place>,
+    pub left: Vec<(ChunkNumber, String)>,
+    /// Chunks still awaited.
+    pub awaited: Vec<ChunkNumber>,
     /// The lane afterwards.
     pub report: Option<LaneReport>,
     /// Whether everything was read to the end.
     pub is_finished: bool,
-    /// It began at the start in place of a later chunk, because the ledger keeps no entry up to here.
-    pub widened: Option<Place>,
+    /// Set if the refill began at the start instead of a later chunk, because the ledger keeps no entry up to this
+    /// chunk.
+    pub widened: Option<ChunkNumber>,
 }
 
 impl Refilled {
-    /// Whether nothing is left to do.
+    /// Returns whether nothing is left to do.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        let is_owed = |report: &LaneReport| report.owed.is_some();
+        let is_owed = |report: &LaneReport| report.refill_until.is_some();
         self.is_finished
             && self.gaps.is_empty()
             && self.left.is_empty()
@@ -120,10 +121,10 @@ impl Refilled {
     }
 }
 
-/// Reads a lane's chunks again and stores what is not stored.
+/// Reads a lane's chunks again and stores those that are not stored.
 ///
 /// # Errors
-/// [`RefillError`]. What was stored until then stays, and a repetition goes on.
+/// [`RefillError`]. Chunks stored until then stay, and a repetition continues.
 pub async fn refill(
     parts: &RefillParts,
     from: From,
@@ -158,7 +159,7 @@ pub async fn refill(
     let from = if widened.is_some() { From::Start } else { from };
     let Some((begin, needed)) = begin(parts, from, before.as_ref(), &first).await? else {
         let report = report(parts).await?;
-        let awaited = parts.store.awaited(lane, LISTED).await?;
+        let awaited = parts.store.awaited(lane, MAX_LISTED).await?;
         return Ok(Refilled {
             progress: Progress::default(),
             gaps: Vec::new(),
@@ -171,9 +172,14 @@ pub async fn refill(
     };
     let awaited_before = parts.store.awaited(lane, u32::MAX).await?;
     if from != From::Receipt {
-        let until = schemas::chunk::place(&tail.bytes)
-            .map_or(Place::BEGINNING, |(manifest, _)| Place::of_manifest(&manifest));
-        parts.store.await_again(lane, place(&begin), until).await?;
+        let until = schemas::chunk::read_untrusted(&tail.bytes)
+            .map_or(ChunkNumber::BEGINNING, |(manifest, _)| {
+                ChunkNumber::from_manifest(&manifest)
+            });
+        parts
+            .store
+            .mark_awaited(lane, chunk_number(&begin), until)
+            .await?;
     }
     let mut run = Run {
         parts,
@@ -190,23 +196,23 @@ pub async fn refill(
     Ok(Refilled { widened, ..refilled })
 }
 
-/// Up to where the ledger keeps no entry, where a refill is to begin at or before that: folded chunks are stored again all
-/// together, from the start.
+/// Returns up to which chunk ledger entries are folded, if the refill begins at or before it. Folded chunks can only
+/// be stored again all together, from the start.
 async fn folded_from(
     parts: &RefillParts,
     from: From,
     report: Option<&LaneReport>,
-) -> Result<Option<Place>, RefillError> {
+) -> Result<Option<ChunkNumber>, RefillError> {
     let Some(compacted) = report.and_then(|report| report.compacted) else {
         return Ok(None);
     };
     let begin = match from {
         From::Receipt | From::Start => return Ok(None),
-        From::Chunk(place) => Some(place),
+        From::Chunk(chunk_number) => Some(chunk_number),
         From::Time(time) => first_chunk(parts.exchange.as_ref(), &parts.lane, Begin::Time(time))
             .await?
             .as_ref()
-            .map(place),
+            .map(chunk_number),
     };
     Ok(begin.filter(|begin| *begin <= compacted).map(|_| compacted))
 }
@@ -223,23 +229,23 @@ async fn finish(run: Run<'_>, from: From, is_finished: bool) -> Result<Refilled,
     let read = report(parts).await?;
     let lineage_start = read
         .as_ref()
-        .map_or(Place::BEGINNING, |report| report.lineage_start);
+        .map_or(ChunkNumber::BEGINNING, |report| report.lineage_start);
     if read.is_none_or(|report| report.stopped.is_none()) {
         let awaited = parts.store.awaited(lane, u32::MAX).await?;
         if is_finished {
             gaps.observe_awaited(&awaited);
         }
-        let failed: Vec<Place> = left.iter().map(|(place, _)| *place).collect();
-        for place in gaps.given_up(&awaited, &awaited_before, &failed) {
-            parts.store.as_before(lane, place).await?;
+        let failed: Vec<ChunkNumber> = left.iter().map(|(chunk_number, _)| *chunk_number).collect();
+        for chunk_number in gaps.given_up(&awaited, &awaited_before, &failed) {
+            parts.store.mark_stored(lane, chunk_number).await?;
         }
     }
-    let (awaited, report) = (parts.store.awaited(lane, LISTED).await?, report(parts).await?);
+    let (awaited, report) = (parts.store.awaited(lane, MAX_LISTED).await?, report(parts).await?);
     if let Some(report) = report.as_ref().filter(|_| is_finished)
         && left.is_empty()
         && awaited.is_empty()
     {
-        gaps.observe_frontier(report.place(), lineage_start);
+        gaps.observe_frontier(report.chunk_number(), lineage_start);
     }
     let refilled = Refilled {
         progress,
@@ -251,14 +257,14 @@ async fn finish(run: Run<'_>, from: From, is_finished: bool) -> Result<Refilled,
         widened: None,
     };
     if from == From::Start && refilled.is_whole() {
-        // Updates of rows that were lost counted as new ones meanwhile.
-        parts.store.trust_rows(lane, None).await?;
+        // While rows were lost, their updates were counted as new rows.
+        parts.store.accept_row_count(lane, None).await?;
     }
     Ok(refilled)
 }
 
-fn place(sought: &Sought) -> Place {
-    Place {
+fn chunk_number(sought: &FoundChunk) -> ChunkNumber {
+    ChunkNumber {
         epoch: sought.epoch,
         number: sought.number,
     }
@@ -274,37 +280,37 @@ async fn begin(
     parts: &RefillParts,
     from: From,
     report: Option<&LaneReport>,
-    first: &Sought,
-) -> Result<Option<(Sought, Place)>, RefillError> {
+    first: &FoundChunk,
+) -> Result<Option<(FoundChunk, ChunkNumber)>, RefillError> {
     let (exchange, lane) = (parts.exchange.as_ref(), &parts.lane);
     match (from, needed(from, report)) {
         (From::Time(time), _) => {
             let begin = first_chunk(exchange, lane, Begin::Time(time)).await?;
             Ok(begin.map(|begin| {
-                let at = place(&begin);
+                let at = chunk_number(&begin);
                 (begin, at)
             }))
         }
         (_, Some(needed)) => {
-            let begin = seek_chunk(exchange, lane, (needed.epoch, needed.number)).await?;
+            let begin = find_chunk(exchange, lane, (needed.epoch, needed.number)).await?;
             Ok(begin.map(|begin| (begin, needed)))
         }
-        (_, None) => Ok(Some((first.clone(), Place { epoch: 1, number: 1 }))),
+        (_, None) => Ok(Some((first.clone(), ChunkNumber { epoch: 1, number: 1 }))),
     }
 }
 
-/// What a refill does.
+/// The state of a running refill.
 struct Run<'a> {
     parts: &'a RefillParts,
     progress: Progress,
-    left: Vec<(Place, String)>,
+    left: Vec<(ChunkNumber, String)>,
     gaps: GapFinder,
     /// Chunks that were awaited before this refill began.
-    awaited_before: Vec<Place>,
+    awaited_before: Vec<ChunkNumber>,
 }
 
 impl Run<'_> {
-    /// Reads to the end; `false` where it was stopped before.
+    /// Reads to the end; returns `false` if it was stopped before.
     async fn read(
         &mut self,
         begin: Sequence,
@@ -317,7 +323,7 @@ impl Run<'_> {
             let some = self
                 .parts
                 .exchange
-                .read(Stream::Data, from, &filter, AT_ONCE)
+                .read(Stream::Data, from, &filter, READ_BATCH)
                 .await?;
             let Some(last) = some.last() else { return Ok(true) };
             next = last.sequence + 1;
@@ -325,10 +331,10 @@ impl Run<'_> {
             self.progress.read += some.len() as u64;
             for (manifest, _) in some
                 .iter()
-                .filter_map(|stored| schemas::chunk::place(&stored.bytes))
+                .filter_map(|stored| schemas::chunk::read_untrusted(&stored.bytes))
             {
                 let opening = manifest.opening.as_ref().map(|opening| opening.continues);
-                self.gaps.observe(Place::of_manifest(&manifest), opening);
+                self.gaps.observe(ChunkNumber::from_manifest(&manifest), opening);
             }
             self.store(some).await?;
             show(&self.progress);
@@ -345,9 +351,10 @@ impl Run<'_> {
                     let at = message
                         .claims
                         .as_ref()
-                        .map(|claims| Place::of_manifest(&claims.0));
-                    // One that is awaited could be opened before, and stays as it was; any other is kept as a poller keeps it.
-                    let awaited: BTreeSet<Place> = self
+                        .map(|claims| ChunkNumber::from_manifest(&claims.0));
+                    // An awaited chunk could be opened before and keeps its state. Any other chunk is quarantined, as
+                    // a poller would do.
+                    let awaited: BTreeSet<ChunkNumber> = self
                         .parts
                         .store
                         .awaited(&self.parts.lane, u32::MAX)
@@ -360,7 +367,7 @@ impl Run<'_> {
                     }
                 }
                 Opened::Closed(_, why) | Opened::Foreign(why) => {
-                    self.left.push((Place::BEGINNING, why));
+                    self.left.push((ChunkNumber::BEGINNING, why));
                 }
             }
         }
@@ -375,19 +382,19 @@ impl Run<'_> {
                     self.progress.rows += rows;
                     self.progress.quarantined += quarantined;
                 }
-                Outcome::Already | Outcome::Superseded => {}
-                Outcome::Stopped { reason } | Outcome::Later { reason } => {
-                    self.left.push((Place::of(arrival), reason));
+                Outcome::AlreadyStored | Outcome::Superseded => {}
+                Outcome::Stopped { reason } | Outcome::Deferred { reason } => {
+                    self.left.push((ChunkNumber::of(arrival), reason));
                 }
             }
         }
         Ok(())
     }
 
-    /// Stores arrivals; what waits for the frontier is stored once the frontier has moved.
+    /// Stores arrivals. Deferred chunks are stored once the frontier has moved.
     async fn commit(&self, arrivals: &[Arrival]) -> store::Result<Vec<Outcome>> {
         let mut outcomes = self.put(arrivals).await?;
-        let waits = |outcome: &Outcome| matches!(outcome, Outcome::Later { .. });
+        let waits = |outcome: &Outcome| matches!(outcome, Outcome::Deferred { .. });
         if outcomes.iter().any(waits) {
             self.parts.store.reports().await?;
             for (outcome, again) in outcomes.iter_mut().zip(self.put(arrivals).await?) {
@@ -403,21 +410,21 @@ impl Run<'_> {
         let mut failures = 0;
         loop {
             match self.parts.store.store(&self.parts.lane, arrivals).await {
-                Err(error) if error.kind == ErrorKind::Contended && failures < MOST_CONTENDED => {
+                Err(error) if error.kind == ErrorKind::Contended && failures < MAX_CONTENDED => {
                     failures += 1;
-                    tokio::time::sleep(CONTENDED.delay(failures, rand::random())).await;
+                    tokio::time::sleep(CONTENDED_BACKOFF.delay(failures, rand::random())).await;
                 }
                 done => return done,
             }
         }
     }
 
-    /// Costs CPU.
+    /// Opens messages on a blocking thread, because it costs CPU.
     async fn open(&self, some: Vec<Stored>) -> Result<Vec<Opened>, RefillError> {
-        let (trusted, here, seals) = (
+        let (trusted, here, decryption_keys) = (
             self.parts.trusted.clone(),
             self.parts.here.clone(),
-            self.parts.seals.clone(),
+            self.parts.decryption_keys.clone(),
         );
         let opening = tokio::task::spawn_blocking(move || {
             let delivery = |stored: Stored| Delivery {
@@ -429,7 +436,7 @@ impl Run<'_> {
                 token: String::new(),
             };
             some.into_iter()
-                .map(|stored| open(&delivery(stored), &trusted, &here, &seals))
+                .map(|stored| open(&delivery(stored), &trusted, &here, &decryption_keys))
                 .collect()
         });
         opening

@@ -1,15 +1,15 @@
-//! The requester: files what the insurer's programs ask, stores the answers, signs for them.
+//! The requester: files the requests of the insurer's programs, stores the answers and confirms them.
 //!
-//! Each step is repeated from what the store holds, so a crash anywhere loses nothing and doubles nothing, and any
-//! number of requesters may do it at once: a request is kept before it is published, byte by byte as it is
-//! published; a reply is settled after it is stored with all its parts; a confirmation is made from what is stored.
+//! Each step is repeated from what the store holds, so a crash loses nothing and duplicates nothing, and several
+//! requesters may run at the same time. A request is recorded before exactly the recorded bytes are published. A
+//! reply is settled after it is stored with all its parts. A confirmation is built from the stored reply.
 //!
-//! - `filing` PURE: a row of the outbox becomes a signed request
-//! - `outbox` rows to kept requests, kept requests to the exchange
-//! - `answer` a reply becomes what is stored, or waits, or is no reply; `inbox` stores and settles it
-//! - `lost` answers that were confirmed and are not stored any more
-//! - `confirm` the signed word that a reply is stored
-//! - `status` what it shows
+//! - `filing` PURE: builds a signed request from an outbox row
+//! - `outbox` records requests from outbox rows and publishes them
+//! - `answer` opens a reply and its parts; `inbox` stores and settles replies
+//! - `lost` finds confirmed answers that the store lost
+//! - `confirm` publishes signed confirmations
+//! - `status` the requester's status
 
 mod answer;
 mod confirm;
@@ -26,169 +26,169 @@ use std::time::Duration;
 
 use exchange::Exchange;
 use runtime::backoff::Backoff;
-use runtime::said::Said;
+use runtime::log_dedup::LogDedup;
+use schemas::encryption::DecryptionKeys;
 use schemas::name::RecipientName;
 use schemas::origin::Origin;
-use schemas::seal::SealRing;
 use schemas::sign::{PublicKey, SigningKey};
 use store::Requests;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::status::Board;
+use crate::status::StatusRegistry;
 use crate::step::next_tick;
 
 pub use filing::{UNNAMED, filing, signed};
 pub use lost::{REFILL_ANSWERS, RefilledAnswers, refill_answers};
 pub use status::RequestsStatus;
 
-/// Messages and rows that are taken at once: each costs a round trip, and they go side by side.
+/// The number of messages and rows taken in one step. Each costs a round trip, so they run in parallel.
 const AT_ONCE: u32 = 64;
 
-/// How often confirmations are compared with what is stored.
+/// The interval between comparisons of confirmations with the store.
 const COMPARE_EVERY: Duration = Duration::from_secs(5);
 
-/// How long to wait beyond the next tick after rounds that met trouble.
+/// The back-off after rounds with errors, in addition to the wait for the next tick.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
 
-/// Everything that it is made of.
+/// The parts of the requester.
 #[derive(Clone)]
 pub struct RequesterParts {
     /// The exchange.
     pub exchange: Arc<dyn Exchange>,
-    /// Where requests and answers are kept.
+    /// The store of requests and answers.
     pub store: Arc<dyn Requests>,
-    /// Who asks.
+    /// The recipient.
     pub recipient: RecipientName,
-    /// Keys whose replies and parts are stored.
+    /// Public keys whose replies and parts are stored.
     pub trusted: Vec<PublicKey>,
-    /// Where requests belong.
+    /// The origin that requests must have.
     pub here: Origin,
-    /// What opens sealed parts.
-    pub seals: SealRing,
+    /// The keys that open encrypted parts.
+    pub decryption_keys: DecryptionKeys,
     /// Signs requests and confirmations.
     pub key: Arc<SigningKey>,
-    /// From tick to tick.
+    /// The interval between ticks.
     pub interval: Duration,
-    /// Where it shows what it does.
-    pub board: Board,
+    /// The registry of the agent's status.
+    pub registry: StatusRegistry,
 }
 
 /// The requester.
 pub struct Requester {
     parts: RequesterParts,
-    said: Said,
-    troubled: bool,
-    troubles: u32,
+    log_dedup: LogDedup,
+    has_failed: bool,
+    failed_rounds: u32,
     counted: Option<Instant>,
-    compared: lost::Compared,
-    /// When confirmations are compared with the store next.
+    compared: lost::ConfirmationScan,
+    /// When confirmations are compared with the store again.
     compare_at: Instant,
 }
 
-/// Between two counts of what waits: they look at every request of the store.
+/// The interval between counts of waiting requests. A count reads every request of the store.
 const COUNT_EVERY: Duration = Duration::from_secs(15);
 
 impl Requester {
-    /// Over these parts; touches nothing yet.
+    /// Creates a requester. Accesses nothing yet.
     #[must_use]
     pub fn new(parts: RequesterParts) -> Self {
         Self {
             parts,
-            said: Said::default(),
-            troubled: false,
-            troubles: 0,
+            log_dedup: LogDedup::default(),
+            has_failed: false,
+            failed_rounds: 0,
             counted: None,
-            compared: lost::Compared::default(),
+            compared: lost::ConfirmationScan::default(),
             compare_at: Instant::now(),
         }
     }
 
-    /// Runs until `stop`; what is in flight is finished first. Everything that fails is tried again: the poller
-    /// beside it tells what only an operator can mend. Closes nothing.
+    /// Runs until `stop`; work in flight is finished first. Every error is retried: the poller reports the errors
+    /// that only an operator can correct. Closes nothing.
     pub async fn run(mut self, stop: CancellationToken) {
-        let born = Instant::now();
+        let started = Instant::now();
         let mut prepared = false;
         let mut tick = Duration::ZERO;
         while !stop.is_cancelled() {
             if !prepared {
                 match self.parts.store.prepare().await {
                     Ok(()) => prepared = true,
-                    Err(error) => self.trouble(&error.to_string()),
+                    Err(error) => self.record_failure(&error.to_string()),
                 }
             }
-            // A reply that another store's poller takes is lost to the true one.
-            if prepared && self.parts.board.may_fetch() {
+            // A reply that the poller of another store takes is lost to the right store.
+            if prepared && self.parts.registry.may_fetch() {
                 self.round(&stop).await;
             }
             let rested = Instant::now() + self.end_round();
-            tick = next_tick(tick, self.parts.interval, born.elapsed());
+            tick = next_tick(tick, self.parts.interval, started.elapsed());
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = tokio::time::sleep_until(rested.max(born + tick)) => {}
+                () = tokio::time::sleep_until(rested.max(started + tick)) => {}
             }
         }
     }
 
-    /// One look at everything: what is asked, what was answered, what is to be confirmed.
+    /// Runs one round: new requests, replies, confirmations.
     async fn round(&mut self, stop: &CancellationToken) {
         let parts = self.parts.clone();
         for done in [
-            outbox::keep(&parts, stop).await,
+            outbox::record_requests(&parts, stop).await,
             outbox::publish(&parts, stop).await,
-            inbox::store(&parts, stop).await,
+            inbox::store_replies(&parts, stop).await,
             confirm::publish(&parts, stop).await,
         ] {
             if let Err(what) = done {
-                self.trouble(&what);
+                self.record_failure(&what);
             }
         }
         if Instant::now() >= self.compare_at {
             self.compare_at = Instant::now() + COMPARE_EVERY;
             if let Err(what) = lost::compare(&parts, &mut self.compared).await {
-                self.trouble(&what);
+                self.record_failure(&what);
             }
         }
         self.count().await;
     }
 
-    /// How many requests wait, for the status and the metrics.
+    /// Counts waiting requests for the status and the metrics.
     async fn count(&mut self) {
         if self.counted.is_some_and(|at| at.elapsed() < COUNT_EVERY) {
             return;
         }
         self.counted = Some(Instant::now());
-        match self.parts.store.waiting(&self.parts.recipient).await {
-            Ok(waiting) => self.parts.board.requests(|status| {
+        match self.parts.store.count_waiting(&self.parts.recipient).await {
+            Ok(waiting) => self.parts.registry.requests(|status| {
                 (status.waiting, status.kept) = (waiting.kept + waiting.filed, waiting.kept);
                 status.oldest = waiting.oldest;
             }),
-            Err(error) => self.trouble(&error.to_string()),
+            Err(error) => self.record_failure(&error.to_string()),
         }
     }
 
     fn end_round(&mut self) -> Duration {
-        if std::mem::take(&mut self.troubled) {
-            self.troubles = self.troubles.saturating_add(1);
-            return BACKOFF.delay(self.troubles, rand::random());
+        if std::mem::take(&mut self.has_failed) {
+            self.failed_rounds = self.failed_rounds.saturating_add(1);
+            return BACKOFF.delay(self.failed_rounds, rand::random());
         }
-        self.troubles = 0;
-        if let Some(met) = self.said.over() {
-            tracing::info!(met, "the trouble with requests is over");
+        self.failed_rounds = 0;
+        if let Some(met) = self.log_dedup.recovered() {
+            tracing::info!(met, "requests recovered");
         }
-        self.parts.board.requests(|status| status.last_error = None);
+        self.parts.registry.requests(|status| status.last_error = None);
         Duration::ZERO
     }
 
-    fn trouble(&mut self, what: &str) {
-        self.troubled = true;
-        // A connection that broke may lead to a store that was put back.
-        self.compared = lost::Compared::default();
-        if self.said.is_news(what) {
-            tracing::warn!(error = what, "requests are tried again and again");
+    fn record_failure(&mut self, what: &str) {
+        self.has_failed = true;
+        // A broken connection may lead to a restored store.
+        self.compared = lost::ConfirmationScan::default();
+        if self.log_dedup.is_new(what) {
+            tracing::warn!(error = what, "requests failed, retrying");
         }
         self.parts
-            .board
+            .registry
             .requests(|status| status.last_error = Some(what.to_owned()));
     }
 }

@@ -1,4 +1,4 @@
-//! Counts the rows of the store's tables and compares them with what was stored.
+//! Counts the rows of the store's tables and compares them with the stored rows.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,28 +9,29 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::evidence::{ROWS_DIFFER, refill};
-use crate::status::Board;
+use crate::status::StatusRegistry;
 
-/// How often rows are counted, at most.
-const EVERY: Duration = Duration::from_secs(10);
+/// The minimum interval between counts.
+const COUNT_EVERY: Duration = Duration::from_secs(10);
 
-/// A count that takes longer is given up.
-const MOST: Duration = Duration::from_secs(30);
+/// The time limit of a count.
+const MAX_COUNT_TIME: Duration = Duration::from_secs(30);
 
-/// Counting may take this part of the time: one in so many.
-const SHARE: u32 = 50;
+/// Counting may use one in this many seconds.
+const TIME_SHARE: u32 = 50;
 
-/// Counts until `stop`, and shows each table that differs from what was stored. What fails is the poller's to tell.
-pub async fn watch(store: Arc<dyn Store>, board: Board, stop: CancellationToken) {
+/// Counts until `stop` and shows each table that differs from the stored rows. The poller reports errors of the
+/// store.
+pub async fn watch(store: Arc<dyn Store>, registry: StatusRegistry, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let begun = Instant::now();
-        if board.may_fetch() {
-            match store.count_rows(MOST).await {
-                Ok(counts) => counts.iter().for_each(|count| show(&board, count)),
+        if registry.may_fetch() {
+            match store.count_rows(MAX_COUNT_TIME).await {
+                Ok(counts) => counts.iter().for_each(|count| show(&registry, count)),
                 Err(error) => tracing::debug!(%error, "rows are counted later"),
             }
         }
-        let rest = EVERY.max(begun.elapsed() * SHARE);
+        let rest = COUNT_EVERY.max(begun.elapsed() * TIME_SHARE);
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(rest) => {}
@@ -38,23 +39,23 @@ pub async fn watch(store: Arc<dyn Store>, board: Board, stop: CancellationToken)
     }
 }
 
-fn show(board: &Board, count: &RowCount) {
+fn show(registry: &StatusRegistry, count: &RowCount) {
     let lane = &count.lane;
-    let found = count.difference().map(|difference| words(count, difference));
+    let found = count.difference().map(|difference| describe(count, difference));
     let mut is_news = false;
-    board.lane(lane, |status| match &found {
+    registry.lane(lane, |status| match &found {
         Some((what, remedy)) => is_news = status.unverified.set(ROWS_DIFFER, what.clone(), remedy.clone()),
         None => {
             status.unverified.clear(ROWS_DIFFER);
         }
     });
     if let (true, Some((what, remedy))) = (is_news, found) {
-        tracing::error!(%lane, what, remedy, "a table does not have the rows that were stored");
+        tracing::error!(%lane, what, remedy, "table rows differ from the stored rows");
     }
 }
 
-/// What is found, and what to do.
-fn words(count: &RowCount, difference: Difference) -> (String, String) {
+/// Returns the finding and the remedy.
+fn describe(count: &RowCount, difference: Difference) -> (String, String) {
     let table = &count.table;
     let accept = format!(
         "slacktide store accept --feed {} --actor NAME --reason TEXT --config FILE",
@@ -63,15 +64,15 @@ fn words(count: &RowCount, difference: Difference) -> (String, String) {
     let refill = refill(&count.lane, "start");
     match difference {
         Difference::Gone => (
-            format!("table {table} is gone, or another one has its name"),
-            format!("put it back from where it is, or have it made and filled again: {refill}"),
+            format!("table {table} is missing, or another one has its name"),
+            format!("put it back from where it is, or create and fill it again: {refill}"),
         ),
         Difference::Fewer { missing } => (
-            format!("table {table} has {missing} rows fewer than were stored: others deleted them"),
+            format!("table {table} has {missing} rows fewer than stored: others deleted them"),
             format!("store them again: {refill}; or, where they were deleted on purpose: {accept}"),
         ),
         Difference::More { surplus } => (
-            format!("table {table} has {surplus} rows more than were stored: others added them"),
+            format!("table {table} has {surplus} rows more than stored: others added them"),
             format!("remove them; or, where they are to stay: {accept}"),
         ),
     }

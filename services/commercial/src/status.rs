@@ -1,118 +1,118 @@
-//! What the agent shows of itself. No row's value and no key stands here.
+//! The agent's status. It contains no value of a row and no key.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
-use runtime::said::Said;
+use runtime::log_dedup::LogDedup;
 use runtime::unverified::Unverified;
 use schemas::name::Lane;
 use serde::Serialize;
-use store::merge::Place;
+use store::merge::ChunkNumber;
 
 use crate::requester::RequestsStatus;
 
-/// The agent at a glance.
+/// The status of the agent.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct CommercialStatus {
-    /// Who it receives for.
+    /// The recipient.
     pub recipient: String,
-    /// What it does, in words.
+    /// The current activity.
     pub state: String,
-    /// Whether the store has answered and has what it needs.
+    /// Whether the store was reached and prepared.
     pub is_prepared: bool,
     /// The identity of the store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store: Option<String>,
-    /// When the store was compared with its own receipts last.
+    /// When the store was last compared with its own receipts.
     pub compared_at: Option<Timestamp>,
-    /// Why nothing is fetched: the receipts are another store's.
+    /// Why nothing is fetched: the receipts belong to another store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub other_store: Option<String>,
-    /// Whether fetching waits for the comparison.
+    /// Whether fetching waits for the first comparison.
     #[serde(skip)]
     pub is_compared_first: bool,
-    /// Ticks of the interval.
+    /// The number of ticks.
     pub ticks: u64,
     /// The last tick.
     pub ticked_at: Option<Timestamp>,
-    /// When nothing was left to fetch last.
+    /// When nothing was left to fetch.
     pub drained_at: Option<Timestamp>,
     /// Messages fetched, redeliveries included.
     pub fetched: u64,
-    /// Messages quarantined whole.
+    /// Messages quarantined as a whole.
     pub quarantined: u64,
-    /// What the store has in quarantine now, by lane and kind.
-    pub held: BTreeMap<String, BTreeMap<&'static str, HeldStatus>>,
+    /// The entries in quarantine by lane and kind.
+    pub quarantine: BTreeMap<String, BTreeMap<&'static str, QuarantineStatus>>,
     /// By lane, `recipient.feed`.
     pub lanes: BTreeMap<String, LaneStatus>,
-    /// What became of requests; none where this agent files none.
+    /// The requester's status; `None` if this agent files no requests.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests: Option<RequestsStatus>,
-    /// The error that was no lane's, while it lasts.
+    /// The current error, if it is not of one lane.
     pub last_error: Option<String>,
-    /// Why the last settlement failed; what it concerned is delivered again.
+    /// Why the last settlement failed. Its deliveries are redelivered.
     pub unsettled: Option<String>,
 }
 
-/// One kind of one lane's quarantine, whoever put it there.
+/// The quarantine of one kind of one lane.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct HeldStatus {
-    /// How many.
+pub struct QuarantineStatus {
+    /// The number of entries.
     pub count: u64,
-    /// Since when the oldest is there.
+    /// When the oldest entry was quarantined.
     pub oldest: Timestamp,
 }
 
-/// One lane.
+/// The status of one lane.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct LaneStatus {
     /// Chunks stored by this process.
     pub chunks: u64,
-    /// Rows of them.
+    /// Rows of the stored chunks.
     pub rows: u64,
     /// Of these, rows that the store's constraints refused.
     pub rows_quarantined: u64,
     /// Chunks that were stored before.
     pub already: u64,
-    /// Chunks of a lost end of an epoch.
+    /// Chunks that a later epoch superseded.
     pub superseded: u64,
-    /// When the last one was stored, by this process's clock.
+    /// When the last chunk was stored, by this process's clock.
     pub stored_at: Option<Timestamp>,
     /// The epoch of the frontier.
     pub epoch: u32,
-    /// The frontier, as the ledger has it.
+    /// The frontier of the ledger.
     pub frontier: u64,
-    /// Chunks that wait for one before them.
+    /// Chunks that wait for an earlier one.
     pub pending: u64,
-    /// The chunk that they wait for. One that stays missing was dropped, or is withheld.
+    /// The chunk that they wait for. If it stays missing, it was dropped or is withheld.
     pub missing: Option<Missing>,
-    /// The frontier, as the last receipt says it.
+    /// The frontier of the last receipt.
     pub receipted: u64,
     /// Up to this chunk the ledger's entries are folded.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub compacted: Option<Place>,
-    /// Why the lane does not go on, where somebody has to act.
+    pub compacted: Option<ChunkNumber>,
+    /// Why the lane is blocked until an operator acts.
     pub stopped: Option<String>,
-    /// The same where its columns changed and an operator here has to be asked.
-    pub waits: Option<String>,
-    /// The same where names, tables or rights here do not allow to store its chunks.
+    /// Set if changed columns wait for an operator's approval.
+    pub pending_change: Option<String>,
+    /// Set if names, tables or privileges at this site do not allow storing the chunks.
     pub refused: Option<String>,
     /// Chunks that are sealed to a key that is not here, and which; they wait at the exchange.
-    pub waits_for_key: Option<String>,
-    /// Why "caught up" cannot be claimed.
+    pub missing_key: Option<String>,
+    /// Why the lane cannot be reported as caught up.
     #[serde(skip_serializing_if = "Unverified::is_empty")]
     pub unverified: Unverified,
-    /// Transactions that failed in a row.
+    /// Consecutive failed transactions.
     pub failures: u32,
     /// The last error.
     pub last_error: Option<String>,
 }
 
 impl LaneStatus {
-    /// Shows that rows may be at the store which are gone at the source; `None`: there are none.
-    pub(crate) fn show_unremoved(&mut self, unremoved: Option<Place>) {
-        let Some(Place { epoch, number }) = unremoved else {
+    /// Shows or clears that the store may hold rows that are gone at the source.
+    pub(crate) fn show_unfinished_removal(&mut self, unfinished_removal: Option<ChunkNumber>) {
+        let Some(ChunkNumber { epoch, number }) = unfinished_removal else {
             self.unverified.clear("resync_incomplete");
             return;
         };
@@ -128,19 +128,19 @@ impl LaneStatus {
     }
 }
 
-/// A chunk that did not come, though later ones did.
+/// A missing chunk, though later ones arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Missing {
     /// Its epoch.
     pub epoch: u32,
     /// Its number.
     pub number: u64,
-    /// Since when it is waited for, by this process's clock.
+    /// Since when it is missing, by this process's clock.
     pub since: Timestamp,
 }
 
 impl Missing {
-    /// What is missing now, by a lane's frontier and the chunks beyond it; `before` is what was
+    /// Returns the missing chunk after a lane's frontier, if later chunks are pending. `before` is the chunk that was
     /// missing until now.
     #[must_use]
     pub fn of(epoch: u32, frontier: u64, pending: u64, before: Option<Self>, now: Timestamp) -> Option<Self> {
@@ -158,39 +158,42 @@ impl Missing {
     }
 }
 
-/// Where the poller writes what it is doing. Copies are the same board.
+/// The shared status of the agent. Clones refer to the same status.
 #[derive(Debug, Clone, Default)]
-pub struct Board(Arc<Mutex<CommercialStatus>>, Arc<Mutex<BTreeMap<String, Said>>>);
+pub struct StatusRegistry(
+    Arc<Mutex<CommercialStatus>>,
+    Arc<Mutex<BTreeMap<String, LogDedup>>>,
+);
 
-impl Board {
-    /// Changes something.
+impl StatusRegistry {
+    /// Changes the status.
     pub fn note(&self, change: impl FnOnce(&mut CommercialStatus)) {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Changes a lane's entry.
+    /// Changes a lane's status.
     pub fn lane(&self, lane: &Lane, change: impl FnOnce(&mut LaneStatus)) {
         self.note(|status| change(status.lanes.entry(lane.to_string()).or_default()));
     }
 
-    /// Changes what is told of requests.
+    /// Changes the requester's status.
     pub fn requests(&self, change: impl FnOnce(&mut RequestsStatus)) {
         self.note(|status| change(status.requests.get_or_insert_default()));
     }
 
-    /// Notes a fault of something that has no place of its own to remember it; whether it is news for the log.
+    /// Records an error under a name. Returns whether it is new for the log.
     pub fn is_news(&self, of: &str, what: &str) -> bool {
-        let mut said = self.1.lock().unwrap_or_else(PoisonError::into_inner);
-        said.entry(of.to_owned()).or_default().is_news(what)
+        let mut log = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        log.entry(of.to_owned()).or_default().is_new(what)
     }
 
-    /// That is well again: how often its faults were met, where that is worth a line.
+    /// Clears the error of a name. Returns how often it occurred if that is worth a log line.
     pub fn over(&self, of: &str) -> Option<u32> {
-        let mut said = self.1.lock().unwrap_or_else(PoisonError::into_inner);
-        said.get_mut(of).and_then(Said::over)
+        let mut log = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        log.get_mut(of).and_then(LogDedup::recovered)
     }
 
-    /// Whether anything may be fetched: the store is the one that the receipts were signed for.
+    /// Returns whether chunks may be fetched: the store is the one that signed the receipts.
     #[must_use]
     pub fn may_fetch(&self) -> bool {
         let status = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -198,7 +201,7 @@ impl Board {
         !is_due && status.other_store.is_none()
     }
 
-    /// The agent at a glance.
+    /// Returns a copy of the status.
     #[must_use]
     pub fn status(&self) -> CommercialStatus {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -210,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chunk_is_missing_since_the_first_look_that_missed_it() {
+    fn status_missing_chunk_keeps_its_first_time() {
         let at = |second| Timestamp::from_second(second).unwrap();
         let first = Missing::of(1, 4, 2, None, at(10)).unwrap();
         assert_eq!((first.number, first.since), (5, at(10)));

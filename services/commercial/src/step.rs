@@ -1,8 +1,8 @@
 //! PURE: the poller's decisions.
 //!
-//! A delivery is settled as done only after the store has committed what it said, or noted
-//! that it needs nothing of it. Whatever is not settled comes again, and storing it again
-//! changes nothing; so every error here may be late, but none may be early.
+//! A delivery is settled as done only after the store has committed its rows, or has recorded that it needs none of
+//! them. Everything that is not settled is redelivered, and storing it again changes nothing. So a settlement may be
+//! late, but never early.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use schemas::name::Lane;
 use schemas::receipt::{Receipt, StoreId};
 use store::{ErrorKind, Identity, LaneReport, Outcome};
 
-/// How long a stopped lane's chunk rests at the exchange.
+/// The redelivery delay of a stopped lane's chunk.
 pub const STOPPED_REST: Duration = Duration::from_secs(15);
 
-/// How long a chunk rests that overtook what it builds on.
+/// The redelivery delay of a chunk that arrived before a chunk that it needs.
 pub const OVERTAKEN_REST: Duration = Duration::from_millis(500);
 
 /// Deliveries of one lane, for one transaction.
@@ -25,19 +25,19 @@ pub const OVERTAKEN_REST: Duration = Duration::from_millis(500);
 pub struct Batch {
     /// The lane.
     pub lane: Lane,
-    /// Which of the deliveries, in the order they came.
+    /// Indices of the deliveries, in the order of arrival.
     pub members: Vec<usize>,
 }
 
-/// Groups deliveries by lane, into transactions of at most `most_bytes` (a larger chunk goes
-/// alone). Within a lane the order is kept; lanes keep the order of their first delivery.
+/// Groups deliveries by lane into transactions of at most `max_bytes`; a larger chunk is alone. Keeps the order
+/// within a lane, and orders lanes by their first delivery.
 #[must_use]
-pub fn batches(deliveries: &[(Lane, usize)], most_bytes: usize) -> Vec<Batch> {
+pub fn batches(deliveries: &[(Lane, usize)], max_bytes: usize) -> Vec<Batch> {
     let mut done: Vec<Batch> = Vec::new();
     let mut open: BTreeMap<&Lane, (usize, usize)> = BTreeMap::new();
     for (member, (lane, bytes)) in deliveries.iter().enumerate() {
         match open.get_mut(lane) {
-            Some((at, held)) if *held + bytes <= most_bytes => {
+            Some((at, held)) if *held + bytes <= max_bytes => {
                 *held += bytes;
                 if let Some(batch) = done.get_mut(*at) {
                     batch.members.push(member);
@@ -55,19 +55,19 @@ pub fn batches(deliveries: &[(Lane, usize)], most_bytes: usize) -> Vec<Batch> {
     done
 }
 
-/// How a delivery is settled after the store has committed.
+/// Returns the settlement of a delivery after the store has committed.
 #[must_use]
 pub fn settlement(outcome: &Outcome) -> Settlement {
     match outcome {
-        Outcome::Stored { .. } | Outcome::Already | Outcome::Superseded => Settlement::Done,
-        Outcome::Stopped { .. } => Settlement::Later(STOPPED_REST),
-        Outcome::Later { .. } => Settlement::Later(OVERTAKEN_REST),
+        Outcome::Stored { .. } | Outcome::AlreadyStored | Outcome::Superseded => Settlement::Ack,
+        Outcome::Stopped { .. } => Settlement::Nak(STOPPED_REST),
+        Outcome::Deferred { .. } => Settlement::Nak(OVERTAKEN_REST),
     }
 }
 
-/// How deliveries rest whose transaction failed: longer with each failure of the lane in a
-/// row, so that one lane's trouble costs the others nothing. What only an operator mends
-/// rests longest. A `random` number from 0 to 1 spreads pollers that lost the same store.
+/// Returns the redelivery delay after a failed transaction. It grows with each consecutive failure of the lane, so
+/// one lane's errors do not slow the others; it is longest for errors that only an operator corrects. `random` from 0
+/// to 1 spreads pollers that lost the same store.
 #[must_use]
 pub fn rest_after(kind: ErrorKind, failures: u32, random: f64) -> Duration {
     let first = match kind {
@@ -79,10 +79,10 @@ pub fn rest_after(kind: ErrorKind, failures: u32, random: f64) -> Duration {
     Backoff::new(first, Duration::from_secs(30)).delay(failures.saturating_add(1), random)
 }
 
-/// The last receipt of a lane, as far as it decides whether another is due.
+/// The last receipt of a lane, as needed to decide whether another one is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastReceipt {
-    /// Its sequence, expected by the next; 0: there is none.
+    /// Its sequence, which the next receipt expects; 0 if there is none.
     pub sequence: u64,
     /// Its epoch.
     pub epoch: u32,
@@ -94,16 +94,16 @@ pub struct LastReceipt {
     pub head: Option<Digest>,
     /// Its quarantined numbers.
     pub quarantined: Vec<u64>,
-    /// Whether it said that the lane is stopped.
+    /// The reason if it shows a stopped lane.
     pub stopped: Option<String>,
     /// The store that it was signed for.
     pub store: Option<StoreId>,
-    /// Whether it said that the store is behind what it covers.
+    /// Whether it shows that the store is behind.
     pub is_behind: bool,
 }
 
 impl LastReceipt {
-    /// As it stands at the exchange.
+    /// Reads a receipt at the exchange.
     #[must_use]
     pub fn of(receipt: &Receipt, sequence: u64) -> Self {
         Self {
@@ -119,7 +119,7 @@ impl LastReceipt {
         }
     }
 
-    /// Where there is no receipt yet.
+    /// A lane without a receipt.
     #[must_use]
     pub fn none() -> Self {
         Self {
@@ -136,24 +136,24 @@ impl LastReceipt {
     }
 }
 
-/// What a lane's report asks for at the exchange.
+/// What to do with a lane's receipt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReceiptStep {
-    /// Nothing: the last receipt says it.
+    /// Nothing: the last receipt is current.
     None,
-    /// Another receipt.
+    /// Publish another receipt.
     Write,
-    /// Nothing: the last receipt was signed for this store.
+    /// Nothing: the last receipt was signed for this other store.
     Foreign(StoreId),
 }
 
-/// Decides what becomes of a lane's report.
+/// Decides whether a lane's report needs a receipt.
 #[must_use]
 pub fn receipt_step(report: &LaneReport, last: &LastReceipt, identity: &Identity) -> ReceiptStep {
     if let Some(other) = last.store.as_ref().filter(|store| !identity.owns(store)) {
         return ReceiptStep::Foreign(other.clone());
     }
-    // Receipts of versions before name no store, and those of a replaced one another one.
+    // Receipts of earlier versions name no store, and those of a replaced store name that one.
     let is_unnamed = (report.epoch, report.to) == (last.epoch, last.to)
         && report.to > 0
         && last.store.as_ref() != Some(&identity.id);
@@ -164,24 +164,24 @@ pub fn receipt_step(report: &LaneReport, last: &LastReceipt, identity: &Identity
     }
 }
 
-/// Whether a lane's report says more than its last receipt. Receipts only go forward: another
-/// poller's newer word is never taken back by an older report.
+/// Returns whether a lane's report is newer than its last receipt. Receipts only move forward: an older report never
+/// replaces another poller's newer receipt.
 #[must_use]
 pub fn receipt_due(report: &LaneReport, last: &LastReceipt) -> bool {
     let (now, then) = ((report.epoch, report.to), (last.epoch, last.to));
     if now != then {
-        // A lane of which nothing is stored says nothing, unless that it is stopped.
-        return now > then && (report.to > 0 || report.held_up_shared().is_some());
+        // A lane with nothing stored needs no receipt, unless it is stopped.
+        return now > then && (report.to > 0 || report.shared_blocked_reason().is_some());
     }
     last.is_behind
-        || report.held_up_shared() != last.stopped.as_deref()
+        || report.shared_blocked_reason() != last.stopped.as_deref()
         || report.quarantined != last.quarantined
         || report.from != last.from
         || report.head != last.head
 }
 
-/// The tick after `previous`: a whole number of intervals later, and not in the past. No
-/// drift; ticks that were missed are skipped, not made up for.
+/// Returns the tick after `previous`: a whole number of intervals later and not in the past. There is no drift;
+/// missed ticks are skipped.
 #[must_use]
 pub fn next_tick(previous: Duration, interval: Duration, now: Duration) -> Duration {
     let interval = interval.max(Duration::from_millis(1));
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn lanes_are_kept_apart_and_a_transaction_is_bounded() {
+    fn batches_are_bounded_and_per_lane() {
         let given = [("a", 40), ("b", 10), ("a", 40), ("a", 40), ("b", 500), ("b", 1)];
         let given: Vec<_> = given.iter().map(|(feed, bytes)| (lane(feed), *bytes)).collect();
         let members: Vec<_> = batches(&given, 100)
@@ -236,32 +236,32 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_acknowledged_before_it_is_stored() {
+    fn settlement_is_done_only_after_storing() {
         assert_eq!(
             settlement(&Outcome::Stored {
                 rows: 1,
                 quarantined: 0
             }),
-            Settlement::Done
+            Settlement::Ack
         );
-        assert_eq!(settlement(&Outcome::Already), Settlement::Done);
-        assert_eq!(settlement(&Outcome::Superseded), Settlement::Done);
+        assert_eq!(settlement(&Outcome::AlreadyStored), Settlement::Ack);
+        assert_eq!(settlement(&Outcome::Superseded), Settlement::Ack);
         assert!(matches!(
             settlement(&Outcome::Stopped {
                 reason: String::new()
             }),
-            Settlement::Later(_)
+            Settlement::Nak(_)
         ));
         assert!(matches!(
-            settlement(&Outcome::Later {
+            settlement(&Outcome::Deferred {
                 reason: String::new()
             }),
-            Settlement::Later(_)
+            Settlement::Nak(_)
         ));
     }
 
     #[test]
-    fn receipts_only_go_forward() {
+    fn receipt_is_due_only_forward() {
         assert!(receipt_due(&report(1, 5), &receipt(1, 4)));
         assert!(!receipt_due(&report(1, 5), &receipt(1, 5)));
         assert!(!receipt_due(&report(1, 4), &receipt(1, 5)));
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn receipt_of_another_store_is_not_written_over() {
+    fn receipt_of_other_store_is_not_overwritten() {
         let id = |digit| StoreId::of([digit; 16]);
         let identity = |replaces: &[StoreId]| Identity {
             id: id(1),
@@ -284,14 +284,14 @@ mod tests {
         let step = |last, identity| receipt_step(&report(1, 5), &last, &identity);
         let other = of(Some(id(2)));
         assert_eq!(step(other.clone(), identity(&[])), ReceiptStep::Foreign(id(2)));
-        // One that takes its place signs again for the same chunks, and so does one whose receipt names no store.
+        // A replacing store signs again for the same chunks, and so does one whose receipt names no store.
         assert_eq!(step(other, identity(&[id(2)])), ReceiptStep::Write);
         assert_eq!(step(of(None), identity(&[])), ReceiptStep::Write);
         assert_eq!(step(of(Some(id(1))), identity(&[])), ReceiptStep::None);
     }
 
     #[test]
-    fn receipt_of_a_store_that_is_no_longer_behind_is_due() {
+    fn receipt_of_recovered_store_is_due() {
         let behind = LastReceipt {
             is_behind: true,
             ..receipt(1, 5)
@@ -301,17 +301,17 @@ mod tests {
     }
 
     #[test]
-    fn a_stop_and_a_new_quarantine_are_told_where_they_stand() {
+    fn receipt_is_due_for_stop_and_quarantine() {
         let stopped = LaneReport {
             stopped: Some("why".into()),
             ..report(1, 5)
         };
         assert!(receipt_due(&stopped, &receipt(1, 5)));
-        let waits = LaneReport {
-            waits: Some("a column changed".into()),
+        let changed = LaneReport {
+            pending_change: Some("a column changed".into()),
             ..report(1, 5)
         };
-        assert!(receipt_due(&waits, &receipt(1, 5)));
+        assert!(receipt_due(&changed, &receipt(1, 5)));
         assert!(receipt_due(
             &LaneReport {
                 quarantined: vec![3],
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn ticks_do_not_drift_and_missed_ones_are_skipped() {
+    fn next_tick_does_not_drift_and_skips_missed_ticks() {
         let ms = Duration::from_millis;
         assert_eq!(next_tick(ms(1_000), ms(1_000), ms(1_000)), ms(2_000));
         assert_eq!(next_tick(ms(1_000), ms(1_000), ms(1_999)), ms(2_000));
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operators_errors_rest_longer_than_a_deadlock() {
+    fn rest_after_operator_error_is_longest() {
         assert!(rest_after(ErrorKind::Contended, 0, 1.0) < rest_after(ErrorKind::Unreachable, 0, 0.0));
         assert!(rest_after(ErrorKind::Denied, 0, 0.0) >= Duration::from_millis(7_500));
         assert_eq!(rest_after(ErrorKind::Database, 99, 1.0), Duration::from_secs(30));

@@ -1,4 +1,4 @@
-//! One lane's transactions: stored in order, each settled after its commit and never before.
+//! Runs one lane's transactions in order and settles each after its commit.
 
 use std::time::Duration;
 
@@ -10,42 +10,42 @@ use store::Arrival;
 use crate::poller::CommercialParts;
 use crate::step::{rest_after, settlement};
 
-pub(crate) async fn settle(parts: &CommercialParts, deliveries: &[Delivery], how: Settlement) {
+pub(crate) async fn settle(parts: &CommercialParts, deliveries: &[Delivery], settlement: Settlement) {
     if deliveries.is_empty() {
         return;
     }
-    // What could not be settled is delivered again, and the ledger knows it.
+    // Deliveries that could not be settled are redelivered, and the ledger knows them.
     let unsettled = parts
         .exchange
-        .settle(deliveries, how)
+        .settle(deliveries, settlement)
         .await
         .err()
         .map(|error| error.to_string());
     match &unsettled {
-        Some(error) if parts.board.is_news("settling", error) => {
+        Some(error) if parts.registry.is_news("settling", error) => {
             tracing::warn!(
                 error,
                 deliveries = deliveries.len(),
-                "settling failed; they come again"
+                "settlement failed, deliveries are redelivered"
             );
         }
         Some(_) => {}
         None => {
-            if let Some(met) = parts.board.over("settling") {
-                tracing::info!(met, "settling works again");
+            if let Some(met) = parts.registry.over("settling") {
+                tracing::info!(met, "settlement recovered");
             }
         }
     }
-    parts.board.note(|status| status.unsettled = unsettled);
+    parts.registry.note(|status| status.unsettled = unsettled);
 }
 
-/// What became of a lane's transactions.
+/// The result of a lane's transactions.
 pub(crate) enum Attempt {
-    /// They are committed and settled.
+    /// All are committed and settled.
     Stored,
-    /// The lane was resting: they were put off.
+    /// The lane is paused; the deliveries were deferred.
     Rested,
-    /// One failed, and the lane rests for so long; why.
+    /// One failed: the pause of the lane, and the error.
     Failed(Duration, String),
 }
 
@@ -66,32 +66,33 @@ pub(crate) async fn store_lane(
     for transaction in transactions {
         let (deliveries, arrivals): (Vec<Delivery>, Vec<Arrival>) = transaction.into_iter().unzip();
         if let Some(rest) = rest {
-            settle(parts, &deliveries, Settlement::Later(rest)).await;
+            settle(parts, &deliveries, Settlement::Nak(rest)).await;
             continue;
         }
         match parts.store.store(&lane, &arrivals).await {
             Ok(outcomes) => {
                 note(parts, &lane, &outcomes);
-                // An outcome that is missing settles nothing.
+                // A delivery without an outcome is not settled.
                 let settled: Vec<(Delivery, Settlement)> = deliveries
                     .into_iter()
                     .zip(outcomes.iter().map(settlement))
                     .collect();
-                for how in distinct(&settled) {
-                    let of =
-                        |(delivery, this): &(Delivery, Settlement)| (*this == how).then(|| delivery.clone());
+                for settlement in distinct(&settled) {
+                    let of = |(delivery, this): &(Delivery, Settlement)| {
+                        (*this == settlement).then(|| delivery.clone())
+                    };
                     let deliveries: Vec<Delivery> = settled.iter().filter_map(of).collect();
-                    settle(parts, &deliveries, how).await;
+                    settle(parts, &deliveries, settlement).await;
                 }
             }
             Err(error) => {
                 let pause = rest_after(error.kind, failures, rand::random());
-                tracing::debug!(%lane, %error, rest_ms = u64::try_from(pause.as_millis()).unwrap_or(0), "the lane rests");
-                parts.board.lane(&lane, |status| {
+                tracing::debug!(%lane, %error, rest_ms = u64::try_from(pause.as_millis()).unwrap_or(0), "lane paused");
+                parts.registry.lane(&lane, |status| {
                     status.failures = failures + 1;
                     status.last_error = Some(error.to_string());
                 });
-                settle(parts, &deliveries, Settlement::Later(pause)).await;
+                settle(parts, &deliveries, Settlement::Nak(pause)).await;
                 (rest, attempt) = (Some(pause), Attempt::Failed(pause, error.to_string()));
             }
         }
@@ -101,16 +102,16 @@ pub(crate) async fn store_lane(
 
 fn distinct(settled: &[(Delivery, Settlement)]) -> Vec<Settlement> {
     let mut kinds: Vec<Settlement> = Vec::new();
-    for (_, how) in settled {
-        if !kinds.contains(how) {
-            kinds.push(*how);
+    for (_, settlement) in settled {
+        if !kinds.contains(settlement) {
+            kinds.push(*settlement);
         }
     }
     kinds
 }
 
 fn note(parts: &CommercialParts, lane: &Lane, outcomes: &[store::Outcome]) {
-    parts.board.lane(lane, |status| {
+    parts.registry.lane(lane, |status| {
         status.failures = 0;
         for outcome in outcomes {
             match outcome {
@@ -119,18 +120,18 @@ fn note(parts: &CommercialParts, lane: &Lane, outcomes: &[store::Outcome]) {
                     status.rows += rows;
                     status.rows_quarantined += quarantined;
                     status.stored_at = Some(Timestamp::now());
-                    (status.last_error, status.stopped, status.waits_for_key) = (None, None, None);
+                    (status.last_error, status.stopped, status.missing_key) = (None, None, None);
                 }
-                store::Outcome::Already => {
+                store::Outcome::AlreadyStored => {
                     status.already += 1;
-                    (status.last_error, status.waits_for_key) = (None, None);
+                    (status.last_error, status.missing_key) = (None, None);
                 }
                 store::Outcome::Superseded => {
                     status.superseded += 1;
-                    status.waits_for_key = None;
+                    status.missing_key = None;
                 }
                 store::Outcome::Stopped { reason } => status.stopped = Some(reason.clone()),
-                store::Outcome::Later { .. } => {}
+                store::Outcome::Deferred { .. } => {}
             }
         }
     });

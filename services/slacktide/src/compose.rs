@@ -1,4 +1,4 @@
-//! The parts of the agents, made from their settings. Makes; connects to the exchange at most.
+//! Builds the parts of the agents from their settings.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,13 +9,13 @@ use social::lease::Timing;
 use social::quantum::Sizing;
 use social::{FeedPlan, PublisherOptions, SocialOptions};
 use source::{PostgresConfig, PostgresSource, Source, SqliteConfig, SqliteSource};
-use store::{Changes, Quarantine, Refill, Requests, Store};
+use store::{PendingChanges, Quarantine, Refill, Requests, Store};
 
 use crate::failure::Failure;
 use crate::settings::database::DatabaseKind;
 use crate::settings::{CommercialFile, SocialFile};
 
-/// The gate's configuration, with its paths meant from the folder of the file.
+/// Returns the gate's configuration with paths resolved from the folder of the file.
 pub(crate) fn gate(loaded: &Loaded<SocialFile>) -> GateConfig {
     let mut gate = loaded.value.gate.clone();
     if let Some(stop_file) = &mut gate.signals.stop_file {
@@ -25,12 +25,12 @@ pub(crate) fn gate(loaded: &Loaded<SocialFile>) -> GateConfig {
     gate
 }
 
-/// Signals that are not the host's; the same at the start and at every reload.
-pub(crate) fn more_signals(loaded: &Loaded<SocialFile>) -> Vec<Box<dyn gate::signal::Signal>> {
+/// Returns the signals of the database and of other systems, at the start and at every reload.
+pub(crate) fn external_signals(loaded: &Loaded<SocialFile>) -> Vec<Box<dyn gate::signal::Signal>> {
     crate::probes::signals_or_failing(loaded)
 }
 
-/// The system of record; opens nothing yet.
+/// Creates the source. Opens no connection.
 pub(crate) fn source(loaded: &Loaded<SocialFile>, shut: ShutFlag) -> Result<Arc<dyn Source>, Failure> {
     let table = &loaded.value.source;
     match (table.kind, &table.url, &table.path) {
@@ -43,17 +43,17 @@ pub(crate) fn source(loaded: &Loaded<SocialFile>, shut: ShutFlag) -> Result<Arc<
         }
         (DatabaseKind::Sqlite, _, Some(path)) => {
             let path = loaded.resolve(path);
-            must_exist(&path)?;
+            check_exists(&path)?;
             let mut config = SqliteConfig::new(path);
             config.statement_timeout = table.statement_timeout.get();
             Ok(Arc::new(SqliteSource::new(config, shut)?))
         }
         // The rules of the file exclude it.
-        _ => Err(Failure::usage("[source] does not say where the database is")),
+        _ => Err(Failure::usage("[source] has neither url nor path")),
     }
 }
 
-fn must_exist(path: &Path) -> Result<(), Failure> {
+fn check_exists(path: &Path) -> Result<(), Failure> {
     if path.is_file() {
         return Ok(());
     }
@@ -63,34 +63,34 @@ fn must_exist(path: &Path) -> Result<(), Failure> {
     )))
 }
 
-/// The receiver; opens nothing yet.
+/// Creates the store. Opens no connection.
 pub(crate) fn store(loaded: &Loaded<CommercialFile>) -> Result<Arc<dyn Store>, Failure> {
     Ok(quarantine(loaded)?)
 }
 
-/// The same with its quarantine.
+/// Creates the store with its quarantine.
 pub(crate) fn quarantine(loaded: &Loaded<CommercialFile>) -> Result<Arc<dyn Quarantine>, Failure> {
     Ok(receiver(loaded)?)
 }
 
-/// The same with what its lanes wait for.
-pub(crate) fn changes(loaded: &Loaded<CommercialFile>) -> Result<Arc<dyn Changes>, Failure> {
+/// Creates the store with its pending changes.
+pub(crate) fn changes(loaded: &Loaded<CommercialFile>) -> Result<Arc<dyn PendingChanges>, Failure> {
     Ok(receiver(loaded)?)
 }
 
-/// The same with what it asks for.
+/// Creates the store with its requests.
 pub(crate) fn requests(loaded: &Loaded<CommercialFile>) -> Result<Arc<dyn Requests>, Failure> {
     Ok(receiver(loaded)?)
 }
 
-/// The same where it holds less than it signed for.
+/// Creates the store for a refill.
 pub(crate) fn refill(loaded: &Loaded<CommercialFile>) -> Result<Arc<dyn Refill>, Failure> {
     Ok(receiver(loaded)?)
 }
 
-/// All that a receiver does.
-trait Receiver: Quarantine + Changes + Requests + Refill {}
-impl<T: Quarantine + Changes + Requests + Refill> Receiver for T {}
+/// All interfaces of a store.
+trait Receiver: Quarantine + PendingChanges + Requests + Refill {}
+impl<T: Quarantine + PendingChanges + Requests + Refill> Receiver for T {}
 
 fn receiver(loaded: &Loaded<CommercialFile>) -> Result<Arc<dyn Receiver>, Failure> {
     let table = &loaded.value.store;
@@ -108,11 +108,11 @@ fn receiver(loaded: &Loaded<CommercialFile>) -> Result<Arc<dyn Receiver>, Failur
             let store = store::SqliteStore::new(loaded.resolve(path));
             Ok(Arc::new(store.with_options(options)))
         }
-        _ => Err(Failure::usage("[store] does not say where the database is")),
+        _ => Err(Failure::usage("[store] has neither url nor path")),
     }
 }
 
-/// What an operator may set of the social agent.
+/// Returns the options of the social agent.
 pub(crate) fn social_options(file: &SocialFile) -> SocialOptions {
     let table = &file.publisher;
     let defaults = SocialOptions::default();
@@ -120,7 +120,7 @@ pub(crate) fn social_options(file: &SocialFile) -> SocialOptions {
         publisher: PublisherOptions {
             sizing: Sizing {
                 target: table.quantum.get(),
-                most: table.quantum_rows,
+                max_rows: table.quantum_rows,
                 ..defaults.publisher.sizing
             },
             close_after: table.close_after.get(),
@@ -134,7 +134,7 @@ pub(crate) fn social_options(file: &SocialFile) -> SocialOptions {
     }
 }
 
-/// The feeds and who they are for.
+/// Returns the feeds with their recipients.
 pub(crate) fn plans(file: &SocialFile) -> Vec<FeedPlan> {
     let plan = |feed: &crate::settings::feed::FeedTable| FeedPlan {
         definition: feed.definition(),
@@ -143,7 +143,7 @@ pub(crate) fn plans(file: &SocialFile) -> Vec<FeedPlan> {
     file.feeds.iter().map(plan).collect()
 }
 
-/// By feed: the column that names a person.
+/// Returns the person column by feed.
 pub(crate) fn persons(file: &SocialFile) -> std::collections::BTreeMap<schemas::name::FeedName, String> {
     let feeds = file.feeds.iter();
     feeds
@@ -151,7 +151,7 @@ pub(crate) fn persons(file: &SocialFile) -> std::collections::BTreeMap<schemas::
         .collect()
 }
 
-/// Host and process, for people.
+/// Returns host and process, for display.
 pub(crate) fn holder() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = if host.trim().is_empty() {
@@ -162,7 +162,7 @@ pub(crate) fn holder() -> String {
     format!("{host} pid {}", std::process::id())
 }
 
-/// Has the helper, where one is configured, put our backends behind, and tells the gate the regime.
+/// Lets the helper, if one is configured, lower the priority of our backends, and reports the priority mode to the gate.
 pub(crate) fn kernel_help(
     loaded: &Loaded<SocialFile>,
     gate: gate::Gate,
@@ -171,7 +171,7 @@ pub(crate) fn kernel_help(
 ) -> tokio::task::JoinHandle<()> {
     let file = &loaded.value;
     let helper = file.priority.helper.as_deref().map(|path| loaded.resolve(path));
-    crate::kernel::keep(
+    crate::kernel::run(
         gate,
         source,
         helper,
@@ -180,13 +180,13 @@ pub(crate) fn kernel_help(
     )
 }
 
-/// Tells the gate which backends of the source serve us, until the token is cancelled.
-pub(crate) fn tell_backends(
+/// Reports the process ids of our backends to the gate, until the token is cancelled.
+pub(crate) fn report_backend_pids(
     source: Arc<dyn Source>,
     own: OwnPids,
     stop: tokio_util::sync::CancellationToken,
 ) -> tokio::task::JoinHandle<()> {
-    crate::probes::own(&source);
+    crate::probes::set_own_source(&source);
     tokio::spawn(async move {
         let mut tick = tokio::time::interval(std::time::Duration::from_millis(100));
         loop {
@@ -198,7 +198,7 @@ pub(crate) fn tell_backends(
     })
 }
 
-/// Records the gate's samples where a folder is configured, until the token is cancelled.
+/// Records the gate's samples, if a folder is configured, until the token is cancelled.
 pub(crate) fn record(
     loaded: &Loaded<SocialFile>,
     gate: &gate::Gate,
@@ -206,7 +206,7 @@ pub(crate) fn record(
     stop: tokio_util::sync::CancellationToken,
 ) -> Option<tokio::task::JoinHandle<()>> {
     let config = self::gate(loaded).record;
-    let keeper = gate::record::Keeper::new(&config.dir?, config.keep.get());
-    let rows = Arc::new(move || source.counted().rows);
-    Some(gate::record::record(gate, keeper, rows, stop))
+    let archive = gate::record::SampleArchive::new(&config.dir?, config.keep.get());
+    let rows = Arc::new(move || source.driver_counts().rows);
+    Some(gate::record::record(gate, archive, rows, stop))
 }

@@ -1,4 +1,4 @@
-//! How a command fails: a sentence with what, where and what to do, and an exit code by class.
+//! The error of a command: a message with cause and remedy, and an exit code.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use runtime::exit::Exit;
 /// A command that could not do its work.
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
-    /// The class.
+    /// The exit code.
     pub(crate) exit: Exit,
     what: String,
     more: Vec<String>,
@@ -18,7 +18,7 @@ pub(crate) struct Failure {
 pub(crate) type Outcome = Result<Exit, Failure>;
 
 impl Failure {
-    /// A failure of this class.
+    /// Creates a failure with an exit code and a message.
     pub(crate) fn new(exit: Exit, what: impl Into<String>) -> Self {
         Self {
             exit,
@@ -27,28 +27,28 @@ impl Failure {
         }
     }
 
-    /// The same with lines that are shown below the sentence.
+    /// Adds lines that are printed below the message.
     pub(crate) fn with(mut self, more: impl IntoIterator<Item = String>) -> Self {
         self.more.extend(more);
         self
     }
 
-    /// The sentence.
+    /// Returns the message.
     pub(crate) fn what(&self) -> &str {
         &self.what
     }
 
-    /// The lines below it.
+    /// Returns the lines below the message.
     pub(crate) fn more(&self) -> &[String] {
         &self.more
     }
 
-    /// Wrong words on the command line or in a file; nothing was touched.
+    /// An error in the command line or in a file; nothing was changed.
     pub(crate) fn usage(what: impl Into<String>) -> Self {
         Self::new(Exit::Usage, what)
     }
 
-    /// A fault of the program or of the machine under it.
+    /// An internal error, or an error of the operating system.
     pub(crate) fn internal(what: &impl fmt::Display) -> Self {
         Self::new(Exit::Internal, what.to_string())
     }
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_denial_has_its_own_code_whoever_denies() {
+    fn failure_denied_has_its_own_exit_code() {
         let denied = [
             Failure::from(exchange::Error::new(ErrorKind::Denied, "a")),
             Failure::from(source::Error::new(source::ErrorKind::Denied, "a", "b")),

@@ -1,4 +1,4 @@
-//! Watches how full the exchange's streams are that this party publishes in.
+//! Monitors the usage of the exchange's streams that this party publishes in.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -16,14 +16,14 @@ const INTERVAL: Duration = Duration::from_secs(30);
 pub(crate) struct FullnessWatch(Arc<RwLock<Vec<Fullness>>>);
 
 impl FullnessWatch {
-    /// Starts to read, until `stop`.
+    /// Starts periodic reads, until `stop`.
     pub(crate) fn start(exchange: JetStream, role: Role, stop: CancellationToken) -> Self {
         let watch = Self::default();
         let own = watch.clone();
         tokio::spawn(async move {
             let mut alarming = BTreeSet::new();
             loop {
-                // An exchange that is away is reported elsewhere, and read again.
+                // An unreachable exchange is reported elsewhere; the next read retries.
                 if let Ok(all) = exchange.fullness(role).await {
                     alarming = report(&alarming, &all);
                     own.set(all);
@@ -52,7 +52,7 @@ impl FullnessWatch {
     }
 }
 
-/// Logs each stream that became almost full, and each that no longer is; the streams that are.
+/// Logs each stream that became almost full, and each that no longer is. Returns the almost full streams.
 fn report(before: &BTreeSet<String>, all: &[Fullness]) -> BTreeSet<String> {
     let alarming: BTreeSet<String> = all
         .iter()
@@ -79,9 +79,9 @@ mod tests {
             bytes,
             max_bytes: 100,
         };
-        let begun = report(&BTreeSet::new(), &[at(70)]);
-        assert!(begun.contains("AUDIT_bureau"));
-        assert!(report(&begun, &[at(69)]).is_empty());
+        let begun_alarms = report(&BTreeSet::new(), &[at(70)]);
+        assert!(begun_alarms.contains("AUDIT_bureau"));
+        assert!(report(&begun_alarms, &[at(69)]).is_empty());
         let watch = FullnessWatch::default();
         watch.set(vec![at(70)]);
         let mut text = MetricsText::new();

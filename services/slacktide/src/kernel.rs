@@ -1,29 +1,29 @@
-//! The kernel's help, kept up while the agent runs: asks the helper for each new backend, looks
-//! for itself whether all are where they should be, and tells the gate which regime is in force.
+//! Maintains the kernel-idle priority: asks the helper to move each new backend, verifies the cgroups, and reports the
+//! priority mode to the gate.
 //!
-//! It is `Kernel` only while this process and every backend of ours are seen in the idle group;
-//! everything else is `Bare`, with the reason. A backend is new for one look at most before that.
+//! The mode is `KernelIdle` only while this process and all our backends are in the idle cgroup; otherwise it is `Normal`,
+//! with the reason. A new backend is detected within one interval.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gate::{Gate, Regime};
-use priority::client::{AskError, ask, is_in, not_idle};
+use gate::{Gate, PriorityMode};
+use priority::client::{RequestError, ask, is_in, not_idle};
 use priority::process::Proc;
-use priority::protocol::{Place, Request};
+use priority::protocol::{GroupLocation, Request};
 use runtime::backoff::Backoff;
 use source::Source;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-/// As often as the gate is told which backends are ours.
-const EACH: Duration = Duration::from_millis(100);
+/// The check interval; the same as that of backend reports to the gate.
+const INTERVAL: Duration = Duration::from_millis(100);
 const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
 
-/// Keeps the gate told, until the token is cancelled. Without a helper there is nothing to keep.
-pub(crate) fn keep(
+/// Checks and reports the priority mode until the token is cancelled. Without a helper it reports `Normal` once.
+pub(crate) fn run(
     gate: Gate,
     source: Arc<dyn Source>,
     helper: Option<PathBuf>,
@@ -32,11 +32,11 @@ pub(crate) fn keep(
 ) -> JoinHandle<()> {
     tokio::spawn(async move {
         let Some(socket) = helper else {
-            gate.regime(Regime::default());
+            gate.set_priority_mode(PriorityMode::default());
             return;
         };
-        let mut help = Help::new(socket, served_by_backends);
-        let mut tick = tokio::time::interval(EACH);
+        let mut client = HelperClient::new(socket, served_by_backends);
+        let mut tick = tokio::time::interval(INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut last = None;
         loop {
@@ -45,34 +45,38 @@ pub(crate) fn keep(
                 () = stop.cancelled() => return,
             }
             let backends = source.own_backends();
-            let regime = tokio::select! {
-                regime = help.look(&backends) => regime,
+            let priority_mode = tokio::select! {
+                priority_mode = client.check(&backends) => priority_mode,
                 () = stop.cancelled() => return,
             };
-            if last.as_ref() != Some(&regime) {
-                match &regime {
-                    Regime::Kernel { detail } => tracing::info!(%detail, "the kernel puts our work behind"),
-                    Regime::Bare { why } => tracing::warn!(%why, "without the kernel's help"),
+            if last.as_ref() != Some(&priority_mode) {
+                match &priority_mode {
+                    PriorityMode::KernelIdle { detail } => {
+                        tracing::info!(%detail, "kernel idle priority is in force")
+                    }
+                    PriorityMode::Normal { why } => {
+                        tracing::warn!(%why, "kernel idle priority is not available")
+                    }
                 }
-                gate.regime(regime.clone());
-                last = Some(regime);
+                gate.set_priority_mode(priority_mode.clone());
+                last = Some(priority_mode);
             }
         }
     })
 }
 
-struct Help {
+struct HelperClient {
     socket: PathBuf,
     served_by_backends: bool,
     proc: Proc,
-    place: Option<Place>,
+    place: Option<GroupLocation>,
     backends: Vec<u32>,
     failures: u32,
-    again: Instant,
+    retry_at: Instant,
     why: String,
 }
 
-impl Help {
+impl HelperClient {
     fn new(socket: PathBuf, served_by_backends: bool) -> Self {
         Self {
             socket,
@@ -81,39 +85,39 @@ impl Help {
             place: None,
             backends: Vec::new(),
             failures: 0,
-            again: Instant::now(),
-            why: "the helper was not asked yet".to_owned(),
+            retry_at: Instant::now(),
+            why: "no request was sent to the helper yet".to_owned(),
         }
     }
 
-    /// The regime in force now. Asks for what is not in the group, unless it was refused just now.
-    async fn look(&mut self, backends: &[u32]) -> Regime {
+    /// Returns the priority mode in force. Asks the helper to move processes outside the cgroup, unless a request failed recently.
+    async fn check(&mut self, backends: &[u32]) -> PriorityMode {
         if self.backends != backends {
-            // Another connection: what was refused for the last says nothing about this one.
+            // Another connection: a refusal for the last one does not apply to it.
             self.backends = backends.to_vec();
             self.failures = 0;
-            self.again = Instant::now();
+            self.retry_at = Instant::now();
         }
         let outside = self.outside();
         if !outside.is_empty() || self.place.as_ref().is_none_or(|place| not_idle(place).is_some()) {
-            if Instant::now() < self.again {
-                return bare(&self.why);
+            if Instant::now() < self.retry_at {
+                return normal_mode(&self.why);
             }
-            if let Err(why) = self.ask_for(&outside).await {
+            if let Err(why) = self.request_moves(&outside).await {
                 self.failures = self.failures.saturating_add(1);
-                self.again = Instant::now() + BACKOFF.delay(self.failures, 1.0);
+                self.retry_at = Instant::now() + BACKOFF.delay(self.failures, 1.0);
                 self.why = why;
-                return bare(&self.why);
+                return normal_mode(&self.why);
             }
         }
         self.failures = 0;
         if self.served_by_backends && backends.is_empty() {
-            return bare(
+            return normal_mode(
                 "no backend of ours is known on this host: not connected yet, or the url does not lead to 127.0.0.1",
             );
         }
         let path = self.place.as_ref().map_or("", |place| place.path.as_str());
-        Regime::Kernel {
+        PriorityMode::KernelIdle {
             detail: if self.served_by_backends {
                 format!("this process and backend {backends:?} are in {path}, which is idle").into()
             } else {
@@ -122,7 +126,7 @@ impl Help {
         }
     }
 
-    /// Of this process and its backends, those that are not seen in the group.
+    /// Returns this process and its backends, as far as they are outside the cgroup.
     fn outside(&self) -> Vec<u32> {
         let all = std::iter::once(std::process::id()).chain(self.backends.iter().copied());
         let inside = |pid: u32| {
@@ -132,10 +136,10 @@ impl Help {
         all.filter(|pid| !inside(*pid)).collect()
     }
 
-    /// Asks, and looks at what became of it.
-    async fn ask_for(&mut self, outside: &[u32]) -> Result<(), String> {
+    /// Asks the helper, and verifies the result.
+    async fn request_moves(&mut self, outside: &[u32]) -> Result<(), String> {
         let me = std::process::id();
-        // Asking for ourselves also has the group set anew.
+        // A request for this process also configures the cgroup again.
         let own = std::iter::once(me);
         let others = outside.iter().copied().filter(|pid| *pid != me);
         for pid in own.chain(others) {
@@ -146,7 +150,7 @@ impl Help {
             };
             let place = ask(&self.socket, request)
                 .await
-                .map_err(|error: AskError| error.to_string())?;
+                .map_err(|error: RequestError| error.to_string())?;
             if !is_in(&self.proc, &place, pid) {
                 return Err(format!(
                     "the helper moved process {pid} to {}, and it is not seen there; run agent and helper in one namespace",
@@ -162,8 +166,8 @@ impl Help {
     }
 }
 
-fn bare(why: &str) -> Regime {
-    Regime::Bare { why: why.into() }
+fn normal_mode(why: &str) -> PriorityMode {
+    PriorityMode::Normal { why: why.into() }
 }
 
 #[cfg(test)]
@@ -176,27 +180,27 @@ mod tests {
 
     use super::*;
 
-    fn told(regime: &Regime) -> String {
-        match regime {
-            Regime::Bare { why } => why.to_string(),
-            Regime::Kernel { detail } => format!("kernel: {detail}"),
+    fn describe(priority_mode: &PriorityMode) -> String {
+        match priority_mode {
+            PriorityMode::Normal { why } => why.to_string(),
+            PriorityMode::KernelIdle { detail } => format!("kernel: {detail}"),
         }
     }
 
-    /// A helper that says yes and names the group in which this process already is.
-    struct Yes {
+    /// A fake helper that accepts every request and names the cgroup of this process.
+    struct FakeHelper {
         folder: tempfile::TempDir,
-        place: Place,
+        place: GroupLocation,
     }
 
-    impl Yes {
+    impl FakeHelper {
         fn new() -> Result<Self, Box<dyn std::error::Error>> {
             let folder = tempfile::tempdir()?;
             let hierarchy = Hierarchy::of_host()?;
             let own = Proc::default().cgroup(std::process::id())?;
             let idle_file = folder.path().join("cpu.idle");
             std::fs::write(&idle_file, "1\n")?;
-            let place = Place {
+            let place = GroupLocation {
                 controller: hierarchy.controller().to_owned(),
                 path: hierarchy.membership(&own).ok_or("in no group")?.to_owned(),
                 idle_file,
@@ -214,43 +218,46 @@ mod tests {
             Ok(Self { folder, place })
         }
 
-        fn help(&self, served_by_backends: bool) -> Help {
-            Help::new(self.folder.path().join("s"), served_by_backends)
+        fn client(&self, served_by_backends: bool) -> HelperClient {
+            HelperClient::new(self.folder.path().join("s"), served_by_backends)
         }
     }
 
     #[tokio::test]
-    async fn kernel_is_said_only_of_what_is_seen() -> Result<(), Box<dyn std::error::Error>> {
-        let yes = Yes::new()?;
-        let mut sqlite = yes.help(false);
-        assert!(sqlite.look(&[]).await.is_kernel());
-        let mut help = yes.help(true);
-        assert!(told(&help.look(&[]).await).contains("no backend of ours"));
-        // The helper says yes to anything; what does not exist is nowhere.
-        assert!(told(&help.look(&[u32::MAX]).await).contains("it is not seen there"));
-        assert!(help.look(&[std::process::id()]).await.is_kernel());
-        // Trap: check the effect, not the setting.
-        std::fs::write(&yes.place.idle_file, "0\n")?;
-        assert!(told(&help.look(&[std::process::id()]).await).contains("no longer reads 1"));
+    async fn priority_mode_kernel_idle_only_if_verified() -> Result<(), Box<dyn std::error::Error>> {
+        let helper = FakeHelper::new()?;
+        let mut sqlite = helper.client(false);
+        assert!(sqlite.check(&[]).await.is_kernel_idle());
+        let mut help = helper.client(true);
+        assert!(describe(&help.check(&[]).await).contains("no backend of ours"));
+        // The fake helper accepts anything; a process that does not exist is in no cgroup.
+        assert!(describe(&help.check(&[u32::MAX]).await).contains("it is not seen there"));
+        assert!(help.check(&[std::process::id()]).await.is_kernel_idle());
+        // The effect is checked, not the setting.
+        std::fs::write(&helper.place.idle_file, "0\n")?;
+        assert!(describe(&help.check(&[std::process::id()]).await).contains("no longer reads 1"));
         Ok(())
     }
 
     #[tokio::test]
-    async fn a_helper_that_is_gone_is_asked_again_later_and_not_at_each_look()
-    -> Result<(), Box<dyn std::error::Error>> {
+    async fn helper_unreachable_is_retried_with_back_off() -> Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
-        let mut help = Help::new(folder.path().join("s"), true);
-        let first = help.look(&[7]).await;
-        assert!(told(&first).contains("does not answer"), "{}", told(&first));
-        assert!(help.failures == 1 && help.again > Instant::now());
-        // However long the next looks take on a busy machine.
-        help.again += Duration::from_secs(3_600);
-        // The same words, so that they are logged once; and no second try yet.
-        assert_eq!(help.look(&[7]).await, first);
-        assert_eq!(help.failures, 1);
-        // Another backend is asked for at once.
-        help.look(&[8]).await;
-        assert_eq!(help.failures, 1);
+        let mut client = HelperClient::new(folder.path().join("s"), true);
+        let first = client.check(&[7]).await;
+        assert!(
+            describe(&first).contains("does not answer"),
+            "{}",
+            describe(&first)
+        );
+        assert!(client.failures == 1 && client.retry_at > Instant::now());
+        // Independent of how long the next checks take on a busy machine.
+        client.retry_at += Duration::from_secs(3_600);
+        // The same reason, so that it is logged once; no retry yet.
+        assert_eq!(client.check(&[7]).await, first);
+        assert_eq!(client.failures, 1);
+        // Another backend causes a request at once.
+        client.check(&[8]).await;
+        assert_eq!(client.failures, 1);
         Ok(())
     }
 }

@@ -1,17 +1,17 @@
-//! The one binary: it composes the parts and decides nothing.
+//! The binary: composes the parts.
 //!
-//! - `cli` what may be said on the command line
-//! - `settings` the configuration files, checked before anything is touched
-//! - `compose` the parts of the agents, made from settings
+//! - `cli` the command line
+//! - `settings` the configuration files and their validation
+//! - `compose` builds the parts of the agents from settings
 //! - `commands` one module for each command
-//! - `audit_heads` the file of heads that an auditor keeps
-//! - `doctor` what is wrong, before anything is touched
-//! - `kernel` the kernel's help, kept up while the agent runs
-//! - `probes` what the gate asks of the core's database and of other systems
-//! - `reload` a changed policy, put in force; `never_idle` the alarm; `fullness` the room at the exchange
-//! - `demo` all of it on one machine
-//! - `output` the only way to the terminal
-//! - `failure` how a command fails: what, where, what to do, and the exit code
+//! - `audit_heads` the auditor's file of chain heads
+//! - `doctor` checks configuration and connectivity without changing anything
+//! - `kernel` maintains the kernel-idle priority
+//! - `probes` the gate's signals from the core's database and other systems
+//! - `reload` reloads a changed policy; `never_idle` the alarm; `fullness` the usage of streams
+//! - `demo` the whole system on one machine
+//! - `output` all terminal output
+//! - `failure` the error of a command, with its exit code
 
 mod audit_heads;
 mod cli;
@@ -31,11 +31,11 @@ mod settings;
 use std::process::ExitCode;
 
 use clap::Parser;
-use runtime::telemetry::Voice;
+use runtime::telemetry::Verbosity;
 
 fn main() -> ExitCode {
     output::report_panics();
-    if let Err(failure) = cli::check_words(std::env::args_os()) {
+    if let Err(failure) = cli::check_arguments(std::env::args_os()) {
         output::failure(&failure);
         return failure.exit.into();
     }
@@ -46,9 +46,9 @@ fn main() -> ExitCode {
     let voice = match &cli.command {
         cli::Command::Social(cli::AgentCommand::Run(_))
         | cli::Command::Commercial(cli::AgentCommand::Run(_))
-        | cli::Command::IdleHelper(_) => Voice::Agent,
-        cli::Command::Demo(_) => Voice::Display,
-        _ => Voice::Command,
+        | cli::Command::IdleHelper(_) => Verbosity::Agent,
+        cli::Command::Demo(_) => Verbosity::Display,
+        _ => Verbosity::Command,
     };
     if let Err(error) = runtime::telemetry::init(cli.log_format.into(), voice, output::log_sink()) {
         output::error(&error.to_string());

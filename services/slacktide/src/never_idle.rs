@@ -1,4 +1,4 @@
-//! The alarm of a core that never has slack: raised once, said again each hour, ended by slack.
+//! The alarm of a core that never has slack: logged when raised, again each hour, and when it ends.
 
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -9,46 +9,48 @@ use social::SocialStatus;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-const EACH: Duration = Duration::from_secs(1);
-const SAID_AGAIN: SignedDuration = SignedDuration::from_hours(1);
+const INTERVAL: Duration = Duration::from_secs(1);
+const REPEAT_INTERVAL: SignedDuration = SignedDuration::from_hours(1);
 
-/// How long it may be quiet about it; changed by a reload.
+/// The time without slack after which the alarm is raised; a reload changes it.
 pub(crate) type AlarmAfter = Arc<RwLock<Duration>>;
 
-/// What is to be said now.
+/// The log action of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Say {
-    Nothing,
+enum AlarmEvent {
+    None,
     Raised,
     Ended,
 }
 
-/// Remembers when it was said last.
+/// The time of the last log entry.
 #[derive(Debug, Default)]
 struct Alarm {
-    said: Option<Timestamp>,
+    logged_at: Option<Timestamp>,
 }
 
 impl Alarm {
-    fn step(&mut self, is_due: bool, now: Timestamp) -> Say {
-        match (is_due, self.said) {
-            (false, None) => Say::Nothing,
+    fn step(&mut self, is_due: bool, now: Timestamp) -> AlarmEvent {
+        match (is_due, self.logged_at) {
+            (false, None) => AlarmEvent::None,
             (false, Some(_)) => {
-                self.said = None;
-                Say::Ended
+                self.logged_at = None;
+                AlarmEvent::Ended
             }
-            // A clock that was set back is no reason to be quiet for longer than an hour.
-            (true, Some(said)) if now.duration_since(said).abs() < SAID_AGAIN => Say::Nothing,
+            // The absolute difference: a clock that was set back must not silence the alarm for longer than an hour.
+            (true, Some(logged_at)) if now.duration_since(logged_at).abs() < REPEAT_INTERVAL => {
+                AlarmEvent::None
+            }
             (true, _) => {
-                self.said = Some(now);
-                Say::Raised
+                self.logged_at = Some(now);
+                AlarmEvent::Raised
             }
         }
     }
 }
 
-/// For how long each feed was not known to be drained: an upper bound of its lag. A feed that never
-/// was counts from the start of the process.
+/// Returns for how long each feed was not known to be drained: an upper bound of its lag. A feed that was never
+/// drained counts from the start of the process.
 pub(crate) fn undrained(
     status: &SocialStatus,
     started: Timestamp,
@@ -67,7 +69,7 @@ fn span(since: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(since)).unwrap_or_default()
 }
 
-/// PURE: the alarm's sentence, where there is reason for one.
+/// Returns the reason of the alarm, or `None`.
 fn reason(status: &SocialStatus, started: Timestamp, after: Duration, now: Timestamp) -> Option<String> {
     if let Some(since) = status.gate.not_idle_since
         && span(since, now) >= after
@@ -82,7 +84,7 @@ fn reason(status: &SocialStatus, started: Timestamp, after: Duration, now: Times
     (longest >= after).then(|| {
         let since = now.checked_sub(SignedDuration::try_from(longest).unwrap_or_default());
         let since = since.map_or_else(|_| "long ago".to_owned(), |since| format!("{since:.0}"));
-        format!("feed {feed} has not been drained since {since}: the slack of the core is less than what changes in it")
+        format!("feed {feed} has not been drained since {since}: the core changes faster than its slack allows to read")
     })
 }
 
@@ -96,7 +98,7 @@ pub(crate) fn watch(
 ) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut alarm = Alarm::default();
-        let mut tick = tokio::time::interval(EACH);
+        let mut tick = tokio::time::interval(INTERVAL);
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
@@ -105,13 +107,13 @@ pub(crate) fn watch(
             let after = after.read().map_or_else(|held| **held.get_ref(), |held| *held);
             let now = Timestamp::now();
             let why = reason(&status(), started, after, now);
-            let said = alarm.step(why.is_some(), now);
-            match (&said, &why) {
-                (Say::Raised, Some(why)) => tracing::warn!(%why, "never idle"),
-                (Say::Ended, _) => tracing::info!("idle again: the alarm is over"),
+            let event = alarm.step(why.is_some(), now);
+            match (&event, &why) {
+                (AlarmEvent::Raised, Some(why)) => tracing::warn!(%why, "core is never idle"),
+                (AlarmEvent::Ended, _) => tracing::info!("core is idle again, alarm ended"),
                 _ => {}
             }
-            gate.alarm(why);
+            gate.set_alarm(why);
         }
     })
 }
@@ -125,9 +127,9 @@ mod tests {
     }
 
     #[test]
-    fn an_alarm_is_said_once_again_each_hour_and_when_it_ends() {
+    fn alarm_is_logged_when_raised_each_hour_and_when_ended() {
         let mut alarm = Alarm::default();
-        let said: Vec<Say> = [
+        let events: Vec<AlarmEvent> = [
             (false, 0),
             (true, 1),
             (true, 2),
@@ -138,15 +140,26 @@ mod tests {
         ]
         .map(|(due, second)| alarm.step(due, at(second)))
         .into();
-        use Say::{Ended, Nothing, Raised};
-        assert_eq!(said, [Nothing, Raised, Nothing, Raised, Nothing, Ended, Nothing]);
+        use AlarmEvent::{Ended, Raised};
+        assert_eq!(
+            events,
+            [
+                AlarmEvent::None,
+                Raised,
+                AlarmEvent::None,
+                Raised,
+                AlarmEvent::None,
+                Ended,
+                AlarmEvent::None
+            ]
+        );
     }
 
     #[tokio::test]
-    async fn a_shut_gate_and_an_undrained_feed_keep_counting_from_the_start() {
+    async fn alarm_counts_shut_gate_and_undrained_feed_from_start() {
         let (gate, _script) = Gate::scripted();
         let mut status = SocialStatus {
-            orders: social::witness::Witness::default().status(),
+            orders: social::record_tracker::RecordTracker::default().status(),
             instance: "a".into(),
             gate: gate.status(),
             lease: social::status::LeaseStatus::default(),
@@ -154,7 +167,7 @@ mod tests {
             lanes: [].into(),
             requests: None,
             blocklist: None,
-            driver: source::port::DriverCount::default(),
+            driver: source::port::DriverCounts::default(),
         };
         let hour = Duration::from_secs(3_600);
         status.gate.not_idle_since = Some(at(0));

@@ -1,13 +1,13 @@
-//! What a command shows: results on standard output, everything else on standard error.
+//! Terminal output: results on standard output, everything else on standard error.
 //!
-//! The only place of the product that writes to either, so that no text of another party reaches a terminal as it
-//! came: whatever is shown is a [`Line`], a line cannot hold a character that acts on the terminal, and colours and
-//! cursor movement exist only as types of this module.
+//! Only this module writes to them, so that text of another party never reaches a terminal unescaped: all output is a
+//! [`Line`], a line escapes every character that acts on the terminal, and colours and cursor movement are types of this
+//! module.
 //!
 //! - `columns` a table with a header
-//! - `text` one line: text of any origin, and our styles
-//! - `screen` what is redrawn in place
-//! - `json` JSON that is safe on a terminal, and still the same JSON
+//! - `text` one line of escaped text with styles
+//! - `screen` output that is redrawn in place
+//! - `json` JSON with escaped control characters
 //! - `log` the log lines of this process
 
 mod columns;
@@ -33,7 +33,7 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 
-/// Shows a line of the result. A reader that went away (`| head`) is no error.
+/// Shows a line of the result. A closed pipe (`| head`) is not an error.
 pub(crate) fn line(text: &str) {
     let _ = try_line(text);
 }
@@ -41,9 +41,9 @@ pub(crate) fn line(text: &str) {
 /// Shows a line of the result.
 ///
 /// # Errors
-/// When nobody reads it any more.
+/// If the output is closed.
 pub(crate) fn try_line(text: &str) -> io::Result<()> {
-    Stream::Out.write(shown(Stream::Out, [text]).as_bytes())
+    Stream::Out.write(render_lines(Stream::Out, [text]).as_bytes())
 }
 
 /// Shows several lines of the result.
@@ -52,24 +52,24 @@ where
     I: IntoIterator,
     I::Item: Into<Line>,
 {
-    let _ = Stream::Out.write(shown(Stream::Out, texts).as_bytes());
+    let _ = Stream::Out.write(render_lines(Stream::Out, texts).as_bytes());
 }
 
-/// Shows a remark beside the result.
+/// Shows a remark on standard error.
 pub(crate) fn note(text: &str) {
     notes([text]);
 }
 
-/// Shows several lines beside the result.
+/// Shows several lines on standard error.
 pub(crate) fn notes<I>(texts: I)
 where
     I: IntoIterator,
     I::Item: Into<Line>,
 {
-    let _ = Stream::Error.write(shown(Stream::Error, texts).as_bytes());
+    let _ = Stream::Error.write(render_lines(Stream::Error, texts).as_bytes());
 }
 
-/// Shows an error, in the one form that all have.
+/// Shows an error.
 pub(crate) fn error(text: &str) {
     note(&format!("error: {text}"));
 }
@@ -80,22 +80,22 @@ pub(crate) fn failure(failure: &Failure) {
     notes(failure.more());
 }
 
-/// Shows the result as data.
+/// Shows the result as JSON.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Failure::internal(&error))?;
     let _ = Stream::Out.write(json::line(&text).as_bytes());
     Ok(())
 }
 
-/// Shows the result as data on one line.
+/// Shows the result as JSON on one line.
 ///
 /// # Errors
-/// When nobody reads it any more.
+/// If the output is closed.
 pub(crate) fn json_line(value: &impl Serialize) -> io::Result<()> {
     Stream::Out.write(json::line(&serde_json::to_string(value)?).as_bytes())
 }
 
-/// Writes a result byte by byte for a file or a program. On a terminal it is shown line by line, like everything else.
+/// Writes a result unchanged to a file or a pipe. On a terminal it is shown line by line and escaped.
 pub(crate) fn exact(text: &str) {
     if is_terminal() {
         lines(text.lines());
@@ -104,12 +104,12 @@ pub(crate) fn exact(text: &str) {
     }
 }
 
-/// Shows the help, or what is wrong with the command line.
+/// Shows the help, or an error of the command line.
 pub(crate) fn command_line(error: &clap::Error) -> ExitCode {
     if error.use_stderr() {
         notes(error.render().to_string().trim_end().lines());
     } else {
-        // Help and version hold nothing but our own text.
+        // Help and version contain only our own text.
         let _ = error.print();
     }
     u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
@@ -120,13 +120,12 @@ pub(crate) fn is_terminal() -> bool {
     Stream::Out.is_terminal()
 }
 
-/// Returns how many characters a line of standard output has room for; none where it is no terminal. `COLUMNS` says it
-/// otherwise.
+/// Returns the width of standard output, or `None` if it is not a terminal. `COLUMNS` overrides it.
 pub(crate) fn width() -> Option<usize> {
-    let told = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+    let from_environment = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
     is_terminal().then(|| {
         let size = || terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
-        told.or_else(size).unwrap_or(80)
+        from_environment.or_else(size).unwrap_or(80)
     })
 }
 
@@ -158,14 +157,14 @@ impl Stream {
 }
 
 impl Stream {
-    /// Returns whether colours are shown: on a terminal, and not where the environment sets `NO_COLOR`.
+    /// Returns whether colours are shown: on a terminal, unless the environment sets `NO_COLOR`.
     fn is_coloured(self) -> bool {
         self.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
     }
 }
 
-/// Returns the lines as they are shown on a stream, each with its end.
-fn shown<I>(stream: Stream, texts: I) -> String
+/// Renders lines for a stream, each with a line end.
+fn render_lines<I>(stream: Stream, texts: I) -> String
 where
     I: IntoIterator,
     I::Item: Into<Line>,

@@ -1,7 +1,7 @@
-//! The signals that are not the host's: what the source's database and other systems tell.
+//! The signals from the source's database and other systems.
 //!
-//! One prober for the whole process: also when the policy is loaded anew, the core is asked no
-//! more than once a second, and the counts go on.
+//! One prober for the whole process: also across reloads of the policy, it probes the core at most once a second and keeps
+//! its counts.
 
 use std::sync::{Arc, LazyLock, OnceLock, Weak};
 
@@ -19,36 +19,37 @@ use crate::settings::database::DatabaseKind;
 
 static PROBER: LazyLock<Prober> = LazyLock::new(Prober::new);
 
-/// Whose statements are ours, once there is one.
-static OWN: OnceLock<Weak<dyn Source>> = OnceLock::new();
+/// The source whose statements are our own.
+static OWN_SOURCE: OnceLock<Weak<dyn Source>> = OnceLock::new();
 
-/// What the probes did to the core so far.
+/// Returns the counts of the probes.
 pub(crate) fn count() -> ProbeCount {
     PROBER.count()
 }
 
-/// Tells which source is our own work: its transactions are not the business's.
-pub(crate) fn own(source: &Arc<dyn Source>) {
-    let _ = OWN.set(Arc::downgrade(source));
+/// Sets the source of our own statements: its transactions are not the business's.
+pub(crate) fn set_own_source(source: &Arc<dyn Source>) {
+    let _ = OWN_SOURCE.set(Arc::downgrade(source));
 }
 
 fn own_statements() -> u64 {
-    OWN.get()
+    OWN_SOURCE
+        .get()
         .and_then(Weak::upgrade)
-        .map_or(0, |source| source.counted().statements)
+        .map_or(0, |source| source.driver_counts().statements)
 }
 
-/// The signals that the file asks for, each asked from now on until it is dropped. None asked
-/// for: the core is not touched.
+/// Starts the signals of the file; each is read until it is dropped. Without a database signal, no connection to the core
+/// is opened.
 ///
 /// # Errors
-/// A secret that cannot be read, an address, or a signal that this kind of source cannot give.
+/// If a secret cannot be read, an address is invalid, or the source does not support a signal.
 pub(crate) fn signals(loaded: &Loaded<SocialFile>) -> Result<Vec<Box<dyn Signal>>, Failure> {
     let file = &loaded.value;
     let config = &file.gate.signals;
     let mut signals =
         http::start(config, loaded.folder()).map_err(|error| Failure::usage(error.to_string()))?;
-    if !asks_source(config) {
+    if !uses_database(config) {
         return Ok(signals);
     }
     let probes = match (file.source.kind, &file.source.url, &file.source.path) {
@@ -58,14 +59,13 @@ pub(crate) fn signals(loaded: &Loaded<SocialFile>) -> Result<Vec<Box<dyn Signal>
         }
         (DatabaseKind::Sqlite, _, Some(path)) => source::sqlite::probes(&loaded.resolve(path), config)?,
         // The rules of the file exclude it.
-        _ => return Err(Failure::usage("[source] does not say where the database is")),
+        _ => return Err(Failure::usage("[source] has neither url nor path")),
     };
     signals.extend(PROBER.start(probes));
     Ok(signals)
 }
 
-/// The same where there is nobody to tell: a signal that cannot be made fails with the reason,
-/// which shuts the gate.
+/// Starts the signals for a reload: a signal that cannot start always fails with the reason, which closes the gate.
 pub(crate) fn signals_or_failing(loaded: &Loaded<SocialFile>) -> Vec<Box<dyn Signal>> {
     signals(loaded).unwrap_or_else(|failure| {
         let why = failure.to_string();
@@ -75,15 +75,18 @@ pub(crate) fn signals_or_failing(loaded: &Loaded<SocialFile>) -> Vec<Box<dyn Sig
                 why: why.clone(),
             }) as Box<dyn Signal>
         };
-        asked(&loaded.value.gate.signals).into_iter().map(fails).collect()
+        signal_names(&loaded.value.gate.signals)
+            .into_iter()
+            .map(fails)
+            .collect()
     })
 }
 
-fn asks_source(config: &SignalsConfig) -> bool {
+fn uses_database(config: &SignalsConfig) -> bool {
     !config.database.limits().is_empty() || !config.sql.is_empty()
 }
 
-fn asked(config: &SignalsConfig) -> Vec<SignalName> {
+fn signal_names(config: &SignalsConfig) -> Vec<SignalName> {
     let sql = config
         .sql
         .keys()

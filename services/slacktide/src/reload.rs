@@ -1,6 +1,6 @@
-//! A changed `[gate]` is put in force without a restart; a wrong one is refused, and the old stays.
+//! Reloads a changed `[gate]` without a restart. An invalid one is refused, and the old one stays in force.
 //!
-//! The file is looked at each second by what the system says of it, and read on SIGHUP in any case.
+//! The metadata of the file is checked each second; SIGHUP always reads the file.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -16,7 +16,7 @@ use crate::compose;
 use crate::never_idle::AlarmAfter;
 use crate::settings::{SocialFile, load};
 
-const EACH: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Watches until the token is cancelled.
 pub(crate) fn watch(
@@ -29,29 +29,31 @@ pub(crate) fn watch(
     tokio::spawn(async move {
         let mut hangup = match signal(SignalKind::hangup()) {
             Ok(hangup) => hangup,
-            Err(error) => return tracing::warn!(%error, "a changed policy needs a restart"),
+            Err(error) => {
+                return tracing::warn!(%error, "cannot handle SIGHUP, a changed policy needs a restart");
+            }
         };
-        let mut seen = look(&loaded.path);
+        let mut last_state = file_state(&loaded.path);
         let mut in_force = loaded;
-        let mut tick = tokio::time::interval(EACH);
+        let mut tick = tokio::time::interval(INTERVAL);
         loop {
-            let asked = tokio::select! {
+            let is_requested = tokio::select! {
                 _ = tick.tick() => false,
                 _ = hangup.recv() => true,
                 () = stop.cancelled() => return,
             };
-            let now = look(&in_force.path);
-            if now == seen && !asked {
+            let state = file_state(&in_force.path);
+            if state == last_state && !is_requested {
                 continue;
             }
-            seen = now;
+            last_state = state;
             match load::<SocialFile>(&in_force.path) {
                 Err(failure) => {
-                    tracing::warn!(why = %failure, "changed settings refused; the policy before stays in force");
-                    gate.refused(failure.to_string());
+                    tracing::warn!(why = %failure, "changed settings refused, previous policy stays in force");
+                    gate.reject_policy(failure.to_string());
                 }
                 Ok(new) => {
-                    if let Some(new) = take(&in_force, new, &gate, &own, &alarm_after) {
+                    if let Some(new) = apply(&in_force, new, &gate, &own, &alarm_after) {
                         in_force = new;
                     }
                 }
@@ -60,15 +62,15 @@ pub(crate) fn watch(
     })
 }
 
-/// Time, length and place of the file; none when it is not there.
-fn look(path: &Path) -> Option<(SystemTime, u64, u64)> {
+/// Returns time, length and inode of the file, or `None` if it does not exist.
+fn file_state(path: &Path) -> Option<(SystemTime, u64, u64)> {
     use std::os::unix::fs::MetadataExt;
     let data = std::fs::metadata(path).ok()?;
     Some((data.modified().ok()?, data.len(), data.ino()))
 }
 
-/// Puts the gate of a valid file in force; what is in force now, if anything changed.
-fn take(
+/// Applies the gate of a valid file. Returns the settings in force, or `None` if they were refused.
+fn apply(
     old: &Loaded<SocialFile>,
     new: Loaded<SocialFile>,
     gate: &Gate,
@@ -82,27 +84,27 @@ fn take(
             "changed settings outside [gate] need a restart"
         );
     }
-    // Also after a refusal with nothing changed since: then the refusal is over.
-    match gate.reload(&compose::gate(&new), own, compose::more_signals(&new)) {
+    // Also without a change after a refusal: this ends the refusal.
+    match gate.reload(&compose::gate(&new), own, compose::external_signals(&new)) {
         Ok(()) => {
-            let mut held = alarm_after
+            let mut alarm_after = alarm_after
                 .write()
                 .unwrap_or_else(std::sync::PoisonError::into_inner);
-            *held = new.value.gate.never_idle.alarm_after.get();
+            *alarm_after = new.value.gate.never_idle.alarm_after.get();
             tracing::info!(changed = old.value.gate != new.value.gate, "policy loaded");
-            // What needs a restart is compared with what the process runs on.
-            let mut kept = old.clone();
-            kept.value.gate = new.value.gate;
-            Some(kept)
+            // Keep the other tables of the running process, so that they are compared again.
+            let mut current = old.clone();
+            current.value.gate = new.value.gate;
+            Some(current)
         }
         Err(error) => {
-            tracing::warn!(why = %error, "changed policy refused; the one before stays in force");
+            tracing::warn!(why = %error, "changed policy refused, previous policy stays in force");
             None
         }
     }
 }
 
-/// The tables other than `[gate]` that differ.
+/// Returns the tables other than `[gate]` that differ.
 fn others_changed(old: &SocialFile, new: &SocialFile) -> Vec<String> {
     let tables = |file: &SocialFile| match serde_json::to_value(file) {
         Ok(Value::Object(tables)) => tables,

@@ -1,15 +1,14 @@
-//! The block list of a running agent: read from a file, and taken up anew when the file is replaced.
+//! The block list of a running agent: read from a file, and again when the file is replaced.
 //!
-//! The file is either the one that lists come in ([`requests::blocklist::file`]), or the one that is kept:
-//! digests that only the bureau's signing key can make.
+//! The file is either an exchanged list ([`requests::blocklist::file`]) or the imported form: digests that only the bureau's
+//! signing key can make.
 //!
-//! It fails closed, for of a list that cannot be read nobody could tell who is on it. At the start it keeps the agent
-//! from starting. While the agent runs, a list takes its place that answers nothing ([`BlockList::unread`]): feeds that
-//! name persons and requests are held until a whole file is there. That is said once in the log, and stands in the
-//! status and as the reason of each held lane.
+//! It fails closed. An unreadable list at the start keeps the agent from starting. While the agent runs, it is replaced by a list
+//! that answers nothing ([`BlockList::unreadable`]): feeds that name persons and requests are held until a whole file is there.
+//! The log, the status and the reason of each held lane show it.
 //!
-//! API: [`Keeper::start`] reads the list, [`Keeper::list`] is the [`ListWatch`] to ask, [`Keeper::status`] what is shown
-//! of it, [`Keeper::run`] keeps it. An agent without a list asks [`nobody`].
+//! API: [`Keeper::start`] reads the list, [`Keeper::list`] is the [`ListWatch`] for lookups, [`Keeper::status`] its status,
+//! [`Keeper::run`] keeps it current. An agent without a list uses [`empty`].
 
 mod keeper;
 mod read;
@@ -19,7 +18,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use requests::blocklist::{BlockList, OtherKey};
+use requests::blocklist::{BlockList, KeyMismatch};
 use schemas::digest::Digest;
 use schemas::person::PersonKey;
 use serde::Serialize;
@@ -28,29 +27,29 @@ use tokio::sync::watch;
 pub use keeper::Keeper;
 pub use read::{parse, read};
 
-/// Where it is asked who is on the list.
+/// Publishes the current list.
 pub type ListWatch = watch::Receiver<Arc<BlockList>>;
 
-/// By this name stands what the list keeps back, beside the ids of holds.
-pub const KEPT_BY: &str = "blocklist";
+/// The id under which the list's withheld rows are counted, next to the ids of holds.
+pub const BLOCKLIST_ID: &str = "blocklist";
 
-/// The list as an agent shows it. Nobody on it can be told from this.
+/// The status of the list. It identifies no person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BlockListStatus {
-    /// Persons on it.
+    /// The number of persons on it.
     pub persons: usize,
     /// The day in its header.
     pub made: Date,
-    /// Of what is in force; see [`digest`].
+    /// The digest of the list in force; see [`digest`].
     pub digest: Digest,
-    /// Since when this process has it in force.
+    /// When this process put it in force.
     pub taken_at: Timestamp,
-    /// Why the file as it is now cannot be used; everything that asks the list is held, and the other members tell of
-    /// the list before.
-    pub trouble: Option<String>,
+    /// Why the current file cannot be used. Everything that needs the list is held, and the other fields describe the previous
+    /// list.
+    pub error: Option<String>,
 }
 
-/// A file that is no list.
+/// Why a file is not a usable list.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BlockListError {
     /// It cannot be read.
@@ -58,36 +57,36 @@ pub enum BlockListError {
     Unreadable {
         /// Where it should be.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         why: String,
     },
-    /// It can be read, and is not whole.
+    /// It is not complete.
     #[error("the block list {path:?} is damaged: {why}; import it again with `slacktide blocklist import`")]
     Damaged {
         /// Where it is.
         path: PathBuf,
-        /// What is wrong, without anybody's number.
+        /// What is wrong, without a person's number.
         why: String,
     },
-    /// Nobody here can tell whom it means.
+    /// It was made with another key.
     #[error("{path:?}: {source}")]
-    OtherKey {
+    KeyMismatch {
         /// Where it is.
         path: PathBuf,
         /// The two keys.
-        source: OtherKey,
+        source: KeyMismatch,
     },
 }
 
-/// A digest of a list. It is made of digests that only the bureau can make, so nobody can be guessed from it.
+/// Returns a digest of a list. It identifies no person, because only the bureau can make the digests of persons.
 #[must_use]
 pub fn digest(list: &BlockList) -> Digest {
     Digest::of(&[&serde_json::to_vec(list).unwrap_or_default()])
 }
 
-/// A list with nobody on it that never changes, for an agent that has none.
+/// Returns an empty list that never changes, for an agent without one.
 #[must_use]
-pub fn nobody(key: &PersonKey) -> ListWatch {
+pub fn empty(key: &PersonKey) -> ListWatch {
     watch::channel(Arc::new(BlockList::new(Date::ZERO, key, Vec::new()))).1
 }
 

@@ -1,80 +1,79 @@
-//! PURE: rows become blocks, the bodies of chunks.
+//! PURE: packs rows into blocks, the bodies of chunks.
 //!
-//! A block is closed when its packed rows reach [`CLOSE_AT`], when it is older than the
-//! configured time, and when the gate shuts; the last two are asked for from outside. Rows are
-//! packed once, into one growing buffer; the position after a block is read back from its last
-//! packed row, so that no value is copied for the cursor's sake. Of a row only that is packed which the recipient
-//! may see: positions and persons are read from the source's row, everything else from the row that is sent.
+//! A block is closed when its packed rows reach [`CLOSE_AT`]; callers close it when it is older than the configured time and
+//! when the gate closes. Rows are packed once, into one growing buffer. The position after a block is parsed from its last
+//! packed row, so that no value is copied for the cursor. Only what the recipient may see is packed: positions and persons come
+//! from the source's row, everything else from the row that is sent.
 //!
-//! - `block` what is made of rows; `sink` takes them, `reject` tells those that no message carries
-//! - `places` where named columns stand; `position` what a row's position is; `sums` totals of money
+//! - `block` is the output; `sink` takes rows, `reject` handles rows that no message can carry
+//! - `column_indices` finds columns; `position` makes cursors of rows; `money_totals` sums money columns
 
 mod block;
-mod places;
+mod column_indices;
+mod money_totals;
 mod position;
 mod reject;
 mod sink;
-mod sums;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use requests::mask::plan::Plan;
-use schemas::body::CLOSE_AT;
+use schemas::body::CHUNK_TARGET_BYTES;
 use schemas::column::RowSchema;
 use schemas::cursor::Cursor;
 use schemas::manifest::{Reject, Totals};
 
-use crate::hold::Withhold;
+use crate::hold::RowFilterRules;
 use crate::mask::Masks;
 
-use places::{Sent, places};
+use column_indices::{SentColumns, column_indices};
+use money_totals::MoneyTotals;
 use position::Positions;
-use sums::Sums;
 
 pub use block::{Block, ChunkerError};
 
-/// More rejects than this close a block: they travel in the manifest.
-const MOST_REJECTS: usize = 500;
+/// The number of rejects that closes a block, because they are sent in the manifest.
+const MAX_REJECTS: usize = 500;
 
-/// So do rejects of more bytes than this: keys of many columns, each of them escaped in JSON.
-const MOST_REJECTED: usize = 500_000;
+/// The size of rejects that closes a block: keys may have many columns, and JSON escapes them.
+const MAX_REJECT_BYTES: usize = 500_000;
 
-/// A key value longer than this is not repeated in a reject.
-const MOST_KEY: usize = 256;
+/// A longer key value is left out of a reject.
+const MAX_KEY_BYTES: usize = 256;
 
 #[derive(Debug, Clone)]
-enum Last {
+enum LastRow {
     Nothing,
     Row {
         start: usize,
     },
-    /// A row that is in no body: rejected, or kept back.
+    /// A row that is in no body: rejected or withheld.
     Passed(Cursor),
 }
 
-/// Takes rows and closes blocks.
+/// Packs rows and closes blocks.
 #[derive(Debug)]
 pub struct Chunker {
-    /// Of the source's row.
+    /// The columns of the source's row.
     columns: Vec<String>,
     positions: Positions,
-    /// What is sent of it, where that is not all.
+    /// The masks and their plan, if the recipient has any.
     shown: Option<(Arc<Masks>, Arc<Plan>)>,
-    /// Of the row that is sent.
-    sent: Sent,
-    money: Sums,
-    withhold: Option<(usize, Arc<Withhold>)>,
+    /// The columns of the row that is sent.
+    sent: SentColumns,
+    money: MoneyTotals,
+    withhold: Option<(usize, Arc<RowFilterRules>)>,
     withheld: BTreeMap<String, u64>,
     plain: Vec<u8>,
     rows: u64,
     deleted: u64,
     rejects: Vec<Reject>,
-    rejected: usize,
+    reject_bytes: usize,
     before: Option<Cursor>,
-    last: Last,
-    /// While rows beyond the fence are taken: the position that their blocks keep.
+    last: LastRow,
+    /// The fixed position of blocks beyond the fence, while such rows are taken.
     pinned: Option<Option<Cursor>>,
     read_from: Option<Timestamp>,
     quantum_from: Timestamp,
@@ -84,7 +83,7 @@ pub struct Chunker {
 }
 
 impl Chunker {
-    /// For rows of this schema behind `before`.
+    /// Creates a chunker for rows of this schema after `before`.
     ///
     /// # Errors
     /// [`ChunkerError::Column`] when a named column is missing.
@@ -94,27 +93,27 @@ impl Chunker {
         money: &[String],
         before: Option<Cursor>,
     ) -> Result<Self, ChunkerError> {
-        Self::masking(schema, cursor, money, before, None)
+        Self::with_masks(schema, cursor, money, before, None)
     }
 
-    /// The same, packing only what masks show. The sums of masked money columns are left out.
+    /// Creates a chunker that packs masked rows. Masked money columns have no totals.
     ///
     /// # Errors
-    /// [`ChunkerError`] when a named column is missing, or a mask cannot be.
-    pub fn masking(
+    /// [`ChunkerError`] if a named column is missing or a mask does not fit.
+    pub fn with_masks(
         schema: &RowSchema,
         cursor: &[String],
         money: &[String],
         before: Option<Cursor>,
         masks: Option<Arc<Masks>>,
     ) -> Result<Self, ChunkerError> {
-        // A name that the source does not bring is told as that, masked or not.
+        // A column that the source lacks is reported as such, masked or not.
         for (what, names) in [
             ("key", schema.key.as_slice()),
             ("cursor", cursor),
             ("money", money),
         ] {
-            places(schema, what, names)?;
+            column_indices(schema, what, names)?;
         }
         let shown = match masks {
             Some(masks) => {
@@ -129,18 +128,18 @@ impl Chunker {
         Ok(Self {
             columns: schema.columns.iter().map(|column| column.name.clone()).collect(),
             positions: Positions::new(schema, sent, cursor)?,
-            money: Sums::new(sent, money)?,
-            sent: Sent::of(sent)?,
+            money: MoneyTotals::new(sent, money)?,
+            sent: SentColumns::of(sent)?,
             shown,
             withhold: None,
             withheld: BTreeMap::new(),
-            plain: Vec::with_capacity(CLOSE_AT + CLOSE_AT / 8),
+            plain: Vec::with_capacity(CHUNK_TARGET_BYTES + CHUNK_TARGET_BYTES / 8),
             rows: 0,
             deleted: 0,
             rejects: Vec::new(),
-            rejected: 0,
+            reject_bytes: 0,
             before,
-            last: Last::Nothing,
+            last: LastRow::Nothing,
             pinned: None,
             read_from: None,
             quantum_from: Timestamp::UNIX_EPOCH,
@@ -150,27 +149,26 @@ impl Chunker {
         })
     }
 
-    /// The same, keeping rows back.
+    /// Sets the rows to withhold.
     ///
     /// # Errors
     /// [`ChunkerError::Column`] when the column that names persons is missing.
-    pub fn withholding(mut self, withhold: Option<Arc<Withhold>>) -> Result<Self, ChunkerError> {
+    pub fn with_row_filter(mut self, withhold: Option<Arc<RowFilterRules>>) -> Result<Self, ChunkerError> {
         let Some(withhold) = withhold else { return Ok(self) };
-        let place = self.columns.iter().position(|name| name == withhold.column());
-        let place = place.ok_or_else(|| ChunkerError::Column {
+        let index = self.columns.iter().position(|name| name == withhold.column());
+        let index = index.ok_or_else(|| ChunkerError::Column {
             what: "person",
             name: withhold.column().to_owned(),
         })?;
-        self.withhold = Some((place, withhold));
+        self.withhold = Some((index, withhold));
         Ok(self)
     }
 
-    /// One for rows of other columns that goes on where this one stands. What this one holds open
-    /// stays with it, so close it before.
+    /// Creates a chunker for other columns that continues at this one's position. Close the open block first.
     ///
     /// # Errors
-    /// [`ChunkerError`] when a named column is missing, or the position cannot be told.
-    pub fn reshaped(
+    /// [`ChunkerError`] if a named column is missing or the position is not known.
+    pub fn with_schema(
         &self,
         schema: &RowSchema,
         cursor: &[String],
@@ -182,68 +180,68 @@ impl Chunker {
             Some(pinned) => pinned.clone(),
             None => self.position()?,
         };
-        Self::masking(schema, cursor, money, at, masks)?.withholding(withhold)
+        Self::with_masks(schema, cursor, money, at, masks)?.with_row_filter(withhold)
     }
 
-    /// The columns that are packed.
+    /// Returns the columns that are packed.
     #[must_use]
     pub fn schema(&self) -> &Arc<RowSchema> {
         &self.sent.schema
     }
 
-    /// What the recipient sees of rows; none: all of them.
+    /// Returns the recipient's masks; `None` if rows are sent whole.
     #[must_use]
     pub fn masks(&self) -> Option<&Masks> {
         self.shown.as_ref().map(|(masks, _)| &**masks)
     }
 
-    /// Which rows it keeps back.
+    /// Returns the rows to withhold.
     #[must_use]
-    pub fn withhold(&self) -> Option<&Withhold> {
+    pub fn withhold(&self) -> Option<&RowFilterRules> {
         self.withhold.as_ref().map(|(_, withhold)| &**withhold)
     }
 
-    /// A quantum begins.
+    /// Begins a quantum.
     pub fn begin_quantum(&mut self, at: Timestamp) {
         self.quantum_from = at;
         self.packed = 0;
     }
 
-    /// Packed bytes since the quantum began.
+    /// RowBatch bytes since the quantum began.
     #[must_use]
     pub fn packed(&self) -> usize {
         self.packed
     }
 
-    /// When the open block's first row was read; none while there is none.
+    /// Returns when the first row of the open block was read.
     #[must_use]
     pub fn open_since(&self) -> Option<Timestamp> {
         self.read_from
     }
 
-    /// The position after everything taken so far: where the next quantum goes on.
+    /// Returns the position after all rows taken so far, where the next quantum continues.
     ///
     /// # Errors
-    /// [`ChunkerError`] should the last row not read back.
+    /// [`ChunkerError`] if the last row cannot be parsed.
     pub fn position(&self) -> Result<Option<Cursor>, ChunkerError> {
         match &self.last {
-            Last::Nothing => Ok(self.before.clone()),
-            Last::Passed(cursor) => Ok(Some(cursor.clone())),
-            Last::Row { start } => {
-                let gone = || ChunkerError::Cursor("its bytes are gone".to_owned());
-                let bytes = self.plain.get(*start..).ok_or_else(gone)?;
-                self.positions.of_packed(bytes).map(Some)
+            LastRow::Nothing => Ok(self.before.clone()),
+            LastRow::Passed(cursor) => Ok(Some(cursor.clone())),
+            LastRow::Row { start } => {
+                let missing = || ChunkerError::Cursor("its bytes are gone".to_owned());
+                let bytes = self.plain.get(*start..).ok_or_else(missing)?;
+                self.positions.of_packed_row(bytes).map(Some)
             }
         }
     }
 
-    /// The row that nothing can be read behind, if one came. What came before it is kept, what
-    /// came after it was not taken, and the position stands right before it.
+    /// Returns the error of a row that reading cannot pass, if there was one. Earlier rows are kept, later ones were not taken,
+    /// and the position is right before that row.
     pub fn take_fault(&mut self) -> Option<ChunkerError> {
         self.fault.take()
     }
 
-    /// Whether such a row came.
+    /// Returns whether there was such a row.
     #[must_use]
     pub fn has_fault(&self) -> bool {
         self.fault.is_some()
@@ -256,30 +254,29 @@ impl Chunker {
         }
     }
 
-    /// Begins to take rows beyond the fence. Their blocks keep the position where it is now, because such rows may still
-    /// change places: they are read again once the fence has passed them.
+    /// Begins to take rows beyond the fence. Their blocks keep the current position, because such rows may still move: they are
+    /// read again once the fence has passed them.
     ///
     /// # Errors
-    /// [`ChunkerError`] should the position not be known.
+    /// [`ChunkerError`] if the position is not known.
     pub fn pin(&mut self) -> Result<(), ChunkerError> {
         self.close();
         self.pinned = Some(self.position()?);
         Ok(())
     }
 
-    /// Drops the open rows beyond the fence, and goes on from the position that was kept.
+    /// Drops the open rows beyond the fence and continues from the kept position.
     pub fn unpin(&mut self) {
         let Some(pinned) = self.pinned.take() else { return };
         self.money.take(&mut Totals::default());
         self.plain.clear();
         self.rejects.clear();
         self.withheld.clear();
-        (self.rows, self.deleted, self.rejected) = (0, 0, 0);
-        (self.before, self.last, self.read_from) = (pinned, Last::Nothing, None);
+        (self.rows, self.deleted, self.reject_bytes) = (0, 0, 0);
+        (self.before, self.last, self.read_from) = (pinned, LastRow::Nothing, None);
     }
 
-    /// Closes the open block, even an empty one, as the one that completes a resynchronisation, and goes on from the position
-    /// that was kept.
+    /// Closes the open block, even if empty, as the one that completes a resynchronisation, and continues from the kept position.
     pub fn complete_resync(&mut self) {
         self.close_block(true);
         self.unpin();
@@ -300,10 +297,13 @@ impl Chunker {
             ..Totals::default()
         };
         self.money.take(&mut totals);
-        let kept = |own: Option<Cursor>| self.pinned.clone().unwrap_or(own);
-        let (cursor_before, cursor_after) = (kept(self.before.take()), kept(after.clone()));
+        let pinned_or = |own: Option<Cursor>| self.pinned.clone().unwrap_or(own);
+        let (cursor_before, cursor_after) = (pinned_or(self.before.take()), pinned_or(after.clone()));
         let block = Block {
-            plain: std::mem::replace(&mut self.plain, Vec::with_capacity(CLOSE_AT + CLOSE_AT / 8)),
+            plain: std::mem::replace(
+                &mut self.plain,
+                Vec::with_capacity(CHUNK_TARGET_BYTES + CHUNK_TARGET_BYTES / 8),
+            ),
             totals,
             rejects: std::mem::take(&mut self.rejects),
             withheld: std::mem::take(&mut self.withheld),
@@ -312,13 +312,12 @@ impl Chunker {
             read_from: self.read_from.take().unwrap_or(self.quantum_from),
             completes_resync,
         };
-        (self.rows, self.deleted, self.rejected) = (0, 0, 0);
-        (self.before, self.last) = (after, Last::Nothing);
+        (self.rows, self.deleted, self.reject_bytes) = (0, 0, 0);
+        (self.before, self.last) = (after, LastRow::Nothing);
         self.closed.push(block);
     }
 
-    /// Goes on from a position before the one that was reached: a block without rows says so, so that whoever reads
-    /// on after a restart does the same.
+    /// Continues from an earlier position. A block without rows records it, so that a successor does the same.
     pub fn go_back(&mut self, to: Cursor) {
         self.close();
         if self.fault.is_some() {
@@ -336,10 +335,10 @@ impl Chunker {
             read_from: self.quantum_from,
             completes_resync: false,
         });
-        self.last = Last::Nothing;
+        self.last = LastRow::Nothing;
     }
 
-    /// The blocks closed since the last call, in order.
+    /// Returns the blocks closed since the last call, in order.
     pub fn take_closed(&mut self) -> Vec<Block> {
         std::mem::take(&mut self.closed)
     }

@@ -1,13 +1,12 @@
-//! Obeys the orders of operators: reads them each second, verifies, folds, and tells the gate and the lanes.
+//! Obeys operators' orders: reads and verifies them each second, and applies them to the gate and the lanes.
 //!
-//! The gate stays shut until they were read once, for it might be paused. Afterwards the orders
-//! last known stay in force while the exchange cannot be reached or holds something that no
-//! operator signed; a time that is over ends an order by our own clock.
+//! The gate stays closed until the orders were read once, because it may be paused. Afterwards the last known orders stay in
+//! force while the exchange is unreachable or holds a message that no operator signed. An order expires by the local clock.
 //!
-//! Orders that are behind what something signed names ([`crate::witness`]) shut the gate and hold every lane: a pause or a
-//! hold may be lost.
+//! If the orders are behind what a signed message names ([`crate::record_tracker`]), the gate closes and every lane is held: a
+//! pause or a hold may be lost.
 
-mod known;
+mod orders_in_force;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -16,9 +15,9 @@ use std::time::Duration;
 use exchange::Exchange;
 use gate::{Gate, Orders, ReasonKind};
 use jiff::Timestamp;
-use runtime::said::Said;
+use runtime::log_dedup::LogDedup;
 use schemas::control;
-use schemas::heads::Mark;
+use schemas::heads::RecordRef;
 use schemas::name::{Lane, PartyName, SourceName};
 use schemas::origin::Origin;
 use schemas::sign::{PublicKey, SigningKey};
@@ -27,48 +26,48 @@ use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::act::{self, Act, append};
+use crate::audit_log::{self, AuditEvent, append};
 use crate::control_head::{self, Head};
-use crate::epoch::Signatory;
-use crate::high_water::HighWater;
+use crate::epoch::AuditSigner;
+use crate::high_water_file::HighWaterFile;
 use crate::notice;
+use crate::record_tracker::{RecordReference, RecordTracker, named_by_lane, named_by_lease};
 use crate::tail::Trust;
-use crate::witness::{Named, Witness, named_by_lane, named_by_lease};
 
-use known::{Known, Trouble};
+use orders_in_force::{OrdersError, OrdersInForce};
 
-/// How often orders are looked for.
-const EACH: Duration = Duration::from_secs(1);
-/// How long one look, or one entry, may take.
-const BOUND: Duration = Duration::from_secs(2);
-/// Entries that wait for an exchange that does not answer; older ones are dropped, and it is said.
-const WAITING: usize = 256;
+/// The interval for reading orders.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// The timeout for one poll, or for one audit entry.
+const CALL_TIMEOUT: Duration = Duration::from_secs(2);
+/// The maximum number of audit entries that wait for the exchange. Older ones are dropped with a warning.
+const MAX_QUEUED_EVENTS: usize = 256;
 
-/// What obeying needs.
+/// The dependencies of [`keep`].
 pub struct ControlParts {
-    /// Where orders come from.
+    /// The exchange.
     pub exchange: Arc<dyn Exchange>,
-    /// What obeys.
+    /// The gate.
     pub gate: Gate,
-    /// Where lanes learn of holds, and which control records are named.
-    pub witness: Witness,
-    /// All lanes: their last chunks name control records.
+    /// Publishes holds to the lanes and tracks control records.
+    pub record_tracker: RecordTracker,
+    /// All lanes, whose last chunks name control records.
     pub lanes: Vec<Lane>,
-    /// Keys of other publishers of these lanes; our own is always trusted.
+    /// Keys of other publishers of these lanes; this agent's key is always trusted.
     pub publishers: Vec<PublicKey>,
-    /// Where chunks have to belong.
+    /// The origin that chunks must have.
     pub origin: Origin,
-    /// The local file that keeps the newest control record; none: none is kept.
-    pub high_water: Option<HighWater>,
-    /// Whose orders count.
+    /// The local file with the newest control record, if one is kept.
+    pub high_water: Option<HighWaterFile>,
+    /// The party whose orders count.
     pub party: PartyName,
-    /// The source that the gate stands before.
+    /// The source that the gate protects.
     pub source: SourceName,
-    /// Keys that give orders; our own is always trusted.
+    /// Keys that sign orders; this agent's key is always trusted.
     pub operators: Vec<PublicKey>,
     /// Signs audit entries.
     pub key: Arc<SigningKey>,
-    /// One life of one process.
+    /// Identifies this run of the process.
     pub instance: String,
 }
 
@@ -78,7 +77,7 @@ pub fn keep(parts: ControlParts, stop: CancellationToken) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut keeper = Keeper::new(parts);
         keeper.chains = keeper.all_chains();
-        let mut tick = tokio::time::interval(EACH);
+        let mut tick = tokio::time::interval(POLL_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -86,7 +85,7 @@ pub fn keep(parts: ControlParts, stop: CancellationToken) -> JoinHandle<()> {
                 () = stop.cancelled() => return,
             }
             tokio::select! {
-                () = keeper.look() => {}
+                () = keeper.poll() => {}
                 () = stop.cancelled() => return,
             }
         }
@@ -98,21 +97,21 @@ struct Keeper {
     trusted: Vec<PublicKey>,
     publishers: Trust,
     scope: String,
-    known: Known,
-    /// A record is lost, as far as was read.
+    orders: OrdersInForce,
+    /// Whether a record is lost.
     is_behind: bool,
-    /// What names control records and was not read yet.
-    unread: Vec<Place>,
-    /// Audit chains whose last entries were not read yet.
+    /// The sources of control records that are still to be read.
+    unread: Vec<RecordSource>,
+    /// The audit chains whose last entries are still to be read.
     chains: Vec<PartyName>,
-    waiting: VecDeque<Act>,
+    queued_events: VecDeque<AuditEvent>,
     relief: Option<String>,
-    said: Said,
+    log_dedup: LogDedup,
 }
 
-/// A place that names a control record.
+/// A source that names a control record.
 #[derive(Debug, Clone)]
-enum Place {
+enum RecordSource {
     Lane(Lane),
     Lease,
     File,
@@ -127,163 +126,167 @@ impl Keeper {
             here: parts.origin.clone(),
             ..Trust::default()
         };
-        let scope = control::gate_of(&parts.source);
-        let lanes = parts.lanes.iter().cloned().map(Place::Lane);
+        let scope = control::gate_scope(&parts.source);
+        let lanes = parts.lanes.iter().cloned().map(RecordSource::Lane);
         Self {
-            unread: lanes.chain([Place::Lease, Place::File]).collect(),
+            unread: lanes.chain([RecordSource::Lease, RecordSource::File]).collect(),
             chains: Vec::new(),
             trusted,
             publishers,
             scope,
-            known: Known::default(),
+            orders: OrdersInForce::default(),
             is_behind: false,
-            waiting: VecDeque::new(),
+            queued_events: VecDeque::new(),
             relief: None,
-            said: Said::default(),
+            log_dedup: LogDedup::default(),
             parts,
         }
     }
 
-    /// The audit chains of agents that chunks of these lanes name.
+    /// Returns the agents' audit chains that chunks of these lanes name.
     fn all_chains(&self) -> Vec<PartyName> {
         let recipients: BTreeSet<_> = self.parts.lanes.iter().map(|lane| &lane.recipient).collect();
         let chains = recipients.into_iter().filter_map(notice::writer);
         chains.chain(PartyName::new("gate").ok()).collect()
     }
 
-    async fn look(&mut self) {
-        let trouble = match self.read_places().await {
+    async fn poll(&mut self) {
+        let error = match self.read_record_sources().await {
             Ok(()) => self.read_orders().await,
-            Err(why) => Some(Trouble::Unread(why)),
+            Err(why) => Some(OrdersError::Unread(why)),
         };
-        let refused = match &trouble {
-            Some(Trouble::Unread(why) | Trouble::Refused(why) | Trouble::Behind(why)) => Some(why.clone()),
+        let refused = match &error {
+            Some(OrdersError::Unread(why) | OrdersError::Refused(why) | OrdersError::Behind(why)) => {
+                Some(why.clone())
+            }
             None => None,
         };
         match &refused {
-            Some(why) if self.said.is_news(why) => {
-                tracing::warn!(%why, "the operators' orders are not taken as the exchange holds them");
+            Some(why) if self.log_dedup.is_new(why) => {
+                tracing::warn!(%why, "operators' orders at the exchange are not applied");
             }
             Some(_) => {}
             None => {
-                if self.said.over().is_some() {
-                    tracing::info!("the operators' orders are taken again");
+                if self.log_dedup.recovered().is_some() {
+                    tracing::info!("operators' orders are applied again");
                 }
             }
         }
-        self.known.refused = refused;
-        match trouble {
-            Some(Trouble::Behind(why)) => {
+        self.orders.refused = refused;
+        match error {
+            Some(OrdersError::Behind(why)) => {
                 self.is_behind = true;
-                self.parts.witness.behind(&why);
-                // Its audit chains were restored with it, perhaps.
+                self.parts.record_tracker.set_behind(&why);
+                // The audit chains may have been restored too.
                 self.chains = self.all_chains();
-                self.parts.gate.give(Orders::unread(&why));
+                self.parts.gate.set_orders(Orders::unread(&why));
                 return;
             }
-            Some(Trouble::Unread(_)) if self.is_behind => return,
-            Some(Trouble::Unread(why) | Trouble::Refused(why)) if !self.known.is_read => {
-                self.parts.witness.unread(&why);
-                self.parts.gate.give(Orders::unread(&why));
+            Some(OrdersError::Unread(_)) if self.is_behind => return,
+            Some(OrdersError::Unread(why) | OrdersError::Refused(why)) if !self.orders.is_read => {
+                self.parts.record_tracker.set_unread(&why);
+                self.parts.gate.set_orders(Orders::unread(&why));
                 return;
             }
-            Some(Trouble::Unread(_)) => {}
-            Some(Trouble::Refused(_)) | None => self.is_behind = false,
+            Some(OrdersError::Unread(_)) => {}
+            Some(OrdersError::Refused(_)) | None => self.is_behind = false,
         }
         let now = Timestamp::now();
-        // First, so that a lane is held before the gate opens.
-        self.parts.witness.renew(self.known.holds(now));
-        let (orders, acts) = self.known.fold(&self.scope, now);
-        self.parts.gate.give(orders);
-        for act in acts {
+        // Before the gate, so that a lane is held before the gate opens.
+        self.parts.record_tracker.republish_holds(self.orders.holds(now));
+        let (orders, events) = self.orders.fold(&self.scope, now);
+        self.parts.gate.set_orders(orders);
+        for event in events {
             tracing::info!(
-                action = act.action,
-                actor = act.actor,
-                reason = act.reason,
+                action = event.action,
+                actor = event.actor,
+                reason = event.reason,
                 "order"
             );
-            self.note(act);
+            self.queue_event(event);
         }
         self.relief();
-        self.write().await;
+        self.write_events().await;
         self.read_audit().await;
     }
 
-    /// Reads what names control records, once: later the lanes and the lease see it themselves.
-    async fn read_places(&mut self) -> Result<(), String> {
-        while let Some(place) = self.unread.last() {
+    /// Reads the sources of control records once; later the lanes and the lease observe them.
+    async fn read_record_sources(&mut self) -> Result<(), String> {
+        while let Some(source) = self.unread.last() {
             let (exchange, trust) = (&*self.parts.exchange, &self.publishers);
             let reading = async {
-                match place {
-                    Place::Lane(lane) => named_by_lane(exchange, lane, trust).await,
-                    Place::Lease => named_by_lease(exchange, &self.parts.source, &trust.chunks).await,
-                    Place::File => Ok(None),
+                match source {
+                    RecordSource::Lane(lane) => named_by_lane(exchange, lane, trust).await,
+                    RecordSource::Lease => named_by_lease(exchange, &self.parts.source, &trust.chunks).await,
+                    RecordSource::File => Ok(None),
                 }
             };
-            let mut named = tokio::time::timeout(BOUND, reading)
+            let mut named = tokio::time::timeout(CALL_TIMEOUT, reading)
                 .await
                 .map_err(|_| "the exchange does not answer".to_owned())?
                 .map_err(|error| error.to_string())?;
-            if let (Place::File, Some(file)) = (place, &self.parts.high_water) {
-                named = file.read()?.map(|mark| Named {
+            if let (RecordSource::File, Some(file)) = (source, &self.parts.high_water) {
+                named = file.read()?.map(|mark| RecordReference {
                     mark,
                     by: format!("the file {}", file.path().display()),
                 });
             }
             if let Some(named) = named {
-                self.parts.witness.see(named.mark, || named.by);
+                self.parts.record_tracker.observe(named.mark, || named.by);
             }
             self.unread.pop();
         }
         Ok(())
     }
 
-    /// Reads the orders, unless they are as they were; why they are not put in force.
-    async fn read_orders(&mut self) -> Option<Trouble> {
+    /// Reads changed orders. Returns why they are not put in force.
+    async fn read_orders(&mut self) -> Option<OrdersError> {
         let exchange = &*self.parts.exchange;
         let reading = async {
             let last = exchange.last_control(&self.parts.party).await?;
             let message = last.map(|last| Unreadable::of(last.sequence, &last.bytes));
-            let is_read = self.known.last.is_some() && self.known.message == message;
-            if is_read && !self.parts.witness.is_in_doubt() {
+            let is_read = self.orders.last.is_some() && self.orders.message == message;
+            if is_read && !self.parts.record_tracker.has_unresolved() {
                 return Ok((message, None));
             }
             let head = control_head::read(exchange, &self.parts.party, &self.trusted).await?;
             Ok::<_, exchange::Error>((message, Some(head)))
         };
-        let (message, head) = match tokio::time::timeout(BOUND, reading).await {
-            Err(_) => return Some(Trouble::Unread("the exchange does not answer".to_owned())),
-            Ok(Err(error)) => return Some(Trouble::Unread(error.to_string())),
+        let (message, head) = match tokio::time::timeout(CALL_TIMEOUT, reading).await {
+            Err(_) => return Some(OrdersError::Unread("the exchange does not answer".to_owned())),
+            Ok(Err(error)) => return Some(OrdersError::Unread(error.to_string())),
             Ok(Ok((_, None))) => {
-                let head = self.known.last.as_ref();
-                return head.and_then(Head::trouble).map(Trouble::Refused);
+                let head = self.orders.last.as_ref();
+                return head.and_then(Head::unreadable_message).map(OrdersError::Refused);
             }
             Ok(Ok((message, Some(head)))) => (message, head),
         };
         let mark = head.mark();
-        let taken = self.known.take(head, &self.parts.witness, Timestamp::now());
-        if !matches!(taken, Err(Trouble::Behind(_))) && self.known.is_read {
-            self.known.message = message;
+        let accepted = self
+            .orders
+            .take(head, &self.parts.record_tracker, Timestamp::now());
+        if !matches!(accepted, Err(OrdersError::Behind(_))) && self.orders.is_read {
+            self.orders.message = message;
             self.note_high_water(mark);
         }
-        taken.err()
+        accepted.err()
     }
 
-    /// Notes the record in force in the local file. Where that fails, orders bind all the same.
-    fn note_high_water(&self, mark: Option<Mark>) {
+    /// Writes the record in force to the local file. Orders stay in force if that fails.
+    fn note_high_water(&self, mark: Option<RecordRef>) {
         let (Some(file), Some(mark)) = (&self.parts.high_water, mark) else {
             return;
         };
-        let follows = |noted| self.known.last.as_ref().is_some_and(|head| head.follows(noted));
-        let trouble = file.note(mark, follows).err();
-        if let Some(why) = &trouble {
-            tracing::warn!(%why, "the control record in force is not noted in the local file");
+        let follows = |noted| self.orders.last.as_ref().is_some_and(|head| head.follows(noted));
+        let error = file.record(mark, follows).err();
+        if let Some(why) = &error {
+            tracing::warn!(%why, "cannot write the control record to the local file");
         }
-        self.parts.witness.file_trouble(trouble);
+        self.parts.record_tracker.set_file_error(error);
     }
 
-    /// Reads the last entries of the audit chains that chunks name: the operators' each time, those of the agents once, for
-    /// they note their own. What cannot be read is not named.
+    /// Reads the last entries of the audit chains that chunks name: the operators' each time, those of agents once, because
+    /// agents record their own. Chunks do not name an unreadable chain.
     async fn read_audit(&mut self) {
         let mut chains = std::mem::take(&mut self.chains);
         chains.extend(PartyName::new("operator"));
@@ -293,15 +296,19 @@ impl Keeper {
             } else {
                 &self.publishers.chunks
             };
-            let who = Signatory {
+            let signer = AuditSigner {
                 key: &self.parts.key,
                 trusted: own,
                 instance: &self.parts.instance,
                 party: &self.parts.party,
                 writer: &writer,
             };
-            match tokio::time::timeout(BOUND, act::last(&*self.parts.exchange, &who)).await {
-                Ok(Ok(Some(mark))) => self.parts.witness.audited(&self.parts.party, &writer, mark),
+            match tokio::time::timeout(CALL_TIMEOUT, audit_log::last(&*self.parts.exchange, &signer)).await {
+                Ok(Ok(Some(mark))) => {
+                    self.parts
+                        .record_tracker
+                        .set_audit_head(&self.parts.party, &writer, mark)
+                }
                 Ok(Ok(None)) => {}
                 _ if writer.as_str() == "operator" => {}
                 _ => self.chains.push(writer),
@@ -309,7 +316,7 @@ impl Keeper {
         }
     }
 
-    /// A trickle or a deadline window that begins or ends is an act with a name, too.
+    /// Records in the audit chain when a trickle or a deadline window begins or ends.
     fn relief(&mut self) {
         let verdict = self.parts.gate.verdict();
         let now = (verdict.reason.kind() == ReasonKind::Relief).then(|| verdict.reason.to_string());
@@ -321,46 +328,48 @@ impl Keeper {
             (None, Some(why)) => ("gate.relief.ends", why),
             (None, None) => return,
         };
-        let act = Act {
+        let event = AuditEvent {
             actor: "policy".to_owned(),
             action: action.to_owned(),
             reason: why.clone(),
             detail: BTreeMap::from([("scope".to_owned(), self.scope.clone())]),
         };
         self.relief = now;
-        self.note(act);
+        self.queue_event(event);
     }
 
-    fn note(&mut self, mut act: Act) {
+    fn queue_event(&mut self, mut event: AuditEvent) {
         let instance = self.parts.instance.clone();
-        act.detail.insert("instance".to_owned(), instance);
-        if self.waiting.len() == WAITING {
-            self.waiting.pop_front();
-            tracing::warn!("an audit entry was dropped: the exchange has not taken any for long");
+        event.detail.insert("instance".to_owned(), instance);
+        if self.queued_events.len() == MAX_QUEUED_EVENTS {
+            self.queued_events.pop_front();
+            tracing::warn!("audit entry dropped, the exchange has not stored any for too long");
         }
-        self.waiting.push_back(act);
+        self.queued_events.push_back(event);
     }
 
-    async fn write(&mut self) {
+    async fn write_events(&mut self) {
         let Ok(writer) = PartyName::new("gate") else {
             return;
         };
-        let who = Signatory {
+        let signer = AuditSigner {
             key: &self.parts.key,
             trusted: &self.trusted,
             instance: &self.parts.instance,
             party: &self.parts.party,
             writer: &writer,
         };
-        while let Some(act) = self.waiting.front() {
-            let writing = append(&*self.parts.exchange, &who, act);
-            match tokio::time::timeout(BOUND, writing).await {
+        while let Some(event) = self.queued_events.front() {
+            let writing = append(&*self.parts.exchange, &signer, event);
+            match tokio::time::timeout(CALL_TIMEOUT, writing).await {
                 Ok(Ok(mark)) => {
-                    self.parts.witness.audited(&self.parts.party, &writer, mark);
-                    self.waiting.pop_front();
+                    self.parts
+                        .record_tracker
+                        .set_audit_head(&self.parts.party, &writer, mark);
+                    self.queued_events.pop_front();
                 }
                 Ok(Err(error)) => {
-                    tracing::debug!(%error, "audit entry waits");
+                    tracing::debug!(%error, "audit entry waits for the exchange");
                     return;
                 }
                 Err(_) => return,

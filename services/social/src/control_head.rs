@@ -1,22 +1,22 @@
-//! The record that the next order follows.
+//! Finds the control record that the next order follows.
 //!
-//! The last message on a party's control subject is that record, unless a holder of the party's connection key
-//! published something else there: bytes that cannot be read, a record that no operator signed, an old record sent
-//! again. So the whole subject is read, and the record in force is the newest that holds.
+//! The last message on a party's control subject is that record, unless a holder of the party's connection key published
+//! something else there: unreadable bytes, a record that no operator signed, or a replayed record. So the whole subject is
+//! read, and the record in force is the newest valid one.
 
-use exchange::port::{From, Stream};
+use exchange::port::{ReadFrom, Stream};
 use exchange::{Error, ErrorKind, Exchange, Stored};
 use jiff::Timestamp;
 use schemas::control::{Action, AnyAction, Control};
 use schemas::digest::Digest;
 use schemas::envelope::Envelope;
-use schemas::heads::Mark;
+use schemas::heads::RecordRef;
 use schemas::name::PartyName;
 use schemas::sign::PublicKey;
 use schemas::subject::Subject;
 use schemas::unreadable::Unreadable;
 
-use crate::witness::Named;
+use crate::record_tracker::RecordReference;
 
 /// The head of a party's orders.
 #[derive(Debug, Clone, Default)]
@@ -25,12 +25,12 @@ pub struct Head {
     pub expected: u64,
     /// The record in force, with its digest.
     pub record: Option<(Control, Digest)>,
-    /// The last message, where it is not that record, and why it is not.
+    /// The last message, if it is not that record, and why.
     pub unreadable: Option<(Unreadable, String)>,
     /// Why the records before the last message are not known.
     pub unknown: Option<Error>,
     /// Every record that the one in force follows, itself included, oldest first.
-    pub lineage: Vec<Mark>,
+    pub lineage: Vec<RecordRef>,
     /// The last confirmation of an operator.
     pub confirmed: Option<Confirmed>,
 }
@@ -51,15 +51,15 @@ impl Head {
         self.record.is_some() || self.unknown.is_none()
     }
 
-    /// The record in force; none: there never was one.
+    /// Returns the record in force, if there ever was one.
     #[must_use]
-    pub fn mark(&self) -> Option<Mark> {
+    pub fn mark(&self) -> Option<RecordRef> {
         self.lineage.last().copied()
     }
 
-    /// Returns whether the record in force comes after this one, or is it, or an operator confirmed that it may be lost.
+    /// Returns whether the record in force is or follows this one, or an operator confirmed that it may be lost.
     #[must_use]
-    pub fn follows(&self, mark: Mark) -> bool {
+    pub fn follows(&self, mark: RecordRef) -> bool {
         let is_confirmed = self
             .confirmed
             .is_some_and(|confirmed| mark.number <= confirmed.up_to);
@@ -69,9 +69,9 @@ impl Head {
         is_confirmed || self.lineage.contains(&mark) || self.record.as_ref().is_some_and(is_before)
     }
 
-    /// Describes that a record is lost, and what to do.
+    /// Describes a lost record, with the remedy.
     #[must_use]
-    pub fn behind(&self, named: &Named) -> String {
+    pub fn describe_loss(&self, named: &RecordReference) -> String {
         let here = self.mark().map_or("none".to_owned(), |mark| mark.to_string());
         let holds = if here == "none" {
             "no record".to_owned()
@@ -87,22 +87,22 @@ impl Head {
         )
     }
 
-    /// Describes what is wrong with the last message, and what to do.
+    /// Describes what is wrong with the last message, with the remedy.
     #[must_use]
-    pub fn trouble(&self) -> Option<String> {
+    pub fn unreadable_message(&self) -> Option<String> {
         let (message, why) = self.unreadable.as_ref()?;
         Some(format!(
-            "message {} on the control subject is no valid order ({why}); agents that run keep the orders before it, agents \
-             that start now read nothing until the next order: find out who has the bureau's connection key, then give an order",
+            "message {} on the control subject is not a valid order ({why}); running agents keep the earlier orders, starting \
+             agents read nothing until the next order: find out who has the bureau's connection key, then give an order",
             message.sequence
         ))
     }
 }
 
-/// The highest number of a record: above it numbers are not exact in JSON, and none could follow.
-const MOST_NUMBER: u64 = 1 << 53;
+/// The highest number of a record: above it, numbers are not exact in JSON.
+const MAX_NUMBER: u64 = 1 << 53;
 
-/// PURE: the record in stored bytes, if a trusted key signed it for this party.
+/// PURE: returns the record in stored bytes, if a trusted key signed it for this party.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -116,7 +116,7 @@ pub fn verified(
     if control.party != *party {
         return Err(format!("it is for {}, not for {party}", control.party));
     }
-    if control.number > MOST_NUMBER {
+    if control.number > MAX_NUMBER {
         return Err(format!(
             "its number {} leaves no room for another",
             control.number
@@ -134,7 +134,7 @@ pub fn fold(messages: &[Stored], party: &PartyName, trusted: &[PublicKey]) -> He
         let newer = verified(message, party, trusted).and_then(|(record, digest)| {
             match head.record.as_ref().map(|(before, _)| before.number) {
                 Some(before) if record.number <= before => Err(format!(
-                    "record {} came after record {before}: an old record sent again",
+                    "record {} came after record {before}: a replayed record",
                     record.number
                 )),
                 _ => Ok((record, digest)),
@@ -142,7 +142,7 @@ pub fn fold(messages: &[Stored], party: &PartyName, trusted: &[PublicKey]) -> He
         });
         head.unreadable = match newer {
             Ok((record, digest)) => {
-                let mark = Mark {
+                let mark = RecordRef {
                     number: record.number,
                     digest,
                 };
@@ -200,10 +200,10 @@ async fn history(exchange: &dyn Exchange, party: &PartyName, before: u64) -> exc
     let (mut messages, mut next) = (Vec::new(), 1);
     while next < before {
         let page = exchange
-            .read(Stream::Control, From::Sequence(next), &subject, PAGE)
+            .read(Stream::Control, ReadFrom::Sequence(next), &subject, PAGE)
             .await?;
         let Some(end) = page.last().map(|message| message.sequence) else {
-            // A replica that lags; the last message itself was read.
+            // A replica lags behind the last message.
             let what = format!("{subject} ends before sequence {before}");
             return Err(Error::new(ErrorKind::Unreachable, what));
         };
@@ -254,14 +254,14 @@ mod tests {
             at: Timestamp::UNIX_EPOCH,
             key: key.public().clone(),
         };
-        Envelope::seal(&control, Vec::new(), key)
+        Envelope::sign(&control, Vec::new(), key)
             .unwrap()
             .encode()
             .unwrap()
     }
 
     #[test]
-    fn control_head_is_the_newest_record_that_holds() {
+    fn control_head_is_the_newest_valid_record() {
         let (key, stranger) = (SigningKey::generate(), SigningKey::generate());
         let (party, trusted) = ("bureau".parse().unwrap(), [key.public().clone()]);
         let first = message(3, record(1, &key));
@@ -280,12 +280,16 @@ mod tests {
             assert_eq!(head.expected, last.sequence);
             let (unreadable, _) = head.unreadable.as_ref().unwrap();
             assert_eq!(*unreadable, Unreadable::of(last.sequence, &last.bytes));
-            assert!(head.trouble().unwrap().contains(&last.sequence.to_string()));
+            assert!(
+                head.unreadable_message()
+                    .unwrap()
+                    .contains(&last.sequence.to_string())
+            );
         }
         messages.push(message(15, record(2, &key)));
         let head = fold(&messages, &party, &trusted);
         assert_eq!(head.record.as_ref().unwrap().0.number, 2);
-        assert_eq!((head.trouble(), head.is_known()), (None, true));
+        assert_eq!((head.unreadable_message(), head.is_known()), (None, true));
     }
 
     #[test]
@@ -294,7 +298,7 @@ mod tests {
         let (party, trusted) = ("bureau".parse().unwrap(), [key.public().clone()]);
         let mut messages = vec![message(1, record(1, &key)), message(2, record(2, &key))];
         let head = fold(&messages, &party, &trusted);
-        let lost = |number| Mark {
+        let lost = |number| RecordRef {
             number,
             digest: Digest::of(&[b"lost"]),
         };
@@ -302,12 +306,12 @@ mod tests {
             assert!(head.follows(mark));
         }
         assert!(!head.follows(lost(1)) && !head.follows(lost(5)));
-        let named = Named {
+        let named = RecordReference {
             mark: lost(5),
             by: "the lease of core".into(),
         };
         let way = format!("--record {} --lost {}", head.mark().unwrap(), lost(5));
-        assert!(head.behind(&named).contains(&way));
+        assert!(head.describe_loss(&named).contains(&way));
         let confirmation = Confirmation {
             record: head.mark(),
             lost: Some(lost(5)),

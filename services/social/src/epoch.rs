@@ -1,23 +1,24 @@
-//! A new epoch: the operator's way on after the exchange was restored, or the feed redefined.
+//! Opens a new epoch: the operator's remedy after the exchange was restored or the feed redefined.
 //!
-//! It begins with an opening: a chunk without rows that names the chunk it goes on from, who
-//! decided it and why. It is made from the last receipt, which is what the receiver vouches
-//! for, or from another place ([`From`]), and published by compare-and-set behind whatever the lane's
-//! tail is now. The running publisher loses one race by it, adopts it and reads on from its cursor.
+//! An epoch begins with an opening: a chunk without rows that names the chunk it continues, who decided it and why. It continues
+//! from the last receipt, which the receiver vouches for, or from another [`StartPoint`], and is published by compare-and-set
+//! after the lane's current tail. The running publisher loses one race to it, adopts it and continues from its cursor.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use exchange::seek::seek_chunk;
+use exchange::seek::find_chunk;
 use exchange::{Exchange, Published};
 use jiff::Timestamp;
 use schemas::chunk;
 use schemas::column::RowSchema;
 use schemas::cursor::Cursor;
 use schemas::digest::Digest;
-use schemas::heads::{Heads, Mark};
+use schemas::heads::{Heads, RecordRef};
 use schemas::load::Load;
-use schemas::manifest::{Algorithms, Cause, HeldBack, Link, Manifest, Opening, Publisher, Resync, Totals};
+use schemas::manifest::{
+    Algorithms, Cause, Link, Manifest, Opening, OutstandingRows, Publisher, Resync, Totals,
+};
 use schemas::name::{Lane, PartyName};
 use schemas::receipt::Receipt;
 use schemas::sign::{PublicKey, SigningKey};
@@ -25,21 +26,21 @@ use schemas::sign::{PublicKey, SigningKey};
 mod error;
 mod plan;
 
-use crate::act::{Act, ActError, append};
+use crate::audit_log::{AuditEvent, AuditLogError, append};
 use crate::control_head::{self, Head};
-use crate::tail::{Trust, trusted_manifest, trusted_receipt, under_way};
-use crate::witness::Named;
+use crate::record_tracker::RecordReference;
+use crate::tail::{Trust, pending_resync, trusted_manifest, trusted_receipt};
 
 pub use error::EpochError;
-use plan::behind;
-pub use plan::{Basis, Plan, plan};
+use plan::plan_from_tail;
+pub use plan::{Plan, ReceiptBasis, plan};
 
-/// Who decides what, and why.
+/// An order to open an epoch.
 #[derive(Debug, Clone)]
-pub struct Order {
+pub struct EpochOrder {
     /// The lane.
     pub lane: Lane,
-    /// What made it necessary.
+    /// The cause.
     pub cause: Cause,
     /// Who decided.
     pub actor: String,
@@ -49,27 +50,25 @@ pub struct Order {
     pub definition: Digest,
     /// The columns, for a lane whose last chunk is gone from the exchange.
     pub schema: Option<RowSchema>,
-    /// Where it goes on from.
-    pub from: From,
-    /// Control records that something signed names: the orders at the exchange have to follow them.
-    pub named: Vec<Named>,
-    /// The tail that the operator gives up, whoever signed it: SHA-256 of the message. The epoch
-    /// is opened behind it.
+    /// Where the epoch continues from.
+    pub from: StartPoint,
+    /// Control records that signed messages name: the orders at the exchange must follow them.
+    pub named: Vec<RecordReference>,
+    /// The tail that the operator gives up, trusted or not: SHA-256 of the message. The epoch is opened after it.
     pub gives_up: Option<Digest>,
 }
 
-/// Where a new epoch goes on from.
+/// Where a new epoch continues from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum From {
+pub enum StartPoint {
     /// The receiver's last receipt.
     Receipt,
-    /// The beginning: everything is sent again. Allowed where there is no receipt; the receiver replaces
-    /// its rows as they come.
+    /// The beginning: everything is sent again. Allowed without a receipt; the receiver replaces its rows.
     Beginning,
-    /// Where the lane stands, with the definition as it is configured now, or with the source as it is now.
+    /// The lane's tail, with the configured definition or the current source.
     Tail,
-    /// The position before this chunk: what was read since is sent again. Known for every chunk that the exchange keeps,
-    /// and for those where holds began to keep rows back.
+    /// The position before this chunk: later rows are sent again. Known for every chunk that the exchange keeps, and for those
+    /// where holds began to withhold rows.
     Chunk {
         /// Its epoch.
         epoch: u32,
@@ -78,13 +77,13 @@ pub enum From {
     },
 }
 
-/// Who signs, and for whom the audit entry stands.
-pub struct Signatory<'a> {
+/// The signer of openings and audit entries.
+pub struct AuditSigner<'a> {
     /// Signs opening and audit entry.
     pub key: &'a SigningKey,
-    /// Keys of others who write to the same audit chain.
+    /// Keys of other writers of the same audit chain.
     pub trusted: &'a [PublicKey],
-    /// One life of one process.
+    /// Identifies this run of the process.
     pub instance: &'a str,
     /// The party.
     pub party: &'a PartyName,
@@ -92,39 +91,38 @@ pub struct Signatory<'a> {
     pub writer: &'a PartyName,
 }
 
-/// What came of it.
+/// An epoch that was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Opened {
+pub struct OpenedEpoch {
     /// The new epoch.
     pub epoch: u32,
-    /// What it goes on from.
+    /// The chunk that it continues.
     pub continues: Option<Link>,
-    /// The position that is read on from.
+    /// The position to continue from.
     pub cursor: Option<Cursor>,
     /// The exchange's sequence of the opening.
     pub sequence: u64,
 }
 
-/// How often a lost race is run again.
-const RACES: usize = 16;
+/// The maximum number of attempts after lost races.
+const MAX_ATTEMPTS: usize = 16;
 
-/// Opens a new epoch, and notes it in the audit chain first, so that
-/// nothing is ever done that nobody answers for.
+/// Opens a new epoch. The audit chain is written first, so that every epoch has a responsible actor.
 ///
 /// # Errors
 /// [`EpochError`], each with what to do.
 pub async fn open_epoch(
     exchange: &dyn Exchange,
-    order: &Order,
+    order: &EpochOrder,
     trust: &Trust,
-    who: &Signatory<'_>,
-) -> Result<Opened, EpochError> {
+    signer: &AuditSigner<'_>,
+) -> Result<OpenedEpoch, EpochError> {
     let lane = &order.lane;
     let untrusted = |what| EpochError::Untrusted {
         lane: lane.clone(),
         what,
     };
-    for race in 0..RACES {
+    for attempt in 0..MAX_ATTEMPTS {
         let (receipt, receipted_at) = match exchange.last_receipt(lane).await? {
             Some(stored) => {
                 let receipt = trusted_receipt(&stored, lane, trust).map_err(untrusted)?;
@@ -140,9 +138,9 @@ pub async fn open_epoch(
                 is_tail_given_up = true;
                 (stored.sequence, None)
             }
-            // Nothing that could be a chunk: it has no place in any epoch, so there is nothing
-            // of it to go on from. What reads as a chunk must be trusted, for its epoch counts.
-            Some(stored) if chunk::place(&stored.bytes).is_none() => {
+            // Not a chunk, so it belongs to no epoch and cannot be continued. A readable chunk must be trusted, because its
+            // epoch counts.
+            Some(stored) if chunk::read_untrusted(&stored.bytes).is_none() => {
                 is_tail_given_up = true;
                 (stored.sequence, None)
             }
@@ -154,19 +152,19 @@ pub async fn open_epoch(
         };
         let is_under_way = tail
             .as_ref()
-            .is_some_and(|(manifest, _)| under_way(manifest.resync).is_some());
+            .is_some_and(|(manifest, _)| pending_resync(manifest.resync).is_some());
         if is_under_way && order.cause != Cause::Resync {
             return Err(EpochError::ResyncUnderWay { lane: lane.clone() });
         }
-        let operators = [who.trusted, std::slice::from_ref(who.key.public())].concat();
-        let head = control_head::read(exchange, who.party, &operators).await?;
+        let operators = [signer.trusted, std::slice::from_ref(signer.key.public())].concat();
+        let head = control_head::read(exchange, signer.party, &operators).await?;
         let restored_at = receipted_at.filter(|_| {
             let link = tail.as_ref().map(|(_, link)| *link);
             !is_tail_given_up && receipt.as_ref().is_some_and(|receipt| is_ahead(receipt, link))
         });
         let named = tail.as_ref().and_then(|(manifest, _)| manifest.heads.control);
         are_orders_certain(order, &head, named, restored_at)?;
-        let signed = receipt.as_ref().map(|receipt| Basis {
+        let signed = receipt.as_ref().map(|receipt| ReceiptBasis {
             epoch: receipt.epoch,
             to: receipt.to,
             head: receipt.head,
@@ -178,32 +176,31 @@ pub async fn open_epoch(
             continues,
             cursor,
         } = match (order.from, &tail) {
-            (From::Receipt | From::Beginning, _) => {
-                plan(signed.as_ref(), tail_epoch, order.from == From::Beginning)
+            (StartPoint::Receipt | StartPoint::Beginning, _) => {
+                plan(signed.as_ref(), tail_epoch, order.from == StartPoint::Beginning)
                     .ok_or_else(|| EpochError::NoReceipt { lane: lane.clone() })?
             }
             (_, None) => return Err(EpochError::NoSchema { lane: lane.clone() }),
             (from, Some((manifest, link))) => {
                 let named = match from {
-                    From::Chunk { epoch, number } => {
+                    StartPoint::Chunk { epoch, number } => {
                         named_chunk(exchange, lane, trust, (epoch, number), link.epoch).await?
                     }
                     _ => None,
                 };
-                behind(order, from, manifest, *link, signed.as_ref(), named.as_ref())?
+                plan_from_tail(order, from, manifest, *link, signed.as_ref(), named.as_ref())?
             }
         };
-        let held_back = tail.as_ref().map_or_else(BTreeMap::new, |(manifest, _)| {
-            still_held_back(&manifest.totals.held_back, continues)
+        let outstanding = tail.as_ref().map_or_else(BTreeMap::new, |(manifest, _)| {
+            still_held_back(&manifest.totals.outstanding, continues)
         });
         let tail = tail.map(|(manifest, _)| manifest);
-        // Only an order that says so makes another database the lane's source.
+        // Only an order that accepts the source makes another database the lane's source.
         let source = tail
             .as_ref()
             .and_then(|manifest| manifest.source.clone())
             .filter(|_| !order.cause.accepts_source());
-        // What stopped the lane is seen here, and signed as it was: a definition that changed must
-        // not read as a restored exchange for ever after.
+        // The actual cause is signed: a changed definition must not permanently appear as a restored exchange.
         let changed = tail
             .as_ref()
             .is_some_and(|manifest| manifest.definition != order.definition);
@@ -227,24 +224,25 @@ pub async fn open_epoch(
             }),
             resync: (cause == Cause::Resync).then(Resync::default),
             totals: Totals {
-                held_back,
+                outstanding,
                 ..Totals::default()
             },
             heads: Heads {
                 control: head.mark(),
                 ..Heads::default()
             },
-            ..opening(order, who, epoch, continues, cursor.clone(), schema)
+            ..opening(order, signer, epoch, continues, cursor.clone(), schema)
         };
-        let sealed = chunk::seal(manifest, &[], who.key).map_err(|e| EpochError::Seal(e.to_string()))?;
-        if race == 0 {
-            note(exchange, order, who, epoch, continues).await?;
+        let sealed =
+            chunk::sign(manifest, &[], signer.key).map_err(|e| EpochError::Signing(e.to_string()))?;
+        if attempt == 0 {
+            append_audit(exchange, order, signer, epoch, continues).await?;
         }
         if let Published::Done { sequence } = exchange
             .publish_chunk(lane, Bytes::from(sealed.bytes), expected)
             .await?
         {
-            return Ok(Opened {
+            return Ok(OpenedEpoch {
                 epoch,
                 continues,
                 cursor,
@@ -255,19 +253,19 @@ pub async fn open_epoch(
     Err(EpochError::Busy { lane: lane.clone() })
 }
 
-/// The chunk in this place, where the exchange keeps it, with what the epochs behind it go on from.
+/// Returns this chunk, if the exchange keeps it, with the chunks that later epochs continue.
 async fn named_chunk(
     exchange: &dyn Exchange,
     lane: &Lane,
     trust: &Trust,
     (epoch, number): (u32, u64),
     last: u32,
-) -> Result<Option<plan::Named>, EpochError> {
+) -> Result<Option<plan::NamedChunk>, EpochError> {
     let untrusted = |what| EpochError::Untrusted {
         lane: lane.clone(),
         what,
     };
-    let found = seek_chunk(exchange, lane, (epoch, number)).await?;
+    let found = find_chunk(exchange, lane, (epoch, number)).await?;
     let Some(found) = found.filter(|found| (found.epoch, found.number) == (epoch, number)) else {
         return Ok(None);
     };
@@ -275,7 +273,7 @@ async fn named_chunk(
     let mut openings = BTreeMap::new();
     let mut at = last;
     while at > epoch {
-        let opening = seek_chunk(exchange, lane, (at, 1)).await?;
+        let opening = find_chunk(exchange, lane, (at, 1)).await?;
         let Some(opening) = opening.filter(|opening| (opening.epoch, opening.number) == (at, 1)) else {
             break;
         };
@@ -287,10 +285,10 @@ async fn named_chunk(
             _ => break,
         }
     }
-    Ok(Some(plan::Named::of(&manifest, last, &openings)))
+    Ok(Some(plan::NamedChunk::of(&manifest, last, &openings)))
 }
 
-/// PURE: whether the receiver signed for more than the exchange holds, which was restored then or rewritten.
+/// PURE: returns whether the receiver acknowledged more than the exchange holds, which was then restored or rewritten.
 fn is_ahead(receipt: &Receipt, tail: Option<Link>) -> bool {
     let at = tail.map_or((0, 0), |link| (link.epoch, link.number));
     let signed_for = (receipt.epoch, receipt.to);
@@ -298,16 +296,15 @@ fn is_ahead(receipt: &Receipt, tail: Option<Link>) -> bool {
     receipt.to > 0 && (at < signed_for || is_other)
 }
 
-/// PURE: an epoch is opened only under orders that are certain. After a restore they are so when an operator confirmed them
-/// since: the receipt that shows the restore is younger than the copy, so a confirmation that is younger than the receipt
-/// did not come out of the copy.
+/// PURE: checks that the orders are certain. After a restore they are certain once an operator has confirmed them: the receipt
+/// that shows the restore is younger than the copy, so a confirmation younger than the receipt is not from the copy.
 fn are_orders_certain(
-    order: &Order,
+    order: &EpochOrder,
     head: &Head,
-    named_by_tail: Option<Mark>,
+    named_by_tail: Option<RecordRef>,
     restored_at: Option<Timestamp>,
 ) -> Result<(), EpochError> {
-    let tail = named_by_tail.map(|mark| Named {
+    let tail = named_by_tail.map(|mark| RecordReference {
         mark,
         by: format!("the last chunk of lane {}", order.lane),
     });
@@ -317,7 +314,7 @@ fn are_orders_certain(
         .chain(&tail)
         .find(|named| !head.follows(named.mark));
     if let Some(lost) = lost {
-        return Err(EpochError::OrdersBehind(head.behind(lost)));
+        return Err(EpochError::OrdersBehind(head.describe_loss(lost)));
     }
     let is_confirmed = |at| head.confirmed.is_some_and(|confirmed| confirmed.stored_at > at);
     match restored_at {
@@ -329,32 +326,32 @@ fn are_orders_certain(
     }
 }
 
-/// PURE: what is still kept back when an epoch goes on from a chunk: what began after it is read again.
+/// PURE: returns the outstanding withheld rows when an epoch continues from a chunk: later ones are read again.
 fn still_held_back(
-    held_back: &BTreeMap<String, HeldBack>,
+    outstanding: &BTreeMap<String, OutstandingRows>,
     continues: Option<Link>,
-) -> BTreeMap<String, HeldBack> {
+) -> BTreeMap<String, OutstandingRows> {
     let Some(link) = continues else {
         return BTreeMap::new();
     };
-    held_back
+    outstanding
         .iter()
         .filter(|(_, back)| (back.epoch, back.number) <= (link.epoch, link.number))
         .map(|(id, back)| (id.clone(), back.clone()))
         .collect()
 }
 
-/// The epoch that a given-up tail claims: whoever trusts it has that epoch, so it is not taken
-/// again. A forger must not use the numbers up.
+/// Returns the epoch that a given-up tail claims, which is not reused because a receiver may trust the tail. The limit keeps a
+/// forger from using up the numbers.
 fn claimed_epoch(bytes: &[u8]) -> u32 {
-    const MOST: u32 = 1 << 20;
-    let claims = chunk::place(bytes).map_or(0, |(manifest, _)| manifest.epoch);
-    if claims < MOST { claims } else { 0 }
+    const LIMIT: u32 = 1 << 20;
+    let claims = chunk::read_untrusted(bytes).map_or(0, |(manifest, _)| manifest.epoch);
+    if claims < LIMIT { claims } else { 0 }
 }
 
 fn opening(
-    order: &Order,
-    who: &Signatory<'_>,
+    order: &EpochOrder,
+    signer: &AuditSigner<'_>,
     epoch: u32,
     continues: Option<Link>,
     cursor: Option<Cursor>,
@@ -372,8 +369,8 @@ fn opening(
         resync: None,
         heads: schemas::heads::Heads::default(),
         publisher: Publisher {
-            instance: who.instance.to_owned(),
-            key: who.key.public().clone(),
+            instance: signer.instance.to_owned(),
+            key: signer.key.public().clone(),
         },
         cursor_before: cursor.clone(),
         cursor_after: cursor,
@@ -383,14 +380,14 @@ fn opening(
         totals: Totals::default(),
         load: Load::default(),
         rejects: Vec::new(),
-        // Filled in by sealing.
-        body: schemas::body::BodyForm {
+        // Filled in when the chunk is signed.
+        body: schemas::body::BodyFormat {
             digest: Digest::of(&[]),
             bytes: 0,
             plain_bytes: 0,
             encoding: String::new(),
             compression: String::new(),
-            sealing: None,
+            encryption: None,
         },
         read_from: now,
         read_to: now,
@@ -398,10 +395,10 @@ fn opening(
     }
 }
 
-async fn note(
+async fn append_audit(
     exchange: &dyn Exchange,
-    order: &Order,
-    who: &Signatory<'_>,
+    order: &EpochOrder,
+    signer: &AuditSigner<'_>,
     epoch: u32,
     continues: Option<Link>,
 ) -> Result<(), EpochError> {
@@ -418,19 +415,19 @@ async fn note(
         .gives_up
         .map(|digest| ("gives_up".to_owned(), digest.to_string()));
     let detail = detail.into_iter().chain(gives_up).collect();
-    let act = Act {
+    let event = AuditEvent {
         actor: order.actor.clone(),
         action: "epoch.open".to_owned(),
         reason: order.reason.clone(),
         detail,
     };
-    append(exchange, who, &act)
+    append(exchange, signer, &event)
         .await
         .map(|_| ())
         .map_err(|error| match error {
-            ActError::Exchange(error) => EpochError::Exchange(error),
-            ActError::Seal(why) => EpochError::Seal(why),
-            ActError::Busy => EpochError::Busy {
+            AuditLogError::Exchange(error) => EpochError::Exchange(error),
+            AuditLogError::Signing(why) => EpochError::Signing(why),
+            AuditLogError::Busy => EpochError::Busy {
                 lane: order.lane.clone(),
             },
         })

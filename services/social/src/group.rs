@@ -1,10 +1,9 @@
-//! PURE: which lanes of a feed share a read, and which of them share what is packed.
+//! PURE: decides which lanes of a feed share a read, and which of them share packed rows.
 //!
-//! Recipients at equal cursors share one read of the core. One that lags is read for alone
-//! until it has caught up; as all groups read within the same fence in a round, the last round
-//! of the one that lagged ends where the others stand, and they go on together. The order of
-//! cursors is the database's, so only equality is ever asked. Lanes for which other rows are kept
-//! back never share. Those that see other bytes of the same rows share the read, and each has a pack of its own.
+//! Recipients at equal cursors share one read of the core. A lagging recipient is read for separately until it has caught up:
+//! all groups of a round read within the same fence, so its last round ends where the others are, and they join. The order of
+//! cursors is the database's, so cursors are only compared for equality. Lanes that withhold different rows never share. Lanes
+//! that see different bytes of the same rows share the read, each with its own batch.
 
 use jiff::Timestamp;
 use schemas::column::RowSchema;
@@ -18,7 +17,7 @@ use source::{End, RowSink};
 
 use crate::chunker::{Chunker, ChunkerError};
 
-/// A lane's part in a group: its index in the feed, and the generation it was read for.
+/// A lane in a group: its index in the feed, and the generation that is read for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Member {
     /// Index of the lane.
@@ -29,7 +28,7 @@ pub struct Member {
 
 /// Lanes that see the same bytes, and the block that is being filled for them.
 #[derive(Debug)]
-pub struct Pack {
+pub struct Batch {
     /// The lanes.
     pub members: Vec<Member>,
     /// Takes their rows.
@@ -40,132 +39,131 @@ pub struct Pack {
     pub load: Load,
 }
 
-/// Lanes at equal cursors, which are read for together.
+/// Lanes at equal cursors, which share a read.
 #[derive(Debug)]
 pub struct Group {
-    /// At least one; all of them stand at the same place.
-    pub packs: Vec<Pack>,
-    /// Rows of the next quantum at most.
+    /// At least one batch; all are at the same position.
+    pub batches: Vec<Batch>,
+    /// The row limit of the next quantum.
     pub limit: usize,
-    /// Nothing more within the round's fence.
+    /// Whether everything within the round's fence was read.
     pub drained: bool,
-    /// Notes of rows without a place in the order that its lanes were sent.
-    pub unplaced: Vec<Reject>,
-    /// How far a resynchronisation has come; `None` while there is none.
-    pub resync: Option<Phase>,
+    /// The rejects of rows without a position in the order that were sent to its lanes.
+    pub unordered: Vec<Reject>,
+    /// The phase of a resynchronisation, if one is under way.
+    pub resync: Option<ResyncPhase>,
 }
 
-/// How far a resynchronisation has come.
+/// The phase of a resynchronisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
+pub enum ResyncPhase {
     /// The feed is read again from its start, within the fence.
-    Within,
-    /// Everything within the fence was read. What lies beyond it follows, so that every row of the feed has come.
-    Beyond,
+    WithinFence,
+    /// Everything within the fence was read, and rows beyond it follow, so that every row of the feed is sent.
+    BeyondFence,
 }
 
 impl Group {
-    /// Whether a lane is in it.
+    /// Returns whether a lane is in the group.
     #[must_use]
     pub fn has(&self, lane: usize) -> bool {
-        let mut members = self.packs.iter().flat_map(|pack| &pack.members);
+        let mut members = self.batches.iter().flat_map(|batch| &batch.members);
         members.any(|member| member.lane == lane)
     }
 
-    /// Where the next quantum goes on.
+    /// Returns where the next quantum continues.
     ///
     /// # Errors
-    /// [`ChunkerError`] when it cannot be told.
+    /// [`ChunkerError`] if the position is not known.
     pub fn position(&self) -> Result<Option<Cursor>, ChunkerError> {
-        match self.packs.first() {
-            Some(pack) => pack.chunker.position(),
+        match self.batches.first() {
+            Some(batch) => batch.chunker.position(),
             None => Ok(None),
         }
     }
 
-    /// Where its lanes stand, as far as the source can be asked about it: beyond the fence every position may be ahead of the
-    /// source's clock or sequence, and the lanes do not stand there.
+    /// Returns the lanes' position that the source may check. `None` beyond the fence, where every position may be ahead of the
+    /// source's clock or sequence.
     #[must_use]
-    pub fn standing(&self) -> Option<Cursor> {
-        if self.resync == Some(Phase::Beyond) {
+    pub fn source_position(&self) -> Option<Cursor> {
+        if self.resync == Some(ResyncPhase::BeyondFence) {
             return None;
         }
         self.position().ok().flatten()
     }
 
-    /// How far the next quantum may read: within the fence, or to the end while rows beyond it are brought. `None` while there
-    /// is no fence to read within.
+    /// Returns how far the next quantum may read: within the fence, or to the end in the phase beyond it. `None` while there is no
+    /// fence.
     #[must_use]
     pub fn bound<'a>(&self, fence: Option<&'a Fence>) -> Option<&'a Fence> {
         match self.resync {
-            Some(Phase::Beyond) => Some(&Fence::Open),
+            Some(ResyncPhase::BeyondFence) => Some(&Fence::Open),
             _ => fence,
         }
     }
 
-    /// Takes note that there is no fence to read within. Where that is because the source is empty, everything within it was
-    /// read.
+    /// Handles a missing fence. If the source is empty, everything was read.
     ///
     /// # Errors
     /// [`ChunkerError`] should a position not be known.
     pub fn await_fence(&mut self, is_empty: bool) -> Result<(), ChunkerError> {
         match self.resync {
-            Some(Phase::Beyond) => Ok(()),
-            Some(Phase::Within) if is_empty => self.advance_resync(),
-            Some(Phase::Within) | None => {
+            Some(ResyncPhase::BeyondFence) => Ok(()),
+            Some(ResyncPhase::WithinFence) if is_empty => self.advance_resync(),
+            Some(ResyncPhase::WithinFence) | None => {
                 self.drained = true;
                 Ok(())
             }
         }
     }
 
-    /// When the oldest open block's first row was read; none while none is open.
+    /// Returns when the first row of the oldest open block was read.
     #[must_use]
     pub fn open_since(&self) -> Option<Timestamp> {
-        self.packs
+        self.batches
             .iter()
-            .filter_map(|pack| pack.chunker.open_since())
+            .filter_map(|batch| batch.chunker.open_since())
             .min()
     }
 
-    /// A quantum begins.
+    /// Begins a quantum.
     pub fn begin_quantum(&mut self, at: Timestamp) {
-        self.packs
+        self.batches
             .iter_mut()
-            .for_each(|pack| pack.chunker.begin_quantum(at));
+            .for_each(|batch| batch.chunker.begin_quantum(at));
     }
 
-    /// Packed bytes since the quantum began.
+    /// RowBatch bytes since the quantum began.
     #[must_use]
     pub fn packed(&self) -> usize {
-        self.packs.iter().map(|pack| pack.chunker.packed()).sum()
+        self.batches.iter().map(|batch| batch.chunker.packed()).sum()
     }
 
-    /// Notes the load that a quantum was read under.
+    /// Merges the load of a quantum.
     pub fn merge(&mut self, load: &Load) {
-        let packs = self.packs.iter_mut();
-        packs.for_each(|pack| gate::journal::merge(&mut pack.load, load.clone()));
+        let batches = self.batches.iter_mut();
+        batches.for_each(|batch| gate::journal::merge(&mut batch.load, load.clone()));
     }
 
-    /// Sends the notes of rows without a place in the order, each once for as long as the row stands so. The position stays
-    /// where it is. Lanes that read on after a restart are sent them again.
-    pub fn reject_unplaced(&mut self, unplaced: &[Reject]) {
-        if self.unplaced == unplaced {
+    /// Sends the rejects of rows without a position in the order, each once while it persists. The cursor does not move. Lanes
+    /// that continue after a restart receive them again.
+    pub fn reject_unordered(&mut self, unordered: &[Reject]) {
+        if self.unordered == unordered {
             return;
         }
-        for reject in unplaced.iter().filter(|reject| !self.unplaced.contains(reject)) {
-            let packs = self.packs.iter_mut();
-            packs.for_each(|pack| pack.chunker.reject_unplaced(reject.clone()));
+        for reject in unordered.iter().filter(|reject| !self.unordered.contains(reject)) {
+            let batches = self.batches.iter_mut();
+            batches.for_each(|batch| batch.chunker.reject_unordered(reject.clone()));
         }
-        self.unplaced = unplaced.to_vec();
+        self.unordered = unordered.to_vec();
     }
 
     /// Closes the open blocks.
     pub fn close(&mut self) {
-        self.packs.iter_mut().for_each(|pack| pack.chunker.close());
+        self.batches.iter_mut().for_each(|batch| batch.chunker.close());
     }
 
-    /// Takes note of how a quantum ended.
+    /// Handles the end of a quantum.
     ///
     /// # Errors
     /// [`ChunkerError`] should a position not be known.
@@ -181,23 +179,22 @@ impl Group {
         }
     }
 
-    /// Takes note of a quantum that ended where nothing more is: either the rows beyond the fence are next, or the
-    /// resynchronisation is complete.
+    /// Handles a drained quantum: the rows beyond the fence are next, or the resynchronisation is complete.
     ///
     /// # Errors
     /// [`ChunkerError`] should a position not be known.
     pub fn advance_resync(&mut self) -> Result<(), ChunkerError> {
         match self.resync {
-            Some(Phase::Within) => {
-                for pack in &mut self.packs {
-                    pack.chunker.pin()?;
+            Some(ResyncPhase::WithinFence) => {
+                for batch in &mut self.batches {
+                    batch.chunker.pin()?;
                 }
-                (self.resync, self.drained) = (Some(Phase::Beyond), false);
+                (self.resync, self.drained) = (Some(ResyncPhase::BeyondFence), false);
             }
-            Some(Phase::Beyond) => {
-                self.packs
+            Some(ResyncPhase::BeyondFence) => {
+                self.batches
                     .iter_mut()
-                    .for_each(|pack| pack.chunker.complete_resync());
+                    .for_each(|batch| batch.chunker.complete_resync());
                 self.resync = None;
             }
             None => {}
@@ -205,24 +202,24 @@ impl Group {
         Ok(())
     }
 
-    /// Reading beyond the fence was interrupted: it begins again within the fence.
+    /// Returns to the phase within the fence, because reading beyond it was interrupted.
     pub fn interrupt_resync(&mut self) {
-        if self.resync == Some(Phase::Beyond) {
-            self.packs.iter_mut().for_each(|pack| pack.chunker.unpin());
-            self.resync = Some(Phase::Within);
+        if self.resync == Some(ResyncPhase::BeyondFence) {
+            self.batches.iter_mut().for_each(|batch| batch.chunker.unpin());
+            self.resync = Some(ResyncPhase::WithinFence);
         }
     }
 
-    /// Goes on under other columns from where it stands, and leaves out packs that do not go with them: why, for each. What
-    /// is open stays with the old columns, so close it before. Rows beyond the fence are read again, within the fence first.
+    /// Continues with other columns from the current position. Removes batches that do not match them, and returns the errors.
+    /// Close open blocks first: they keep the old columns. Rows beyond the fence are read again, after those within it.
     pub fn reshape(&mut self, schema: &RowSchema, cursor: &[String], money: &[String]) -> Vec<ChunkerError> {
         self.interrupt_resync();
         let mut errors = Vec::new();
-        for mut pack in std::mem::take(&mut self.packs) {
-            match pack.chunker.reshaped(schema, cursor, money) {
+        for mut batch in std::mem::take(&mut self.batches) {
+            match batch.chunker.with_schema(schema, cursor, money) {
                 Ok(chunker) => {
-                    pack.chunker = chunker;
-                    self.packs.push(pack);
+                    batch.chunker = chunker;
+                    self.batches.push(batch);
                 }
                 Err(error) => errors.push(error),
             }
@@ -230,104 +227,109 @@ impl Group {
         errors
     }
 
-    /// The row that nothing can be read behind, if one came.
+    /// Returns the error of a row that reading cannot pass, if there was one.
     pub fn take_fault(&mut self) -> Option<ChunkerError> {
         let faults: Vec<_> = self
-            .packs
+            .batches
             .iter_mut()
-            .filter_map(|pack| pack.chunker.take_fault())
+            .filter_map(|batch| batch.chunker.take_fault())
             .collect();
         faults.into_iter().next()
     }
 
-    /// By pack, where they do not stand at one place any more: one met a row that another could pass.
-    fn parted(self) -> Result<Vec<Self>, ChunkerError> {
-        let at = self.position()?;
-        for pack in &self.packs {
-            if pack.chunker.position()? != at {
+    /// Splits the group by batch if positions differ, because one batch failed at a row that another passed.
+    fn split_apart(self) -> Result<Vec<Self>, ChunkerError> {
+        let position = self.position()?;
+        for batch in &self.batches {
+            if batch.chunker.position()? != position {
                 let (limit, drained, resync) = (self.limit, self.drained, self.resync);
-                let unplaced = self.unplaced;
-                let alone = |pack| Self {
-                    packs: vec![pack],
+                let unordered = self.unordered;
+                let alone = |batch| Self {
+                    batches: vec![batch],
                     limit,
                     drained,
                     resync,
-                    unplaced: unplaced.clone(),
+                    unordered: unordered.clone(),
                 };
-                return Ok(self.packs.into_iter().map(alone).collect());
+                return Ok(self.batches.into_iter().map(alone).collect());
             }
         }
         Ok(vec![self])
     }
 
-    fn keeps_back_as(&self, other: &Self) -> bool {
-        let of = |group: &Self| group.packs.first().map(|pack| pack.chunker.withhold().cloned());
-        of(self) == of(other)
+    fn withholds_same_rows(&self, other: &Self) -> bool {
+        let withhold = |group: &Self| {
+            group
+                .batches
+                .first()
+                .map(|batch| batch.chunker.withhold().cloned())
+        };
+        withhold(self) == withhold(other)
     }
 
-    fn take_in(&mut self, other: Self) {
-        for pack in other.packs {
-            let same = |own: &&mut Pack| {
-                own.definition == pack.definition && own.chunker.masks() == pack.chunker.masks()
+    fn absorb(&mut self, other: Self) {
+        for batch in other.batches {
+            let same = |own: &&mut Batch| {
+                own.definition == batch.definition && own.chunker.masks() == batch.chunker.masks()
             };
-            match self.packs.iter_mut().find(same) {
-                Some(own) => own.members.extend(pack.members),
-                None => self.packs.push(pack),
+            match self.batches.iter_mut().find(same) {
+                Some(own) => own.members.extend(batch.members),
+                None => self.batches.push(batch),
             }
         }
         self.drained &= other.drained;
-        // What one of them was not sent is sent to both: a note that comes twice harms nobody.
-        self.unplaced.retain(|reject| other.unplaced.contains(reject));
+        // A reject that one of them was not sent is sent to both: a duplicate is harmless.
+        self.unordered.retain(|reject| other.unordered.contains(reject));
     }
 }
 
-/// Each row goes to every pack, or to none.
+/// Each row goes to every batch or to none.
 impl RowSink for Group {
     fn row(&mut self, row: &[Value<'_>]) {
-        if !self.packs.iter().any(|pack| pack.chunker.has_fault()) {
-            self.packs.iter_mut().for_each(|pack| pack.chunker.row(row));
+        if !self.batches.iter().any(|batch| batch.chunker.has_fault()) {
+            self.batches.iter_mut().for_each(|batch| batch.chunker.row(row));
         }
     }
 
     fn reject(&mut self, cursor: Cursor, reject: Reject) {
-        if !self.packs.iter().any(|pack| pack.chunker.has_fault()) {
-            let packs = self.packs.iter_mut();
-            packs.for_each(|pack| pack.chunker.reject(cursor.clone(), reject.clone()));
+        if !self.batches.iter().any(|batch| batch.chunker.has_fault()) {
+            let batches = self.batches.iter_mut();
+            batches.for_each(|batch| batch.chunker.reject(cursor.clone(), reject.clone()));
         }
     }
 }
 
-/// Drops members whose generation is over, and groups without members.
+/// Removes members of outdated generations, and groups without members.
 pub fn prune(groups: &mut Vec<Group>, current: impl Fn(usize) -> Option<u64>) {
     for group in groups.iter_mut() {
-        for pack in &mut group.packs {
-            let members = &mut pack.members;
+        for batch in &mut group.batches {
+            let members = &mut batch.members;
             members.retain(|member| current(member.lane) == Some(member.generation));
         }
-        group.packs.retain(|pack| !pack.members.is_empty());
+        group.batches.retain(|batch| !batch.members.is_empty());
     }
-    groups.retain(|group| !group.packs.is_empty());
+    groups.retain(|group| !group.batches.is_empty());
 }
 
-/// Joins groups that stand at the same place with nothing open.
+/// Joins groups at the same position that have no open block.
 ///
 /// # Errors
-/// [`ChunkerError`] when a group's position cannot be told.
+/// [`ChunkerError`] if a group's position is not known.
 pub fn join(groups: Vec<Group>) -> Result<Vec<Group>, ChunkerError> {
     let mut joined: Vec<(Option<Option<Cursor>>, Group)> = Vec::with_capacity(groups.len());
     for group in groups {
-        for group in group.parted()? {
-            let at = match group.open_since() {
-                // Whoever is sent everything again is read for alone until then.
+        for group in group.split_apart()? {
+            let position = match group.open_since() {
+                // A lane in a resynchronisation is read for separately.
                 None if group.resync.is_none() => Some(group.position()?),
                 _ => None,
             };
-            let fits = |(other, there): &&mut (Option<Option<Cursor>>, Group)| {
-                at.is_some() && *other == at && there.keeps_back_as(&group)
+            let can_join = |(other, there): &&mut (Option<Option<Cursor>>, Group)| {
+                position.is_some() && *other == position && there.withholds_same_rows(&group)
             };
-            match joined.iter_mut().find(fits) {
-                Some((_, other)) => other.take_in(group),
-                None => joined.push((at, group)),
+            match joined.iter_mut().find(can_join) {
+                Some((_, other)) => other.absorb(group),
+                None => joined.push((position, group)),
             }
         }
     }

@@ -1,13 +1,12 @@
-//! PURE: what operators' holds mean for a lane.
+//! PURE: evaluates operators' holds for a lane.
 //!
-//! A hold of a recipient or a feed keeps a lane from publishing: its cursor stays, and it goes on from
-//! there. A hold of a person keeps rows back and lets the others pass: they are counted in the manifest, and
-//! where it began is said again in every chunk that follows ([`carry`]), so that they can be sent afterwards
-//! whichever process reads on, and whatever was killed in between.
+//! A hold of a recipient or a feed stops a lane from publishing; its cursor stays. A hold of a person withholds rows and lets
+//! the others pass. Withheld rows are counted in the manifest, and every later chunk repeats where each hold began
+//! ([`carry_outstanding`]), so that any process can send them afterwards.
 //!
-//! The block list keeps rows back the same way ([`and_listed`]), for everybody, under the name [`KEPT_BY`].
+//! The block list withholds rows the same way ([`with_block_list`]), from every recipient, under the id [`BLOCKLIST_ID`].
 //!
-//! What cannot be told is held: orders that nobody could read yet, a mark made under another key.
+//! Doubt means held: orders that were not read yet, or a mark made under another key.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,55 +17,55 @@ use requests::blocklist::BlockList;
 use schemas::control::{Action, AnyAction, Hold, Order};
 use schemas::cursor::Cursor;
 use schemas::digest::Digest;
-use schemas::manifest::{HeldBack, Link};
+use schemas::manifest::{Link, OutstandingRows};
 use schemas::name::Lane;
 use schemas::person::PersonKey;
 use schemas::value::Value;
 use tokio::sync::watch;
 
-use crate::blocklist::KEPT_BY;
-use crate::step::Place;
+use crate::blocklist::BLOCKLIST_ID;
+use crate::step::ChainPosition;
 
 /// One hold in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InForce {
+pub struct ActiveHold {
     /// The order's id.
     pub id: String,
-    /// What it names.
+    /// The hold.
     pub hold: Hold,
     /// Who decided.
     pub actor: String,
     /// Why.
     pub reason: String,
-    /// When it ends by itself.
+    /// When it expires.
     pub until: Option<Timestamp>,
 }
 
-/// All holds as an agent knows them.
+/// The holds known to an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Holds {
-    /// They were never read: there might be one, so nothing is published.
+    /// They were never read, so nothing is published.
     Unread(String),
-    /// A later record than the exchange's is lost: there might have been one in it, so nothing is published.
+    /// A control record is lost and may have contained a hold, so nothing is published.
     Behind(String),
     /// Those in force.
-    Known(Vec<InForce>),
+    Known(Vec<ActiveHold>),
 }
 
-/// Where lanes learn of them.
+/// Publishes the holds to lanes.
 pub type HoldWatch = watch::Receiver<Holds>;
 
-/// A watch that never tells of any, for an agent that takes no orders.
+/// Returns a watch without holds, for an agent that takes no orders.
 #[must_use]
 pub fn none() -> HoldWatch {
     watch::channel(Holds::Known(Vec::new())).1
 }
 
 impl Holds {
-    /// The holds among orders.
+    /// Selects the holds among orders.
     pub fn of<'a>(orders: impl Iterator<Item = &'a Order>) -> Self {
         let hold = |order: &Order| match &order.action {
-            AnyAction::Known(Action::Hold(hold)) => Some(InForce {
+            AnyAction::Known(Action::Hold(hold)) => Some(ActiveHold {
                 id: order.id.clone(),
                 hold: hold.clone(),
                 actor: order.actor.clone(),
@@ -79,7 +78,7 @@ impl Holds {
     }
 }
 
-impl fmt::Display for InForce {
+impl fmt::Display for ActiveHold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "hold {} by {}: {}", self.id, self.actor, self.reason)?;
         match self.until {
@@ -89,100 +88,106 @@ impl fmt::Display for InForce {
     }
 }
 
-/// Which rows are kept back, and by which hold, or by the block list.
+/// Selects the rows that holds or the block list withhold.
 #[derive(Clone)]
-pub struct Withhold {
+pub struct RowFilterRules {
     column: String,
     marks: BTreeMap<Digest, String>,
     list: Option<Arc<BlockList>>,
     key: Arc<PersonKey>,
 }
 
-impl Withhold {
+impl RowFilterRules {
     /// The column that names the person.
     #[must_use]
     pub fn column(&self) -> &str {
         &self.column
     }
 
-    /// The id of the hold that keeps a row with this value back, or [`KEPT_BY`] where the block list does.
+    /// Returns the id of the hold that withholds a row with this value, or [`BLOCKLIST_ID`] for the block list.
     #[must_use]
     pub fn by(&self, value: Value<'_>) -> Option<&str> {
         let digest = self.key.digest_of(value)?;
-        // A list of another key names nobody that can be told, so it is taken to name everybody.
-        let listed = |list: &Arc<BlockList>| list.under(&self.key).is_ok_and(|list| !list.holds(digest));
+        // A list made with another key cannot be checked, so it is treated as naming everyone.
+        let listed =
+            |list: &Arc<BlockList>| list.with_key(&self.key).is_ok_and(|list| !list.contains(digest));
         if !self.list.iter().all(listed) {
-            return Some(KEPT_BY);
+            return Some(BLOCKLIST_ID);
         }
         self.marks.get(&digest).map(String::as_str)
     }
 }
 
-impl PartialEq for Withhold {
+impl PartialEq for RowFilterRules {
     fn eq(&self, other: &Self) -> bool {
         self.column == other.column && self.marks == other.marks && self.list == other.list
     }
 }
 
-impl Eq for Withhold {}
+impl Eq for RowFilterRules {}
 
-impl fmt::Debug for Withhold {
+impl fmt::Debug for RowFilterRules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let listed = self.list.as_ref().map_or(0, |list| list.len());
         write!(
             f,
-            "Withhold({}, {} marks, {listed} listed)",
+            "RowFilterRules({}, {} marks, {listed} listed)",
             self.column,
             self.marks.len()
         )
     }
 }
 
-/// What a lane may do.
+/// The effect of holds on a lane.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LaneHold {
-    /// Publish everything, or everything but some rows.
-    Free(Option<Arc<Withhold>>),
-    /// Publish nothing; why.
+pub enum HoldEffect {
+    /// Everything is published, except withheld rows.
+    Free(Option<Arc<RowFilterRules>>),
+    /// Nothing is published, for this reason.
     Held(String),
 }
 
-/// What holds mean for a lane whose feed names a person in this column.
+/// Evaluates holds for a lane whose feed names a person in `column`.
 #[must_use]
-pub fn judge(holds: &Holds, lane: &Lane, column: Option<&str>, key: Option<&Arc<PersonKey>>) -> LaneHold {
+pub fn evaluate(
+    holds: &Holds,
+    lane: &Lane,
+    column: Option<&str>,
+    key: Option<&Arc<PersonKey>>,
+) -> HoldEffect {
     let known = match holds {
         Holds::Unread(why) => {
-            return LaneHold::Held(format!("the operators' orders could not be read yet: {why}"));
+            return HoldEffect::Held(format!("the operators' orders were not read yet: {why}"));
         }
-        Holds::Behind(why) => return LaneHold::Held(why.clone()),
+        Holds::Behind(why) => return HoldEffect::Held(why.clone()),
         Holds::Known(known) => known,
     };
     let mut marks = BTreeMap::new();
-    for one in known.iter().filter(|one| one.hold.names(lane)) {
+    for one in known.iter().filter(|one| one.hold.covers(lane)) {
         let Some(mark) = &one.hold.person else {
-            return LaneHold::Held(one.to_string());
+            return HoldEffect::Held(one.to_string());
         };
         match (column, key) {
             (Some(_), Some(key)) if *key.public() == mark.key => {
                 marks.insert(mark.digest, one.id.clone());
             }
             (Some(_), _) => {
-                return LaneHold::Held(format!(
-                    "{one}: it marks a person under another signing key than this agent's, so nobody can tell whose rows \
-                     it means; add it again with this agent's file, then release the old one"
+                return HoldEffect::Held(format!(
+                    "{one}: it marks a person under another signing key than this agent's, so its rows cannot be \
+                     identified; add it again with this agent's file, then release the old one"
                 ));
             }
             (None, _) if one.hold.feeds.contains(&lane.feed) => {
-                return LaneHold::Held(format!(
-                    "{one}: it names a person, and the feed does not say which column does; write `person = \"…\"` there"
+                return HoldEffect::Held(format!(
+                    "{one}: it names a person, but the feed has no person column; set `person = \"…\"` in the feed"
                 ));
             }
-            // A hold of all feeds is about those that name persons.
+            // A hold of all feeds applies to those that name persons.
             (None, _) => {}
         }
     }
-    LaneHold::Free(match (column, key) {
-        (Some(column), Some(key)) if !marks.is_empty() => Some(Arc::new(Withhold {
+    HoldEffect::Free(match (column, key) {
+        (Some(column), Some(key)) if !marks.is_empty() => Some(Arc::new(RowFilterRules {
             column: column.to_owned(),
             marks,
             list: None,
@@ -192,27 +197,27 @@ pub fn judge(holds: &Holds, lane: &Lane, column: Option<&str>, key: Option<&Arc<
     })
 }
 
-/// The same with the rows kept back of those on the block list. A feed that names no person passes.
+/// Adds the block list to the effect of holds. A feed without a person column is not affected.
 #[must_use]
-pub fn and_listed(
-    hold: LaneHold,
+pub fn with_block_list(
+    hold: HoldEffect,
     list: &Arc<BlockList>,
     column: Option<&str>,
     key: Option<&Arc<PersonKey>>,
-) -> LaneHold {
-    let (LaneHold::Free(withhold), Some(column)) = (&hold, column) else {
+) -> HoldEffect {
+    let (HoldEffect::Free(withhold), Some(column)) = (&hold, column) else {
         return hold;
     };
     let Some(key) = key else {
-        return LaneHold::Held("there is no key that could ask the block list".to_owned());
+        return HoldEffect::Held("there is no key to check the block list with".to_owned());
     };
-    if let Err(error) = list.under(key) {
-        return LaneHold::Held(error.to_string());
+    if let Err(error) = list.with_key(key) {
+        return HoldEffect::Held(error.to_string());
     }
     if list.is_empty() {
         return hold;
     }
-    LaneHold::Free(Some(Arc::new(Withhold {
+    HoldEffect::Free(Some(Arc::new(RowFilterRules {
         column: column.to_owned(),
         marks: withhold
             .as_ref()
@@ -223,31 +228,31 @@ pub fn and_listed(
     })))
 }
 
-/// Entries at most; what is beyond stands together under [`MORE`].
-const MOST: usize = 256;
-const MORE: &str = "more";
+/// The maximum number of entries; further ones are combined under [`OVERFLOW_ID`].
+const MAX_ENTRIES: usize = 256;
+const OVERFLOW_ID: &str = "more";
 
-/// Where holds began to keep rows back, after a chunk more.
+/// Returns where holds began to withhold rows, after one more chunk.
 #[must_use]
-pub fn carry(
-    before: &BTreeMap<String, HeldBack>,
+pub fn carry_outstanding(
+    before: &BTreeMap<String, OutstandingRows>,
     withheld: &BTreeMap<String, u64>,
-    place: Place,
+    position: ChainPosition,
     cursor: Option<&Cursor>,
-) -> BTreeMap<String, HeldBack> {
+) -> BTreeMap<String, OutstandingRows> {
     let mut carried = before.clone();
     for (id, rows) in withheld {
-        let id = if carried.contains_key(id) || carried.len() < MOST {
+        let id = if carried.contains_key(id) || carried.len() < MAX_ENTRIES {
             id
         } else {
-            MORE
+            OVERFLOW_ID
         };
-        let entry = carried.entry(id.to_owned()).or_insert_with(|| HeldBack {
-            epoch: place.epoch,
-            number: place.number,
-            continues: place.previous.map(|digest| Link {
-                epoch: place.epoch,
-                number: place.number.saturating_sub(1),
+        let entry = carried.entry(id.to_owned()).or_insert_with(|| OutstandingRows {
+            epoch: position.epoch,
+            number: position.number,
+            continues: position.previous.map(|digest| Link {
+                epoch: position.epoch,
+                number: position.number.saturating_sub(1),
                 digest,
             }),
             cursor: cursor.cloned(),
@@ -272,12 +277,12 @@ mod tests {
     }
 
     fn hold(recipients: &[&str], feeds: &[&str], person: Option<&PersonKey>) -> Holds {
-        Holds::Known(vec![InForce {
+        Holds::Known(vec![ActiveHold {
             id: "h1".into(),
             hold: Hold {
                 recipients: recipients.iter().map(|name| name.parse().unwrap()).collect(),
                 feeds: feeds.iter().map(|name| name.parse().unwrap()).collect(),
-                person: person.map(|key| key.mark("4711")),
+                person: person.map(|key| key.token("4711")),
             },
             actor: "li.na".into(),
             reason: "court order".into(),
@@ -286,9 +291,9 @@ mod tests {
     }
 
     #[test]
-    fn a_hold_names_recipients_feeds_or_all() {
+    fn hold_names_recipients_feeds_or_all() {
         let is_held =
-            |holds: &Holds, lane: &Lane| matches!(judge(holds, lane, None, None), LaneHold::Held(_));
+            |holds: &Holds, lane: &Lane| matches!(evaluate(holds, lane, None, None), HoldEffect::Held(_));
         let table = [
             (hold(&["a"], &[], None), [true, true, false]),
             (hold(&[], &["f"], None), [true, false, true]),
@@ -305,86 +310,87 @@ mod tests {
     }
 
     #[test]
-    fn a_person_is_withheld_and_what_cannot_be_told_is_held() {
+    fn hold_person_is_withheld_and_doubt_is_held() {
         let key = Arc::new(PersonKey::of(&SigningKey::generate()).unwrap());
         let other = Arc::new(PersonKey::of(&SigningKey::generate()).unwrap());
         let all = hold(&[], &[], Some(&key));
-        let LaneHold::Free(Some(withhold)) = judge(&all, &lane("a", "f"), Some("psn_no"), Some(&key)) else {
+        let HoldEffect::Free(Some(withhold)) = evaluate(&all, &lane("a", "f"), Some("psn_no"), Some(&key))
+        else {
             panic!("nothing is withheld");
         };
         assert_eq!(withhold.by(Value::Int(4711)), Some("h1"));
         assert_eq!(withhold.by(Value::Int(4712)), None);
         assert_eq!(
-            judge(&all, &lane("a", "f"), None, Some(&key)),
-            LaneHold::Free(None)
+            evaluate(&all, &lane("a", "f"), None, Some(&key)),
+            HoldEffect::Free(None)
         );
         for holds in [
-            judge(&all, &lane("a", "f"), Some("psn_no"), Some(&other)),
-            judge(&hold(&[], &["f"], Some(&key)), &lane("a", "f"), None, Some(&key)),
+            evaluate(&all, &lane("a", "f"), Some("psn_no"), Some(&other)),
+            evaluate(&hold(&[], &["f"], Some(&key)), &lane("a", "f"), None, Some(&key)),
         ] {
             assert!(
-                matches!(&holds, LaneHold::Held(why) if !why.contains("4711")),
+                matches!(&holds, HoldEffect::Held(why) if !why.contains("4711")),
                 "{holds:?}"
             );
         }
     }
 
     #[test]
-    fn a_person_on_the_list_is_withheld_beside_holds_and_an_unknown_list_is_held() {
+    fn hold_listed_person_is_withheld_and_unknown_list_is_held() {
         let key = Arc::new(PersonKey::of(&SigningKey::generate()).unwrap());
         let other = Arc::new(PersonKey::of(&SigningKey::generate()).unwrap());
         let day = jiff::civil::date(2026, 1, 31);
         let list = |key: &PersonKey, persons: &[&str]| {
-            let digests = persons.iter().map(|person| key.mark(person).digest);
+            let digests = persons.iter().map(|person| key.token(person).digest);
             Arc::new(BlockList::new(day, key, digests.collect()))
         };
         let held = hold(&[], &[], Some(&key));
-        let held = judge(&held, &lane("a", "f"), Some("psn_no"), Some(&key));
-        let both = and_listed(held, &list(&key, &["4712"]), Some("psn_no"), Some(&key));
-        let LaneHold::Free(Some(withhold)) = &both else {
+        let held = evaluate(&held, &lane("a", "f"), Some("psn_no"), Some(&key));
+        let both = with_block_list(held, &list(&key, &["4712"]), Some("psn_no"), Some(&key));
+        let HoldEffect::Free(Some(withhold)) = &both else {
             panic!("nothing is withheld");
         };
         assert_eq!(withhold.by(Value::Int(4711)), Some("h1"));
-        assert_eq!(withhold.by(Value::Text("4712 ")), Some(KEPT_BY));
+        assert_eq!(withhold.by(Value::Text("4712 ")), Some(BLOCKLIST_ID));
         assert_eq!(withhold.by(Value::Int(4713)), None);
         assert!(!format!("{both:?}").contains("4712"));
-        let free = || LaneHold::Free(None);
+        let free = || HoldEffect::Free(None);
         let listed = list(&key, &["4711"]);
-        assert_eq!(and_listed(free(), &listed, None, Some(&key)), free());
+        assert_eq!(with_block_list(free(), &listed, None, Some(&key)), free());
         assert_eq!(
-            and_listed(free(), &list(&key, &[]), Some("psn_no"), Some(&key)),
+            with_block_list(free(), &list(&key, &[]), Some("psn_no"), Some(&key)),
             free()
         );
-        let unread = BlockList::clone(&listed).unread("cut short: import the file again".to_owned());
+        let unread = BlockList::clone(&listed).unreadable("cut short: import the file again".to_owned());
         for unknown in [list(&other, &["4711"]), list(&other, &[]), Arc::new(unread)] {
-            let judged = and_listed(free(), &unknown, Some("psn_no"), Some(&key));
-            assert!(matches!(&judged, LaneHold::Held(why) if why.contains("import the file again")));
-            assert_eq!(and_listed(free(), &unknown, None, Some(&key)), free());
+            let judged = with_block_list(free(), &unknown, Some("psn_no"), Some(&key));
+            assert!(matches!(&judged, HoldEffect::Held(why) if why.contains("import the file again")));
+            assert_eq!(with_block_list(free(), &unknown, None, Some(&key)), free());
         }
         assert!(matches!(
-            and_listed(free(), &listed, Some("psn_no"), None),
-            LaneHold::Held(_)
+            with_block_list(free(), &listed, Some("psn_no"), None),
+            HoldEffect::Held(_)
         ));
     }
 
     #[test]
-    fn where_a_hold_began_is_carried_on_and_counted() {
-        let place = |number| Place {
+    fn hold_start_is_carried_on_and_counted() {
+        let position = |number| ChainPosition {
             epoch: 2,
             number,
             previous: Some(Digest::of(&[b"x"])),
         };
         let rows = |rows| BTreeMap::from([("h1".to_owned(), rows)]);
-        let one = carry(&BTreeMap::new(), &rows(3), place(7), None);
-        let two = carry(&one, &BTreeMap::new(), place(8), None);
+        let one = carry_outstanding(&BTreeMap::new(), &rows(3), position(7), None);
+        let two = carry_outstanding(&one, &BTreeMap::new(), position(8), None);
         assert_eq!(one, two);
-        let three = carry(&two, &rows(2), place(9), None);
+        let three = carry_outstanding(&two, &rows(2), position(9), None);
         let entry = &three["h1"];
         assert_eq!((entry.epoch, entry.number, entry.rows), (2, 7, 5));
         assert_eq!(entry.continues.map(|link| link.number), Some(6));
         let many = (0..300).map(|n| (format!("h{n:03}"), 1)).collect();
-        let many = carry(&BTreeMap::new(), &many, place(3), None);
-        assert_eq!(many.len(), MOST + 1);
+        let many = carry_outstanding(&BTreeMap::new(), &many, position(3), None);
+        assert_eq!(many.len(), MAX_ENTRIES + 1);
         assert_eq!(many.values().map(|entry| entry.rows).sum::<u64>(), 300);
     }
 }

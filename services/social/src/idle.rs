@@ -1,8 +1,8 @@
-//! PURE: how long a feed rests in which nothing is new, so that idle feeds cost the source little, however many they are.
+//! PURE: computes how long an idle feed rests, so that any number of idle feeds costs the source little.
 //!
-//! The idle feeds of a source share a rate of polls. Each further poll that finds nothing doubles the feed's rest, up to its part
-//! of that rate; one that finds something ends it. So a few feeds are polled as often as is configured, and of many each one
-//! less often. A feed whose polls take long counts for several.
+//! The idle feeds of a source share a rate of polls. Each poll that finds nothing doubles the feed's rest, up to its share of
+//! that rate; a poll that finds rows resets it. So a few feeds are polled at the configured interval, and many feeds less often.
+//! A feed with slow polls counts as several.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -14,21 +14,21 @@ use crate::options::PublisherOptions;
 /// is found within 30 s, and "caught up" is never older than this.
 pub const LONGEST_REST: Duration = Duration::from_secs(15);
 
-/// What one poll may take of the source's connection. At a core nearby it takes less, most of which is not work of the core; one
-/// that takes longer counts as several.
+/// The duration of a usual poll. At a nearby core a poll takes less, most of which is not work of the core; a longer one counts
+/// as several.
 const USUAL_POLL: Duration = Duration::from_micros(2_500);
 
-/// The idle feeds of one source. Clones are the same.
+/// The idle feeds of one source. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct IdleFeeds(Arc<AtomicUsize>);
 
-/// One feed of a source: how long it rests, and what its polls take.
+/// One feed of a source: how long it rests, and the cost of its polls.
 #[derive(Debug)]
 pub struct IdleFeed {
     feeds: IdleFeeds,
     /// The last rest; `None` while the feed is not idle.
     rest: Option<Duration>,
-    /// What a poll that finds nothing takes, smoothed; `None` before the first.
+    /// The smoothed duration of a poll that finds nothing; `None` before the first.
     poll: Option<Duration>,
 }
 
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn idle_poll_that_takes_long_rests_longer_and_others_do_not() {
+    fn idle_slow_poll_rests_longer_than_others() {
         assert_eq!(longest_rest(&options(), 4, MS(25)), MS(2_000));
         assert_eq!(longest_rest(&options(), 4, MS(1)), MS(500));
         assert_eq!(longest_rest(&options(), 4, Duration::MAX), LONGEST_REST);

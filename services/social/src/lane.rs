@@ -1,12 +1,12 @@
-//! One lane's executor: does at the exchange what [`crate::step`] decides.
+//! Runs one lane: performs at the exchange what [`crate::step`] decides.
 //!
-//! At most one chunk is in flight; while it is, the next one is compressed and signed behind
-//! it, and the one after that is read. Whatever was prepared is dropped when the lane has to go
-//! on from elsewhere: the generation tells the reader, and tells old parcels from new ones.
+//! At most one chunk is in flight. Meanwhile the next one is compressed and signed, and the one after that is read. If the lane
+//! has to continue from elsewhere, prepared chunks are dropped: a new generation notifies the reader and distinguishes old
+//! messages from new ones.
 
-mod holds;
+mod hold_evaluator;
 mod parts;
-mod show;
+mod status;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -17,62 +17,62 @@ use std::time::Duration;
 use bytes::Bytes;
 use exchange::{Exchange, Published};
 use jiff::Timestamp;
-use runtime::said::Said;
+use runtime::log_dedup::LogDedup;
 use runtime::supervise::describe_end;
 use schemas::cursor::Cursor;
-use schemas::manifest::HeldBack;
+use schemas::manifest::OutstandingRows;
 use schemas::name::Lane;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::hold::LaneHold;
+use crate::hold::HoldEffect;
 use crate::lease_keeper::LeaseWatch;
 use crate::retry;
-use crate::seal::{Behind, SealedChunk};
+use crate::signed_chunk::{ChunkContext, SignedChunk};
 use crate::step::{self, Action, Event, step};
-use crate::tail::{self, Beside, under_way};
+use crate::tail::{self, TailContext, pending_resync};
 
-use holds::otherwise_than;
-pub use parts::{Handed, LaneParts, Parcel, Position};
+use hold_evaluator::hold_changed;
+pub use parts::{LaneMessage, LaneParts, Position, QueuedBatch};
 
-type Answer = (Event, Option<Beside>);
-type Call = Pin<Box<dyn Future<Output = Answer> + Send>>;
-type Sealing = JoinHandle<Result<SealedChunk, String>>;
+type CallResult = (Event, Option<TailContext>);
+type Call = Pin<Box<dyn Future<Output = CallResult> + Send>>;
+type Signing = JoinHandle<Result<SignedChunk, String>>;
 
-/// The executor.
+/// Runs one lane.
 pub struct LaneWorker {
     parts: LaneParts,
     state: step::Lane,
-    inbox: mpsc::Receiver<Handed>,
+    inbox: mpsc::Receiver<LaneMessage>,
     closed: bool,
     position: watch::Sender<Position>,
-    /// The position that the next block has to begin at.
+    /// The position at which the next block must begin.
     follows: Option<Cursor>,
     call: Option<Call>,
-    flight: Option<SealedChunk>,
-    sealing: Option<Sealing>,
-    sealed: Option<SealedChunk>,
-    /// What holds mean for it, while it works.
-    hold: LaneHold,
-    /// Where holds began to keep rows back, as the last chunk sealed here says, or the tail.
-    held_back: BTreeMap<String, HeldBack>,
-    /// While the feed is sent again from its start: rows that no chunk of the epoch carries, as the last chunk sealed here
-    /// says, or the tail.
+    in_flight: Option<SignedChunk>,
+    signing: Option<Signing>,
+    signed: Option<SignedChunk>,
+    /// The current effect of holds on the lane.
+    hold: HoldEffect,
+    /// The outstanding withheld rows according to the last chunk signed here, or the tail.
+    outstanding: BTreeMap<String, OutstandingRows>,
+    /// During a resynchronisation: the rows that no chunk of the epoch carries, according to the last chunk signed here, or the
+    /// tail.
     resync: Option<u64>,
-    /// What stood beside the tail that was read last.
-    beside: Beside,
-    receipts_said: Said,
+    /// The context of the tail that was read last.
+    context: TailContext,
+    receipt_log_dedup: LogDedup,
     failures: u32,
-    /// What was said of reading, and of publishing and stops: a lane that may not publish can be read all the same.
-    said: [Said; 2],
-    /// The last trouble of each, until the same succeeds.
-    troubles: [Option<String>; 2],
+    /// For errors of reading, and of publishing and stops: a lane that may not publish can still be read.
+    log_dedup: [LogDedup; 2],
+    /// The last error of reading and of publishing, until the same operation succeeds.
+    errors: [Option<String>; 2],
 }
 
 impl LaneWorker {
-    /// With the two ends that the reader keeps.
+    /// Creates a worker, with the two channel ends for the reader.
     #[must_use]
-    pub fn new(parts: LaneParts) -> (Self, mpsc::Sender<Handed>, watch::Receiver<Position>) {
+    pub fn new(parts: LaneParts) -> (Self, mpsc::Sender<LaneMessage>, watch::Receiver<Position>) {
         let (outbox, inbox) = mpsc::channel(2);
         let (position, watch) = watch::channel(Position::default());
         let state = step::Lane::new(parts.instance.clone(), parts.definition);
@@ -84,90 +84,90 @@ impl LaneWorker {
             position,
             follows: None,
             call: None,
-            flight: None,
-            sealing: None,
-            sealed: None,
-            hold: LaneHold::Free(None),
-            held_back: BTreeMap::new(),
+            in_flight: None,
+            signing: None,
+            signed: None,
+            hold: HoldEffect::Free(None),
+            outstanding: BTreeMap::new(),
             resync: None,
-            beside: Beside::default(),
-            receipts_said: Said::default(),
+            context: TailContext::default(),
+            receipt_log_dedup: LogDedup::default(),
             failures: 0,
-            said: Default::default(),
-            troubles: [None, None],
+            log_dedup: Default::default(),
+            errors: [None, None],
         };
         (worker, outbox, watch)
     }
 
-    /// Runs until the reader has closed its end and everything it sent is published or void.
+    /// Runs until the reader has closed its end and everything it sent is published or dropped.
     pub async fn run(mut self) {
         let mut lease = self.parts.lease.clone();
         let mut holds = self.parts.holds.clone();
-        let mut rested = false;
+        let mut was_held = false;
         while !self.closed {
-            let judging = self.judging();
-            let hold = judging.judge(&self.parts.holds);
+            let hold_evaluator = self.hold_evaluator();
+            let hold = hold_evaluator.evaluate(&self.parts.holds);
             self.hold = hold.clone();
-            if let LaneHold::Held(why) = &hold {
-                // Once: each void tells the reader to look again.
-                if !std::mem::replace(&mut rested, true) {
-                    self.void(None);
+            if let HoldEffect::Held(why) = &hold {
+                // Once, because each discard wakes the reader.
+                if !std::mem::replace(&mut was_held, true) {
+                    self.discard(None);
                 }
                 self.show_held(why);
                 tokio::select! {
-                    () = otherwise_than(&hold, &judging, &mut holds) => {}
-                    parcel = self.inbox.recv() => self.closed |= parcel.is_none(),
+                    () = hold_changed(&hold, &hold_evaluator, &mut holds) => {}
+                    message = self.inbox.recv() => self.closed |= message.is_none(),
                 }
                 continue;
             }
-            rested = false;
+            was_held = false;
             self.show_free();
             let term = tokio::select! {
-                term = lease.held() => term,
-                () = otherwise_than(&hold, &judging, &mut holds) => continue,
-                parcel = self.inbox.recv() => { self.closed |= parcel.is_none(); continue }
+                term = lease.acquired() => term,
+                () = hold_changed(&hold, &hold_evaluator, &mut holds) => continue,
+                message = self.inbox.recv() => { self.closed |= message.is_none(); continue }
             };
             self.decide(Event::Begin);
             tokio::select! {
-                () = lease.over(term) => {}
-                // What was read and not published is void, even where its publish is under way:
-                // the exchange is read anew before anything else is published.
-                () = otherwise_than(&hold, &judging, &mut holds) => {}
+                () = lease.ended(term) => {}
+                // Rows that were read and not published are dropped, even if their publish is under way: the exchange is
+                // read again before the next publish.
+                () = hold_changed(&hold, &hold_evaluator, &mut holds) => {}
                 () = self.work() => return,
             }
             self.decide(Event::LeaseLost);
-            self.void(None);
+            self.discard(None);
             self.position.send_modify(|position| position.known = false);
         }
     }
 
-    /// Everything while the lease is held.
+    /// Works while the lease is held and holds do not change.
     async fn work(&mut self) {
         let mut check = tokio::time::interval(self.parts.check.max(Duration::from_millis(1)));
         check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         check.reset();
         loop {
-            let has_room = self.sealing.is_none() && self.sealed.is_none();
-            let wants = !self.closed
+            let has_room = self.signing.is_none() && self.signed.is_none();
+            let accepts_blocks = !self.closed
                 && has_room
-                && (self.state.next_place().is_some() || self.state.stopped().is_some());
+                && (self.state.next_position().is_some() || self.state.stopped().is_some());
             if self.closed && has_room && self.call.is_none() {
                 return;
             }
             tokio::select! {
-                (event, beside) = answer(&mut self.call) => {
+                (event, context) = await_call(&mut self.call) => {
                     self.call = None;
-                    if let Some(beside) = beside {
-                        self.beside(beside);
+                    if let Some(context) = context {
+                        self.take_context(context);
                     }
                     self.decide(event);
-                    self.offer();
+                    self.publish_signed();
                 }
-                sealed = ended(&mut self.sealing) => { self.sealing = None; self.take_sealed(sealed); }
-                parcel = self.inbox.recv(), if wants => match parcel {
+                signed = await_signing(&mut self.signing) => { self.signing = None; self.take_signed(signed); }
+                message = self.inbox.recv(), if accepts_blocks => match message {
                     None => self.closed = true,
-                    Some(Handed::Block(parcel)) => self.seal(parcel),
-                    Some(Handed::SourceChanged { generation, what }) => self.source_changed(generation, what),
+                    Some(LaneMessage::Block(batch)) => self.sign(batch),
+                    Some(LaneMessage::SourceChanged { generation, what }) => self.source_changed(generation, what),
                 },
                 _ = check.tick(), if self.call.is_none() => self.decide(Event::Check),
                 () = tokio::time::sleep(self.parts.recheck), if self.state.stopped().is_some() && self.call.is_none() => {
@@ -183,72 +183,72 @@ impl LaneWorker {
         }
     }
 
-    fn seal(&mut self, parcel: Parcel) {
-        let current = parcel.generation == self.position.borrow().generation;
-        let Some(place) = self.state.next_place().filter(|_| current) else {
+    fn sign(&mut self, batch: QueuedBatch) {
+        let is_current = batch.generation == self.position.borrow().generation;
+        let Some(position) = self.state.next_position().filter(|_| is_current) else {
             return;
         };
-        if parcel.packed.block.cursor_before != self.follows {
-            // Never seen, and never published: the lane begins again at the exchange.
-            tracing::error!(lane = %self.parts.lane, "a block does not follow the one before it; reading on from the exchange");
-            self.void(None);
+        if batch.rows.block.cursor_before != self.follows {
+            // Must not happen: the block is not published, and the lane begins again at the exchange.
+            tracing::error!(lane = %self.parts.lane, "block does not follow the previous one, continuing from the exchange");
+            self.discard(None);
             self.decide(Event::Begin);
             return;
         }
-        // The record first, then what it holds: a chunk that names a record obeys it.
-        let heads = self.parts.witness.heads(&self.parts.lane.recipient);
-        if self.judging().judge(&self.parts.holds) != self.hold {
-            // Read under other holds; `run` begins again.
+        // The heads before the holds: a chunk that names a control record must obey it.
+        let heads = self.parts.record_tracker.heads(&self.parts.lane.recipient);
+        if self.hold_evaluator().evaluate(&self.parts.holds) != self.hold {
+            // The block was read under other holds; `run` begins again.
             return;
         }
-        self.follows.clone_from(&parcel.packed.block.cursor_after);
-        let since = parcel.packed.block.read_from;
-        self.parts.board.lane(&self.parts.lane, |status| {
+        self.follows.clone_from(&batch.rows.block.cursor_after);
+        let since = batch.rows.block.read_from;
+        self.parts.registry.lane(&self.parts.lane, |status| {
             status.unpublished_since.get_or_insert(since);
         });
         let (lane, key) = (self.parts.lane.clone(), Arc::clone(&self.parts.key));
-        let (instance, seal) = (self.parts.instance.clone(), self.parts.seal.clone());
-        let behind = Behind {
-            place,
-            held_back: self.held_back.clone(),
+        let (instance, encryption) = (self.parts.instance.clone(), self.parts.encryption.clone());
+        let context = ChunkContext {
+            position,
+            outstanding: self.outstanding.clone(),
             resync: self.resync,
             heads,
             origin: Some(self.parts.trust.here.clone()),
         };
-        self.sealing = Some(tokio::task::spawn_blocking(move || {
-            parcel
-                .packed
-                .seal_to(&lane, &behind, &instance, &key, seal.as_ref())
+        self.signing = Some(tokio::task::spawn_blocking(move || {
+            batch
+                .rows
+                .sign_for(&lane, &context, &instance, &key, encryption.as_ref())
                 .map_err(|error| error.to_string())
         }));
     }
 
-    fn take_sealed(&mut self, sealed: Result<SealedChunk, String>) {
-        match sealed {
+    fn take_signed(&mut self, signed: Result<SignedChunk, String>) {
+        match signed {
             Ok(chunk) => {
-                self.held_back.clone_from(&chunk.held_back);
-                self.resync = under_way(chunk.resync);
-                self.sealed = Some(chunk);
-                self.offer();
+                self.outstanding.clone_from(&chunk.outstanding);
+                self.resync = pending_resync(chunk.resync);
+                self.signed = Some(chunk);
+                self.publish_signed();
             }
             Err(what) => self.decide(Event::Failed(exchange::ErrorKind::TooLarge, what)),
         }
     }
 
-    /// Hands the sealed chunk over when nothing is in flight.
-    fn offer(&mut self) {
-        if self.call.is_some() || self.state.in_flight() || self.state.next_place().is_none() {
+    /// Publishes the signed chunk if nothing is in flight.
+    fn publish_signed(&mut self) {
+        if self.call.is_some() || self.state.in_flight() || self.state.next_position().is_none() {
             return;
         }
-        if let Some(chunk) = self.sealed.take() {
-            let offer = chunk.offer.clone();
-            self.flight = Some(chunk);
-            self.decide(Event::Ready(offer));
+        if let Some(chunk) = self.signed.take() {
+            let prepared = chunk.prepared.clone();
+            self.in_flight = Some(chunk);
+            self.decide(Event::Ready(prepared));
         }
     }
 
     fn decide(&mut self, event: Event) {
-        self.note(&event);
+        self.record_event(&event);
         let state = std::mem::replace(
             &mut self.state,
             step::Lane::new(String::new(), self.parts.definition),
@@ -258,13 +258,13 @@ impl LaneWorker {
         for action in actions {
             self.act(action);
         }
-        let (text, stopped) = match self.state.stopped() {
-            Some(reason) => (self.told(reason), Some(reason.kind())),
+        let (state, stopped_by) = match self.state.stopped() {
+            Some(reason) => (self.describe_stop(reason), Some(reason.kind())),
             None => (self.state.state().to_owned(), None),
         };
         let last = self.state.last();
-        self.parts.board.lane(&self.parts.lane, |status| {
-            (status.state, status.stopped, status.stopped_by) = (text, stopped.is_some(), stopped);
+        self.parts.registry.lane(&self.parts.lane, |status| {
+            (status.state, status.stopped, status.stopped_by) = (state, stopped_by.is_some(), stopped_by);
             status.held = None;
             (status.epoch, status.number) = last.map_or((0, 0), |link| (link.epoch, link.number));
         });
@@ -278,13 +278,13 @@ impl LaneWorker {
                 let own = self.parts.own.clone();
                 self.call = Some(Box::pin(async move {
                     tokio::time::sleep(wait).await;
-                    let (event, beside) = tail::read(exchange.as_ref(), &lane, &trust, &own).await;
+                    let (event, context) = tail::read(exchange.as_ref(), &lane, &trust, &own).await;
                     let is_read = matches!(event, Event::TailRead { .. });
-                    (event, is_read.then_some(beside))
+                    (event, is_read.then_some(context))
                 }));
             }
             Action::Publish { expect, backed_off } => {
-                let Some(bytes) = self.flight.as_ref().map(|chunk| chunk.bytes.clone()) else {
+                let Some(bytes) = self.in_flight.as_ref().map(|chunk| chunk.bytes.clone()) else {
                     return;
                 };
                 let (exchange, lane) = (Arc::clone(&self.parts.exchange), self.parts.lane.clone());
@@ -299,65 +299,67 @@ impl LaneWorker {
             }
             Action::Stored => {
                 self.stored();
-                self.offer();
+                self.publish_signed();
             }
             Action::ReadFrom(cursor) => {
                 self.failures = 0;
                 self.parts
-                    .board
+                    .registry
                     .lane(&self.parts.lane, |status| status.adoptions += 1);
-                self.held_back.clone_from(&self.beside.held_back);
-                self.resync = self.beside.resync;
+                self.outstanding.clone_from(&self.context.outstanding);
+                self.resync = self.context.resync;
                 self.show_resync(self.resync.is_some());
-                self.void(Some(cursor));
+                self.discard(Some(cursor));
             }
             Action::Stop(reason) => {
-                let reason = self.told(&reason);
-                if self.said[1].is_news(&reason) {
+                let reason = self.describe_stop(&reason);
+                if self.log_dedup[1].is_new(&reason) {
                     tracing::error!(lane = %self.parts.lane, reason, "lane stopped");
                 }
-                self.void(None);
+                self.discard(None);
             }
         }
     }
 
     fn stored(&mut self) {
-        let Some(chunk) = self.flight.take() else { return };
+        let Some(chunk) = self.in_flight.take() else {
+            return;
+        };
         self.failures = 0;
         if let Some(resync) = chunk.resync {
             self.show_resync(!resync.is_complete);
             if resync.is_complete {
-                let (lane, kept_back) = (&self.parts.lane, resync.kept_back);
-                tracing::info!(%lane, kept_back, "resynchronisation complete");
+                let (lane, excluded_rows) = (&self.parts.lane, resync.excluded_rows);
+                tracing::info!(%lane, excluded_rows, "resynchronisation complete");
             }
         }
-        self.parts.board.lane(&self.parts.lane, |status| {
+        self.parts.registry.lane(&self.parts.lane, |status| {
             status.chunks += 1;
             status.rows += chunk.rows;
             status.bytes += chunk.bytes.len() as u64;
             status.withheld += chunk.withheld;
             status.rejects += chunk.rejects;
-            status.held_back = chunk.held_back;
+            status.outstanding = chunk.outstanding;
             status.published_at = Some(Timestamp::now());
             status.unpublished_since = None;
             status.last_error = None;
         });
     }
 
-    /// Drops what was prepared and tells the reader where to go on.
-    fn void(&mut self, from: Option<Option<Cursor>>) {
-        (self.call, self.flight, self.sealed) = (None, None, None);
-        if let Some(sealing) = self.sealing.take() {
-            sealing.abort();
+    /// Drops prepared chunks and notifies the reader where to continue.
+    fn discard(&mut self, from: Option<Option<Cursor>>) {
+        (self.call, self.in_flight, self.signed) = (None, None, None);
+        if let Some(signing) = self.signing.take() {
+            signing.abort();
         }
         self.parts
-            .board
+            .registry
             .lane(&self.parts.lane, |status| status.unpublished_since = None);
         self.follows = from.clone().flatten();
         let is_resync = self.resync.is_some();
         let withhold = match &self.hold {
-            LaneHold::Free(withhold) => withhold.clone(),
-            LaneHold::Held(_) => None,
+            HoldEffect::Free(withhold) => withhold.clone(),
+            HoldEffect::Held(_) => None,
         };
         self.position.send_modify(|position| {
             position.withhold = withhold;
@@ -365,9 +367,9 @@ impl LaneWorker {
             position.generation += 1;
             position.from = from;
             position.known = true;
-            position.source.clone_from(&self.beside.source);
-            position.read_at = self.beside.read_at;
-            position.is_source_accepted = self.beside.is_source_accepted;
+            position.source.clone_from(&self.context.source);
+            position.read_at = self.context.read_at;
+            position.is_source_accepted = self.context.is_source_accepted;
         });
     }
 
@@ -397,18 +399,18 @@ async fn publish(
     }
 }
 
-async fn answer(call: &mut Option<Call>) -> Answer {
+async fn await_call(call: &mut Option<Call>) -> CallResult {
     match call {
         Some(call) => call.await,
         None => std::future::pending().await,
     }
 }
 
-async fn ended(sealing: &mut Option<Sealing>) -> Result<SealedChunk, String> {
-    match sealing {
-        Some(sealing) => sealing
+async fn await_signing(signing: &mut Option<Signing>) -> Result<SignedChunk, String> {
+    match signing {
+        Some(signing) => signing
             .await
-            .unwrap_or_else(|error| Err(format!("sealing a chunk ended early: {}", describe_end(&error)))),
+            .unwrap_or_else(|error| Err(format!("signing a chunk failed: {}", describe_end(&error)))),
         None => std::future::pending().await,
     }
 }

@@ -1,31 +1,30 @@
-//! PURE: whether this process may touch the source now, by the lease record and its own clock.
+//! PURE: decides whether this process may use the source now, by the lease record and its own clock.
 //!
-//! No two clocks are ever compared. A standby counts by its own steady clock how long the
-//! record has not changed; a holder counts how long ago it *sent* the renewal that succeeded
-//! last. The holder gives up `margin` before the others may take over, so a process that was
-//! suspended and comes back finds its lease over before it touches anything. Writes go by
-//! compare-and-set, so two never both succeed. Safety of the data is the chunks' own
-//! compare-and-set; the lease keeps a standby off the core and makes it take over in seconds.
+//! No two clocks are compared. A standby measures with its monotonic clock how long the record has not changed; a holder
+//! measures how long ago it *sent* the last successful renewal. The holder gives up `margin` before others may take expired, so a
+//! process that was suspended finds its lease expired before it uses the source. Writes use compare-and-set, so two never both
+//! succeed. The chunks' own compare-and-set protects the data; the lease keeps a standby off the core and makes it take over
+//! within seconds.
 
 use std::time::Duration;
 
-/// The spans of a lease.
+/// The durations of a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
-    /// How long the record holds after it was last written.
+    /// How long the record is valid after a write.
     pub ttl: Duration,
-    /// How much earlier the holder gives up: the length of a quantum and more.
+    /// How much earlier the holder gives up; longer than a quantum.
     pub margin: Duration,
 }
 
 impl Timing {
-    /// For a time to live; the margin is a quarter of it.
+    /// Derives the timing from the time to live; the margin is a quarter of it.
     #[must_use]
     pub fn of(ttl: Duration) -> Self {
         Self { ttl, margin: ttl / 4 }
     }
 
-    /// How often the holder renews.
+    /// Returns the interval of renewals.
     #[must_use]
     pub fn renew_every(&self) -> Duration {
         self.ttl / 3
@@ -35,33 +34,33 @@ impl Timing {
 /// The record as it was read last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Its sequence: changes with every write, expected by the next.
+    /// Its sequence, which changes with every write and which the next write expects.
     pub sequence: u64,
     /// Who wrote it.
     pub instance: String,
-    /// Its holder gave it back.
+    /// Whether its holder released it.
     pub released: bool,
     /// Its holder's own time to live.
     pub ttl: Duration,
 }
 
-/// What this process knows; times are spans since its own start, by its own steady clock.
+/// What this process knows. Times are measured from its start by its monotonic clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
     /// This process.
     pub instance: String,
-    /// The record; none: never written.
+    /// The record; `None` if it was never written.
     pub record: Option<Record>,
     /// When this sequence of the record was first seen.
     pub seen_at: Duration,
-    /// While holding: when the renewal that succeeded last was *sent*.
+    /// While holding: when the last successful renewal was *sent*.
     pub renewed_at: Option<Duration>,
 }
 
 /// What to do about the lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// Held; look again at this time.
+    /// Held; decide again at this time.
     Hold {
         /// When the next renewal is due.
         until: Duration,
@@ -73,16 +72,16 @@ pub enum Decision {
         /// 0: the record was never written.
         expect: u64,
     },
-    /// Not held, and another's; look again soon, and at this time at the latest.
+    /// Held by another process; poll again soon, at this time at the latest.
     Wait {
-        /// When it may be taken, should it not change until then.
+        /// When it may be taken if it does not change.
         until: Duration,
     },
-    /// It was held and is over: touch nothing, forget the renewal, then decide again.
+    /// Expired: stop using the source, clear the renewal, then decide again.
     Lost,
 }
 
-/// Until when a holder may touch the source.
+/// Returns until when a holder may use the source.
 #[must_use]
 pub fn valid_until(renewed_at: Duration, timing: Timing) -> Duration {
     renewed_at + timing.ttl.saturating_sub(timing.margin)
@@ -92,11 +91,11 @@ pub fn valid_until(renewed_at: Duration, timing: Timing) -> Duration {
 #[must_use]
 pub fn decide(view: &View, now: Duration, timing: Timing) -> Decision {
     if let Some(renewed_at) = view.renewed_at {
-        let mine = view
+        let is_own = view
             .record
             .as_ref()
             .is_some_and(|record| record.instance == view.instance && !record.released);
-        return if !mine || now >= valid_until(renewed_at, timing) {
+        return if !is_own || now >= valid_until(renewed_at, timing) {
             Decision::Lost
         } else if now >= renewed_at + timing.renew_every() {
             Decision::Renew
@@ -108,7 +107,7 @@ pub fn decide(view: &View, now: Duration, timing: Timing) -> Decision {
     }
     match &view.record {
         None => Decision::Take { expect: 0 },
-        // Its own record of before a pause: nobody else wrote since, or the write fails.
+        // Its own record from before a pause: no other process wrote since, or the write fails.
         Some(record) if record.released || record.instance == view.instance => Decision::Take {
             expect: record.sequence,
         },
@@ -154,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_holder_renews_at_a_third() {
+    fn lease_holder_renews_after_a_third_of_the_ttl() {
         assert_eq!(
             decide(&view("me", Some(1_000)), ms(1_999), TIMING),
             Decision::Hold { until: ms(2_000) }
@@ -166,8 +165,9 @@ mod tests {
     }
 
     #[test]
-    fn a_suspended_holder_is_over_before_a_standby_may_take() {
-        let over = (0..10_000).find(|at| decide(&view("me", Some(1_000)), ms(*at), TIMING) == Decision::Lost);
+    fn lease_suspended_holder_expires_before_a_takeover() {
+        let expired =
+            (0..10_000).find(|at| decide(&view("me", Some(1_000)), ms(*at), TIMING) == Decision::Lost);
         // The standby saw the record no earlier than it was sent.
         let taken = (0..10_000).find(|at| {
             matches!(
@@ -175,11 +175,11 @@ mod tests {
                 Decision::Take { expect: 7 }
             )
         });
-        assert_eq!((over, taken), (Some(3_250), Some(4_000)));
+        assert_eq!((expired, taken), (Some(3_250), Some(4_000)));
     }
 
     #[test]
-    fn a_holder_whose_record_was_overwritten_has_lost_it_at_once() {
+    fn lease_overwritten_record_is_lost_at_once() {
         assert_eq!(
             decide(&view("other", Some(1_000)), ms(1_001), TIMING),
             Decision::Lost
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_released_or_missing_record_and_ones_own_are_taken_at_once() {
+    fn lease_released_missing_or_own_record_is_taken_at_once() {
         let mut released = view("other", None);
         released.record.as_mut().unwrap().released = true;
         assert_eq!(decide(&released, ms(1_000), TIMING), Decision::Take { expect: 7 });
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn the_holders_own_longer_time_to_live_counts() {
+    fn lease_longer_ttl_of_the_holder_counts() {
         let mut long = view("other", None);
         long.record.as_mut().unwrap().ttl = ms(60_000);
         assert_eq!(

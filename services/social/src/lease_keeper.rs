@@ -1,5 +1,5 @@
-//! The lease's executor: reads and writes the record as [`crate::lease`] decides, and tells
-//! everybody in the process until when the source may be touched.
+//! Keeps the lease: reads and writes the record as [`crate::lease`] decides, and publishes in the process until when the source
+//! may be used.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,44 +16,44 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::lease::{Decision, Record, Timing, View, decide, valid_until};
-use crate::witness::{Witness, lease_mark};
+use crate::record_tracker::{RecordTracker, lease_mark};
 
 /// What the process knows of its lease.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Standing {
-    /// Until when the source may be touched; none: not held.
+pub struct LeaseState {
+    /// Until when the source may be used; `None` if the lease is not held.
     pub valid_until: Option<Instant>,
-    /// Counted up with every take, so that a lease that was lost and taken again is seen as such.
+    /// Increases with every take, so that a lease that was lost and taken again is recognised.
     pub term: u64,
-    /// Whose record it is, for people.
+    /// The holder, for display.
     pub holder: String,
-    /// The last trouble, for people.
-    pub trouble: Option<String>,
+    /// The last error, for display.
+    pub error: Option<String>,
 }
 
-/// The look at the lease that everybody takes before touching the source or publishing.
+/// Reports the lease's state. Checked before each use of the source and each publish.
 #[derive(Debug, Clone)]
-pub struct LeaseWatch(watch::Receiver<Standing>);
+pub struct LeaseWatch(watch::Receiver<LeaseState>);
 
 impl LeaseWatch {
-    /// The term that is valid at this moment.
+    /// Returns the term that is valid now.
     #[must_use]
     pub fn term(&self) -> Option<u64> {
-        let standing = self.0.borrow();
-        standing
+        let state = self.0.borrow();
+        state
             .valid_until
             .filter(|until| Instant::now() < *until)
-            .map(|_| standing.term)
+            .map(|_| state.term)
     }
 
-    /// What is known.
+    /// Returns the state.
     #[must_use]
-    pub fn standing(&self) -> Standing {
+    pub fn state(&self) -> LeaseState {
         self.0.borrow().clone()
     }
 
-    /// Waits until the lease is held; its term. Never returns when the keeper has ended.
-    pub async fn held(&mut self) -> u64 {
+    /// Waits until the lease is held and returns its term. Never returns once the keeper has ended.
+    pub async fn acquired(&mut self) -> u64 {
         loop {
             if let Some(term) = self.term() {
                 return term;
@@ -64,13 +64,13 @@ impl LeaseWatch {
         }
     }
 
-    /// Waits until this term is over.
-    pub async fn over(&mut self, term: u64) {
+    /// Waits until this term has ended.
+    pub async fn ended(&mut self, term: u64) {
         loop {
-            let standing = self.standing();
-            let Some(until) = standing
+            let state = self.state();
+            let Some(until) = state
                 .valid_until
-                .filter(|until| standing.term == term && Instant::now() < *until)
+                .filter(|until| state.term == term && Instant::now() < *until)
             else {
                 return;
             };
@@ -91,22 +91,22 @@ pub struct LeaseKeeper {
     timing: Timing,
     view: View,
     renewal: u64,
-    born: Instant,
-    standing: watch::Sender<Standing>,
-    troubles: Troubles,
-    witness: Witness,
+    started: Instant,
+    state: watch::Sender<LeaseState>,
+    errors: LeaseErrors,
+    record_tracker: RecordTracker,
     publishers: Vec<PublicKey>,
 }
 
-/// What failed last, until the same succeeds.
+/// The last errors, until the same operation succeeds.
 #[derive(Debug, Default)]
-struct Troubles {
+struct LeaseErrors {
     reading: Option<String>,
     writing: Option<String>,
 }
 
 impl LeaseKeeper {
-    /// For one source and one life of one process. `holder` names host and process for people.
+    /// Creates a keeper for one source and one run of the process. `holder` names host and process for display.
     #[must_use]
     pub fn new(
         exchange: Arc<dyn Exchange>,
@@ -116,14 +116,14 @@ impl LeaseKeeper {
         key: Arc<SigningKey>,
         timing: Timing,
     ) -> (Self, LeaseWatch) {
-        let (standing, watch) = watch::channel(Standing::default());
+        let (state, watch) = watch::channel(LeaseState::default());
         let view = View {
             instance,
             record: None,
             seen_at: Duration::ZERO,
             renewed_at: None,
         };
-        let born = Instant::now();
+        let started = Instant::now();
         (
             Self {
                 exchange,
@@ -133,29 +133,28 @@ impl LeaseKeeper {
                 timing,
                 view,
                 renewal: 0,
-                born,
-                standing,
-                troubles: Troubles::default(),
-                witness: Witness::default(),
+                started,
+                state,
+                errors: LeaseErrors::default(),
+                record_tracker: RecordTracker::default(),
                 publishers: Vec::new(),
             },
             LeaseWatch(watch),
         )
     }
 
-    /// The same naming the newest control record that this process knows of, and looking at which one the leases of these
-    /// publishers name.
+    /// Makes leases name the newest known control record, and observes which one the leases of these publishers name.
     #[must_use]
-    pub fn witnessing(mut self, witness: Witness, publishers: Vec<PublicKey>) -> Self {
-        (self.witness, self.publishers) = (witness, publishers);
+    pub fn with_record_tracker(mut self, record_tracker: RecordTracker, publishers: Vec<PublicKey>) -> Self {
+        (self.record_tracker, self.publishers) = (record_tracker, publishers);
         self
     }
 
-    /// Runs until `stop`, then gives the lease back.
+    /// Runs until `stop`, then releases the lease.
     pub async fn run(mut self, stop: CancellationToken) {
-        self.look().await;
+        self.poll().await;
         while !stop.is_cancelled() {
-            let now = self.born.elapsed();
+            let now = self.started.elapsed();
             let pause = match decide(&self.view, now, self.timing) {
                 Decision::Hold { until } => until.saturating_sub(now),
                 Decision::Renew => {
@@ -164,17 +163,17 @@ impl LeaseKeeper {
                 }
                 Decision::Take { expect } => self.write(expect, false).await,
                 Decision::Wait { until } => {
-                    // Another's turn: nothing is to be written.
-                    self.wrote(None);
+                    // Another process holds it: nothing is to be written.
+                    self.set_write_error(None);
                     let pause = until.saturating_sub(now).min(self.timing.ttl / 10);
                     tokio::select! { () = stop.cancelled() => break, () = tokio::time::sleep(pause) => {} }
-                    self.look().await;
+                    self.poll().await;
                     Duration::ZERO
                 }
                 Decision::Lost => {
-                    tracing::warn!(source = %self.source, "lease lost; the source is not touched until it is held again");
+                    tracing::warn!(source = %self.source, "lease lost, the source is not used until it is held again");
                     self.lose();
-                    self.look().await;
+                    self.poll().await;
                     Duration::ZERO
                 }
             };
@@ -183,8 +182,8 @@ impl LeaseKeeper {
         if self.view.renewed_at.is_some() {
             let expect = self.view.record.as_ref().map_or(0, |record| record.sequence);
             self.write(expect, true).await;
-            // The exchange may have been restored meanwhile. The record there is an older one of this agent's then, and
-            // the successor has to learn which orders are lost.
+            // The exchange may have been restored in the meantime and hold an older record of this agent. The successor must
+            // learn which orders are lost.
             let own = |record: &&Record| record.instance == self.view.instance && !record.released;
             if let Some(record) = self.view.record.as_ref().filter(own) {
                 self.write(record.sequence, true).await;
@@ -193,47 +192,44 @@ impl LeaseKeeper {
         self.lose();
     }
 
-    /// How long an answer is waited for: short enough that a lost one leaves time to renew.
-    fn bound(&self) -> Duration {
+    /// Returns the timeout of a call: short enough that a lost answer leaves time to renew.
+    fn call_timeout(&self) -> Duration {
         self.timing.ttl / 6
     }
 
     fn lose(&mut self) {
         self.view.renewed_at = None;
-        self.standing.send_modify(|standing| standing.valid_until = None);
+        self.state.send_modify(|state| state.valid_until = None);
     }
 
-    async fn look(&mut self) {
-        let bound = self.bound();
-        let read = tokio::time::timeout(bound, self.exchange.lease(&self.source)).await;
-        let read = read.unwrap_or_else(|_| {
-            Err(Error::new(
-                ErrorKind::Unreachable,
-                "the lease could not be read in time",
-            ))
-        });
+    async fn poll(&mut self) {
+        let timeout = self.call_timeout();
+        let read = tokio::time::timeout(timeout, self.exchange.lease(&self.source)).await;
+        let read =
+            read.unwrap_or_else(|_| Err(Error::new(ErrorKind::Unreachable, "reading the lease timed out")));
         let stored = match read {
             Ok(stored) => stored,
             Err(error) => {
-                // What is not known cannot be taken: the record's age begins anew.
-                self.view.seen_at = self.born.elapsed();
+                // An unknown record cannot be taken, so its age starts again.
+                self.view.seen_at = self.started.elapsed();
                 if self.view.record.is_none() {
-                    self.view.record = Some(unknown(self.timing.ttl));
+                    self.view.record = Some(unknown_record(self.timing.ttl));
                 }
-                self.troubles.reading = Some(error.to_string());
-                self.show_troubles();
+                self.errors.reading = Some(error.to_string());
+                self.show_errors();
                 tokio::time::sleep(self.timing.ttl / 10).await;
                 return;
             }
         };
-        // What was away can be read again, whoever holds the lease.
-        if self.troubles.reading.take().is_some() {
-            self.show_troubles();
+        // The read succeeded, so its error is cleared even if another process holds the lease.
+        if self.errors.reading.take().is_some() {
+            self.show_errors();
         }
         let record = stored.map(|stored| {
             if let Some(mark) = lease_mark(&stored.bytes, &self.source, &self.publishers) {
                 let source = &self.source;
-                self.witness.see(mark, || format!("the lease of {source}"));
+                self.record_tracker
+                    .observe(mark, || format!("the lease of {source}"));
             }
             let lease = Envelope::decode(&stored.bytes)
                 .and_then(|envelope| envelope.read::<Lease>())
@@ -244,9 +240,9 @@ impl LeaseKeeper {
             let (instance, released, holder) = lease.map_or((String::new(), false, String::new()), |lease| {
                 (lease.instance, lease.released, lease.holder)
             });
-            self.standing.send_if_modified(|standing| {
-                let changed = standing.holder != holder;
-                standing.holder = holder;
+            self.state.send_if_modified(|state| {
+                let changed = state.holder != holder;
+                state.holder = holder;
                 changed
             });
             Record {
@@ -259,47 +255,47 @@ impl LeaseKeeper {
         if record.as_ref().map(|record| record.sequence)
             != self.view.record.as_ref().map(|record| record.sequence)
         {
-            self.view.seen_at = self.born.elapsed();
+            self.view.seen_at = self.started.elapsed();
         }
         self.view.record = record;
     }
 
-    /// Writes the record; how long to pause afterwards.
+    /// Writes the record and returns how long to pause afterwards.
     async fn write(&mut self, expect: u64, released: bool) -> Duration {
-        let sent = self.born.elapsed();
+        let sent = self.started.elapsed();
         self.renewal += 1;
-        let Some(bytes) = self.record(released) else {
+        let Some(bytes) = self.sign_record(released) else {
             return self.timing.renew_every();
         };
-        let bound = self.bound();
+        let timeout = self.call_timeout();
         let written =
-            tokio::time::timeout(bound, self.exchange.write_lease(&self.source, bytes, expect)).await;
+            tokio::time::timeout(timeout, self.exchange.write_lease(&self.source, bytes, expect)).await;
         match written {
             Ok(Ok(Published::Done { sequence })) => {
-                self.written(sequence, sent, released);
+                self.record_write(sequence, sent, released);
                 Duration::ZERO
             }
             Ok(Ok(Published::Conflict)) => {
-                self.look().await;
+                self.poll().await;
                 Duration::ZERO
             }
-            Ok(Err(error)) => self.doubt(error.to_string()).await,
+            Ok(Err(error)) => self.resolve_failed_write(error.to_string()).await,
             Err(_) => {
-                self.doubt("the lease could not be written in time".to_owned())
+                self.resolve_failed_write("writing the lease timed out".to_owned())
                     .await
             }
         }
     }
 
-    /// The write may or may not have been stored. Reading tells; it renews nothing, so that
-    /// the next write by the sequence found decides.
-    async fn doubt(&mut self, what: String) -> Duration {
-        self.wrote(Some(what));
-        self.look().await;
+    /// Reads the record after a failed write, which may have been stored. The read renews nothing: the next write, by the
+    /// sequence found, decides.
+    async fn resolve_failed_write(&mut self, what: String) -> Duration {
+        self.set_write_error(Some(what));
+        self.poll().await;
         self.timing.ttl / 20
     }
 
-    fn written(&mut self, sequence: u64, sent: Duration, released: bool) {
+    fn record_write(&mut self, sequence: u64, sent: Duration, released: bool) {
         let taken = self.view.renewed_at.is_none();
         self.view.record = Some(Record {
             sequence,
@@ -309,60 +305,59 @@ impl LeaseKeeper {
         });
         self.view.seen_at = sent;
         self.view.renewed_at = Some(sent);
-        let until = self.born + valid_until(sent, self.timing);
+        let until = self.started + valid_until(sent, self.timing);
         if taken {
             tracing::info!(source = %self.source, "lease taken");
         }
-        self.standing.send_modify(|standing| {
-            standing.valid_until = Some(until);
-            standing.term += u64::from(taken);
-            standing.holder.clone_from(&self.holder);
+        self.state.send_modify(|state| {
+            state.valid_until = Some(until);
+            state.term += u64::from(taken);
+            state.holder.clone_from(&self.holder);
         });
-        self.wrote(None);
+        self.set_write_error(None);
     }
 
-    /// What writing came to; none: well, or not needed.
-    fn wrote(&mut self, trouble: Option<String>) {
-        if self.troubles.writing != trouble {
-            self.troubles.writing = trouble;
-            self.show_troubles();
+    /// Sets or clears the error of writing.
+    fn set_write_error(&mut self, error: Option<String>) {
+        if self.errors.writing != error {
+            self.errors.writing = error;
+            self.show_errors();
         }
     }
 
-    fn show_troubles(&self) {
-        let trouble = self.troubles.writing.as_ref().or(self.troubles.reading.as_ref());
-        if let Some(error) = trouble {
-            tracing::debug!(source = %self.source, error, "lease");
+    fn show_errors(&self) {
+        let error = self.errors.writing.as_ref().or(self.errors.reading.as_ref());
+        if let Some(error) = error {
+            tracing::debug!(source = %self.source, error, "lease call failed, retrying");
         }
-        self.standing
-            .send_modify(|standing| standing.trouble = trouble.cloned());
+        self.state.send_modify(|state| state.error = error.cloned());
     }
 
-    fn record(&mut self, released: bool) -> Option<Bytes> {
+    fn sign_record(&mut self, released: bool) -> Option<Bytes> {
         let lease = Lease {
             source: self.source.clone(),
             instance: self.view.instance.clone(),
             holder: self.holder.clone(),
             renewal: self.renewal,
             ttl_ms: u64::try_from(self.timing.ttl.as_millis()).unwrap_or(u64::MAX),
-            control: self.witness.newest(),
+            control: self.record_tracker.newest(),
             released,
             at: Timestamp::now(),
             key: self.key.public().clone(),
         };
-        let sealed = Envelope::seal(&lease, Vec::new(), &self.key).and_then(|envelope| envelope.encode());
-        match sealed {
+        let signed = Envelope::sign(&lease, Vec::new(), &self.key).and_then(|envelope| envelope.encode());
+        match signed {
             Ok(bytes) => Some(Bytes::from(bytes)),
             Err(error) => {
-                self.wrote(Some(error.to_string()));
+                self.set_write_error(Some(error.to_string()));
                 None
             }
         }
     }
 }
 
-/// A record that nobody has read yet counts as somebody's.
-fn unknown(ttl: Duration) -> Record {
+/// Represents an unread record, which counts as held by another process.
+fn unknown_record(ttl: Duration) -> Record {
     Record {
         sequence: 0,
         instance: String::new(),

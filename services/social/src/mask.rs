@@ -1,9 +1,8 @@
-//! PURE: what a recipient sees of a feed's rows.
+//! PURE: masks a feed's rows for a recipient.
 //!
-//! Masks apply to a row before it is packed, so that nothing that is signed, sent or logged holds what was denied.
-//! They are a part of what the feed is for this recipient: the digest of its definition says them, and its
-//! manifests tell only the columns that are sent. A mask on a column that makes rows rows (cursor, key, tombstone)
-//! is refused: positions stand in manifests, and deletes and newer versions are matched by key.
+//! Masks apply before a row is packed, so that nothing that is signed, sent or logged holds a denied value. They are part of the
+//! feed's definition for the recipient: its digest covers them, and manifests list only the columns that are sent. A mask on a
+//! cursor, key or tombstone column is refused: manifests hold positions, and deletes and newer versions are matched by key.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,27 +16,27 @@ use schemas::name::{Lane, RecipientName};
 use schemas::value::Value;
 use source::FeedDefinition;
 
-/// Masks by lane; a lane that is not named is not masked.
+/// Masks by lane. Other lanes are not masked.
 pub type LaneMasks = BTreeMap<Lane, Arc<Masks>>;
 
-/// A mask for each of some columns.
+/// Masks by column.
 pub type ColumnMasks = BTreeMap<String, Mask>;
 
-/// Stands in where no column is masked as a token: nothing is ever made with it.
+/// Replaces a key if no column is masked as a token; no token is made with it.
 const NO_TOKENS: &str = "no column of this lane is masked as a token";
 
-/// A mask that cannot be.
+/// Why a mask is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MaskError {
-    /// Tokens without a key to make them.
+    /// A token mask without a masking key.
     #[error("column {column:?} is masked as a token, and there is no key to make tokens: set [masking] key")]
     NoKey {
         /// The column.
         column: String,
     },
-    /// A column that has to be sent as it is.
-    #[error("column {column:?} is a {part} column of the feed, which has to be sent as it is: {remedy}")]
-    Needed {
+    /// A column that must be sent unmasked.
+    #[error("column {column:?} is a {part} column of the feed, which must be sent unmasked: {remedy}")]
+    Required {
         /// The column.
         column: String,
         /// `cursor`, `key` or `tombstone`.
@@ -45,7 +44,7 @@ pub enum MaskError {
         /// What to do.
         remedy: &'static str,
     },
-    /// What the columns themselves do not allow.
+    /// The masks do not match the columns.
     #[error(transparent)]
     Plan(#[from] PlanError),
 }
@@ -53,13 +52,13 @@ pub enum MaskError {
 /// The masks of one lane, with the key that makes the recipient's tokens.
 pub struct Masks {
     masks: ColumnMasks,
-    /// For whom tokens are made; none: none are made, so lanes may share what is packed.
+    /// The recipient of tokens; `None` if no tokens are made, so that lanes may share packed rows.
     tokens_for: Option<RecipientName>,
     key: TokenKey,
 }
 
 impl Masks {
-    /// For a recipient; none where nothing is masked.
+    /// Creates the masks of a recipient; `None` if nothing is masked.
     ///
     /// # Errors
     /// [`MaskError::NoKey`].
@@ -77,11 +76,13 @@ impl Masks {
                 let column = column.clone();
                 return Err(MaskError::NoKey { column });
             }
-            (Some(_), Some(key)) => Some(key.of(recipient)),
-            (None, _) => MaskKey::new(NO_TOKENS).ok().map(|key| key.of(recipient)),
+            (Some(_), Some(key)) => Some(key.for_recipient(recipient)),
+            (None, _) => MaskKey::new(NO_TOKENS)
+                .ok()
+                .map(|key| key.for_recipient(recipient)),
         };
         let tokens_for = token.map(|_| recipient.clone());
-        // The text above is long enough for a key.
+        // `NO_TOKENS` is long enough for a key.
         Ok(key.map(|key| Self {
             masks,
             tokens_for,
@@ -89,13 +90,13 @@ impl Masks {
         }))
     }
 
-    /// The digest of the feed's definition as it is for this lane.
+    /// Returns the digest of the feed's definition for this lane.
     #[must_use]
     pub fn definition(&self, feed: Digest) -> Digest {
         definition(feed, &self.masks)
     }
 
-    /// What of rows of `schema` is sent.
+    /// Returns the plan that masks rows of `schema`.
     ///
     /// # Errors
     /// [`MaskError`].
@@ -103,15 +104,15 @@ impl Masks {
         plan(&self.masks, schema, cursor, money)
     }
 
-    /// Whether a column is masked.
+    /// Returns whether a column is masked.
     #[must_use]
     pub fn masks(&self, column: &str) -> bool {
         self.masks.contains_key(column)
     }
 
-    /// Hands a row on as it is sent.
+    /// Calls `then` with the masked row.
     pub fn with<R>(&self, plan: &Plan, row: &[Value<'_>], then: impl FnOnce(&[Value<'_>]) -> R) -> R {
-        plan.with(row, &self.key, then)
+        plan.mask_row(row, &self.key, then)
     }
 }
 
@@ -129,18 +130,18 @@ impl std::fmt::Debug for Masks {
     }
 }
 
-/// The digest of a feed's definition for a lane with these masks; without any it is the feed's own.
+/// Returns the digest of a feed's definition for a lane with these masks; without masks it is the feed's own.
 #[must_use]
 pub fn definition(feed: Digest, masks: &ColumnMasks) -> Digest {
     if masks.is_empty() {
         return feed;
     }
-    // As with the feed's own digest: an empty text would refuse the lane and harm nothing.
+    // Serialisation cannot fail; an empty text would only stop the lane.
     let text = serde_json::to_string(masks).unwrap_or_default();
     Digest::of(&[b"slacktide.feed.masks.v1\0", &feed.0, text.as_bytes()])
 }
 
-/// What of rows of `schema` is sent under these masks.
+/// Returns the plan that applies these masks to rows of `schema`.
 ///
 /// # Errors
 /// [`MaskError`].
@@ -150,23 +151,23 @@ pub fn plan(
     cursor: &[String],
     money: &[String],
 ) -> Result<Plan, MaskError> {
-    needed(masks, cursor, &schema.key, schema.tombstone.as_deref())?;
-    Ok(Plan::new(schema, None, masks, &summed(masks, money))?)
+    check_required_columns(masks, cursor, &schema.key, schema.tombstone.as_deref())?;
+    Ok(Plan::new(schema, None, masks, &unmasked_money(masks, money))?)
 }
 
-/// The money columns whose sums are sent: the sum of a masked one would tell what the mask hides.
+/// Returns the money columns whose totals are sent: the total of a masked column would disclose its values.
 #[must_use]
-pub fn summed(masks: &ColumnMasks, money: &[String]) -> Vec<String> {
+pub fn unmasked_money(masks: &ColumnMasks, money: &[String]) -> Vec<String> {
     let is_whole = |name: &&String| !masks.contains_key(*name);
     money.iter().filter(is_whole).cloned().collect()
 }
 
-/// Looks for what can be told without the source's columns.
+/// Checks what can be checked without the source's columns.
 ///
 /// # Errors
-/// [`MaskError`] with the first thing that cannot hold.
+/// [`MaskError`] with the first problem.
 pub fn check(masks: &ColumnMasks, feed: &FeedDefinition) -> Result<(), MaskError> {
-    needed(masks, &feed.cursor, &feed.key, feed.tombstone.as_deref())?;
+    check_required_columns(masks, &feed.cursor, &feed.key, feed.tombstone.as_deref())?;
     for (column, mask) in masks {
         mask.check().map_err(|source| PlanError::Mask {
             column: column.clone(),
@@ -176,7 +177,7 @@ pub fn check(masks: &ColumnMasks, feed: &FeedDefinition) -> Result<(), MaskError
     Ok(())
 }
 
-fn needed(
+fn check_required_columns(
     masks: &ColumnMasks,
     cursor: &[String],
     key: &[String],
@@ -186,23 +187,22 @@ fn needed(
         let (part, remedy) = if cursor.contains(column) {
             (
                 "cursor",
-                "it stands in every chunk's position; order the feed by other columns, for example a sequence",
+                "every chunk's position holds it; order the feed by other columns, for example a sequence",
             )
         } else if key.contains(column) {
             (
                 "key",
-                "newer versions and deletes are matched by it; key the feed by another unique column and mask this one \
-                 beside it",
+                "newer versions and deletes are matched by it; key the feed by another unique column and mask this one",
             )
         } else if tombstone == Some(column) {
             (
                 "tombstone",
-                "nobody could tell deleted rows without it; take the mask away",
+                "deleted rows cannot be recognised without it; remove the mask",
             )
         } else {
             continue;
         };
-        return Err(MaskError::Needed {
+        return Err(MaskError::Required {
             column: column.clone(),
             part,
             remedy,
@@ -243,9 +243,9 @@ mod tests {
         }
     }
 
-    /// For ever: another digest stops every lane.
+    /// Permanently: another digest would stop every lane.
     #[test]
-    fn a_feed_without_masks_keeps_its_digest_and_each_mask_makes_another() {
+    fn mask_digest_differs_per_mask_and_is_unchanged_without() {
         let feed = Digest::of(&[b"feed"]);
         assert_eq!(definition(feed, &masks(&[])), feed);
         let dropped = definition(feed, &masks(&[("psn_no", Mask::Drop)]));
@@ -259,13 +259,13 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_rows_rows_is_masked_by_nothing() {
+    fn mask_on_cursor_key_or_tombstone_is_refused() {
         let cursor = ["at".to_owned(), "id".to_owned()];
         for (column, part) in [("at", "cursor"), ("id", "cursor"), ("gone", "tombstone")] {
             for mask in [Mask::Drop, Mask::Token, Mask::Year] {
                 let error = plan(&masks(&[(column, mask)]), &schema(), &cursor, &[]).unwrap_err();
                 assert!(
-                    matches!(&error, MaskError::Needed { part: found, .. } if *found == part),
+                    matches!(&error, MaskError::Required { part: found, .. } if *found == part),
                     "{error}"
                 );
             }
@@ -284,18 +284,18 @@ mod tests {
     }
 
     #[test]
-    fn masked_money_is_in_no_sum() {
+    fn mask_money_column_has_no_total() {
         let money = ["fee".to_owned()];
         assert_eq!(
-            summed(&masks(&[("fee", Mask::Prefix(1))]), &money),
+            unmasked_money(&masks(&[("fee", Mask::Prefix(1))]), &money),
             [] as [String; 0]
         );
-        assert_eq!(summed(&masks(&[("psn_no", Mask::Drop)]), &money), money);
+        assert_eq!(unmasked_money(&masks(&[("psn_no", Mask::Drop)]), &money), money);
         assert!(plan(&masks(&[("fee", Mask::Prefix(1))]), &schema(), &[], &money).is_ok());
     }
 
     #[test]
-    fn only_lanes_that_see_the_same_bytes_are_the_same() {
+    fn masks_of_lanes_with_the_same_bytes_are_equal() {
         let key = MaskKey::new(&"k".repeat(32)).unwrap();
         let made = |mask, name| Masks::new(masks(&[("psn_no", mask)]), &recipient(name), Some(&key)).unwrap();
         assert_eq!(made(Mask::Drop, "insurer-a"), made(Mask::Drop, "insurer-b"));

@@ -1,8 +1,8 @@
-//! Tells each recipient, over the exchange, why its lanes stand still.
+//! Notifies each recipient, over the exchange, why its lanes are stopped.
 //!
-//! A chunk that does not come tells nothing. So the agent that holds the lease notes in an audit chain of
-//! its own for each recipient, `audit.<party>.to-<recipient>`, which of its lanes are stopped or held, and when
-//! none is any more. The recipient's credential reads the last entry of that chain and no other.
+//! A missing chunk carries no reason. So the agent that holds the lease keeps an audit chain for each recipient,
+//! `audit.<party>.to-<recipient>`, which states which of its lanes are stopped or held, and when none is. The recipient's
+//! credential reads the last entry of that chain and of no other.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,84 +13,84 @@ use schemas::name::{Lane, PartyName, RecipientName};
 use schemas::sign::{PublicKey, SigningKey};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::act::{Act, append};
-use crate::epoch::Signatory;
+use crate::audit_log::{AuditEvent, append};
+use crate::epoch::AuditSigner;
 use crate::lease_keeper::LeaseWatch;
-use crate::status::{Board, LaneStatus, WAITING_FOR_GATE};
-use crate::witness::Witness;
+use crate::record_tracker::RecordTracker;
+use crate::status::{LaneStatus, StatusRegistry, WAITING_FOR_GATE};
 
 /// The action of these entries.
 pub const ACTION: &str = "lanes.state";
 
-const EACH: Duration = Duration::from_secs(1);
-const BOUND: Duration = Duration::from_secs(2);
+const INTERVAL: Duration = Duration::from_secs(1);
+const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A gate that is shut for less than this is told to nobody: it opens and shuts all day.
-const SHUT_FOR: Duration = Duration::from_secs(120);
+/// A shorter wait for the gate is not reported, because the gate opens and closes all day.
+const MIN_WAIT: Duration = Duration::from_secs(120);
 
-/// The chain's writer. It is nobody else's: a recipient may be called as one of our own writers is.
+/// Returns the chain's writer. The prefix keeps a recipient's name distinct from other writers.
 #[must_use]
 pub fn writer(recipient: &RecipientName) -> Option<PartyName> {
     PartyName::new(format!("to-{recipient}")).ok()
 }
 
-/// What telling needs.
+/// The dependencies of [`keep`].
 pub struct NoticeParts {
-    /// Where it is told.
+    /// The exchange.
     pub exchange: Arc<dyn Exchange>,
-    /// Who tells.
+    /// The party of the agent.
     pub party: PartyName,
     /// Signs entries.
     pub key: Arc<SigningKey>,
-    /// Keys of the agents that wrote before.
+    /// Keys of the agents that wrote earlier entries.
     pub trusted: Vec<PublicKey>,
-    /// One life of one process.
+    /// Identifies this run of the process.
     pub instance: String,
-    /// Only its holder knows.
+    /// The lease, whose holder writes.
     pub lease: LeaseWatch,
-    /// What chunks name of this chain.
-    pub witness: Witness,
-    /// What lanes say of themselves.
-    pub board: Board,
+    /// Takes the chain's head for chunks.
+    pub record_tracker: RecordTracker,
+    /// The status of lanes and feeds.
+    pub registry: StatusRegistry,
     /// All lanes.
     pub lanes: Vec<Lane>,
 }
 
-/// PURE: what a recipient is told of its lanes that stand still or are unverified, by feed. No reason of an operator: that may
-/// name what is not the recipient's to know.
+/// PURE: returns, by feed, why a recipient's lanes are stopped, waiting or unverified. An operator's reason is left out: it may
+/// name what the recipient must not learn.
 #[must_use]
-pub fn standing_still(
+pub fn stopped_lanes(
     recipient: &RecipientName,
     lanes: &[Lane],
     status: &BTreeMap<String, LaneStatus>,
     unverified: impl Fn(&Lane) -> Vec<&'static str>,
     waits: impl Fn(&Lane) -> bool,
 ) -> BTreeMap<String, String> {
-    let told = |lane: &Lane| {
-        let one = status.get(&lane.to_string())?;
-        let what = match (one.stopped_by, &one.held) {
+    let reported = |lane: &Lane| {
+        let lane_status = status.get(&lane.to_string())?;
+        let reason = match (lane_status.stopped_by, &lane_status.held) {
             (Some("restored"), _) => "stopped: exchange restored or rewritten".to_owned(),
             (Some("definition"), _) => "stopped: the feed's definition changed".to_owned(),
             (Some("source_changed"), _) => "stopped: the source was replaced or went back".to_owned(),
-            (Some(_), _) => "stopped: the bureau's operator has to act".to_owned(),
+            (Some(_), _) => "stopped: the bureau's operator must act".to_owned(),
             (None, Some(_)) => "held by the bureau".to_owned(),
-            // Codes only: a detail may name what is the bureau's alone, such as a role of its database.
+            // Codes only: a detail may name the bureau's internals, such as a database role.
             (None, None) => match unverified(lane) {
                 codes if codes.is_empty() && waits(lane) => "waiting: the bureau's core is busy".to_owned(),
                 codes if codes.is_empty() => return None,
                 codes => format!("unverified: {}", codes.join(", ")),
             },
         };
-        Some((lane.feed.to_string(), what))
+        Some((lane.feed.to_string(), reason))
     };
     lanes
         .iter()
         .filter(|lane| lane.recipient == *recipient)
-        .filter_map(told)
+        .filter_map(reported)
         .collect()
 }
 
-/// Tells until it is dropped.
+/// Writes notices until it is dropped.
 pub async fn keep(parts: NoticeParts) {
     let recipients: Vec<&RecipientName> = {
         let mut names: Vec<&RecipientName> = parts.lanes.iter().map(|lane| &lane.recipient).collect();
@@ -98,20 +98,20 @@ pub async fn keep(parts: NoticeParts) {
         names.dedup();
         names
     };
-    let mut told: BTreeMap<&RecipientName, BTreeMap<String, String>> = BTreeMap::new();
+    let mut reported: BTreeMap<&RecipientName, BTreeMap<String, String>> = BTreeMap::new();
     let mut waiting: BTreeMap<String, Instant> = BTreeMap::new();
-    let mut tick = tokio::time::interval(EACH);
+    let mut tick = tokio::time::interval(INTERVAL);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
         if parts.lease.term().is_none() {
-            // Whoever holds it now may have told something else.
-            told.clear();
+            // The current holder may have written something else.
+            reported.clear();
             continue;
         }
-        let status = parts.board.lanes();
-        waiting = still_waiting(&waiting, &parts.board);
-        // Before every lane has a state nothing is known of it.
+        let status = parts.registry.lanes();
+        waiting = waiting_since(&waiting, &parts.registry);
+        // Until every lane has a state, the picture is incomplete.
         if parts
             .lanes
             .iter()
@@ -120,27 +120,29 @@ pub async fn keep(parts: NoticeParts) {
             continue;
         }
         for recipient in &recipients {
-            let unverified = |lane: &Lane| parts.board.unverified(lane);
+            let unverified = |lane: &Lane| parts.registry.unverified(lane);
             let waits = |lane: &Lane| {
                 let since = waiting.get(lane.feed.as_str());
-                since.is_some_and(|since| since.elapsed() >= SHUT_FOR)
+                since.is_some_and(|since| since.elapsed() >= MIN_WAIT)
             };
-            let now = standing_still(recipient, &parts.lanes, &status, unverified, waits);
-            if told.get(recipient) == Some(&now) {
+            let now = stopped_lanes(recipient, &parts.lanes, &status, unverified, waits);
+            if reported.get(recipient) == Some(&now) {
                 continue;
             }
-            let noted =
-                tokio::time::timeout(BOUND, note(&parts, recipient, &now, told.contains_key(recipient)));
-            if noted.await.unwrap_or(false) {
-                told.insert(recipient, now);
+            let result = tokio::time::timeout(
+                CALL_TIMEOUT,
+                note(&parts, recipient, &now, reported.contains_key(recipient)),
+            );
+            if result.await.unwrap_or(false) {
+                reported.insert(recipient, now);
             }
         }
     }
 }
 
-/// Since when feeds wait for the gate, without a pause.
-fn still_waiting(before: &BTreeMap<String, Instant>, board: &Board) -> BTreeMap<String, Instant> {
-    let waiting = board
+/// Returns since when each feed has been waiting for the gate.
+fn waiting_since(before: &BTreeMap<String, Instant>, registry: &StatusRegistry) -> BTreeMap<String, Instant> {
+    let waiting = registry
         .feeds()
         .into_iter()
         .filter(|(_, feed)| feed.state == WAITING_FOR_GATE);
@@ -148,7 +150,7 @@ fn still_waiting(before: &BTreeMap<String, Instant>, board: &Board) -> BTreeMap<
     waiting.map(|(name, _)| (name.clone(), since(&name))).collect()
 }
 
-/// Appends an entry, but none that says what the last one does; whether it is told now.
+/// Appends an entry, unless the last one states the same. Returns whether the recipient is notified.
 async fn note(
     parts: &NoticeParts,
     recipient: &RecipientName,
@@ -172,28 +174,28 @@ async fn note(
             Err(_) => return false,
         }
     }
-    let act = Act {
+    let event = AuditEvent {
         actor: "agent".to_owned(),
         action: ACTION.to_owned(),
         reason: if now.is_empty() {
-            "no lane stands still".to_owned()
+            "no lane is stopped".to_owned()
         } else {
-            "lanes stand still".to_owned()
+            "lanes are stopped".to_owned()
         },
         detail: now.clone(),
     };
-    let who = Signatory {
+    let signer = AuditSigner {
         key: &parts.key,
         trusted: &parts.trusted,
         instance: &parts.instance,
         party: &parts.party,
         writer: &writer,
     };
-    let noted = append(&*parts.exchange, &who, &act).await;
-    if let Ok(mark) = &noted {
-        parts.witness.audited(&parts.party, &writer, *mark);
+    let result = append(&*parts.exchange, &signer, &event).await;
+    if let Ok(mark) = &result {
+        parts.record_tracker.set_audit_head(&parts.party, &writer, *mark);
     }
-    noted.is_ok()
+    result.is_ok()
 }
 
 #[cfg(test)]
@@ -201,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_recipient_is_told_of_its_own_lanes_and_of_no_reason() {
+    fn notice_names_only_own_lanes_and_no_reason() {
         let lane = |recipient: &str, feed: &str| Lane {
             recipient: recipient.parse().unwrap(),
             feed: feed.parse().unwrap(),
@@ -225,7 +227,7 @@ mod tests {
             "g" => vec!["clock_behind"],
             _ => Vec::new(),
         };
-        let a = standing_still(&lanes[0].recipient, &lanes, &status, unverified, |_| true);
+        let a = stopped_lanes(&lanes[0].recipient, &lanes, &status, unverified, |_| true);
         let wanted = [
             ("f", "held by the bureau"),
             ("g", "unverified: clock_behind"),
@@ -237,7 +239,7 @@ mod tests {
                 .map(|(feed, what)| (feed.to_owned(), what.to_owned()))
                 .into()
         );
-        let b = standing_still(&lanes[3].recipient, &lanes, &status, unverified, |_| false);
+        let b = stopped_lanes(&lanes[3].recipient, &lanes, &status, unverified, |_| false);
         assert_eq!(b["f"], "stopped: the feed's definition changed");
     }
 }

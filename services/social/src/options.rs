@@ -1,4 +1,4 @@
-//! What an operator may set.
+//! The options that an operator sets.
 
 use std::time::Duration;
 
@@ -8,21 +8,20 @@ use crate::quantum::Sizing;
 /// How feeds are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PublisherOptions {
-    /// Bounds of a quantum.
+    /// The bounds of a quantum.
     pub sizing: Sizing,
-    /// How old an open block may get.
+    /// The maximum age of an open block.
     pub close_after: Duration,
-    /// How far apart chunks are at least that are closed only because nothing more is there: a trickle of rows then makes
-    /// few chunks. The first one after a pause is closed at once.
+    /// The minimum interval between chunks that are closed only because no more rows are there, so that a trickle of rows makes
+    /// few chunks. The first chunk after a pause is closed at once.
     pub collect: Duration,
-    /// How long a feed rests when everything within its fence is read; longer where nothing is new for some time and other
-    /// feeds rest, too: see [`crate::idle`].
+    /// How long a feed rests when everything within its fence is read; longer for idle feeds, see [`crate::idle`].
     pub idle_poll: Duration,
-    /// Polls per second of all feeds of the source in which nothing is new.
+    /// Polls per second of all idle feeds of the source.
     pub idle_poll_rate: u32,
-    /// How long between looks at what only an operator can mend.
+    /// The interval for rechecking what only an operator can correct.
     pub recheck: Duration,
-    /// How long between looks at the exchange when nothing is in doubt.
+    /// The interval for checking the exchange when nothing is in doubt.
     pub check: Duration,
 }
 
@@ -40,15 +39,14 @@ impl Default for PublisherOptions {
     }
 }
 
-/// All of it.
+/// The options of the agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SocialOptions {
     /// How feeds are read.
     pub publisher: PublisherOptions,
     /// The lease.
     pub lease: Timing,
-    /// How long a stop may take before what is left is dropped. Nothing is lost by that: the
-    /// exchange holds what was published, and the rest is read again.
+    /// The shutdown timeout, after which unpublished rows are dropped. Nothing is lost: they are read again.
     pub grace: Duration,
 }
 

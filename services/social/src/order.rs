@@ -1,5 +1,4 @@
-//! An operator's order, given over the exchange: noted in the audit chain first, so that nothing
-//! is ever ordered that nobody answers for.
+//! Issues operators' orders over the exchange. The audit chain is written first, so that every order has a responsible actor.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,45 +7,46 @@ use bytes::Bytes;
 use exchange::{Exchange, Published};
 use jiff::Timestamp;
 use schemas::control::{
-    self, Action, AnyAction, Confirmation, Control, Hold, MOST_ACTOR, MOST_REASON, Order, TooMany,
+    self, Action, AnyAction, Confirmation, Control, Hold, MAX_ACTOR_CHARS, MAX_REASON_CHARS, Order,
+    TooManyOrders,
 };
 use schemas::envelope::Envelope;
-use schemas::heads::Mark;
+use schemas::heads::RecordRef;
 use schemas::name::PartyName;
 use schemas::sign::PublicKey;
 use schemas::visible;
 
-use crate::act::{Act, ActError, append};
+use crate::audit_log::{AuditEvent, AuditLogError, append};
 use crate::control_head::{self, Head};
-use crate::epoch::Signatory;
+use crate::epoch::AuditSigner;
 
-/// What the operator wants.
+/// An order before it is issued.
 #[derive(Debug, Clone)]
-pub struct Wish {
-    /// What it is about; see [`control::gate_of`] and [`control::hold_of`]. A new hold makes its own.
+pub struct OrderDraft {
+    /// What it is about; see [`control::gate_scope`] and [`control::hold_scope`]. A new hold makes its own.
     pub scope: String,
-    /// What it does.
+    /// The action.
     pub action: Action,
     /// Who decides.
     pub actor: String,
     /// Why.
     pub reason: String,
-    /// How long it holds; none: until somebody takes it back.
+    /// How long it lasts; `None` until an operator revokes it.
     pub lasts: Option<Duration>,
 }
 
 /// Why nothing was ordered.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum OrderError {
-    /// The exchange failed. It may have been stored: look, then repeat.
+    /// The exchange failed. The order may have been stored.
     #[error(transparent)]
     Exchange(#[from] exchange::Error),
     /// The audit chain failed; nothing was ordered.
     #[error(transparent)]
-    Act(#[from] ActError),
-    /// Something said is missing or out of bounds.
+    AuditEvent(#[from] AuditLogError),
+    /// A field is missing or out of bounds.
     #[error("{0}")]
-    Wrong(String),
+    Invalid(String),
     /// The orders before the last message are not known, and only a pause or a hold can be given then.
     #[error(
         "the orders in force are not known ({0}), so this cannot be added to them: give `slacktide gate pause` or `slacktide hold \
@@ -55,116 +55,121 @@ pub enum OrderError {
     Unverifiable(String),
     /// Too many at once.
     #[error(transparent)]
-    TooMany(#[from] TooMany),
-    /// Their texts take too much room.
+    TooMany(#[from] TooManyOrders),
+    /// The orders are too large.
     #[error(
         "the orders in force take {0} bytes: release holds that are no longer needed, or give shorter reasons"
     )]
     TooLong(usize),
-    /// Others gave orders, again and again.
-    #[error("orders of {0} are being given by others: repeat")]
+    /// Other operators won every attempt.
+    #[error("others are giving orders of {0}: try again")]
     Busy(PartyName),
-    /// Sealing failed.
-    #[error("the order could not be sealed: {0}")]
-    Seal(String),
+    /// Signing failed.
+    #[error("cannot sign the order: {0}")]
+    Signing(String),
 }
 
 /// An order that was given.
 #[derive(Debug, Clone)]
-pub struct Given {
+pub struct IssuedOrder {
     /// The record that holds it.
     pub record: Control,
     /// Its number and digest.
-    pub mark: Mark,
+    pub mark: RecordRef,
     /// The records that it follows.
     pub before: Head,
-    /// Why the audit chain does not hold it: a pause and a hold do not wait for that.
-    pub not_noted: Option<ActError>,
-    /// The orders before could not be read, so everything is held until they were given again.
+    /// Why the audit chain does not hold it: a pause and a hold are given even then.
+    pub audit_error: Option<AuditLogError>,
+    /// Whether the earlier orders could not be read, so that everything is held until they are given again.
     pub holds_all: bool,
 }
 
-/// The size of a record that a hold or a limit may reach. The stream takes 64 KiB, and what is left is for a pause, a
-/// release and a resume, whose longest texts take less than half of the rest.
-const MOST_WITHOUT_PAUSE: usize = 48 * 1024;
+/// The maximum size of a record after a hold or a limit, in bytes. The stream takes 64 KiB; the rest is reserved for a pause, a
+/// release and a resume, whose longest texts take less than half of it.
+const MAX_BYTES_WITHOUT_PAUSE: usize = 48 * 1024;
 
-/// How often a lost race is run again.
-const RACES: usize = 16;
+/// How often a lost attempt is run again.
+const MAX_ATTEMPTS: usize = 16;
 
-/// Gives an order. Its audit entry is written before; a pause and a hold, which only keep back, are given even where
-/// that fails, and where the orders before cannot be read.
+/// Issues an order after writing its audit entry. A pause and a hold, which only restrict, are issued even if that fails and if
+/// the earlier orders cannot be read.
 ///
 /// # Errors
 /// [`OrderError`], each with what to do.
-pub async fn give(
+pub async fn issue_order(
     exchange: &dyn Exchange,
-    who: &Signatory<'_>,
+    signer: &AuditSigner<'_>,
     trusted: &[PublicKey],
-    wish: &Wish,
+    draft: &OrderDraft,
     now: Timestamp,
-) -> Result<Given, OrderError> {
-    let newest = order(wish, now)?;
-    let keeps_back = matches!(wish.action, Action::Pause | Action::Hold(_));
-    let mut not_noted = None;
-    for race in 0..RACES {
-        let head = control_head::read(exchange, who.party, trusted).await?;
-        if let Some(trouble) = head.trouble() {
+) -> Result<IssuedOrder, OrderError> {
+    let newest = order(draft, now)?;
+    let is_restrictive = matches!(draft.action, Action::Pause | Action::Hold(_));
+    let mut audit_error = None;
+    for attempt in 0..MAX_ATTEMPTS {
+        let head = control_head::read(exchange, signer.party, trusted).await?;
+        if let Some(problem) = head.unreadable_message() {
             tracing::warn!(
-                trouble,
-                "the control record goes on behind a message that is no order"
+                error = problem,
+                "last control message is not an order, the new record continues after it"
             );
         }
-        if let (false, false, Some(error)) = (keeps_back, head.is_known(), &head.unknown) {
+        if let (false, false, Some(error)) = (is_restrictive, head.is_known(), &head.unknown) {
             return Err(OrderError::Unverifiable(error.to_string()));
         }
-        if let Action::Confirm(confirmation) = &wish.action
+        if let Action::Confirm(confirmation) = &draft.action
             && confirmation.record != head.mark()
         {
             let here = head.mark().map_or("none".to_owned(), |mark| mark.to_string());
-            return Err(OrderError::Wrong(format!(
+            return Err(OrderError::Invalid(format!(
                 "the record in force is {here}, not the one that was named: look at it with `slacktide orders show`, then confirm it"
             )));
         }
         let holds_all = !head.is_known();
-        let record = follow(&head, &newest, who, now)?;
-        let seal = |error: schemas::envelope::EnvelopeError| OrderError::Seal(error.to_string());
-        let envelope = Envelope::seal(&record, Vec::new(), who.key).map_err(seal)?;
-        let mark = Mark {
+        let record = next_record(&head, &newest, signer, now)?;
+        let signing = |error: schemas::envelope::EnvelopeError| OrderError::Signing(error.to_string());
+        let envelope = Envelope::sign(&record, Vec::new(), signer.key).map_err(signing)?;
+        let mark = RecordRef {
             number: record.number,
             digest: envelope.digest(),
         };
-        let bytes = envelope.encode().map_err(seal)?;
-        // A record has to fit into a message; room for a pause is always left.
-        let adds = matches!(wish.action, Action::Hold(_) | Action::Limit { .. });
-        if adds && bytes.len() > MOST_WITHOUT_PAUSE {
+        let bytes = envelope.encode().map_err(signing)?;
+        // A record must fit into a message and leave room for a pause.
+        let adds = matches!(draft.action, Action::Hold(_) | Action::Limit { .. });
+        if adds && bytes.len() > MAX_BYTES_WITHOUT_PAUSE {
             return Err(OrderError::TooLong(bytes.len()));
         }
-        if race == 0 {
+        if attempt == 0 {
             let action = format!("{}.order", newest.action.kind());
-            match append(exchange, who, &act_of(&newest, &action)).await {
-                Err(error) if keeps_back => not_noted = Some(error),
-                noted => {
-                    noted?;
+            match append(exchange, signer, &audit_event(&newest, &action)).await {
+                Err(error) if is_restrictive => audit_error = Some(error),
+                appended => {
+                    appended?;
                 }
             }
         }
-        let published = exchange.publish_control(who.party, Bytes::from(bytes), head.expected);
+        let published = exchange.publish_control(signer.party, Bytes::from(bytes), head.expected);
         if let Published::Done { .. } = published.await? {
-            return Ok(Given {
+            return Ok(IssuedOrder {
                 record,
                 mark,
                 before: head,
-                not_noted,
+                audit_error,
                 holds_all,
             });
         }
     }
-    Err(OrderError::Busy(who.party.clone()))
+    Err(OrderError::Busy(signer.party.clone()))
 }
 
-/// PURE: the record that adds an order to the head. Where what was in force is not known, everything is held with it:
-/// a hold that was lost must not end because another order was given.
-fn follow(head: &Head, newest: &Order, who: &Signatory<'_>, now: Timestamp) -> Result<Control, TooMany> {
+/// PURE: returns the record that adds an order to the head. If the earlier orders are unknown, the record holds everything: a
+/// lost hold must not end because of another order.
+fn next_record(
+    head: &Head,
+    newest: &Order,
+    signer: &AuditSigner<'_>,
+    now: Timestamp,
+) -> Result<Control, TooManyOrders> {
     let skips = head.unreadable.as_ref().map(|(message, _)| *message);
     let lost = match &newest.action {
         AnyAction::Known(Action::Confirm(Confirmation { lost: Some(lost), .. })) => lost.number,
@@ -180,22 +185,22 @@ fn follow(head: &Head, newest: &Order, who: &Signatory<'_>, now: Timestamp) -> R
         ),
     };
     Ok(Control {
-        party: who.party.clone(),
-        // Above the lost one, so that no agent takes it for an older one.
+        party: signer.party.clone(),
+        // Above the lost number, so that no agent takes it for an older record.
         number: number.max(lost.saturating_add(1)),
         previous,
         skips,
-        orders: control::after(&before, newest, now)?,
+        orders: control::apply_order(&before, newest, now)?,
         newest: newest.clone(),
         at: now,
-        key: who.key.public().clone(),
+        key: signer.key.public().clone(),
     })
 }
 
 fn hold_all(newest: &Order, sequence: u64) -> Order {
     let id = format!("{:016x}", rand::random::<u64>());
     Order {
-        scope: control::hold_of(&id),
+        scope: control::hold_scope(&id),
         id,
         action: AnyAction::Known(Action::Hold(Hold {
             recipients: Vec::new(),
@@ -210,47 +215,50 @@ fn hold_all(newest: &Order, sequence: u64) -> Order {
     }
 }
 
-fn order(wish: &Wish, now: Timestamp) -> Result<Order, OrderError> {
-    let said = |what: &str, text: &str, most: usize| {
-        if text.trim().is_empty() || text.chars().count() > most || visible::check(what, text).is_err() {
-            return Err(OrderError::Wrong(format!(
-                "{what} is signed and kept: say something in one line of at most {most} characters, each of which can be seen"
+fn order(draft: &OrderDraft, now: Timestamp) -> Result<Order, OrderError> {
+    let checked_text = |what: &str, text: &str, most: usize| {
+        if text.trim().is_empty()
+            || text.chars().count() > most
+            || visible::check_visible(what, text).is_err()
+        {
+            return Err(OrderError::Invalid(format!(
+                "{what} is signed and kept: give one line of at most {most} visible characters"
             )));
         }
         Ok(text.trim().to_owned())
     };
-    if let Action::Limit { duty_milli } = wish.action
+    if let Action::Limit { duty_milli } = draft.action
         && !(1..=1_000).contains(&duty_milli)
     {
-        return Err(OrderError::Wrong(
+        return Err(OrderError::Invalid(
             "the duty must be above 0 and at most 100%; to stop all work, pause".to_owned(),
         ));
     }
-    let expires = match wish.lasts {
-        None => None,
-        Some(lasts) => Some(
-            now.checked_add(lasts)
-                .map_err(|_| OrderError::Wrong("it would hold for longer than time goes".to_owned()))?,
-        ),
-    };
+    let expires =
+        match draft.lasts {
+            None => None,
+            Some(lasts) => Some(now.checked_add(lasts).map_err(|_| {
+                OrderError::Invalid("its end is beyond the supported range of time".to_owned())
+            })?),
+        };
     let id = format!("{:016x}", rand::random::<u64>());
     Ok(Order {
-        scope: match wish.action {
-            // Each hold is one of its own.
-            Action::Hold(_) => control::hold_of(&id),
-            _ => wish.scope.clone(),
+        scope: match draft.action {
+            // Each hold has its own scope.
+            Action::Hold(_) => control::hold_scope(&id),
+            _ => draft.scope.clone(),
         },
         id,
-        action: AnyAction::Known(wish.action.clone()),
-        actor: said("the actor", &wish.actor, MOST_ACTOR)?,
-        reason: said("the reason", &wish.reason, MOST_REASON)?,
+        action: AnyAction::Known(draft.action.clone()),
+        actor: checked_text("the actor", &draft.actor, MAX_ACTOR_CHARS)?,
+        reason: checked_text("the reason", &draft.reason, MAX_REASON_CHARS)?,
         given_at: now,
         expires,
     })
 }
 
-/// PURE: what is noted of an order, by whoever gives or obeys it.
-pub(crate) fn act_of(order: &Order, action: &str) -> Act {
+/// PURE: returns the audit event of an order that is issued or obeyed.
+pub(crate) fn audit_event(order: &Order, action: &str) -> AuditEvent {
     let mut detail = BTreeMap::from([
         ("order".to_owned(), order.id.clone()),
         ("scope".to_owned(), order.scope.clone()),
@@ -262,7 +270,7 @@ pub(crate) fn act_of(order: &Order, action: &str) -> Act {
         detail.insert("duty_milli".to_owned(), duty_milli.to_string());
     }
     if let AnyAction::Known(Action::Confirm(confirmation)) = &order.action {
-        let named = |mark: Option<Mark>| mark.map_or("none".to_owned(), |mark| mark.to_string());
+        let named = |mark: Option<RecordRef>| mark.map_or("none".to_owned(), |mark| mark.to_string());
         detail.insert("record".to_owned(), named(confirmation.record));
         detail.insert("lost".to_owned(), named(confirmation.lost));
     }
@@ -285,7 +293,7 @@ pub(crate) fn act_of(order: &Order, action: &str) -> Act {
         AnyAction::Known(Action::Confirm(_)) => format!("orders.{action}"),
         _ => format!("gate.{action}"),
     };
-    Act {
+    AuditEvent {
         actor: order.actor.clone(),
         action,
         reason: order.reason.clone(),

@@ -1,14 +1,13 @@
-//! One feed's executor: reads the source in quanta and hands blocks to the lanes.
+//! Runs one feed: reads the source in quanta and sends blocks to the lanes.
 //!
-//! A quantum is: a permit of the gate, the lease still ours, the fence, the read. No permit is
-//! held while a block waits for its lane, so a slow exchange holds nothing of the source. A
-//! feed's trouble is its own: it backs off, or rests until somebody acts, and the others go on.
+//! A quantum needs a permit of the gate, a held lease and a fence. No permit is held while a block waits for its lane, so a slow
+//! exchange holds no resources of the source. An error stops or delays only its own feed.
 
 mod collect;
+mod errors;
 mod evidence;
 mod quantum;
 mod source_state;
-mod trouble;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,30 +15,30 @@ use std::time::Duration;
 
 use gate::Gate;
 use jiff::Timestamp;
-use runtime::said::Said;
+use runtime::log_dedup::LogDedup;
 use schemas::column::RowSchema;
 use schemas::digest::Digest;
-use schemas::source::SourceMark;
+use schemas::source::SourceIdentity;
 use source::fence::Fence;
 use source::{FeedDefinition, FeedReader, Source};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::chunker::Chunker;
-use crate::group::{Group, Member, Pack, Phase, join, prune};
+use crate::gate_queue::{GateQueue, QueuedPermit};
+use crate::group::{Batch, Group, Member, ResyncPhase, join, prune};
 use crate::idle::{IdleFeed, IdleFeeds};
 use crate::lane::Position;
-use crate::lane_end::{LaneEnd, moved};
+use crate::lane_handle::{LaneHandle, lane_changed};
 use crate::lease_keeper::LeaseWatch;
 use crate::mask::Masks;
 use crate::options::PublisherOptions;
-use crate::status::{Board, WAITING_FOR_GATE};
-use crate::turn::{Turned, Turns};
+use crate::status::{StatusRegistry, WAITING_FOR_GATE};
 use source_state::KnownSource;
 
 use collect::Collector;
 
-/// What a feed's executor is made of.
+/// The dependencies of a publisher.
 pub struct FeedParts {
     /// The feed.
     pub definition: FeedDefinition,
@@ -47,21 +46,21 @@ pub struct FeedParts {
     pub source: Arc<dyn Source>,
     /// The gate.
     pub gate: Gate,
-    /// Whose turn it is there.
-    pub turns: Turns,
+    /// Shares the gate between requests and feeds.
+    pub gate_queue: GateQueue,
     /// The lease.
     pub lease: LeaseWatch,
-    /// Its lanes.
-    pub lanes: Vec<LaneEnd>,
-    /// Quanta, closing, idle polls.
+    /// The feed's lanes.
+    pub lanes: Vec<LaneHandle>,
+    /// The options of quanta, closing and idle polls.
     pub options: PublisherOptions,
     /// The idle feeds of the source.
     pub idle: IdleFeeds,
-    /// Where it shows what it does.
-    pub board: Board,
+    /// Receives the status.
+    pub registry: StatusRegistry,
 }
 
-/// The executor.
+/// Runs one feed.
 pub struct Publisher {
     parts: FeedParts,
     digest: Digest,
@@ -69,43 +68,43 @@ pub struct Publisher {
     reader: Option<Box<dyn FeedReader>>,
     groups: Vec<Group>,
     fence: Option<(Fence, Instant)>,
-    /// There is no fence because there is no row.
+    /// Whether there is no fence because the source is empty.
     is_empty: bool,
-    /// The database, as it was when the fence was taken.
-    source: Option<SourceMark>,
-    /// By lane: the generation, and what is known of its source.
+    /// The database at the time of the fence.
+    source: Option<SourceIdentity>,
+    /// The known source of each lane, with the lane's generation.
     known: BTreeMap<usize, (u64, KnownSource)>,
     failures: u32,
-    said: Said,
+    log_dedup: LogDedup,
     collector: Collector,
-    /// By lane: why nothing is read for it.
-    lanes_said: BTreeMap<usize, Said>,
+    /// For errors that stop reading for a lane, by lane.
+    lane_log_dedups: BTreeMap<usize, LogDedup>,
     limit: usize,
     awaiting: Option<Instant>,
     idle: IdleFeed,
-    /// Since the last rest something new was found.
-    has_news: bool,
-    /// How long the reader had used the source at the last rest.
+    /// Whether new rows were found since the last rest.
+    has_new_rows: bool,
+    /// The reader's source time at the last rest.
     spent: Duration,
 }
 
-/// A fence is a lower bound for ever; it is only taken anew so that rows do not get old.
-const FENCE_AGE: Duration = Duration::from_secs(1);
+/// The maximum age of a fence. An old fence stays valid; it is renewed so that new rows are read soon.
+const MAX_FENCE_AGE: Duration = Duration::from_secs(1);
 
-/// How long lanes that are ready wait for the others before they are read for alone.
-const LANES_TOGETHER: Duration = Duration::from_secs(2);
+/// How long ready lanes wait for the others before they are read for separately.
+const MAX_LANE_WAIT: Duration = Duration::from_secs(2);
 
-enum Turn {
-    /// Look again at once.
-    Go,
-    /// Nothing to do until something changes or this time has passed.
+enum NextStep {
+    /// Run the next step at once.
+    Continue,
+    /// Rest for this time, or until a lane changes.
     Rest(Duration),
-    /// The term of the lease has ended: nothing may be read under it any more.
+    /// The term of the lease has ended, so nothing more may be read.
     LeaseExpired,
 }
 
 impl Publisher {
-    /// A feed that was not read yet.
+    /// Creates a publisher of a feed that was not read yet.
     #[must_use]
     pub fn new(parts: FeedParts) -> Self {
         let (digest, limit) = (parts.definition.digest(), parts.options.sizing.first());
@@ -121,35 +120,35 @@ impl Publisher {
             source: None,
             known: BTreeMap::new(),
             failures: 0,
-            said: Said::default(),
+            log_dedup: LogDedup::default(),
             collector: Collector::default(),
-            lanes_said: BTreeMap::new(),
+            lane_log_dedups: BTreeMap::new(),
             limit,
             awaiting: None,
             idle,
-            has_news: false,
+            has_new_rows: false,
             spent: Duration::ZERO,
         }
     }
 
-    /// Reads until `stop`. What was read by then is handed to the lanes, whose ends it drops.
+    /// Reads until `stop`, then sends what was read to the lanes and drops their handles.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut lease = self.parts.lease.clone();
         while !stop.is_cancelled() {
-            self.state("waiting for the lease");
-            // Whatever troubled this process is another's to meet, or to be met again.
+            self.set_state("waiting for the lease");
+            // Errors of the previous term are outdated.
             self.parts
-                .board
+                .registry
                 .feed(&self.parts.definition.name, |feed| feed.last_error = None);
-            let term = tokio::select! { () = stop.cancelled() => break, term = lease.held() => term };
+            let term = tokio::select! { () = stop.cancelled() => break, term = lease.acquired() => term };
             tokio::select! {
                 biased;
-                () = lease.over(term) => {}
+                () = lease.ended(term) => {}
                 () = self.read(&stop) => {}
             }
             if !stop.is_cancelled() {
-                // A statement in flight was cancelled with the future that held it; the
-                // connection it ran on is not used again. The lanes void what was read.
+                // A statement in flight was cancelled with its future, and its connection is not reused. The lanes drop what
+                // was read.
                 (self.reader, self.fence) = (None, None);
                 self.idle.wake();
             }
@@ -157,91 +156,96 @@ impl Publisher {
         for index in 0..self.groups.len() {
             self.flush(index).await;
         }
-        self.state("ended");
+        self.set_state("ended");
     }
 
     /// Reads until `stop` or until the term of the lease has ended.
     ///
-    /// Each turn spends the task's budget, so that turns which complete without a wait cannot keep this worker thread
-    /// from the timers, the sockets and the signals of the process.
+    /// Each step spends the task's budget, so that steps without a wait cannot block the timers, sockets and signals of this
+    /// worker thread.
     async fn read(&mut self, stop: &CancellationToken) {
         while !stop.is_cancelled() {
             tokio::task::coop::consume_budget().await;
-            match self.turn(stop).await {
-                Turn::Go => {}
-                Turn::LeaseExpired => return,
-                Turn::Rest(pause) => {
+            match self.run_step(stop).await {
+                NextStep::Continue => {}
+                NextStep::LeaseExpired => return,
+                NextStep::Rest(pause) => {
                     tokio::select! {
                         () = stop.cancelled() => {}
                         () = tokio::time::sleep(pause) => {}
-                        () = moved(&mut self.parts.lanes) => {}
+                        () = lane_changed(&mut self.parts.lanes) => {}
                     }
                 }
             }
         }
     }
 
-    async fn turn(&mut self, stop: &CancellationToken) -> Turn {
+    async fn run_step(&mut self, stop: &CancellationToken) -> NextStep {
         if self.await_lanes() {
             self.idle.wake();
-            self.state("waiting for the exchange");
-            return Turn::Rest(LANES_TOGETHER);
+            self.set_state("waiting for the exchange");
+            return NextStep::Rest(MAX_LANE_WAIT);
         }
         if self.follow_lanes().is_none() {
             self.idle.wake();
-            // What a changed definition changed is told by the columns, too.
-            if self.schema.is_none() && self.parts.board.is_changed(&self.parts.definition.name) {
+            // The columns are needed to describe a changed definition.
+            if self.schema.is_none()
+                && self
+                    .parts
+                    .registry
+                    .has_changed_definition(&self.parts.definition.name)
+            {
                 return self.open(stop).await;
             }
-            self.state("waiting for the lanes");
-            return Turn::Rest(Duration::from_secs(1));
+            self.set_state("waiting for the lanes");
+            return NextStep::Rest(Duration::from_secs(1));
         }
         if self.reader.is_none() {
             return self.open(stop).await;
         }
         if self.groups.is_empty() {
-            // Lanes are there, but no group could be made: the schema does not fit the feed.
+            // There are lanes but no groups: the schema does not match the feed.
             self.reader = None;
-            return Turn::Rest(self.parts.options.recheck);
+            return NextStep::Rest(self.parts.options.recheck);
         }
-        // Every group reads within the same fence, one quantum each in turn.
+        // Every group reads within the same fence, one quantum each in rotation.
         let Some(index) = self.groups.iter().position(|group| !group.drained) else {
             self.groups.iter_mut().for_each(|group| group.drained = false);
-            if let Some(left) = self.collects() {
+            if let Some(left) = self.collect_wait() {
                 self.fence = None;
-                self.state("collecting rows");
-                return Turn::Rest(self.parts.options.idle_poll.min(left));
+                self.set_state("collecting rows");
+                return NextStep::Rest(self.parts.options.idle_poll.min(left));
             }
             if self.fence.take().is_some() || self.is_empty {
                 let now = Timestamp::now();
                 self.parts
-                    .board
+                    .registry
                     .feed(&self.parts.definition.name, |feed| feed.caught_up_at = Some(now));
-                self.state("caught up");
+                self.set_state("caught up");
             } else {
-                self.state("waiting for the fence");
+                self.set_state("waiting for the fence");
             }
-            return Turn::Rest(self.rest());
+            return NextStep::Rest(self.rest());
         };
         let Some(permit) = self.permit(stop).await else {
-            return Turn::Go;
+            return NextStep::Continue;
         };
         if self.parts.lease.term().is_none() {
-            return Turn::LeaseExpired;
+            return NextStep::LeaseExpired;
         }
-        let turn = self.quantum(index, &permit).await;
+        let next_step = self.run_quantum(index, &permit).await;
         drop(permit);
         for index in 0..self.groups.len() {
-            self.hand_over(index).await;
+            self.send_blocks(index).await;
         }
-        // The next one's turn.
+        // The next group is read next.
         if !self.groups.is_empty() {
             self.groups.rotate_left(1);
         }
-        turn
+        next_step
     }
 
-    /// How long to rest now that everything within the fence was read.
+    /// Returns how long to rest after everything within the fence was read.
     fn rest(&mut self) -> Duration {
         let options = &self.parts.options;
         let spent = self
@@ -250,7 +254,7 @@ impl Publisher {
             .map_or(Duration::ZERO, |reader| reader.spent());
         let poll = spent.saturating_sub(std::mem::replace(&mut self.spent, spent));
         let is_proving = self.reader.as_ref().is_some_and(|reader| reader.is_proving());
-        let rest = if std::mem::take(&mut self.has_news) || is_proving {
+        let rest = if std::mem::take(&mut self.has_new_rows) || is_proving {
             self.idle.wake();
             options.idle_poll
         } else {
@@ -258,23 +262,23 @@ impl Publisher {
         };
         let rest_ms = u64::try_from(rest.as_millis()).unwrap_or(u64::MAX);
         self.parts
-            .board
+            .registry
             .feed(&self.parts.definition.name, |feed| feed.rest_ms = rest_ms);
         rest
     }
 
-    /// Whether to wait for lanes that have not read the exchange yet, so that lanes at equal
-    /// cursors begin together; not for long, for one lane must not keep the others.
+    /// Returns whether to wait for lanes that have not read the exchange yet, so that lanes at equal cursors begin together. The
+    /// wait is bounded: one lane must not delay the others.
     fn await_lanes(&mut self) -> bool {
         let unknown = self.parts.lanes.iter().any(|lane| !lane.position.borrow().known);
         if !unknown || !self.groups.is_empty() {
             self.awaiting = None;
             return false;
         }
-        self.awaiting.get_or_insert_with(Instant::now).elapsed() < LANES_TOGETHER
+        self.awaiting.get_or_insert_with(Instant::now).elapsed() < MAX_LANE_WAIT
     }
 
-    /// Takes the lanes as they stand now; none: no lane can take rows.
+    /// Updates the groups to the lanes' positions; `None` if no lane can take rows.
     fn follow_lanes(&mut self) -> Option<()> {
         let positions: Vec<Position> = self
             .parts
@@ -293,22 +297,22 @@ impl Publisher {
             let Some(from) = position.from else { continue };
             any = true;
             let known = self.groups.iter().any(|group| group.has(lane))
-                || self.is_other_source(lane, position.generation);
+                || self.is_source_replaced(lane, position.generation);
             let (false, Some(schema)) = (known, self.schema.as_ref()) else {
                 continue;
             };
             let feed = &self.parts.definition;
             let masks = self.parts.lanes.get(lane).and_then(|lane| lane.masks.clone());
-            let own = |masks: &Arc<Masks>| masks.definition(self.digest);
-            let definition = masks.as_ref().map_or(self.digest, own);
-            let made = Chunker::masking(schema, &feed.cursor, &feed.money, from, masks)
-                .and_then(|chunker| chunker.withholding(position.withhold));
-            if made.is_ok() {
-                self.well_for(lane);
+            let masked = |masks: &Arc<Masks>| masks.definition(self.digest);
+            let definition = masks.as_ref().map_or(self.digest, masked);
+            let created = Chunker::with_masks(schema, &feed.cursor, &feed.money, from, masks)
+                .and_then(|chunker| chunker.with_row_filter(position.withhold));
+            if created.is_ok() {
+                self.clear_lane_error(lane);
             }
-            match made {
+            match created {
                 Ok(chunker) => self.groups.push(Group {
-                    packs: vec![Pack {
+                    batches: vec![Batch {
                         members: vec![Member {
                             lane,
                             generation: position.generation,
@@ -319,30 +323,30 @@ impl Publisher {
                     }],
                     limit: self.limit,
                     drained: false,
-                    resync: position.is_resync.then_some(Phase::Within),
-                    unplaced: Vec::new(),
+                    resync: position.is_resync.then_some(ResyncPhase::WithinFence),
+                    unordered: Vec::new(),
                 }),
-                Err(error) => self.not_for(lane, &error.to_string()),
+                Err(error) => self.report_lane_error(lane, &error.to_string()),
             }
         }
         match join(std::mem::take(&mut self.groups)) {
             Ok(groups) => self.groups = groups,
-            Err(error) => self.trouble(error.to_string()),
+            Err(error) => self.report_error(error.to_string()),
         }
         any.then_some(())
     }
 
-    /// Waits for a permit; meanwhile the open blocks are closed when they get too old.
-    async fn permit(&mut self, stop: &CancellationToken) -> Option<Turned> {
-        let (gate, turns) = (self.parts.gate.clone(), self.parts.turns.clone());
+    /// Waits for a permit. Meanwhile open blocks are closed when they reach the maximum age.
+    async fn permit(&mut self, stop: &CancellationToken) -> Option<QueuedPermit> {
+        let (gate, gate_queue) = (self.parts.gate.clone(), self.parts.gate_queue.clone());
         if gate.verdict().duty >= 1.0
-            && let Some(permit) = turns.try_feed(&gate)
+            && let Some(permit) = gate_queue.try_feed(&gate)
         {
             return Some(permit);
         }
-        let mut asking = std::pin::pin!(turns.feed(&gate));
-        // While the gate only paces us, what was read waits for more, until it is too old.
-        while gate.verdict().lets_work()
+        let mut pending_permit = std::pin::pin!(gate_queue.feed(&gate));
+        // While the gate only paces the feed, open blocks wait for more rows up to their maximum age.
+        while gate.verdict().permits_work()
             && let Some(since) = self.groups.iter().filter_map(Group::open_since).min()
         {
             let by_age = self.parts.options.close_after.saturating_sub(age(since));
@@ -353,39 +357,39 @@ impl Publisher {
             }
             tokio::select! {
                 () = stop.cancelled() => return None,
-                () = moved(&mut self.parts.lanes) => return None,
-                permit = &mut asking => return Some(permit),
+                () = lane_changed(&mut self.parts.lanes) => return None,
+                permit = &mut pending_permit => return Some(permit),
                 () = tokio::time::sleep(left) => {}
-                () = gate.shuts() => {}
+                () = gate.until_shut() => {}
             }
         }
-        // Shut, or paced for long: nothing that was read waits for the gate.
+        // Closed, or paced for long: blocks do not wait for the gate.
         for index in 0..self.groups.len() {
             self.flush(index).await;
         }
-        if !gate.verdict().lets_work() {
-            self.state(WAITING_FOR_GATE);
+        if !gate.verdict().permits_work() {
+            self.set_state(WAITING_FOR_GATE);
         }
         tokio::select! {
             () = stop.cancelled() => None,
-            () = moved(&mut self.parts.lanes) => None,
-            permit = asking => Some(permit),
+            () = lane_changed(&mut self.parts.lanes) => None,
+            permit = pending_permit => Some(permit),
         }
     }
 
-    /// How long open blocks still wait for more rows; `None` where none is open. The quantum that finds nothing more after
-    /// that closes them.
-    fn collects(&self) -> Option<Duration> {
+    /// Returns how long open blocks still wait for more rows; `None` if none is open. Afterwards the next drained quantum closes
+    /// them.
+    fn collect_wait(&self) -> Option<Duration> {
         let oldest = self.groups.iter().filter_map(Group::open_since).min()?;
         let collect = self.parts.options.collect;
         Some(self.collector.wait(collect, age(oldest), Instant::now()))
     }
 
-    async fn open(&mut self, stop: &CancellationToken) -> Turn {
+    async fn open(&mut self, stop: &CancellationToken) -> NextStep {
         let Some(permit) = self.permit(stop).await else {
-            return Turn::Go;
+            return NextStep::Continue;
         };
-        self.state("opening the feed");
+        self.set_state("opening the feed");
         let opened = self.parts.source.open_feed(&self.parts.definition, &permit).await;
         match opened {
             Ok(reader) => {
@@ -396,22 +400,21 @@ impl Publisher {
                 }
                 self.schema = Some(Arc::new(columns.clone()));
                 self.parts
-                    .board
+                    .registry
                     .feed(&self.parts.definition.name, |feed| feed.columns = Some(columns));
                 self.reader = Some(reader);
                 self.idle.wake();
-                (self.has_news, self.spent) = (false, Duration::ZERO);
+                (self.has_new_rows, self.spent) = (false, Duration::ZERO);
                 self.show_evidence();
                 self.failures = 0;
-                Turn::Go
+                NextStep::Continue
             }
-            Err(_) if permit.is_revoked() => Turn::Go,
-            Err(error) => self.failed(&error),
+            Err(_) if permit.is_revoked() => NextStep::Continue,
+            Err(error) => self.source_failed(&error),
         }
     }
 
-    /// The core's columns changed under a running agent: what was read goes out under the old ones, and
-    /// the groups go on from there under the new.
+    /// Handles changed columns of the source: blocks that were read keep the old columns, and the groups continue with the new.
     async fn reshape(&mut self, columns: &RowSchema) {
         for index in 0..self.groups.len() {
             self.flush(index).await;
@@ -419,13 +422,13 @@ impl Publisher {
         for mut group in std::mem::take(&mut self.groups) {
             let feed = &self.parts.definition;
             for error in group.reshape(columns, &feed.cursor, &feed.money) {
-                self.trouble(error.to_string());
+                self.report_error(error.to_string());
             }
-            if !group.packs.is_empty() {
+            if !group.batches.is_empty() {
                 self.groups.push(group);
             }
         }
-        tracing::info!(feed = %self.parts.definition.name, "the source's columns changed; reading on under the new ones");
+        tracing::info!(feed = %self.parts.definition.name, "source columns changed, continuing with the new ones");
     }
 }
 

@@ -1,42 +1,42 @@
-//! PURE: how many rows the next quantum may read.
+//! PURE: computes how many rows the next quantum may read.
 //!
-//! Short quanta are what keeps a core's queue short when load rises; rows are only the means
-//! of asking for time. The memory that a quantum may fill is bounded the same way.
+//! Short quanta keep the core's queue short when load rises; the row limit is the means to bound the time. The memory of a
+//! quantum is bounded in the same way.
 
 use std::time::Duration;
 
-/// The bounds, from configuration.
+/// The configured bounds of a quantum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sizing {
-    /// How long a quantum should take.
+    /// The target duration of a quantum.
     pub target: Duration,
-    /// Fewest rows.
-    pub least: usize,
-    /// Most rows.
-    pub most: usize,
-    /// Most packed bytes that a quantum is expected to bring.
-    pub most_bytes: usize,
+    /// The minimum number of rows.
+    pub min_rows: usize,
+    /// The maximum number of rows.
+    pub max_rows: usize,
+    /// The maximum expected packed bytes of a quantum.
+    pub max_bytes: usize,
 }
 
 impl Default for Sizing {
     fn default() -> Self {
         Self {
             target: Duration::from_millis(20),
-            least: 50,
-            most: 20_000,
-            most_bytes: 8_000_000,
+            min_rows: 50,
+            max_rows: 20_000,
+            max_bytes: 8_000_000,
         }
     }
 }
 
-/// What the last quantum came to.
+/// The measurements of the last quantum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Took {
-    /// The limit that was meant for the whole target.
+pub struct QuantumStats {
+    /// The limit for the whole target duration.
     pub limit: usize,
-    /// The rows that were asked for, fewer where the gate asked for a shorter quantum.
-    pub asked: usize,
-    /// Rows that came.
+    /// The requested rows: fewer than `limit` if the gate granted a shorter quantum.
+    pub requested: usize,
+    /// The rows that were read.
     pub rows: u64,
     /// Their packed bytes.
     pub bytes: usize,
@@ -45,30 +45,34 @@ pub struct Took {
 }
 
 impl Sizing {
-    /// The first limit: small, for nothing is known of the rows.
+    /// Returns the first limit: small, because nothing is known of the rows.
     #[must_use]
     pub fn first(&self) -> usize {
-        self.least.saturating_mul(4).min(self.most).max(1)
+        self.min_rows.saturating_mul(4).min(self.max_rows).max(1)
     }
 
-    /// The next limit. It grows at most to the double and shrinks at once. A quantum that
-    /// brought fewer rows than asked for says little about time and never lets it grow.
+    /// Returns the next limit. It at growth_limit doubles, and shrinks at once. A quantum with fewer rows than requested is no measure
+    /// of time and never increases the limit.
     #[must_use]
-    pub fn next(&self, took: Took) -> usize {
-        if took.rows == 0 {
-            return self.bound(took.limit);
+    pub fn next(&self, stats: QuantumStats) -> usize {
+        if stats.rows == 0 {
+            return self.bound(stats.limit);
         }
-        let (rows, micros) = (u128::from(took.rows), took.time.as_micros().max(1));
+        let (rows, micros) = (u128::from(stats.rows), stats.time.as_micros().max(1));
         let by_time = rows * self.target.as_micros() / micros;
-        let most = took
+        let growth_limit = stats
             .limit
-            .saturating_mul(if took.rows >= took.asked as u64 { 2 } else { 1 });
-        let by_bytes = rows * self.most_bytes as u128 / (took.bytes.max(1) as u128);
+            .saturating_mul(if stats.rows >= stats.requested as u64 {
+                2
+            } else {
+                1
+            });
+        let by_bytes = rows * self.max_bytes as u128 / (stats.bytes.max(1) as u128);
         let next = usize::try_from(by_time.min(by_bytes)).unwrap_or(usize::MAX);
-        self.bound(next.min(most))
+        self.bound(next.min(growth_limit))
     }
 
-    /// The rows to ask for when the quantum may take this long at most.
+    /// Returns the rows to request if the quantum may take at growth_limit this long.
     #[must_use]
     pub fn within(&self, limit: usize, quantum: Duration) -> usize {
         let (quantum, target) = (quantum.as_micros(), self.target.as_micros().max(1));
@@ -79,14 +83,17 @@ impl Sizing {
         self.bound(rows).min(limit)
     }
 
-    /// The limit after a statement ran into its timeout.
+    /// Returns the limit after a statement timeout.
     #[must_use]
     pub fn after_timeout(&self, limit: usize) -> usize {
-        (limit / 4).clamp(1, self.most.max(1))
+        (limit / 4).clamp(1, self.max_rows.max(1))
     }
 
     fn bound(&self, rows: usize) -> usize {
-        rows.clamp(self.least.max(1).min(self.most.max(1)), self.most.max(1))
+        rows.clamp(
+            self.min_rows.max(1).min(self.max_rows.max(1)),
+            self.max_rows.max(1),
+        )
     }
 }
 
@@ -94,10 +101,10 @@ impl Sizing {
 mod tests {
     use super::*;
 
-    fn took(limit: usize, rows: u64, millis: u64) -> Took {
-        Took {
+    fn stats(limit: usize, rows: u64, millis: u64) -> QuantumStats {
+        QuantumStats {
             limit,
-            asked: limit,
+            requested: limit,
             rows,
             bytes: 1,
             time: Duration::from_millis(millis),
@@ -105,50 +112,50 @@ mod tests {
     }
 
     #[test]
-    fn it_aims_at_the_time_and_grows_at_most_to_the_double() {
+    fn sizing_aims_at_the_target_and_at_most_doubles() {
         let sizing = Sizing::default();
-        assert_eq!(sizing.next(took(1000, 1000, 20)), 1000);
-        assert_eq!(sizing.next(took(1000, 1000, 1)), 2000);
-        assert_eq!(sizing.next(took(1000, 1000, 200)), 100);
-        assert_eq!(sizing.next(took(1000, 1000, 20_000)), 50);
-        assert_eq!(sizing.next(took(20_000, 20_000, 1)), 20_000);
+        assert_eq!(sizing.next(stats(1000, 1000, 20)), 1000);
+        assert_eq!(sizing.next(stats(1000, 1000, 1)), 2000);
+        assert_eq!(sizing.next(stats(1000, 1000, 200)), 100);
+        assert_eq!(sizing.next(stats(1000, 1000, 20_000)), 50);
+        assert_eq!(sizing.next(stats(20_000, 20_000, 1)), 20_000);
     }
 
     #[test]
-    fn a_quantum_that_drained_the_feed_never_lets_it_grow() {
-        assert_eq!(Sizing::default().next(took(1000, 3, 0)), 1000);
-        assert_eq!(Sizing::default().next(took(1000, 0, 500)), 1000);
+    fn sizing_drained_feed_never_grows_the_limit() {
+        assert_eq!(Sizing::default().next(stats(1000, 3, 0)), 1000);
+        assert_eq!(Sizing::default().next(stats(1000, 0, 500)), 1000);
     }
 
-    /// Beside a business a quantum is a tenth as long; that must not shrink what is known.
+    /// TailContext a business a quantum is a tenth as long; that must not shrink what is known.
     #[test]
-    fn a_shorter_quantum_asks_for_less_and_forgets_nothing() {
+    fn sizing_shorter_quantum_requests_less_and_keeps_the_limit() {
         let sizing = Sizing::default();
         let asked = sizing.within(4_000, Duration::from_millis(2));
         assert_eq!(asked, 400);
-        let took = Took {
-            asked,
+        let stats = QuantumStats {
+            requested: asked,
             rows: 400,
-            ..took(4_000, 0, 2)
+            ..stats(4_000, 0, 2)
         };
-        assert_eq!(sizing.next(took), 4_000);
+        assert_eq!(sizing.next(stats), 4_000);
         assert_eq!(sizing.within(4_000, Duration::from_secs(1)), 4_000);
         assert_eq!(sizing.within(60, Duration::from_micros(1)), 50);
     }
 
     #[test]
-    fn large_rows_bound_it_by_memory() {
+    fn sizing_large_rows_are_bounded_by_memory() {
         let sizing = Sizing {
-            least: 1,
+            min_rows: 1,
             ..Sizing::default()
         };
-        let took = Took {
+        let stats = QuantumStats {
             limit: 200,
-            asked: 200,
+            requested: 200,
             rows: 200,
             bytes: 400_000_000,
             time: Duration::from_millis(1),
         };
-        assert_eq!(sizing.next(took), 4);
+        assert_eq!(sizing.next(stats), 4);
     }
 }

@@ -1,39 +1,41 @@
 //! Answers data requests: each exactly once, only while the core has slack.
 //!
-//! What decides is pure; what acts carries it out:
+//! Modules marked PURE decide; the others act:
 //!
-//! - what it needs from outside: [`answering`]
-//! - what the streams say: [`follow`] reads what is new, [`book`] PURE keeps what waits, [`clock`] PURE tells the
-//!   exchange's time; what this process did for each, [`standing`]
-//! - what is done next: [`plan`] PURE, by the rules as they are now, [`lists`]; what is told meanwhile, [`telling`] PURE
-//! - one answer: [`question()`] PURE is what the source is asked, [`fits()`] PURE whether its columns fit the kind, [`packer`] PURE makes blocks of rows, [`answer`] messages of blocks, [`post`] stores them
-//! - all of it: [`desk`], one for each term of the lease; what it shows, [`tally`]
+//! - [`answer_config`]: rules, keys and lists from the configuration
+//! - [`stream_follower`] reads new messages of the streams, [`request_index`] PURE keeps requests without an outcome,
+//!   [`clock`] PURE estimates the exchange's time, [`request_state`] holds what this process did for a request
+//! - [`plan`] PURE decides the next step of a request under the current [`rule_set`]; [`progress_throttle`] PURE decides when a
+//!   progress message is worth sending
+//! - [`request_query()`] PURE builds the query for the source, [`check_columns()`] PURE compares its columns with the kind,
+//!   [`row_batcher`] PURE fills blocks with rows, [`answer`] makes messages of blocks, [`reply_publisher`] stores them
+//! - [`worker`] runs all of it for one term of the lease; [`stats`] is its status
 //!
-//! Nothing of it is state that has to be kept: who takes over reads the streams and goes on. What it cannot
-//! know of (an answer half stored by somebody who was killed) shows when the first part of an attempt is taken.
+//! The responder keeps no state of its own: a successor reads the streams and goes on. It cannot know of an answer that a
+//! killed process stored in part; the exchange then refuses the first part of the attempt.
 
 pub mod answer;
-pub mod answering;
-pub mod book;
+pub mod answer_config;
 pub mod clock;
-pub mod desk;
-pub mod fits;
-pub mod follow;
-pub mod lists;
-pub mod packer;
+pub mod column_check;
 pub mod plan;
-pub mod post;
-pub mod question;
-pub mod standing;
-pub mod tally;
-pub mod telling;
+pub mod progress_throttle;
+pub mod reply_publisher;
+pub mod request_index;
+pub mod request_query;
+pub mod request_state;
+pub mod row_batcher;
+pub mod rule_set;
+pub mod stats;
+pub mod stream_follower;
+pub mod worker;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use exchange::Exchange;
 use gate::Gate;
-use requests::forecast::Costs;
+use requests::forecast::CostEstimator;
 use schemas::name::SourceName;
 use schemas::origin::Origin;
 use schemas::person::PersonKey;
@@ -41,95 +43,95 @@ use schemas::sign::{PublicKey, SigningKey};
 use source::Source;
 use tokio_util::sync::CancellationToken;
 
+use crate::gate_queue::GateQueue;
 use crate::hold::HoldWatch;
 use crate::lease_keeper::LeaseWatch;
 use crate::quantum::Sizing;
-use crate::seal::SealingKeys;
-use crate::status::Board;
-use crate::turn::Turns;
-use desk::Desk;
+use crate::signed_chunk::EncryptionKeys;
+use crate::status::StatusRegistry;
+use worker::RequestWorker;
 
-pub use answering::{AnswerOptions, Answering, AnsweringError};
-pub use fits::fits;
-pub use question::question;
-pub use tally::RequestsStatus;
+pub use answer_config::{AnswerConfig, AnswerConfigError, AnswerOptions};
+pub use column_check::check_columns;
+pub use request_query::request_query;
+pub use stats::RequestsStatus;
 
-/// What the responder is made of.
+/// The dependencies of the responder.
 pub struct ResponderParts {
     /// Rules, keys and lists.
-    pub answering: Answering,
+    pub answering: AnswerConfig,
     /// The exchange.
     pub exchange: Arc<dyn Exchange>,
     /// The system of record.
     pub source: Arc<dyn Source>,
-    /// Its name: the lease's.
+    /// The name of the source, which is also the lease's.
     pub source_name: SourceName,
-    /// Where requests have to belong.
+    /// The origin that requests must have.
     pub origin: Origin,
-    /// When it may be touched.
+    /// Permits work on the source.
     pub gate: Gate,
-    /// Whose turn it is there.
-    pub turns: Turns,
+    /// Shares the gate between requests and feeds.
+    pub gate_queue: GateQueue,
     /// The lease.
     pub lease: LeaseWatch,
-    /// How old the record of a lease that is held may be.
+    /// The maximum age of the record of a held lease.
     pub lease_age: Duration,
-    /// What operators hold.
+    /// The operators' holds.
     pub holds: HoldWatch,
     /// Signs parts and outcomes.
     pub key: Arc<SigningKey>,
     /// Keys of other agents of the bureau.
     pub trusted: Vec<PublicKey>,
-    /// Marks persons.
+    /// Computes the digests of persons.
     pub persons: Arc<PersonKey>,
-    /// To whom bodies are sealed.
-    pub sealing: SealingKeys,
-    /// This life of this process.
+    /// The keys that bodies are encrypted to.
+    pub encryption: EncryptionKeys,
+    /// Identifies this run of the process.
     pub instance: String,
     /// Bounds of a quantum.
     pub sizing: Sizing,
-    /// Where it shows what it does.
-    pub board: Board,
+    /// Receives the status.
+    pub registry: StatusRegistry,
 }
 
-/// The executor.
+/// Runs a [`RequestWorker`] for each term of the lease.
 pub struct Responder {
     parts: Arc<ResponderParts>,
-    costs: Costs,
+    costs: CostEstimator,
 }
 
 impl Responder {
-    /// One that has read nothing yet.
+    /// Creates a responder that has read nothing yet.
     #[must_use]
     pub fn new(parts: ResponderParts) -> Self {
         Self {
             parts: Arc::new(parts),
-            costs: Costs::default(),
+            costs: CostEstimator::default(),
         }
     }
 
-    /// Answers until `stop`. What was read by then is stored; a half-read answer is left to whoever goes on.
+    /// Answers until `stop`. Rows read by then are stored; an answer that is read in part is left to the next holder.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut lease = self.parts.lease.clone();
         while !stop.is_cancelled() {
-            self.state("waiting for the lease");
-            // What waits, and what is in trouble, is for the holder to tell.
-            self.parts.board.requests(RequestsStatus::hand_over);
-            let term = tokio::select! { () = stop.cancelled() => break, term = lease.held() => term };
-            // Everything anew: another may have answered in between.
-            let mut desk = Desk::new(Arc::clone(&self.parts), std::mem::take(&mut self.costs));
+            self.set_state("waiting for the lease");
+            // Queue lengths and errors are for the holder of the lease to report.
+            self.parts.registry.requests(RequestsStatus::hand_over);
+            let term = tokio::select! { () = stop.cancelled() => break, term = lease.acquired() => term };
+            // Another process may have answered in between, so nothing is carried over.
+            let mut worker = RequestWorker::new(Arc::clone(&self.parts), std::mem::take(&mut self.costs));
             tokio::select! {
-                () = lease.over(term) => {}
-                () = desk.serve(&stop) => {}
+                () = lease.ended(term) => {}
+                () = worker.serve(&stop) => {}
             }
-            self.costs = desk.into_costs();
+            self.costs = worker.into_costs();
         }
-        self.state("ended");
+        self.set_state("ended");
     }
 
-    fn state(&self, text: &str) {
+    fn set_state(&self, text: &str) {
         self.parts
-            .board
+            .registry
             .requests(|status| text.clone_into(&mut status.state));
     }
 }

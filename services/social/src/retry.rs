@@ -1,4 +1,4 @@
-//! How long to wait before trying again: the one back-off of this agent.
+//! The back-off of this agent's retries.
 
 use std::time::Duration;
 
@@ -6,8 +6,7 @@ use runtime::backoff::Backoff;
 
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
 
-/// The wait after so many failures in a row, with jitter, so that agents do not come back all
-/// at once.
+/// Returns the wait after so many consecutive failures, with jitter, so that agents do not all retry at once.
 #[must_use]
 pub fn after(failures: u32) -> Duration {
     BACKOFF.delay(failures.max(1), rand::random())

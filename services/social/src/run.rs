@@ -1,7 +1,7 @@
-//! Composition: one lease, one executor per feed, one per lane, one for requests; and the ordered, bounded stop.
+//! Composes and runs the agent: one lease, one task per feed, one per lane, one for requests, and an ordered, bounded stop.
 
-mod made_of;
 mod view;
+mod wiring;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,61 +18,61 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::blocklist;
+use crate::gate_queue::GateQueue;
 use crate::hold::{self, HoldWatch};
 use crate::idle::IdleFeeds;
 use crate::lane::{LaneParts, LaneWorker};
-use crate::lane_end::LaneEnd;
+use crate::lane_handle::LaneHandle;
 use crate::lease_keeper::{LeaseKeeper, LeaseWatch};
 use crate::mask::LaneMasks;
 use crate::notice;
 use crate::options::SocialOptions;
 use crate::publisher::{FeedParts, Publisher};
-use crate::responder::{Answering, Responder};
-use crate::seal::SealingKeys;
-use crate::status::Board;
-use crate::turn::Turns;
-use crate::witness::Witness;
+use crate::record_tracker::RecordTracker;
+use crate::responder::{AnswerConfig, Responder};
+use crate::signed_chunk::EncryptionKeys;
+use crate::status::StatusRegistry;
 
 pub use view::SocialView;
 
-/// A feed and who it is for.
+/// A feed and its recipients.
 #[derive(Debug, Clone)]
 pub struct FeedPlan {
-    /// What is read.
+    /// The feed.
     pub definition: FeedDefinition,
-    /// Who it is for.
+    /// The recipients.
     pub recipients: Vec<RecipientName>,
 }
 
-/// Everything that the agent is made of.
+/// The dependencies of the agent.
 pub struct SocialParts {
     /// The exchange.
     pub exchange: Arc<dyn Exchange>,
     /// The system of record.
     pub source: Arc<dyn Source>,
-    /// Its name: the lease's.
+    /// The name of the source, which is also the lease's.
     pub source_name: SourceName,
-    /// Where its messages belong.
+    /// The origin of its messages.
     pub origin: Origin,
-    /// When it may be touched.
+    /// Permits work on the source.
     pub gate: Gate,
-    /// What is published to whom.
+    /// The feeds.
     pub feeds: Vec<FeedPlan>,
     /// Signs chunks and leases.
     pub key: Arc<SigningKey>,
-    /// Keys of other publishers of these lanes; our own is always trusted.
+    /// Keys of other publishers of these lanes; this agent's key is always trusted.
     pub trusted_publishers: Vec<PublicKey>,
     /// Keys that sign receipts, by recipient.
     pub trusted_receipts: BTreeMap<RecipientName, Vec<PublicKey>>,
-    /// One life of one process; see [`new_instance`].
+    /// Identifies this run of the process; see [`new_instance`].
     pub instance: String,
-    /// Host and process, for people.
+    /// Host and process, for display.
     pub holder: String,
-    /// What an operator may set.
+    /// The options.
     pub options: SocialOptions,
 }
 
-/// A name for this life of this process: 16 hex digits of the operating system's randomness.
+/// Returns a name for this run of the process: 16 random hex digits.
 #[must_use]
 pub fn new_instance() -> String {
     format!("{:016x}", rand::random::<u64>())
@@ -81,49 +81,49 @@ pub fn new_instance() -> String {
 /// The agent, ready to run.
 pub struct Social {
     parts: SocialParts,
-    sealing: SealingKeys,
-    holding: Holding,
-    witness: Witness,
+    encryption: EncryptionKeys,
+    holding: HoldConfig,
+    record_tracker: RecordTracker,
     party: Option<PartyName>,
-    answering: Option<Answering>,
+    answering: Option<AnswerConfig>,
     blocklist: Option<blocklist::Keeper>,
     masks: LaneMasks,
-    board: Board,
+    registry: StatusRegistry,
     lease: LeaseWatch,
     keeper: LeaseKeeper,
 }
 
-/// What operators hold, and how persons are told.
+/// The holds, and the columns that name persons.
 #[derive(Debug, Clone)]
-pub struct Holding {
+pub struct HoldConfig {
     /// The holds; see [`crate::control`].
     pub holds: HoldWatch,
     /// By feed: the column that names a person.
     pub persons: BTreeMap<FeedName, String>,
 }
 
-/// Why the agent ended other than by a stop.
+/// Why the agent ended without a regular stop.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SocialError {
-    /// Two feeds of one name.
+    /// Two feeds have the same name.
     #[error("feed {0:?} is configured twice; give each feed a name of its own")]
-    FeedTwice(String),
-    /// A feed for nobody.
+    DuplicateFeed(String),
+    /// A feed has no recipients.
     #[error("feed {0:?} has no recipients; name at least one")]
     NoRecipients(String),
-    /// A stop was ordered, and what was read was not published within the grace.
-    #[error("the grace was over before what was read was published; it is read again at the next start")]
+    /// The shutdown timed out before everything that was read was published.
+    #[error("shutdown timed out; unpublished rows are read again at the next start")]
     Unfinished,
-    /// A part of the agent ended by itself.
-    #[error("a part of the agent ended unexpectedly: {0}; restart it and report this")]
+    /// A task of the agent ended unexpectedly.
+    #[error("a task of the agent ended unexpectedly: {0}; restart the agent and report this")]
     Ended(String),
 }
 
 impl Social {
-    /// Checks the plan; touches nothing.
+    /// Checks the feeds and creates an agent that does nothing yet.
     ///
     /// # Errors
-    /// [`SocialError`] when feeds contradict each other.
+    /// [`SocialError`] if the feeds are invalid.
     pub fn new(parts: SocialParts) -> Result<Self, SocialError> {
         let mut names = std::collections::BTreeSet::new();
         for feed in &parts.feeds {
@@ -132,13 +132,13 @@ impl Social {
                 return Err(SocialError::NoRecipients(name));
             }
             if !names.insert(name.clone()) {
-                return Err(SocialError::FeedTwice(name));
+                return Err(SocialError::DuplicateFeed(name));
             }
         }
-        let board = Board::default();
+        let registry = StatusRegistry::default();
         for feed in &parts.feeds {
-            // Shown from the start: a feed that was never read is the one to ask about.
-            board.feed(&feed.definition.name, |_| {});
+            // In the status from the start, even if it is never read.
+            registry.feed(&feed.definition.name, |_| {});
         }
         let (keeper, lease) = LeaseKeeper::new(
             Arc::clone(&parts.exchange),
@@ -150,73 +150,72 @@ impl Social {
         );
         Ok(Self {
             parts,
-            sealing: SealingKeys::default(),
-            holding: Holding {
+            encryption: EncryptionKeys::default(),
+            holding: HoldConfig {
                 holds: hold::none(),
                 persons: BTreeMap::new(),
             },
-            witness: Witness::default(),
+            record_tracker: RecordTracker::default(),
             party: None,
             answering: None,
             blocklist: None,
             masks: LaneMasks::new(),
-            board,
+            registry,
             lease,
             keeper,
         })
     }
 
-    /// The same with bodies sealed to recipients.
+    /// Encrypts bodies to recipients.
     #[must_use]
-    pub fn sealing(mut self, keys: SealingKeys) -> Self {
-        self.sealing = keys;
+    pub fn with_encryption(mut self, keys: EncryptionKeys) -> Self {
+        self.encryption = keys;
         self
     }
 
-    /// The same obeying holds.
+    /// Obeys holds.
     #[must_use]
-    pub fn holding(mut self, holding: Holding) -> Self {
+    pub fn with_holds(mut self, holding: HoldConfig) -> Self {
         self.holding = holding;
         self
     }
 
-    /// The same naming in each chunk and lease which control record is in force; see [`crate::control`].
+    /// Names the control record in force in each chunk and lease; see [`crate::control`].
     #[must_use]
-    pub fn witnessing(mut self, witness: Witness) -> Self {
-        self.witness = witness;
+    pub fn with_record_tracker(mut self, record_tracker: RecordTracker) -> Self {
+        self.record_tracker = record_tracker;
         self
     }
 
-    /// The same telling each recipient, in the audit chain of this party, why its lanes stand still.
+    /// Notifies each recipient, in the audit chains of this party, why its lanes are stopped.
     #[must_use]
-    pub fn telling(mut self, party: PartyName) -> Self {
+    pub fn with_notices(mut self, party: PartyName) -> Self {
         self.party = Some(party);
         self
     }
 
-    /// The same answering data requests.
+    /// Answers data requests.
     #[must_use]
-    pub fn answering(mut self, answering: Answering) -> Self {
+    pub fn with_answers(mut self, answering: AnswerConfig) -> Self {
         self.answering = Some(answering);
         self
     }
 
-    /// The same showing some recipients less than all of a row.
+    /// Masks columns for some recipients.
     #[must_use]
-    pub fn masking(mut self, masks: LaneMasks) -> Self {
+    pub fn with_masks(mut self, masks: LaneMasks) -> Self {
         self.masks = masks;
         self
     }
 
-    /// The same keeping back rows of those on the block list. Whoever answers requests is given the same list, in
-    /// [`Answering::blocked`].
+    /// Withholds rows of persons on the block list. Pass the same list for requests in [`AnswerConfig::blocked`].
     #[must_use]
-    pub fn blocking(mut self, blocklist: blocklist::Keeper) -> Self {
+    pub fn with_blocklist(mut self, blocklist: blocklist::Keeper) -> Self {
         self.blocklist = Some(blocklist);
         self
     }
 
-    /// A look at it that outlives the call of [`Social::run`].
+    /// Returns a view that outlives the call of [`Social::run`].
     #[must_use]
     pub fn view(&self) -> SocialView {
         SocialView {
@@ -225,28 +224,28 @@ impl Social {
             source: Arc::clone(&self.parts.source),
             lease: self.lease.clone(),
             blocklist: self.blocklist.as_ref().map(blocklist::Keeper::status),
-            board: self.board.clone(),
-            witness: self.witness.clone(),
+            registry: self.registry.clone(),
+            record_tracker: self.record_tracker.clone(),
         }
     }
 
-    /// Runs until `stop`. Then, in this order and within the grace: reading ends, the chunks
-    /// that were read are published, the lease is given back, the connections are closed.
+    /// Runs until `stop`. Then, in this order and within the shutdown timeout: reading ends, the chunks that were read are
+    /// published, the lease is released, the connections are closed.
     ///
     /// # Errors
-    /// [`SocialError::Ended`] when a part ended by itself, [`SocialError::Unfinished`] when the grace was over first; the
-    /// rest was stopped in order.
+    /// [`SocialError::Ended`] if a task ended unexpectedly, [`SocialError::Unfinished`] if the shutdown timed out. The remaining
+    /// tasks are stopped in order.
     pub async fn run(self, stop: CancellationToken) -> Result<(), SocialError> {
         let Self {
             parts,
-            sealing,
+            encryption,
             holding,
-            witness,
+            record_tracker,
             party,
             answering,
             blocklist,
             masks,
-            board,
+            registry,
             lease,
             keeper,
         } = self;
@@ -255,7 +254,7 @@ impl Social {
         let mut keepers = JoinSet::new();
         let mut publishers = parts.trusted_publishers.clone();
         publishers.push(parts.key.public().clone());
-        let keeper = keeper.witnessing(witness.clone(), publishers);
+        let keeper = keeper.with_record_tracker(record_tracker.clone(), publishers);
         keepers.spawn(keeper.run(release.clone()));
         let (mut readers, mut lanes) = (JoinSet::new(), JoinSet::new());
         let reading = stop.child_token();
@@ -266,7 +265,7 @@ impl Social {
         let share = answering
             .as_ref()
             .map_or(2, |answering| answering.options.feed_share);
-        let turns = Turns::new(share);
+        let gate_queue = GateQueue::new(share);
         let idle = IdleFeeds::default();
         for plan in &parts.feeds {
             let mut ends = Vec::new();
@@ -278,12 +277,21 @@ impl Social {
                 let masks = masks.get(&lane);
                 let (worker, outbox, position) = LaneWorker::new(LaneParts {
                     listed: listed.clone(),
-                    witness: witness.clone(),
+                    record_tracker: record_tracker.clone(),
                     person_key: person_key.clone(),
-                    ..made_of::lane(&parts, plan, recipient, &sealing, &holding, masks, &lease, &board)
+                    ..wiring::lane(
+                        &parts,
+                        plan,
+                        recipient,
+                        &encryption,
+                        &holding,
+                        masks,
+                        &lease,
+                        &registry,
+                    )
                 });
                 lanes.spawn(worker.run());
-                ends.push(LaneEnd {
+                ends.push(LaneHandle {
                     lane,
                     position,
                     outbox,
@@ -294,32 +302,39 @@ impl Social {
                 definition: plan.definition.clone(),
                 source: Arc::clone(&parts.source),
                 gate: parts.gate.clone(),
-                turns: turns.clone(),
+                gate_queue: gate_queue.clone(),
                 lease: lease.clone(),
                 lanes: ends,
                 options: parts.options.publisher,
                 idle: idle.clone(),
-                board: board.clone(),
+                registry: registry.clone(),
             });
             readers.spawn(publisher.run(reading.clone()));
         }
         if let (Some(answering), Some(persons)) = (answering, &person_key) {
-            let made = made_of::responder(
-                &parts, answering, persons, &sealing, &holding, &lease, &board, &turns,
+            let dependencies = wiring::responder(
+                &parts,
+                answering,
+                persons,
+                &encryption,
+                &holding,
+                &lease,
+                &registry,
+                &gate_queue,
             );
-            readers.spawn(Responder::new(made).run(reading.clone()));
+            readers.spawn(Responder::new(dependencies).run(reading.clone()));
         }
         let mut others = JoinSet::new();
         if let Some(party) = party {
             others.spawn(notice::keep(notice::NoticeParts {
                 trusted: parts.trusted_publishers.clone(),
-                witness: witness.clone(),
+                record_tracker: record_tracker.clone(),
                 exchange: Arc::clone(&parts.exchange),
                 party,
                 key: Arc::clone(&parts.key),
                 instance: parts.instance.clone(),
                 lease: lease.clone(),
-                board: board.clone(),
+                registry: registry.clone(),
                 lanes: parts
                     .feeds
                     .iter()
@@ -333,7 +348,7 @@ impl Social {
             }));
         }
         others.spawn(drop_when_critical(parts.gate.clone(), Arc::clone(&parts.source)));
-        // A part that ends while nobody asked for it has panicked: stop the rest in order.
+        // A task that ends before `stop` has panicked: stop the others in order.
         let mut result = Ok(());
         tokio::select! {
             biased;
@@ -351,7 +366,7 @@ impl Social {
         };
         if tokio::time::timeout(parts.options.grace, in_order).await.is_err() {
             tracing::warn!(
-                "the grace is over: what was read and not published is dropped and read again at the next start"
+                "shutdown timed out, unpublished rows are dropped and read again at the next start"
             );
             readers.shutdown().await;
             lanes.shutdown().await;
@@ -369,16 +384,16 @@ impl Social {
     }
 }
 
-/// At a critical level even an idle connection is too much for the core: it is dropped, and made
-/// again when the gate is open.
+/// Closes the connections at a critical level, when even an idle connection is too much for the core. They are opened again when
+/// the gate is open.
 async fn drop_when_critical(gate: Gate, source: Arc<dyn Source>) {
     loop {
-        gate.is_critical().await;
-        gate.yielded().await;
-        tracing::warn!("critical level: connections to the source are dropped");
+        gate.until_critical().await;
+        gate.until_yielded().await;
+        tracing::warn!("critical level, closing the connections to the source");
         source.close().await;
         let mut verdicts = gate.subscribe();
-        if verdicts.wait_for(|verdict| verdict.lets_work()).await.is_err() {
+        if verdicts.wait_for(|verdict| verdict.permits_work()).await.is_err() {
             return;
         }
     }

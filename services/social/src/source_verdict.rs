@@ -1,31 +1,31 @@
-//! PURE: whether a lane may be read on from the source as it is now.
+//! PURE: decides whether a lane may continue with the source as it is now.
 
-use schemas::source::SourceMark;
-use source::identity::changed;
+use schemas::source::SourceIdentity;
+use source::identity::detect_change;
 
-/// What a look at the source says of one lane.
+/// The verdict on the source for one lane.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SourceVerdict {
-    /// The source holds nothing at the lane's position, and an operator accepted that: it is shown.
+    /// Whether to show that the lane's position is beyond the source's greatest one, which an operator accepted.
     pub shows_beyond: bool,
-    /// Why nothing may be read for the lane any more; `None`: it may.
-    pub stops: Option<String>,
+    /// Why the lane must stop; `None` if it may continue.
+    pub stop_reason: Option<String>,
 }
 
-/// Judges for one lane. `before` is the database that it was read from last, `None` where any may be read. `is_beyond` says
-/// that the source's greatest position is below the lane's, `is_accepted` that an operator accepted just that.
+/// Evaluates the source for one lane. `before` is the database that the lane was last read from, `None` if any may be read.
+/// `is_beyond`: the source's greatest position is below the lane's. `is_accepted`: an operator accepted that.
 #[must_use]
-pub fn judge(
-    before: Option<&SourceMark>,
-    now: &SourceMark,
+pub fn evaluate(
+    before: Option<&SourceIdentity>,
+    now: &SourceIdentity,
     is_beyond: bool,
     is_accepted: bool,
 ) -> SourceVerdict {
     let is_refused = is_beyond && !is_accepted;
-    let change = before.and_then(|before| changed(before, now));
+    let change = before.and_then(|before| detect_change(before, now));
     SourceVerdict {
         shows_beyond: is_beyond && is_accepted,
-        stops: change
+        stop_reason: change
             .map(|change| change.to_string())
             .or_else(|| is_refused.then(went_backwards)),
     }
@@ -40,22 +40,23 @@ fn went_backwards() -> String {
 mod tests {
     use super::*;
 
-    fn mark(system: &str) -> SourceMark {
-        SourceMark {
+    fn mark(system: &str) -> SourceIdentity {
+        SourceIdentity {
             system: Some(system.to_owned()),
-            ..SourceMark::default()
+            ..SourceIdentity::default()
         }
     }
 
     #[test]
-    fn source_that_changed_or_went_backwards_stops_a_lane() {
+    fn source_verdict_changed_or_rolled_back_source_stops_a_lane() {
         let (one, two) = (mark("one"), mark("two"));
-        let stops = |before, is_beyond, is_accepted| judge(before, &two, is_beyond, is_accepted).stops;
-        assert_eq!(stops(Some(&two), false, false), None);
-        assert_eq!(stops(None, false, false), None);
-        let why = stops(Some(&one), false, true).unwrap();
+        let stop_reason =
+            |before, is_beyond, is_accepted| evaluate(before, &two, is_beyond, is_accepted).stop_reason;
+        assert_eq!(stop_reason(Some(&two), false, false), None);
+        assert_eq!(stop_reason(None, false, false), None);
+        let why = stop_reason(Some(&one), false, true).unwrap();
         assert!(why.contains("another database server"), "{why}");
-        let why = stops(None, true, false).unwrap();
+        let why = stop_reason(None, true, false).unwrap();
         assert!(why.contains("went backwards"), "{why}");
     }
 
@@ -64,9 +65,12 @@ mod tests {
         let same = mark("one");
         let shown = SourceVerdict {
             shows_beyond: true,
-            stops: None,
+            stop_reason: None,
         };
-        assert_eq!(judge(Some(&same), &same, true, true), shown);
-        assert_eq!(judge(Some(&same), &same, false, true), SourceVerdict::default());
+        assert_eq!(evaluate(Some(&same), &same, true, true), shown);
+        assert_eq!(
+            evaluate(Some(&same), &same, false, true),
+            SourceVerdict::default()
+        );
     }
 }

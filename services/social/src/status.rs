@@ -1,31 +1,30 @@
-//! What the agent shows of itself: for the health page, metrics and the demo. No row's value
-//! and no key stands here.
+//! The status of the agent, for the health page, metrics and the demo. It holds no row value and no key.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use gate::tally::GateStatus;
+use gate::stats::GateStatus;
 use jiff::Timestamp;
 use runtime::unverified::Unverified;
 use schemas::column::RowSchema;
-use schemas::manifest::HeldBack;
+use schemas::manifest::OutstandingRows;
 use schemas::name::{FeedName, Lane};
 use serde::Serialize;
-use source::Holder;
-use source::port::DriverCount;
+use source::FenceHolder;
+use source::port::DriverCounts;
 
 use crate::blocklist::BlockListStatus;
+use crate::record_tracker::OrdersStatus;
 use crate::responder::RequestsStatus;
-use crate::witness::OrdersStatus;
 
-/// The agent at a glance.
+/// The status of the agent.
 #[derive(Debug, Clone, Serialize)]
 pub struct SocialStatus {
-    /// This process.
+    /// The run of the process.
     pub instance: String,
-    /// Verdict, reason, shuts by reason, time to yield.
+    /// Verdict, reason, closings by reason, time to yield.
     pub gate: GateStatus,
-    /// Who may read the source.
+    /// The lease, whose holder may read the source.
     pub lease: LeaseStatus,
     /// The operators' orders: whether they are in force, or why nothing is published.
     pub orders: OrdersStatus,
@@ -33,14 +32,14 @@ pub struct SocialStatus {
     pub feeds: BTreeMap<String, FeedStatus>,
     /// By lane, `recipient.feed`.
     pub lanes: BTreeMap<String, LaneStatus>,
-    /// Data requests; none where none are answered.
+    /// Data requests, if they are answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests: Option<RequestsStatus>,
-    /// The block list; none where none is kept.
+    /// The block list, if one is configured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blocklist: Option<BlockListStatus>,
-    /// What the database driver itself counted.
-    pub driver: DriverCount,
+    /// The counters of the database driver.
+    pub driver: DriverCounts,
 }
 
 /// The lease as this process sees it.
@@ -52,34 +51,34 @@ pub struct LeaseStatus {
     pub holder: String,
     /// How often this process took it.
     pub term: u64,
-    /// The last trouble with it.
-    pub trouble: Option<String>,
+    /// The last error.
+    pub error: Option<String>,
 }
 
 /// A feed's state while its source does not answer.
 pub const WAITING_FOR_SOURCE: &str = "waiting for the source";
 
-/// A feed's state while it needs a permit and the gate is shut.
+/// A feed's state while it needs a permit and the gate is closed.
 pub const WAITING_FOR_GATE: &str = "waiting for the gate";
 
 /// One feed.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct FeedStatus {
-    /// What it does, in words.
+    /// The current activity.
     pub state: String,
     /// Quanta read.
     pub quanta: u64,
     /// Rows read, for all recipients at once.
     pub rows_read: u64,
-    /// The columns that the source tells, since the feed was opened.
+    /// The source's columns, once the feed was opened.
     pub columns: Option<RowSchema>,
-    /// Rows of the next quantum at most.
+    /// The row limit of the next quantum.
     pub quantum_rows: usize,
-    /// How long it rested last when everything was read, in milliseconds.
+    /// The last rest after everything was read, in milliseconds.
     pub rest_ms: u64,
-    /// Who keeps the fence from moving, and since when.
-    pub fence_held_by: Option<Holder>,
-    /// When everything within the fence was read last: nothing older than this is unread.
+    /// The transaction that stalls the fence, and since when.
+    pub fence_stalled_by: Option<FenceHolder>,
+    /// When everything within the fence was last read: nothing older is unread.
     pub caught_up_at: Option<Timestamp>,
     /// Why "caught up" cannot be claimed of its lanes.
     #[serde(skip_serializing_if = "Unverified::is_empty")]
@@ -91,13 +90,13 @@ pub struct FeedStatus {
 /// One lane.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct LaneStatus {
-    /// What it does, in words; the reason where it is stopped.
+    /// The current activity; the reason if it is stopped.
     pub state: String,
-    /// Whether an operator has to act.
+    /// Whether an operator must act.
     pub stopped: bool,
-    /// Which kind of stop it is: `restored`, `definition`, `tail`, `exchange`, `source` or `source_changed`.
+    /// The kind of stop: `restored`, `definition`, `tail`, `exchange`, `source` or `source_changed`.
     pub stopped_by: Option<&'static str>,
-    /// Which hold keeps it from publishing.
+    /// The hold that stops it from publishing.
     pub held: Option<String>,
     /// Why the receiver has stopped it.
     pub receiver_stopped: Option<String>,
@@ -111,69 +110,69 @@ pub struct LaneStatus {
     pub rows: u64,
     /// Bytes published by this process.
     pub bytes: u64,
-    /// Rows that holds and the block list kept back in what this process published.
+    /// Rows withheld from what this process published.
     pub withheld: u64,
-    /// Where holds began to keep rows back that have not followed since, by the hold's id.
-    pub held_back: BTreeMap<String, HeldBack>,
+    /// Withheld rows that are outstanding, by the hold's id.
+    pub outstanding: BTreeMap<String, OutstandingRows>,
     /// Rows that could not be carried, in what this process published.
     pub rejects: u64,
-    /// When the last chunk was stored, by this process's clock.
+    /// When the last chunk was stored, by the local clock.
     pub published_at: Option<Timestamp>,
-    /// When the rows were read of the oldest chunk that waits to be published.
+    /// When the rows of the oldest unpublished chunk were read.
     pub unpublished_since: Option<Timestamp>,
     /// Why "caught up" cannot be claimed of this lane alone.
     #[serde(skip_serializing_if = "Unverified::is_empty")]
     pub unverified: Unverified,
-    /// Times that another publisher was faster or the exchange had to be read again.
+    /// How often the lane adopted the exchange's tail, after a lost race or a doubt.
     pub adoptions: u64,
     /// The last error.
     pub last_error: Option<String>,
 }
 
-/// Where feeds and lanes write what they are doing.
+/// Collects the status of feeds, lanes and requests. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Board {
+pub struct StatusRegistry {
     feeds: Arc<Mutex<BTreeMap<String, FeedStatus>>>,
     lanes: Arc<Mutex<BTreeMap<String, LaneStatus>>>,
     requests: Arc<Mutex<Option<RequestsStatus>>>,
 }
 
-impl Board {
-    /// Changes a feed's entry.
+impl StatusRegistry {
+    /// Updates a feed's status.
     pub fn feed(&self, name: &FeedName, change: impl FnOnce(&mut FeedStatus)) {
         let mut feeds = self.feeds.lock().unwrap_or_else(PoisonError::into_inner);
         change(feeds.entry(name.to_string()).or_default());
     }
 
-    /// Changes a lane's entry.
+    /// Updates a lane's status.
     pub fn lane(&self, lane: &Lane, change: impl FnOnce(&mut LaneStatus)) {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         change(lanes.entry(lane.to_string()).or_default());
     }
 
-    /// Changes what is shown of data requests.
+    /// Updates the status of data requests.
     pub fn requests(&self, change: impl FnOnce(&mut RequestsStatus)) {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         change(requests.get_or_insert_default());
     }
 
-    /// What is shown of data requests; none where none are answered.
+    /// Returns the status of data requests, if they are answered.
     #[must_use]
-    pub fn of_requests(&self) -> Option<RequestsStatus> {
+    pub fn request_status(&self) -> Option<RequestsStatus> {
         self.requests
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
-    /// The columns of a feed, once they are known.
+    /// Returns the columns of a feed, once they are known.
     #[must_use]
     pub fn columns(&self, name: &FeedName) -> Option<RowSchema> {
         let feeds = self.feeds.lock().unwrap_or_else(PoisonError::into_inner);
         feeds.get(name.as_str())?.columns.clone()
     }
 
-    /// Why "caught up" cannot be claimed of a lane: its own reasons and its feed's, by code.
+    /// Returns the codes for which "caught up" cannot be claimed of a lane: its own and its feed's.
     #[must_use]
     pub fn unverified(&self, lane: &Lane) -> Vec<&'static str> {
         let of_feed = |feed: FeedStatus| feed.unverified;
@@ -185,9 +184,9 @@ impl Board {
             .collect()
     }
 
-    /// Whether a lane of this feed stands still because the feed's definition changed.
+    /// Returns whether a lane of this feed is stopped because the feed's definition changed.
     #[must_use]
-    pub fn is_changed(&self, name: &FeedName) -> bool {
+    pub fn has_changed_definition(&self, name: &FeedName) -> bool {
         let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         let of = format!(".{name}");
         lanes
@@ -195,13 +194,13 @@ impl Board {
             .any(|(lane, status)| lane.ends_with(&of) && status.stopped_by == Some("definition"))
     }
 
-    /// All feeds.
+    /// Returns the status of all feeds.
     #[must_use]
     pub fn feeds(&self) -> BTreeMap<String, FeedStatus> {
         self.feeds.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// All lanes.
+    /// Returns the status of all lanes.
     #[must_use]
     pub fn lanes(&self) -> BTreeMap<String, LaneStatus> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner).clone()

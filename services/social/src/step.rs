@@ -1,12 +1,11 @@
 //! PURE: the publisher's decisions for one lane.
 //!
-//! The exchange is the only state: a lane begins, and begins again after any doubt, with the
-//! last chunk that the exchange holds. That chunk's instance and digest tell a lost
-//! acknowledgement from a lost race. The executor does what [`Action`] says and comes back with
-//! an [`Event`]; so does the simulation, with this very function.
+//! The exchange is the only state: a lane begins, and begins again after any doubt, with the last chunk that the exchange
+//! holds. That chunk's instance and digest distinguish a lost acknowledgement from a lost race. The executor performs each
+//! [`Action`] and returns an [`Event`]; the simulation uses this function too.
 //!
-//! The receipt is read *before* the last chunk. The other way round a chunk published and
-//! received between the two reads would look like a tail that went backwards.
+//! The receipt is read *before* the last chunk. In the other order, a chunk that is published and received between the two
+//! reads would look like a tail that went backwards.
 
 use exchange::ErrorKind;
 use schemas::cursor::Cursor;
@@ -18,41 +17,41 @@ use crate::stop::StopReason;
 /// The lane's last chunk as the exchange holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tail {
-    /// Its sequence: expected by the next publish.
+    /// Its sequence, which the next publish expects.
     pub sequence: u64,
-    /// Its name in the chain.
+    /// Its link in the chain.
     pub link: Link,
     /// The process that published it.
     pub instance: String,
-    /// The digest of the definition it was read by.
+    /// The digest of the definition that it was read by.
     pub definition: Digest,
     /// The position after it.
     pub cursor: Option<Cursor>,
 }
 
-/// What the receiver last signed for.
+/// The frontier of the receiver's last receipt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Signed {
+pub struct ReceiptFrontier {
     /// Epoch of `to`.
     pub epoch: u32,
-    /// The frontier; 0: nothing yet.
+    /// The frontier; 0 if nothing was received yet.
     pub to: u64,
     /// The digest of chunk `to`.
     pub head: Option<Digest>,
 }
 
-/// A chunk that was sealed and waits to be published.
+/// A signed chunk that waits to be published.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Offer {
-    /// Its name in the chain.
+pub struct PreparedChunk {
+    /// Its link in the chain.
     pub link: Link,
     /// The position after it.
     pub cursor: Option<Cursor>,
 }
 
-/// Where the next chunk stands in its chain.
+/// The position of the next chunk in its chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct ChainPosition {
     /// Its epoch.
     pub epoch: u32,
     /// Its number.
@@ -61,41 +60,40 @@ pub struct Place {
     pub previous: Option<Digest>,
 }
 
-/// What happened.
+/// An event at a lane.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The start, a lease just taken, or the slow look at a stopped lane.
+    /// The start, a lease just taken, or the periodic recheck of a stopped lane.
     Begin,
-    /// Time for a look at the exchange although nothing is in doubt: it may have been restored
-    /// while nothing was published.
+    /// Time to check the exchange although nothing is in doubt: it may have been restored while nothing was published.
     Check,
     /// The exchange was read: the receipt first, then the last chunk.
     TailRead {
-        /// The last chunk; none: the subject is empty.
+        /// The last chunk; `None` if the subject is empty.
         tail: Option<Tail>,
         /// The last receipt.
-        receipt: Option<Signed>,
+        receipt: Option<ReceiptFrontier>,
     },
     /// The last chunk could not be read or trusted.
     TailUnreadable(String),
-    /// A chunk was sealed for [`Lane::next_place`].
-    Ready(Offer),
+    /// A chunk was signed for [`Lane::next_position`].
+    Ready(PreparedChunk),
     /// The chunk in flight is stored.
     Acked {
         /// At this sequence.
         sequence: u64,
     },
-    /// Somebody else wrote first.
+    /// Another process wrote first.
     Conflict,
-    /// The verb in flight failed.
+    /// The call in flight failed.
     Failed(ErrorKind, String),
-    /// What was read shows that the source is not the one of the lane's last chunk.
+    /// The source is not the one that the lane's last chunk was read from.
     SourceChanged(String),
-    /// The lease is not held any more.
+    /// The lease is no longer held.
     LeaseLost,
 }
 
-/// What to do.
+/// An action of the executor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Read the last receipt, then the last chunk.
@@ -103,33 +101,33 @@ pub enum Action {
         /// Only after a back-off.
         backed_off: bool,
     },
-    /// Publish the offered chunk.
+    /// Publish the prepared chunk.
     Publish {
         /// The sequence it expects to follow.
         expect: u64,
         /// Only after a back-off.
         backed_off: bool,
     },
-    /// The offered chunk is in the exchange; the next may come.
+    /// The prepared chunk is stored; the next one may follow.
     Stored,
-    /// Drop whatever was read and not stored, and read on from here.
+    /// Drop what was read and not stored, and continue reading from here.
     ReadFrom(Option<Cursor>),
-    /// Read nothing for this lane and look again later.
+    /// Read nothing for this lane and check again later.
     Stop(StopReason),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Phase {
-    /// Nothing is known, or not any more.
+    /// Nothing is known.
     Resting,
     /// The tail is being read; a chunk whose fate is unknown may be pending.
-    Reading { pending: Option<(Offer, u64)> },
+    Reading { pending: Option<(PreparedChunk, u64)> },
     /// The tail is known and nothing is in flight.
     Idle { expect: u64 },
-    /// As idle, while the tail is read once more.
+    /// Like idle, while the tail is read again.
     Checking { expect: u64 },
     /// One chunk is in flight.
-    InFlight { offer: Offer, expect: u64 },
+    InFlight { prepared: PreparedChunk, expect: u64 },
     /// Stopped.
     Stopped(StopReason),
 }
@@ -140,12 +138,12 @@ pub struct Lane {
     instance: String,
     definition: Digest,
     phase: Phase,
-    /// The highest place that this process saw stored; a tail below it went backwards.
+    /// The highest link that this process saw stored; a tail below it went backwards.
     seen: Option<Link>,
 }
 
 impl Lane {
-    /// A lane of which nothing is known, for one life of one process.
+    /// Creates a lane of which nothing is known, for one run of the process.
     #[must_use]
     pub fn new(instance: String, definition: Digest) -> Self {
         Self {
@@ -156,22 +154,21 @@ impl Lane {
         }
     }
 
-    /// Where the next chunk stands: behind the one in flight, or behind the tail. None while
-    /// that is not known.
+    /// Returns the position of the next chunk: after the one in flight, or after the tail. `None` while that is not known.
     #[must_use]
-    pub fn next_place(&self) -> Option<Place> {
+    pub fn next_position(&self) -> Option<ChainPosition> {
         let last = match &self.phase {
             Phase::Idle { .. } | Phase::Checking { .. } => self.seen,
-            Phase::InFlight { offer, .. } => Some(offer.link),
+            Phase::InFlight { prepared, .. } => Some(prepared.link),
             Phase::Resting | Phase::Reading { .. } | Phase::Stopped(_) => return None,
         };
         Some(last.map_or(
-            Place {
+            ChainPosition {
                 epoch: 1,
                 number: 1,
                 previous: None,
             },
-            |link| Place {
+            |link| ChainPosition {
                 epoch: link.epoch,
                 number: link.number + 1,
                 previous: Some(link.digest),
@@ -179,19 +176,19 @@ impl Lane {
         ))
     }
 
-    /// The highest chunk known to be stored.
+    /// Returns the highest chunk known to be stored.
     #[must_use]
     pub fn last(&self) -> Option<Link> {
         self.seen
     }
 
-    /// Whether a chunk is in flight.
+    /// Returns whether a chunk is in flight.
     #[must_use]
     pub fn in_flight(&self) -> bool {
         matches!(self.phase, Phase::InFlight { .. })
     }
 
-    /// Why the lane is stopped.
+    /// Returns why the lane is stopped.
     #[must_use]
     pub fn stopped(&self) -> Option<&StopReason> {
         match &self.phase {
@@ -200,7 +197,7 @@ impl Lane {
         }
     }
 
-    /// A word for the operator.
+    /// Returns the state's name for the operator.
     #[must_use]
     pub fn state(&self) -> &'static str {
         match self.phase {
@@ -213,7 +210,7 @@ impl Lane {
     }
 }
 
-/// One decision.
+/// Applies an event to a lane.
 #[must_use]
 pub fn step(lane: Lane, event: Event) -> (Lane, Vec<Action>) {
     let Lane {
@@ -235,13 +232,13 @@ pub fn step(lane: Lane, event: Event) -> (Lane, Vec<Action>) {
             Event::SourceChanged(what),
         ) => next.stop(StopReason::SourceChanged(what)),
         (Phase::Stopped(reason), Event::Begin) => {
-            // The reason is kept until the exchange was read: it decides what lifts it.
+            // The reason decides what lifts the stop, so it is kept until the exchange was read.
             next.phase = Phase::Stopped(reason);
             vec![Action::ReadTail { backed_off: false }]
         }
         (_, Event::Begin) => next.read(None, false),
         (Phase::Reading { pending }, Event::TailRead { tail, receipt }) => {
-            next.judge(tail, receipt.as_ref(), pending)
+            next.handle_tail(tail, receipt.as_ref(), pending)
         }
         (Phase::Stopped(reason), Event::TailRead { tail, receipt }) => {
             let epoch = |link: Option<Link>| link.map_or(0, |link| link.epoch);
@@ -249,7 +246,7 @@ pub fn step(lane: Lane, event: Event) -> (Lane, Vec<Action>) {
                 next.phase = Phase::Stopped(reason);
                 Vec::new()
             } else {
-                next.judge(tail, receipt.as_ref(), None)
+                next.handle_tail(tail, receipt.as_ref(), None)
             }
         }
         (Phase::Idle { expect }, Event::Check) => {
@@ -257,16 +254,16 @@ pub fn step(lane: Lane, event: Event) -> (Lane, Vec<Action>) {
             vec![Action::ReadTail { backed_off: false }]
         }
         (Phase::Checking { expect }, Event::TailRead { tail, receipt }) => {
-            let unmoved =
+            let is_unchanged =
                 tail.as_ref().map(|tail| (tail.link, tail.sequence)) == next.seen.map(|link| (link, expect));
-            if unmoved && !next.went_backwards(tail.as_ref(), receipt.as_ref()) {
+            if is_unchanged && !next.went_backwards(tail.as_ref(), receipt.as_ref()) {
                 next.phase = Phase::Idle { expect };
                 Vec::new()
             } else {
-                next.judge(tail, receipt.as_ref(), None)
+                next.handle_tail(tail, receipt.as_ref(), None)
             }
         }
-        // A look that failed says nothing; what is published next finds out.
+        // A failed check proves nothing; the next publish detects a change.
         (Phase::Checking { expect }, Event::Failed(..)) => {
             next.phase = Phase::Idle { expect };
             Vec::new()
@@ -275,27 +272,29 @@ pub fn step(lane: Lane, event: Event) -> (Lane, Vec<Action>) {
             next.stop(StopReason::TailUnreadable(what))
         }
         (Phase::Reading { pending }, Event::Failed(kind, what)) => {
-            if can_pass(kind) {
+            if is_transient(kind) {
                 next.read(pending, true)
             } else {
                 next.stop(StopReason::Exchange(what))
             }
         }
-        (Phase::Idle { expect }, Event::Ready(offer)) => next.publish(offer, expect, false),
-        // A chunk that could not even be sealed.
+        (Phase::Idle { expect }, Event::Ready(prepared)) => next.publish(prepared, expect, false),
+        // A chunk could not be signed.
         (Phase::Idle { .. }, Event::Failed(_, what)) => next.stop(StopReason::Exchange(what)),
-        (Phase::InFlight { offer, .. }, Event::Acked { sequence }) => {
-            next.seen = Some(offer.link);
+        (Phase::InFlight { prepared, .. }, Event::Acked { sequence }) => {
+            next.seen = Some(prepared.link);
             next.phase = Phase::Idle { expect: sequence };
             vec![Action::Stored]
         }
-        (Phase::InFlight { offer, expect }, Event::Conflict) => next.read(Some((offer, expect)), false),
-        (Phase::InFlight { offer, expect }, Event::Failed(kind, what)) => match kind {
-            ErrorKind::Unreachable | ErrorKind::Full | ErrorKind::NoRoom => next.publish(offer, expect, true),
-            ErrorKind::Unknown | ErrorKind::Protocol => next.read(Some((offer, expect)), true),
+        (Phase::InFlight { prepared, expect }, Event::Conflict) => next.read(Some((prepared, expect)), false),
+        (Phase::InFlight { prepared, expect }, Event::Failed(kind, what)) => match kind {
+            ErrorKind::Unreachable | ErrorKind::Full | ErrorKind::NoRoom => {
+                next.publish(prepared, expect, true)
+            }
+            ErrorKind::Unknown | ErrorKind::Protocol => next.read(Some((prepared, expect)), true),
             _ => next.stop(StopReason::Exchange(what)),
         },
-        // An answer to a question that was dropped: nothing follows from it.
+        // The result of a call that was dropped is ignored.
         (phase, _) => {
             next.phase = phase;
             Vec::new()
@@ -304,18 +303,18 @@ pub fn step(lane: Lane, event: Event) -> (Lane, Vec<Action>) {
     (next, actions)
 }
 
-fn can_pass(kind: ErrorKind) -> bool {
-    kind.passes() || kind == ErrorKind::Protocol
+fn is_transient(kind: ErrorKind) -> bool {
+    kind.is_transient() || kind == ErrorKind::Protocol
 }
 
 impl Lane {
-    fn read(&mut self, pending: Option<(Offer, u64)>, backed_off: bool) -> Vec<Action> {
+    fn read(&mut self, pending: Option<(PreparedChunk, u64)>, backed_off: bool) -> Vec<Action> {
         self.phase = Phase::Reading { pending };
         vec![Action::ReadTail { backed_off }]
     }
 
-    fn publish(&mut self, offer: Offer, expect: u64, backed_off: bool) -> Vec<Action> {
-        self.phase = Phase::InFlight { offer, expect };
+    fn publish(&mut self, prepared: PreparedChunk, expect: u64, backed_off: bool) -> Vec<Action> {
+        self.phase = Phase::InFlight { prepared, expect };
         vec![Action::Publish { expect, backed_off }]
     }
 
@@ -324,18 +323,18 @@ impl Lane {
         vec![Action::Stop(reason)]
     }
 
-    fn judge(
+    fn handle_tail(
         &mut self,
         tail: Option<Tail>,
-        receipt: Option<&Signed>,
-        pending: Option<(Offer, u64)>,
+        receipt: Option<&ReceiptFrontier>,
+        pending: Option<(PreparedChunk, u64)>,
     ) -> Vec<Action> {
         if self.went_backwards(tail.as_ref(), receipt) {
             return self.stop(StopReason::Restored);
         }
         let Some(tail) = tail else {
             return match pending {
-                Some((offer, 0)) => self.publish(offer, 0, false),
+                Some((prepared, 0)) => self.publish(prepared, 0, false),
                 _ => self.adopt(None, 0, None),
             };
         };
@@ -344,20 +343,20 @@ impl Lane {
             return self.stop(StopReason::DefinitionChanged);
         }
         match pending {
-            // Stored; its acknowledgement was lost.
-            Some((offer, _)) if tail.instance == self.instance && tail.link == offer.link => {
-                self.seen = Some(offer.link);
+            // The chunk is stored; its acknowledgement was lost.
+            Some((prepared, _)) if tail.instance == self.instance && tail.link == prepared.link => {
+                self.seen = Some(prepared.link);
                 self.phase = Phase::Idle {
                     expect: tail.sequence,
                 };
                 vec![Action::Stored]
             }
-            // Not stored, and nobody else was faster. Should the first attempt arrive late,
-            // the compare-and-set refuses one of the two.
-            Some((offer, expect)) if tail.sequence == expect && Some(tail.link) == self.seen => {
-                self.publish(offer, expect, false)
+            // The chunk is not stored, and no other process was faster. If the first attempt arrives late, compare-and-set
+            // refuses one of the two.
+            Some((prepared, expect)) if tail.sequence == expect && Some(tail.link) == self.seen => {
+                self.publish(prepared, expect, false)
             }
-            // A lost race, or an own chunk of long ago that arrived late: the tail is what counts.
+            // A lost race, or an old chunk of this process that arrived late: the tail counts.
             _ => self.adopt(Some(tail.link), tail.sequence, tail.cursor),
         }
     }
@@ -368,7 +367,7 @@ impl Lane {
         vec![Action::ReadFrom(cursor)]
     }
 
-    fn went_backwards(&self, tail: Option<&Tail>, receipt: Option<&Signed>) -> bool {
+    fn went_backwards(&self, tail: Option<&Tail>, receipt: Option<&ReceiptFrontier>) -> bool {
         let place = |link: Link| (link.epoch, link.number);
         let at = tail.map_or((0, 0), |tail| place(tail.link));
         let digest = tail.map(|tail| tail.link.digest);

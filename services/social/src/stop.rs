@@ -1,26 +1,26 @@
-//! Why a lane or a feed stands still until somebody acts, in the operator's words.
+//! The reasons that stop a lane or a feed until an operator acts, with the remedy.
 
 use std::fmt;
 
 /// Why nothing is published on a lane.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StopReason {
-    /// The lane's tail is not what it was, or not what the receiver signed for.
+    /// The lane's tail is behind or differs from what was acknowledged or receipted.
     Restored,
-    /// The feed is not the one that the lane's last chunk was read by.
+    /// The feed's definition is not the one that the lane's last chunk was read by.
     DefinitionChanged,
     /// The last chunk cannot be read or is signed by a key that is not trusted.
     TailUnreadable(String),
-    /// The exchange refuses for good.
+    /// The exchange refuses permanently.
     Exchange(String),
     /// The source refuses the feed.
     Source(String),
-    /// The source is not the one that the lane's last chunk was read from, or holds less than it held then.
+    /// The source is not the one that the lane's last chunk was read from, or it went backwards.
     SourceChanged(String),
 }
 
 impl StopReason {
-    /// Its kind, for labels and programs.
+    /// Returns the kind, for labels and programs.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -33,7 +33,7 @@ impl StopReason {
         }
     }
 
-    /// Whether only a new epoch lifts it.
+    /// Returns whether only a new epoch lifts the stop.
     #[must_use]
     pub fn needs_epoch(&self) -> bool {
         matches!(self, Self::Restored | Self::SourceChanged(_))
@@ -50,7 +50,7 @@ impl fmt::Display for StopReason {
             ),
             Self::DefinitionChanged => f.write_str(
                 "feed definition changed: the lane's last chunk was read by another definition of this feed; \
-                 put the old one back, or accept the new one with `slacktide feed rewind`",
+                 restore the old definition, or accept the new one with `slacktide feed rewind`",
             ),
             Self::TailUnreadable(what) => write!(
                 f,
@@ -59,10 +59,9 @@ impl fmt::Display for StopReason {
             ),
             Self::SourceChanged(what) => write!(
                 f,
-                "the source is not what it was: {what}; find out what happened to it, then accept it as it is: where rows may \
-                 be gone with `slacktide feed resync FEED --recipient R`, which sends everything again and removes from the \
-                 store what is gone; where none is with `slacktide feed rewind … --accept-source`, which goes on where the \
-                 lane stands"
+                "the source changed: {what}; find out what happened to it, then accept it: if rows may be gone, with \
+                 `slacktide feed resync FEED --recipient R`, which sends everything again and removes rows from the store that \
+                 are gone; otherwise with `slacktide feed rewind … --accept-source`, which continues from the lane's last chunk"
             ),
             Self::Exchange(what) | Self::Source(what) => f.write_str(what),
         }

@@ -1,4 +1,4 @@
-//! Reads a lane's state back from the exchange: the receipt first, then the last chunk.
+//! Reads a lane's state from the exchange: the receipt first, then the last chunk.
 
 use std::collections::BTreeMap;
 
@@ -6,102 +6,110 @@ use exchange::{Exchange, Stored};
 use jiff::Timestamp;
 use schemas::column::RowSchema;
 use schemas::digest::Digest;
+use schemas::encryption::{DecryptionKeys, position};
 use schemas::envelope::Envelope;
-use schemas::heads::Mark;
-use schemas::manifest::{HeldBack, Link, Manifest, Resync};
+use schemas::heads::RecordRef;
+use schemas::manifest::{Link, Manifest, OutstandingRows, Resync};
 use schemas::name::Lane;
 use schemas::origin::Origin;
 use schemas::receipt::Receipt;
-use schemas::seal::{SealRing, position};
 use schemas::sign::PublicKey;
-use schemas::source::SourceMark;
+use schemas::source::SourceIdentity;
 
-use crate::step::{Event, Signed, Tail};
+use crate::step::{Event, ReceiptFrontier, Tail};
 
-/// Whose signatures count.
+/// The trusted keys and the required origin.
 #[derive(Debug, Clone, Default)]
 pub struct Trust {
-    /// Keys of publishers of this source: our own, and those of before and of other processes.
+    /// Keys of publishers of this source: this agent's, earlier ones, and those of other processes.
     pub chunks: Vec<PublicKey>,
     /// Keys that sign receipts on this lane.
     pub receipts: Vec<PublicKey>,
-    /// Where their messages have to belong.
+    /// The origin that messages must have.
     pub here: Origin,
 }
 
-/// What else stands beside the lane's state; it decides nothing.
+/// What the tail and the receipt hold besides the lane's state. It does not affect decisions.
 #[derive(Debug, Clone, Default)]
-pub struct Beside {
+pub struct TailContext {
     /// The columns of the last chunk.
     pub schema: Option<RowSchema>,
     /// The digest of the definition that it was read by.
     pub definition: Option<Digest>,
     /// The control record that was in force for the last chunk.
-    pub control: Option<Mark>,
-    /// Where holds began to keep rows back, by the hold's id.
-    pub held_back: BTreeMap<String, HeldBack>,
-    /// While the feed is sent again from its start: rows that no chunk of the epoch carries so far.
+    pub control: Option<RecordRef>,
+    /// The withheld rows that are outstanding, by the hold's id.
+    pub outstanding: BTreeMap<String, OutstandingRows>,
+    /// During a resynchronisation: the rows that no chunk of the epoch carries so far.
     pub resync: Option<u64>,
     /// The database that the last chunk was read from.
-    pub source: Option<SourceMark>,
-    /// An operator accepted the source as it is, and nothing was read since.
+    pub source: Option<SourceIdentity>,
+    /// Whether an operator accepted the source as it is, and nothing was read since.
     pub is_source_accepted: bool,
-    /// When its rows were read.
+    /// When the last chunk's rows were read.
     pub read_at: Option<Timestamp>,
     /// Why the receiver has stopped the lane.
     pub receiver_stopped: Option<String>,
     /// Whether the receiver's store is behind its own receipts.
     pub is_receiver_behind: bool,
     /// Why the last receipt is not used.
-    pub receipt_trouble: Option<String>,
+    pub receipt_error: Option<String>,
 }
 
-/// Reads and judges; never fails, for a failure is an event too.
+/// Reads the tail and the receipt. A failure is returned as an event.
 ///
-/// A sealed position is opened with one of `own`.
-pub async fn read(exchange: &dyn Exchange, lane: &Lane, trust: &Trust, own: &SealRing) -> (Event, Beside) {
-    let mut beside = Beside::default();
-    let (receipt, chunk) = match both(exchange, lane).await {
-        Ok(both) => both,
-        Err(error) => return (Event::Failed(error.kind, error.to_string()), beside),
+/// An encrypted position is decrypted with one of `own`.
+pub async fn read(
+    exchange: &dyn Exchange,
+    lane: &Lane,
+    trust: &Trust,
+    own: &DecryptionKeys,
+) -> (Event, TailContext) {
+    let mut context = TailContext::default();
+    let (receipt, chunk) = match read_messages(exchange, lane).await {
+        Ok(messages) => messages,
+        Err(error) => return (Event::Failed(error.kind, error.to_string()), context),
     };
-    let receipt = receipt.and_then(|stored| signed(&stored, lane, trust, &mut beside));
+    let receipt = receipt.and_then(|stored| receipt_frontier(&stored, lane, trust, &mut context));
     let tail = chunk
-        .map(|stored| tail(&stored, lane, trust, own, &mut beside))
+        .map(|stored| parse_tail(&stored, lane, trust, own, &mut context))
         .transpose();
     let event = match tail {
         Ok(tail) => Event::TailRead { tail, receipt },
         Err(what) => Event::TailUnreadable(what),
     };
-    (event, beside)
+    (event, context)
 }
 
-async fn both(exchange: &dyn Exchange, lane: &Lane) -> exchange::Result<(Option<Stored>, Option<Stored>)> {
+async fn read_messages(
+    exchange: &dyn Exchange,
+    lane: &Lane,
+) -> exchange::Result<(Option<Stored>, Option<Stored>)> {
     // This order, see `crate::step`.
     let receipt = exchange.last_receipt(lane).await?;
     Ok((receipt, exchange.last_chunk(lane).await?))
 }
 
-fn tail(
+fn parse_tail(
     stored: &Stored,
     lane: &Lane,
     trust: &Trust,
-    own: &SealRing,
-    beside: &mut Beside,
+    own: &DecryptionKeys,
+    context: &mut TailContext,
 ) -> Result<Tail, String> {
     let (manifest, link) = trusted_manifest(stored, lane, trust)?;
-    beside.control = manifest.heads.control;
-    beside.held_back = manifest.totals.held_back;
-    beside.resync = under_way(manifest.resync);
-    beside.source = manifest.source.map(|mark| opened(mark, lane, own));
-    beside.read_at = Some(manifest.read_to);
-    beside.is_source_accepted = manifest
+    context.control = manifest.heads.control;
+    context.outstanding = manifest.totals.outstanding;
+    context.resync = pending_resync(manifest.resync);
+    context.source = manifest.source.map(|mark| open_counters(mark, lane, own));
+    context.read_at = Some(manifest.read_to);
+    context.is_source_accepted = manifest
         .opening
         .is_some_and(|opening| opening.cause.accepts_source());
-    beside.definition = Some(manifest.definition);
-    beside.schema = Some(manifest.schema);
+    context.definition = Some(manifest.definition);
+    context.schema = Some(manifest.schema);
     let cursor = manifest.cursor_after.map(|cursor| {
-        position::open(&cursor, lane, own)
+        position::decrypt(&cursor, lane, own)
             .map_err(|error| format!("the position of the lane's last chunk cannot be read: {error}"))
     });
     Ok(Tail {
@@ -113,27 +121,27 @@ fn tail(
     })
 }
 
-/// PURE: what has to be carried on of a resynchronisation; `None` where there is none, or it is complete.
+/// PURE: returns the rows not carried so far by a resynchronisation that is under way; `None` if none is.
 #[must_use]
-pub fn under_way(resync: Option<Resync>) -> Option<u64> {
+pub fn pending_resync(resync: Option<Resync>) -> Option<u64> {
     resync
         .filter(|resync| !resync.is_complete)
-        .map(|resync| resync.kept_back)
+        .map(|resync| resync.excluded_rows)
 }
 
-/// With its counters opened. Where they cannot be, they are not compared.
-fn opened(mark: SourceMark, lane: &Lane, own: &SealRing) -> SourceMark {
+/// Decrypts the counters of a source mark. Counters that cannot be decrypted are not compared.
+fn open_counters(mark: SourceIdentity, lane: &Lane, own: &DecryptionKeys) -> SourceIdentity {
     let written = mark.written.as_ref();
-    SourceMark {
-        written: written.and_then(|counters| position::open(counters, lane, own).ok()),
+    SourceIdentity {
+        written: written.and_then(|counters| position::decrypt(counters, lane, own).ok()),
         ..mark
     }
 }
 
-/// The manifest of a stored chunk, if a trusted key signed it for this lane.
+/// Returns the manifest of a stored chunk, if a trusted key signed it for this lane.
 ///
 /// # Errors
-/// What is wrong, in words.
+/// A description of what is wrong.
 pub fn trusted_manifest(stored: &Stored, lane: &Lane, trust: &Trust) -> Result<(Manifest, Link), String> {
     let envelope = Envelope::decode(&stored.bytes).map_err(|e| e.to_string())?;
     let manifest: Manifest = envelope.verify(&trust.chunks).map_err(|e| e.to_string())?;
@@ -143,7 +151,7 @@ pub fn trusted_manifest(stored: &Stored, lane: &Lane, trust: &Trust) -> Result<(
         .map_err(|e| e.to_string())?;
     if manifest.lane() != *lane {
         return Err(format!(
-            "a chunk of {} stands on the subject of {lane}",
+            "a chunk of {} is on the subject of {lane}",
             manifest.lane()
         ));
     }
@@ -155,41 +163,46 @@ pub fn trusted_manifest(stored: &Stored, lane: &Lane, trust: &Trust) -> Result<(
     Ok((manifest, link))
 }
 
-/// A receipt that cannot be trusted is none: it must not be able to stop a feed, and the
-/// receiver's own ledger finds a fork without it.
-fn signed(stored: &Stored, lane: &Lane, trust: &Trust, beside: &mut Beside) -> Option<Signed> {
+/// Returns the frontier of a receipt. An untrusted receipt is ignored: it must not stop a feed, and the receiver's ledger
+/// detects a fork without it.
+fn receipt_frontier(
+    stored: &Stored,
+    lane: &Lane,
+    trust: &Trust,
+    context: &mut TailContext,
+) -> Option<ReceiptFrontier> {
     match trusted_receipt(stored, lane, trust) {
         Ok(receipt) => {
-            beside.is_receiver_behind = receipt.behind.is_some();
-            beside.receiver_stopped = receipt.stopped;
-            Some(Signed {
+            context.is_receiver_behind = receipt.behind.is_some();
+            context.receiver_stopped = receipt.stopped;
+            Some(ReceiptFrontier {
                 epoch: receipt.epoch,
                 to: receipt.to,
                 head: receipt.head,
             })
         }
         Err(error) => {
-            beside.receipt_trouble = Some(error);
+            context.receipt_error = Some(error);
             None
         }
     }
 }
 
-/// A stored receipt, if a trusted key signed it for this lane.
+/// Returns a stored receipt, if a trusted key signed it for this lane.
 ///
 /// # Errors
-/// What is wrong, in words.
+/// A description of what is wrong.
 pub fn trusted_receipt(stored: &Stored, lane: &Lane, trust: &Trust) -> Result<Receipt, String> {
     let receipt: Receipt = Envelope::decode(&stored.bytes)
         .and_then(|envelope| envelope.verify(&trust.receipts))
-        .map_err(|e| format!("the receipt cannot be trusted: {e}"))?;
+        .map_err(|e| format!("the receipt is not trusted: {e}"))?;
     trust
         .here
         .admit(receipt.origin.as_ref())
-        .map_err(|e| format!("the receipt cannot be trusted: {e}"))?;
+        .map_err(|e| format!("the receipt is not trusted: {e}"))?;
     if receipt.lane() != *lane {
         return Err(format!(
-            "a receipt of {} stands on the subject of {lane}",
+            "a receipt of {} is on the subject of {lane}",
             receipt.lane()
         ));
     }

@@ -1,10 +1,10 @@
-//! The files of a cluster, and the account that may own them.
+//! The files of a cluster, and the account that owns them.
 //!
-//! PostgreSQL refuses to run as root. As root, then, its programs run as the user `postgres`, else `nobody`, who owns
-//! the directory; and when that user cannot reach the binaries, because they lie in somebody's home, it gets a copy.
+//! PostgreSQL refuses to run as root. As root, its programs therefore run as the user `postgres`, else `nobody`, which owns
+//! the directory. If that user cannot reach the binaries, because they are in a home directory, it gets a copy.
 
 use super::identity;
-use crate::{Leash, find};
+use crate::{ChildGuard, find};
 use nix::sys::signal::Signal;
 use nix::unistd::{User, chown, geteuid};
 use std::ffi::OsString;
@@ -21,7 +21,7 @@ use tempfile::TempDir;
 pub(super) struct Cluster {
     owner: Option<User>,
     bin: PathBuf,
-    /// What the server, and only it, is started with.
+    /// Environment variables of the server only.
     env: Vec<(OsString, OsString)>,
     logs: PathBuf,
     starts: AtomicUsize,
@@ -29,27 +29,27 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
-    /// A cluster of its own identity, as from initdb. `env` is for the server alone, which logs into the directory `logs`.
+    /// Creates a cluster with its own identity, as initdb does. `env` is for the server only, which logs into the directory `logs`.
     pub(super) async fn create(env: Vec<(OsString, OsString)>, logs: PathBuf) -> Self {
         let created = tokio::task::spawn_blocking(move || Self::create_now(env, logs));
         created.await.expect("a cluster")
     }
 
-    /// initdb takes 0.8 s of processor time and a copy a tenth of it, so that a process runs initdb once.
+    /// A process runs initdb once and then copies: initdb takes 0.8 s of processor time, a copy a tenth of it.
     fn create_now(env: Vec<(OsString, OsString)>, logs: PathBuf) -> Self {
-        static TEMPLATE: OnceLock<(Cluster, Leash)> = OnceLock::new();
+        static TEMPLATE: OnceLock<(Cluster, ChildGuard)> = OnceLock::new();
         static COPIES: AtomicU64 = AtomicU64::new(1);
         let (template, _) = TEMPLATE.get_or_init(|| {
             let template = Self::initialised();
             // Statics are not dropped: the watchdog removes the directory when the process ends.
-            let leash = Leash::new(Signal::SIGKILL, Some(template.dir()));
-            (template, leash)
+            let guard = ChildGuard::new(Signal::SIGKILL, Some(template.dir()));
+            (template, guard)
         });
         let cluster = Self {
             env,
             ..template.copy(logs)
         };
-        // The lowest twelve bits of an identifier are of initdb's process id, those above them microseconds.
+        // In an identifier, initdb's process id is in the lowest twelve bits, microseconds are above them.
         identity::shift(&cluster.data(), COPIES.fetch_add(1, Ordering::Relaxed) << 12);
         cluster
     }
@@ -80,26 +80,26 @@ impl Cluster {
             ])
             .output()
             .expect("initdb runs");
-        let said = String::from_utf8_lossy(&made.stderr);
+        let stderr = String::from_utf8_lossy(&made.stderr);
         assert!(
             made.status.success(),
-            "initdb: {said}{}",
+            "initdb: {stderr}{}",
             String::from_utf8_lossy(&made.stdout)
         );
         cluster
     }
 
-    /// Writes a file into its data that only the server's account reads.
+    /// Writes a file into the data directory that only the server's account can read.
     pub(super) fn place(&self, name: &str, text: &str) {
         let path = self.data().join(name);
         fs::write(&path, text).expect("a file in the data");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("its mode");
         if let Some(owner) = &self.owner {
-            chown(&path, Some(owner.uid), Some(owner.gid)).expect("root may give a file away");
+            chown(&path, Some(owner.uid), Some(owner.gid)).expect("root can change the owner of a file");
         }
     }
 
-    /// A copy of it as it stands; the server must not run.
+    /// Copies the cluster; the server must not run.
     pub(super) fn copy(&self, logs: PathBuf) -> Self {
         let dir = directory(self.owner.as_ref());
         let copied = Command::new("cp")
@@ -108,7 +108,7 @@ impl Cluster {
             .arg(dir.path().join("data"))
             .status();
         assert!(copied.is_ok_and(|status| status.success()), "copying a cluster");
-        // What the copied server left of its life.
+        // Left by the server that was copied.
         let _ = fs::remove_file(dir.path().join("data/postmaster.pid"));
         Self {
             owner: self.owner.clone(),
@@ -120,9 +120,9 @@ impl Cluster {
         }
     }
 
-    /// Starts the server; everything it says goes to the log.
+    /// Starts the server; all its output goes to the log.
     pub(super) fn spawn(&self, port: u16, settings: &[(String, String)]) -> Child {
-        // A file for each start: a complaint of the last one must not be read as of this one.
+        // One file for each start, so that an error of the last start is not taken for one of this start.
         self.starts.fetch_add(1, Ordering::Relaxed);
         let log = File::create(self.log_path()).expect("a file for the log");
         let mut command = self.command("postgres");
@@ -142,7 +142,7 @@ impl Cluster {
         command
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log);
-        // An interrupt from the terminal is for the test, which ends the server itself.
+        // Ctrl-C is for the test, which ends the server itself.
         command.process_group(0).spawn().expect("postgres is executable")
     }
 
@@ -150,7 +150,7 @@ impl Cluster {
         self.dir.path()
     }
 
-    /// Whether a server that says its data is at `directory` is this one.
+    /// Returns whether `directory` is the data directory of this cluster.
     pub(super) fn is_at(&self, directory: &str) -> bool {
         Path::new(directory) == self.data()
     }
@@ -175,7 +175,7 @@ impl Cluster {
             .stdin(Stdio::null())
             .env("LC_ALL", "C");
         for (name, _) in std::env::vars_os() {
-            // PGDATA, PGHOST and the like of whoever runs the tests.
+            // PGDATA, PGHOST and others of the user who runs the tests.
             if name.to_string_lossy().starts_with("PG") {
                 command.env_remove(name);
             }
@@ -186,7 +186,7 @@ impl Cluster {
         command
     }
 
-    /// initdb looks for postgres beside itself, so running one of them proves little: run both.
+    /// Returns whether the account can run the binaries. initdb needs postgres in its directory, so both are run.
     fn reaches_binaries(&self) -> bool {
         ["initdb", "postgres"].iter().all(|program| {
             let asked = self
@@ -199,7 +199,7 @@ impl Cluster {
         })
     }
 
-    /// The whole installation, since programs find libraries and time zones relative to themselves.
+    /// Copies the whole installation, since its programs find libraries and time zones relative to themselves.
     fn copy_binaries(&mut self) {
         let from = installation(&self.bin).to_owned();
         let to = self.dir.path().join("installation");
@@ -233,19 +233,20 @@ impl Cluster {
     }
 }
 
-/// A private directory of the server's account.
+/// Creates a private directory of the server's account.
 fn directory(owner: Option<&User>) -> TempDir {
     let mut builder = tempfile::Builder::new();
     let dir = builder.prefix("slacktide-pg-").tempdir();
     let dir = dir.expect("a temporary directory");
     if let Some(owner) = owner {
-        chown(dir.path(), Some(owner.uid), Some(owner.gid)).expect("root may give a directory away");
+        chown(dir.path(), Some(owner.uid), Some(owner.gid))
+            .expect("root can change the owner of a directory");
     }
     dir
 }
 
-/// What has to stay together: the directory above `bin`, or, in a wheel, the one that also holds the bundled
-/// libraries, `NAME.libs`, to which the programs point relatively.
+/// Returns the directory that has to be copied as a whole: the parent of `bin`, or, in a Python wheel, the one that also holds
+/// the bundled libraries, `NAME.libs`, to which the programs refer relatively.
 fn installation(bin: &Path) -> &Path {
     let has_libraries = |dir: &&Path| {
         let entries = fs::read_dir(dir).into_iter().flatten().flatten();
@@ -267,5 +268,5 @@ fn unprivileged() -> User {
     let known = ["postgres", "nobody"]
         .iter()
         .find_map(|name| User::from_name(name).ok().flatten());
-    known.expect("PostgreSQL does not run as root, and there is neither a user postgres nor nobody")
+    known.expect("PostgreSQL does not run as root, and there is neither a user postgres nor `nobody`")
 }

@@ -1,13 +1,13 @@
-//! Gives a copy of a cluster a system identifier of its own, as initdb gives each cluster one. The product takes two clusters with
-//! the same identifier for the same server.
+//! Gives a copy of a cluster its own system identifier, as initdb does. The product takes two clusters with the same identifier
+//! for the same server.
 //!
-//! The identifier is in two places: at the start of `global/pg_control`, which ends with a CRC-32C of what is before it, and in
-//! the header of the first page of each WAL segment (PostgreSQL's `catalog/pg_control.h` and `access/xlog_internal.h`).
+//! The identifier is stored twice: at the start of `global/pg_control`, whose content ends with its CRC-32C, and in the header
+//! of the first page of each WAL segment (PostgreSQL's `catalog/pg_control.h` and `access/xlog_internal.h`).
 
 use std::fs;
 use std::path::Path;
 
-/// The bytes of a WAL segment that hold the identifier: they follow the header that all pages have.
+/// The bytes of a WAL segment that hold the identifier, after the header that all pages have.
 const IN_SEGMENT: std::ops::Range<usize> = 24..32;
 
 /// Adds `offset` to the identifier of the cluster in `data`, which must be stopped.
@@ -26,7 +26,7 @@ pub(super) fn shift(data: &Path, offset: u64) {
     }
 }
 
-/// PURE: adds `offset` to the identifier and corrects the checksum. Returns the new identifier; `None` if no checksum is found.
+/// PURE: adds `offset` to the identifier and corrects the checksum. Returns the new identifier; `None` if there is no checksum.
 fn shift_control(control: &mut [u8], offset: u64) -> Option<u64> {
     // The length of the checked part depends on the version.
     let end = checked_length(control)?;
@@ -39,7 +39,7 @@ fn shift_control(control: &mut [u8], offset: u64) -> Option<u64> {
     Some(shifted)
 }
 
-/// PURE: returns how many bytes are followed by their own checksum.
+/// PURE: returns the number of bytes that are followed by their own checksum.
 fn checked_length(control: &[u8]) -> Option<usize> {
     let mut crc = !0;
     for (at, byte) in control.iter().enumerate() {
@@ -51,7 +51,7 @@ fn checked_length(control: &[u8]) -> Option<usize> {
     None
 }
 
-/// PURE: takes one byte into a CRC-32C (Castagnoli, reflected polynomial 0x82F63B78).
+/// PURE: adds one byte to a CRC-32C (Castagnoli, reflected polynomial 0x82F63B78).
 fn step(crc: u32, byte: u8) -> u32 {
     (0..8).fold(crc ^ u32::from(byte), |crc, _| {
         let carry = if crc & 1 == 1 { 0x82F6_3B78 } else { 0 };

@@ -1,18 +1,18 @@
-//! What a process has asked the exchange, step by step: each answer may fail, be late or get lost.
+//! A request to the exchange, step by step: each answer may fail, be late or get lost.
 
 use exchange::ErrorKind;
-use social::step::{Event, Signed, Tail};
-use social::tail::under_way;
+use social::step::{Event, ReceiptFrontier, Tail};
+use social::tail::pending_resync;
 
 use super::super::exchange::Exchange;
 use super::super::rng::Rng;
-use super::{Beside, Call, Publisher, Sent, definition};
+use super::{Call, PendingPublish, Publisher, TailContext, definition};
 
 impl Publisher {
-    pub(super) fn call_on(
+    pub(super) fn continue_call(
         &mut self,
         exchange: &mut Exchange,
-        net: &mut Vec<Sent>,
+        in_flight: &mut Vec<PendingPublish>,
         rng: &mut Rng,
         now: i64,
         faults: bool,
@@ -24,7 +24,7 @@ impl Publisher {
                 self.decide(Event::Failed(ErrorKind::Unreachable, String::new()));
             }
             Call::ReadReceipt => {
-                let receipt = exchange.held.receipt.as_ref().map(|receipt| Signed {
+                let receipt = exchange.state.receipt.as_ref().map(|receipt| ReceiptFrontier {
                     epoch: receipt.signed.epoch,
                     to: receipt.signed.to,
                     head: receipt.signed.head,
@@ -32,7 +32,7 @@ impl Publisher {
                 self.call = Some(Call::ReadChunk { receipt });
             }
             Call::ReadChunk { receipt } => {
-                self.beside = self.beside(exchange);
+                self.tail_context = self.tail_context(exchange);
                 let tail = exchange.tail().map(|entry| Tail {
                     sequence: entry.sequence,
                     link: entry.chunk.link,
@@ -55,8 +55,8 @@ impl Publisher {
                 if fails {
                     return self.decide(Event::Failed(ErrorKind::Unreachable, String::new()));
                 }
-                if let Some(chunk) = self.flight.clone() {
-                    net.push(Sent {
+                if let Some(chunk) = self.outgoing.clone() {
+                    in_flight.push(PendingPublish {
                         by: self.instance.clone(),
                         chunk,
                         expect,
@@ -65,34 +65,46 @@ impl Publisher {
                     self.call = Some(Call::Wait { since: now });
                 }
             }
-            Call::Wait { since } => self.await_answer(since, net, rng, now, faults),
+            Call::Wait { since } => self.await_answer(since, in_flight, rng, now, faults),
         }
     }
 
-    /// What is read of the tail and decides nothing at the exchange.
-    fn beside(&self, exchange: &Exchange) -> Beside {
+    /// Returns the tail's state that the exchange does not check.
+    fn tail_context(&self, exchange: &Exchange) -> TailContext {
         let Some(chunk) = exchange.tail().map(|entry| &entry.chunk) else {
-            return Beside::default();
+            return TailContext::default();
         };
-        Beside {
-            resync: under_way(chunk.resync).filter(|_| self.env.carries || chunk.opening.is_some()),
+        TailContext {
+            resync: pending_resync(chunk.resync)
+                .filter(|_| self.env.carries_progress || chunk.opening.is_some()),
             source: chunk.source.clone(),
             accepts_source: chunk.accepts_source,
         }
     }
 
-    fn await_answer(&mut self, since: i64, net: &mut Vec<Sent>, rng: &mut Rng, now: i64, faults: bool) {
-        let digest = self.flight.as_ref().map(|chunk| chunk.link.digest);
-        let mine = |sent: &Sent| sent.by == self.instance && Some(sent.chunk.link.digest) == digest;
-        if let Some(at) = net.iter().position(|sent| mine(sent) && sent.answer.is_some()) {
-            let answer = net.remove(at).answer.flatten();
+    fn await_answer(
+        &mut self,
+        since: i64,
+        in_flight: &mut Vec<PendingPublish>,
+        rng: &mut Rng,
+        now: i64,
+        faults: bool,
+    ) {
+        let digest = self.outgoing.as_ref().map(|chunk| chunk.link.digest);
+        let is_own =
+            |sent: &PendingPublish| sent.by == self.instance && Some(sent.chunk.link.digest) == digest;
+        if let Some(at) = in_flight
+            .iter()
+            .position(|sent| is_own(sent) && sent.answer.is_some())
+        {
+            let answer = in_flight.remove(at).answer.flatten();
             // The answer gets lost on its way.
             if !(faults && rng.percent(10)) {
                 return self.decide(answer.map_or(Event::Conflict, |sequence| Event::Acked { sequence }));
             }
         }
         if now - since > rng.span(40, 200) {
-            // It may be stored, or never, or later.
+            // It may have been stored, or never, or later.
             self.decide(Event::Failed(ErrorKind::Unknown, String::new()));
         } else {
             self.call = Some(Call::Wait { since });

@@ -1,4 +1,4 @@
-//! The lease, as one process sees it: by its own clock.
+//! The lease as one process sees it, by its own clock.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::super::rng::Rng;
 use super::{Publisher, TIMING, ms};
 
 impl Publisher {
-    pub(super) fn keep_lease(&mut self, exchange: &mut Exchange, rng: &mut Rng, now: i64, faults: bool) {
+    pub(super) fn step_lease(&mut self, exchange: &mut Exchange, rng: &mut Rng, now: i64, faults: bool) {
         let mono = ms(now - self.born);
         if let Some((expect, sent)) = self.lease_write.take() {
             if faults && rng.percent(5) {
@@ -24,8 +24,8 @@ impl Publisher {
             };
             let written = exchange.write_lease(record.clone(), expect);
             match written {
-                // Stored, and the answer lost: read, renew nothing.
-                Some(_) if faults && rng.percent(5) => self.look_at_lease(exchange, mono),
+                // Stored, and the answer lost: read the lease, renew nothing.
+                Some(_) if faults && rng.percent(5) => self.read_lease(exchange, mono),
                 Some(sequence) => {
                     self.view.record = Some(Record { sequence, ..record });
                     self.view.seen_at = sent;
@@ -35,7 +35,7 @@ impl Publisher {
                         self.decide(Event::Begin);
                     }
                 }
-                None => self.look_at_lease(exchange, mono),
+                None => self.read_lease(exchange, mono),
             }
             return;
         }
@@ -53,16 +53,16 @@ impl Publisher {
             Decision::Take { expect } => {
                 self.lease_write = Some((expect, mono));
             }
-            Decision::Wait { .. } => self.look_at_lease(exchange, mono),
+            Decision::Wait { .. } => self.read_lease(exchange, mono),
             Decision::Lost => {
                 self.view.renewed_at = None;
-                self.look_at_lease(exchange, mono);
+                self.read_lease(exchange, mono);
             }
         }
     }
 
-    fn look_at_lease(&mut self, exchange: &Exchange, mono: Duration) {
-        let record = exchange.held.lease.clone();
+    fn read_lease(&mut self, exchange: &Exchange, mono: Duration) {
+        let record = exchange.state.lease.clone();
         if record.as_ref().map(|record| record.sequence)
             != self.view.record.as_ref().map(|record| record.sequence)
         {

@@ -1,55 +1,55 @@
-//! The simulated receiver's quarantine: each verb one transaction, as in the stores. What may be
-//! tried again, what became of it and how the frontier is counted anew is the product's.
+//! The simulated receiver's quarantine: each operation is one transaction, as in the stores. The product decides what may be
+//! retried, its outcome and how the frontier is recomputed.
 
-use store::frontier::Noted;
+use store::frontier::FrontierEntry;
 use store::ledger::{EntryState, Judgement, plan};
-use store::merge::Place;
-use store::quarantine::decide::{self, Below, message_became, recount, untried};
-use store::quarantine::{Became, Ending, Kind};
+use store::merge::ChunkNumber;
+use store::quarantine::decide::{self, Below, blocked_outcome, message_outcome, recount};
+use store::quarantine::{Ending, Kind, RetryOutcome};
 use store::table::shape::{Fit, fit};
 
 use super::super::exchange::Chunk;
-use super::rows::stubborn;
-use super::{Store, links, noted, place};
+use super::rows::is_always_refused;
+use super::{Store, chunk_number, links, noted};
 
-/// The chunk's digest, and its row's ordinal; a message has none.
+/// The chunk's digest, and its row's ordinal; `None` for a message.
 pub(in super::super) type Id = ([u8; 32], Option<usize>);
 
-/// Something kept aside.
 #[derive(Clone)]
-pub(in super::super) struct Kept {
+pub(in super::super) struct QuarantineEntry {
     pub(super) kind: Kind,
-    pub(super) place: Option<Place>,
+    pub(super) chunk_number: Option<ChunkNumber>,
     pub(super) chunk: Chunk,
     pub(super) ended: Option<Ending>,
 }
 
 impl Store {
-    /// One that left the quarantine before is in it again: its chunk is stored again.
-    pub(super) fn keep_row(&mut self, chunk: &Chunk, ordinal: usize) {
-        let kept = Kept {
+    /// Quarantines a row. An entry that was released before is open again if its chunk is stored again.
+    pub(super) fn quarantine_row(&mut self, chunk: &Chunk, ordinal: usize) {
+        let entry = QuarantineEntry {
             kind: Kind::Row,
-            place: Some(place(chunk)),
+            chunk_number: Some(chunk_number(chunk)),
             chunk: chunk.clone(),
             ended: None,
         };
-        self.kept.insert((chunk.link.digest.0, Some(ordinal)), kept);
+        self.quarantined
+            .insert((chunk.link.digest.0, Some(ordinal)), entry);
     }
 
-    /// Keeps a message that does not open, with the place that it claims.
+    /// Quarantines a message that does not open, with the chunk number that it claims.
     pub(in super::super) fn quarantine(&mut self, chunk: &Chunk, claims: bool) {
-        let at = place(chunk);
-        self.kept
+        let at = chunk_number(chunk);
+        self.quarantined
             .entry((chunk.link.digest.0, None))
-            .or_insert_with(|| Kept {
+            .or_insert_with(|| QuarantineEntry {
                 kind: Kind::Message,
-                place: claims.then_some(at),
+                chunk_number: claims.then_some(at),
                 chunk: chunk.clone(),
                 ended: None,
             });
         if claims {
             self.exchanged.entry(at).or_insert(chunk.exchanged_at);
-            self.ledger.entry(at).or_insert_with(|| Noted {
+            self.ledger.entry(at).or_insert_with(|| FrontierEntry {
                 rows: 0,
                 ..noted(chunk, EntryState::Quarantined)
             });
@@ -57,84 +57,86 @@ impl Store {
         self.advance();
     }
 
-    /// What is there to be tried.
     pub(in super::super) fn open(&self) -> Vec<(Id, Kind)> {
-        self.kept
+        self.quarantined
             .iter()
-            .filter(|(_, kept)| kept.ended.is_none())
-            .map(|(id, kept)| (*id, kept.kind))
+            .filter(|(_, entry)| entry.ended.is_none())
+            .map(|(id, entry)| (*id, entry.kind))
             .collect()
     }
 
-    /// The message, as it opens today.
+    /// Returns the message as it opens now.
     pub(in super::super) fn message(&self, id: &Id) -> Option<Chunk> {
-        self.kept.get(id).map(|kept| kept.chunk.clone())
+        self.quarantined.get(id).map(|entry| entry.chunk.clone())
     }
 
-    pub(in super::super) fn judged(&self, chunk: &Chunk) -> Judgement {
+    pub(in super::super) fn judgement_of(&self, chunk: &Chunk) -> Judgement {
         plan(&self.state, &self.entries(), &[links(chunk)])
             .judgements
             .pop()
             .unwrap()
     }
 
-    pub(in super::super) fn retry_rows(&mut self, ids: &[Id]) -> Vec<Became> {
+    pub(in super::super) fn retry_rows(&mut self, ids: &[Id]) -> Vec<RetryOutcome> {
         let became = ids.iter().map(|id| self.retry_row(id)).collect();
         self.recount();
         became
     }
 
-    fn retry_row(&mut self, id: &Id) -> Became {
-        let Some(kept) = self.kept.get(id) else {
-            return Became::Unknown;
+    fn retry_row(&mut self, id: &Id) -> RetryOutcome {
+        let Some(entry) = self.quarantined.get(id) else {
+            return RetryOutcome::Unknown;
         };
-        if let Some(answer) = untried(kept.kind, kept.ended, &self.state, kept.place) {
-            if answer == Became::LeftBehind {
+        if let Some(answer) = blocked_outcome(entry.kind, entry.ended, &self.state, entry.chunk_number) {
+            if answer == RetryOutcome::LeftBehind {
                 self.end(id, Ending::LeftBehind);
             }
             return answer;
         }
-        let (chunk, at) = (kept.chunk.clone(), place(&kept.chunk));
+        let (chunk, at) = (entry.chunk.clone(), chunk_number(&entry.chunk));
         let columns = &self.schemas[chunk.generation];
         let fits = fit(self.shape.as_ref(), columns, at, &self.tables(), at) == Fit::Fits;
         if !fits {
-            return Became::Never {
+            return RetryOutcome::Never {
                 reason: "it has no place any more".to_owned(),
             };
         }
         let before = self.rows.len();
         if self.merge(&chunk, id.1) > 0 {
-            return Became::Stays {
+            return RetryOutcome::Stays {
                 reason: "refused again".to_owned(),
             };
         }
-        // A crash between the two, where they are not one.
-        if self.env.ends_with_row || self.chance.percent(80) {
+        // A crash between the two, where they are not one transaction.
+        if self.env.ends_entry_with_row || self.rng.percent(80) {
             self.end(id, Ending::Released);
             self.count_since(before);
             if let Some(noted) = self.ledger.get_mut(&at) {
                 noted.rows_quarantined = noted.rows_quarantined.saturating_sub(1);
             }
         }
-        Became::Released { rows: 1, refused: 0 }
+        RetryOutcome::Released { rows: 1, refused: 0 }
     }
 
     /// Ends a message's entry whose chunk is stored.
-    pub(in super::super) fn finish(&mut self, chunk: &Chunk, id: &Id) -> Became {
-        let became = match self.kept.get(id).map(|kept| kept.ended) {
-            None => Became::Unknown,
-            Some(Some(how)) => Became::Ended { how },
+    pub(in super::super) fn finish(&mut self, chunk: &Chunk, id: &Id) -> RetryOutcome {
+        let became = match self.quarantined.get(id).map(|entry| entry.ended) {
+            None => RetryOutcome::Unknown,
+            Some(Some(ending)) => RetryOutcome::Ended { ending },
             Some(None) => {
-                let noted = self.ledger.get(&place(chunk)).map(|noted| decide::Noted {
-                    digest: noted.digest,
-                    state: noted.state,
-                    rows: noted.rows,
-                    refused: noted.rows_quarantined,
-                });
-                let became = message_became(chunk.link.digest, noted, false);
+                let noted = self
+                    .ledger
+                    .get(&chunk_number(chunk))
+                    .map(|noted| decide::ReleasedEntry {
+                        digest: noted.digest,
+                        state: noted.state,
+                        rows: noted.rows,
+                        refused: noted.rows_quarantined,
+                    });
+                let became = message_outcome(chunk.link.digest, noted, false);
                 match became {
-                    Became::Released { .. } => self.end(id, Ending::Released),
-                    Became::LeftBehind => self.end(id, Ending::LeftBehind),
+                    RetryOutcome::Released { .. } => self.end(id, Ending::Released),
+                    RetryOutcome::LeftBehind => self.end(id, Ending::LeftBehind),
                     _ => {}
                 }
                 became
@@ -150,16 +152,16 @@ impl Store {
     }
 
     fn end(&mut self, id: &Id, how: Ending) {
-        if let Some(kept) = self.kept.get_mut(id) {
-            kept.ended.get_or_insert(how);
+        if let Some(entry) = self.quarantined.get_mut(id) {
+            entry.ended.get_or_insert(how);
         }
     }
 
-    /// Ends the entries of a chunk's rows, because the chunk is stored again; what was given up is stored, too.
+    /// Ends the entries of a chunk's rows, because the chunk is stored again; discarded rows are stored too.
     pub(super) fn end_rows(&mut self, chunk: &Chunk) {
-        for ((digest, ordinal), kept) in &mut self.kept {
+        for ((digest, ordinal), entry) in &mut self.quarantined {
             if *digest == chunk.link.digest.0 && ordinal.is_some() {
-                kept.ended = Some(Ending::Released);
+                entry.ended = Some(Ending::Released);
             }
         }
     }
@@ -170,19 +172,21 @@ impl Store {
         }
     }
 
-    /// What the stores read of the ledger for it.
+    /// Returns what the stores read from the ledger for the recount.
     pub(super) fn below(&self) -> Below {
-        let at = self.frontier.place();
-        let trusted = |noted: &&Noted| {
-            noted.place.epoch == at.epoch && noted.place <= at && noted.state == EntryState::Stored
+        let at = self.frontier.chunk_number();
+        let trusted = |noted: &&FrontierEntry| {
+            noted.chunk_number.epoch == at.epoch
+                && noted.chunk_number <= at
+                && noted.state == EntryState::Stored
         };
-        let open = |place: Place| {
-            self.kept
+        let open = |chunk_number: ChunkNumber| {
+            self.quarantined
                 .values()
-                .any(|kept| kept.place == Some(place) && kept.ended.is_none())
+                .any(|entry| entry.chunk_number == Some(chunk_number) && entry.ended.is_none())
         };
-        let marked = |noted: &&Noted| {
-            noted.place <= at && (noted.state == EntryState::Quarantined || noted.rows_quarantined > 0)
+        let marked = |noted: &&FrontierEntry| {
+            noted.chunk_number <= at && (noted.state == EntryState::Quarantined || noted.rows_quarantined > 0)
         };
         Below {
             head: self
@@ -199,41 +203,41 @@ impl Store {
                 .ledger
                 .values()
                 .filter(marked)
-                .map(|noted| (noted.place, open(noted.place)))
+                .map(|noted| (noted.chunk_number, open(noted.chunk_number)))
                 .collect(),
         }
     }
 
-    /// Constraints that came and went, and keys that were not trusted: no more of it.
-    pub(in super::super) fn calm(&mut self) {
-        self.calm = true;
+    /// Ends temporary constraints and untrusted keys.
+    pub(in super::super) fn end_faults(&mut self) {
+        self.faults_ended = true;
     }
 
-    /// Nothing is left in quarantine but what no retry helps.
+    /// Returns whether only entries that no retry can resolve are left.
     pub(in super::super) fn settled(&self) -> bool {
-        let stays = |(id, kept): (&Id, &Kept)| {
-            let row = id.1.and_then(|ordinal| kept.chunk.rows.get(ordinal));
-            kept.ended.is_some() || row.is_some_and(stubborn)
+        let stays = |(id, entry): (&Id, &QuarantineEntry)| {
+            let row = id.1.and_then(|ordinal| entry.chunk.rows.get(ordinal));
+            entry.ended.is_some() || row.is_some_and(is_always_refused)
         };
-        self.kept.iter().all(stays)
+        self.quarantined.iter().all(stays)
     }
 
-    /// How many entries there were, or ended so.
+    /// Returns the number of entries, or of those that ended so.
     pub(in super::super) fn ended(&self, how: Option<Ending>) -> usize {
-        self.kept
+        self.quarantined
             .values()
-            .filter(|kept| how.is_none() || kept.ended == how)
+            .filter(|entry| how.is_none() || entry.ended == how)
             .count()
     }
 
-    /// Where a retry does not ask first, it may stop the lane.
+    /// Without the ledger check, a retry may stop the lane.
     pub(in super::super) fn must_not_stop(&mut self, before: bool) {
         if !before && self.state.stopped.is_some() {
-            self.violated("a retry stopped the lane".to_owned());
+            self.record_violation("a retry stopped the lane".to_owned());
         }
     }
 
-    pub(in super::super) fn asks_first(&self) -> bool {
-        self.env.asked_first
+    pub(in super::super) fn checks_ledger_first(&self) -> bool {
+        self.env.checks_ledger_first
     }
 }

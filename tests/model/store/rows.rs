@@ -1,23 +1,23 @@
-//! Rows into the tables, and what the tables do for it.
+//! Rows of the simulated tables, and DDL.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::column::ColumnType;
 use store::merge::{Effect, effect};
-use store::table::lattice::{Widening, widened};
 use store::table::shape::{Change, Step};
+use store::table::type_widening::{Widening, widened};
 
 use super::super::core::{Row, WIDE};
 use super::super::exchange::Chunk;
-use super::{Store, place};
+use super::{Store, chunk_number};
 
-/// A constraint of the receiver's own that stays.
-pub(super) fn stubborn(row: &Row) -> bool {
+/// Returns whether a permanent constraint of the receiver refuses the row.
+pub(super) fn is_always_refused(row: &Row) -> bool {
     row.version % 29 == 0
 }
 
 impl Store {
-    /// What a database does for the steps.
+    /// Applies the steps, as a database does.
     pub(super) fn alter(&mut self, change: &Change) {
         for step in &change.steps {
             match step {
@@ -34,7 +34,7 @@ impl Store {
                 Step::Retype { name, to, .. } if self.env.widening => {
                     self.columns.insert(name.clone(), to.clone());
                 }
-                Step::Rename { from, to } if self.env.asking => {
+                Step::Rename { from, to } if self.env.approval => {
                     if let Some(kind) = self.columns.remove(from) {
                         self.columns.insert(to.clone(), kind);
                     }
@@ -48,20 +48,19 @@ impl Store {
         self.shape = Some(change.shape.clone());
     }
 
-    ///
-    /// `only`: a single row of the chunk, tried again. Says how many rows were refused; of a key
-    /// that stands in a chunk twice it is the newest that the table sees, and can refuse.
+    /// Merges a chunk's rows, or with `only` a single retried row. Returns how many rows were refused. Of a key that is in a chunk
+    /// twice, only the newest row reaches the table and can be refused.
     pub(super) fn merge(&mut self, chunk: &Chunk, only: Option<usize>) -> u64 {
-        let at = place(chunk);
+        let at = chunk_number(chunk);
         let Some(shape) = self.shape.clone().filter(|_| !chunk.rows.is_empty()) else {
             return 0;
         };
         let given = self.schemas[chunk.generation].clone();
         let index = given.index_of("version").unwrap();
         let kind = given.columns[index].kind.clone();
-        let routes = shape.routes(&given, at, &self.layout);
-        let column = if self.env.aside {
-            routes.names[index].clone()
+        let mapping = shape.mapping(&given, at, &self.layout);
+        let column = if self.env.retired_columns {
+            mapping.names[index].clone()
         } else {
             "version".to_owned()
         };
@@ -76,7 +75,7 @@ impl Store {
             let refuses = self.refuses(row, only.is_some());
             if refuses {
                 refused.insert(*ordinal);
-                self.keep_row(chunk, *ordinal);
+                self.quarantine_row(chunk, *ordinal);
             }
             !refuses
         });
@@ -84,20 +83,20 @@ impl Store {
             if refused.contains(&ordinal) {
                 continue;
             }
-            let version = (row.key, row.version, row.gone, false);
+            let version = (row.key, row.version, row.deleted, false);
             if self.history.insert((at, ordinal), version).is_some() {
-                self.violated(format!("{at:?} is twice in the history"));
+                self.record_violation(format!("{at:?} is twice in the history"));
             }
-            self.must_fit(&column, &kind, row.version);
+            self.check_fits(&column, &kind, row.version);
         }
-        let guard = self.env.guard && (only.is_none() || self.env.retried_in_place);
+        let guard = self.env.guard && (only.is_none() || self.env.retries_under_chunk_number);
         for (key, (_, row)) in last {
-            // A chunk that is stored again goes over what it stored before.
-            let stored = self.rows.get(&key).map(|(place, ..)| *place);
+            // A chunk that is stored again overwrites what it stored before.
+            let stored = self.rows.get(&key).map(|(chunk_number, ..)| *chunk_number);
             let stored = stored.filter(|there| only.is_some() || *there != at);
             let tombstone = self.tombstones.get(&key).copied();
-            let effect = match (guard, row.gone) {
-                (true, gone) => effect(at, gone, stored, tombstone),
+            let effect = match (guard, row.deleted) {
+                (true, deleted) => effect(at, deleted, stored, tombstone),
                 (false, true) => Effect::Remove,
                 (false, false) => Effect::Write,
             };
@@ -120,22 +119,22 @@ impl Store {
 
     fn refuses(&mut self, row: &Row, again: bool) -> bool {
         let chance = if again { 40 } else { 25 };
-        self.env.quarantine && (stubborn(row) || !self.calm && self.chance.percent(chance))
+        self.env.quarantine && (is_always_refused(row) || !self.faults_ended && self.rng.percent(chance))
     }
 
-    /// What a database would say to the value.
-    fn must_fit(&mut self, column: &str, kind: &ColumnType, version: i64) {
+    /// Checks that the column can hold the value, as a database does.
+    fn check_fits(&mut self, column: &str, kind: &ColumnType, version: i64) {
         let fits = match self.columns.get(column) {
             None => false,
             Some(ColumnType::Int2) if version > WIDE => false,
             Some(holds) => {
-                matches!(widened(holds, kind), Widening::Alike | Widening::Narrower)
+                matches!(widened(holds, kind), Widening::Same | Widening::Narrower)
                     || (*holds == ColumnType::Int2 && *kind == ColumnType::Int8)
             }
         };
         if !fits {
             let holds = self.columns.get(column).cloned();
-            self.violated(format!(
+            self.record_violation(format!(
                 "{version} of {kind:?} does not fit column {column} of {holds:?}"
             ));
         }

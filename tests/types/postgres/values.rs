@@ -1,8 +1,8 @@
-//! Values as texts that PostgreSQL reads, with the odd ones as often as the rest.
+//! Values as texts that PostgreSQL reads; unusual ones are as frequent as the rest.
 
-use super::super::chance::Chance;
+use super::super::rng::Rng;
 
-pub(super) fn numeric(c: &mut Chance) -> String {
+pub(super) fn numeric(c: &mut Rng) -> String {
     let odd = c.pick(&[
         "NaN",
         "Infinity",
@@ -26,13 +26,13 @@ pub(super) fn numeric(c: &mut Chance) -> String {
     format!("{}{}{point}", c.pick(&["", "-"]), c.digits(whole))
 }
 
-fn day(c: &mut Chance) -> (String, &'static str) {
+fn day(c: &mut Rng) -> (String, &'static str) {
     let year = c.pick(&[1, 4, 44, 1582, 1752, 1900, 1970, 2000, 2026, 9999]) + c.below(3);
     let day = format!("{year:04}-{:02}-{:02}", c.below(12) + 1, c.below(28) + 1);
     (day, if year < 4_700 && c.percent(20) { " BC" } else { "" })
 }
 
-pub(super) fn date(c: &mut Chance) -> String {
+pub(super) fn date(c: &mut Rng) -> String {
     let (day, era) = day(c);
     let any = format!("{day}{era}");
     c.pick(&[
@@ -47,7 +47,7 @@ pub(super) fn date(c: &mut Chance) -> String {
     .to_owned()
 }
 
-pub(super) fn clock(c: &mut Chance) -> String {
+pub(super) fn clock(c: &mut Rng) -> String {
     let any = format!(
         "{:02}:{:02}:{:02}.{:06}",
         c.below(24),
@@ -65,7 +65,7 @@ pub(super) fn clock(c: &mut Chance) -> String {
     .to_owned()
 }
 
-pub(super) fn zone(c: &mut Chance) -> String {
+pub(super) fn zone(c: &mut Rng) -> String {
     c.pick(&[
         "+00",
         "+05:45",
@@ -79,7 +79,7 @@ pub(super) fn zone(c: &mut Chance) -> String {
     .to_owned()
 }
 
-pub(super) fn instant(c: &mut Chance, zone: &str) -> String {
+pub(super) fn instant(c: &mut Rng, zone: &str) -> String {
     let (day, era) = day(c);
     let any = format!(
         "{day} {:02}:{:02}:{:02}.{:06}{zone}{era}",
@@ -100,8 +100,8 @@ pub(super) fn instant(c: &mut Chance, zone: &str) -> String {
     .to_owned()
 }
 
-pub(super) fn interval(c: &mut Chance) -> String {
-    let sign = |c: &mut Chance| c.pick(&["", "-"]);
+pub(super) fn interval(c: &mut Rng) -> String {
+    let sign = |c: &mut Rng| c.pick(&["", "-"]);
     let any = format!(
         "{}{} years {}{} mons {}{} days {}{}:{:02}:{:02}.{:06}",
         sign(c),
@@ -130,7 +130,7 @@ pub(super) fn interval(c: &mut Chance) -> String {
     .to_owned()
 }
 
-pub(super) fn json(c: &mut Chance) -> String {
+pub(super) fn json(c: &mut Rng) -> String {
     let text = serde_json::Value::from(c.text(9)).to_string();
     let tree = format!("{{\"b\" : [1.50, -0.0, 12345678901234567890.1, {text}], \"a\":{{}},  \"b\": null}}");
     c.pick(&[
@@ -146,9 +146,9 @@ pub(super) fn json(c: &mut Chance) -> String {
     .to_owned()
 }
 
-pub(super) fn array(c: &mut Chance, element: fn(&mut Chance) -> String) -> String {
-    let many = c.below(5);
-    let elements: Vec<String> = (0..many)
+pub(super) fn array(c: &mut Rng, element: fn(&mut Rng) -> String) -> String {
+    let count = c.below(5);
+    let elements: Vec<String> = (0..count)
         .map(|_| {
             if c.percent(20) {
                 return "NULL".to_owned();

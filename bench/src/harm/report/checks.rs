@@ -1,31 +1,31 @@
-//! What was asked of each variant, and whether it was seen.
+//! The targets of each variant, and whether they were met.
 
 use std::fmt::Write;
 
 use super::{Report, mean};
-use crate::stats::Middle;
+use crate::stats::Median;
 
 impl Report {
-    /// A line for each.
+    /// Renders one line per target.
     pub(super) fn checks(&self) -> String {
-        let mut text = String::from("\nwhat was asked, and what was seen\n");
-        let mut tell = |what: String, verdict: Verdict| {
+        let mut text = String::from("\ntargets and results\n");
+        let mut add_line = |what: String, verdict: Verdict| {
             let _ = writeln!(text, "  {:<13} {what}", verdict.name());
         };
         for line in self
             .lines
             .iter()
-            .filter(|line| !["timer", "nobody"].contains(&line.variant))
+            .filter(|line| !["timer", "none"].contains(&line.variant))
         {
             let (load, variant) = (&line.load, line.variant);
             let p99 = line.p99;
-            tell(
-                format!("{load} {variant}: p99 {p99}, at most 1.05 asked"),
+            add_line(
+                format!("{load} {variant}: p99 {p99}, target at most 1.05"),
                 Verdict::at_most(p99, 1.05),
             );
             for (name, middle) in [("p50", line.p50), ("p95", line.p95)] {
-                tell(
-                    format!("{load} {variant}: {name} {middle}, at most 1.03 asked"),
+                add_line(
+                    format!("{load} {variant}: {name} {middle}, target at most 1.03"),
                     Verdict::at_most(middle, 1.03),
                 );
             }
@@ -36,24 +36,24 @@ impl Report {
             {
                 let (ours, theirs) = (p99.middle - 1.0, timer.p99.middle - 1.0);
                 let share = ours.max(0.0) / theirs.max(1e-9);
-                tell(
+                add_line(
                     format!(
                         "{load} {variant}: excess p99 {:.0} % of the timer's",
                         share * 100.0
                     ),
-                    Verdict::of(share <= 0.2),
+                    Verdict::from_bool(share <= 0.2),
                 );
             }
-            let least = match (load.as_str(), variant) {
-                ("30 %", "kernel" | "tuned") => Some(50_000.0),
-                ("30 %", "bare") => Some(10_000.0),
+            let min_rows = match (load.as_str(), variant) {
+                ("30 %", "kernel_idle" | "tuned") => Some(50_000.0),
+                ("30 %", "normal") => Some(10_000.0),
                 _ => None,
             };
-            if let Some(least) = least {
+            if let Some(min_rows) = min_rows {
                 let rows = line.rows_per_second;
-                tell(
-                    format!("{load} {variant}: {rows:.0} rows/s, {least:.0} asked"),
-                    Verdict::of(rows >= least),
+                add_line(
+                    format!("{load} {variant}: {rows:.0} rows/s, target {min_rows:.0}"),
+                    Verdict::from_bool(rows >= min_rows),
                 );
             }
             let (yields, within, longest) = line.yields;
@@ -61,34 +61,34 @@ impl Report {
                 let what = format!(
                     "{load} {variant}: {within} of {yields} yields within 100 ms, the longest {longest:.1} ms"
                 );
-                tell(what, Verdict::of(within * 100 >= yields * 99));
+                add_line(what, Verdict::from_bool(within * 100 >= yields * 99));
             }
         }
         for (variant, seen) in &self.yields {
             let enough = seen.count > 0 && seen.within * 100 >= seen.count * 99;
-            tell(format!("85 % {variant}: {seen}"), Verdict::of(enough));
+            add_line(format!("85 % {variant}: {seen}"), Verdict::from_bool(enough));
         }
         let Some(timer) = self.idle.get("timer").map(|rates| mean(rates)) else {
             return text;
         };
         for (variant, rates) in self.idle.iter().filter(|(variant, _)| **variant != "timer") {
             let share = mean(rates) / timer;
-            tell(
+            add_line(
                 format!("idle {variant}: {:.0} % of the timer's rows", share * 100.0),
-                Verdict::of(share >= 0.9),
+                Verdict::from_bool(share >= 0.9),
             );
         }
         for (variant, rates) in &self.spell {
             let share = mean(rates) / timer;
-            tell(
+            add_line(
                 format!("60 s quiet {variant}: {:.0} % of the timer's rows", share * 100.0),
-                Verdict::of(share >= 0.9),
+                Verdict::from_bool(share >= 0.9),
             );
         }
         for line in self
             .lines
             .iter()
-            .filter(|line| line.load == "bursts" && !["timer", "nobody"].contains(&line.variant))
+            .filter(|line| line.load == "bursts" && !["timer", "none"].contains(&line.variant))
         {
             let Some(quiet) = line.quiet_rows_per_second else {
                 continue;
@@ -99,33 +99,33 @@ impl Report {
                 line.variant,
                 share * 100.0
             );
-            tell(what, Verdict::of(share >= 0.6));
+            add_line(what, Verdict::from_bool(share >= 0.6));
         }
         if let Some((percent, rows)) = self.shut {
-            tell(
+            add_line(
                 format!("shut: {percent:.2} % of a core, {rows} rows"),
-                Verdict::of(percent < 1.0 && rows == 0),
+                Verdict::from_bool(percent < 1.0 && rows == 0),
             );
         }
         text
     }
 }
 
-/// What a check came to.
+/// The result of a check.
 #[derive(Debug, Clone, Copy)]
 enum Verdict {
     Holds,
-    /// The middle is beyond the bound, and the interval reaches it.
+    /// The median is beyond the limit, but the interval includes it.
     Undecided,
     Fails,
 }
 
 impl Verdict {
-    fn of(holds: bool) -> Self {
+    fn from_bool(holds: bool) -> Self {
         if holds { Self::Holds } else { Self::Fails }
     }
 
-    fn at_most(seen: Middle, bound: f64) -> Self {
+    fn at_most(seen: Median, bound: f64) -> Self {
         if seen.middle <= bound {
             Self::Holds
         } else if seen.low <= bound {

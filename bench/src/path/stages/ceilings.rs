@@ -1,4 +1,4 @@
-//! What the databases do with the same rows and nothing around them.
+//! The database ceilings: the same rows without the product.
 
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ pub(super) async fn copy_out(rig: &Rig, rows: u64) -> Outcome<Duration> {
 pub(super) async fn copy_in(rig: &Rig, rows: u64) -> Outcome<Duration> {
     let mut pieces: Vec<Bytes> = Vec::new();
     each_piece(rig, rows, |piece| pieces.push(piece)).await?;
-    // Not row by row on the wire: a piece holds one row, and small messages would be the limit.
+    // Larger messages than one row, as the client sends one row per piece.
     let joined: Vec<Bytes> = pieces
         .chunks(200)
         .map(|some| Bytes::from(some.concat()))

@@ -1,5 +1,4 @@
-//! Reading: the source's reader, quantum by quantum under permits of an open gate, rows packed
-//! into blocks and handed on.
+//! Reads with the source's reader, quantum by quantum with permits of an open gate, and packs the rows into blocks.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +6,7 @@ use gate::Gate;
 use jiff::Timestamp;
 use schemas::column::RowSchema;
 use social::chunker::{Block, Chunker};
-use social::quantum::{Sizing, Took};
+use social::quantum::{QuantumStats, Sizing};
 use source::{End, FeedDefinition, PostgresConfig, PostgresSource, Source};
 
 use crate::rig::Rig;
@@ -25,7 +24,7 @@ pub(super) async fn run(rig: &Rig, rows: u64) -> Outcome<Duration> {
     }
 }
 
-/// Reads all rows of a feed into blocks; gives their columns and how long it took.
+/// Reads all rows of a feed into blocks; returns their columns and the duration.
 pub(super) async fn each_block(
     rig: &Rig,
     feed: &FeedDefinition,
@@ -43,11 +42,7 @@ pub(super) async fn each_block(
     let sizing = Sizing::default();
     let mut limit = sizing.first();
     let began = Instant::now();
-    let fence = reader
-        .fence(&permit)
-        .await?
-        .fence
-        .ok_or("the fence lets nothing pass")?;
+    let fence = reader.fence(&permit).await?.fence.ok_or("the fence is empty")?;
     drop(permit);
     loop {
         let permit = gate.permit().await;
@@ -57,8 +52,8 @@ pub(super) async fn each_block(
             .read(after.as_ref(), &fence, limit, &permit, &mut chunker)
             .await?;
         drop(permit);
-        limit = sizing.next(Took {
-            asked: limit,
+        limit = sizing.next(QuantumStats {
+            requested: limit,
             limit,
             rows: quantum.rows,
             bytes: chunker.packed(),

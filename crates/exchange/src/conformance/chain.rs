@@ -1,13 +1,13 @@
-//! Compare-and-set, wherever one message follows another.
+//! Compare-and-set of chained messages.
 
 use bytes::Bytes;
-use schemas::body::MOST_MESSAGE;
+use schemas::body::MAX_MESSAGE_BYTES;
 use schemas::name::{Lane, PartyName};
 
-use super::{Failure, Outcome, Parties, ensure, same, source, there};
+use super::{Failure, Outcome, Parties, ensure, ensure_equal, require, source};
 use crate::error::ErrorKind;
 use crate::outcome::Published;
-use crate::port::{From, Sequence, Stream};
+use crate::port::{ReadFrom, Sequence, Stream};
 
 const A: Bytes = Bytes::from_static(b"a");
 const B: Bytes = Bytes::from_static(b"b");
@@ -26,26 +26,26 @@ async fn chunk(
     expected: Sequence,
 ) -> Result<Sequence, Failure> {
     done(
-        "a chunk with the right expectation",
+        "a chunk with the right expected sequence",
         parties.bureau.publish_chunk(lane, bytes, expected).await?,
     )
 }
 
 pub(super) async fn empty_is_zero(parties: &Parties) -> Outcome {
     let lane = parties.lane("chain-empty")?;
-    same("an empty lane", &parties.bureau.last_chunk(&lane).await?, &None)?;
+    ensure_equal("an empty lane", &parties.bureau.last_chunk(&lane).await?, &None)?;
     let early = parties.bureau.publish_chunk(&lane, A, 1).await?;
-    same("expecting 1 on an empty lane", &early, &Published::Conflict)?;
-    same(
+    ensure_equal("expecting 1 on an empty lane", &early, &Published::Conflict)?;
+    ensure_equal(
         "after the conflict",
         &parties.bureau.last_chunk(&lane).await?,
         &None,
     )?;
     let sequence = chunk(parties, &lane, A, 0).await?;
-    let last = there("the chunk", parties.bureau.last_chunk(&lane).await?)?;
-    same("its sequence", &last.sequence, &sequence)?;
-    same("its bytes", &last.bytes, &A)?;
-    same("its subject", &last.subject, &format!("data.{lane}"))
+    let last = require("the chunk", parties.bureau.last_chunk(&lane).await?)?;
+    ensure_equal("its sequence", &last.sequence, &sequence)?;
+    ensure_equal("its bytes", &last.bytes, &A)?;
+    ensure_equal("its subject", &last.subject, &format!("data.{lane}"))
 }
 
 pub(super) async fn exact_sequence(parties: &Parties) -> Outcome {
@@ -53,30 +53,27 @@ pub(super) async fn exact_sequence(parties: &Parties) -> Outcome {
     let first = chunk(parties, &lane, A, 0).await?;
     for wrong in [0, first - 1, first + 1, u64::MAX] {
         let refused = parties.bureau.publish_chunk(&lane, B, wrong).await?;
-        same(
+        ensure_equal(
             &format!("expecting {wrong} after {first}"),
             &refused,
             &Published::Conflict,
         )?;
     }
     let second = chunk(parties, &lane, B, first).await?;
-    ensure(
-        second > first,
-        format_args!("{second} does not come after {first}"),
-    )?;
-    let last = there("the last", parties.bureau.last_chunk(&lane).await?)?;
-    same("the last", &last.bytes, &B)
+    ensure(second > first, format_args!("{second} is not above {first}"))?;
+    let last = require("the last", parties.bureau.last_chunk(&lane).await?)?;
+    ensure_equal("the last", &last.bytes, &B)
 }
 
-/// The acknowledgement is thrown away, as if it had never come.
+/// Discards the acknowledgement, as if it had been lost.
 pub(super) async fn lost_acknowledgement(parties: &Parties) -> Outcome {
     let lane = parties.lane("chain-lost-ack")?;
     let before = chunk(parties, &lane, A, 0).await?;
     let _lost = parties.bureau.publish_chunk(&lane, B, before).await?;
     let again = parties.bureau.publish_chunk(&lane, B, before).await?;
-    same("sending it again", &again, &Published::Conflict)?;
-    let last = there("the last", parties.bureau.last_chunk(&lane).await?)?;
-    same("the bytes that were in flight", &last.bytes, &B)?;
+    ensure_equal("sending it again", &again, &Published::Conflict)?;
+    let last = require("the last", parties.bureau.last_chunk(&lane).await?)?;
+    ensure_equal("the bytes that were in flight", &last.bytes, &B)?;
     chunk(parties, &lane, A, last.sequence).await.map(|_| ())
 }
 
@@ -87,14 +84,14 @@ pub(super) async fn one_wins(parties: &Parties) -> Outcome {
         parties.bureau.publish_chunk(&lane, B, 0)
     );
     let (one, other) = (one?, other?);
-    let won = [one, other]
+    let winners = [one, other]
         .iter()
         .filter(|outcome| matches!(outcome, Published::Done { .. }))
         .count();
-    same("writers that won", &won, &1)?;
-    let last = there("the winner's", parties.bureau.last_chunk(&lane).await?)?;
+    ensure_equal("writers that won", &winners, &1)?;
+    let last = require("the winner's", parties.bureau.last_chunk(&lane).await?)?;
     let winner = if one == Published::Conflict { B } else { A };
-    same("the winner's bytes", &last.bytes, &winner)
+    ensure_equal("the winner's bytes", &last.bytes, &winner)
 }
 
 pub(super) async fn lanes_apart(parties: &Parties) -> Outcome {
@@ -108,16 +105,16 @@ pub(super) async fn receipts(parties: &Parties) -> Outcome {
     let lane = parties.lane("chain-receipts")?;
     let recipient = &parties.recipient;
     let first = done("the first", recipient.publish_receipt(&lane, A, 0).await?)?;
-    same(
+    ensure_equal(
         "a stale one",
         &recipient.publish_receipt(&lane, B, 0).await?,
         &Published::Conflict,
     )?;
     done("the second", recipient.publish_receipt(&lane, B, first).await?)?;
     for party in [&parties.recipient, &parties.bureau] {
-        same(
+        ensure_equal(
             "the last receipt",
-            &there("a receipt", party.last_receipt(&lane).await?)?.bytes,
+            &require("a receipt", party.last_receipt(&lane).await?)?.bytes,
             &B,
         )?;
     }
@@ -132,29 +129,29 @@ pub(super) async fn receipts(parties: &Parties) -> Outcome {
 
 pub(super) async fn lease(parties: &Parties) -> Outcome {
     let (source, bureau) = (source("conformance-core")?, &parties.bureau);
-    same("no lease", &bureau.lease(&source).await?, &None)?;
+    ensure_equal("no lease", &bureau.lease(&source).await?, &None)?;
     let first = done("taking it", bureau.write_lease(&source, A, 0).await?)?;
-    same(
+    ensure_equal(
         "taking it again",
         &bureau.write_lease(&source, B, 0).await?,
         &Published::Conflict,
     )?;
     let second = done("renewing it", bureau.write_lease(&source, B, first).await?)?;
-    same(
+    ensure_equal(
         "a stale renewal",
         &bureau.write_lease(&source, A, first).await?,
         &Published::Conflict,
     )?;
-    let held = there("the lease", bureau.lease(&source).await?)?;
-    same("the record", &(held.sequence, held.bytes), &(second, B))
+    let stored = require("the lease", bureau.lease(&source).await?)?;
+    ensure_equal("the record", &(stored.sequence, stored.bytes), &(second, B))
 }
 
 pub(super) async fn audit(parties: &Parties) -> Outcome {
     let (party, bureau) = (&parties.bureau_name, &parties.bureau);
     let writer = PartyName::new("conformance")?;
-    same("no entry", &bureau.last_audit(party, &writer).await?, &None)?;
+    ensure_equal("no entry", &bureau.last_audit(party, &writer).await?, &None)?;
     let first = done("the first", bureau.publish_audit(party, &writer, A, 0).await?)?;
-    same(
+    ensure_equal(
         "a stale one",
         &bureau.publish_audit(party, &writer, B, 0).await?,
         &Published::Conflict,
@@ -163,9 +160,9 @@ pub(super) async fn audit(parties: &Parties) -> Outcome {
         "the second",
         bureau.publish_audit(party, &writer, B, first).await?,
     )?;
-    same(
+    ensure_equal(
         "the last",
-        &there("an entry", bureau.last_audit(party, &writer).await?)?.bytes,
+        &require("an entry", bureau.last_audit(party, &writer).await?)?.bytes,
         &B,
     )
 }
@@ -174,34 +171,38 @@ pub(super) async fn control(parties: &Parties) -> Outcome {
     let (party, bureau) = (&parties.bureau_name, &parties.bureau);
     let last = bureau.last_control(party).await?.map_or(0, |last| last.sequence);
     let first = done("the first", bureau.publish_control(party, A, last).await?)?;
-    same(
+    ensure_equal(
         "a stale one",
         &bureau.publish_control(party, B, last).await?,
         &Published::Conflict,
     )?;
     let second = done("the second", bureau.publish_control(party, B, first).await?)?;
-    let held = there("the orders", bureau.last_control(party).await?)?;
-    same("the last", &(held.sequence, held.bytes), &(second, B))?;
+    let stored = require("the orders", bureau.last_control(party).await?)?;
+    ensure_equal("the last", &(stored.sequence, stored.bytes), &(second, B))?;
     let subject = format!("control.{party}");
-    same("its subject", &held.subject, &subject)?;
+    ensure_equal("its subject", &stored.subject, &subject)?;
     let read = bureau
-        .read(Stream::Control, From::Sequence(first), &subject, 10)
+        .read(Stream::Control, ReadFrom::Sequence(first), &subject, 10)
         .await?;
     let read: Vec<Sequence> = read.iter().map(|message| message.sequence).collect();
-    same("the orders in order", &read, &vec![first, second])
+    ensure_equal("the orders in order", &read, &vec![first, second])
 }
 
 pub(super) async fn sizes(parties: &Parties) -> Outcome {
     let lane = parties.lane("chain-sizes")?;
-    let of = |length: usize| Bytes::from(vec![7; length]);
-    match parties.bureau.publish_chunk(&lane, of(MOST_MESSAGE * 2), 0).await {
-        Err(error) => same("the error", &error.kind, &ErrorKind::TooLarge)?,
-        Ok(outcome) => return Err(Failure(format!("twice the largest came to {outcome:?}"))),
+    let message = |length: usize| Bytes::from(vec![7; length]);
+    match parties
+        .bureau
+        .publish_chunk(&lane, message(MAX_MESSAGE_BYTES * 2), 0)
+        .await
+    {
+        Err(error) => ensure_equal("the error", &error.kind, &ErrorKind::TooLarge)?,
+        Ok(outcome) => return Err(Failure(format!("twice the largest size returned {outcome:?}"))),
     }
-    chunk(parties, &lane, of(MOST_MESSAGE), 0).await?;
-    let last = there("the largest", parties.bureau.last_chunk(&lane).await?)?;
+    chunk(parties, &lane, message(MAX_MESSAGE_BYTES), 0).await?;
+    let last = require("the largest", parties.bureau.last_chunk(&lane).await?)?;
     ensure(
-        last.bytes == of(MOST_MESSAGE),
-        "the largest message came back changed",
+        last.bytes == message(MAX_MESSAGE_BYTES),
+        "the largest message was altered",
     )
 }

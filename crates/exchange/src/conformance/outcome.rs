@@ -1,11 +1,11 @@
-//! Once for ever: requests, cancels, replies.
+//! Publish-once subjects: requests, cancels, replies.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
-use super::{Failure, Outcome, Parties, ensure, filed, id, same, stands, there};
+use super::{Failure, Outcome, Parties, ensure, ensure_equal, ensure_exists, filed, id, require};
 use crate::delivery::Settlement;
 use crate::outcome::Filed;
 use crate::port::Sequence;
@@ -16,35 +16,35 @@ const B: Bytes = Bytes::from_static(b"b");
 pub(super) async fn request_once(parties: &Parties) -> Outcome {
     let (recipient, name, id) = (&parties.recipient, &parties.name, id("requestonce")?);
     let sequence = filed("the first", &recipient.file_request(name, &id, A).await?)?;
-    stands(
+    ensure_exists(
         "the same again",
         recipient.file_request(name, &id, A).await?,
         sequence,
         &A,
     )?;
-    stands(
+    ensure_exists(
         "another one",
         recipient.file_request(name, &id, B).await?,
         sequence,
         &A,
     )?;
     let (request, reply) = recipient.request_status(name, &id).await?;
-    same("the request", &there("the request", request)?.bytes, &A)?;
-    same("the reply", &reply, &None)
+    ensure_equal("the request", &require("the request", request)?.bytes, &A)?;
+    ensure_equal("the reply", &reply, &None)
 }
 
 pub(super) async fn cancel_once(parties: &Parties) -> Outcome {
     let (recipient, name, id) = (&parties.recipient, &parties.name, id("cancelonce")?);
-    same("no cancel", &parties.bureau.cancellation(name, &id).await?, &None)?;
+    ensure_equal("no cancel", &parties.bureau.cancellation(name, &id).await?, &None)?;
     let sequence = filed("the first", &recipient.cancel_request(name, &id, A).await?)?;
-    stands(
+    ensure_exists(
         "another one",
         recipient.cancel_request(name, &id, B).await?,
         sequence,
         &A,
     )?;
-    let wish = there("the wish", parties.bureau.cancellation(name, &id).await?)?;
-    same("the wish", &wish.bytes, &A)
+    let cancel = require("the cancel", parties.bureau.cancellation(name, &id).await?)?;
+    ensure_equal("the cancel", &cancel.bytes, &A)
 }
 
 pub(super) async fn one_reply(parties: &Parties) -> Outcome {
@@ -59,10 +59,10 @@ pub(super) async fn one_reply(parties: &Parties) -> Outcome {
         .iter()
         .filter(|filed| matches!(filed, Filed::Done { .. }))
         .count();
-    same("replies stored of two at once", &stored, &1)?;
+    ensure_equal("replies stored of two at once", &stored, &1)?;
     let (_, reply) = parties.recipient.request_status(name, &id).await?;
-    let sequence = there("the reply", reply)?.sequence;
-    stands("another outcome", bureau.reply(name, &id, B).await?, sequence, &A)?;
+    let sequence = require("the reply", reply)?.sequence;
+    ensure_exists("another outcome", bureau.reply(name, &id, B).await?, sequence, &A)?;
     fetched(parties, &format!("reply.{name}.{id}")).await
 }
 
@@ -70,9 +70,9 @@ async fn fetched(parties: &Parties, subject: &str) -> Outcome {
     let end = Instant::now() + Duration::from_secs(15);
     loop {
         let some = parties.recipient.fetch_replies(&parties.name, 10).await?;
-        parties.recipient.settle(&some, Settlement::Done).await?;
+        parties.recipient.settle(&some, Settlement::Ack).await?;
         if let Some(reply) = some.iter().find(|delivery| delivery.subject == subject) {
-            return same("the reply fetched", &reply.bytes, &A);
+            return ensure_equal("the reply fetched", &reply.bytes, &A);
         }
         ensure(Instant::now() < end, "the reply was not fetched")?;
         sleep(Duration::from_millis(20)).await;
@@ -87,29 +87,29 @@ pub(super) async fn queue(parties: &Parties) -> Outcome {
         id("queuethree")?,
         id("queuefour4")?,
     ];
-    let mut places = Vec::new();
+    let mut sequences = Vec::new();
     for id in &ids {
-        places.push(filed("a request", &recipient.file_request(name, id, A).await?)?);
+        sequences.push(filed("a request", &recipient.file_request(name, id, A).await?)?);
     }
     filed("a reply", &bureau.reply(name, &ids[1], A).await?)?;
     let open = |from, max| async move {
         let some = bureau.fetch_requests(name, from, max).await?;
         Ok::<Vec<Sequence>, Failure>(some.into_iter().map(|request| request.sequence).collect())
     };
-    same(
+    ensure_equal(
         "open ones",
-        &open(places[0], 10).await?,
-        &vec![places[0], places[2], places[3]],
+        &open(sequences[0], 10).await?,
+        &vec![sequences[0], sequences[2], sequences[3]],
     )?;
-    same(
+    ensure_equal(
         "the first two",
-        &open(places[0], 2).await?,
-        &vec![places[0], places[2]],
+        &open(sequences[0], 2).await?,
+        &vec![sequences[0], sequences[2]],
     )?;
-    same(
-        "from a later place",
-        &open(places[2] + 1, 10).await?,
-        &vec![places[3]],
+    ensure_equal(
+        "from a later sequence",
+        &open(sequences[2] + 1, 10).await?,
+        &vec![sequences[3]],
     )?;
-    same("asked for none", &open(places[0], 0).await?, &vec![])
+    ensure_equal("asked for none", &open(sequences[0], 0).await?, &vec![])
 }

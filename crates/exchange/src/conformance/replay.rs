@@ -1,13 +1,13 @@
-//! Reading in order, as the auditor does.
+//! Reading a stream in order, as the auditor does.
 
 use bytes::Bytes;
 
-use super::{Failure, Outcome, Parties, ensure, id, same};
+use super::{Failure, Outcome, Parties, ensure, ensure_equal, id};
 use crate::delivery::Settlement;
 use crate::outcome::{Filed, Published, Stored};
-use crate::port::{From, Sequence, Stream};
+use crate::port::{ReadFrom, Sequence, Stream};
 
-/// Publishes chunks in turn on two lanes; their sequences.
+/// Publishes chunks alternately on two lanes and returns their sequences.
 async fn two_lanes(parties: &Parties, feeds: [&str; 2], count: usize) -> Result<[Vec<Sequence>; 2], Failure> {
     let lanes = [parties.lane(feeds[0])?, parties.lane(feeds[1])?];
     let mut sequences = [Vec::new(), Vec::new()];
@@ -26,13 +26,13 @@ async fn two_lanes(parties: &Parties, feeds: [&str; 2], count: usize) -> Result<
     Ok(sequences)
 }
 
-/// Reads to the end by pages, as a caller does.
+/// Reads to the end in pages, as a caller does.
 async fn all(parties: &Parties, filter: &str, page: usize) -> Result<Vec<Stored>, Failure> {
     let (mut all, mut next) = (Vec::new(), 0);
     loop {
         let some = parties
             .auditor
-            .read(Stream::Data, From::Sequence(next), filter, page)
+            .read(Stream::Data, ReadFrom::Sequence(next), filter, page)
             .await?;
         let Some(last) = some.last() else { return Ok(all) };
         ensure(some.len() <= page, "more than asked for")?;
@@ -49,61 +49,61 @@ pub(super) async fn ordered(parties: &Parties) -> Outcome {
     let [one, other] = two_lanes(parties, ["replay-one", "replay-other"], 7).await?;
     let name = &parties.name;
     let read = all(parties, &format!("data.{name}.replay-one"), 3).await?;
-    same("one lane", &sequences(&read), &one)?;
-    same("its bytes", &read[6].bytes, &Bytes::from_static(b"6"))?;
+    ensure_equal("one lane", &sequences(&read), &one)?;
+    ensure_equal("its bytes", &read[6].bytes, &Bytes::from_static(b"6"))?;
     let read = all(parties, &format!("data.{name}.*"), 4).await?;
     let both: Vec<Sequence> = sequences(&read)
         .into_iter()
         .filter(|sequence| one.contains(sequence) || other.contains(sequence))
         .collect();
-    let mut wanted = [one, other].concat();
-    wanted.sort_unstable();
-    same("both lanes, by sequence", &both, &wanted)?;
+    let mut expected = [one, other].concat();
+    expected.sort_unstable();
+    ensure_equal("both lanes, by sequence", &both, &expected)?;
     let whole = format!("data.{name}.>");
-    same(
+    ensure_equal(
         "all of it",
         &sequences(&all(parties, &whole, 4).await?),
         &sequences(&read),
     )?;
     let nothing = format!("data.{name}.no-such-feed");
-    same("nothing", &all(parties, &nothing, 4).await?.len(), &0)?;
+    ensure_equal("nothing", &all(parties, &nothing, 4).await?.len(), &0)?;
     let none = parties
         .auditor
-        .read(Stream::Data, From::Sequence(0), &whole, 0)
+        .read(Stream::Data, ReadFrom::Sequence(0), &whole, 0)
         .await?;
-    same("none asked for", &none.len(), &0)
+    ensure_equal("none asked for", &none.len(), &0)
 }
 
 pub(super) async fn begins(parties: &Parties) -> Outcome {
-    let [one, _] = two_lanes(parties, ["replay-begins", "replay-beside"], 4).await?;
+    let [one, _] = two_lanes(parties, ["replay-begins", "replay-second"], 4).await?;
     let filter = format!("data.{}.replay-begins", parties.name);
     let read = |from| parties.auditor.read(Stream::Data, from, &filter, 100);
-    same(
+    ensure_equal(
         "from a sequence",
-        &sequences(&read(From::Sequence(one[2])).await?),
+        &sequences(&read(ReadFrom::Sequence(one[2])).await?),
         &one[2..].to_vec(),
     )?;
-    same(
+    ensure_equal(
         "from one after it",
-        &sequences(&read(From::Sequence(one[2] + 1)).await?),
+        &sequences(&read(ReadFrom::Sequence(one[2] + 1)).await?),
         &one[3..].to_vec(),
     )?;
-    same(
+    ensure_equal(
         "from beyond the end",
-        &read(From::Sequence(u64::MAX / 2)).await?.len(),
+        &read(ReadFrom::Sequence(u64::MAX / 2)).await?.len(),
         &0,
     )?;
-    let chunks = read(From::Sequence(0)).await?;
-    same(
+    let chunks = read(ReadFrom::Sequence(0)).await?;
+    ensure_equal(
         "from a time",
-        &sequences(&read(From::Time(chunks[1].stored_at)).await?),
+        &sequences(&read(ReadFrom::Time(chunks[1].stored_at)).await?),
         &one[1..].to_vec(),
     )?;
     let later = chunks[3].stored_at + jiff::SignedDuration::from_hours(1);
-    same("from the future", &read(From::Time(later)).await?.len(), &0)
+    ensure_equal("from the future", &read(ReadFrom::Time(later)).await?.len(), &0)
 }
 
-/// What was fetched and settled is read again by the recipient, and by the bureau; no delivery comes of it.
+/// Recipient and bureau read settled chunks again, without a redelivery.
 pub(super) async fn again(parties: &Parties) -> Outcome {
     let [one, _] = two_lanes(parties, ["replay-again", "replay-apart"], 3).await?;
     let filter = format!("data.{}.replay-again", parties.name);
@@ -112,16 +112,16 @@ pub(super) async fn again(parties: &Parties) -> Outcome {
         if some.is_empty() {
             break;
         }
-        parties.recipient.settle(&some, Settlement::Done).await?;
+        parties.recipient.settle(&some, Settlement::Ack).await?;
     }
     for reader in [&parties.recipient, &parties.bureau] {
         let read = reader
-            .read(Stream::Data, From::Sequence(one[1]), &filter, 10)
+            .read(Stream::Data, ReadFrom::Sequence(one[1]), &filter, 10)
             .await?;
-        same("from the second on", &sequences(&read), &one[1..].to_vec())?;
+        ensure_equal("from the second on", &sequences(&read), &one[1..].to_vec())?;
     }
     let delivered = parties.recipient.fetch_chunks(&parties.name, 100).await?;
-    same("deliveries", &delivered.len(), &0)?;
+    ensure_equal("deliveries", &delivered.len(), &0)?;
     let request = id("readagain")?;
     let confirm = parties
         .recipient
@@ -133,7 +133,7 @@ pub(super) async fn again(parties: &Parties) -> Outcome {
     let filter = format!("confirm.{}.*", parties.name);
     let read = parties
         .recipient
-        .read(Stream::Confirms, From::Sequence(0), &filter, 1_000)
+        .read(Stream::Confirms, ReadFrom::Sequence(0), &filter, 1_000)
         .await?;
     let subject = format!("confirm.{}.{request}", parties.name);
     ensure(
@@ -142,7 +142,7 @@ pub(super) async fn again(parties: &Parties) -> Outcome {
     )
 }
 
-/// A gap: what lies between the messages that match is as good as gone.
+/// Messages between the matching ones are skipped like a gap.
 pub(super) async fn gaps(parties: &Parties) -> Outcome {
     let mut filed = Vec::new();
     for token in ["gapsaaaa", "gapsbbbb", "gapscccc"] {
@@ -152,22 +152,22 @@ pub(super) async fn gaps(parties: &Parties) -> Outcome {
             .await?
         {
             Filed::Done { sequence } => filed.push(sequence),
-            Filed::Already(_) => return Err(Failure(format!("{token} was filed already"))),
+            Filed::Exists(_) => return Err(Failure(format!("{token} was filed already"))),
         }
     }
     let filter = format!("request.{}.{}", parties.name, id("gapscccc")?);
     let read = parties
         .auditor
-        .read(Stream::Requests, From::Sequence(filed[0]), &filter, 10)
+        .read(Stream::Requests, ReadFrom::Sequence(filed[0]), &filter, 10)
         .await?;
-    same(
-        "past those that do not match",
+    ensure_equal(
+        "after those that do not match",
         &sequences(&read),
         &filed[2..].to_vec(),
     )
 }
 
-/// Each party has a stream of its own: the party is listed, and a filter has to name it.
+/// Each party has its own stream: the party is listed, and a filter must contain it.
 pub(super) async fn parties(parties: &Parties) -> Outcome {
     let request = parties
         .recipient
@@ -180,10 +180,10 @@ pub(super) async fn parties(parties: &Parties) -> Outcome {
             listed.iter().any(|party| party.as_str() == parties.name.as_str()),
             "the recipient is not listed",
         )?;
-        let everybody = reader
-            .read(Stream::Requests, From::Sequence(0), "request.*.*", 1)
+        let without_party = reader
+            .read(Stream::Requests, ReadFrom::Sequence(0), "request.*.*", 1)
             .await;
-        ensure(everybody.is_err(), "a filter without a party was taken")?;
+        ensure(without_party.is_err(), "a filter without a party was accepted")?;
     }
     Ok(())
 }

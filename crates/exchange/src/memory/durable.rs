@@ -1,4 +1,4 @@
-//! What one recipient fetched and did not settle.
+//! The durable consumer of one recipient: deliveries and their settlement.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,17 +17,17 @@ pub(super) struct Durable {
 
 struct Delivered {
     attempt: u64,
-    /// When it comes again; none: it is settled.
+    /// When it is redelivered; `None` if it is settled.
     due: Option<Instant>,
 }
 
 impl Durable {
-    /// Whether a message was delivered before.
-    pub(super) fn knows(&self, sequence: Sequence) -> bool {
+    /// Returns whether a message was delivered before.
+    pub(super) fn is_delivered(&self, sequence: Sequence) -> bool {
         self.delivered.contains_key(&sequence)
     }
 
-    /// Up to `max` of these messages that are due.
+    /// Delivers up to `max` of these messages that are due.
     pub(super) fn fetch<'a>(
         &mut self,
         messages: impl Iterator<Item = &'a Stored>,
@@ -36,23 +36,23 @@ impl Durable {
         token: impl Fn(Sequence) -> Token,
     ) -> Vec<Delivery> {
         let now = Instant::now();
-        let mut some = Vec::new();
+        let mut deliveries = Vec::new();
         for stored in messages {
-            if some.len() >= max {
+            if deliveries.len() >= max {
                 break;
             }
-            let before = self.delivered.get(&stored.sequence);
-            let due = before.is_none_or(|before| before.due.is_some_and(|due| due <= now));
-            if !due {
+            let previous = self.delivered.get(&stored.sequence);
+            let is_due = previous.is_none_or(|previous| previous.due.is_some_and(|due| due <= now));
+            if !is_due {
                 continue;
             }
-            let attempt = before.map_or(0, |before| before.attempt) + 1;
+            let attempt = previous.map_or(0, |previous| previous.attempt) + 1;
             let delivered = Delivered {
                 attempt,
                 due: Some(now + ack_wait),
             };
             self.delivered.insert(stored.sequence, delivered);
-            some.push(Delivery {
+            deliveries.push(Delivery {
                 subject: stored.subject.clone(),
                 sequence: stored.sequence,
                 stored_at: stored.stored_at,
@@ -61,22 +61,22 @@ impl Durable {
                 token: token(stored.sequence).to_string(),
             });
         }
-        some
+        deliveries
     }
 
-    /// Settles, unless it is settled already.
-    pub(super) fn settle(&mut self, sequence: Sequence, how: Settlement) {
+    /// Settles a delivery, unless it is already settled.
+    pub(super) fn settle(&mut self, sequence: Sequence, settlement: Settlement) {
         let Some(delivered) = self.delivered.get_mut(&sequence) else {
             return;
         };
-        delivered.due = match how {
-            Settlement::Done => None,
-            Settlement::Later(delay) => delivered.due.map(|_| Instant::now() + delay),
+        delivered.due = match settlement {
+            Settlement::Ack => None,
+            Settlement::Nak(delay) => delivered.due.map(|_| Instant::now() + delay),
         };
     }
 }
 
-/// Names a delivery.
+/// Identifies a delivery.
 pub(super) struct Token {
     pub(super) stream: &'static str,
     pub(super) recipient: RecipientName,
@@ -90,7 +90,7 @@ impl std::fmt::Display for Token {
 }
 
 impl Token {
-    pub(super) fn read(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split(':');
         let stream = parts.next()?;
         Some(Self {

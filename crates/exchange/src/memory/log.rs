@@ -1,4 +1,4 @@
-//! What is published in one stream, in order.
+//! The messages of one stream, in order.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -20,16 +20,16 @@ impl Log {
         self.messages.values()
     }
 
-    /// The last message of a subject.
+    /// Returns the last message of a subject.
     pub(super) fn last(&self, subject: &str) -> Option<&Stored> {
         self.messages.get(self.last.get(subject)?)
     }
 
-    /// Appends. Times increase as sequences do, whatever the clock says.
+    /// Appends a message. Times increase with sequences, even if the clock does not.
     pub(super) fn push(&mut self, subject: String, bytes: Bytes, now: Timestamp) -> Sequence {
         let (sequence, stored_at) = match self.newest {
             None => (1, now),
-            Some((last, at)) => (last + 1, now.max(at + SignedDuration::from_nanos(1))),
+            Some((last, time)) => (last + 1, now.max(time + SignedDuration::from_nanos(1))),
         };
         self.newest = Some((sequence, stored_at));
         self.last.insert(subject.clone(), sequence);
@@ -43,19 +43,19 @@ impl Log {
         sequence
     }
 
-    /// Removes the last message of a subject, before another takes its place.
-    pub(super) fn forget(&mut self, subject: &str) {
+    /// Removes the last message of a subject before it is replaced.
+    pub(super) fn remove_last(&mut self, subject: &str) {
         if let Some(sequence) = self.last.remove(subject) {
             self.messages.remove(&sequence);
         }
     }
 }
 
-/// Whether a subject matches a filter with `*` for one token and `>` for the rest.
+/// Returns whether a subject matches a filter with `*` for one token and `>` for the rest.
 pub(super) fn matches(filter: &str, subject: &str) -> bool {
-    let (mut wanted, mut tokens) = (filter.split('.'), subject.split('.'));
+    let (mut filter, mut tokens) = (filter.split('.'), subject.split('.'));
     loop {
-        match (wanted.next(), tokens.next()) {
+        match (filter.next(), tokens.next()) {
             (Some(">"), Some(_)) | (None, None) => return true,
             (Some("*"), Some(_)) => {}
             (Some(one), Some(other)) if one == other => {}
@@ -69,8 +69,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn filters_match_as_the_real_ones_do() {
-        for (filter, subject, wanted) in [
+    fn log_filters_match_like_nats_filters() {
+        for (filter, subject, expected) in [
             ("a.b", "a.b", true),
             ("a.*", "a.b", true),
             ("a.>", "a.b.c", true),
@@ -80,7 +80,7 @@ mod tests {
             ("a.b", "a.bc", false),
             ("a.b.c", "a.b", false),
         ] {
-            assert_eq!(matches(filter, subject), wanted, "{filter} {subject}");
+            assert_eq!(matches(filter, subject), expected, "{filter} {subject}");
         }
     }
 }

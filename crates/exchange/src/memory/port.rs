@@ -1,4 +1,4 @@
-//! The verbs, over the logs and durables.
+//! The operations, over logs and durable consumers.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use schemas::subject::Subject;
 
 use super::durable::Token;
 use super::log::{Log, matches};
-use super::{Memory, Rule, no_durable};
+use super::{Memory, Rule, missing_consumer};
 use crate::delivery::{Delivery, Settlement};
 use crate::error::{Error, ErrorKind, Result};
 use crate::outcome::{Filed, Published, Stored};
-use crate::port::{Exchange, From, Sequence, Stream, no_party, party_of};
+use crate::port::{Exchange, ReadFrom, Sequence, Stream, filter_party, missing_party};
 
 #[async_trait]
 impl Exchange for Memory {
@@ -30,29 +30,35 @@ impl Exchange for Memory {
         self.fetch("data", recipient, max)
     }
 
-    async fn drained(&self, recipient: &RecipientName) -> Result<bool> {
+    async fn is_drained(&self, recipient: &RecipientName) -> Result<bool> {
         let state = self.state();
         let durable = state
             .durables
             .get(&("data", recipient.clone()))
-            .ok_or_else(|| no_durable("data", recipient))?;
+            .ok_or_else(|| missing_consumer("data", recipient))?;
         let filter = format!("data.{recipient}.*");
-        let waits = |stored: &Stored| matches(&filter, &stored.subject) && !durable.knows(stored.sequence);
+        let is_undelivered =
+            |stored: &Stored| matches(&filter, &stored.subject) && !durable.is_delivered(stored.sequence);
         let log = state.logs.get("data");
-        Ok(!log.is_some_and(|log| log.messages().any(waits)))
+        Ok(!log.is_some_and(|log| log.messages().any(is_undelivered)))
     }
 
-    async fn settle(&self, deliveries: &[Delivery], how: Settlement) -> Result<()> {
-        let how = match how {
-            Settlement::Done => Settlement::Done,
-            Settlement::Later(rest) => Settlement::Later(rest.min(self.longest_rest)),
+    async fn settle(&self, deliveries: &[Delivery], settlement: Settlement) -> Result<()> {
+        let settlement = match settlement {
+            Settlement::Ack => Settlement::Ack,
+            Settlement::Nak(delay) => Settlement::Nak(delay.min(self.max_redelivery_delay)),
         };
         let mut state = self.state();
         for delivery in deliveries {
-            let odd = || Error::new(ErrorKind::Protocol, format!("{:?} is no token", delivery.token));
-            let token = Token::read(&delivery.token).ok_or_else(odd)?;
+            let invalid = || {
+                Error::new(
+                    ErrorKind::Protocol,
+                    format!("{:?} is not a token", delivery.token),
+                )
+            };
+            let token = Token::parse(&delivery.token).ok_or_else(invalid)?;
             let durable = state.durables.get_mut(&(token.stream, token.recipient));
-            durable.ok_or_else(odd)?.settle(token.sequence, how);
+            durable.ok_or_else(invalid)?.settle(token.sequence, settlement);
         }
         Ok(())
     }
@@ -169,9 +175,9 @@ impl Exchange for Memory {
         bytes: Bytes,
     ) -> Result<Sequence> {
         let rule = Rule {
-            refuses: &|_: Option<&Stored>| None,
-            done: |sequence| sequence,
-            over: true,
+            conflict: &|_: Option<&Stored>| None,
+            on_stored: |sequence| sequence,
+            replaces_last: true,
         };
         self.publish(&Subject::Progress(recipient.clone(), id.clone()), &bytes, &rule)
     }
@@ -193,7 +199,7 @@ impl Exchange for Memory {
 
     async fn approvals(&self, recipient: &RecipientName, id: &RequestId) -> Result<Vec<Stored>> {
         let filter = format!("approval.{recipient}.{id}.*");
-        self.read(Stream::Approvals, From::Sequence(0), &filter, usize::MAX)
+        self.read(Stream::Approvals, ReadFrom::Sequence(0), &filter, usize::MAX)
             .await
     }
 
@@ -253,17 +259,17 @@ impl Exchange for Memory {
         Ok(names)
     }
 
-    async fn read(&self, stream: Stream, from: From, filter: &str, max: usize) -> Result<Vec<Stored>> {
-        if party_of(filter).is_none() {
-            return Err(Error::new(ErrorKind::Protocol, no_party(stream, filter)));
+    async fn read(&self, stream: Stream, from: ReadFrom, filter: &str, max: usize) -> Result<Vec<Stored>> {
+        if filter_party(filter).is_none() {
+            return Err(Error::new(ErrorKind::Protocol, missing_party(stream, filter)));
         }
         let state = self.state();
-        let begun = |stored: &&Stored| match from {
-            From::Sequence(sequence) => stored.sequence >= sequence,
-            From::Time(time) => stored.stored_at >= time,
+        let is_in_range = |stored: &&Stored| match from {
+            ReadFrom::Sequence(sequence) => stored.sequence >= sequence,
+            ReadFrom::Time(time) => stored.stored_at >= time,
         };
         let log = state.logs.get(stream.token());
-        let messages = log.into_iter().flat_map(Log::messages).filter(begun);
+        let messages = log.into_iter().flat_map(Log::messages).filter(is_in_range);
         Ok(messages
             .filter(|stored| matches(filter, &stored.subject))
             .take(max)

@@ -1,4 +1,4 @@
-//! `[gate.calendar]`: when work is wanted at all.
+//! `[gate.calendar]`: the times in which work is wanted.
 
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
@@ -6,16 +6,16 @@ use serde::{Deserialize, Serialize};
 use super::ConfigError;
 use crate::signal::calendar::{self, Blackout, Calendar};
 
-/// The `[gate.calendar]` table. Off unless given.
+/// The `[gate.calendar]` table. Off by default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CalendarConfig {
-    /// Whose clock counts, for example `Asia/Shanghai`.
+    /// The time zone, for example `Asia/Shanghai`.
     pub zone: String,
-    /// Work only inside one of these; always when there is none.
+    /// Work is wanted only inside one of these; always if there is none.
     #[serde(default, rename = "window", skip_serializing_if = "Vec::is_empty")]
     pub windows: Vec<CalendarWindowConfig>,
-    /// And never inside one of these.
+    /// Work is never wanted inside one of these.
     #[serde(default, rename = "blackout", skip_serializing_if = "Vec::is_empty")]
     pub blackouts: Vec<BlackoutConfig>,
 }
@@ -24,53 +24,53 @@ pub struct CalendarConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CalendarWindowConfig {
-    /// The days on which it begins, `mon-fri` or `sat`; every day when left out.
+    /// The days on which it starts, `mon-fri` or `sat`; every day by default.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub days: Vec<String>,
-    /// From this time of the day, `22:00`.
+    /// The start, as a time of day: `22:00`.
     pub from: String,
-    /// Until this one, exclusive; on the next day when it is not after `from`.
+    /// The end, exclusive; on the next day if it is not after `from`.
     pub to: String,
 }
 
-/// One `[[gate.calendar.blackout]]`: weekly like a window, or once between two dates (the last
-/// one included), two local times, or two timestamps with their zone.
+/// One `[[gate.calendar.blackout]]`: weekly like a window, or once between two dates (the last one included), two local
+/// times, or two timestamps with a zone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BlackoutConfig {
-    /// The days on which it begins, where it is weekly.
+    /// The days on which it starts, if it is weekly.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub days: Vec<String>,
-    /// From.
+    /// The start.
     pub from: String,
-    /// Until.
+    /// The end.
     pub to: String,
-    /// Why, for people.
+    /// The reason, for display.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
 impl CalendarConfig {
-    /// The calendar.
+    /// Returns the calendar.
     ///
     /// # Errors
-    /// What cannot be read, by key.
+    /// What cannot be parsed, by key.
     pub fn calendar(&self) -> Result<Calendar, ConfigError> {
         let zone = TimeZone::get(&self.zone).map_err(|_| ConfigError {
             key: "calendar.zone",
             what: format!("is {:?}", self.zone),
-            remedy: "name a time zone, for example \"Asia/Shanghai\" or \"UTC\"",
+            remedy: "set a time zone, for example \"Asia/Shanghai\" or \"UTC\"",
         })?;
         let mut windows = Vec::new();
         for one in &self.windows {
             let read = calendar::window(&one.days, &one.from, &one.to);
-            windows.push(read.map_err(|what| wrong("calendar.window", what))?);
+            windows.push(read.map_err(|what| violation("calendar.window", what))?);
         }
         let mut blackouts = Vec::new();
         for one in &self.blackouts {
             let read = calendar::when(&one.days, &one.from, &one.to);
             blackouts.push(Blackout {
-                when: read.map_err(|what| wrong("calendar.blackout", what))?,
+                when: read.map_err(|what| violation("calendar.blackout", what))?,
                 reason: one.reason.clone(),
             });
         }
@@ -82,7 +82,7 @@ impl CalendarConfig {
     }
 }
 
-fn wrong(key: &'static str, what: String) -> ConfigError {
+fn violation(key: &'static str, what: String) -> ConfigError {
     ConfigError {
         key,
         what,
@@ -103,7 +103,7 @@ mod tests {
     const NIGHTS: &str = "[calendar]\nzone = \"Asia/Shanghai\"\n[[calendar.window]]\ndays = [\"mon-fri\"]\nfrom = \"22:00\"\nto = \"06:00\"\n[[calendar.blackout]]\nfrom = \"2026-12-31\"\nto = \"2027-01-01\"\nreason = \"year end\"\n";
 
     #[test]
-    fn a_calendar_is_a_signal_and_reads_back_what_it_writes() {
+    fn calendar_config_is_a_signal_and_round_trips() {
         let config = parse(NIGHTS).unwrap_or_default();
         assert!(config.limits().signals.contains_key("calendar"));
         let written = toml::to_string(&config).unwrap_or_default();
@@ -111,10 +111,10 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_refused_by_key() {
-        for (from, to, told) in [
+    fn calendar_config_errors_name_the_key() {
+        for (from, to, expected) in [
             ("Asia/Shanghai", "Asia/Shanghei", "gate.calendar.zone is"),
-            ("22:00", "22", "gate.calendar.window says \"22\""),
+            ("22:00", "22", "gate.calendar.window has \"22\""),
             ("mon-fri", "mon-fre", "gate.calendar.window names the day \"fre\""),
             (
                 "2027-01-01",
@@ -124,7 +124,7 @@ mod tests {
             ("reason", "raison", "`raison`"),
         ] {
             let error = parse(&NIGHTS.replace(from, to)).err().unwrap_or_default();
-            assert!(error.contains(told), "{to}: {error}");
+            assert!(error.contains(expected), "{to}: {error}");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! `[gate.signals.database]` and `[gate.signals.sql.NAME]`: what is asked of the source itself.
+//! `[gate.signals.database]` and `[gate.signals.sql.NAME]`: queries of the source's database.
 //!
-//! All are off unless given: they cost the core a statement a second. A table that is given is
-//! on, unless it says `enabled = false`.
+//! All are off by default, as they cost the core one statement per second. A table turns its signal on, unless it
+//! contains `enabled = false`.
 
 use std::collections::BTreeMap;
 
@@ -12,56 +12,56 @@ use crate::limits::Limit;
 use crate::sample::SignalName;
 use crate::signal::probe;
 
-/// Sessions of others that work.
+/// Active sessions of others.
 pub const ACTIVE: &str = "db_active";
 /// Sessions of others that wait for a lock.
 pub const LOCK_WAITS: &str = "db_lock_waits";
-/// Sessions of others that wait for the disk.
+/// Sessions of others that wait for I/O.
 pub const IO_WAITS: &str = "db_io_waits";
-/// How far the slowest replica is behind, in seconds.
+/// Lag of the slowest replica, in seconds.
 pub const REPLICATION_LAG: &str = "db_replication_lag";
 /// Transactions of others per second.
 pub const TRANSACTIONS: &str = "db_transactions";
-/// How long the canary's statement takes, in milliseconds.
+/// Duration of the canary's statement, in milliseconds.
 pub const CANARY: &str = "db_canary";
 
 /// The `[gate.signals.database]` table.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DatabaseSignalsConfig {
-    /// Sessions of others that work. Stops at 8, resumes below 4.
+    /// Active sessions of others. Stops at 8, resumes below 4.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub active: Option<ProbeConfig>,
     /// Sessions of others that wait for a lock. Stops at 2, resumes below 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lock_waits: Option<ProbeConfig>,
-    /// Sessions of others that wait for the disk. Stops at 4, resumes below 2.
+    /// Sessions of others that wait for I/O. Stops at 4, resumes below 2.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub io_waits: Option<ProbeConfig>,
-    /// How far the slowest replica is behind. Stops at 10 seconds, resumes below 3.
+    /// Lag of the slowest replica. Stops at 10 seconds, resumes below 3.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replication_lag: Option<ProbeConfig>,
     /// Transactions of others in the source's database. Stops at 500 a second, resumes below 250.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transactions: Option<ProbeConfig>,
-    /// How long a small statement takes. Stops at 3 milliseconds, resumes below 1.5.
+    /// Duration of a small statement. Stops at 3 milliseconds, resumes below 1.5.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub canary: Option<CanaryConfig>,
 }
 
-/// One signal of the database and its limits; what is left out has a default.
+/// One signal of the database; omitted limits have defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProbeConfig {
-    /// Whether it is asked.
+    /// Whether it is queried.
     pub enabled: bool,
     /// The gate shuts at this value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop: Option<f64>,
-    /// It may open below this one.
+    /// The gate may open below this value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resume: Option<f64>,
-    /// Everything stops and connections are dropped at this one.
+    /// At this value everything stops and connections are dropped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub critical: Option<f64>,
 }
@@ -77,22 +77,21 @@ impl Default for ProbeConfig {
     }
 }
 
-/// The `[gate.signals.database.canary]` table. Limits are milliseconds, below the 5 at which
-/// a probe is given up.
+/// The `[gate.signals.database.canary]` table. Limits are milliseconds, below the 5 ms timeout of a probe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CanaryConfig {
-    /// Whether it is asked.
+    /// Whether it is queried.
     pub enabled: bool,
-    /// What is asked: one SELECT, for example a read by key of a table that is always in use.
+    /// The statement: one SELECT, for example a read by key of a table that is always in use.
     pub sql: String,
     /// The gate shuts at this latency.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop: Option<f64>,
-    /// It may open below this one.
+    /// The gate may open below this latency.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resume: Option<f64>,
-    /// Everything stops and connections are dropped at this one.
+    /// At this latency everything stops and connections are dropped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub critical: Option<f64>,
 }
@@ -120,28 +119,28 @@ impl CanaryConfig {
     }
 }
 
-/// One `[gate.signals.sql.NAME]`: a SELECT that gives one row of one number.
+/// One `[gate.signals.sql.NAME]`: a SELECT that returns one row with one number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SqlSignalConfig {
-    /// What is asked.
+    /// The statement.
     pub sql: String,
     /// The gate shuts at this value.
     pub stop: f64,
-    /// It may open below this one.
+    /// The gate may open below this value.
     pub resume: f64,
-    /// Everything stops and connections are dropped at this one.
+    /// At this value everything stops and connections are dropped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub critical: Option<f64>,
 }
 
-/// The name of a `[gate.signals.sql.NAME]` signal.
+/// Returns the name of a `[gate.signals.sql.NAME]` signal.
 #[must_use]
 pub fn sql_name(name: &str) -> SignalName {
     format!("sql.{name}").into()
 }
 
-struct Known {
+struct SignalDefaults {
     name: &'static str,
     key: &'static str,
     stop: f64,
@@ -150,8 +149,8 @@ struct Known {
 }
 
 impl DatabaseSignalsConfig {
-    fn all(&self) -> [(Known, Option<ProbeConfig>); 6] {
-        let known = |name, key, stop, resume, unit| Known {
+    fn all(&self) -> [(SignalDefaults, Option<ProbeConfig>); 6] {
+        let defaults = |name, key, stop, resume, unit| SignalDefaults {
             name,
             key,
             stop,
@@ -160,19 +159,19 @@ impl DatabaseSignalsConfig {
         };
         [
             (
-                known(ACTIVE, "signals.database.active", 8.0, 4.0, "sessions"),
+                defaults(ACTIVE, "signals.database.active", 8.0, 4.0, "sessions"),
                 self.active.clone(),
             ),
             (
-                known(LOCK_WAITS, "signals.database.lock_waits", 2.0, 1.0, "sessions"),
+                defaults(LOCK_WAITS, "signals.database.lock_waits", 2.0, 1.0, "sessions"),
                 self.lock_waits.clone(),
             ),
             (
-                known(IO_WAITS, "signals.database.io_waits", 4.0, 2.0, "sessions"),
+                defaults(IO_WAITS, "signals.database.io_waits", 4.0, 2.0, "sessions"),
                 self.io_waits.clone(),
             ),
             (
-                known(
+                defaults(
                     REPLICATION_LAG,
                     "signals.database.replication_lag",
                     10.0,
@@ -182,7 +181,7 @@ impl DatabaseSignalsConfig {
                 self.replication_lag.clone(),
             ),
             (
-                known(
+                defaults(
                     TRANSACTIONS,
                     "signals.database.transactions",
                     500.0,
@@ -192,54 +191,54 @@ impl DatabaseSignalsConfig {
                 self.transactions.clone(),
             ),
             (
-                known(CANARY, "signals.database.canary", 3.0, 1.5, "ms"),
+                defaults(CANARY, "signals.database.canary", 3.0, 1.5, "ms"),
                 self.canary.as_ref().map(CanaryConfig::limits),
             ),
         ]
     }
 
-    /// The limits of those that are on.
+    /// Returns the limits of the enabled signals.
     #[must_use]
     pub fn limits(&self) -> BTreeMap<SignalName, Limit> {
-        let on = self.all().into_iter().filter_map(|(known, table)| {
+        let on = self.all().into_iter().filter_map(|(defaults, table)| {
             let table = table.filter(|table| table.enabled)?;
             let limit = Limit {
-                stop: table.stop.unwrap_or(known.stop),
-                resume: table.resume.unwrap_or(known.resume),
+                stop: table.stop.unwrap_or(defaults.stop),
+                resume: table.resume.unwrap_or(defaults.resume),
                 critical: table.critical,
                 quiet: None,
-                unit: known.unit,
+                unit: defaults.unit,
             };
-            Some((known.name.into(), limit))
+            Some((defaults.name.into(), limit))
         });
         on.collect()
     }
 
-    /// Checks what the types cannot say.
+    /// Checks what the types cannot express.
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         let limits = self.limits();
-        for (known, _) in self.all() {
-            if let Some(limit) = limits.get(known.name) {
-                ordered(known.key, None, limit)?;
+        for (defaults, _) in self.all() {
+            if let Some(limit) = limits.get(defaults.name) {
+                validate_limit_order(defaults.key, None, limit)?;
             }
         }
         let Some(canary) = self.canary.as_ref().filter(|canary| canary.enabled) else {
             return Ok(());
         };
-        selects("signals.database.canary.sql", None, &canary.sql)?;
+        validate_query("signals.database.canary.sql", None, &canary.sql)?;
         let most = probe::TIMEOUT.as_secs_f64() * 1e3;
         match limits.get(CANARY) {
             Some(limit) if limit.critical.unwrap_or(limit.stop).max(limit.stop) >= most => Err(ConfigError {
                 key: "signals.database.canary.stop",
                 what: format!("is {}", limit.critical.unwrap_or(limit.stop)),
-                remedy: "a canary is given up after 5 ms, which shuts the gate: give limits below 5",
+                remedy: "a canary times out after 5 ms, which shuts the gate: set limits below 5",
             }),
             _ => Ok(()),
         }
     }
 }
 
-/// The limits of the user's own SQL.
+/// Returns the limits of the user's own SQL.
 pub(super) fn sql_limits(sql: &BTreeMap<String, SqlSignalConfig>) -> BTreeMap<SignalName, Limit> {
     let limit = |(name, table): (&String, &SqlSignalConfig)| {
         let limit = Limit {
@@ -258,30 +257,34 @@ pub(super) fn sql_limits(sql: &BTreeMap<String, SqlSignalConfig>) -> BTreeMap<Si
 pub(super) fn validate_sql(sql: &BTreeMap<String, SqlSignalConfig>) -> Result<(), ConfigError> {
     let limits = sql_limits(sql);
     for (name, table) in sql {
-        named("signals.sql", name)?;
-        selects("signals.sql.NAME.sql", Some(name), &table.sql)?;
+        validate_name("signals.sql", name)?;
+        validate_query("signals.sql.NAME.sql", Some(name), &table.sql)?;
         if let Some(limit) = limits.get(&sql_name(name)) {
-            ordered("signals.sql.NAME", Some(name), limit)?;
+            validate_limit_order("signals.sql.NAME", Some(name), limit)?;
         }
     }
     Ok(())
 }
 
-/// The name of a signal of the user's own stands in evidence, metrics and log lines.
-pub(super) fn named(key: &'static str, name: &str) -> Result<(), ConfigError> {
+/// Checks the name of a custom signal; it appears in evidence, metrics and logs.
+pub(super) fn validate_name(key: &'static str, name: &str) -> Result<(), ConfigError> {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     if name.is_empty() || name.len() > 40 || !name.chars().all(fits) {
         return Err(ConfigError {
             key,
             what: format!("has a signal {name:?}"),
-            remedy: "name it with up to 40 of a-z, 0-9 and _",
+            remedy: "use up to 40 of a-z, 0-9 and _",
         });
     }
     Ok(())
 }
 
-/// `resume < stop <= critical`, all of them numbers.
-pub(super) fn ordered(key: &'static str, name: Option<&str>, limit: &Limit) -> Result<(), ConfigError> {
+/// Checks `resume < stop <= critical`, all of them finite.
+pub(super) fn validate_limit_order(
+    key: &'static str,
+    name: Option<&str>,
+    limit: &Limit,
+) -> Result<(), ConfigError> {
     let Limit {
         stop,
         resume,
@@ -293,27 +296,27 @@ pub(super) fn ordered(key: &'static str, name: Option<&str>, limit: &Limit) -> R
         .iter()
         .all(|value| value.is_finite());
     let remedy = if !finite || stop <= 0.0 || resume <= 0.0 {
-        "give numbers above 0"
+        "set numbers above 0"
     } else if resume >= stop {
-        "one limit for both flaps: make resume lower than stop"
+        "equal limits cause flapping: set resume below stop"
     } else if critical_or_stop < stop {
-        "make critical at least stop"
+        "set critical to at least stop"
     } else {
         return Ok(());
     };
-    let of = name.map(|name| format!("of {name:?} ")).unwrap_or_default();
+    let prefix = name.map(|name| format!("of {name:?} ")).unwrap_or_default();
     let critical = critical
         .map(|value| format!(", critical {value}"))
         .unwrap_or_default();
     Err(ConfigError {
         key,
-        what: format!("{of}has stop {stop}, resume {resume}{critical}"),
+        what: format!("{prefix}has stop {stop}, resume {resume}{critical}"),
         remedy,
     })
 }
 
-/// One SELECT; a probe that could begin a transaction would leave it open.
-fn selects(key: &'static str, name: Option<&str>, sql: &str) -> Result<(), ConfigError> {
+/// Checks that this is one SELECT; a probe that began a transaction would leave it open.
+fn validate_query(key: &'static str, name: Option<&str>, sql: &str) -> Result<(), ConfigError> {
     let word: String = sql
         .trim_start()
         .chars()
@@ -321,15 +324,15 @@ fn selects(key: &'static str, name: Option<&str>, sql: &str) -> Result<(), Confi
         .collect();
     let is_select = ["SELECT", "WITH"]
         .iter()
-        .any(|known| word.eq_ignore_ascii_case(known));
+        .any(|defaults| word.eq_ignore_ascii_case(defaults));
     if is_select && !sql.trim_end().ends_with(';') {
         return Ok(());
     }
-    let of = name.map(|name| format!("of {name:?} ")).unwrap_or_default();
+    let prefix = name.map(|name| format!("of {name:?} ")).unwrap_or_default();
     Err(ConfigError {
         key,
-        what: format!("{of}is no query"),
-        remedy: "give one statement that begins with SELECT or WITH, without a semicolon",
+        what: format!("{prefix}is not a query"),
+        remedy: "set one statement that begins with SELECT or WITH, without a semicolon",
     })
 }
 

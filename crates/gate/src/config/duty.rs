@@ -1,4 +1,4 @@
-//! `[gate.duty]`, `[gate.trickle]`, `[[gate.window]]`: how much of the time may be worked.
+//! `[gate.duty]`, `[gate.trickle]`, `[[gate.window]]`: the duty cycle and its exceptions.
 
 use std::time::Duration;
 
@@ -14,29 +14,28 @@ use crate::law::relief;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DutyConfig {
-    /// How much longer the business's processes may take because of ours, in percent of their
-    /// time on or waiting for a processor.
+    /// Accepted slowdown of the business's processes, in percent of their time on or waiting for a processor.
     pub harm_budget: f64,
-    /// How long a gate that has just opened works at `probation_duty`.
+    /// Duration of the probation after an opening.
     pub probation: Span,
-    /// Percent of the time on probation.
+    /// Duty on probation.
     pub probation_duty: f64,
-    /// Percent of the time at least, while the gate is open.
-    pub least: f64,
-    /// Percent of the time at most beside a business, without the kernel's help.
-    pub most: f64,
-    /// The same with the kernel's help.
-    pub most_with_kernel: f64,
-    /// The same where the harm cannot be measured and the kernel does not help.
-    pub most_unmeasured: f64,
-    /// Percent of the time that is rested beside a business, to measure it without us.
-    pub rests: f64,
-    /// How long a quantum should take beside a business.
+    /// Minimum duty while the gate is open.
+    pub min: f64,
+    /// Maximum duty during business activity, in normal mode.
+    pub max: f64,
+    /// Maximum duty during business activity, in kernel-idle mode.
+    pub max_with_kernel_idle: f64,
+    /// Maximum duty in normal mode if the harm cannot be measured.
+    pub max_unmeasured: f64,
+    /// Percent of control ticks, which measure the business without our work.
+    pub control_ticks: f64,
+    /// Target duration of a quantum during business activity.
     pub quantum_busy: Span,
-    /// How long a quantum should take where there is none.
+    /// Target duration of a quantum without business activity.
     pub quantum_idle: Span,
-    /// How long a quantum is put off at most while somebody else runs, without the kernel's help.
-    pub patience: Span,
+    /// How long a quantum is deferred at most while another process runs, in normal mode.
+    pub max_deferral: Span,
 }
 
 impl Default for DutyConfig {
@@ -46,19 +45,19 @@ impl Default for DutyConfig {
             harm_budget: percent(law.harm_budget),
             probation: span(law.probation),
             probation_duty: percent(law.probation_duty),
-            least: percent(law.least),
-            most: percent(law.most_bare),
-            most_with_kernel: percent(law.most_kernel),
-            most_unmeasured: percent(law.most_blind),
-            rests: percent(law.rests),
+            min: percent(law.min_duty),
+            max: percent(law.max_duty),
+            max_with_kernel_idle: percent(law.max_duty_kernel_idle),
+            max_unmeasured: percent(law.max_duty_unmeasured),
+            control_ticks: percent(law.control_ticks),
             quantum_busy: span(law.quantum_busy),
             quantum_idle: span(law.quantum_idle),
-            patience: span(law.patience),
+            max_deferral: span(law.max_deferral),
         }
     }
 }
 
-/// Percent, without the dust of binary fractions.
+/// Converts a share to percent, without binary rounding noise.
 fn percent(share: f64) -> f64 {
     (share * 1e6).round() / 1e4
 }
@@ -68,21 +67,21 @@ fn span(duration: Duration) -> Span {
 }
 
 impl DutyConfig {
-    /// What the law obeys.
+    /// Returns the parameters of the law.
     #[must_use]
     pub fn law(&self) -> DutyLaw {
         DutyLaw {
             harm_budget: self.harm_budget / 100.0,
             probation: self.probation.get(),
             probation_duty: self.probation_duty / 100.0,
-            least: self.least / 100.0,
-            most_bare: self.most / 100.0,
-            most_kernel: self.most_with_kernel / 100.0,
-            most_blind: self.most_unmeasured / 100.0,
-            rests: self.rests / 100.0,
+            min_duty: self.min / 100.0,
+            max_duty: self.max / 100.0,
+            max_duty_kernel_idle: self.max_with_kernel_idle / 100.0,
+            max_duty_unmeasured: self.max_unmeasured / 100.0,
+            control_ticks: self.control_ticks / 100.0,
             quantum_busy: self.quantum_busy.get(),
             quantum_idle: self.quantum_idle.get(),
-            patience: self.patience.get(),
+            max_deferral: self.max_deferral.get(),
             ..DutyLaw::default()
         }
     }
@@ -90,45 +89,45 @@ impl DutyConfig {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         let shares = [
             ("duty.probation_duty", self.probation_duty),
-            ("duty.least", self.least),
-            ("duty.most", self.most),
-            ("duty.most_with_kernel", self.most_with_kernel),
-            ("duty.most_unmeasured", self.most_unmeasured),
+            ("duty.min", self.min),
+            ("duty.max", self.max),
+            ("duty.max_with_kernel_idle", self.max_with_kernel_idle),
+            ("duty.max_unmeasured", self.max_unmeasured),
         ];
         for (key, value) in shares {
             if !(0.1..=100.0).contains(&value) {
-                return wrong(key, value, "give a percentage from 0.1 to 100");
+                return violation(key, value, "set a percentage from 0.1 to 100");
             }
         }
         for (key, value) in &shares[2..] {
-            if *value < self.least {
-                return wrong(key, *value, "it must not be below duty.least");
+            if *value < self.min {
+                return violation(key, *value, "it must not be below duty.min");
             }
         }
         if !(0.0..=1_000.0).contains(&self.harm_budget) || self.harm_budget <= 0.0 {
-            return wrong(
+            return violation(
                 "duty.harm_budget",
                 self.harm_budget,
-                "give a percentage above 0, for example 5",
+                "set a percentage above 0, for example 5",
             );
         }
-        if !(5.0..=90.0).contains(&self.rests) {
-            let remedy = "give 5 to 90: without rests nobody knows how the business does without us";
-            return wrong("duty.rests", self.rests, remedy);
+        if !(5.0..=90.0).contains(&self.control_ticks) {
+            let remedy = "set 5 to 90: without control ticks the harm cannot be measured";
+            return violation("duty.control_ticks", self.control_ticks, remedy);
         }
         for (key, span) in [
             ("duty.quantum_busy", self.quantum_busy),
             ("duty.quantum_idle", self.quantum_idle),
         ] {
             if span.get().is_zero() || span.get() > Duration::from_secs(1) {
-                return wrong(key, span, "give 1ms to 1s");
+                return violation(key, span, "set 1ms to 1s");
             }
         }
         Ok(())
     }
 }
 
-fn wrong<T>(
+fn violation<T>(
     key: &'static str,
     value: impl std::fmt::Display,
     remedy: &'static str,
@@ -140,43 +139,43 @@ fn wrong<T>(
     })
 }
 
-/// The `[gate.trickle]` table: a little work after a long time without idleness. Off unless
-/// given; `by` and `why` are signed into the audit chain whenever it begins.
+/// The `[gate.trickle]` table: a little work after a long time without idleness. Off by default; `by` and `why` are
+/// signed into the audit chain whenever it begins.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrickleConfig {
-    /// How long there must have been no idleness.
+    /// Minimum time without idleness.
     pub after: Span,
     /// Percent of the time that is worked then.
     pub duty: f64,
-    /// Who answers for it.
+    /// Who is accountable.
     pub by: String,
-    /// Why.
+    /// The stated reason.
     pub why: String,
 }
 
-/// One `[[gate.window]]`: work between two times although the core is busy, because a deadline
-/// is near. Off unless given; `by` and `why` are signed into the audit chain.
+/// One `[[gate.window]]`: work between two times although the core is busy, because of a deadline. Off by default; `by`
+/// and `why` are signed into the audit chain.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WindowConfig {
-    /// From, with a zone: `2026-12-31T20:00:00+08:00`.
+    /// The start, with a zone: `2026-12-31T20:00:00+08:00`.
     pub from: Timestamp,
-    /// Until, exclusive.
+    /// The end, exclusive.
     pub until: Timestamp,
     /// Percent of the time that is worked.
     pub duty: f64,
-    /// Who answers for it.
+    /// Who is accountable.
     pub by: String,
-    /// Why.
+    /// The stated reason.
     pub why: String,
 }
 
-/// Shortest time without idleness after which a trickle may begin.
-const SHORTEST_TRICKLE: Duration = Duration::from_secs(60);
+/// Minimum time without idleness before a trickle.
+const MIN_TRICKLE_DELAY: Duration = Duration::from_secs(60);
 
 impl TrickleConfig {
-    /// For the law.
+    /// Returns the exception for the law.
     #[must_use]
     pub fn relief(&self) -> relief::Trickle {
         relief::Trickle {
@@ -188,19 +187,19 @@ impl TrickleConfig {
     }
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        if self.after.get() < SHORTEST_TRICKLE {
-            return wrong(
+        if self.after.get() < MIN_TRICKLE_DELAY {
+            return violation(
                 "trickle.after",
                 self.after,
-                "a trickle disturbs the business: give at least 1m",
+                "a trickle disturbs the business: set at least 1m",
             );
         }
-        answers("trickle.duty", self.duty, &self.by, &self.why)
+        validate_accountable("trickle.duty", self.duty, &self.by, &self.why)
     }
 }
 
 impl WindowConfig {
-    /// For the law.
+    /// Returns the exception for the law.
     #[must_use]
     pub fn relief(&self) -> relief::Window {
         relief::Window {
@@ -214,18 +213,18 @@ impl WindowConfig {
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         if self.until <= self.from {
-            return wrong("window.until", self.until, "it must be after window.from");
+            return violation("window.until", self.until, "it must be after window.from");
         }
-        answers("window.duty", self.duty, &self.by, &self.why)
+        validate_accountable("window.duty", self.duty, &self.by, &self.why)
     }
 }
 
-fn answers(key: &'static str, duty: f64, by: &str, why: &str) -> Result<(), ConfigError> {
+fn validate_accountable(key: &'static str, duty: f64, by: &str, why: &str) -> Result<(), ConfigError> {
     if !(0.1..=50.0).contains(&duty) {
-        return wrong(key, duty, "give a percentage from 0.1 to 50");
+        return violation(key, duty, "set a percentage from 0.1 to 50");
     }
     if by.trim().is_empty() || why.trim().is_empty() {
-        return wrong(key, duty, "say who answers for it (by) and why (why)");
+        return violation(key, duty, "set by (who is accountable) and why (the reason)");
     }
     Ok(())
 }
@@ -242,19 +241,19 @@ mod tests {
     }
 
     #[test]
-    fn nothing_given_is_the_law_as_it_is_tuned() {
+    fn duty_config_default_equals_the_law_default() {
         let law = parse("").map(|config| config.limits().law);
         assert_eq!(law, Ok(DutyLaw::default()));
     }
 
     #[test]
-    fn contradictions_are_refused_by_key() {
+    fn duty_config_contradictions_are_refused_by_key() {
         for (text, key) in [
             ("duty.harm_budget = 0", "duty.harm_budget"),
             ("duty.harm_budget = nan", "duty.harm_budget"),
-            ("duty.most = 101", "duty.most"),
-            ("duty.most = 0.5", "duty.most"),
-            ("duty.rests = 0", "duty.rests"),
+            ("duty.max = 101", "duty.max"),
+            ("duty.max = 0.5", "duty.max"),
+            ("duty.control_ticks = 0", "duty.control_ticks"),
             ("duty.quantum_busy = \"0ms\"", "duty.quantum_busy"),
             (
                 "trickle = { after = \"1s\", duty = 1, by = \"li\", why = \"x\" }",
@@ -279,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_has_a_zone_a_name_and_a_reason() {
+    fn window_config_requires_zone_name_and_reason() {
         let text = "[[window]]\nfrom = \"2026-12-31T20:00:00+08:00\"\nuntil = \"2026-12-31T23:00:00+08:00\"\nduty = 5\nby = \"li\"\nwhy = \"year end\"";
         let relief = parse(text)
             .map(|config| config.limits().relief)

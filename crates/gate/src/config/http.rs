@@ -1,4 +1,4 @@
-//! `[gate.signals.url.NAME]`: a number that another system tells over HTTP.
+//! `[gate.signals.url.NAME]`: a number from another system over HTTP.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +9,7 @@ use runtime::span::Span;
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
-use super::database::{named, ordered};
+use super::database::{validate_limit_order, validate_name};
 use crate::limits::Limit;
 use crate::sample::SignalName;
 
@@ -17,30 +17,30 @@ use crate::sample::SignalName;
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UrlSignalConfig {
-    /// What is asked with GET; redirects are not followed. Only its host is ever shown.
+    /// The URL, requested with GET; redirects are not followed. Only its host is ever shown.
     pub url: String,
     /// A header to send, such as `authorization`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<HeaderConfig>,
-    /// What of the answer is the value.
+    /// Which part of the answer is the value.
     #[serde(default)]
     pub value: UrlValue,
-    /// Where in a JSON answer the number stands, for example `/data/lag`.
+    /// JSON pointer to the number in the answer, for example `/data/lag`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub json: Option<String>,
-    /// How often it is asked.
+    /// The polling interval.
     #[serde(default = "second")]
     pub every: Span,
-    /// How long an answer may take, the connection included.
+    /// Timeout of a request, including the connection.
     #[serde(default = "second")]
     pub timeout: Span,
-    /// The gate shuts at this value; 1 where the value is the status.
+    /// The gate shuts at this value; 1 by default if the value is the status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<f64>,
-    /// It may open below this one; 0.5 where the value is the status.
+    /// The gate may open below this value; 0.5 by default if the value is the status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<f64>,
-    /// Everything stops and connections are dropped at this one.
+    /// At this value everything stops and connections are dropped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub critical: Option<f64>,
 }
@@ -49,20 +49,20 @@ pub struct UrlSignalConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HeaderConfig {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its value: `{ file = … }` or `{ env = … }`.
+    /// The value: `{ file = … }` or `{ env = … }`.
     pub value: Secret,
 }
 
-/// What of an answer is the value.
+/// Which part of an answer is the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UrlValue {
     /// The number in the body.
     #[default]
     Number,
-    /// 0 for status 200, 1 for any other, as throttlers answer a check.
+    /// 0 for status 200, 1 for any other, as throttlers answer.
     Status,
 }
 
@@ -72,7 +72,7 @@ fn second() -> Span {
 
 impl fmt::Debug for UrlSignalConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A path or a query may be a secret as well as a user.
+        // The path or query may be a secret as well as the user.
         f.debug_struct("UrlSignalConfig")
             .field("host", &self.host())
             .field("value", &self.value)
@@ -82,7 +82,7 @@ impl fmt::Debug for UrlSignalConfig {
 }
 
 impl UrlSignalConfig {
-    /// The host, for people; never more of the URL.
+    /// Returns the host for display; never more of the URL.
     #[must_use]
     pub fn host(&self) -> &str {
         let rest = self.url.split_once("://").map_or("", |(_, rest)| rest);
@@ -103,7 +103,7 @@ impl UrlSignalConfig {
     }
 }
 
-/// The name of a `[gate.signals.url.NAME]` signal.
+/// Returns the name of a `[gate.signals.url.NAME]` signal.
 #[must_use]
 pub fn url_name(name: &str) -> SignalName {
     format!("url.{name}").into()
@@ -117,8 +117,8 @@ pub(super) fn url_limits(urls: &BTreeMap<String, UrlSignalConfig>) -> BTreeMap<S
 
 pub(super) fn validate_urls(urls: &BTreeMap<String, UrlSignalConfig>) -> Result<(), ConfigError> {
     for (name, table) in urls {
-        named("signals.url", name)?;
-        let wrong = |key, what: &str, remedy| {
+        validate_name("signals.url", name)?;
+        let violation = |key, what: &str, remedy| {
             Err(ConfigError {
                 key,
                 what: format!("of {name:?} {what}"),
@@ -127,29 +127,33 @@ pub(super) fn validate_urls(urls: &BTreeMap<String, UrlSignalConfig>) -> Result<
         };
         let is_web = table.url.starts_with("http://") || table.url.starts_with("https://");
         if !is_web || table.host().is_empty() {
-            let remedy = "write it as http://host:port/path or https://host/path";
-            return wrong("signals.url.NAME.url", "is no address", remedy);
+            let remedy = "write http://host:port/path or https://host/path";
+            return violation("signals.url.NAME.url", "is not an HTTP address", remedy);
         }
         let before_host = table.url.split(['/', '?', '#']).nth(2).unwrap_or_default();
         if before_host.contains('@') || show::without_password(&table.url) != table.url {
-            let remedy = "put it into a header: header = { name = \"authorization\", value = { file = … } }";
-            return wrong("signals.url.NAME.url", "holds a password", remedy);
+            let remedy = "set a header: header = { name = \"authorization\", value = { file = … } }";
+            return violation("signals.url.NAME.url", "contains a password", remedy);
         }
         if table.value == UrlValue::Status && table.json.is_some() {
-            let remedy = "a status has no body: leave json out, or value = \"status\"";
-            return wrong("signals.url.NAME.json", "is given beside a status", remedy);
+            let remedy = "a status has no body: remove json, or value = \"status\"";
+            return violation(
+                "signals.url.NAME.json",
+                "is set in addition to value = \"status\"",
+                remedy,
+            );
         }
         if table.json.as_ref().is_some_and(|json| !json.starts_with('/')) {
-            let remedy = "write a JSON pointer, for example /data/lag";
-            return wrong("signals.url.NAME.json", "is no pointer", remedy);
+            let remedy = "set a JSON pointer, for example /data/lag";
+            return violation("signals.url.NAME.json", "is not a JSON pointer", remedy);
         }
         if table.every.get() < Duration::from_millis(100) || table.every.get() > Duration::from_secs(600) {
-            return wrong("signals.url.NAME.every", "does not fit", "give 100ms to 10m");
+            return violation("signals.url.NAME.every", "is out of range", "set 100ms to 10m");
         }
         if table.timeout.get().is_zero() || table.timeout.get() > Duration::from_secs(60) {
-            return wrong("signals.url.NAME.timeout", "does not fit", "give 1ms to 1m");
+            return violation("signals.url.NAME.timeout", "is out of range", "set 1ms to 1m");
         }
-        ordered("signals.url.NAME", Some(name), &table.limit())?;
+        validate_limit_order("signals.url.NAME", Some(name), &table.limit())?;
     }
     Ok(())
 }
@@ -167,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_needs_no_limits_and_a_number_does() {
+    fn url_signal_number_requires_limits_and_status_does_not() {
         let limits = parse("url = \"http://freno:9777/check/x\"\nvalue = \"status\"")
             .unwrap_or_default()
             .limits();
@@ -183,12 +187,12 @@ mod tests {
     }
 
     #[test]
-    fn an_address_with_a_password_is_refused_and_never_shown() {
+    fn url_signal_with_a_password_is_refused_and_not_shown() {
         let error = parse("url = \"https://li:hunter2@a/secret\"\nstop = 2\nresume = 1")
             .err()
             .unwrap_or_default();
         assert!(
-            error.contains("holds a password") && !error.contains("hunter2"),
+            error.contains("contains a password") && !error.contains("hunter2"),
             "{error}"
         );
         let config = parse("url = \"https://a:1/hooks/t0ken?k=s3cret\"\nstop = 2\nresume = 1");

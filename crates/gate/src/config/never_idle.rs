@@ -1,4 +1,4 @@
-//! When a core that never has slack becomes somebody's business.
+//! The alarm for a core that is never idle.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::ConfigError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NeverIdleConfig {
-    /// An alarm is raised when the gate was shut, or a feed not drained, for this long.
+    /// Time for which the gate was shut, or a feed not drained, before the alarm.
     pub alarm_after: Span,
 }
 
@@ -29,7 +29,7 @@ impl NeverIdleConfig {
             return Err(ConfigError {
                 key: "never_idle.alarm_after",
                 what: format!("is {}", self.alarm_after),
-                remedy: "give at least 1s; 4h is usual",
+                remedy: "set at least 1s; 4h is usual",
             });
         }
         Ok(())

@@ -1,16 +1,16 @@
-//! `[gate.record]`: whether every sample is kept, where, and for how long.
+//! `[gate.record]`: whether and where samples are recorded, and for how long.
 
 use std::path::PathBuf;
 
 use runtime::span::Span;
 use serde::{Deserialize, Serialize};
 
-/// The `[gate.record]` table. Without a folder nothing is recorded: an agent writes nowhere that
-/// nobody named, and many run where nothing may be written at all.
+/// The `[gate.record]` table. Nothing is recorded without a folder: the agent writes only to named paths, and may run
+/// without any writable path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RecordConfig {
-    /// The folder of the recordings; made when it is missing.
+    /// The folder of the recordings; created if missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dir: Option<PathBuf>,
     /// How long a day's file is kept after its day.
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn off_unless_a_folder_is_named_and_a_month_long() {
+    fn record_config_is_off_by_default_and_keeps_a_month() {
         let config: Result<RecordConfig, _> = toml::from_str("");
         assert_eq!(config, Ok(RecordConfig::default()));
         assert_eq!(RecordConfig::default().dir, None);

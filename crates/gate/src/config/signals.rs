@@ -1,4 +1,4 @@
-//! `[gate.signals]`: what is measured, and the limits of each.
+//! `[gate.signals]`: the signals and their limits.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,15 +19,15 @@ use crate::signal::{cpu, file};
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SignalsConfig {
-    /// Processes that are the business's, written as in `own`, beside the other backends of the
-    /// database server that serves us: what our work costs is measured by how they wait.
+    /// Processes of the business, written as in `own`, in addition to the other backends of the database server that
+    /// serves us. Their waiting time is the measure of the harm.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub foreground: Vec<OwnEntry>,
-    /// CPU of the host without our own share. On unless turned off.
+    /// CPU load of the host without our own share. On by default.
     pub host_cpu: HostSignalConfig,
-    /// Memory of the host that is used. On unless turned off.
+    /// Used memory of the host. On by default.
     pub memory: HostSignalConfig,
-    /// Runnable tasks per core. Off unless asked for, as all below.
+    /// Runnable tasks per core. Off by default, as are all below.
     pub run_queue: HostSignalConfig,
     /// How long the business's processes wait for a processor.
     pub sched_delay: HostSignalConfig,
@@ -37,19 +37,19 @@ pub struct SignalsConfig {
     pub psi_io: HostSignalConfig,
     /// Pressure on the memory.
     pub psi_memory: HostSignalConfig,
-    /// How busy the busiest disk is.
+    /// Utilisation of the busiest disk.
     pub disk: HostSignalConfig,
-    /// How much the busiest interface moves.
+    /// Throughput of the busiest interface.
     pub network: HostSignalConfig,
-    /// A file that shuts the gate while it exists. Off unless given.
+    /// A file that shuts the gate while it exists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_file: Option<StopFileConfig>,
-    /// What is asked of the source's database. Off unless given.
+    /// Queries of the source's database.
     pub database: DatabaseSignalsConfig,
-    /// The user's own SQL, by name. None unless given.
+    /// The user's own SQL, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub sql: BTreeMap<String, SqlSignalConfig>,
-    /// What other systems tell over HTTP, by name. None unless given.
+    /// Numbers of other systems over HTTP, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub url: BTreeMap<String, UrlSignalConfig>,
 }
@@ -58,12 +58,12 @@ pub struct SignalsConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StopFileConfig {
-    /// The file.
+    /// The path.
     pub path: PathBuf,
 }
 
 impl SignalsConfig {
-    /// The table of a signal of the host's catalogue.
+    /// Returns the table of a signal of the host's catalogue.
     #[must_use]
     pub fn host(&self, name: &str) -> &HostSignalConfig {
         match name {
@@ -79,19 +79,19 @@ impl SignalsConfig {
         }
     }
 
-    /// The limits that the policy holds the signals to.
+    /// Returns the limits that the policy applies to the signals.
     #[must_use]
     pub fn limits(&self) -> BTreeMap<SignalName, Limit> {
         let mut signals = BTreeMap::new();
-        if self.host_cpu.is_wanted(&HOST_CPU) {
+        if self.host_cpu.is_enabled(&HOST_CPU) {
             let limit = self.host_cpu.limit(&HOST_CPU, Some(10.0));
             signals.insert(cpu::NAME.into(), limit);
         }
-        for shipped in HOST {
-            let table = self.host(shipped.name);
-            let used = table.is_forced() || catalogue::available(shipped.name, self).is_ok();
-            if table.is_wanted(shipped) && used {
-                signals.insert(shipped.name.into(), table.limit(shipped, None));
+        for defaults in HOST {
+            let table = self.host(defaults.name);
+            let used = table.is_required() || catalogue::check_available(defaults.name, self).is_ok();
+            if table.is_enabled(defaults) && used {
+                signals.insert(defaults.name.into(), table.limit(defaults, None));
             }
         }
         if self.stop_file.is_some() {
@@ -103,13 +103,13 @@ impl SignalsConfig {
         signals
     }
 
-    /// Checks what the types cannot say.
+    /// Checks what the types cannot express.
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         self.database.validate()?;
         database::validate_sql(&self.sql)?;
         http::validate_urls(&self.url)?;
-        for shipped in HOST.iter().chain([&HOST_CPU]) {
-            self.host(shipped.name).validate(shipped)?;
+        for defaults in HOST.iter().chain([&HOST_CPU]) {
+            self.host(defaults.name).validate(defaults)?;
         }
         Ok(())
     }

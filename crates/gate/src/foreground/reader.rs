@@ -1,44 +1,43 @@
 //! Finds the business's processes and reads their scheduling statistics.
 //!
-//! The business's processes are the other children of the database server whose backend serves
-//! us, and programs that the configuration names. The server is the parent of one of our
-//! backends, when both run the same program; it is remembered while it lives, so that the
-//! business can be watched while we have no connection. Our own backends are left out.
+//! These are the other children of the database server whose backend serves us, and the programs that the configuration
+//! names. The server is the parent of one of our backends, if both run the same program. It is remembered while it
+//! lives, so that the business can be measured while we have no connection. Our own backends are excluded.
 //!
-//! At most [`MOST`] processes are watched. Of more, another quarter takes its turn each second,
-//! so that two looks always have most in common. Of a process with threads only the first is
-//! seen; the parallel workers of our own query count as the business's.
+//! At most [`MAX_WATCHED`] processes are watched. If there are more, the set rotates by a quarter each second, so that
+//! two snapshots always have most processes in common. Only the main thread of a process is measured. The parallel
+//! workers of our own query count as the business's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::snapshot::{Snapshot, between};
-use super::{Foreground, Strain};
+use super::snapshot::{Snapshot, contention_between};
+use super::{Foreground, SchedulerContention};
 use crate::own::{OwnEntry, OwnPids};
 use crate::signal::SignalError;
-use crate::signal::procfs::{self, Held};
+use crate::signal::procfs::{self, ProcFile};
 
-/// How many processes are watched at once.
-pub const MOST: usize = 64;
+/// Maximum number of watched processes.
+pub const MAX_WATCHED: usize = 64;
 
-/// How often the list is made anew.
-const REFRESH: Duration = Duration::from_secs(1);
+/// Interval between refreshes of the process list.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Reads the strain of the business.
+/// Reads the scheduler contention of the business.
 #[derive(Debug)]
 pub struct ForegroundReader {
     own: OwnPids,
     programs: Vec<OwnEntry>,
-    servers: BTreeMap<u32, Held>,
-    watched: BTreeMap<u32, (u64, Held)>,
-    lives: u64,
-    turn: usize,
+    servers: BTreeMap<u32, ProcFile>,
+    watched: BTreeMap<u32, (u64, ProcFile)>,
+    last_id: u64,
+    rotation: usize,
     refreshed: Option<Instant>,
     before: Option<Snapshot>,
 }
 
 impl ForegroundReader {
-    /// A reader that leaves out our own processes, and adds these programs.
+    /// Creates a reader that excludes our own processes and includes these programs.
     #[must_use]
     pub fn new(own: OwnPids, programs: Vec<OwnEntry>) -> Self {
         Self {
@@ -46,18 +45,18 @@ impl ForegroundReader {
             programs,
             servers: BTreeMap::new(),
             watched: BTreeMap::new(),
-            lives: 0,
-            turn: 0,
+            last_id: 0,
+            rotation: 0,
             refreshed: None,
             before: None,
         }
     }
 
-    /// Whether this system keeps scheduling statistics.
+    /// Checks whether this system keeps scheduling statistics.
     ///
     /// # Errors
-    /// Why not, and what to do.
-    pub fn available() -> Result<(), SignalError> {
+    /// If not, with the remedy.
+    pub fn check_available() -> Result<(), SignalError> {
         let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
         match procfs::schedstat(&text) {
             Some(stat) if stat.slices > 0 => Ok(()),
@@ -68,37 +67,40 @@ impl ForegroundReader {
         }
     }
 
-    /// The statistics now. Takes well under a millisecond; once a second the list is made anew,
-    /// which takes longer where programs are named.
+    /// Reads the current statistics. Takes well under a millisecond; the refresh once a second takes longer if programs
+    /// are named.
     ///
     /// # Errors
-    /// When this system keeps none.
+    /// If this system keeps none.
     pub fn read(&mut self) -> Result<Snapshot, SignalError> {
-        if self.refreshed.is_none_or(|at| at.elapsed() >= REFRESH) {
-            Self::available()?;
+        if self.refreshed.is_none_or(|at| at.elapsed() >= REFRESH_INTERVAL) {
+            Self::check_available()?;
             self.refresh();
             self.refreshed = Some(Instant::now());
         }
         let own = self.own.get();
-        let mut lives = BTreeMap::new();
-        self.watched.retain(|pid, (life, held)| {
-            let stat = held.text().ok().and_then(procfs::schedstat);
+        let mut stats = BTreeMap::new();
+        self.watched.retain(|pid, (id, file)| {
+            let stat = file.text().ok().and_then(procfs::schedstat);
             let Some(stat) = stat.filter(|_| !own.contains(pid)) else {
                 return false;
             };
-            lives.insert(*life, stat);
+            stats.insert(*id, stat);
             true
         });
-        let known = !self.servers.is_empty() || !lives.is_empty();
-        Ok(Snapshot { lives, known })
+        let known = !self.servers.is_empty() || !stats.is_empty();
+        Ok(Snapshot {
+            processes: stats,
+            known,
+        })
     }
 
     fn refresh(&mut self) {
         let own = self.own.get();
-        self.servers.retain(|_, held| held.text().is_ok());
+        self.servers.retain(|_, file| file.text().is_ok());
         for pid in &own {
-            if let Some((server, held)) = server_of(*pid) {
-                self.servers.entry(server).or_insert(held);
+            if let Some((server, file)) = server_of(*pid) {
+                self.servers.entry(server).or_insert(file);
             }
         }
         let mut found: BTreeSet<u32> = self.servers.keys().flat_map(|pid| children(*pid)).collect();
@@ -106,16 +108,16 @@ impl ForegroundReader {
             found.extend(processes().filter(|pid| self.is_named(*pid)));
         }
         found.retain(|pid| !own.contains(pid) && *pid != std::process::id());
-        let chosen = turn(&found, self.turn);
-        self.turn = self.turn.wrapping_add(MOST / 4);
+        let chosen = select_rotating(&found, self.rotation);
+        self.rotation = self.rotation.wrapping_add(MAX_WATCHED / 4);
         self.watched.retain(|pid, _| chosen.contains(pid));
         for pid in chosen {
             if self.watched.contains_key(&pid) {
                 continue;
             }
-            if let Ok(held) = Held::open(format!("/proc/{pid}/schedstat")) {
-                self.lives += 1;
-                self.watched.insert(pid, (self.lives, held));
+            if let Ok(file) = ProcFile::open(format!("/proc/{pid}/schedstat")) {
+                self.last_id += 1;
+                self.watched.insert(pid, (self.last_id, file));
             }
         }
     }
@@ -127,7 +129,7 @@ impl ForegroundReader {
         let cgroup = || std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
         self.programs.iter().any(|entry| match entry {
             OwnEntry::Pid(wanted) => *wanted == pid,
-            // Database servers write what they do behind their name: `postgres: app db idle`.
+            // Database servers put their state after their name: `postgres: app db idle`.
             OwnEntry::Program(wanted) => {
                 let first = words.first().copied().unwrap_or_default();
                 let title = first.split_once(": ").map_or("", |(program, _)| program);
@@ -139,46 +141,53 @@ impl ForegroundReader {
 }
 
 impl Foreground for ForegroundReader {
-    fn strain(&mut self) -> Option<Strain> {
+    fn contention(&mut self) -> Option<SchedulerContention> {
         let after = match self.read() {
             Ok(after) => after,
             Err(error) => {
-                tracing::debug!(%error, "the strain of the business is not known");
+                tracing::debug!(%error, "scheduler contention of the business not known");
                 self.before = None;
                 return None;
             }
         };
-        let strain = self.before.as_ref().and_then(|before| between(before, &after));
+        let contention = self
+            .before
+            .as_ref()
+            .and_then(|before| contention_between(before, &after));
         self.before = Some(after);
-        strain
+        contention
     }
 
-    fn forget(&mut self) {
+    fn reset(&mut self) {
         self.before = None;
     }
 }
 
-/// PURE: those whose turn it is.
-fn turn(found: &BTreeSet<u32>, from: usize) -> BTreeSet<u32> {
-    let skip = if found.len() > MOST { from % found.len() } else { 0 };
+/// PURE: selects the processes to watch, starting at a rotating offset.
+fn select_rotating(found: &BTreeSet<u32>, from: usize) -> BTreeSet<u32> {
+    let skip = if found.len() > MAX_WATCHED {
+        from % found.len()
+    } else {
+        0
+    };
     found
         .iter()
         .copied()
         .cycle()
         .skip(skip)
-        .take(MOST.min(found.len()))
+        .take(MAX_WATCHED.min(found.len()))
         .collect()
 }
 
-/// The server that started this backend, when it runs the same program.
-fn server_of(backend: u32) -> Option<(u32, Held)> {
+/// Returns the server that started this backend, if it runs the same program.
+fn server_of(backend: u32) -> Option<(u32, ProcFile)> {
     let read = |pid: u32| procfs::stat(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?);
     let child = read(backend)?;
-    let held = Held::open(format!("/proc/{}/stat", child.parent)).ok()?;
-    (read(child.parent)?.name == child.name).then_some((child.parent, held))
+    let file = ProcFile::open(format!("/proc/{}/stat", child.parent)).ok()?;
+    (read(child.parent)?.name == child.name).then_some((child.parent, file))
 }
 
-/// The children of a process: from the kernel's list, or by looking at all.
+/// Returns the children of a process, from the kernel's list or by scanning all processes.
 fn children(pid: u32) -> Vec<u32> {
     std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).map_or_else(
         |_| {
@@ -209,58 +218,61 @@ mod tests {
 
     use super::*;
 
-    struct Leash(Child);
+    struct ChildGuard(Child);
 
-    impl Drop for Leash {
+    impl Drop for ChildGuard {
         fn drop(&mut self) {
             let _ = self.0.kill();
             let _ = self.0.wait();
         }
     }
 
-    fn cat() -> std::io::Result<Leash> {
+    fn cat() -> std::io::Result<ChildGuard> {
         let mut command = Command::new("cat");
         command.arg("-").stdin(Stdio::piped()).stdout(Stdio::null());
-        command.spawn().map(Leash)
+        command.spawn().map(ChildGuard)
     }
 
     #[test]
-    fn a_named_process_is_watched_and_one_of_ours_is_not() -> std::io::Result<()> {
+    fn reader_watches_named_processes_except_our_own() -> std::io::Result<()> {
         let (business, ours) = (cat()?, cat()?);
         let own = OwnPids::new();
         own.add(ours.0.id());
         let programs = vec![OwnEntry::Pid(business.0.id()), OwnEntry::Pid(ours.0.id())];
         let mut reader = ForegroundReader::new(own.clone(), programs);
-        assert_eq!(reader.read().map(|look| look.lives.len()), Ok(1));
-        // Trap: its own work read as foreground load. It counts from the moment it is told.
+        assert_eq!(reader.read().map(|snapshot| snapshot.processes.len()), Ok(1));
+        // Trap: its own work read as foreground load. The exclusion takes effect at once.
         own.add(business.0.id());
-        assert_eq!(reader.read().map(|look| look.lives.len()), Ok(0));
+        assert_eq!(reader.read().map(|snapshot| snapshot.processes.len()), Ok(0));
         Ok(())
     }
 
     #[test]
-    fn nothing_known_is_no_strain_and_an_ended_process_is_left_out() -> std::io::Result<()> {
+    fn reader_unknown_or_ended_process_gives_no_contention() -> std::io::Result<()> {
         let mut none = ForegroundReader::new(OwnPids::new(), Vec::new());
         assert_eq!(none.read(), Ok(Snapshot::default()));
-        assert_eq!((none.strain(), none.strain()), (None, None));
+        assert_eq!((none.contention(), none.contention()), (None, None));
         let mut business = cat()?;
         let programs = vec![OwnEntry::Pid(business.0.id())];
         let mut reader = ForegroundReader::new(OwnPids::new(), programs);
-        assert_eq!(reader.strain(), None);
-        assert!(reader.strain().is_some());
+        assert_eq!(reader.contention(), None);
+        assert!(reader.contention().is_some());
         business.0.kill()?;
         business.0.wait()?;
-        assert_eq!(reader.strain(), None);
+        assert_eq!(reader.contention(), None);
         Ok(())
     }
 
     #[test]
-    fn of_many_processes_most_are_in_the_next_look_too() {
+    fn rotation_keeps_at_least_half_of_the_processes() {
         let found: BTreeSet<u32> = (1..=200).collect();
-        let (first, next) = (turn(&found, 190), turn(&found, 190 + MOST / 4));
-        assert_eq!((first.len(), next.len()), (MOST, MOST));
-        assert!(first.intersection(&next).count() >= MOST / 2);
+        let (first, next) = (
+            select_rotating(&found, 190),
+            select_rotating(&found, 190 + MAX_WATCHED / 4),
+        );
+        assert_eq!((first.len(), next.len()), (MAX_WATCHED, MAX_WATCHED));
+        assert!(first.intersection(&next).count() >= MAX_WATCHED / 2);
         let few: BTreeSet<u32> = (1..=3).collect();
-        assert_eq!(turn(&few, 7), few);
+        assert_eq!(select_rotating(&few, 7), few);
     }
 }

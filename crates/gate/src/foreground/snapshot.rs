@@ -1,29 +1,28 @@
-//! PURE: two looks at the business's processes -> how strained they were in between.
+//! PURE: two snapshots of the business's processes -> scheduler contention between them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Strain;
+use super::SchedulerContention;
 use crate::signal::procfs::SchedStat;
 
-/// The statistics of the business's processes at one moment, by life: a number that a process
-/// keeps while it is watched and that no other gets.
+/// The statistics of the business's processes at one moment, by an id that is unique to one watched process.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Snapshot {
-    /// What each process had by then.
-    pub lives: BTreeMap<u64, SchedStat>,
-    /// Whether it is known at all whose processes are the business's here.
+    /// The statistics of each process.
+    pub processes: BTreeMap<u64, SchedStat>,
+    /// Whether it is known which processes are the business's.
     pub known: bool,
 }
 
-/// The strain between two looks, over the processes that are in both; none when there are none.
-/// A process whose counters went back says nothing.
+/// Returns the contention between two snapshots over the processes in both; `None` if there are none. Ignores a process
+/// whose counters decreased.
 #[must_use]
-pub fn between(before: &Snapshot, after: &Snapshot) -> Option<Strain> {
-    let mut strain = Strain::default();
+pub fn contention_between(before: &Snapshot, after: &Snapshot) -> Option<SchedulerContention> {
+    let mut contention = SchedulerContention::default();
     let mut seen = false;
-    for (life, now) in &after.lives {
-        let Some(then) = before.lives.get(life) else {
+    for (id, now) in &after.processes {
+        let Some(then) = before.processes.get(id) else {
             continue;
         };
         let deltas = (
@@ -35,11 +34,11 @@ pub fn between(before: &Snapshot, after: &Snapshot) -> Option<Strain> {
             continue;
         };
         seen = true;
-        strain.run += Duration::from_nanos(run);
-        strain.wait += Duration::from_nanos(wait);
-        strain.slices = strain.slices.saturating_add(slices);
+        contention.run += Duration::from_nanos(run);
+        contention.wait += Duration::from_nanos(wait);
+        contention.slices = contention.slices.saturating_add(slices);
     }
-    seen.then_some(strain)
+    seen.then_some(contention)
 }
 
 #[cfg(test)]
@@ -48,36 +47,39 @@ mod tests {
 
     use super::*;
 
-    fn look(lives: &[(u64, u64, u64, u64)]) -> Snapshot {
-        let lives = lives
+    fn snapshot(processes: &[(u64, u64, u64, u64)]) -> Snapshot {
+        let processes = processes
             .iter()
-            .map(|&(life, run, wait, slices)| (life, SchedStat { run, wait, slices }))
+            .map(|&(id, run, wait, slices)| (id, SchedStat { run, wait, slices }))
             .collect();
-        Snapshot { lives, known: true }
+        Snapshot {
+            processes,
+            known: true,
+        }
     }
 
     #[test]
-    fn only_processes_in_both_looks_count() {
-        let before = look(&[(1, 100, 10, 1), (2, 500, 50, 5)]);
-        let after = look(&[(2, 700, 80, 7), (3, 9_000, 9_000, 9)]);
-        let wanted = Strain {
+    fn contention_counts_only_processes_in_both_snapshots() {
+        let before = snapshot(&[(1, 100, 10, 1), (2, 500, 50, 5)]);
+        let after = snapshot(&[(2, 700, 80, 7), (3, 9_000, 9_000, 9)]);
+        let wanted = SchedulerContention {
             run: Duration::from_nanos(200),
             wait: Duration::from_nanos(30),
             slices: 2,
         };
-        assert_eq!(between(&before, &after), Some(wanted));
-        assert_eq!(between(&before, &look(&[(4, 1, 1, 1)])), None);
-        assert_eq!(between(&Snapshot::default(), &after), None);
+        assert_eq!(contention_between(&before, &after), Some(wanted));
+        assert_eq!(contention_between(&before, &snapshot(&[(4, 1, 1, 1)])), None);
+        assert_eq!(contention_between(&Snapshot::default(), &after), None);
     }
 
     proptest! {
         #[test]
-        fn counters_that_went_back_never_give_a_value(
+        fn contention_decreasing_counters_give_no_value(
             run in 1_u64..u64::MAX, wait: u64, slices: u64, back in 1_u64..u64::MAX,
         ) {
-            let before = look(&[(1, run, wait, slices)]);
-            let after = look(&[(1, run - back.min(run), wait, slices)]);
-            prop_assert_eq!(between(&before, &after), None);
+            let before = snapshot(&[(1, run, wait, slices)]);
+            let after = snapshot(&[(1, run - back.min(run), wait, slices)]);
+            prop_assert_eq!(contention_between(&before, &after), None);
         }
     }
 }

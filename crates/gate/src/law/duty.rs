@@ -1,16 +1,16 @@
-//! PURE: the share of the time that work may take.
+//! PURE: the duty cycle.
 //!
-//! Beside a business: probation at a small duty, then up by addition while the harm is within
-//! the budget, down by multiplication as soon as it is surely over it (after CockroachDB's elastic
-//! CPU control and TCP). It does not matter whether the duty was used up: growing only then
-//! stalls at small duties. A harm that stays over the budget at the least duty shuts the gate
-//! for a while that doubles (after MS Manners). Without any business: all of the time.
+//! During business activity the duty starts with a small value on probation. It increases by addition while the harm is
+//! within the budget, and decreases by multiplication as soon as the harm is significantly over it (after CockroachDB's
+//! elastic CPU control and TCP). The increase does not depend on whether the duty was used, which would stall at small
+//! duties. If the harm exceeds the budget at the minimum duty, the gate shuts for a time that doubles (after MS
+//! Manners). Without business activity the duty is 1.
 //!
-//! After a decrease the harm is measured anew: what was seen at the larger duty is no word about the smaller one, and
-//! would halve it again and again before the first look at what the halving did.
+//! A decrease discards the working ticks: observations at the larger duty do not apply to the smaller one, and would
+//! halve it repeatedly before its effect is measured.
 //!
-//! One tick in a few is a rest, placed at random so that it beats with no period of the
-//! business's: it is the control group of [`harm`](super::harm).
+//! Some ticks are control ticks, placed at random so that they do not correlate with a period of the business. They are
+//! the control group of [`harm`](super::harm).
 
 use std::time::Duration;
 
@@ -19,45 +19,43 @@ use super::harm::{Estimate, Harm};
 use crate::clock::Moment;
 use crate::verdict::Reason;
 
-/// What the duty obeys.
+/// The parameters of the duty.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DutyLaw {
-    /// How much longer the business's processes may take because of ours, in time on or waiting
-    /// for a processor; 0.05 is 5 %.
+    /// Accepted slowdown of the business's processes, by time on or waiting for a processor; 0.05 is 5 %.
     pub harm_budget: f64,
-    /// How long a gate that has just opened is on probation.
+    /// Duration of the probation after an opening.
     pub probation: Duration,
     /// The duty on probation.
     pub probation_duty: f64,
-    /// The least duty while the gate is open.
-    pub least: f64,
-    /// The most beside a business, without the kernel's help.
-    pub most_bare: f64,
-    /// The most beside a business, with the kernel's help. Not all of it: a backend that is put
-    /// behind while it holds one of the database's locks keeps the business waiting, seldom, but
-    /// more than one transaction in a hundred when it works all of the time.
-    pub most_kernel: f64,
-    /// The most beside a business whose harm cannot be measured, without the kernel's help.
-    pub most_blind: f64,
-    /// What a good round adds.
+    /// Minimum duty while the gate is open.
+    pub min_duty: f64,
+    /// Maximum duty during business activity, in normal mode.
+    pub max_duty: f64,
+    /// Maximum duty during business activity, in kernel-idle mode. Below 1, because a preempted backend that holds a
+    /// lock of the database delays the business: rarely, but in more than one transaction in a hundred at full duty.
+    pub max_duty_kernel_idle: f64,
+    /// Maximum duty in normal mode if the harm cannot be measured.
+    pub max_duty_unmeasured: f64,
+    /// Increase after a round within the budget.
     pub increase: f64,
-    /// What a good round adds with the kernel's help.
-    pub increase_kernel: f64,
-    /// What a bad round leaves, as a share.
+    /// The same in kernel-idle mode.
+    pub increase_kernel_idle: f64,
+    /// Factor after a round over the budget.
     pub decrease: f64,
-    /// How many ticks a round has.
+    /// Ticks per round.
     pub round: u32,
-    /// The share of ticks that are rests.
-    pub rests: f64,
-    /// How long the gate stays shut when the least duty harms; doubles each time.
+    /// Share of control ticks.
+    pub control_ticks: f64,
+    /// How long the gate stays shut when the minimum duty is harmful; doubles each time.
     pub backoff: Duration,
-    /// How long a quantum should take beside a business.
+    /// Target duration of a quantum during business activity.
     pub quantum_busy: Duration,
-    /// How long a quantum should take where there is none.
+    /// Target duration of a quantum without it.
     pub quantum_idle: Duration,
-    /// How long a quantum is put off at most while the business is on the processors, without the
-    /// kernel's help. Beside a steady business somebody always runs: then the duty has to do.
-    pub patience: Duration,
+    /// How long a quantum is deferred at most while another process is runnable, in normal mode. During steady activity
+    /// a process always is; then only the duty applies.
+    pub max_deferral: Duration,
 }
 
 impl Default for DutyLaw {
@@ -66,66 +64,65 @@ impl Default for DutyLaw {
             harm_budget: 0.05,
             probation: Duration::from_millis(300),
             probation_duty: 0.05,
-            least: 0.01,
-            most_bare: 0.10,
-            most_kernel: 0.45,
-            most_blind: 0.05,
+            min_duty: 0.01,
+            max_duty: 0.10,
+            max_duty_kernel_idle: 0.45,
+            max_duty_unmeasured: 0.05,
             increase: 0.05,
-            increase_kernel: 0.25,
+            increase_kernel_idle: 0.25,
             decrease: 0.5,
             round: 10,
-            rests: 0.2,
+            control_ticks: 0.2,
             backoff: Duration::from_secs(10),
             quantum_busy: Duration::from_millis(1),
             quantum_idle: Duration::from_millis(20),
-            patience: Duration::from_millis(20),
+            max_deferral: Duration::from_millis(20),
         }
     }
 }
 
-/// Longest time that harm at the least duty keeps the gate shut.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
+/// Longest time that harm at the minimum duty keeps the gate shut.
+const MAX_BACKOFF: Duration = Duration::from_secs(300);
 
-/// Standard errors that the harm must be over the budget by, before it counts as surely over.
-const SURE: f64 = 1.5;
+/// Standard errors by which the harm must exceed the budget to be significant.
+const SIGNIFICANT_ERRORS: f64 = 1.5;
 
-/// The same, before the gate shuts for it; and before the duty shrinks where the kernel puts our work behind, for
-/// there a harm is less likely than a bad second of the machine.
-const VERY_SURE: f64 = 3.0;
+/// The same, to shut the gate, and to decrease the duty in kernel-idle mode, where harm is less likely than a
+/// disturbance of the machine.
+const HIGHLY_SIGNIFICANT_ERRORS: f64 = 3.0;
 
-/// A gate that saw business within so many ticks is not quiet: one tick between two
-/// transactions is no silence.
-const SILENCE: u32 = 3;
+/// Consecutive quiet ticks that count as idleness: one tick between two transactions does not.
+const QUIET_TICKS: u32 = 3;
 
-/// What the duty remembers.
+/// The state of the duty.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DutyState {
-    /// Since when it is open; none while shut.
+    /// Monotonic time of the opening; `None` while shut.
     opened: Option<Duration>,
     duty: f64,
     harm: Harm,
     ticks: u32,
-    silent: u32,
-    /// Whether the tick before was a rest by plan.
-    rested: bool,
+    quiet_ticks: u32,
+    /// Whether the previous tick was a control tick.
+    was_control_tick: bool,
     seed: u64,
-    /// Until when the harm at the least duty keeps it shut, and how often in a row it has.
-    away: Option<(Duration, u32)>,
+    /// Until when harm at the minimum duty keeps the gate shut, and the consecutive count.
+    backoff_until: Option<(Duration, u32)>,
 }
 
-/// What may be taken.
+/// The decision for one tick.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Share {
     /// The duty, above 0 and up to 1.
     pub duty: f64,
-    /// Whether no new quantum begins until the next tick.
-    pub rests: bool,
-    /// Why so much and no more.
+    /// Whether this is a control tick: no new quantum begins until the next one.
+    pub is_control_tick: bool,
+    /// The reason for the duty.
     pub reason: Reason,
 }
 
 impl DutyState {
-    /// Shut, nothing known.
+    /// Returns the initial state: shut, no observations.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self {
@@ -133,31 +130,31 @@ impl DutyState {
             duty: 0.0,
             harm: Harm::default(),
             ticks: 0,
-            silent: 0,
-            rested: false,
+            quiet_ticks: 0,
+            was_control_tick: false,
             seed: seed | 1,
-            away: None,
+            backoff_until: None,
         }
     }
 
-    /// The gate is shut: the next opening begins with probation. What is known of the harm fades
-    /// with time and is kept.
+    /// Records that the gate is shut: the next opening begins with probation. The observations of harm are kept, with
+    /// decay.
     pub(super) fn shut(&mut self) {
         self.opened = None;
-        self.silent = 0;
-        self.rested = false;
+        self.quiet_ticks = 0;
+        self.was_control_tick = false;
     }
 
-    /// What is known of the harm.
+    /// Returns the estimated harm.
     #[must_use]
     pub fn harm(&self) -> Estimate {
         self.harm.estimate()
     }
 
-    /// The reason of a shut by the budget.
+    /// Returns the reason of a shut by the budget.
     pub(super) fn over_budget(&self, law: &DutyLaw, now: Moment) -> Reason {
         let left = self
-            .away
+            .backoff_until
             .map_or(Duration::ZERO, |(until, _)| until.saturating_sub(now.mono));
         Reason::OverBudget {
             harm: self.harm().known.map_or(0.0, |(harm, _)| harm),
@@ -166,9 +163,9 @@ impl DutyState {
         }
     }
 
-    /// One tick while the signals let work be done. None: the budget does not.
+    /// Decides one tick while the signals permit work. `None` if the budget does not.
     pub(super) fn step(&mut self, tick: &Tick, is_quiet: bool, law: &DutyLaw, now: Moment) -> Option<Share> {
-        if let Some((until, _)) = self.away
+        if let Some((until, _)) = self.backoff_until
             && now.mono < until
         {
             self.shut();
@@ -180,94 +177,102 @@ impl DutyState {
             self.duty = law.probation_duty;
             self.ticks = 0;
         } else {
-            self.learn(tick);
+            self.add_observation(tick);
         }
-        self.silent = if is_quiet {
-            self.silent.saturating_add(1)
+        self.quiet_ticks = if is_quiet {
+            self.quiet_ticks.saturating_add(1)
         } else {
             0
         };
-        self.rested = false;
+        self.was_control_tick = false;
         if now.mono.saturating_sub(opened) < law.probation {
             return Some(Share {
                 duty: law.probation_duty,
-                rests: false,
+                is_control_tick: false,
                 reason: Reason::Probation,
             });
         }
-        if self.silent >= SILENCE {
-            self.away = None;
+        if self.quiet_ticks >= QUIET_TICKS {
+            self.backoff_until = None;
             return Some(Share {
                 duty: 1.0,
-                rests: false,
+                is_control_tick: false,
                 reason: Reason::Idle,
             });
         }
         self.ticks = self.ticks.saturating_add(1);
         if self.ticks >= law.round {
             self.ticks = 0;
-            self.round(tick.kernel, law, now)?;
+            self.adjust(tick.kernel_idle, law, now)?;
         }
-        self.duty = self.duty.min(self.most(tick.kernel, law)).max(law.least);
-        self.rested = self.chance() < law.rests;
+        self.duty = self
+            .duty
+            .min(self.current_max(tick.kernel_idle, law))
+            .max(law.min_duty);
+        self.was_control_tick = self.random() < law.control_ticks;
         Some(Share {
-            // Full duty is for silence alone: beside a business there are always rests.
+            // Full duty needs idleness: during business activity there are always control ticks.
             duty: self.duty.min(0.999),
-            rests: self.rested,
-            reason: Reason::Beside,
+            is_control_tick: self.was_control_tick,
+            reason: Reason::BusinessActive,
         })
     }
 
-    fn learn(&mut self, tick: &Tick) {
-        let Some(strain) = tick.strain else { return };
+    fn add_observation(&mut self, tick: &Tick) {
+        let Some(contention) = tick.contention else { return };
         if !tick.worked.is_zero() {
-            self.harm.add(strain, true);
-        } else if self.rested {
-            self.harm.add(strain, false);
+            self.harm.add(contention, true);
+        } else if self.was_control_tick {
+            self.harm.add(contention, false);
         }
     }
 
-    fn most(&self, kernel: bool, law: &DutyLaw) -> f64 {
-        if kernel {
-            law.most_kernel
+    fn current_max(&self, kernel_idle: bool, law: &DutyLaw) -> f64 {
+        if kernel_idle {
+            law.max_duty_kernel_idle
         } else if self.harm.is_known() {
-            law.most_bare
+            law.max_duty
         } else {
-            law.most_blind.min(law.most_bare)
+            law.max_duty_unmeasured.min(law.max_duty)
         }
     }
 
-    fn round(&mut self, kernel: bool, law: &DutyLaw, now: Moment) -> Option<()> {
+    fn adjust(&mut self, kernel_idle: bool, law: &DutyLaw, now: Moment) -> Option<()> {
         let (harm, error) = self.harm().known.unwrap_or((0.0, 0.0));
         let budget = law.harm_budget;
-        let increase = if kernel { law.increase_kernel } else { law.increase };
-        let sure = if kernel { VERY_SURE } else { SURE };
-        if harm - sure * error > budget {
-            if self.duty <= law.least && harm - VERY_SURE * error > budget {
-                let times = self.away.map_or(0, |(_, times)| times);
-                let wait = law
-                    .backoff
-                    .saturating_mul(1 << times.min(10))
-                    .min(LONGEST_BACKOFF);
-                self.away = Some((now.mono.saturating_add(wait), times.saturating_add(1)));
-                // What was learnt is old when the gate comes back.
+        let increase = if kernel_idle {
+            law.increase_kernel_idle
+        } else {
+            law.increase
+        };
+        let significance = if kernel_idle {
+            HIGHLY_SIGNIFICANT_ERRORS
+        } else {
+            SIGNIFICANT_ERRORS
+        };
+        if harm - significance * error > budget {
+            if self.duty <= law.min_duty && harm - HIGHLY_SIGNIFICANT_ERRORS * error > budget {
+                let times = self.backoff_until.map_or(0, |(_, times)| times);
+                let wait = law.backoff.saturating_mul(1 << times.min(10)).min(MAX_BACKOFF);
+                self.backoff_until = Some((now.mono.saturating_add(wait), times.saturating_add(1)));
+                // The observations are outdated when the gate opens again.
                 self.harm = Harm::default();
                 self.shut();
                 return None;
             }
-            self.duty = (self.duty * law.decrease).max(law.least);
+            self.duty = (self.duty * law.decrease).max(law.min_duty);
             self.harm.forget_working();
         } else if harm - error <= budget {
-            // Not even likely over it: an estimate that is not sure yet must not stand still.
-            self.duty = (self.duty + increase).min(self.most(kernel, law));
-            self.away = None;
+            // An estimate that is not yet significant must not stall the duty.
+            self.duty = (self.duty + increase).min(self.current_max(kernel_idle, law));
+            self.backoff_until = None;
         }
         Some(())
     }
 
-    /// A number from 0 to 1 out of a xorshift generator (Marsaglia, 2003).
+    /// Returns a number from 0 to 1 of a xorshift generator (Marsaglia, 2003).
     #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
-    fn chance(&mut self) -> f64 {
+    fn random(&mut self) -> f64 {
         self.seed ^= self.seed << 13;
         self.seed ^= self.seed >> 7;
         self.seed ^= self.seed << 17;

@@ -1,77 +1,77 @@
-//! PURE: what our work costs the business.
+//! PURE: estimates the harm that our work does to the business.
 //!
-//! The business's processes run, and wait for a processor while they could run. The gate rests now and then while it
-//! is open; those ticks are the control group. Two things are compared between ticks in which we worked and rests:
+//! The business's processes run, or wait for a processor while they are runnable. While the gate is open, some ticks
+//! are control ticks, in which no work is done. Two ratios are compared between working ticks and control ticks:
 //!
-//! - the **stretch**, (run + wait) / run: how much longer their work takes because others are on the processors;
-//! - the **turn**, (run + wait) / times that they were put on a processor: how long one statement of theirs takes from
-//!   being woken to waiting for the next. It also sees what a processor shared with us does to their pace, by its other
-//!   hardware thread, its caches, its memory. Where processes run for long at a time it tells little, and has a large
-//!   error there.
+//! - the **slowdown**, (run + wait) / run: how much longer their work takes because others use the processors;
+//! - the **dispatch latency**, (run + wait) / number of time slices: how long one statement takes from being woken to
+//!   waiting for the next. It also reflects a slower pace on a shared processor (other hardware thread, caches, memory).
+//!   For processes with long time slices it is imprecise and has a large error.
 //!
-//! The harm is each while we work over the same while we rest, less one; the one that is more surely large counts.
-//! Where waiting and work are about exponentially distributed, the same ratio holds for the higher
-//! percentiles. The baseline is measured anew all the time: one from the start drifts away.
+//! The harm is the ratio in working ticks divided by the ratio in control ticks, minus one. Of the two estimates, the
+//! one with the larger lower confidence bound counts. If waiting and work are approximately exponentially distributed,
+//! the same ratio applies to the higher percentiles. The baseline is measured continuously, because an initial one
+//! would drift.
 //!
-//! Weighted, and forgotten by halves, so that the estimate follows the day. The error
-//! is the standard error of two weighted means.
+//! Observations are weighted with exponential decay, so that the estimate follows the time of day. The error is the
+//! standard error of two weighted means.
 
-use crate::foreground::Strain;
+use crate::foreground::SchedulerContention;
 
-/// A tick in which the business ran less than this says nothing, in nanoseconds.
-const LEAST_RUN: f64 = 200_000.0;
+/// Ticks in which the business ran less than this are ignored, in nanoseconds.
+const MIN_RUN_NS: f64 = 200_000.0;
 
-/// Ticks of a group before it says anything.
-const LEAST_TICKS: f64 = 5.0;
+/// Minimum ticks of a group for an estimate.
+const MIN_TICKS: f64 = 5.0;
 
-/// What one tick keeps of the weight of what came before it: half is forgotten in 200 ticks.
-const KEEP: f64 = 0.996_54;
+/// Decay factor per tick: the weight halves in 200 ticks.
+const DECAY: f64 = 0.996_54;
 
-/// Of two estimates the one counts whose value less so many errors is larger.
-const SURE: f64 = 1.5;
+/// Standard errors subtracted from an estimate for its lower confidence bound.
+const SIGNIFICANT_ERRORS: f64 = 1.5;
 
-/// Weighted sums of `of` / `by`.
+/// Weighted sums for the mean ratio of `value` to `weight`.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-struct Sums {
-    by: f64,
-    of: f64,
-    by2: f64,
-    by_of: f64,
-    of2: f64,
+struct RatioSums {
+    weight: f64,
+    value: f64,
+    weight_squared: f64,
+    product: f64,
+    value_squared: f64,
 }
 
-impl Sums {
-    fn fade(&mut self) {
+impl RatioSums {
+    fn decay(&mut self) {
         for sum in [
-            &mut self.by,
-            &mut self.of,
-            &mut self.by2,
-            &mut self.by_of,
-            &mut self.of2,
+            &mut self.weight,
+            &mut self.value,
+            &mut self.weight_squared,
+            &mut self.product,
+            &mut self.value_squared,
         ] {
-            *sum *= KEEP;
+            *sum *= DECAY;
         }
     }
 
-    fn add(&mut self, of: f64, by: f64) {
-        self.by += by;
-        self.of += of;
-        self.by2 += by * by;
-        self.by_of += by * of;
-        self.of2 += of * of;
+    fn add(&mut self, value: f64, weight: f64) {
+        self.weight += weight;
+        self.value += value;
+        self.weight_squared += weight * weight;
+        self.product += weight * value;
+        self.value_squared += value * value;
     }
 
-    /// The mean of `of` / `by`, weighted by `by`, and the variance of that mean as a share of its square.
+    /// Returns the mean of `value` / `weight`, weighted by `weight`, and its relative variance.
     fn mean(&self) -> Option<(f64, f64)> {
-        if self.by <= 0.0 || self.of <= 0.0 {
+        if self.weight <= 0.0 || self.value <= 0.0 {
             return None;
         }
-        let mean = self.of / self.by;
-        let spread = self.of2 - 2.0 * mean * self.by_of + mean * mean * self.by2;
-        Some((mean, spread.max(0.0) / (self.of * self.of)))
+        let mean = self.value / self.weight;
+        let spread = self.value_squared - 2.0 * mean * self.product + mean * mean * self.weight_squared;
+        Some((mean, spread.max(0.0) / (self.value * self.value)))
     }
 
-    /// `self` over `rest`, less one, and its error.
+    /// Returns the mean of `self` over that of `rest`, minus one, and its error.
     fn over(&self, rest: &Self) -> Option<(f64, f64)> {
         let ((work, work_var), (rest, rest_var)) = self.mean().zip(rest.mean())?;
         let ratio = work / rest;
@@ -79,95 +79,98 @@ impl Sums {
     }
 }
 
-/// One group of ticks.
+/// The sums of the working ticks or of the control ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-struct Group {
+struct TickGroup {
     ticks: f64,
-    stretch: Sums,
-    turn: Sums,
+    slowdown: RatioSums,
+    dispatch_latency: RatioSums,
 }
 
-impl Group {
-    fn fade(&mut self) {
-        self.ticks *= KEEP;
-        self.stretch.fade();
-        self.turn.fade();
+impl TickGroup {
+    fn decay(&mut self) {
+        self.ticks *= DECAY;
+        self.slowdown.decay();
+        self.dispatch_latency.decay();
     }
 
-    fn add(&mut self, run: f64, wait: f64, turns: f64) {
+    fn add(&mut self, run: f64, wait: f64, slices: f64) {
         self.ticks += 1.0;
-        self.stretch.add(run + wait, run);
-        self.turn.add(run + wait, turns);
+        self.slowdown.add(run + wait, run);
+        self.dispatch_latency.add(run + wait, slices);
     }
 
     fn is_known(&self) -> bool {
-        self.ticks >= LEAST_TICKS && self.stretch.by > 0.0
+        self.ticks >= MIN_TICKS && self.slowdown.weight > 0.0
     }
 }
 
-/// What is known of the harm, as shares: 0.03 is 3 % worse.
+/// The estimated harm as a share: 0.03 is 3 % worse.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Estimate {
-    /// The harm and its standard error; none while too little was seen.
+    /// The harm and its standard error; `None` while there are too few observations.
     pub known: Option<(f64, f64)>,
-    /// Working ticks seen, faded.
+    /// Weight of the working ticks.
     pub working: f64,
-    /// Resting ticks seen, faded.
-    pub resting: f64,
+    /// Weight of the control ticks.
+    pub control: f64,
 }
 
-/// The estimator.
+/// The harm estimator.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Harm {
-    working: Group,
-    resting: Group,
+    working: TickGroup,
+    control: TickGroup,
 }
 
 impl Harm {
-    /// Takes in a tick in which we worked, or rested.
-    #[expect(clippy::cast_precision_loss, reason = "turns of one tick, far below 2^52")]
-    pub fn add(&mut self, strain: Strain, worked: bool) {
-        self.working.fade();
-        self.resting.fade();
-        let run = strain.run.as_secs_f64() * 1e9;
-        let wait = strain.wait.as_secs_f64() * 1e9;
-        if run < LEAST_RUN {
+    /// Adds a tick in which we worked, or a control tick.
+    #[expect(clippy::cast_precision_loss, reason = "slices of one tick, far below 2^52")]
+    pub fn add(&mut self, contention: SchedulerContention, worked: bool) {
+        self.working.decay();
+        self.control.decay();
+        let run = contention.run.as_secs_f64() * 1e9;
+        let wait = contention.wait.as_secs_f64() * 1e9;
+        if run < MIN_RUN_NS {
             return;
         }
         let group = if worked {
             &mut self.working
         } else {
-            &mut self.resting
+            &mut self.control
         };
-        group.add(run, wait, strain.slices as f64);
+        group.add(run, wait, contention.slices as f64);
     }
 
-    /// Another duty: what was seen while we worked at the old one says nothing of it. The rests stay.
+    /// Discards the working ticks after a change of the duty, as they do not apply to it. Keeps the control ticks.
     pub(super) fn forget_working(&mut self) {
-        self.working = Group::default();
+        self.working = TickGroup::default();
     }
 
-    /// Whether enough was seen.
+    /// Whether both groups have enough ticks.
     #[must_use]
     pub(super) fn is_known(&self) -> bool {
-        self.working.is_known() && self.resting.is_known()
+        self.working.is_known() && self.control.is_known()
     }
 
-    /// What it comes to.
+    /// Returns the estimate.
     #[must_use]
     pub fn estimate(&self) -> Estimate {
-        let (work, rest) = (&self.working, &self.resting);
-        let both = [work.stretch.over(&rest.stretch), work.turn.over(&rest.turn)];
-        let surely = |(harm, error): &(f64, f64)| harm - SURE * error;
+        let (work, rest) = (&self.working, &self.control);
+        let both = [
+            work.slowdown.over(&rest.slowdown),
+            work.dispatch_latency.over(&rest.dispatch_latency),
+        ];
+        let lower_bound = |(harm, error): &(f64, f64)| harm - SIGNIFICANT_ERRORS * error;
         let known = self.is_known().then_some(both).and_then(|both| {
             both.into_iter()
                 .flatten()
-                .max_by(|one, other| surely(one).total_cmp(&surely(other)))
+                .max_by(|one, other| lower_bound(one).total_cmp(&lower_bound(other)))
         });
         Estimate {
             known,
             working: self.working.ticks,
-            resting: self.resting.ticks,
+            control: self.control.ticks,
         }
     }
 }
@@ -180,12 +183,12 @@ mod tests {
 
     use super::*;
 
-    fn strain(run_ms: u64, wait_ms: u64) -> Strain {
-        turns(run_ms, wait_ms, 1)
+    fn contention(run_ms: u64, wait_ms: u64) -> SchedulerContention {
+        contention_with_slices(run_ms, wait_ms, 1)
     }
 
-    fn turns(run_ms: u64, wait_ms: u64, slices: u64) -> Strain {
-        Strain {
+    fn contention_with_slices(run_ms: u64, wait_ms: u64, slices: u64) -> SchedulerContention {
+        SchedulerContention {
             run: Duration::from_millis(run_ms),
             wait: Duration::from_millis(wait_ms),
             slices,
@@ -193,58 +196,58 @@ mod tests {
     }
 
     #[test]
-    fn a_third_more_waiting_is_known_with_its_error() {
+    fn harm_of_longer_waiting_is_estimated_with_its_error() {
         let mut harm = Harm::default();
         for tick in 0..50_u64 {
-            harm.add(strain(60, 6 + tick % 3), true);
-            harm.add(strain(60, tick % 3), false);
+            harm.add(contention(60, 6 + tick % 3), true);
+            harm.add(contention(60, tick % 3), false);
         }
         let (value, error) = harm.estimate().known.unwrap_or_default();
         assert!((value - 0.098).abs() < 0.01, "{value}");
         assert!(error > 0.0 && error < 0.01, "{error}");
     }
 
-    /// Nobody waits, and the same statements take longer: the other hardware thread is ours.
+    /// No process waits, but the same statements take longer: we use the other hardware thread.
     #[test]
-    fn a_slower_pace_is_harm_although_nobody_waits() {
+    fn harm_of_a_slower_pace_is_estimated_without_waiting() {
         let mut harm = Harm::default();
         for tick in 0..50_u64 {
-            harm.add(turns(60 + tick % 3, 0, 500), true);
-            harm.add(turns(50 + tick % 3, 0, 500), false);
+            harm.add(contention_with_slices(60 + tick % 3, 0, 500), true);
+            harm.add(contention_with_slices(50 + tick % 3, 0, 500), false);
         }
         let (value, error) = harm.estimate().known.unwrap_or_default();
         assert!((value - 0.196).abs() < 0.01 && error < 0.01, "{value} {error}");
-        // More of the same statements is no harm.
+        // A higher number of equal statements is not harm.
         let mut more = Harm::default();
         for tick in 0..50_u64 {
-            more.add(turns(60, 0, 600 + tick % 3), true);
-            more.add(turns(50, 0, 500 + tick % 3), false);
+            more.add(contention_with_slices(60, 0, 600 + tick % 3), true);
+            more.add(contention_with_slices(50, 0, 500 + tick % 3), false);
         }
         assert!(more.estimate().known.is_some_and(|(value, _)| value.abs() < 0.01));
     }
 
     #[test]
-    fn little_is_no_knowledge() {
+    fn harm_is_unknown_after_too_few_ticks() {
         let mut harm = Harm::default();
         for _ in 0..50 {
-            harm.add(strain(60, 6), true);
+            harm.add(contention(60, 6), true);
         }
         assert_eq!(harm.estimate().known, None);
-        // Ticks without any business say nothing.
+        // Ticks without business activity are ignored.
         for _ in 0..50 {
-            harm.add(strain(0, 0), false);
+            harm.add(contention(0, 0), false);
         }
         assert_eq!(harm.estimate().known, None);
     }
 
     /// Trap: a baseline that is never measured again.
     #[test]
-    fn the_baseline_follows_the_day() {
+    fn harm_baseline_follows_the_time_of_day() {
         let mut harm = Harm::default();
         let mut day = |wait: u64| {
             for _ in 0..2_000 {
-                harm.add(strain(60, wait), true);
-                harm.add(strain(60, wait), false);
+                harm.add(contention(60, wait), true);
+                harm.add(contention(60, wait), false);
             }
             harm.estimate().known.unwrap_or((1.0, 1.0)).0
         };
@@ -254,10 +257,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn always_finite(ticks in prop::collection::vec((0_u64..1_000, 0_u64..100_000, any::<bool>()), 0..300)) {
+        fn harm_estimate_is_always_finite(ticks in prop::collection::vec((0_u64..1_000, 0_u64..100_000, any::<bool>()), 0..300)) {
             let mut harm = Harm::default();
             for (run, wait, worked) in ticks {
-                harm.add(strain(run, wait), worked);
+                harm.add(contention(run, wait), worked);
             }
             if let Some((value, error)) = harm.estimate().known {
                 prop_assert!(value.is_finite() && value >= -1.0 && error.is_finite() && error >= 0.0);

@@ -1,7 +1,7 @@
-//! PURE: what may be worked although the core is never idle.
+//! PURE: exceptions for a core that is never idle.
 //!
-//! Off unless configured, and always with a name and a reason, for it disturbs the business. It
-//! loosens only what load shut: never a missing or failing signal, a critical level or a pause.
+//! Off unless configured, and always with a name and a reason, because they disturb the business. They apply only if
+//! load shut the gate: never to a missing or failing signal, a critical level or a pause.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,44 +11,44 @@ use jiff::Timestamp;
 use crate::clock::Moment;
 use crate::verdict::Reason;
 
-/// All reliefs that are configured.
+/// The configured exceptions.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Reliefs {
-    /// After so long without idleness, a little.
+    /// A little work after a long time without idleness.
     pub trickle: Option<Trickle>,
-    /// Between two times, in any case.
+    /// Work within fixed times.
     pub windows: Vec<Window>,
 }
 
 /// A little work after a long time without idleness.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trickle {
-    /// How long there must have been no idleness.
+    /// Minimum time without idleness.
     pub after: Duration,
     /// The duty, above 0 and below 1.
     pub duty: f64,
-    /// Who answers for it.
+    /// Who is accountable.
     pub actor: Arc<str>,
-    /// Why.
+    /// The stated reason.
     pub reason: Arc<str>,
 }
 
-/// Work between two times, because a deadline is near.
+/// Work between two times because of a deadline.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Window {
-    /// From.
+    /// The start.
     pub from: Timestamp,
-    /// Until, exclusive.
+    /// The end, exclusive.
     pub until: Timestamp,
     /// The duty, above 0 and below 1.
     pub duty: f64,
-    /// Who answers for it.
+    /// Who is accountable.
     pub actor: Arc<str>,
-    /// Why.
+    /// The stated reason.
     pub reason: Arc<str>,
 }
 
-/// What kind of relief.
+/// The kind of an exception.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReliefKind {
     /// A trickle.
@@ -57,29 +57,29 @@ pub enum ReliefKind {
     Deadline,
 }
 
-/// A relief in force.
+/// An exception in force.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Relief {
     /// Which kind.
     pub kind: ReliefKind,
     /// The duty.
     pub duty: f64,
-    /// Who answers for it.
+    /// Who is accountable.
     pub actor: Arc<str>,
-    /// Why.
+    /// The stated reason.
     pub reason: Arc<str>,
 }
 
-/// A relief and what it overrules.
+/// An exception and the shut reason that it overrules.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Note {
     /// Which kind.
     pub kind: ReliefKind,
-    /// Who answers for it.
+    /// Who is accountable.
     pub actor: Arc<str>,
-    /// Why.
+    /// The stated reason.
     pub reason: Arc<str>,
-    /// What would have kept the gate shut.
+    /// The overruled reason.
     pub overrules: Arc<str>,
 }
 
@@ -95,9 +95,9 @@ impl Relief {
 }
 
 impl Reliefs {
-    /// The relief in force, if any: a window before the trickle.
+    /// Returns the exception in force; a window takes precedence over the trickle.
     #[must_use]
-    pub fn at(&self, not_idle_since: Moment, now: Moment) -> Option<Relief> {
+    pub fn in_force(&self, not_idle_since: Moment, now: Moment) -> Option<Relief> {
         let in_window = |window: &&Window| (window.from..window.until).contains(&now.wall);
         if let Some(window) = self.windows.iter().find(in_window) {
             return Some(Relief {
@@ -122,11 +122,11 @@ impl std::fmt::Display for Note {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let kind = match self.kind {
             ReliefKind::Trickle => "a trickle",
-            ReliefKind::Deadline => "a deadline's window",
+            ReliefKind::Deadline => "a deadline window",
         };
         write!(
             f,
-            "{kind} by {} ({}) in spite of: {}",
+            "{kind} by {} ({}) despite: {}",
             self.actor, self.reason, self.overrules
         )
     }

@@ -1,4 +1,4 @@
-//! The law by example.
+//! Examples of the law.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use schemas::load::GateState;
 use super::relief::{Reliefs, Trickle, Window};
 use super::*;
 use crate::limits::Limit;
-use crate::orders::Standing;
+use crate::orders::ActiveOrder;
 use crate::sample::Reading;
 
 pub(super) const TICK: Duration = Duration::from_millis(100);
@@ -52,25 +52,25 @@ pub(super) fn sample(at: Moment, reading: Option<Reading>) -> Sample {
     }
 }
 
-/// A business of 60 ms a tick that waits so many milliseconds while we work and while we rest.
+/// A business of 60 ms per tick that waits this many milliseconds in working and in control ticks.
 #[derive(Clone, Copy)]
 pub(super) struct Business {
     pub(super) working_ms: u64,
-    pub(super) resting_ms: u64,
+    pub(super) control_ms: u64,
 }
 
-/// A gate on a rig: what the signal says, what the business suffers, what was ordered.
-pub(super) struct Rig {
+/// A gate with a simulated signal, business and orders.
+pub(super) struct SimulatedGate {
     pub(super) now: Moment,
     pub(super) state: Option<LawState>,
     pub(super) limits: Limits,
     pub(super) orders: Orders,
     pub(super) business: Option<Business>,
-    pub(super) kernel: bool,
+    pub(super) kernel_idle: bool,
     worked: bool,
 }
 
-impl Rig {
+impl SimulatedGate {
     pub(super) fn new() -> Self {
         let now = start();
         Self {
@@ -79,26 +79,26 @@ impl Rig {
             limits: limits(),
             orders: Orders::default(),
             business: None,
-            kernel: false,
+            kernel_idle: false,
             worked: false,
         }
     }
 
     pub(super) fn tick(&mut self, reading: Option<Reading>) -> Verdict {
         self.now = self.now.later(TICK);
-        let strain = self.business.map(|business| Strain {
+        let contention = self.business.map(|business| SchedulerContention {
             run: Duration::from_millis(60),
             wait: Duration::from_millis(if self.worked {
                 business.working_ms
             } else {
-                business.resting_ms
+                business.control_ms
             }),
             slices: 100,
         });
         let tick = Tick {
-            strain,
+            contention,
             worked: if self.worked { TICK / 4 } else { Duration::ZERO },
-            kernel: self.kernel,
+            kernel_idle: self.kernel_idle,
         };
         let state = self.state.take().unwrap_or_else(|| LawState::new(self.now, 42));
         let (state, verdict) = step(
@@ -110,72 +110,72 @@ impl Rig {
             self.now,
         );
         self.state = Some(state);
-        self.worked = verdict.lets_work() && !verdict.rests;
+        self.worked = verdict.permits_work() && !verdict.is_control_tick;
         verdict
     }
 
-    pub(super) fn at(&mut self, percent: f64) -> Verdict {
+    pub(super) fn tick_at(&mut self, percent: f64) -> Verdict {
         self.tick(Some(Reading::Value(percent)))
     }
 
-    /// The last of so many ticks.
+    /// Runs this many ticks and returns the last verdict.
     fn after(&mut self, ticks: u32, percent: f64) -> Verdict {
-        let mut last = self.at(percent);
+        let mut last = self.tick_at(percent);
         for _ in 1..ticks {
-            last = self.at(percent);
+            last = self.tick_at(percent);
         }
         last
     }
 }
 
 #[test]
-fn idle_means_all_of_the_time_after_probation() {
-    let mut rig = Rig::new();
-    assert_eq!(rig.after(4, 2.0).state, GateState::Shut);
-    let first = rig.at(2.0);
+fn idle_gate_has_full_duty_after_probation() {
+    let mut gate = SimulatedGate::new();
+    assert_eq!(gate.after(4, 2.0).state, GateState::Shut);
+    let first = gate.tick_at(2.0);
     assert_eq!(
         (first.state, first.reason.kind()),
         (GateState::Limited, ReasonKind::Probation)
     );
-    let open = rig.after(3, 2.0);
+    let open = gate.after(3, 2.0);
     assert_eq!((open.state, open.duty_milli()), (GateState::Open, 1_000));
-    assert_eq!(open.quantum, rig.limits.law.quantum_idle);
+    assert_eq!(open.quantum, gate.limits.law.quantum_idle);
 }
 
 #[test]
-fn beside_a_business_that_feels_nothing_the_duty_grows_to_its_most() {
-    let mut rig = Rig::new();
-    rig.business = Some(Business {
+fn duty_without_harm_grows_to_its_maximum() {
+    let mut gate = SimulatedGate::new();
+    gate.business = Some(Business {
         working_ms: 6,
-        resting_ms: 6,
+        control_ms: 6,
     });
-    let early = rig.after(12, 30.0);
+    let early = gate.after(12, 30.0);
     assert_eq!(early.state, GateState::Limited);
-    assert!(early.duty <= 0.1 && early.quantum == rig.limits.law.quantum_busy);
-    assert_eq!(rig.after(600, 30.0).duty_milli(), 100);
-    rig.kernel = true;
-    assert_eq!(rig.after(600, 30.0).duty_milli(), 450);
-    // Without the kernel again, at once.
-    rig.kernel = false;
-    assert!(rig.at(30.0).duty <= 0.1);
+    assert!(early.duty <= 0.1 && early.quantum == gate.limits.law.quantum_busy);
+    assert_eq!(gate.after(600, 30.0).duty_milli(), 100);
+    gate.kernel_idle = true;
+    assert_eq!(gate.after(600, 30.0).duty_milli(), 450);
+    // Back in normal mode, the limit applies at once.
+    gate.kernel_idle = false;
+    assert!(gate.tick_at(30.0).duty <= 0.1);
 }
 
 #[test]
-fn harm_over_the_budget_halves_the_duty_until_the_gate_shuts_for_it() {
-    let mut rig = Rig::new();
-    rig.business = Some(Business {
+fn harm_over_budget_halves_the_duty_then_shuts_the_gate() {
+    let mut gate = SimulatedGate::new();
+    gate.business = Some(Business {
         working_ms: 6,
-        resting_ms: 6,
+        control_ms: 6,
     });
-    rig.after(600, 30.0);
-    rig.business = Some(Business {
+    gate.after(600, 30.0);
+    gate.business = Some(Business {
         working_ms: 30,
-        resting_ms: 6,
+        control_ms: 6,
     });
-    // What was learnt before has to fade first.
+    // Earlier observations have to decay first.
     let mut duties = Vec::new();
     let shut = loop {
-        let verdict = rig.at(30.0);
+        let verdict = gate.tick_at(30.0);
         if verdict.state == GateState::Shut {
             break verdict;
         }
@@ -187,45 +187,45 @@ fn harm_over_the_budget_halves_the_duty_until_the_gate_shuts_for_it() {
     assert_eq!(shut.reason.kind(), ReasonKind::OverBudget);
     assert!(duties.windows(2).any(|pair| pair[1] * 2 == pair[0]), "{duties:?}");
     assert_eq!(duties.last(), Some(&10));
-    // It stays away, and comes back on probation.
-    let law = rig.limits.law;
+    // The gate stays shut for the back-off and reopens on probation.
+    let law = gate.limits.law;
     let mut away = 0;
-    while rig.at(30.0).state == GateState::Shut {
+    while gate.tick_at(30.0).state == GateState::Shut {
         away += 1;
     }
     assert!(TICK * away >= law.backoff - TICK * 2, "{away}");
 }
 
-/// Without knowledge of the harm nobody takes much.
+/// Without a measurement of harm the duty stays small.
 #[test]
-fn a_business_that_cannot_be_measured_gets_a_small_fixed_share() {
-    let mut rig = Rig::new();
-    assert_eq!(rig.after(600, 30.0).duty_milli(), 50);
+fn duty_without_harm_measurement_is_small_and_fixed() {
+    let mut gate = SimulatedGate::new();
+    assert_eq!(gate.after(600, 30.0).duty_milli(), 50);
 }
 
 #[test]
-fn one_tick_in_five_or_so_is_a_rest() {
-    let mut rig = Rig::new();
-    rig.after(20, 30.0);
-    let rests = (0..1_000).filter(|_| rig.at(30.0).rests).count();
-    assert!((150..250).contains(&rests), "{rests}");
+fn about_one_tick_in_five_is_a_control_tick() {
+    let mut gate = SimulatedGate::new();
+    gate.after(20, 30.0);
+    let control_ticks = (0..1_000).filter(|_| gate.tick_at(30.0).is_control_tick).count();
+    assert!((150..250).contains(&control_ticks), "{control_ticks}");
 }
 
 #[test]
-fn a_critical_level_says_to_drop_connections() {
-    let mut rig = Rig::new();
-    rig.after(20, 2.0);
-    let verdict = rig.at(96.0);
+fn critical_level_requires_dropping_connections() {
+    let mut gate = SimulatedGate::new();
+    gate.after(20, 2.0);
+    let verdict = gate.tick_at(96.0);
     assert!(verdict.critical && verdict.state == GateState::Shut);
     assert_eq!(
         verdict.reason.to_string(),
         "host_cpu 96.0 % >= 95.0 % (critical level)"
     );
-    assert!(!rig.at(80.0).critical);
+    assert!(!gate.tick_at(80.0).critical);
 }
 
-fn standing(until: Option<Timestamp>) -> Standing {
-    Standing {
+fn order(until: Option<Timestamp>) -> ActiveOrder {
+    ActiveOrder {
         actor: "li".into(),
         reason: "month end".into(),
         until,
@@ -233,11 +233,11 @@ fn standing(until: Option<Timestamp>) -> Standing {
 }
 
 #[test]
-fn a_pause_binds_until_its_time_and_a_limit_caps_the_duty() {
-    let mut rig = Rig::new();
-    rig.after(20, 2.0);
-    rig.orders.pause = Some(standing(Some(rig.now.later(TICK * 10).wall)));
-    let paused = rig.at(2.0);
+fn pause_binds_until_its_end_and_limit_caps_the_duty() {
+    let mut gate = SimulatedGate::new();
+    gate.after(20, 2.0);
+    gate.orders.pause = Some(order(Some(gate.now.later(TICK * 10).wall)));
+    let paused = gate.tick_at(2.0);
     assert_eq!(
         (
             paused.state,
@@ -245,9 +245,9 @@ fn a_pause_binds_until_its_time_and_a_limit_caps_the_duty() {
         ),
         (GateState::Shut, true)
     );
-    assert_eq!(rig.after(9, 2.0).reason.kind(), ReasonKind::Probation);
-    rig.orders.most = Some((0.2, standing(None)));
-    let limited = rig.after(10, 2.0);
+    assert_eq!(gate.after(9, 2.0).reason.kind(), ReasonKind::Probation);
+    gate.orders.max_duty = Some((0.2, order(None)));
+    let limited = gate.after(10, 2.0);
     assert_eq!(
         (limited.duty_milli(), limited.reason.kind()),
         (200, ReasonKind::Ordered)
@@ -256,86 +256,86 @@ fn a_pause_binds_until_its_time_and_a_limit_caps_the_duty() {
 
 /// Trap: an operator's pause that a gate without limits does not obey.
 #[test]
-fn a_gate_fixed_open_obeys_orders_and_nothing_else() {
-    let mut rig = Rig::new();
-    rig.limits.is_fixed_open = true;
-    let open = rig.tick(Some(Reading::Value(f64::NAN)));
+fn fixed_open_gate_obeys_orders_only() {
+    let mut gate = SimulatedGate::new();
+    gate.limits.is_fixed_open = true;
+    let open = gate.tick(Some(Reading::Value(f64::NAN)));
     assert_eq!(
         (open.state, open.reason.kind()),
         (GateState::Open, ReasonKind::FixedOpen)
     );
     assert_eq!((open.duty_milli(), open.expires), (1_000, None));
-    rig.orders.most = Some((0.2, standing(None)));
-    let limited = rig.at(99.0);
+    gate.orders.max_duty = Some((0.2, order(None)));
+    let limited = gate.tick_at(99.0);
     assert_eq!(
         (limited.state, limited.duty_milli(), limited.reason.kind()),
         (GateState::Limited, 200, ReasonKind::Ordered)
     );
-    assert_eq!(limited.quantum, rig.limits.law.quantum_busy);
-    rig.orders.pause = Some(standing(Some(rig.now.later(TICK * 3).wall)));
-    assert_eq!(rig.at(2.0).reason.kind(), ReasonKind::Paused);
-    rig.orders.most = None;
-    assert_eq!(rig.after(5, 2.0).reason.kind(), ReasonKind::FixedOpen);
-    rig.orders = Orders::unread("the exchange does not answer");
-    assert_eq!(rig.at(2.0).reason.kind(), ReasonKind::NoOrders);
+    assert_eq!(limited.quantum, gate.limits.law.quantum_busy);
+    gate.orders.pause = Some(order(Some(gate.now.later(TICK * 3).wall)));
+    assert_eq!(gate.tick_at(2.0).reason.kind(), ReasonKind::Paused);
+    gate.orders.max_duty = None;
+    assert_eq!(gate.after(5, 2.0).reason.kind(), ReasonKind::FixedOpen);
+    gate.orders = Orders::unread("the exchange does not answer");
+    assert_eq!(gate.tick_at(2.0).reason.kind(), ReasonKind::OrdersUnread);
 }
 
 #[test]
-fn orders_that_were_never_read_keep_it_shut() {
-    let mut rig = Rig::new();
-    rig.orders = Orders::unread("the exchange does not answer");
-    assert_eq!(rig.after(50, 2.0).reason.kind(), ReasonKind::NoOrders);
+fn unread_orders_keep_the_gate_shut() {
+    let mut gate = SimulatedGate::new();
+    gate.orders = Orders::unread("the exchange does not answer");
+    assert_eq!(gate.after(50, 2.0).reason.kind(), ReasonKind::OrdersUnread);
 }
 
 #[test]
-fn a_trickle_comes_after_its_time_and_only_for_load() {
-    let mut rig = Rig::new();
-    rig.limits.relief.trickle = Some(Trickle {
+fn trickle_begins_after_its_time_and_only_for_load() {
+    let mut gate = SimulatedGate::new();
+    gate.limits.relief.trickle = Some(Trickle {
         after: Duration::from_secs(60),
         duty: 0.01,
         actor: "wang".into(),
         reason: "the insurer waits".into(),
     });
-    assert_eq!(rig.after(590, 80.0).state, GateState::Shut);
-    let trickle = rig.after(20, 80.0);
+    assert_eq!(gate.after(590, 80.0).state, GateState::Shut);
+    let trickle = gate.after(20, 80.0);
     assert_eq!((trickle.state, trickle.duty_milli()), (GateState::Limited, 10));
     let text = trickle.reason.to_string();
     assert!(
         text.contains("trickle by wang") && text.contains("80.0 %"),
         "{text}"
     );
-    assert_eq!(rig.at(96.0).state, GateState::Shut);
-    assert_eq!(rig.tick(None).state, GateState::Shut);
-    assert_eq!(rig.tick(Some(Reading::Value(f64::NAN))).state, GateState::Shut);
-    rig.orders.pause = Some(standing(None));
-    assert_eq!(rig.at(80.0).state, GateState::Shut);
-    rig.orders.pause = None;
+    assert_eq!(gate.tick_at(96.0).state, GateState::Shut);
+    assert_eq!(gate.tick(None).state, GateState::Shut);
+    assert_eq!(gate.tick(Some(Reading::Value(f64::NAN))).state, GateState::Shut);
+    gate.orders.pause = Some(order(None));
+    assert_eq!(gate.tick_at(80.0).state, GateState::Shut);
+    gate.orders.pause = None;
     // A moment of idleness ends it.
-    rig.after(10, 2.0);
-    assert_eq!(rig.at(80.0).state, GateState::Shut);
+    gate.after(10, 2.0);
+    assert_eq!(gate.tick_at(80.0).state, GateState::Shut);
 }
 
 #[test]
-fn a_deadlines_window_is_open_within_its_times() {
-    let mut rig = Rig::new();
-    let (from, until) = (rig.now.later(TICK * 100).wall, rig.now.later(TICK * 200).wall);
-    rig.limits.relief.windows = vec![Window {
+fn deadline_window_opens_within_its_times() {
+    let mut gate = SimulatedGate::new();
+    let (from, until) = (gate.now.later(TICK * 100).wall, gate.now.later(TICK * 200).wall);
+    gate.limits.relief.windows = vec![Window {
         from,
         until,
         duty: 0.05,
         actor: "wang".into(),
         reason: "year end".into(),
     }];
-    assert_eq!(rig.after(98, 80.0).state, GateState::Shut);
-    assert_eq!(rig.after(50, 80.0).reason.kind(), ReasonKind::Relief);
-    assert_eq!(rig.after(60, 80.0).state, GateState::Shut);
+    assert_eq!(gate.after(98, 80.0).state, GateState::Shut);
+    assert_eq!(gate.after(50, 80.0).reason.kind(), ReasonKind::Relief);
+    assert_eq!(gate.after(60, 80.0).state, GateState::Shut);
 }
 
-/// A clock that jumps shuts even a pause's end, a window or a trickle.
+/// A clock jump shuts the gate even if it ends a pause or begins a window.
 #[test]
-fn a_clock_jump_is_no_way_into_a_window() {
-    let mut rig = Rig::new();
-    rig.after(20, 2.0);
-    rig.now.wall += Duration::from_secs(3_600);
-    assert_eq!(rig.at(2.0).reason.kind(), ReasonKind::ClockJump);
+fn clock_jump_does_not_open_a_window() {
+    let mut gate = SimulatedGate::new();
+    gate.after(20, 2.0);
+    gate.now.wall += Duration::from_secs(3_600);
+    assert_eq!(gate.tick_at(2.0).reason.kind(), ReasonKind::ClockJump);
 }

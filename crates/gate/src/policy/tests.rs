@@ -1,4 +1,4 @@
-//! The policy step by step, and each way not to be believed.
+//! Examples of the policy, and each implausible sample.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ pub(super) fn sample(at: Moment, reading: Option<Reading>) -> Sample {
     }
 }
 
-/// A policy that is stepped once a tick.
+/// A policy that is stepped once per tick.
 struct Stepped {
     state: Option<PolicyState>,
     limits: Limits,
@@ -89,7 +89,7 @@ impl Stepped {
 }
 
 #[test]
-fn opens_after_good_samples_and_the_hold_and_shuts_at_once() {
+fn gate_opens_after_good_samples_and_shuts_at_once() {
     let mut policy = Stepped::new();
     let verdicts: Vec<_> = (0..4).map(|_| policy.value(10.0)).collect();
     let states: Vec<_> = verdicts.iter().map(|verdict| verdict.state).collect();
@@ -113,7 +113,7 @@ fn opens_after_good_samples_and_the_hold_and_shuts_at_once() {
 
 /// Trap: one threshold for stop and start flaps.
 #[test]
-fn between_the_limits_an_open_gate_stays_open_and_a_shut_one_shut() {
+fn gate_between_the_limits_keeps_its_state() {
     let mut policy = Stepped::open();
     assert!((0..20).all(|_| policy.value(60.0).state == Open));
     assert_eq!(policy.value(70.0).state, Shut);
@@ -124,13 +124,13 @@ fn between_the_limits_an_open_gate_stays_open_and_a_shut_one_shut() {
             .all(|verdict| verdict.reason.kind() == ReasonKind::NotYetIdle)
     );
     let opens = (0..).find(|_| policy.value(49.9).state == Open);
-    // The hold went on meanwhile; the good samples are still asked for.
+    // The hold continued meanwhile; the good samples are still required.
     assert_eq!(opens, Some(2));
 }
 
 /// Trap: a probe error read as "not loaded".
 #[test]
-fn what_is_not_known_shuts_with_its_reason() {
+fn unknown_reading_shuts_the_gate_with_its_reason() {
     for (reading, kind) in [
         (None, ReasonKind::Missing),
         (Some(Reading::Failed("timeout".into())), ReasonKind::Failed),
@@ -143,26 +143,26 @@ fn what_is_not_known_shuts_with_its_reason() {
     }
 }
 
-/// Trap: a misspelt metric throttles for ever, or never.
+/// Trap: a misspelt metric throttles permanently, or never.
 #[test]
-fn a_signal_without_limits_and_limits_without_signals_shut() {
+fn signal_without_limits_and_empty_limits_shut_the_gate() {
     let mut policy = Stepped::open();
     policy.now = policy.now.later(TICK);
-    let mut stranger = sample(policy.now, Some(Reading::Value(1.0)));
-    stranger.readings.insert("host_cqu".into(), Reading::Value(1.0));
-    assert_eq!(policy.step(&stranger).reason, Reason::Unknown("host_cqu".into()));
+    let mut unknown = sample(policy.now, Some(Reading::Value(1.0)));
+    unknown.readings.insert("host_cqu".into(), Reading::Value(1.0));
+    assert_eq!(policy.step(&unknown).reason, Reason::Unknown("host_cqu".into()));
     let mut policy = Stepped::open();
     policy.limits.signals.clear();
     assert_eq!(policy.reading(None).reason, Reason::NoSignal);
 }
 
 #[test]
-fn stale_samples_and_silence_shut() {
+fn stale_sample_or_missing_samples_shut_the_gate() {
     let mut policy = Stepped::open();
     let old = sample(policy.now.later(TICK), Some(Reading::Value(1.0)));
     policy.now = policy.now.later(TICK * 5);
     assert_eq!(policy.step(&old).reason, Reason::Stale(TICK * 4));
-    // A fresh sample after a long silence: what was in between is not known.
+    // A fresh sample after a long gap: the load in between is not known.
     let mut policy = Stepped::open();
     policy.now = policy.now.later(TICK * 4);
     let verdict = policy.step(&sample(policy.now, Some(Reading::Value(1.0))));
@@ -171,7 +171,7 @@ fn stale_samples_and_silence_shut() {
 }
 
 #[test]
-fn a_clock_that_goes_back_or_jumps_shuts_and_recovers() {
+fn clock_backwards_or_jumping_shuts_the_gate_for_a_while() {
     let mut policy = Stepped::open();
     let back = Moment {
         mono: policy.now.mono.saturating_sub(TICK),
@@ -191,14 +191,14 @@ fn a_clock_that_goes_back_or_jumps_shuts_and_recovers() {
         let opens = (0..).find(|_| policy.value(1.0).state == Open);
         assert_eq!(opens, Some(3));
     }
-    // A sample of the future.
+    // A sample from the future.
     let mut policy = Stepped::open();
     let future = sample(policy.now.later(TICK), Some(Reading::Value(1.0)));
     assert_eq!(policy.step(&future).reason, Reason::ClockBack);
 }
 
 #[test]
-fn an_interruption_from_outside_begins_the_hold_anew() {
+fn interruption_restarts_the_hold() {
     let mut policy = Stepped::open();
     policy.state = policy.state.take().map(|state| state.interrupted(policy.now));
     let opens = (0..).find(|_| policy.value(1.0).state == Open);

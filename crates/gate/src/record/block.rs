@@ -1,7 +1,7 @@
 //! PURE: columns of samples <-> bytes.
 //!
-//! Each column is written as differences, as MessagePack, and then compressed: load changes
-//! little from one tenth of a second to the next. Differences wrap, so no spoilt number panics.
+//! Each column is stored as differences in MessagePack and then compressed, as load changes little between samples.
+//! Differences wrap, so no corrupt number panics.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,76 +9,76 @@ use std::sync::Arc;
 use schemas::load::{GateState, SignalLimit};
 use serde::{Deserialize, Serialize};
 
+use crate::admission::Observation;
 use crate::sample::{Reading, SignalName, milli};
-use crate::turnstile::Observation;
 
-/// Samples in a block at most: a minute of the default pace.
-pub const MOST: usize = 600;
+/// Maximum samples per block: a minute at the default interval.
+pub const MAX_SAMPLES: usize = 600;
 
-/// Bytes of a block before compression at most; more is not a block of ours.
-const MOST_BYTES: usize = 8 << 20;
+/// Maximum bytes of a block before compression; a larger block is refused.
+const MAX_DECODED_BYTES: usize = 8 << 20;
 
-const LEVEL: i32 = 6;
+const COMPRESSION_LEVEL: i32 = 6;
 
-/// The form of what is in a block; another one is refused.
-const FORM: u8 = 1;
+/// The format version of a block; other versions are refused.
+const FORMAT_VERSION: u8 = 1;
 
-/// Samples of one life of one agent, all of the same signals, oldest first.
+/// Samples of one run of an agent, with the same signals, oldest first.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Block {
-    /// The agent's life: monotonic times compare only within one.
-    pub life: u64,
-    /// Samples lost before this block, because recording was too slow or the disk full.
+    /// The agent's run: monotonic times are comparable only within one.
+    pub run_id: u64,
+    /// Samples lost before this block, because recording was too slow or the disk was full.
     pub lost: u64,
-    /// The limits in force, where they are told: at the head of a file and when they changed.
+    /// The limits in force, at the start of a file and after a change.
     pub limits: Option<BTreeMap<String, SignalLimit>>,
-    /// The signals, in order.
+    /// The signals, sorted.
     pub signals: Vec<SignalName>,
-    /// One for each sample.
+    /// One row per sample.
     pub rows: Vec<Row>,
-    /// The readings of all samples, in thousandths, by signal within each; 0 where it failed.
+    /// The readings of all samples, in thousandths, by signal within each sample; 0 where it failed.
     pub readings: Vec<i64>,
-    /// Readings that failed: sample, signal, why.
+    /// Failed readings: sample, signal, cause.
     pub failures: Vec<(u32, u32, Arc<str>)>,
-    /// What the gate said from a sample on: where the state or the kind of reason changed.
-    pub turns: Vec<Turn>,
+    /// The samples at which the state or the kind of reason changed.
+    pub changes: Vec<VerdictChange>,
 }
 
-/// What is kept of a sample beside its readings.
+/// The data of a sample besides its readings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Row {
-    /// By the wall clock, in Unix milliseconds.
+    /// Wall clock, in Unix milliseconds.
     pub wall_ms: i64,
-    /// By the monotonic clock of this life, in milliseconds.
+    /// Monotonic clock of this run, in milliseconds.
     pub mono_ms: i64,
-    /// The share of the time that might be worked, in thousandths; 0 while shut.
+    /// The duty, in thousandths; 0 while shut.
     pub duty_milli: i64,
-    /// Rows read from the source so far, in this life.
+    /// Rows read from the source so far in this run.
     pub moved: i64,
 }
 
-/// What the gate said from a sample on.
+/// A change of the verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Turn {
-    /// The sample.
+pub struct VerdictChange {
+    /// The index of the sample.
     pub at: u32,
     /// The state.
     pub state: GateState,
     /// The kind of the reason.
     pub kind: String,
-    /// The reason in words, as it was when the kind changed.
+    /// The reason as text, at the time of the change.
     pub reason: String,
 }
 
-/// Why bytes are no block.
+/// Why bytes are not a valid block.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no block of samples: {0}")]
-pub struct NoBlock(String);
+#[error("invalid block of samples: {0}")]
+pub struct BlockError(String);
 
 #[derive(Serialize, Deserialize)]
 struct Wire {
-    form: u8,
-    life: u64,
+    format: u8,
+    run_id: u64,
     lost: u64,
     limits: Option<BTreeMap<String, SignalLimit>>,
     signals: Vec<SignalName>,
@@ -88,27 +88,27 @@ struct Wire {
     moved: Vec<i64>,
     readings: Vec<Vec<i64>>,
     failures: Vec<(u32, u32, Arc<str>)>,
-    turns: Vec<Turn>,
+    changes: Vec<VerdictChange>,
 }
 
 impl Block {
-    /// Nothing yet.
+    /// Creates an empty block.
     #[must_use]
-    pub fn new(life: u64) -> Self {
+    pub fn new(run_id: u64) -> Self {
         Self {
-            life,
+            run_id,
             ..Self::default()
         }
     }
 
-    /// Whether this sample may follow: the same signals, and room.
+    /// Whether this sample may be added: it has the same signals, and the block has room.
     #[must_use]
-    pub fn takes(&self, seen: &Observation) -> bool {
+    pub fn accepts(&self, seen: &Observation) -> bool {
         self.rows.is_empty()
-            || (self.rows.len() < MOST && self.signals.iter().eq(seen.sample.readings.keys()))
+            || (self.rows.len() < MAX_SAMPLES && self.signals.iter().eq(seen.sample.readings.keys()))
     }
 
-    /// Adds a sample, which [`takes`](Self::takes) must have allowed.
+    /// Adds a sample, which [`accepts`](Self::accepts) must have allowed.
     pub fn push(&mut self, seen: &Observation, moved: u64) {
         if self.rows.is_empty() {
             self.signals = seen.sample.readings.keys().cloned().collect();
@@ -134,9 +134,9 @@ impl Block {
             moved: i64::try_from(moved).unwrap_or(i64::MAX),
         });
         let kind = verdict.reason.kind().name();
-        let is_same = |turn: &Turn| turn.state == verdict.state && turn.kind == kind;
-        if !self.turns.last().is_some_and(is_same) {
-            self.turns.push(Turn {
+        let is_same = |change: &VerdictChange| change.state == verdict.state && change.kind == kind;
+        if !self.changes.last().is_some_and(is_same) {
+            self.changes.push(VerdictChange {
                 at,
                 state: verdict.state,
                 kind: kind.to_owned(),
@@ -145,43 +145,44 @@ impl Block {
         }
     }
 
-    /// As bytes.
+    /// Encodes the block.
     ///
     /// # Errors
-    /// When the compressor fails.
-    pub fn encode(&self) -> Result<Vec<u8>, NoBlock> {
+    /// If the compression fails.
+    pub fn encode(&self) -> Result<Vec<u8>, BlockError> {
         let width = self.signals.len();
         let column = |at: usize| differences(self.readings.iter().skip(at).step_by(width.max(1)).copied());
-        let of = |get: fn(&Row) -> i64| differences(self.rows.iter().map(get));
-        let steady = |get: fn(&Row) -> i64| differences(of(get).into_iter());
+        let deltas = |get: fn(&Row) -> i64| differences(self.rows.iter().map(get));
+        let second_deltas = |get: fn(&Row) -> i64| differences(deltas(get).into_iter());
         let wire = Wire {
-            form: FORM,
-            life: self.life,
+            format: FORMAT_VERSION,
+            run_id: self.run_id,
             lost: self.lost,
             limits: self.limits.clone(),
             signals: self.signals.clone(),
-            wall_ms: steady(|row| row.wall_ms),
-            mono_ms: steady(|row| row.mono_ms),
-            duty_milli: of(|row| row.duty_milli),
-            moved: of(|row| row.moved),
+            wall_ms: second_deltas(|row| row.wall_ms),
+            mono_ms: second_deltas(|row| row.mono_ms),
+            duty_milli: deltas(|row| row.duty_milli),
+            moved: deltas(|row| row.moved),
             readings: (0..width).map(column).collect(),
             failures: self.failures.clone(),
-            turns: self.turns.clone(),
+            changes: self.changes.clone(),
         };
-        let plain = rmp_serde::to_vec(&wire).map_err(|error| NoBlock(error.to_string()))?;
-        zstd::bulk::compress(&plain, LEVEL).map_err(|error| NoBlock(error.to_string()))
+        let plain = rmp_serde::to_vec(&wire).map_err(|error| BlockError(error.to_string()))?;
+        zstd::bulk::compress(&plain, COMPRESSION_LEVEL).map_err(|error| BlockError(error.to_string()))
     }
 
-    /// Out of bytes.
+    /// Decodes a block.
     ///
     /// # Errors
-    /// When they are not what [`encode`](Self::encode) wrote.
-    pub fn decode(bytes: &[u8]) -> Result<Self, NoBlock> {
-        let no = |what: &str| NoBlock(what.to_owned());
-        let plain = zstd::bulk::decompress(bytes, MOST_BYTES).map_err(|error| NoBlock(error.to_string()))?;
-        let wire: Wire = rmp_serde::from_slice(&plain).map_err(|error| NoBlock(error.to_string()))?;
-        if wire.form != FORM {
-            return Err(no("another version wrote it"));
+    /// If the bytes were not written by [`encode`](Self::encode).
+    pub fn decode(bytes: &[u8]) -> Result<Self, BlockError> {
+        let invalid = |what: &str| BlockError(what.to_owned());
+        let plain = zstd::bulk::decompress(bytes, MAX_DECODED_BYTES)
+            .map_err(|error| BlockError(error.to_string()))?;
+        let wire: Wire = rmp_serde::from_slice(&plain).map_err(|error| BlockError(error.to_string()))?;
+        if wire.format != FORMAT_VERSION {
+            return Err(invalid("unsupported format version"));
         }
         let (rows, width) = (wire.wall_ms.len(), wire.signals.len());
         let columns = [&wire.mono_ms, &wire.duty_milli, &wire.moved];
@@ -190,22 +191,22 @@ impl Block {
             .chain(&wire.readings)
             .all(|column| column.len() == rows);
         let is_sorted = wire.signals.is_sorted_by(|one, next| one < next);
-        if rows > MOST || !fits || !is_sorted || wire.readings.len() != width {
-            return Err(no("its columns do not fit"));
+        if rows > MAX_SAMPLES || !fits || !is_sorted || wire.readings.len() != width {
+            return Err(invalid("columns differ in length"));
         }
         let inside = |at: u32, most: usize| usize::try_from(at).is_ok_and(|at| at < most);
         let failures_fit = wire
             .failures
             .iter()
             .all(|(at, signal, _)| inside(*at, rows) && inside(*signal, width));
-        let turns_fit = wire.turns.iter().all(|turn| inside(turn.at, rows))
-            && wire.turns.is_sorted_by(|one, next| one.at < next.at)
+        let changes_fit = wire.changes.iter().all(|change| inside(change.at, rows))
+            && wire.changes.is_sorted_by(|one, next| one.at < next.at)
             && wire
                 .failures
                 .is_sorted_by(|one, next| (one.0, one.1) < (next.0, next.1))
-            && wire.turns.first().is_none_or(|turn| turn.at == 0);
-        if !failures_fit || !turns_fit {
-            return Err(no("it points outside itself"));
+            && wire.changes.first().is_none_or(|change| change.at == 0);
+        if !failures_fit || !changes_fit {
+            return Err(invalid("index out of range"));
         }
         let (wall, mono) = (sums(&sums(&wire.wall_ms)), sums(&sums(&wire.mono_ms)));
         let (duty, moved) = (sums(&wire.duty_milli), sums(&wire.moved));
@@ -217,7 +218,7 @@ impl Block {
             moved: moved[at],
         };
         Ok(Self {
-            life: wire.life,
+            run_id: wire.run_id,
             lost: wire.lost,
             limits: wire.limits,
             signals: wire.signals,
@@ -226,12 +227,12 @@ impl Block {
                 .flat_map(|at| columns.iter().map(move |column| column[at]))
                 .collect(),
             failures: wire.failures,
-            turns: wire.turns,
+            changes: wire.changes,
         })
     }
 }
 
-/// What stands for a reading that was NaN or infinite.
+/// The cause of a reading that was NaN or infinite.
 pub const NOT_A_NUMBER: &str = "not a finite number";
 
 fn differences(values: impl Iterator<Item = i64>) -> Vec<i64> {

@@ -1,4 +1,4 @@
-//! Files and folders of recordings.
+//! Reads files and folders of recordings.
 
 use std::fs;
 use std::io;
@@ -7,32 +7,32 @@ use std::path::{Path, PathBuf};
 use super::block::Block;
 use super::frame;
 
-/// How the files end.
+/// The file extension.
 pub const EXTENSION: &str = "samples";
 
-/// What was found in a file or a folder.
+/// The contents of a file or a folder.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Records {
-    /// All blocks, by the order of the files' names and within each file.
+    /// All blocks, sorted by file name and position.
     pub blocks: Vec<Block>,
-    /// How many files were read.
+    /// Number of files read.
     pub files: usize,
-    /// Bytes that were no whole block.
+    /// Bytes of torn or corrupt blocks.
     pub skipped: u64,
 }
 
 impl Records {
-    /// Samples in all blocks.
+    /// Returns the number of samples in all blocks.
     #[must_use]
     pub fn samples(&self) -> usize {
         self.blocks.iter().map(|block| block.rows.len()).sum()
     }
 }
 
-/// Reads a file, or all recordings of a folder.
+/// Reads a file, or all recordings in a folder.
 ///
 /// # Errors
-/// When it cannot be read. Torn and spoilt blocks are no error; they are counted.
+/// If it cannot be read. Torn and corrupt blocks are counted, not errors.
 pub fn read(path: &Path) -> io::Result<Records> {
     let files = if path.is_dir() {
         recordings(path)?
@@ -49,7 +49,7 @@ pub fn read(path: &Path) -> io::Result<Records> {
     Ok(records)
 }
 
-/// The recordings of a folder, oldest day first.
+/// Returns the recordings in a folder, oldest day first.
 pub(super) fn recordings(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {

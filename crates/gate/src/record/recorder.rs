@@ -1,7 +1,7 @@
-//! From the gate to the keeper, never in the sampler's way.
+//! Records a gate's samples without delaying the sampler.
 //!
-//! The gate hands out every sample over a channel that forgets the oldest rather than wait. What
-//! was forgotten, and what could not be written, is counted in the next block that is.
+//! The gate sends every sample over a channel that drops the oldest instead of waiting. Samples that were dropped, or
+//! could not be written, are counted in the next block.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,19 +11,24 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::archive::{SampleArchive, day};
 use super::block::Block;
-use super::keeper::{Keeper, day};
+use crate::admission::Observation;
 use crate::permit::Gate;
-use crate::turnstile::Observation;
 
-/// Tells how many rows were read from the source so far. Called at each sample: must be quick.
-pub type Rows = Arc<dyn Fn() -> u64 + Send + Sync>;
+/// Returns how many rows were read from the source so far. Called at each sample: must be fast.
+pub type RowCounter = Arc<dyn Fn() -> u64 + Send + Sync>;
 
-/// Records every sample of a gate until the token is cancelled or the gate is gone.
+/// Records every sample of a gate until the token is cancelled or the gate is dropped.
 #[must_use]
-pub fn record(gate: &Gate, keeper: Keeper, rows: Rows, stop: CancellationToken) -> JoinHandle<()> {
+pub fn record(
+    gate: &Gate,
+    archive: SampleArchive,
+    rows: RowCounter,
+    stop: CancellationToken,
+) -> JoinHandle<()> {
     let mut seen = gate.observe();
-    let mut recorder = Recorder::new(gate, keeper);
+    let mut recorder = Recorder::new(gate, archive);
     tokio::spawn(async move {
         loop {
             let one = tokio::select! {
@@ -32,7 +37,7 @@ pub fn record(gate: &Gate, keeper: Keeper, rows: Rows, stop: CancellationToken) 
                 () = stop.cancelled() => break,
             };
             match one {
-                Ok(seen) => recorder.take(&seen, rows()).await,
+                Ok(seen) => recorder.add(&seen, rows()).await,
                 Err(RecvError::Lagged(count)) => recorder.lost += count,
                 Err(RecvError::Closed) => break,
             }
@@ -41,65 +46,65 @@ pub fn record(gate: &Gate, keeper: Keeper, rows: Rows, stop: CancellationToken) 
     })
 }
 
-/// A number that no other life of an agent is likely to have.
-fn life() -> u64 {
+/// Returns a number that is unlikely to equal that of another run of an agent.
+fn run_id() -> u64 {
     let now = jiff::Timestamp::now().as_microsecond();
     u64::try_from(now).unwrap_or_default() ^ (u64::from(std::process::id()) << 52)
 }
 
 pub(super) struct Recorder {
     gate: Gate,
-    keeper: Keeper,
+    archive: SampleArchive,
     block: Block,
-    /// The day and the limits that its file was told last.
-    told: Option<(jiff::civil::Date, BTreeMap<String, SignalLimit>)>,
+    /// The day and limits that were last written to its file.
+    last_written: Option<(jiff::civil::Date, BTreeMap<String, SignalLimit>)>,
     lost: u64,
     is_failing: bool,
 }
 
 impl Recorder {
-    pub(super) fn new(gate: &Gate, keeper: Keeper) -> Self {
+    pub(super) fn new(gate: &Gate, archive: SampleArchive) -> Self {
         Self {
             gate: gate.clone(),
-            keeper,
-            block: Block::new(life()),
-            told: None,
+            archive,
+            block: Block::new(run_id()),
+            last_written: None,
             lost: 0,
             is_failing: false,
         }
     }
 
-    pub(super) async fn take(&mut self, seen: &Observation, rows: u64) {
+    pub(super) async fn add(&mut self, seen: &Observation, rows: u64) {
         let is_next_day = self
             .block
             .rows
             .first()
             .is_some_and(|first| day(first.wall_ms) != day(seen.sample.at.wall.as_millisecond()));
-        if is_next_day || !self.block.takes(seen) {
+        if is_next_day || !self.block.accepts(seen) {
             self.flush().await;
         }
         self.block.push(seen, rows);
     }
 
-    /// Writes the block, elsewhere than on the runtime's threads.
+    /// Writes the block on a blocking thread.
     pub(super) async fn flush(&mut self) {
-        let next = Block::new(self.block.life);
+        let next = Block::new(self.block.run_id);
         let mut block = std::mem::replace(&mut self.block, next);
         let Some(first) = block.rows.first() else { return };
         let limits = self.gate.status().limits;
         let began = jiff::Timestamp::from_millisecond(first.wall_ms).unwrap_or_default();
         let now = (day(first.wall_ms), limits);
-        let is_new_day = self.told.as_ref().is_none_or(|(day, _)| *day != now.0);
-        if self.told.as_ref() != Some(&now) {
+        let is_new_day = self.last_written.as_ref().is_none_or(|(day, _)| *day != now.0);
+        if self.last_written.as_ref() != Some(&now) {
             block.limits = Some(now.1.clone());
         }
         block.lost = self.lost;
         let samples = block.rows.len() as u64;
-        let keeper = self.keeper.clone();
+        let archive = self.archive.clone();
         let written = tokio::task::spawn_blocking(move || {
-            keeper.append(&block)?;
+            archive.append(&block)?;
             if is_new_day {
-                keeper.retain(began)?;
+                archive.delete_expired(began)?;
             }
             Ok::<(), std::io::Error>(())
         });
@@ -109,19 +114,19 @@ impl Recorder {
         {
             Ok(()) => {
                 if self.is_failing {
-                    tracing::info!(lost_samples = self.lost, "samples are recorded again");
+                    tracing::info!(lost_samples = self.lost, "recording of samples resumed");
                 }
                 self.is_failing = false;
                 self.lost = 0;
-                self.told = Some(now);
+                self.last_written = Some(now);
             }
             Err(error) => {
                 if !self.is_failing {
-                    tracing::warn!(%error, "samples are not recorded for now; the gate goes on");
+                    tracing::warn!(%error, "recording of samples failed, the gate continues");
                 }
                 self.is_failing = true;
                 self.lost += samples;
-                self.told = None;
+                self.last_written = None;
             }
         }
     }

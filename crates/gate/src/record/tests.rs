@@ -1,4 +1,4 @@
-//! Recordings are read back as they were written, whatever was done to the files.
+//! Recordings are read back as written, also from damaged files.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::*;
+use crate::admission::Observation;
 use crate::clock::Moment;
 use crate::sample::{Reading, Sample};
-use crate::turnstile::Observation;
 use crate::verdict::{Reason, Verdict};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -62,19 +62,19 @@ fn any_steps() -> impl Strategy<Value = Vec<(u64, Option<f64>, bool)>> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read(steps in any_steps()) {
+    fn block_is_decoded_as_encoded(steps in any_steps()) {
         let block = filled(&steps);
         prop_assert_eq!(block.encode().and_then(|bytes| Block::decode(&bytes)), Ok(block));
     }
 
     #[test]
-    fn torn_and_spoilt_files_lose_what_is_spoilt_alone(
+    fn file_torn_or_corrupt_loses_only_the_damaged_block(
         steps in any_steps(), cut in 0_usize..1_000, at in 0_usize..1_000, flip in 1_u8..,
     ) {
         let block = filled(&steps);
         let framed = frame::frame(&block.encode().unwrap_or_default());
         let place = |thousandths: usize| framed.len() * thousandths / 1_000;
-        // A torn block between two whole ones.
+        // A torn block between two valid ones.
         let torn = [&framed, &framed[..place(cut)], &framed].concat();
         prop_assert_eq!(frame::find(&torn).blocks, vec![block.clone(), block.clone()]);
         let mut spoilt = [framed.clone(), framed.clone()].concat();
@@ -85,10 +85,10 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn decoding_any_bytes_does_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let _ = frame::find(&bytes);
         let _ = Block::decode(&bytes);
-        // Well compressed nonsense too.
+        // Compressed random bytes too.
         if let Ok(packed) = zstd::bulk::compress(&bytes, 1) {
             let _ = frame::find(&frame::frame(&packed));
         }
@@ -96,19 +96,19 @@ proptest! {
 }
 
 #[test]
-fn one_file_a_day_and_whole_days_are_thrown_away() -> Outcome {
+fn archive_has_one_file_per_day_and_deletes_expired_days() -> Outcome {
     let folder = tempfile::tempdir()?;
-    let keeper = Keeper::new(folder.path(), Duration::from_secs(86_400));
+    let archive = SampleArchive::new(folder.path(), Duration::from_secs(86_400));
     for day in 0..4_u64 {
         let mut block = Block::new(1);
         block.push(&observation(day * 86_400_000, Some(1.0), true), 0);
-        keeper.append(&block)?;
-        keeper.append(&block)?;
+        archive.append(&block)?;
+        archive.append(&block)?;
     }
     std::fs::write(folder.path().join("notes.txt"), "not ours")?;
     let before = read(folder.path())?;
     assert_eq!((before.files, before.samples(), before.skipped), (4, 8, 0));
-    let deleted = keeper.retain(Timestamp::UNIX_EPOCH + Duration::from_secs(3 * 86_400))?;
+    let deleted = archive.delete_expired(Timestamp::UNIX_EPOCH + Duration::from_secs(3 * 86_400))?;
     assert_eq!(deleted, 2);
     assert_eq!(read(folder.path())?.files, 2);
     assert!(folder.path().join("notes.txt").exists());
@@ -119,18 +119,18 @@ fn fake_gate() -> (crate::Gate, crate::script::Script) {
     crate::Gate::scripted()
 }
 
-/// A folder that cannot be written stops nothing, and what was lost is counted once it can.
+/// A folder that cannot be written stops nothing else; lost samples are counted in the next block.
 #[tokio::test]
-async fn an_unwritable_folder_pauses_the_recording_alone() -> Outcome {
+async fn recorder_unwritable_folder_only_pauses_recording() -> Outcome {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("samples");
     std::fs::write(&path, "in the way")?;
     let (gate, _script) = fake_gate();
-    let mut recorder = recorder::Recorder::new(&gate, Keeper::new(&path, Duration::from_secs(60)));
-    recorder.take(&observation(0, Some(1.0), true), 5).await;
+    let mut recorder = recorder::Recorder::new(&gate, SampleArchive::new(&path, Duration::from_secs(60)));
+    recorder.add(&observation(0, Some(1.0), true), 5).await;
     recorder.flush().await;
     std::fs::remove_file(&path)?;
-    recorder.take(&observation(100, Some(1.0), true), 9).await;
+    recorder.add(&observation(100, Some(1.0), true), 9).await;
     recorder.flush().await;
     let records = read(&path)?;
     assert_eq!(records.samples(), 1);
@@ -139,18 +139,19 @@ async fn an_unwritable_folder_pauses_the_recording_alone() -> Outcome {
     Ok(())
 }
 
-/// A minute is a block, and a change of signals begins another.
+/// A minute is a block, and a change of the signals starts another.
 #[tokio::test]
-async fn blocks_end_with_the_minute_and_with_the_signals() -> Outcome {
+async fn recorder_blocks_end_with_the_minute_and_the_signals() -> Outcome {
     let folder = tempfile::tempdir()?;
     let (gate, _script) = fake_gate();
-    let mut recorder = recorder::Recorder::new(&gate, Keeper::new(folder.path(), Duration::from_secs(60)));
+    let mut recorder =
+        recorder::Recorder::new(&gate, SampleArchive::new(folder.path(), Duration::from_secs(60)));
     for at in 0..1_000_u64 {
-        recorder.take(&observation(at * 100, Some(1.0), true), at).await;
+        recorder.add(&observation(at * 100, Some(1.0), true), at).await;
     }
     let mut other = observation(100_000, Some(1.0), true);
     other.sample.readings.remove(&Arc::<str>::from("stop_file"));
-    recorder.take(&other, 1_000).await;
+    recorder.add(&other, 1_000).await;
     recorder.flush().await;
     let lengths: Vec<_> = read(folder.path())?
         .blocks

@@ -1,12 +1,12 @@
-//! The duty as workers feel it, in paused time.
+//! The duty as workers experience it, in paused time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::tests::{Bench, bench};
 use super::*;
-use crate::signal::scripted::Line;
+use crate::signal::scripted::ScriptedReading;
 
-/// Works in quanta of 2 ms as fast as permits come, until so much time has passed.
+/// Works in quanta of 2 ms, as fast as permits are granted, for this long.
 async fn work(gate: Gate, whole: Duration, worked: Arc<AtomicU64>) {
     let end = Instant::now() + whole;
     while Instant::now() < end {
@@ -17,7 +17,7 @@ async fn work(gate: Gate, whole: Duration, worked: Arc<AtomicU64>) {
     }
 }
 
-/// The share of 20 s that so many workers got, in percent.
+/// Returns the share of 20 s that this many workers got, in percent.
 async fn share(bench: &Bench, workers: usize) -> u64 {
     let worked = Arc::new(AtomicU64::new(0));
     let whole = Duration::from_secs(20);
@@ -30,14 +30,14 @@ async fn share(bench: &Bench, workers: usize) -> u64 {
     worked.load(Ordering::Relaxed) * 100 / 20_000
 }
 
-/// No harm can be measured here, so the duty is a tenth; a fifth of the ticks are rests.
+/// The harm cannot be measured here, so the duty is small; a fifth of the ticks are control ticks.
 #[tokio::test(start_paused = true)]
-async fn beside_a_business_all_workers_together_keep_the_duty() {
-    let bench = bench(Line::Say(30.0));
+async fn workers_together_keep_the_duty_during_business() {
+    let bench = bench(ScriptedReading::Value(30.0));
     bench
-        .until(GateState::Limited, crate::verdict::ReasonKind::Beside)
+        .until(GateState::Limited, crate::verdict::ReasonKind::BusinessActive)
         .await;
-    // The look at the real run queue waits in paused time; what is left is the duty at most.
+    // The check of the real run queue waits in paused time; the duty is the upper bound.
     let one = share(&bench, 1).await;
     assert!((1..=10).contains(&one), "{one} %");
     let four = share(&bench, 4).await;
@@ -45,26 +45,26 @@ async fn beside_a_business_all_workers_together_keep_the_duty() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_nobody_is_disturbed_every_worker_has_all_of_the_time() {
-    let bench = bench(Line::Say(1.0));
+async fn workers_without_business_have_all_of_the_time() {
+    let bench = bench(ScriptedReading::Value(1.0));
     bench.open().await;
     let four = share(&bench, 4).await;
     assert!((390..=400).contains(&four), "{four} %");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_order_takes_hold_at_the_next_sample_and_ends_by_itself() {
-    let bench = bench(Line::Say(1.0));
+async fn order_takes_effect_at_the_next_sample_and_expires() {
+    let bench = bench(ScriptedReading::Value(1.0));
     bench.open().await;
     let permit = bench.gate.permit().await;
     let end = bench.clock.now().later(Duration::from_secs(5));
-    let standing = crate::orders::Standing {
+    let order = crate::orders::ActiveOrder {
         actor: "li".into(),
         reason: "a migration".into(),
         until: Some(end.wall),
     };
-    bench.gate.give(crate::orders::Orders {
-        pause: Some(standing),
+    bench.gate.set_orders(crate::orders::Orders {
+        pause: Some(order),
         ..Default::default()
     });
     permit.revoked().await;
@@ -75,8 +75,8 @@ async fn an_order_takes_hold_at_the_next_sample_and_ends_by_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_policy_is_put_in_force_and_a_wrong_one_is_refused() {
-    let bench = bench(Line::Say(1.0));
+async fn reload_applies_a_policy_and_refuses_a_wrong_one() {
+    let bench = bench(ScriptedReading::Value(1.0));
     bench.open().await;
     let before = bench.gate.status();
     let wrong = GateConfig {
@@ -105,8 +105,8 @@ async fn another_policy_is_put_in_force_and_a_wrong_one_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_records_sees_every_sample_with_its_verdict() {
-    let bench = bench(Line::Say(1.0));
+async fn observer_receives_every_sample_with_its_verdict() {
+    let bench = bench(ScriptedReading::Value(1.0));
     let mut seen = bench.gate.observe();
     bench.open().await;
     let mut last = None;

@@ -5,30 +5,30 @@ use schemas::load::GateState;
 use tokio::sync::watch;
 
 use super::*;
-use crate::signal::scripted::{Line, Scripted};
+use crate::signal::scripted::{ScriptedReading, ScriptedSignal};
 use crate::verdict::ReasonKind;
 
 /// A gate over one scripted signal.
 pub(super) struct Bench {
     pub(super) gate: Gate,
-    hand: watch::Sender<Line>,
+    readings: watch::Sender<ScriptedReading>,
     pub(super) clock: Clock,
     stop: CancellationToken,
-    sampling: Sampling,
+    sampling: SamplerTasks,
 }
 
-pub(super) fn bench(first: Line) -> Bench {
-    let (signal, hand) = Scripted::new("host_cpu", first);
+pub(super) fn bench(first: ScriptedReading) -> Bench {
+    let (signal, readings) = ScriptedSignal::new("host_cpu", first);
     let mut config = GateConfig::default();
-    // This bench has one signal.
-    config.signals.memory.enabled = Some(crate::config::Use::Said(false));
+    // Only the scripted signal.
+    config.signals.memory.enabled = Some(crate::config::Enablement::Fixed(false));
     let clock = Clock::simulated(Timestamp::UNIX_EPOCH);
     let stop = CancellationToken::new();
     let pace = Pace {
         interval: config.interval.get(),
         read_timeout: config.read_timeout(),
     };
-    let (gate, sampling) = Gate::run(
+    let (gate, sampling) = Gate::start_with_signals(
         vec![Box::new(signal)],
         config.limits(),
         pace,
@@ -37,7 +37,7 @@ pub(super) fn bench(first: Line) -> Bench {
     );
     Bench {
         gate,
-        hand,
+        readings,
         clock,
         stop,
         sampling,
@@ -58,16 +58,16 @@ impl Bench {
 }
 
 #[tokio::test(start_paused = true)]
-async fn opens_after_the_hold_shuts_on_load_and_opens_again() {
-    let bench = bench(Line::Say(5.0));
+async fn gate_opens_after_the_hold_and_shuts_on_load() {
+    let bench = bench(ScriptedReading::Value(5.0));
     let opened = bench.open().await;
     assert!(opened.at.mono >= Duration::from_secs(2));
     let permit = bench.gate.permit().await;
-    bench.hand.send_replace(Line::Say(90.0));
+    bench.readings.send_replace(ScriptedReading::Value(90.0));
     permit.revoked().await;
     let shut = bench.gate.verdict();
     assert_eq!(shut.reason.to_string(), "host_cpu 90.0 % >= 85.0 % (stop limit)");
-    bench.hand.send_replace(Line::Say(5.0));
+    bench.readings.send_replace(ScriptedReading::Value(5.0));
     let again = bench.open().await;
     assert!(again.at.mono - shut.at.mono >= Duration::from_secs(2));
     assert!(permit.is_revoked());
@@ -75,24 +75,27 @@ async fn opens_after_the_hold_shuts_on_load_and_opens_again() {
 
 /// Trap: a probe error read as "not loaded".
 #[tokio::test(start_paused = true)]
-async fn a_probe_that_fails_or_hangs_shuts_and_recovers() {
-    let bench = bench(Line::Say(5.0));
-    for (line, text) in [
-        (Line::Fail("connection refused".to_owned()), "connection refused"),
-        (Line::Hang, "no answer within 250 ms"),
+async fn signal_failing_or_hanging_shuts_the_gate_until_it_recovers() {
+    let bench = bench(ScriptedReading::Value(5.0));
+    for (reading, text) in [
+        (
+            ScriptedReading::Fail("connection refused".to_owned()),
+            "connection refused",
+        ),
+        (ScriptedReading::Hang, "no answer within 250 ms"),
     ] {
         bench.open().await;
-        bench.hand.send_replace(line);
+        bench.readings.send_replace(reading);
         let verdict = bench.until(GateState::Shut, ReasonKind::Failed).await;
         assert!(verdict.reason.to_string().contains(text), "{}", verdict.reason);
-        bench.hand.send_replace(Line::Say(5.0));
+        bench.readings.send_replace(ScriptedReading::Value(5.0));
     }
     bench.open().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clock_jump_of_an_hour_shuts_with_the_reason_and_recovers() {
-    let bench = bench(Line::Say(5.0));
+async fn clock_jump_shuts_the_gate_until_it_recovers() {
+    let bench = bench(ScriptedReading::Value(5.0));
     bench.open().await;
     bench.clock.jump(3_600_000);
     let verdict = bench.until(GateState::Shut, ReasonKind::ClockJump).await;
@@ -101,8 +104,8 @@ async fn a_clock_jump_of_an_hour_shuts_with_the_reason_and_recovers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sampler_that_stalls_is_a_shut_gate() {
-    let bench = bench(Line::Say(5.0));
+async fn sampler_stalled_shuts_the_gate() {
+    let bench = bench(ScriptedReading::Value(5.0));
     bench.open().await;
     let permit = bench.gate.permit().await;
     // The first task is the sampler.
@@ -119,10 +122,10 @@ async fn a_sampler_that_stalls_is_a_shut_gate() {
     assert_eq!(status.shuts_by_reason.get(&ReasonKind::Stale), Some(&1));
 }
 
-/// The watchdog too may be late: nobody gets a permit on an old verdict.
+/// The watchdog may be late too: an expired verdict grants no permit.
 #[tokio::test(start_paused = true)]
-async fn an_old_verdict_gives_no_permit_even_without_the_watchdog() {
-    let bench = bench(Line::Say(5.0));
+async fn expired_verdict_grants_no_permit_without_watchdog() {
+    let bench = bench(ScriptedReading::Value(5.0));
     bench.open().await;
     bench.sampling.tasks.iter().for_each(JoinHandle::abort);
     assert!(bench.gate.try_permit().is_some());
@@ -132,11 +135,11 @@ async fn an_old_verdict_gives_no_permit_even_without_the_watchdog() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stall_that_ends_begins_the_hold_anew() {
-    let bench = bench(Line::Say(5.0));
+async fn sampler_resumed_after_a_stall_restarts_the_hold() {
+    let bench = bench(ScriptedReading::Value(5.0));
     bench.open().await;
     bench.sampling.tasks[1].abort();
-    // As after SIGSTOP: the monotonic clock went on, no sample came.
+    // As after SIGSTOP: the monotonic clock advanced without a sample.
     tokio::time::advance(Duration::from_secs(60)).await;
     let shut = bench.until(GateState::Shut, ReasonKind::Stale).await;
     let opened = bench.open().await;
@@ -144,10 +147,10 @@ async fn a_stall_that_ends_begins_the_hold_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn stopping_shuts_and_ends_the_tasks() {
-    let bench = bench(Line::Hang);
+async fn stop_shuts_the_gate_and_ends_the_tasks() {
+    let bench = bench(ScriptedReading::Hang);
     bench.stop.cancel();
-    bench.sampling.joined().await;
+    bench.sampling.join().await;
     let verdict = bench.gate.verdict();
     assert_eq!(
         (verdict.state, verdict.reason.kind()),
@@ -156,12 +159,12 @@ async fn stopping_shuts_and_ends_the_tasks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn evidence_has_the_limits_and_every_sample_since_the_grant() {
-    let bench = bench(Line::Say(5.0));
+async fn evidence_has_limits_and_samples_since_the_grant() {
+    let bench = bench(ScriptedReading::Value(5.0));
     bench.open().await;
     let permit = bench.gate.permit().await;
     let mut verdicts = bench.gate.subscribe();
-    bench.hand.send_replace(Line::Say(8.0));
+    bench.readings.send_replace(ScriptedReading::Value(8.0));
     for _ in 0..3 {
         assert!(verdicts.changed().await.is_ok());
     }
@@ -177,7 +180,7 @@ async fn evidence_has_the_limits_and_every_sample_since_the_grant() {
 }
 
 #[tokio::test]
-async fn the_configured_gate_measures_this_host() {
+async fn configured_gate_measures_this_host() {
     let config = GateConfig {
         interval: runtime::span::Span::from_millis(50),
         read_timeout: Some(runtime::span::Span::from_secs(60)),
@@ -200,11 +203,11 @@ async fn the_configured_gate_measures_this_host() {
         assert!(verdicts.changed().await.is_ok());
     }
     stop.cancel();
-    sampling.joined().await;
+    sampling.join().await;
 }
 
 #[tokio::test]
-async fn a_contradiction_starts_nothing() {
+async fn contradictory_configuration_does_not_start() {
     let config = GateConfig {
         good_samples: 0,
         ..GateConfig::default()
@@ -222,7 +225,7 @@ async fn a_contradiction_starts_nothing() {
 }
 
 #[tokio::test]
-async fn a_gate_fixed_open_measures_nothing_obeys_a_pause_and_may_be_made_to_measure() {
+async fn fixed_open_gate_obeys_a_pause_and_can_be_reloaded() {
     let fixed = GateConfig {
         mode: Mode::Open,
         ..GateConfig::default()
@@ -234,16 +237,16 @@ async fn a_gate_fixed_open_measures_nothing_obeys_a_pause_and_may_be_made_to_mea
     };
     let load = gate.permit().await.load_evidence();
     assert!(load.samples.is_empty() && load.limits.is_empty());
-    let pause = crate::orders::Standing {
+    let pause = crate::orders::ActiveOrder {
         actor: "li".into(),
         reason: "closing".into(),
         until: None,
     };
-    gate.give(crate::orders::Orders {
+    gate.set_orders(crate::orders::Orders {
         pause: Some(pause),
         ..crate::orders::Orders::default()
     });
-    gate.shuts().await;
+    gate.until_shut().await;
     assert_eq!(gate.verdict().reason.kind(), ReasonKind::Paused);
     assert!(
         gate.reload(&GateConfig::default(), &OwnPids::new(), Vec::new())
@@ -254,5 +257,5 @@ async fn a_gate_fixed_open_measures_nothing_obeys_a_pause_and_may_be_made_to_mea
         assert!(verdicts.changed().await.is_ok());
     }
     stop.cancel();
-    sampling.joined().await;
+    sampling.join().await;
 }

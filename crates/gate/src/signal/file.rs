@@ -1,4 +1,4 @@
-//! A file that shuts the gate while it exists: an operator's or another tool's word.
+//! A file that shuts the gate while it exists, for operators and other tools.
 
 use std::path::PathBuf;
 
@@ -8,10 +8,10 @@ use super::{Signal, SignalError};
 use crate::limits::Limit;
 use crate::sample::SignalName;
 
-/// Its name.
+/// The signal's name.
 pub const NAME: &str = "stop_file";
 
-/// Shut when present (1), open when absent (0).
+/// Shut if the file exists (1), open if it does not (0).
 pub const LIMIT: Limit = Limit {
     stop: 1.0,
     resume: 0.5,
@@ -20,15 +20,15 @@ pub const LIMIT: Limit = Limit {
     unit: "present",
 };
 
-/// A file that shuts the gate while it exists. A folder that cannot be looked into is an error,
-/// and so shuts the gate too.
+/// A file that shuts the gate while it exists. A folder that cannot be read is an error, and therefore shuts the gate
+/// too.
 #[derive(Debug)]
 pub struct StopFile {
     path: PathBuf,
 }
 
 impl StopFile {
-    /// The file at this path.
+    /// Creates the signal for a path.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
         Self { path }
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn present_shuts_absent_opens_unreadable_is_an_error() -> std::io::Result<()> {
+    async fn stop_file_shuts_and_unreadable_folder_is_an_error() -> std::io::Result<()> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("stop");
         let mut signal = StopFile::new(path.clone());
@@ -67,7 +67,7 @@ mod tests {
         std::fs::write(&path, "")?;
         assert_eq!(signal.read().await, Ok(1.0));
         const { assert!(LIMIT.stop <= 1.0 && LIMIT.resume > 0.0) };
-        // A file where a folder should be: the answer is not known.
+        // A file in place of the folder: the state is not known.
         let mut signal = StopFile::new(path.join("below-a-file"));
         assert!(signal.read().await.is_err());
         Ok(())

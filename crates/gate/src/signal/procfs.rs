@@ -1,28 +1,28 @@
-//! The kernel's text files: held open, read again from the start, parsed by pure functions.
+//! The kernel's text files: kept open, read again from the start, parsed by pure functions.
 //!
-//! A file of a process that is held open belongs to that process alone: once it has ended the
-//! reading fails, even when its id was given to another. So a held file is also the proof of life.
+//! An open file of a process belongs to that process only. After the process has ended, reading fails, even if its id
+//! was reused. An open file therefore also proves that the process is alive.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// No file that is read here is longer.
-const MOST: usize = 4 << 20;
+/// Maximum size of a file.
+const MAX_BYTES: usize = 4 << 20;
 
-/// A file that is held open and read again and again.
+/// A file that is kept open and read repeatedly.
 #[derive(Debug)]
-pub struct Held {
+pub struct ProcFile {
     path: String,
     file: File,
     buffer: Vec<u8>,
 }
 
-impl Held {
-    /// Opens it.
+impl ProcFile {
+    /// Opens the file.
     ///
     /// # Errors
-    /// As opening files fails.
+    /// If the file cannot be opened.
     pub fn open(path: impl Into<String>) -> io::Result<Self> {
         let path = path.into();
         let file = File::open(&path)?;
@@ -33,17 +33,17 @@ impl Held {
         })
     }
 
-    /// Its text now, from the start.
+    /// Reads the current text from the start.
     ///
     /// # Errors
-    /// When it cannot be read, for example because its process has ended; names the path.
+    /// If the file cannot be read, for example because its process has ended; contains the path.
     pub fn text(&mut self) -> Result<&str, super::SignalError> {
         let failed = |path: &str, what: String| super::SignalError(format!("{path}: {what}"));
         let mut length = 0;
         loop {
             if length == self.buffer.len() {
-                if length >= MOST {
-                    return Err(failed(&self.path, "longer than any such file is".to_owned()));
+                if length >= MAX_BYTES {
+                    return Err(failed(&self.path, "file is longer than 4 MiB".to_owned()));
                 }
                 self.buffer.resize(length * 2, 0);
             }
@@ -63,18 +63,18 @@ impl Held {
     }
 }
 
-/// What a process's `stat` says.
+/// Fields of a process's `stat`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stat {
     /// The name of its program, at most 15 bytes.
     pub name: String,
-    /// The process that started it.
+    /// The id of the parent process.
     pub parent: u32,
-    /// When it started, in ticks since the system did.
+    /// The start time, in clock ticks since boot.
     pub started: u64,
 }
 
-/// PURE: parses `/proc/PID/stat`. The name may hold blanks and parentheses.
+/// PURE: parses `/proc/PID/stat`. The name may contain blanks and parentheses.
 #[must_use]
 pub fn stat(text: &str) -> Option<Stat> {
     let (head, rest) = text.rsplit_once(')')?;
@@ -89,14 +89,14 @@ pub fn stat(text: &str) -> Option<Stat> {
     })
 }
 
-/// What a task's `schedstat` says.
+/// Fields of a task's `schedstat`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SchedStat {
     /// Time on a processor, in nanoseconds.
     pub run: u64,
-    /// Time that it could have run and waited, in nanoseconds.
+    /// Time runnable and waiting, in nanoseconds.
     pub wait: u64,
-    /// Times that it was put on a processor.
+    /// Number of time slices.
     pub slices: u64,
 }
 
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_recorded_stat_is_read_whatever_the_name_holds() {
+    fn stat_is_parsed_with_any_process_name() {
         let text = "71 (po) st (x) S 42 71 71 0 -1 4194560 300 0 0 0 12 34 0 0 20 0 1 0 8812 1 2 3";
         let wanted = Stat {
             name: "po) st (x".to_owned(),
@@ -128,7 +128,7 @@ mod tests {
 
     /// Trap: a probe error read as "not loaded".
     #[test]
-    fn a_partial_schedstat_is_no_reading() {
+    fn schedstat_partial_text_is_refused() {
         let wanted = SchedStat {
             run: 609_582,
             wait: 2_041_032,
@@ -141,15 +141,15 @@ mod tests {
     }
 
     #[test]
-    fn the_held_file_of_a_process_that_ended_cannot_be_read() -> io::Result<()> {
+    fn file_of_an_ended_process_cannot_be_read() -> io::Result<()> {
         let mut child = std::process::Command::new("cat")
             .stdin(std::process::Stdio::piped())
             .spawn()?;
-        let mut held = Held::open(format!("/proc/{}/schedstat", child.id()))?;
-        let alive = held.text().is_ok();
+        let mut file = ProcFile::open(format!("/proc/{}/schedstat", child.id()))?;
+        let alive = file.text().is_ok();
         child.kill()?;
         child.wait()?;
-        assert!(alive && held.text().is_err());
+        assert!(alive && file.text().is_err());
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! What a test says.
+//! A signal that a test controls.
 
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -6,35 +6,35 @@ use tokio::sync::watch;
 use super::{Signal, SignalError};
 use crate::sample::SignalName;
 
-/// What a scripted signal does when it is read.
+/// The behaviour of a scripted signal when it is read.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Line {
-    /// Gives this value.
-    Say(f64),
+pub enum ScriptedReading {
+    /// Returns this value.
+    Value(f64),
     /// Fails with this text.
     Fail(String),
-    /// Never comes back.
+    /// Never completes.
     Hang,
 }
 
-/// A signal with the line that a test gives it.
+/// A signal whose reading a test sets.
 #[derive(Debug)]
-pub struct Scripted {
+pub struct ScriptedSignal {
     name: &'static str,
-    line: watch::Receiver<Line>,
+    reading: watch::Receiver<ScriptedReading>,
 }
 
-impl Scripted {
-    /// A signal and the hand that gives its line.
+impl ScriptedSignal {
+    /// Creates the signal and the sender that sets its reading.
     #[must_use]
-    pub fn new(name: &'static str, first: Line) -> (Self, watch::Sender<Line>) {
-        let (hand, line) = watch::channel(first);
-        (Self { name, line }, hand)
+    pub fn new(name: &'static str, first: ScriptedReading) -> (Self, watch::Sender<ScriptedReading>) {
+        let (readings, reading) = watch::channel(first);
+        (Self { name, reading }, readings)
     }
 }
 
 #[async_trait]
-impl Signal for Scripted {
+impl Signal for ScriptedSignal {
     fn name(&self) -> SignalName {
         self.name.into()
     }
@@ -44,11 +44,11 @@ impl Signal for Scripted {
     }
 
     async fn read(&mut self) -> Result<f64, SignalError> {
-        let line = self.line.borrow().clone();
-        match line {
-            Line::Say(value) => Ok(value),
-            Line::Fail(text) => Err(SignalError(text)),
-            Line::Hang => std::future::pending().await,
+        let reading = self.reading.borrow().clone();
+        match reading {
+            ScriptedReading::Value(value) => Ok(value),
+            ScriptedReading::Fail(text) => Err(SignalError(text)),
+            ScriptedReading::Hang => std::future::pending().await,
         }
     }
 }

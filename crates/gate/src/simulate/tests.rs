@@ -1,14 +1,14 @@
 use super::*;
 use crate::config::GateConfig;
-use crate::record::{Row, block::Turn};
+use crate::record::{Row, block::VerdictChange};
 
-/// Ten samples a second of one signal; the recorded gate was shut throughout.
+/// Ten samples per second of one signal; the recorded gate was shut throughout.
 fn day(samples: i64, load: impl Fn(i64) -> i64) -> Vec<Block> {
     let mut blocks = Vec::new();
     for first in (0..samples).step_by(600) {
         let mut block = Block::new(1);
         block.signals = vec!["host_cpu".into()];
-        block.turns = vec![Turn {
+        block.changes = vec![VerdictChange {
             at: 0,
             state: GateState::Shut,
             kind: "no_sample".to_owned(),
@@ -27,41 +27,41 @@ fn day(samples: i64, load: impl Fn(i64) -> i64) -> Vec<Block> {
     blocks
 }
 
-fn question() -> Question {
-    Question {
+fn scenario() -> Scenario {
+    Scenario {
         rows_per_second: Some(1_000.0),
-        ..Question::new(GateConfig::default().limits())
+        ..Scenario::new(GateConfig::default().limits())
     }
 }
 
 #[test]
-fn a_quiet_hour_is_open_and_a_busy_one_shut() {
-    let quiet = simulate(&day(36_000, |_| 3), &question());
+fn gate_quiet_hour_is_open_and_busy_hour_is_shut() {
+    let quiet = simulate(&day(36_000, |_| 3), &scenario());
     assert!(quiet.candidate.open_s > 3_500.0, "{quiet:?}");
     assert!(quiet.candidate.rows.is_some_and(|rows| rows > 3_400_000.0));
     assert_eq!((quiet.candidate.openings, quiet.candidate.flaps), (1, 0));
     assert!((quiet.recorded.shut_s - 3_599.9).abs() < 0.01);
-    let busy = simulate(&day(36_000, |_| 95), &question());
+    let busy = simulate(&day(36_000, |_| 95), &scenario());
     assert!(busy.candidate.work_s < 0.001 && busy.candidate.openings == 0);
 }
 
 #[test]
-fn bursts_are_shuts_flaps_and_false_idleness() {
+fn bursts_count_as_shuts_flaps_and_false_idleness() {
     // 5 s quiet, 5 s busy: the gate opens after its hold, for less than 10 s.
-    let answer = simulate(&day(36_000, |at| if at % 100 < 50 { 3 } else { 90 }), &question());
-    let figures = &answer.candidate;
+    let simulation = simulate(&day(36_000, |at| if at % 100 < 50 { 3 } else { 90 }), &scenario());
+    let figures = &simulation.candidate;
     assert!(
         figures.openings > 300 && figures.flaps == figures.openings,
         "{figures:?}"
     );
     assert_eq!(figures.shuts.get("over_limit"), Some(&figures.openings));
-    // Each opening is caught by the second before its burst.
+    // Each opening includes the second before its burst.
     let false_idle = figures.false_idle_s / share(i64::try_from(figures.openings).unwrap_or(1));
     assert!((0.8..=1.1).contains(&false_idle), "{false_idle}");
 }
 
 #[test]
-fn a_lax_policy_does_not_judge_itself() {
+fn lax_policy_is_scored_against_the_recorded_limits() {
     let mut blocks = day(6_000, |_| 80);
     blocks[0].limits = Some(BTreeMap::from([(
         "host_cpu".to_owned(),
@@ -71,49 +71,53 @@ fn a_lax_policy_does_not_judge_itself() {
             unit: "percent".to_owned(),
         },
     )]));
-    let mut question = question();
-    for limit in question.limits.signals.values_mut() {
+    let mut scenario = scenario();
+    for limit in scenario.limits.signals.values_mut() {
         (limit.stop, limit.resume) = (99.0, 95.0);
     }
-    let answer = simulate(&blocks, &question);
-    assert!(answer.candidate.limited_s > 500.0, "{answer:?}");
-    assert!(answer.candidate.false_idle_s > 500.0, "{answer:?}");
+    let simulation = simulate(&blocks, &scenario);
+    assert!(simulation.candidate.limited_s > 500.0, "{simulation:?}");
+    assert!(simulation.candidate.false_idle_s > 500.0, "{simulation:?}");
 }
 
 #[test]
-fn signals_that_do_not_fit_are_left_out_and_named() {
-    let mut question = question();
-    let limit = question.limits.signals["host_cpu"];
-    question.limits.signals = [("host_cpu".into(), limit), ("disk".into(), limit)].into();
+fn signals_not_in_common_are_ignored_and_listed() {
+    let mut scenario = scenario();
+    let limit = scenario.limits.signals["host_cpu"];
+    scenario.limits.signals = [("host_cpu".into(), limit), ("disk".into(), limit)].into();
     let mut blocks = day(600, |_| 3);
     blocks[0].signals = vec!["memory".into()];
     blocks.extend(
         day(600, |_| 3)
             .into_iter()
-            .map(|block| Block { life: 2, ..block }),
+            .map(|block| Block { run_id: 2, ..block }),
     );
-    let answer = simulate(&blocks, &question);
-    assert_eq!(answer.not_recorded, ["disk"]);
-    assert_eq!(answer.not_in_policy, ["memory"]);
-    assert!(answer.candidate.open_s > 50.0);
+    let simulation = simulate(&blocks, &scenario);
+    assert_eq!(simulation.not_recorded, ["disk"]);
+    assert_eq!(simulation.not_in_policy, ["memory"]);
+    assert!(simulation.candidate.open_s > 50.0);
 }
 
-/// A suspended machine and a spoilt recording: time that nobody saw is nobody's.
+/// A suspended machine and a corrupt recording: unrecorded time counts for no state.
 #[test]
-fn unseen_time_is_told_and_counts_for_nothing() {
+fn unrecorded_time_is_reported_and_counts_for_no_state() {
     let mut blocks = day(1_200, |_| 3);
     for row in &mut blocks[1].rows {
         row.wall_ms += 3_600_000;
         row.mono_ms += 3_600_000;
     }
-    let answer = simulate(&blocks, &question());
-    assert!((answer.unseen_s - 3_599.6).abs() < 0.5, "{}", answer.unseen_s);
-    let seen = answer.candidate.open_s + answer.candidate.shut_s + answer.candidate.limited_s;
+    let simulation = simulate(&blocks, &scenario());
+    assert!(
+        (simulation.unseen_s - 3_599.6).abs() < 0.5,
+        "{}",
+        simulation.unseen_s
+    );
+    let seen = simulation.candidate.open_s + simulation.candidate.shut_s + simulation.candidate.limited_s;
     assert!(seen < 121.0, "{seen}");
 }
 
 #[test]
-fn nothing_recorded_is_nothing_answered() {
-    let answer = simulate(&[], &Question::new(GateConfig::default().limits()));
-    assert_eq!((answer.samples, answer.candidate.rows), (0, None));
+fn empty_recording_gives_an_empty_simulation() {
+    let simulation = simulate(&[], &Scenario::new(GateConfig::default().limits()));
+    assert_eq!((simulation.samples, simulation.candidate.rows), (0, None));
 }

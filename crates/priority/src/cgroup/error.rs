@@ -1,65 +1,65 @@
-//! What can go wrong with a control group, and what to do.
+//! Errors of control groups, with remedies.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-/// What is wrong, where, and what to do.
+/// The cause, the path and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum CgroupError {
-    /// There are no groups for the CPU.
+    /// The CPU has no control groups.
     #[error("no control groups for the CPU: {0}")]
-    None(String),
-    /// The path of the group could lead elsewhere.
-    #[error("cgroup {0:?} is no plain path; write it as /slacktide-idle")]
+    Unavailable(String),
+    /// The path contains unexpected components.
+    #[error("cgroup {0:?} is not a plain path; write it as /slacktide-idle")]
     Path(String),
-    /// This process may not.
+    /// Permission denied.
     #[error("{path}: {error}; it needs root or delegation: run the helper as root, or give it this group", path = path.display())]
-    Rights {
-        /// Where.
+    PermissionDenied {
+        /// The path.
         path: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         error: io::Error,
     },
-    /// Version 2: processes only in leaves.
+    /// Version 2: only leaves may contain processes.
     #[error(
         "{path}: busy, because a group that shares a controller among children holds no processes itself; \
          name a leaf, or one directly below the root", path = path.display()
     )]
     InternalProcesses {
-        /// Where.
+        /// The path.
         path: PathBuf,
     },
-    /// Version 2: of the threaded kind.
+    /// Version 2: the group is threaded.
     #[error("{path}: the group is {kind}, which takes no processes from elsewhere; name one that is a domain", path = path.display())]
     Threaded {
-        /// Where.
+        /// The path.
         path: PathBuf,
-        /// What `cgroup.type` says.
+        /// The content of `cgroup.type`.
         kind: String,
     },
-    /// Written and not there.
-    #[error("{path}: was set and does not read 1; is another program setting it?", path = .0.display())]
+    /// A value was written but reads differently.
+    #[error("{path}: was set but does not read 1; is another program changing it?", path = .0.display())]
     NotSet(PathBuf),
     /// The process ended.
     #[error("process {0} has ended")]
     Gone(u32),
-    /// Anything else.
+    /// Any other error.
     #[error("{path}: {error}; is the file system of control groups mounted and writable?", path = path.display())]
     Io {
-        /// Where.
+        /// The path.
         path: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         error: io::Error,
     },
 }
 
 impl CgroupError {
-    pub(super) fn of(path: &Path, error: io::Error) -> Self {
+    pub(super) fn from_io(path: &Path, error: io::Error) -> Self {
         let path = path.to_owned();
         match Errno::from_io_error(&error) {
-            Some(Errno::ACCESS | Errno::PERM | Errno::ROFS) => Self::Rights { path, error },
+            Some(Errno::ACCESS | Errno::PERM | Errno::ROFS) => Self::PermissionDenied { path, error },
             Some(Errno::BUSY) => Self::InternalProcesses { path },
             Some(Errno::OPNOTSUPP) => Self::Threaded {
                 path,
@@ -69,10 +69,10 @@ impl CgroupError {
         }
     }
 
-    pub(super) fn of_move(path: &Path, pid: u32, error: io::Error) -> Self {
+    pub(super) fn from_move(path: &Path, pid: u32, error: io::Error) -> Self {
         if Errno::from_io_error(&error) == Some(Errno::SRCH) {
             return Self::Gone(pid);
         }
-        Self::of(path, error)
+        Self::from_io(path, error)
     }
 }

@@ -1,4 +1,4 @@
-//! Where the groups for the CPU are, and in which of them a process is.
+//! Locates the CPU control groups and the group of a process.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,13 +8,13 @@ use super::CgroupError;
 /// The version of control groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Version {
-    /// One hierarchy for each controller.
-    One,
-    /// One for all.
-    Two,
+    /// One hierarchy per controller.
+    V1,
+    /// One unified hierarchy.
+    V2,
 }
 
-/// The hierarchy that shares the CPU.
+/// The hierarchy of the CPU controller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hierarchy {
     /// Its version.
@@ -23,20 +23,20 @@ pub struct Hierarchy {
 }
 
 impl Hierarchy {
-    /// This host's.
+    /// Returns this host's hierarchy.
     ///
     /// # Errors
-    /// When the CPU has no control groups here.
+    /// If the CPU has no control groups on this host.
     pub fn of_host() -> Result<Self, CgroupError> {
         let mounts = fs::read_to_string("/proc/self/mounts")
-            .map_err(|error| CgroupError::None(format!("/proc/self/mounts: {error}")))?;
+            .map_err(|error| CgroupError::Unavailable(format!("/proc/self/mounts: {error}")))?;
         Self::find(&mounts)
     }
 
-    /// The one among these mounts, in the form of `/proc/mounts`: version 2 where it has the CPU.
+    /// Finds the hierarchy in the text of `/proc/mounts`; prefers version 2 if it has the CPU controller.
     ///
     /// # Errors
-    /// When none has.
+    /// If there is none.
     pub fn find(mounts: &str) -> Result<Self, CgroupError> {
         let mut found = None;
         for line in mounts.lines() {
@@ -50,13 +50,13 @@ impl Hierarchy {
             match kind {
                 "cgroup2" if lists_cpu(&mount) => {
                     return Ok(Self {
-                        version: Version::Two,
+                        version: Version::V2,
                         mount,
                     });
                 }
                 "cgroup" if options.split(',').any(|option| option == "cpu") => {
                     found = Some(Self {
-                        version: Version::One,
+                        version: Version::V1,
                         mount,
                     });
                 }
@@ -64,34 +64,35 @@ impl Hierarchy {
             }
         }
         found.ok_or_else(|| {
-            CgroupError::None("neither version 2 nor version 1 is mounted with the cpu controller".to_owned())
+            CgroupError::Unavailable(
+                "neither version 2 nor version 1 is mounted with the cpu controller".to_owned(),
+            )
         })
     }
 
-    /// The directory of the group at `path`.
+    /// Returns the directory of the group at `path`.
     #[must_use]
     pub fn directory(&self, path: &str) -> PathBuf {
         self.mount.join(path.trim_start_matches('/'))
     }
 
-    /// PURE: the group that a text in the form of `/proc/PID/cgroup` names for this hierarchy.
+    /// PURE: returns the group of this hierarchy in a text of `/proc/PID/cgroup`.
     #[must_use]
     pub fn membership<'a>(&self, text: &'a str) -> Option<&'a str> {
         membership(self.controller(), text)
     }
 
-    /// How lines of `/proc/PID/cgroup` name it: `cpu`, or nothing in version 2.
+    /// Returns the controller name in `/proc/PID/cgroup`: `cpu`, or empty in version 2.
     #[must_use]
     pub fn controller(&self) -> &'static str {
         match self.version {
-            Version::One => "cpu",
-            Version::Two => "",
+            Version::V1 => "cpu",
+            Version::V2 => "",
         }
     }
 }
 
-/// PURE: the group that a text in the form of `/proc/PID/cgroup` names for a controller; the empty
-/// name is version 2's.
+/// PURE: returns the group of a controller in a text of `/proc/PID/cgroup`; the empty name means version 2.
 #[must_use]
 pub fn membership<'a>(controller: &str, text: &'a str) -> Option<&'a str> {
     text.lines().find_map(|line| {
@@ -111,7 +112,7 @@ fn lists_cpu(mount: &Path) -> bool {
         .is_ok_and(|text| text.split_whitespace().any(|name| name == "cpu"))
 }
 
-/// Blanks in mount points are written in octal.
+/// Unescapes blanks in mount points, which are written in octal.
 fn unescaped(point: &str) -> String {
     point
         .replace("\\040", " ")

@@ -1,4 +1,4 @@
-//! On a directory that looks like the file system of control groups.
+//! Control groups in a directory that imitates their file system.
 
 use std::fs;
 
@@ -23,7 +23,7 @@ impl Fake {
     }
 
     fn prepare(&self, path: &str) -> Result<Group, CgroupError> {
-        let kind = if self.version == Version::Two {
+        let kind = if self.version == Version::V2 {
             "cgroup2 rw"
         } else {
             "cgroup rw,cpu"
@@ -47,8 +47,8 @@ const TWO: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn version_two_is_set_and_takes_a_process() {
-    let fake = Fake::new(Version::Two, TWO);
+fn version_2_group_is_configured_and_accepts_a_process() {
+    let fake = Fake::new(Version::V2, TWO);
     let group = fake.prepare("/slacktide-idle").expect("prepared");
     assert_eq!((&group.level, &group.io), (&Level::Idle, &Ok(())));
     assert_eq!(fake.read("slacktide-idle/cpu.idle"), "1");
@@ -60,9 +60,9 @@ fn version_two_is_set_and_takes_a_process() {
 }
 
 #[test]
-fn version_one_is_set_too() {
+fn version_1_group_is_configured_and_accepts_a_process() {
     let fake = Fake::new(
-        Version::One,
+        Version::V1,
         &[
             ("slacktide-idle/cpu.idle", "0"),
             ("slacktide-idle/cgroup.procs", ""),
@@ -79,10 +79,10 @@ fn version_one_is_set_too() {
 }
 
 #[test]
-fn an_old_kernel_gives_the_smallest_share_and_it_is_said() {
+fn group_on_an_old_kernel_has_the_smallest_share() {
     for (version, file, least) in [
-        (Version::One, "slacktide-idle/cpu.shares", "2"),
-        (Version::Two, "slacktide-idle/cpu.weight", "1"),
+        (Version::V1, "slacktide-idle/cpu.shares", "2"),
+        (Version::V2, "slacktide-idle/cpu.weight", "1"),
     ] {
         let fake = Fake::new(
             version,
@@ -100,10 +100,10 @@ fn an_old_kernel_gives_the_smallest_share_and_it_is_said() {
 
 /// A group is idle against its siblings only.
 #[test]
-fn a_deeper_group_is_idle_only_below_an_idle_ancestor() {
+fn nested_group_is_idle_only_below_an_idle_ancestor() {
     let below = |idle| {
         let fake = Fake::new(
-            Version::Two,
+            Version::V2,
             &[
                 ("cgroup.controllers", "cpu"),
                 ("cgroup.subtree_control", "cpu"),
@@ -122,8 +122,8 @@ fn a_deeper_group_is_idle_only_below_an_idle_ancestor() {
 }
 
 #[test]
-fn a_threaded_group_and_crooked_paths_are_refused() {
-    let fake = Fake::new(Version::Two, TWO);
+fn threaded_group_and_unsafe_paths_are_refused() {
+    let fake = Fake::new(Version::V2, TWO);
     fs::write(
         fake.folder.path().join("slacktide-idle/cgroup.type"),
         "domain threaded\n",
@@ -138,22 +138,22 @@ fn a_threaded_group_and_crooked_paths_are_refused() {
 }
 
 #[test]
-fn the_kernels_refusals_are_told_with_the_remedy() {
+fn kernel_errors_are_reported_with_the_remedy() {
     use rustix::io::Errno;
-    let told = |errno: Errno| CgroupError::of_move(Path::new("/g"), 7, errno.into()).to_string();
-    assert!(told(Errno::ACCESS).contains("needs root or delegation"));
-    assert!(told(Errno::BUSY).contains("name a leaf"));
-    assert!(told(Errno::OPNOTSUPP).contains("threaded"));
-    assert_eq!(told(Errno::SRCH), "process 7 has ended");
+    let message = |errno: Errno| CgroupError::from_move(Path::new("/g"), 7, errno.into()).to_string();
+    assert!(message(Errno::ACCESS).contains("needs root or delegation"));
+    assert!(message(Errno::BUSY).contains("name a leaf"));
+    assert!(message(Errno::OPNOTSUPP).contains("threaded"));
+    assert_eq!(message(Errno::SRCH), "process 7 has ended");
 }
 
 #[test]
-fn version_two_without_the_cpu_gives_way_to_version_one() {
-    let fake = Fake::new(Version::Two, &[("cgroup.controllers", "")]);
+fn version_2_without_the_cpu_controller_falls_back_to_1() {
+    let fake = Fake::new(Version::V2, &[("cgroup.controllers", "")]);
     let two = format!("none {} cgroup2 rw 0 0\n", fake.folder.path().display());
-    assert!(matches!(Hierarchy::find(&two), Err(CgroupError::None(_))));
+    assert!(matches!(Hierarchy::find(&two), Err(CgroupError::Unavailable(_))));
     let both = format!("{two}none /x\\040y cgroup rw,cpu,cpuacct 0 0\nnone /z cgroup rw,cpuset 0 0\n");
     let found = Hierarchy::find(&both).expect("version 1");
-    assert_eq!(found.version, Version::One);
+    assert_eq!(found.version, Version::V1);
     assert_eq!(found.directory("/g"), Path::new("/x y/g"));
 }

@@ -1,8 +1,8 @@
-//! How often one user may ask: an answer costs a privileged process time, and a line in its log.
+//! The request rate of one user: a request costs a privileged process time and a log line.
 
 use std::time::{Duration, Instant};
 
-/// How many requests a user has at once, and after what time it has one more.
+/// The burst size, and the interval that adds one request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rate {
     pub(super) burst: u32,
@@ -18,7 +18,7 @@ impl Default for Rate {
     }
 }
 
-/// Requests that one user has left.
+/// The remaining requests of one user.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Allowance {
     rate: Rate,
@@ -35,7 +35,7 @@ impl Allowance {
         }
     }
 
-    /// PURE. Takes one request, if there is one left.
+    /// PURE. Takes one request, if one is left.
     pub(super) fn take(&mut self, now: Instant) -> bool {
         let Rate { burst, each } = self.rate;
         let elapsed = now.saturating_duration_since(self.since).as_nanos() / each.as_nanos().max(1);
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn allowance_ends_and_comes_back_with_time() {
+    fn allowance_is_used_up_and_refilled_with_time() {
         let start = Instant::now();
         let rate = Rate::default();
         let each = rate.each;
@@ -71,7 +71,7 @@ mod tests {
         assert_eq!(taken(&mut allowance, start + each), 1);
         assert_eq!(taken(&mut allowance, start + each * 5), 4);
         assert_eq!(taken(&mut allowance, start + each * 10_000), 64);
-        // A clock that does not advance, or goes back, adds no requests.
+        // A clock that stops or goes backwards adds no requests.
         assert_eq!(taken(&mut allowance, start), 0);
     }
 }

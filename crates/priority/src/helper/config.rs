@@ -1,4 +1,4 @@
-//! What the helper may do, and for whom.
+//! The helper's configuration.
 
 use std::path::PathBuf;
 
@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::HelperError;
 
-/// The helper's file.
+/// The configuration file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HelperConfig {
-    /// The one table.
+    /// The only table.
     pub idle_helper: HelperTable,
 }
 
@@ -19,21 +19,21 @@ pub struct HelperConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HelperTable {
-    /// Where it listens; mode 0660.
+    /// The socket's path; mode 0660.
     #[serde(default = "socket")]
     pub socket: PathBuf,
-    /// The group that may write to the socket; left out: only the helper's own user.
+    /// The group that may write to the socket; by default only the helper's own user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<Account>,
-    /// The users whose processes may ask; compared with what the kernel says of the asker.
+    /// The users whose processes may send requests; compared with the kernel's peer credentials.
     pub allow: Vec<Account>,
     /// The user that PostgreSQL runs as.
     #[serde(default = "owner")]
     pub owner: Account,
-    /// PostgreSQL's programs; left out: any of that user that is called `postgres`.
+    /// PostgreSQL's programs; by default any program of that user named `postgres`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub executables: Vec<PathBuf>,
-    /// The control group, from the root of the hierarchy.
+    /// The control group, relative to the root of the hierarchy.
     #[serde(default = "cgroup")]
     pub cgroup: String,
 }
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_shipped_sample_is_read() {
+    fn config_sample_is_valid() {
         let sample = include_str!("../../../../deploy/idle-helper.toml");
         let config: HelperConfig = toml::from_str(sample).expect("the sample is good");
         let table = config.idle_helper;
@@ -102,15 +102,15 @@ mod tests {
     }
 
     #[test]
-    fn unknown_keys_and_nobody_to_serve_are_refused() {
+    fn config_unknown_keys_and_users_are_refused() {
         assert!(toml::from_str::<HelperConfig>("[idle_helper]\nallow = [1]\nallowed = 2\n").is_err());
         assert!(toml::from_str::<HelperConfig>("[idle_helper]\n").is_err());
         let both: HelperConfig = toml::from_str("[idle_helper]\nallow = [1000, \"root\"]\n").expect("read");
         let users: Vec<_> = both.idle_helper.allow.iter().map(|one| one.user().ok()).collect();
         assert_eq!(users, [Some(1000), Some(0)]);
-        let nobody = Account::Name("no such user".to_owned());
+        let unknown = Account::Name("no such user".to_owned());
         assert!(
-            nobody
+            unknown
                 .user()
                 .is_err_and(|error| error.to_string().contains("no such user"))
         );

@@ -1,17 +1,17 @@
-//! A no, for the asker and for the log.
+//! A refusal, for the requester and for the log.
 
 /// Why a request was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Denial {
-    /// What the asker reads.
+    /// The reply to the requester.
     pub(super) answer: String,
-    /// What the log has: it may name what the asker must not learn.
+    /// The reason for the log: it may contain facts that the requester must not learn.
     pub(super) reason: String,
 }
 
 impl Denial {
-    /// The same, with what was done about it.
-    pub(super) fn and(self, done: &str) -> Self {
+    /// Appends the action that was taken.
+    pub(super) fn with_action(self, done: &str) -> Self {
         Self {
             answer: format!("{}; {done}", self.answer),
             reason: format!("{}; {done}", self.reason),

@@ -1,34 +1,34 @@
-//! What moving a process takes of the host, so that tests can let it change between any two steps.
+//! The kernel interface for moving a process, replaceable so that tests can change it between any two steps.
 
 use crate::cgroup::Hierarchy;
 use crate::handle::ProcessHandle;
 use crate::io_class::IoClass;
 use crate::process::Proc;
 
-/// The kernel, as far as moving a process needs it. Everything but [`Host::is_running`] means a process by its number:
-/// whatever has that number at this moment.
+/// The kernel interface. Every method but [`Host::is_running`] addresses a process by its id: the process that has it
+/// at this moment.
 pub(super) trait Host {
-    /// A process, whatever becomes of its number.
+    /// A process, independent of its id.
     type Handle;
-    /// Opens the process with this number; `None` if there is none.
+    /// Opens the process with this id; `None` if there is none.
     fn open(&self, pid: u32) -> Option<Self::Handle>;
-    /// Whether it still runs, so that its number is its own.
+    /// Whether it still runs, so that its id is its own.
     fn is_running(&self, handle: &Self::Handle) -> bool;
-    /// The number of its parent.
+    /// Returns its parent's id.
     fn parent(&self, pid: u32) -> Option<u32>;
-    /// The control group that it is in.
+    /// Returns its control group.
     fn group(&self, pid: u32) -> Option<String>;
-    /// The numbers of its children.
+    /// Returns its children's ids.
     fn children(&self, pid: u32) -> Vec<u32>;
-    /// Moves it there.
+    /// Moves it into the group.
     fn put(&self, group: &str, pid: u32) -> Result<(), String>;
-    /// Its IO class.
+    /// Returns its I/O class.
     fn io_class(&self, pid: u32) -> Option<IoClass>;
-    /// Gives it that class.
+    /// Sets its I/O class.
     fn set_io_class(&self, class: IoClass, pid: u32) -> Result<(), String>;
 }
 
-/// The host that this process runs on.
+/// The host of this process.
 #[derive(Debug, Clone)]
 pub(super) struct RealHost {
     pub(super) proc: Proc,
@@ -66,7 +66,7 @@ impl Host for RealHost {
     }
 
     fn io_class(&self, pid: u32) -> Option<IoClass> {
-        IoClass::of(pid).ok()
+        IoClass::read(pid).ok()
     }
 
     fn set_io_class(&self, class: IoClass, pid: u32) -> Result<(), String> {

@@ -1,4 +1,4 @@
-//! What one user may take, over the real socket, with limits that no machine is too slow for.
+//! The limits of one user, over the real socket, with timeouts that no slow machine exceeds.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::config::{Account, HelperConfig, HelperTable};
 use super::serve::Limits;
 use super::{Helper, HelperError};
 use crate::cgroup::{CgroupError, Hierarchy};
-use crate::client::{AskError, ask};
+use crate::client::{RequestError, ask};
 use crate::protocol::{Reply, Request, read, write};
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -26,7 +26,7 @@ struct Running {
 }
 
 impl Running {
-    /// Starts a helper with these limits; without root it rightly refuses.
+    /// Starts a helper with these limits; skips the test without root.
     fn start(test: &str, limits: Limits) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a folder");
         let config = HelperConfig {
@@ -41,7 +41,9 @@ impl Running {
         };
         let mut helper = match Helper::open(&config) {
             Ok(helper) => helper,
-            Err(HelperError::Cgroup(CgroupError::Rights { .. })) if !rustix::process::geteuid().is_root() => {
+            Err(HelperError::Cgroup(CgroupError::PermissionDenied { .. }))
+                if !rustix::process::geteuid().is_root() =>
+            {
                 harness::skip("root");
                 return None;
             }
@@ -71,7 +73,7 @@ impl Running {
 }
 
 #[tokio::test]
-async fn user_with_all_its_connections_is_refused_at_once() {
+async fn user_over_the_connection_limit_is_refused_at_once() {
     let limits = Limits {
         connections: 3,
         within: LONG,
@@ -84,15 +86,15 @@ async fn user_with_all_its_connections_is_refused_at_once() {
     for _ in 0..3 {
         silent.push(helper.connect().await);
     }
-    // It is answered without having asked.
+    // Refused without having sent a request.
     let refused: Reply = read(helper.connect().await).await.expect("an answer");
     assert!(
         matches!(&refused, Reply::Refused { why } if why.contains("3 connections already")),
         "{refused:?}"
     );
-    // Those that have a place are served.
+    // Connections within the limit are served.
     let mut first = silent.remove(0);
-    write(&mut first, &Request::Look).await.expect("written");
+    write(&mut first, &Request::Describe).await.expect("written");
     let reply: Reply = read(&mut first).await.expect("an answer");
     assert!(matches!(reply, Reply::Done(_)), "{reply:?}");
     drop(silent);
@@ -100,7 +102,7 @@ async fn user_with_all_its_connections_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn user_who_asks_without_end_is_refused() {
+async fn user_over_the_request_rate_is_refused() {
     let limits = Limits {
         within: LONG,
         rate: Rate { burst: 5, each: LONG },
@@ -111,20 +113,23 @@ async fn user_who_asks_without_end_is_refused() {
     };
     for request in 0..9 {
         let mut stream = helper.connect().await;
-        // It may be refused, and closed, before it is written.
-        let _ = write(&mut stream, &Request::Look).await;
+        // It may be refused and closed before the write.
+        let _ = write(&mut stream, &Request::Describe).await;
         let reply: Reply = read(&mut stream).await.expect("an answer");
         match &reply {
             Reply::Done(_) => assert!(request < 5, "{request}"),
             Reply::Refused { why } => {
-                assert!(request >= 5 && why.contains("asks too often"), "{request}: {why}")
+                assert!(
+                    request >= 5 && why.contains("exceeds the request rate"),
+                    "{request}: {why}"
+                )
             }
         }
     }
-    // The client reads the reason, too.
+    // The client receives the reason.
     let refused = ask(&helper.socket, Request::Own).await;
     assert!(
-        matches!(&refused, Err(AskError::Refused(why)) if why.contains("asks too often")),
+        matches!(&refused, Err(RequestError::Refused(why)) if why.contains("exceeds the request rate")),
         "{refused:?}"
     );
     helper.end().await;

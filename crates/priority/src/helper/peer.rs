@@ -1,11 +1,11 @@
-//! Who is at the other end of a connection.
+//! Identifies the process at the other end of a connection.
 //!
-//! The kernel remembers the user and the number of the process that connected. The user is certain; the number may be
-//! another process's by now, while a child of the one that connected still holds the connection. So the process is
-//! taken as a handle from the connection itself (`SO_PEERPIDFD`, Linux 6.5). An older kernel gives no such handle.
-//! There the process that has the number counts only if it had started before the connection can have been made: what
-//! `accept` returns was connected after `accept` last found nothing, so a process that is older than that moment, and
-//! has the number now, had it when the connection was made.
+//! The kernel records the user and id of the process that connected. The user is certain. The id may have been reused,
+//! while a child of the connecting process still holds the connection. The process is therefore taken as a handle from
+//! the connection itself (`SO_PEERPIDFD`, Linux 6.5). Older kernels have no such handle. There, the process with that
+//! id counts only if it started before the connection can have been made: a connection returned by `accept` was made
+//! after `accept` last found none. A process that is older than that moment and has the id now, had it when the
+//! connection was made.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -17,72 +17,76 @@ use crate::handle::ProcessHandle;
 use crate::identity::{ProcessIdentity, started_before, ticks_per_second};
 use crate::process::Proc;
 
-/// How it is proven that the process with the number is the one that connected.
+/// How the process with the id is proven to be the one that connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Proof {
-    /// The handle is the connection's own.
+    /// The handle belongs to the connection.
     Connection,
-    /// It has to have started before this time since boot.
+    /// The process must have started before this time since boot.
     StartedBefore(Duration),
 }
 
-/// What the kernel reports about the other end.
+/// The kernel's information about the other end.
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) uid: u32,
-    /// `None` when it is in a namespace that this process does not see.
+    /// `None` if it is in a namespace that is not visible.
     pub(super) pid: Option<u32>,
-    /// `None` when the process has ended, or the kernel has no handles.
+    /// `None` if the process has ended, or the kernel has no handles.
     handle: Option<ProcessHandle>,
     proof: Proof,
 }
 
-/// A process that may ask, with the handle that proves it.
+/// An admitted requester, with the handle that proves it.
 #[derive(Debug)]
-pub(super) struct Asker {
+pub(super) struct Requester {
     pub(super) identity: ProcessIdentity,
     pub(super) handle: ProcessHandle,
 }
 
-/// How this kernel reports which process connected.
+/// How this kernel identifies the connecting process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kernel {
+pub(super) enum PeerIdentification {
     /// With a handle of the connection.
-    GivesHandles,
+    ByHandle,
     /// Only by number.
-    GivesNumbers,
+    ByPid,
 }
 
-impl Kernel {
-    /// Determines it with a connection of our own.
+impl PeerIdentification {
+    /// Determines it with a local connection.
     ///
     /// # Errors
-    /// When processes cannot be held at all.
+    /// If pidfds are not supported.
     pub(super) fn of_host() -> io::Result<Self> {
         ProcessHandle::open(std::process::id())?;
         let (one, _other) = std::os::unix::net::UnixStream::pair()?;
         match ProcessHandle::of_peer(&one, std::process::id()) {
-            Ok(_) => Ok(Self::GivesHandles),
-            Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(Self::GivesNumbers),
+            Ok(_) => Ok(Self::ByHandle),
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(Self::ByPid),
             Err(error) => Err(error),
         }
     }
 }
 
 impl Peer {
-    /// Takes it from a connection that was just accepted. `queue_was_empty` is when `accept` last found nothing.
+    /// Identifies the peer of a connection that was just accepted. `queue_was_empty` is when `accept` last found none.
     ///
     /// # Errors
-    /// When the kernel does not report it.
-    pub(super) fn of(socket: impl AsFd, kernel: Kernel, queue_was_empty: Duration) -> io::Result<Self> {
+    /// If the kernel does not report it.
+    pub(super) fn from_socket(
+        socket: impl AsFd,
+        identification: PeerIdentification,
+        queue_was_empty: Duration,
+    ) -> io::Result<Self> {
         let credentials = getsockopt(&socket.as_fd(), sockopt::PeerCredentials)?;
         let pid = u32::try_from(credentials.pid()).ok().filter(|pid| *pid != 0);
-        let (handle, proof) = match kernel {
-            Kernel::GivesHandles => (
+        let (handle, proof) = match identification {
+            PeerIdentification::ByHandle => (
                 pid.and_then(|pid| ProcessHandle::of_peer(&socket, pid).ok()),
                 Proof::Connection,
             ),
-            Kernel::GivesNumbers => (
+            PeerIdentification::ByPid => (
                 pid.and_then(|pid| ProcessHandle::open(pid).ok()),
                 Proof::StartedBefore(queue_was_empty),
             ),
@@ -95,10 +99,10 @@ impl Peer {
         })
     }
 
-    /// Returns the number of the process that connected.
+    /// Returns the id of the process that connected.
     ///
     /// # Errors
-    /// When it is in a namespace that this process does not see.
+    /// If it is in a namespace that is not visible.
     pub(super) fn visible_pid(&self) -> Result<u32, String> {
         self.pid.ok_or_else(|| {
             "the asking process is in a namespace that the helper does not see; run both on the host"
@@ -106,17 +110,18 @@ impl Peer {
         })
     }
 
-    /// Returns the process that connected, if it still runs and is still its user's.
+    /// Returns the process that connected, if it still runs under its user.
     ///
     /// # Errors
-    /// Why it may not ask.
-    pub(super) fn admit(self, proc: &Proc) -> Result<Asker, String> {
+    /// Why it may not send requests.
+    pub(super) fn admit(self, proc: &Proc) -> Result<Requester, String> {
         let pid = self.visible_pid()?;
-        let ended =
-            || format!("process {pid}, which connected, has ended; only the process that connects may ask");
+        let ended = || {
+            format!("process {pid}, which connected, has ended; the connecting process must send the request")
+        };
         let handle = self.handle.ok_or_else(ended)?;
         let identity = proc.identity(pid);
-        // Whatever was read of the number was read of this process.
+        // Facts read by id concerned this process.
         if !handle.is_running() {
             return Err(ended());
         }
@@ -126,11 +131,11 @@ impl Peer {
             )
         })?;
         belongs(&identity, self.uid, self.proof, ticks_per_second())?;
-        Ok(Asker { identity, handle })
+        Ok(Requester { identity, handle })
     }
 }
 
-/// PURE. Whether the process with the number is the one that connected as `uid`.
+/// PURE. Whether the process with the id is the one that connected as `uid`.
 fn belongs(identity: &ProcessIdentity, uid: u32, proof: Proof, ticks_per_second: u64) -> Result<(), String> {
     let pid = identity.pid;
     if identity.uid != uid {
@@ -155,7 +160,7 @@ fn belongs(identity: &ProcessIdentity, uid: u32, proof: Proof, ticks_per_second:
 mod tests {
     use super::*;
 
-    const ASKER: ProcessIdentity = ProcessIdentity {
+    const REQUESTER: ProcessIdentity = ProcessIdentity {
         pid: 10,
         start_ticks: 500,
         uid: 99,
@@ -163,9 +168,9 @@ mod tests {
 
     #[test]
     fn peer_of_another_user_is_refused() {
-        assert_eq!(belongs(&ASKER, 99, Proof::Connection, 100), Ok(()));
+        assert_eq!(belongs(&REQUESTER, 99, Proof::Connection, 100), Ok(()));
         for proof in [Proof::Connection, Proof::StartedBefore(Duration::from_secs(60))] {
-            let refused = belongs(&ASKER, 98, proof, 100).expect_err("another user");
+            let refused = belongs(&REQUESTER, 98, proof, 100).expect_err("another user");
             assert!(refused.contains("is of user 99"), "{refused}");
         }
     }
@@ -174,7 +179,7 @@ mod tests {
     fn peer_by_number_has_to_be_older_than_the_connection() {
         let at = |millis| {
             belongs(
-                &ASKER,
+                &REQUESTER,
                 99,
                 Proof::StartedBefore(Duration::from_millis(millis)),
                 100,
@@ -199,12 +204,17 @@ mod tests {
         let ended = ProcessHandle::open(child.id()).expect("not reaped yet");
         child.wait().expect("reaped");
         let me = std::process::id();
-        let mut peer = Peer::of(&one, Kernel::of_host().expect("handles"), Duration::MAX).expect("known");
+        let mut peer = Peer::from_socket(
+            &one,
+            PeerIdentification::of_host().expect("handles"),
+            Duration::MAX,
+        )
+        .expect("known");
         assert_eq!(peer.pid, Some(me));
         peer.handle = Some(ended);
         let refused = peer.admit(&Proc::default()).expect_err("it ended");
         assert!(refused.contains("has ended"), "{refused}");
-        let peer = Peer::of(&one, Kernel::GivesNumbers, Duration::MAX).expect("known");
+        let peer = Peer::from_socket(&one, PeerIdentification::ByPid, Duration::MAX).expect("known");
         assert_eq!(
             peer.admit(&Proc::default()).expect("this process").identity.pid,
             me

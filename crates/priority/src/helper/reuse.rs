@@ -1,7 +1,7 @@
-//! Numbers given to other processes by the real kernel, in a process namespace of the test's own.
+//! Process ids reused by the real kernel, in a PID namespace of the test.
 //!
-//! There the next number can be chosen (`ns_last_pid`), so what takes an attacker a few seconds of forking happens
-//! each time. A test runs itself again as process 1 of a new namespace; the outer one checks how that ended.
+//! There the next id can be chosen (`ns_last_pid`), so that a reuse, which takes an attacker a few seconds of forking,
+//! happens each time. A test runs itself as process 1 of a new namespace; the outer process checks its result.
 
 use std::cell::{Cell, RefCell};
 use std::fs::{self, Permissions};
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::Helper;
 use super::config::{Account, HelperConfig, HelperTable};
 use super::host::{Host, RealHost};
-use super::peer::Kernel;
+use super::peer::PeerIdentification;
 use super::relocate::{Target, relocate};
 use crate::cgroup::{Group, Hierarchy};
 use crate::handle::ProcessHandle;
@@ -25,9 +25,9 @@ use crate::process::Proc;
 const INSIDE: &str = "SLACKTIDE_TEST_NAMESPACE";
 /// A user that owns nothing here.
 const AGENT: u32 = 54_321;
-const STRANGER: u32 = 54_322;
+const OTHER_USER: u32 = 54_322;
 
-/// Runs `inside` in a new process namespace, with a name for control groups of its own.
+/// Runs `inside` in a new PID namespace, with a control group name of its own.
 fn in_namespace(test: &str, inside: impl FnOnce(&str)) {
     if let Ok(group) = std::env::var(INSIDE)
         && std::process::id() == 1
@@ -53,7 +53,7 @@ fn in_namespace(test: &str, inside: impl FnOnce(&str)) {
     );
 }
 
-/// A process of the agent's user that gets this number; 0: any.
+/// Starts a process of the agent's user with this id; 0 for any.
 fn sleeper(pid: u32) -> Child {
     if pid != 0 {
         fs::write("/proc/sys/kernel/ns_last_pid", (pid - 1).to_string()).expect("this namespace is ours");
@@ -72,7 +72,7 @@ fn end(mut child: Child) {
     child.wait().expect("reaped");
 }
 
-/// The real host, on which the target ends before one of the steps, and another process gets its number.
+/// The real host, on which the target ends before one of the steps and its id is reused.
 struct Interrupted {
     real: RealHost,
     steps: Cell<usize>,
@@ -139,13 +139,13 @@ impl Host for Interrupted {
     }
 }
 
-/// Trap: a number is given to another process between the check and the move.
+/// Trap: an id is reused between the check and the move.
 #[test]
-fn kernel_reused_number_at_any_step_moves_no_stranger() {
-    in_namespace("kernel_reused_number_at_any_step_moves_no_stranger", |group| {
+fn kernel_reused_id_at_any_step_moves_no_other_process() {
+    in_namespace("kernel_reused_id_at_any_step_moves_no_other_process", |group| {
         let hierarchy = Hierarchy::of_host().expect("the CPU has control groups");
         let idle = Group::prepare(hierarchy.clone(), group).expect("root may do it");
-        // The target comes from another group than the stranger, so that neither can pass for the other.
+        // The target is from another group than the reusing process, to distinguish them.
         let origin = format!("{group}-origin");
         fs::create_dir(hierarchy.directory(&origin)).expect("made");
         let mut at = 0;
@@ -173,11 +173,11 @@ fn kernel_reused_number_at_any_step_moves_no_stranger() {
             let request = Target {
                 pid,
                 handle: &handle,
-                asker: &handle,
+                requester: &handle,
             };
             let answer = relocate(&host, idle.path(), &request, examine);
             let Some(stranger) = host.stranger.take() else {
-                // It took fewer steps than this.
+                // The move took fewer steps than this.
                 assert!(answer.is_ok(), "{answer:?}");
                 assert_eq!(host.real.group(pid).as_deref(), Some(idle.path()));
                 end(host.target.take().expect("it runs"));
@@ -201,7 +201,7 @@ fn kernel_reused_number_at_any_step_moves_no_stranger() {
     });
 }
 
-/// The asker connects, leaves the connection to a child, ends, and its number goes to a stranger.
+/// The requester connects, leaves the connection to a child and ends; its id is reused.
 const ATTACK: &str = r#"
 import os, socket, sys
 path, agent, stranger, when = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
@@ -210,8 +210,8 @@ def become(uid):
     os.setgroups([]); os.setgid(uid); os.setuid(uid)
 
 connected, leave, ask, answered, hold = (os.pipe() for _ in range(5))
-asker = os.fork()
-if asker == 0:
+requester = os.fork()
+if requester == 0:
     become(agent)
     s = socket.socket(socket.AF_UNIX)
     s.connect(path)
@@ -233,15 +233,15 @@ if when == "accepted":
     s.connect(path)
     assert b"may not ask" in s.recv(4096)
 os.write(leave[1], b".")
-os.waitpid(asker, 0)
-open("/proc/sys/kernel/ns_last_pid", "w").write(str(asker - 1))
+os.waitpid(requester, 0)
+open("/proc/sys/kernel/ns_last_pid", "w").write(str(requester - 1))
 pid = os.fork()
 if pid == 0:
     become(stranger)
     os.write(connected[1], b".")
     os.read(hold[0], 1)
     os._exit(0)
-assert pid == asker, (pid, asker)
+assert pid == requester, (pid, requester)
 os.read(connected[0], 1)
 print("reused", flush=True)
 os.write(ask[1], b".")
@@ -251,7 +251,7 @@ os.write(hold[1], b".")
 os.waitpid(pid, 0)
 "#;
 
-fn helper(folder: &std::path::Path, group: &str, kernel: Kernel) -> Helper {
+fn helper(folder: &std::path::Path, group: &str, peer_identification: PeerIdentification) -> Helper {
     let mut helper = Helper::open(&HelperConfig {
         idle_helper: HelperTable {
             socket: folder.join("idle.sock"),
@@ -263,8 +263,8 @@ fn helper(folder: &std::path::Path, group: &str, kernel: Kernel) -> Helper {
         },
     })
     .expect("root may do it");
-    helper.kernel = kernel;
-    // However slow the machine is, no request times out.
+    helper.peer_identification = peer_identification;
+    // No request times out on a slow machine.
     helper.limits.within = std::time::Duration::from_secs(3600);
     helper
 }
@@ -285,21 +285,23 @@ fn open_folder() -> tempfile::TempDir {
 }
 
 #[test]
-fn asker_that_left_its_number_to_a_stranger_is_refused() {
-    in_namespace("asker_that_left_its_number_to_a_stranger_is_refused", |group| {
+fn requester_whose_id_was_reused_is_refused() {
+    in_namespace("requester_whose_id_was_reused_is_refused", |group| {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let _inside = runtime.enter();
-        let (agent, other) = (AGENT.to_string(), STRANGER.to_string());
-        for kernel in [Kernel::GivesHandles, Kernel::GivesNumbers] {
-            // Of another user, and of the same, where only the proof of who connected distinguishes them.
+        let (agent, other) = (AGENT.to_string(), OTHER_USER.to_string());
+        for peer_identification in [PeerIdentification::ByHandle, PeerIdentification::ByPid] {
+            // Of another user, and of the same, where only the proof of the peer distinguishes them.
             for stranger in [&other, &agent] {
                 for when in ["waiting", "accepted"] {
-                    if kernel == Kernel::GivesHandles && Kernel::of_host().expect("handles") != kernel {
+                    if peer_identification == PeerIdentification::ByHandle
+                        && PeerIdentification::of_host().expect("handles") != peer_identification
+                    {
                         continue;
                     }
-                    let case = format!("{kernel:?}, {when}, user {stranger}");
+                    let case = format!("{peer_identification:?}, {when}, user {stranger}");
                     let folder = open_folder();
-                    let helper = helper(folder.path(), group, kernel);
+                    let helper = helper(folder.path(), group, peer_identification);
                     let socket = folder.path().join("idle.sock").display().to_string();
                     let stop = CancellationToken::new();
                     let mut helper = Some(helper);
@@ -329,9 +331,9 @@ fn asker_that_left_its_number_to_a_stranger_is_refused() {
     });
 }
 
-/// On a kernel without handles of connections a process that started a moment ago has to ask again, and is moved then.
+/// On a kernel without peer handles, a process that has just started must retry, and is then moved.
 #[test]
-fn asker_on_an_older_kernel_is_moved_at_a_later_request() {
+fn requester_on_an_older_kernel_is_moved_by_a_retry() {
     const ASK: &str = r#"
 import os, socket, sys, time
 os.setgroups([]); os.setgid(int(sys.argv[2])); os.setuid(int(sys.argv[2]))
@@ -345,11 +347,11 @@ for n in range(50):
         break
     time.sleep(0.02)
 "#;
-    in_namespace("asker_on_an_older_kernel_is_moved_at_a_later_request", |group| {
+    in_namespace("requester_on_an_older_kernel_is_moved_by_a_retry", |group| {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let _inside = runtime.enter();
         let folder = open_folder();
-        let helper = helper(folder.path(), group, Kernel::GivesNumbers);
+        let helper = helper(folder.path(), group, PeerIdentification::ByPid);
         let stop = CancellationToken::new();
         let serving = runtime.spawn(helper.serve(stop.clone()));
         let socket = folder.path().join("idle.sock").display().to_string();

@@ -1,8 +1,8 @@
-//! The socket: who may connect, and how much they may take.
+//! The socket, its access control and its limits.
 //!
-//! A user who may not ask is answered at once and takes no place. Each user who may has its own places and its own
-//! allowance, so that none of them can keep another from asking. Requests are decided one after the other: two moves
-//! never see each other half done.
+//! A user who is not allowed is refused at once and uses no slot. Each allowed user has its own connection slots and
+//! request rate, so that no user can block another. Requests are handled one at a time, so that two moves never
+//! interleave.
 
 use std::fs::{self, Permissions};
 use std::io::{self, Write};
@@ -17,20 +17,20 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::allowance::{Allowance, Rate};
-use super::judge::{Judge, not_allowed};
-use super::peer::{Kernel, Peer};
+use super::peer::{Peer, PeerIdentification};
+use super::request_handler::{RequestHandler, not_allowed};
 use super::trust::check_trusted;
 use crate::identity::since_boot;
 use crate::protocol::{Reply, Request, read, to_line, write};
 
-/// What one user may take.
+/// The limits of one user.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// Connections at a time.
+    /// Concurrent connections.
     pub(super) connections: usize,
-    /// The time for each step of a request.
+    /// Timeout of each step of a request.
     pub(super) within: Duration,
-    /// Requests.
+    /// The request rate.
     pub(super) rate: Rate,
 }
 
@@ -44,11 +44,11 @@ impl Default for Limits {
     }
 }
 
-/// A socket that listens, and when it was seen without a connection that waits.
+/// A listening socket, and when its queue was last empty.
 #[derive(Debug)]
 pub(super) struct Listener {
     socket: tokio::net::UnixListener,
-    /// The same socket, to take what waits without waiting.
+    /// The same socket, for accepting without waiting.
     queue: UnixListener,
     queue_was_empty: Duration,
     may_have_more: bool,
@@ -68,7 +68,7 @@ impl Listener {
     /// Waits for the next connection.
     async fn accept(&mut self) -> io::Result<UnixStream> {
         if self.may_have_more {
-            // Others get their turn even while connections come without end.
+            // Yields to other tasks even under a continuous stream of connections.
             tokio::task::yield_now().await;
             let now = since_boot();
             match self.queue.accept() {
@@ -86,23 +86,23 @@ impl Listener {
     }
 }
 
-/// Listens with mode 0660. Until the mode is set nobody else can connect, for that takes the right
-/// to write, which a new socket gives its owner alone.
+/// Listens with mode 0660. Before the mode is set no other user can connect, as this requires write permission, which a
+/// new socket grants to its owner only.
 pub(super) fn listen(path: &Path, gid: Option<u32>) -> Result<Listener, String> {
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
-    // Below, the socket is changed by its path: in a folder of others it could be another file by then.
+    // The socket is changed by path below: in a folder of other users it could be replaced meanwhile.
     check_trusted(folder)?;
     if UnixStream::connect(path).is_ok() {
-        return Err("another helper listens there; stop it first".to_owned());
+        return Err("another helper is listening; stop it first".to_owned());
     }
     match fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => {
             fs::remove_file(path).map_err(|error| format!("an old socket cannot be removed: {error}"))?;
         }
-        Ok(_) => return Err("is there and no socket; name another path".to_owned()),
+        Ok(_) => return Err("exists and is not a socket; use another path".to_owned()),
         Err(_) => {}
     }
     let queue_was_empty = since_boot();
@@ -115,32 +115,32 @@ pub(super) fn listen(path: &Path, gid: Option<u32>) -> Result<Listener, String> 
     Listener::new(listener, queue_was_empty).map_err(|error| error.to_string())
 }
 
-/// What one user has taken.
+/// The resources in use by one user.
 struct Share {
     uid: u32,
-    places: Arc<Semaphore>,
-    /// Held by the one request of this user that waits to be decided, so that others wait for one at most.
+    slots: Arc<Semaphore>,
+    /// Locked by this user's request that waits to be handled, so that other users wait for at most one.
     turn: Arc<Mutex<()>>,
     allowance: Allowance,
 }
 
 pub(super) async fn serve(
-    judge: Judge,
-    kernel: Kernel,
+    handler: RequestHandler,
+    peer_identification: PeerIdentification,
     limits: Limits,
     mut listener: Listener,
     stop: &CancellationToken,
 ) {
     let share = |uid: &u32| Share {
         uid: *uid,
-        places: Arc::new(Semaphore::new(limits.connections)),
+        slots: Arc::new(Semaphore::new(limits.connections)),
         turn: Arc::new(Mutex::new(())),
         allowance: Allowance::new(limits.rate, Instant::now()),
     };
-    let mut shares: Vec<Share> = judge.allowed().iter().map(share).collect();
-    let mut log_of_strangers = Allowance::new(limits.rate, Instant::now());
-    let decider = Arc::new(Decider {
-        judge: Arc::new(judge),
+    let mut shares: Vec<Share> = handler.allowed().iter().map(share).collect();
+    let mut refusal_log_rate = Allowance::new(limits.rate, Instant::now());
+    let connections = Arc::new(Connections {
+        handler: Arc::new(handler),
         turn: Arc::new(Mutex::new(())),
         within: limits.within,
     });
@@ -151,30 +151,30 @@ pub(super) async fn serve(
         };
         let connected = accepted.and_then(|stream| {
             stream.set_nonblocking(true)?;
-            let peer = Peer::of(&stream, kernel, listener.queue_was_empty)?;
+            let peer = Peer::from_socket(&stream, peer_identification, listener.queue_was_empty)?;
             Ok((stream, peer))
         });
         let (stream, peer) = match connected {
             Ok(connected) => connected,
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                // Such as no free descriptor: going round at once would only burn the CPU.
+                tracing::warn!(%error, "connection not accepted");
+                // For example no free descriptor: retrying at once would only use CPU.
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
         let Some(share) = shares.iter_mut().find(|share| share.uid == peer.uid) else {
-            if log_of_strangers.take(Instant::now()) {
+            if refusal_log_rate.take(Instant::now()) {
                 tracing::warn!(
-                    asker_pid = peer.pid,
-                    asker_uid = peer.uid,
+                    requester_pid = peer.pid,
+                    requester_uid = peer.uid,
                     "refused: user is not allowed"
                 );
             }
             refuse(&stream, not_allowed(peer.uid));
             continue;
         };
-        let Ok(place) = Arc::clone(&share.places).try_acquire_owned() else {
+        let Ok(slot) = Arc::clone(&share.slots).try_acquire_owned() else {
             refuse(
                 &stream,
                 format!(
@@ -187,71 +187,80 @@ pub(super) async fn serve(
         if !share.allowance.take(Instant::now()) {
             refuse(
                 &stream,
-                format!("user {} asks too often; ask again in a second", peer.uid),
+                format!("user {} exceeds the request rate; retry in a second", peer.uid),
             );
             continue;
         }
-        tokio::spawn(Arc::clone(&decider).one(peer, stream, (place, Arc::clone(&share.turn))));
+        tokio::spawn(Arc::clone(&connections).serve_connection(
+            peer,
+            stream,
+            (slot, Arc::clone(&share.turn)),
+        ));
     }
 }
 
-/// Answers without reading, and never waits: an answer fits into the buffer of a new connection.
+/// Refuses without reading, and never waits: a reply fits into the buffer of a new connection.
 fn refuse(mut stream: &UnixStream, why: String) {
     let line = to_line(&Reply::Refused { why });
     if let Err(error) = line.and_then(|line| stream.write_all(&line)) {
-        tracing::debug!(%error, "the asker went away");
+        tracing::debug!(%error, "client disconnected");
     }
 }
 
-/// What a connection has of its user's share.
-type Taken = (OwnedSemaphorePermit, Arc<Mutex<()>>);
+/// A connection's slot and turn.
+type ConnectionSlot = (OwnedSemaphorePermit, Arc<Mutex<()>>);
 
-/// Decides for all of them.
-struct Decider {
-    judge: Arc<Judge>,
-    /// Held by the one request that is decided.
+/// Handles the requests.
+struct Connections {
+    handler: Arc<RequestHandler>,
+    /// Locked by the request being handled.
     turn: Arc<Mutex<()>>,
     within: Duration,
 }
 
-impl Decider {
-    async fn one(self: Arc<Self>, peer: Peer, stream: UnixStream, share: Taken) {
+impl Connections {
+    async fn serve_connection(self: Arc<Self>, peer: Peer, stream: UnixStream, share: ConnectionSlot) {
         let answered = self.answer(peer, stream, share).await;
         if let Err(error) = answered {
-            tracing::debug!(%error, "the asker was too slow, or went away");
+            tracing::debug!(%error, "client too slow or disconnected");
         }
     }
 
-    async fn answer(&self, peer: Peer, stream: UnixStream, (place, own_turn): Taken) -> io::Result<()> {
+    async fn answer(
+        &self,
+        peer: Peer,
+        stream: UnixStream,
+        (slot, user_turn): ConnectionSlot,
+    ) -> io::Result<()> {
         let mut stream = tokio::net::UnixStream::from_std(stream)?;
-        let (asker_pid, asker_uid) = (peer.pid, peer.uid);
-        let (reply, place) = match timeout(self.within, read::<Request, _>(&mut stream)).await? {
+        let (requester_pid, requester_uid) = (peer.pid, peer.uid);
+        let (reply, slot) = match timeout(self.within, read::<Request, _>(&mut stream)).await? {
             Ok(request) => {
                 let turns = timeout(self.within, async {
-                    let own_turn = own_turn.lock_owned().await;
-                    (own_turn, Arc::clone(&self.turn).lock_owned().await)
+                    let user_turn = user_turn.lock_owned().await;
+                    (user_turn, Arc::clone(&self.turn).lock_owned().await)
                 });
                 let turns = turns.await?;
-                let judge = Arc::clone(&self.judge);
-                // The tables of a host with many connections take time to read. Turns and place are held until it is
-                // done, even if the asker no longer waits for the answer.
+                let handler = Arc::clone(&self.handler);
+                // The tables of a host with many connections take time to read. The locks and the slot are held until
+                // it is done, even if the client no longer waits for the reply.
                 let work = move || {
-                    let reply = judge.answer(peer, request);
+                    let reply = handler.answer(peer, request);
                     drop(turns);
-                    (reply, place)
+                    (reply, slot)
                 };
                 tokio::task::spawn_blocking(work)
                     .await
                     .map_err(io::Error::other)?
             }
             Err(error) => {
-                tracing::warn!(asker_pid, asker_uid, %error, "not a request");
-                let why = "that was no request; ask with a line of JSON".to_owned();
-                (Reply::Refused { why }, place)
+                tracing::warn!(requester_pid, requester_uid, %error, "invalid request");
+                let why = "not a valid request; send one line of JSON".to_owned();
+                (Reply::Refused { why }, slot)
             }
         };
         let written = timeout(self.within, write(&mut stream, &reply)).await?;
-        drop(place);
+        drop(slot);
         written
     }
 }

@@ -1,22 +1,22 @@
 //! Whether only this process's user and root decide what a path leads to.
 //!
-//! The file says what a privileged process does, and the socket is given to a group by its path. A user who may rename a
-//! part of such a path, or repoint a link in it, chooses what is read, or whose file is given away. A path whose every
-//! part passes here is the same when it is opened later.
+//! The configuration controls a privileged process, and the socket's group is changed by path. A user who may rename a
+//! component of such a path, or change a link in it, could choose the file that is read or changed. A path that passes
+//! this check still refers to the same file when it is opened later.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
-const MOST_LINKS: usize = 40;
+const MAX_LINKS: usize = 40;
 const STICKY: u32 = 0o1000;
 const OTHERS_WRITE: u32 = 0o022;
 
-/// Checks every part of the path, through links.
+/// Checks every component of the path, through links.
 ///
 /// # Errors
-/// With the part that others may change, and the remedy.
+/// The component that other users may change, and the remedy.
 pub fn check_trusted(path: &Path) -> Result<(), String> {
     check(path, rustix::process::geteuid().as_raw())
 }
@@ -38,7 +38,7 @@ fn check(path: &Path, me: u32) -> Result<(), String> {
             continue;
         }
         links += 1;
-        if links > MOST_LINKS {
+        if links > MAX_LINKS {
             return Err(format!("{}: too many links", path.display()));
         }
         let target = std::fs::read_link(&next).map_err(|error| format!("{}: {error}", next.display()))?;
@@ -75,7 +75,7 @@ fn check_part(path: &Path, me: u32) -> Result<bool, String> {
     if found.is_symlink() {
         return Ok(true);
     }
-    // In a directory such as /tmp others may add names, but not change ours.
+    // In a sticky directory such as /tmp others may add names, but not change ours.
     let is_shared = found.is_dir() && found.mode() & STICKY != 0;
     if found.mode() & OTHERS_WRITE != 0 && !is_shared {
         return Err(format!(
@@ -127,7 +127,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let me = rustix::process::geteuid().as_raw();
         let refused = check(folder.path(), me + 1);
-        // What root owns is everybody's to trust.
+        // Every user trusts what root owns.
         assert_eq!(refused.is_ok(), me == 0, "{refused:?}");
         assert!(check(folder.path(), me).is_ok());
     }

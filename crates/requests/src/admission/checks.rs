@@ -1,23 +1,23 @@
-//! The rules that look at the request alone, each with the refusal that it makes.
+//! The rules that only need the request, each with its refusal.
 
 use schemas::envelope::Payload as _;
 use schemas::refusal::RefusalCode;
 use schemas::request::{Request, RequestId};
 
-use crate::approval::Standing;
-use crate::argument::{self, BadArgument, Bound};
+use crate::approval::ApprovalState;
+use crate::argument::{self, ArgumentError, Bound};
 use crate::kind::{Grant, Kind};
 use crate::refusal::Refusal;
 
-use super::{A_DAY, Filed, Granted, Rules};
+use super::{ApprovalResult, FiledRequest, ONE_DAY, Rules};
 
-/// What was signed is what the subject says. The exchange lets a recipient write below its own name only,
-/// and a body cannot widen that.
-pub(super) fn names(filed: &Filed<'_>) -> Result<(), Refusal> {
+/// Checks that the signed recipient and id are those of the subject. The exchange restricts the subject to the recipient's own
+/// name, and a body must not widen that.
+pub(super) fn check_identity(filed: &FiledRequest<'_>) -> Result<(), Refusal> {
     let request = filed.request;
     let why = if request.recipient != *filed.recipient || request.id != *filed.id {
         "it was filed under another name or id than it holds"
-    } else if !request.keeps_its_key() {
+    } else if !request.id_matches_key() {
         "its id does not follow from its idempotency key"
     } else {
         return Ok(());
@@ -28,38 +28,38 @@ pub(super) fn names(filed: &Filed<'_>) -> Result<(), Refusal> {
     ))
 }
 
-/// Every character of its texts can be seen: officers and operators of the bureau decide by what they read.
-pub(super) fn texts(request: &Request) -> Result<(), Refusal> {
+/// Checks that all characters of its texts are visible, because officers and operators decide by them.
+pub(super) fn check_texts(request: &Request) -> Result<(), Refusal> {
     request
         .check_texts()
         .map_err(|error| Refusal::new(RefusalCode::Malformed, format!("{error}, and file it again")))
 }
 
-/// Its day lies within what the exchange retains, and not in the future: such an id would never grow too old.
-pub(super) fn age(id: &RequestId, rules: &Rules<'_>) -> Result<(), Refusal> {
+/// Checks that its day is within the retention and not in the future: such an id would never become too old.
+pub(super) fn check_age(id: &RequestId, rules: &Rules<'_>) -> Result<(), Refusal> {
     let malformed = |why: &str| Err(Refusal::new(RefusalCode::Malformed, why));
     let Some(day) = id.day() else {
         return malformed("its id names no day");
     };
     let of = |at: jiff::Timestamp| at.to_zoned(jiff::tz::TimeZone::UTC).date();
-    if day > of(rules.now.saturating_add(A_DAY).unwrap_or(rules.now)) {
-        return malformed("its day lies in the future; check the clock of the machine that filed it");
+    if day > of(rules.now.saturating_add(ONE_DAY).unwrap_or(rules.now)) {
+        return malformed("its day is in the future; check the clock of the machine that filed it");
     }
-    let kept = A_DAY
+    let kept = ONE_DAY
         .saturating_mul(rules.retention_days.max(0))
-        .saturating_add(A_DAY);
+        .saturating_add(ONE_DAY);
     if day < of(rules.now.saturating_sub(kept).unwrap_or(jiff::Timestamp::MIN)) {
         let days = rules.retention_days;
         let why = format!(
-            "its day is longer ago than the {days} days that the exchange keeps requests; file it anew"
+            "its day is longer ago than the {days} days that the exchange keeps requests; file it again"
         );
         return Err(Refusal::new(RefusalCode::TooOld, why));
     }
     Ok(())
 }
 
-/// The basis allows this purpose.
-pub(super) fn basis(request: &Request, grant: &Grant) -> Result<(), Refusal> {
+/// Checks that the legal basis allows the purpose.
+pub(super) fn check_basis(request: &Request, grant: &Grant) -> Result<(), Refusal> {
     let refuse = |why: &str| Err(Refusal::new(RefusalCode::NoBasis, why));
     match grant.purposes.get(&request.purpose) {
         None => refuse("this kind is not granted to you for this purpose"),
@@ -68,27 +68,28 @@ pub(super) fn basis(request: &Request, grant: &Grant) -> Result<(), Refusal> {
     }
 }
 
-/// Values for the kind's arguments.
-pub(super) fn arguments(request: &Request, kind: &Kind) -> Result<Vec<Bound>, Refusal> {
+pub(super) fn bind_arguments(request: &Request, kind: &Kind) -> Result<Vec<Bound>, Refusal> {
     let bound = argument::bind(&kind.config().arguments, &request.arguments).map_err(|error| bad(&error))?;
-    // Whether each has the form of the column that it is compared with is known here, and not at the core first.
-    kind.sent(&bound).map_err(|error| bad(&error))?;
+    // Checks here, before the core is used, that each has the format of its column.
+    kind.source_arguments(&bound).map_err(|error| bad(&error))?;
     Ok(bound)
 }
 
-fn bad(error: &BadArgument) -> Refusal {
+fn bad(error: &ArgumentError) -> Refusal {
     Refusal::new(RefusalCode::BadArgument, error.to_string())
 }
 
-/// The period runs forward, and is not longer than the kind allows.
-pub(super) fn period(kind: &Kind, bound: &[Bound]) -> Result<(), Refusal> {
+/// Checks that the period is not reversed, and not longer than the kind allows.
+pub(super) fn check_period(kind: &Kind, bound: &[Bound]) -> Result<(), Refusal> {
     let Some((begin, end)) = kind.period() else {
         return Ok(());
     };
     let length = match (bound.get(begin), bound.get(end)) {
         (Some(Bound::Date(from)), Some(Bound::Date(to))) => {
             // Both days count: from Monday to Monday is one day.
-            to.duration_since(*from).checked_add(A_DAY).filter(|_| from <= to)
+            to.duration_since(*from)
+                .checked_add(ONE_DAY)
+                .filter(|_| from <= to)
         }
         (Some(Bound::Timestamp(from)), Some(Bound::Timestamp(to))) => {
             Some(to.duration_since(*from)).filter(|_| from <= to)
@@ -103,12 +104,12 @@ pub(super) fn period(kind: &Kind, bound: &[Bound]) -> Result<(), Refusal> {
                 .map_or("", |a| a.name.as_str())
                 .to_owned()
         };
-        return Err(bad(&BadArgument::Backwards {
+        return Err(bad(&ArgumentError::Backwards {
             begin: name(begin),
             end: name(end),
         }));
     };
-    let longest = kind.config().longest_period;
+    let longest = kind.config().max_period;
     match longest.filter(|longest| length.unsigned_abs() > longest.get()) {
         None => Ok(()),
         Some(longest) => Err(Refusal::new(
@@ -118,16 +119,16 @@ pub(super) fn period(kind: &Kind, bound: &[Bound]) -> Result<(), Refusal> {
     }
 }
 
-/// What officers said, without their words: those are for the bureau's records.
-pub(super) fn approved(standing: Standing) -> Granted {
-    match standing {
-        Standing::Granted { by } => Ok(Ok(by)),
-        Standing::Waits { granted, needed } => Ok(Err((granted, needed))),
-        Standing::Refused { .. } => Err(Refusal::new(
+/// Converts the officers' decision, without their reasons, which are for the bureau's records.
+pub(super) fn convert_approval(state: ApprovalState) -> ApprovalResult {
+    match state {
+        ApprovalState::Granted { by } => Ok(Ok(by)),
+        ApprovalState::Pending { granted, needed } => Ok(Err((granted, needed))),
+        ApprovalState::Refused { .. } => Err(Refusal::new(
             RefusalCode::NotApproved,
             "an officer of the bureau refused it; ask the bureau why",
         )),
-        Standing::TooLate { granted, needed } => Err(Refusal::new(
+        ApprovalState::TimedOut { granted, needed } => Err(Refusal::new(
             RefusalCode::NotApproved,
             format!("{granted} of {needed} officers granted it in time; ask the bureau, then file it again"),
         )),

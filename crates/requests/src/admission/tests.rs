@@ -11,7 +11,7 @@ use super::*;
 use crate::blocklist::BlockList;
 use crate::sample::{self, PERSON, at};
 
-/// Everything that a judgement takes, with everything in order.
+/// An admissible request with all its rules.
 struct Case {
     kinds: Kinds,
     request: Request,
@@ -27,7 +27,10 @@ struct Case {
 static PERSONS: LazyLock<PersonKey> = LazyLock::new(|| PersonKey::of(&SigningKey::generate()).unwrap());
 
 fn blocked(persons: &[&str]) -> BlockList {
-    let digests = persons.iter().map(|person| PERSONS.mark(person).digest).collect();
+    let digests = persons
+        .iter()
+        .map(|person| PERSONS.token(person).digest)
+        .collect();
     BlockList::new(jiff::civil::date(2026, 1, 1), &PERSONS, digests)
 }
 
@@ -43,11 +46,11 @@ fn order(hold: Hold) -> Order {
     }
 }
 
-fn of(recipients: &[&str], feeds: &[&str], person: Option<&str>) -> Hold {
+fn hold_of(recipients: &[&str], feeds: &[&str], person: Option<&str>) -> Hold {
     Hold {
         recipients: recipients.iter().map(|name| name.parse().unwrap()).collect(),
         feeds: feeds.iter().map(|name| name.parse().unwrap()).collect(),
-        person: person.map(|person| PERSONS.mark(person)),
+        person: person.map(|person| PERSONS.token(person)),
     }
 }
 
@@ -57,7 +60,7 @@ fn case() -> Case {
         kinds: sample::kinds(sample::KIND).unwrap(),
         request: sample::request(),
         recipient: sample::request().recipient,
-        list: blocked(&["somebody else"]),
+        list: blocked(&["another person"]),
         orders: Some(Vec::new()),
         quota: None,
         cancelled: false,
@@ -67,13 +70,13 @@ fn case() -> Case {
 }
 
 impl Case {
-    fn judge<R>(&self, then: impl FnOnce(Admission<'_>) -> R) -> R {
-        let filed = Filed {
+    fn evaluate<R>(&self, then: impl FnOnce(Admission<'_>) -> R) -> R {
+        let filed = FiledRequest {
             recipient: &self.recipient,
             id: &self.request.id,
             request: &self.request,
             digest: sample::digest(),
-            place: Place {
+            place: StreamPosition {
                 sequence: 7,
                 stored_at: at(0),
             },
@@ -82,17 +85,17 @@ impl Case {
         };
         let rules = Rules {
             kinds: &self.kinds,
-            blocked: self.list.under(&PERSONS).unwrap(),
+            blocked: self.list.with_key(&PERSONS).unwrap(),
             orders: self.orders.as_deref(),
             quota: self.quota.as_ref().map(|(quota, history)| (quota, history)),
             retention_days: 30,
             now: self.now,
         };
-        then(judge(&filed, &rules))
+        then(evaluate(&filed, &rules))
     }
 
     fn code(&self) -> String {
-        self.judge(|admission| match admission {
+        self.evaluate(|admission| match admission {
             Admission::Admitted(_) => "admitted".to_owned(),
             Admission::WaitsForApproval { granted, needed } => format!("waits {granted} of {needed}"),
             Admission::Held { reason } => format!("held: {reason}"),
@@ -118,20 +121,20 @@ fn code(change: impl FnOnce(&mut Case)) -> String {
 }
 
 #[test]
-fn what_keeps_every_rule_is_admitted_with_all_that_its_answer_needs() {
-    case().judge(|admission| {
+fn admission_valid_request_is_admitted_with_its_settings() {
+    case().evaluate(|admission| {
         let Admission::Admitted(admitted) = admission else {
             panic!("{admission:?}")
         };
         assert_eq!(admitted.bound[0], Bound::Text(PERSON.to_owned()));
-        assert_eq!((admitted.most_rows, admitted.limited_by), (100, RowLimit::Kind));
+        assert_eq!((admitted.max_rows, admitted.limited_by), (100, RowLimit::Kind));
         assert_eq!(admitted.granted_by.len(), 2);
         assert!(!format!("{:?}", admitted.bound).contains(PERSON));
     });
 }
 
 #[test]
-fn each_rule_refuses_with_its_own_code() {
+fn admission_rule_refuses_with_its_own_code() {
     assert_eq!(code(|_| ()), "admitted");
     assert_eq!(code(|c| c.recipient = "insurer-b".parse().unwrap()), "malformed");
     assert_eq!(code(|c| c.request.idempotency = Some("k".into())), "malformed");
@@ -169,8 +172,8 @@ fn each_rule_refuses_with_its_own_code() {
     assert_eq!(code(|c| c.request.deadline = Some(at(11))), "admitted");
 }
 
-/// Every place of a JSON value that holds a text, as a change that puts another one there. Names within are texts, too;
-/// those of the value's own fields are not.
+/// Returns a change for every text of a JSON value, which replaces it. Map keys are texts as well; names of the value's own fields
+/// are not.
 fn with_text_anywhere(value: &serde_json::Value, text: &str, renames: bool) -> Vec<serde_json::Value> {
     match value {
         serde_json::Value::String(_) => vec![text.into()],
@@ -194,7 +197,7 @@ fn with_text_anywhere(value: &serde_json::Value, text: &str, renames: bool) -> V
     }
 }
 
-/// By all fields that there are: one that is added later is in here, too.
+/// Covers all fields: one that is added later is included.
 #[test]
 fn admission_hidden_character_in_any_text_is_refused() {
     let written = serde_json::to_value(sample::request()).unwrap();
@@ -215,15 +218,15 @@ fn admission_hidden_character_in_any_text_is_refused() {
             };
             changed += 1;
             let id = request.id.clone();
-            case_of(request).judge(|admission| {
+            case_of(request).evaluate(|admission| {
                 let Admission::Refused(refusal) = admission else {
                     panic!("{hidden:?} in {id}: {admission:?}")
                 };
                 assert_eq!(refusal.code, RefusalCode::Malformed);
-                assert!(refusal.reason.contains("cannot be seen") && !refusal.reason.contains(hidden));
+                assert!(refusal.reason.contains("invisible") && !refusal.reason.contains(hidden));
             });
         }
-        // Kind, purpose, basis, filer, three values and three names of arguments; the idempotency key by itself.
+        // Kind, purpose, basis, filer, three values and three argument names, and the idempotency key.
         assert_eq!(changed, 10, "{hidden:?}");
     }
     assert_eq!(code(|c| c.request.filed_by = "\u{202e}".into()), "malformed");
@@ -234,53 +237,53 @@ fn case_of(request: Request) -> Case {
 }
 
 #[test]
-fn a_hold_lets_wait_and_says_no_more_than_its_id() {
+fn hold_delays_and_reveals_only_its_id() {
     let held = |hold: Hold| code(|c| c.orders = Some(vec![order(hold)]));
     let waits = "held: hold h7 of the bureau";
-    assert_eq!(held(of(&[], &[], None)), waits);
-    assert_eq!(held(of(&["insurer-a"], &["setl"], None)), waits);
-    assert_eq!(held(of(&["insurer-b"], &[], None)), "admitted");
-    assert_eq!(held(of(&[], &["mdtrt"], None)), "admitted");
-    assert_eq!(held(of(&[], &[], Some(PERSON))), waits);
-    assert_eq!(held(of(&["insurer-b"], &[], Some(PERSON))), "admitted");
-    let mut foreign = of(&[], &[], Some("4711"));
+    assert_eq!(held(hold_of(&[], &[], None)), waits);
+    assert_eq!(held(hold_of(&["insurer-a"], &["setl"], None)), waits);
+    assert_eq!(held(hold_of(&["insurer-b"], &[], None)), "admitted");
+    assert_eq!(held(hold_of(&[], &["mdtrt"], None)), "admitted");
+    assert_eq!(held(hold_of(&[], &[], Some(PERSON))), waits);
+    assert_eq!(held(hold_of(&["insurer-b"], &[], Some(PERSON))), "admitted");
+    let mut foreign = hold_of(&[], &[], Some("4711"));
     let other = PersonKey::of(&SigningKey::generate()).unwrap();
-    foreign.person = Some(other.mark("4711"));
+    foreign.person = Some(other.token("4711"));
     assert_eq!(held(foreign), waits);
     assert!(code(|c| c.orders = None).starts_with("held: "));
-    // A kind that says no feeds may draw on any.
+    // A kind without feeds may read any feed's rows.
     let any = sample::KIND.replacen("feeds = [\"setl\"]", "", 1);
     let unsaid = |c: &mut Case| {
         c.kinds = sample::kinds(&any).unwrap();
-        c.orders = Some(vec![order(of(&[], &["mdtrt"], None))]);
+        c.orders = Some(vec![order(hold_of(&[], &["mdtrt"], None))]);
     };
     assert_eq!(code(unsaid), waits);
     let over = |c: &mut Case| {
-        let mut order = order(of(&[], &[], None));
+        let mut order = order(hold_of(&[], &[], None));
         order.expires = Some(at(10));
         c.orders = Some(vec![order]);
     };
     assert_eq!(code(over), "admitted");
-    // Somebody else's hold keeps their rows out of this answer.
+    // A hold of another person withholds their rows from this answer.
     let mut case = case();
-    case.orders = Some(vec![order(of(&[], &["setl"], Some("4712")))]);
-    case.judge(|admission| {
+    case.orders = Some(vec![order(hold_of(&[], &["setl"], Some("4712")))]);
+    case.evaluate(|admission| {
         let Admission::Admitted(admitted) = admission else {
             panic!("{admission:?}")
         };
-        let mark = PERSONS.mark("4712").digest;
+        let mark = PERSONS.token("4712").digest;
         assert_eq!(admitted.held_persons.get(&mark).map(String::as_str), Some("h7"));
     });
 }
 
 #[test]
-fn what_is_left_of_a_quota_limits_the_answer() {
+fn admission_remaining_quota_limits_the_answer() {
     let mut history = History::default();
-    let before = Place {
+    let before = StreamPosition {
         sequence: 1,
         stored_at: at(0),
     };
-    history.closed(before, at(1), 90, true);
+    history.add_outcome(before, at(1), 90, true);
     let rows = |most| Quota {
         rows_a_day: Some(most),
         ..Quota::default()
@@ -290,14 +293,14 @@ fn what_is_left_of_a_quota_limits_the_answer() {
         case.quota = Some((rows(most), history.clone()));
         case
     };
-    with(100).judge(|admission| {
+    with(100).evaluate(|admission| {
         let Admission::Admitted(admitted) = admission else {
             panic!("{admission:?}")
         };
-        assert_eq!((admitted.most_rows, admitted.limited_by), (10, RowLimit::Quota));
+        assert_eq!((admitted.max_rows, admitted.limited_by), (10, RowLimit::Quota));
         assert!(admitted.limited_by.reason(10).contains("10 rows"));
     });
-    with(90).judge(|admission| {
+    with(90).evaluate(|admission| {
         let Admission::Refused(refusal) = admission else {
             panic!("{admission:?}")
         };
@@ -336,7 +339,7 @@ fn apply(case: &mut Case, change: usize, text: &str) -> bool {
         5 => case.request.arguments.remove("psn_no").is_some(),
         6 => {
             case.list = blocked(&[PERSON]);
-            // Somebody else may be asked about by now.
+            // The request may be about another person now.
             !case.request.arguments.contains_key("psn_no")
                 || case.request.arguments.get("psn_no") == Some(&Scalar::Text(PERSON.to_owned()))
         }
@@ -361,7 +364,7 @@ fn apply(case: &mut Case, change: usize, text: &str) -> bool {
             true
         }
         12 => {
-            case.orders = Some(vec![order(of(&["insurer-a"], &[], None))]);
+            case.orders = Some(vec![order(hold_of(&["insurer-a"], &[], None))]);
             true
         }
         13 => {
@@ -376,7 +379,7 @@ fn apply(case: &mut Case, change: usize, text: &str) -> bool {
             case.quota = Some((quota, History::default()));
             true
         }
-        // Allowed: another purpose's second basis, a deadline that has time, a word more.
+        // Allowed: another purpose's second basis, a future deadline, another text.
         _ => {
             case.request.basis = "01".to_owned();
             false
@@ -385,13 +388,13 @@ fn apply(case: &mut Case, change: usize, text: &str) -> bool {
 }
 
 proptest! {
-    /// Whatever else is changed, what one rule forbids is never admitted; and what none forbids is.
-    /// Total: there is always one answer, and no answer holds what was asked.
+    /// A request that one rule forbids is never admitted, with any other change, and one that no rule forbids is. Total: there is
+    /// always one decision, and it contains no requested value.
     #[test]
-    fn nothing_forbidden_is_ever_admitted(changed in prop::collection::vec(changes(), 0..5)) {
+    fn admission_forbidden_request_is_never_admitted(changed in prop::collection::vec(changes(), 0..5)) {
         let mut case = case();
         let mut forbidden = false;
-        // A later change may undo an earlier one of the same field, so each field is changed once.
+        // A later change may revert an earlier one of the same field, so each field is changed once.
         let mut seen = std::collections::BTreeSet::new();
         for (change, text) in &changed {
             let field = match change { 2 | 15 => 2, 3 | 13 => 3, 9 | 10 => 9, 11 | 12 => 11, other => *other };
@@ -402,10 +405,10 @@ proptest! {
         prop_assert_eq!(case.code() == "admitted", !forbidden);
     }
 
-    /// Injection in every field that a recipient fills: a value, or a refusal that does not repeat it. Each begins with
-    /// what no refusal says of itself.
+    /// Injection in every field that a recipient sets: a value, or a refusal that does not repeat it. Each text begins with characters
+    /// that no refusal contains.
     #[test]
-    fn injections_stay_values(
+    fn admission_injection_stays_a_value(
         text in prop_oneof!["'; drop table [a-z]{4}; --", "\\$1 or [0-9]=[0-9]", "\u{2603}\\PC{5,29}"],
         place in 0_usize..6,
     ) {
@@ -418,7 +421,7 @@ proptest! {
             4 => case.request.purpose = text.clone(),
             _ => case.request.basis = text.clone(),
         }
-        case.judge(|admission| match admission {
+        case.evaluate(|admission| match admission {
             Admission::Admitted(admitted) => {
                 assert_eq!(place, 0);
                 assert_eq!(admitted.bound[0], Bound::Text(text.clone()));
@@ -429,22 +432,22 @@ proptest! {
         });
     }
 
-    /// Any moment, any id: one answer.
+    /// Any time and any id: one decision.
     #[test]
-    fn any_moment_and_any_id_have_an_answer(second in -400_000_000_000_i64..260_000_000_000, id in "[0-9]{4}(0[1-9]|1[0-2])([01][1-9]|2[0-8])-[a-z0-9]{8,40}", days in any::<i32>()) {
+    fn admission_any_time_and_id_has_one_decision(second in -400_000_000_000_i64..260_000_000_000, id in "[0-9]{4}(0[1-9]|1[0-2])([01][1-9]|2[0-8])-[a-z0-9]{8,40}", days in any::<i32>()) {
         let mut case = case();
         if let (Ok(now), Ok(id)) = (Timestamp::from_second(second), id.parse()) {
             case.now = now;
             case.request.id = id;
-            let filed = Filed {
+            let filed = FiledRequest {
                 recipient: &case.recipient, id: &case.request.id, request: &case.request, digest: sample::digest(),
-                place: Place { sequence: u64::MAX, stored_at: Timestamp::MAX }, cancelled: false, approvals: &[],
+                place: StreamPosition { sequence: u64::MAX, stored_at: Timestamp::MAX }, cancelled: false, approvals: &[],
             };
             let rules = Rules {
-                kinds: &case.kinds, blocked: case.list.under(&PERSONS).unwrap(), orders: Some(&[]), quota: None,
+                kinds: &case.kinds, blocked: case.list.with_key(&PERSONS).unwrap(), orders: Some(&[]), quota: None,
                 retention_days: days, now,
             };
-            let _ = judge(&filed, &rules);
+            let _ = evaluate(&filed, &rules);
         }
     }
 }

@@ -1,77 +1,76 @@
-//! Arguments by name to values by place.
+//! Binds named arguments by position.
 
 use std::collections::BTreeMap;
 
 use schemas::cursor::Scalar;
 
-use super::{Argument, ArgumentType, Bound, MOST_TEXT, form};
+use super::{Argument, ArgumentType, Bound, MAX_TEXT_CHARS, format};
 
-/// An argument that cannot be bound. What was given is not repeated, and neither is a name that the
-/// kind does not have: either may be anything.
+/// An argument that cannot be bound. The error repeats neither the value nor an unknown name: either may be anything.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadArgument {
-    /// Left out.
-    #[error("argument {name:?} is missing: give {form}")]
+pub enum ArgumentError {
+    /// It is missing.
+    #[error("argument {name:?} is missing: give {format}")]
     Missing {
-        /// As the kind names it.
+        /// Its name in the kind.
         name: String,
-        /// How a value is written.
-        form: &'static str,
+        /// The expected format.
+        format: &'static str,
     },
-    /// Of another type.
-    #[error("argument {name:?} is not {form}")]
-    Form {
-        /// As the kind names it.
+    /// It has another type.
+    #[error("argument {name:?} is not {format}")]
+    Format {
+        /// Its name in the kind.
         name: String,
-        /// How a value is written.
-        form: &'static str,
+        /// The expected format.
+        format: &'static str,
     },
-    /// Too long a text.
+    /// The text is too long.
     #[error("argument {name:?} has more than {max} characters")]
     Long {
-        /// As the kind names it.
+        /// Its name in the kind.
         name: String,
-        /// Characters that it may have.
+        /// The greatest number of characters.
         max: u32,
     },
-    /// Not among those that it takes.
+    /// It is not one of the accepted values.
     #[error("argument {name:?} takes one of: {}", one_of.join(", "))]
     NotOneOf {
-        /// As the kind names it.
+        /// Its name in the kind.
         name: String,
-        /// Those that it takes.
+        /// The accepted values.
         one_of: Vec<String>,
     },
-    /// A blank where a person must be named.
-    #[error("argument {name:?} names nobody: give the person's number")]
-    Nobody {
-        /// As the kind names it.
+    /// It is blank and must name a person.
+    #[error("argument {name:?} names no person: give the person's number")]
+    BlankPerson {
+        /// Its name in the kind.
         name: String,
     },
-    /// The kind does not have it.
+    /// The kind has no argument of this name.
     #[error("{count} of the arguments are not this kind's, which are: {}", names.join(", "))]
     Unknown {
-        /// How many.
+        /// The number of unknown arguments.
         count: usize,
-        /// Those that it has.
+        /// The kind's arguments.
         names: Vec<String>,
     },
-    /// Finer than what it is compared with can hold.
+    /// It is finer than the column that it is compared with.
     #[error(
-        "argument {name:?} is finer than the bureau's column, which is written as {form}: give a coarser time"
+        "argument {name:?} is finer than the bureau's column, which is written as {format}: give a coarser time"
     )]
     Finer {
-        /// As the kind names it.
+        /// Its name in the kind.
         name: String,
-        /// How the column is written.
-        form: String,
+        /// The column's format.
+        format: String,
     },
-    /// In the hour that a time zone repeats in autumn, where a time without zone stands for two instants.
+    /// It is in the hour that a time zone repeats in autumn, where a time without zone is ambiguous.
     #[error(
-        "argument {name:?} lies in the hour that {zone} repeats, where the bureau's times without zone are ambiguous: give a time outside it"
+        "argument {name:?} is in the hour that {zone} repeats, where the bureau's times without zone are ambiguous: give a time outside it"
     )]
     Repeated {
-        /// As the kind names it.
+        /// Its name in the kind.
         name: String,
         /// The zone.
         zone: String,
@@ -79,22 +78,22 @@ pub enum BadArgument {
     /// The period ends before it begins.
     #[error("the period ends ({end}) before it begins ({begin})")]
     Backwards {
-        /// The argument's name.
+        /// The name of the argument that begins the period.
         begin: String,
-        /// The argument's name.
+        /// The name of the argument that ends it.
         end: String,
     },
 }
 
-/// One value for each argument, in their order.
+/// Binds one value for each argument, in order.
 ///
 /// # Errors
-/// [`BadArgument`] with the first that cannot be bound.
-pub fn bind(arguments: &[Argument], given: &BTreeMap<String, Scalar>) -> Result<Vec<Bound>, BadArgument> {
+/// [`ArgumentError`] with the first that cannot be bound.
+pub fn bind(arguments: &[Argument], given: &BTreeMap<String, Scalar>) -> Result<Vec<Bound>, ArgumentError> {
     let known = |name: &String| arguments.iter().any(|argument| argument.name == *name);
     let unknown = given.keys().filter(|name| !known(name)).count();
     if unknown > 0 {
-        return Err(BadArgument::Unknown {
+        return Err(ArgumentError::Unknown {
             count: unknown,
             names: arguments.iter().map(|argument| argument.name.clone()).collect(),
         });
@@ -105,30 +104,31 @@ pub fn bind(arguments: &[Argument], given: &BTreeMap<String, Scalar>) -> Result<
         .collect()
 }
 
-fn one(argument: &Argument, given: Option<&Scalar>) -> Result<Bound, BadArgument> {
+fn one(argument: &Argument, given: Option<&Scalar>) -> Result<Bound, ArgumentError> {
     let name = || argument.name.clone();
-    let form = argument.kind.form();
+    let format = argument.kind.format();
     let Some(given) = given else {
         return if argument.optional {
             Ok(Bound::Null)
         } else {
-            Err(BadArgument::Missing { name: name(), form })
+            Err(ArgumentError::Missing { name: name(), format })
         };
     };
-    let bound = form::parse(argument.kind, given).ok_or_else(|| BadArgument::Form { name: name(), form })?;
+    let bound =
+        format::parse(argument.kind, given).ok_or_else(|| ArgumentError::Format { name: name(), format })?;
     if let Bound::Text(text) = &bound {
-        let max = argument.max.unwrap_or(MOST_TEXT);
+        let max = argument.max.unwrap_or(MAX_TEXT_CHARS);
         if u32::try_from(text.chars().count()).is_ok_and(|length| length <= max) {
             if argument.person && text.trim().is_empty() {
-                return Err(BadArgument::Nobody { name: name() });
+                return Err(ArgumentError::BlankPerson { name: name() });
             }
         } else {
-            return Err(BadArgument::Long { name: name(), max });
+            return Err(ArgumentError::Long { name: name(), max });
         }
     }
-    let meant = |text: &String| form::of_text(argument.kind, text).as_ref() == Some(&bound);
+    let meant = |text: &String| format::parse_text(argument.kind, text).as_ref() == Some(&bound);
     if !argument.one_of.is_empty() && !argument.one_of.iter().any(meant) {
-        return Err(BadArgument::NotOneOf {
+        return Err(ArgumentError::NotOneOf {
             name: name(),
             one_of: argument.one_of.clone(),
         });
@@ -137,9 +137,9 @@ fn one(argument: &Argument, given: Option<&Scalar>) -> Result<Bound, BadArgument
 }
 
 impl Argument {
-    /// Whether a text has the form of its type: for the configuration's own values.
+    /// Whether a text has the format of its type, for values of the configuration.
     pub(crate) fn takes(&self, text: &str) -> bool {
-        form::of_text(self.kind, text).is_some()
+        format::parse_text(self.kind, text).is_some()
     }
 
     /// Whether its values can name a person.
@@ -163,7 +163,7 @@ mod tests {
             one_of: Vec::new(),
             person: false,
             period: None,
-            form: None,
+            format: None,
         }
     }
 
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn values_stand_in_the_order_of_the_kind_and_not_of_the_names() {
+    fn bind_values_are_in_the_kinds_order() {
         let mut to = argument("b", ArgumentType::Integer);
         to.optional = true;
         let arguments = [
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn each_fault_is_told_without_the_value() {
+    fn bind_error_omits_the_value() {
         let mut person = argument("psn_no", ArgumentType::Text);
         (person.person, person.max) = (true, Some(30));
         let mut scheme = argument("insutype", ArgumentType::Integer);
@@ -203,23 +203,23 @@ mod tests {
             error(&[("psn_no", " "), ("insutype", "310")]),
             error(&[("psn_no", "1"), ("insutype", "310"), ("x4711", "4711")]),
         ];
-        assert!(matches!(cases[0], BadArgument::Missing { .. }));
-        assert!(matches!(cases[1], BadArgument::Form { .. }));
-        assert!(matches!(cases[2], BadArgument::Long { max: 30, .. }));
-        assert!(matches!(cases[3], BadArgument::NotOneOf { .. }));
-        assert!(matches!(cases[4], BadArgument::Nobody { .. }));
-        assert!(matches!(cases[5], BadArgument::Unknown { count: 1, .. }));
+        assert!(matches!(cases[0], ArgumentError::Missing { .. }));
+        assert!(matches!(cases[1], ArgumentError::Format { .. }));
+        assert!(matches!(cases[2], ArgumentError::Long { max: 30, .. }));
+        assert!(matches!(cases[3], ArgumentError::NotOneOf { .. }));
+        assert!(matches!(cases[4], ArgumentError::BlankPerson { .. }));
+        assert!(matches!(cases[5], ArgumentError::Unknown { count: 1, .. }));
         for error in cases {
             assert!(!format!("{error} {error:?}").contains("4711"), "{error}");
         }
-        // The same number, written otherwise.
+        // The same number in another spelling.
         assert!(bind(&arguments, &given(&[("psn_no", "1"), ("insutype", "0310")])).is_ok());
     }
 
     proptest! {
-        /// Injection: whatever a text says, it arrives as that text and as nothing else, or not at all.
+        /// Injection: every text arrives unchanged as that text, or not at all.
         #[test]
-        fn an_injection_stays_a_value(
+        fn bind_injection_stays_a_value(
             text in prop_oneof![
                 ".{0,60}",
                 Just("'; drop table setl; --".to_owned()),
@@ -249,7 +249,7 @@ mod tests {
                         (Bound::Text(kept), Scalar::Text(given)) => prop_assert_eq!(kept, given),
                         (Bound::Integer(kept), Scalar::Int(given)) => prop_assert_eq!(kept, given),
                         (other, _) => {
-                            // Every other type holds digits, signs and the letters of its form.
+                            // Every other type only has digits, signs and the letters of its format.
                             let Some(Scalar::Text(out)) = other.scalar().map(|scalar| match scalar {
                                 Scalar::Int(number) => Scalar::Text(number.to_string()),
                                 text => text,

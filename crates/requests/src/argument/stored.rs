@@ -1,28 +1,28 @@
-//! How a column writes days and times where its type is text or integer, and an argument in that form.
+//! Formats of dates and times in text or integer columns, and arguments in these formats.
 //!
-//! A text is compared as a text and an integer as an integer, so an argument is exact only in the column's own form. A form
-//! has the parts of a time in falling order and of fixed width: then the order of texts is the order of times.
+//! Texts are compared as texts and integers as integers, so a comparison is only correct in the column's own format. A format has
+//! the parts of a time in descending order and of fixed width, so that the order of texts is the order of times.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use schemas::cursor::Scalar;
 
-use super::{Argument, ArgumentType, BadArgument, Bound};
+use super::{Argument, ArgumentError, ArgumentType, Bound};
 
-/// A form that was checked.
+/// A valid format.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredForm {
-    /// As it was written.
+pub struct StoredFormat {
+    /// The format as configured.
     written: String,
     encoding: Encoding,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Encoding {
-    /// Parts and literal characters, by the clock of a zone.
+    /// Parts and literal characters, in a zone.
     Pattern(Vec<Piece>, TimeZone),
-    /// A number of units of so many nanoseconds since 1970.
+    /// A count since 1970, with the nanoseconds of its unit.
     Unix(i128),
 }
 
@@ -32,7 +32,7 @@ enum Piece {
     Part(Part),
 }
 
-/// A part of a time, in falling order.
+/// A part of a time, in descending order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Part {
     Year,
@@ -41,55 +41,54 @@ enum Part {
     Hour,
     Minute,
     Second,
-    /// So many digits behind the second.
+    /// Digits of the fraction.
     Fraction(u32),
 }
 
-/// What a column of a form holds, so that the source can compare its rows with it.
+/// The values of a column of a format, which the source compares its rows with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoredAs {
     /// Texts that match a GLOB pattern.
     Text(String),
-    /// Integers from the first to below the second, or zero.
+    /// Integers from the first, up to but not including the second, or zero.
     Integer(i64, i64),
 }
 
-/// Units of `unix_…` with the nanoseconds in each, and the range in which a number of them is a time of our age: numbers of
-/// other units lie outside it.
+/// Units of `unix_…` with the nanoseconds in each, and the range of contemporary times in the unit. Other units are outside it.
 const UNIX: [(&str, i128, i64, i64); 3] = [
     ("unix_seconds", 1_000_000_000, 10_000_000, 100_000_000_000),
     ("unix_millis", 1_000_000, 100_000_000_000, 100_000_000_000_000),
     ("unix_micros", 1_000, 100_000_000_000_000, i64::MAX),
 ];
 
-/// The time zone of that name.
+/// Returns the time zone of a name.
 ///
 /// # Errors
-/// A sentence with what to do.
+/// A message with the remedy.
 pub fn time_zone(name: &str) -> Result<TimeZone, String> {
-    // The database of time zones takes other spellings of case; PostgreSQL is asked with what is written.
+    // jiff ignores case in zone names; PostgreSQL gets the name as configured.
     TimeZone::get(name).map_err(|_| {
-        "zone is no known time zone: write its name in the IANA database, such as \"Asia/Shanghai\", and install \
+        "zone is not a known time zone: write its name in the IANA database, such as \"Asia/Shanghai\", and install \
          the operating system's tzdata"
             .to_owned()
     })
 }
 
-impl StoredForm {
-    /// Reads a form for an argument of this type; `zone` is the zone of the column's times.
+impl StoredFormat {
+    /// Parses a format for an argument of this type. `zone` is the zone of the column's times.
     ///
     /// # Errors
-    /// A sentence with what to do.
+    /// A message with the remedy.
     pub fn new(kind: ArgumentType, written: &str, zone: Option<&TimeZone>) -> Result<Self, String> {
         let is_date = match kind {
             ArgumentType::Date => true,
             ArgumentType::Timestamp => false,
-            _ => return Err("form is for arguments of type date and timestamp: leave it out".to_owned()),
+            _ => return Err("format is for arguments of type date and timestamp: leave it out".to_owned()),
         };
         let unix = UNIX.iter().find(|(name, ..)| *name == written);
         let encoding = match unix {
             Some(_) if is_date => {
-                return Err("a day is no number of seconds: use type = \"timestamp\"".to_owned());
+                return Err("a date is not a number of seconds: use type = \"timestamp\"".to_owned());
             }
             Some((_, nanos, ..)) => Encoding::Unix(*nanos),
             None => pattern(written, is_date, zone)?,
@@ -100,7 +99,7 @@ impl StoredForm {
         })
     }
 
-    /// What a column in this form holds.
+    /// Returns the values of a column in this format.
     #[must_use]
     pub fn stored_as(&self) -> StoredAs {
         match &self.encoding {
@@ -114,11 +113,11 @@ impl StoredForm {
         }
     }
 
-    /// An argument's value in this form; null and values of other types as they are.
+    /// Formats an argument's value. Null and values of other types are unchanged.
     ///
     /// # Errors
-    /// [`BadArgument`] where the form cannot say exactly this value.
-    pub fn render(&self, argument: &Argument, bound: &Bound) -> Result<Option<Scalar>, BadArgument> {
+    /// [`ArgumentError`] if the format cannot represent the value exactly.
+    pub fn render(&self, argument: &Argument, bound: &Bound) -> Result<Option<Scalar>, ArgumentError> {
         match (bound, &self.encoding) {
             (Bound::Date(day), Encoding::Pattern(pieces, _)) => Ok(Some(Scalar::Text(written(
                 pieces,
@@ -134,10 +133,10 @@ impl StoredForm {
         argument: &Argument,
         at: Timestamp,
         encoding: &Encoding,
-    ) -> Result<Scalar, BadArgument> {
-        let finer = || BadArgument::Finer {
+    ) -> Result<Scalar, ArgumentError> {
+        let finer = || ArgumentError::Finer {
             name: argument.name.clone(),
-            form: self.written.clone(),
+            format: self.written.clone(),
         };
         match encoding {
             Encoding::Unix(nanos) => {
@@ -152,7 +151,7 @@ impl StoredForm {
             Encoding::Pattern(pieces, zone) => {
                 let local = zone.to_datetime(at);
                 if zone.to_ambiguous_timestamp(local).is_ambiguous() {
-                    return Err(BadArgument::Repeated {
+                    return Err(ArgumentError::Repeated {
                         name: argument.name.clone(),
                         zone: zone.iana_name().unwrap_or("the zone").to_owned(),
                     });
@@ -166,10 +165,10 @@ impl StoredForm {
     }
 }
 
-/// Reads `%Y-%m-%d %H:%M:%S` and its like.
+/// Parses a pattern such as `%Y-%m-%d %H:%M:%S`.
 fn pattern(text: &str, is_date: bool, zone: Option<&TimeZone>) -> Result<Encoding, String> {
     let wrong = || {
-        Err("form is unix_seconds, unix_millis, unix_micros, or a pattern of %Y %m %d %H %M %S and %3f, %6f or %9f in this \
+        Err("format is unix_seconds, unix_millis, unix_micros, or a pattern of %Y %m %d %H %M %S and %3f, %6f or %9f in this \
              order, such as \"%Y-%m-%d %H:%M:%S\", with no other letters than T and Z between"
             .to_owned())
     };
@@ -177,7 +176,7 @@ fn pattern(text: &str, is_date: bool, zone: Option<&TimeZone>) -> Result<Encodin
     let mut characters = text.chars();
     while let Some(character) = characters.next() {
         if character != '%' {
-            // A digit or letter might be taken for a part of the time.
+            // A digit or letter could be taken for a part of the time.
             let is_plain = matches!(character, 'T' | 'Z') || !character.is_alphanumeric();
             if !is_plain || character.is_control() {
                 return wrong();
@@ -207,12 +206,12 @@ fn pattern(text: &str, is_date: bool, zone: Option<&TimeZone>) -> Result<Encodin
     if !in_order || parts.len() < 3 || (is_date && parts.len() != 3) {
         return wrong();
     }
-    // Z is UTC, whatever the zone of the core's other times.
+    // Z means UTC, in any zone of the core's other times.
     let is_utc = text.ends_with('Z');
     match (zone, is_utc) {
         (Some(zone), false) => Ok(Encoding::Pattern(pieces, zone.clone())),
         (None, false) if !is_date => Err(
-            "form has no time zone: add zone = \"…\" to the kind, the zone of the column's times, such as \"Asia/Shanghai\""
+            "format has no time zone: add zone = \"…\" to the kind, the zone of the column's times, such as \"Asia/Shanghai\""
                 .to_owned(),
         ),
         _ => Ok(Encoding::Pattern(pieces, TimeZone::UTC)),
@@ -244,7 +243,7 @@ impl Piece {
     }
 }
 
-/// Whether the pieces hold all of a time: what they leave out is zero.
+/// Whether the pieces represent a time completely: omitted parts are zero.
 fn holds(pieces: &[Piece], local: DateTime) -> bool {
     let has = |part: u8| pieces.iter().any(|piece| piece.rank() == Some(part));
     let digits = pieces.iter().find_map(|piece| match piece {
@@ -293,15 +292,15 @@ mod tests {
             one_of: Vec::new(),
             person: false,
             period: None,
-            form: None,
+            format: None,
         }
     }
 
-    fn render(form: &str, zone: Option<&str>, at: &str) -> Result<String, String> {
+    fn render(format: &str, zone: Option<&str>, at: &str) -> Result<String, String> {
         let zone = zone.map(|zone| time_zone(zone).unwrap());
-        let form = StoredForm::new(ArgumentType::Timestamp, form, zone.as_ref())?;
+        let format = StoredFormat::new(ArgumentType::Timestamp, format, zone.as_ref())?;
         let bound = Bound::Timestamp(at.parse().unwrap());
-        let value = form.render(&argument(ArgumentType::Timestamp), &bound);
+        let value = format.render(&argument(ArgumentType::Timestamp), &bound);
         match value.map_err(|error| error.to_string())? {
             Some(Scalar::Text(text)) => Ok(text),
             Some(Scalar::Int(number)) => Ok(number.to_string()),
@@ -310,9 +309,9 @@ mod tests {
     }
 
     #[test]
-    fn argument_time_is_written_as_the_column_writes_it() {
+    fn stored_format_renders_a_time_as_the_column() {
         let shanghai = Some("Asia/Shanghai");
-        for (form, zone, at, wanted) in [
+        for (format, zone, at, wanted) in [
             (
                 "%Y-%m-%d %H:%M:%S",
                 shanghai,
@@ -341,9 +340,9 @@ mod tests {
                 "2026-01-31 16:00",
             ),
         ] {
-            assert_eq!(render(form, zone, at).as_deref(), Ok(wanted), "{form}");
+            assert_eq!(render(format, zone, at).as_deref(), Ok(wanted), "{format}");
         }
-        let day = StoredForm::new(ArgumentType::Date, "%Y%m%d", None).unwrap();
+        let day = StoredFormat::new(ArgumentType::Date, "%Y%m%d", None).unwrap();
         let bound = Bound::Date("2026-01-31".parse().unwrap());
         let value = day.render(&argument(ArgumentType::Date), &bound).unwrap();
         assert_eq!(value, Some(Scalar::Text("20260131".to_owned())));
@@ -351,9 +350,9 @@ mod tests {
     }
 
     #[test]
-    fn argument_time_that_the_form_cannot_hold_is_refused() {
+    fn stored_format_inexact_time_is_refused() {
         let berlin = Some("Europe/Berlin");
-        for (form, zone, at, told) in [
+        for (format, zone, at, wanted) in [
             ("%Y-%m-%d %H:%M:%S", berlin, "2026-01-31T08:00:00.5Z", "finer"),
             ("unix_seconds", None, "2026-01-31T08:00:00.5Z", "finer"),
             ("%Y-%m-%d %H:%M", berlin, "2026-01-31T08:00:01Z", "finer"),
@@ -370,21 +369,21 @@ mod tests {
             ),
             ("%Y-%m-%d day", berlin, "2026-01-31T08:00:00Z", "in this order"),
         ] {
-            let error = render(form, zone, at).unwrap_err();
+            let error = render(format, zone, at).unwrap_err();
             assert!(
-                error.contains(told) && !error.contains("08:00"),
-                "{form}: {error}"
+                error.contains(wanted) && !error.contains("08:00"),
+                "{format}: {error}"
             );
         }
         assert!(render("%Y-%m-%d %H:%M:%S", berlin, "2026-10-25T02:30:00Z").is_ok());
-        assert!(StoredForm::new(ArgumentType::Text, "%Y%m%d", None).is_err());
+        assert!(StoredFormat::new(ArgumentType::Text, "%Y%m%d", None).is_err());
         assert!(time_zone("Nowhere/Town").is_err());
     }
 
     proptest! {
-        /// The order of texts is the order of times, outside the hours that a zone repeats.
+        /// The order of texts is the order of times, except in the hour that a zone repeats.
         #[test]
-        fn stored_form_order_of_texts_is_the_order_of_times(one in 0_i64..4_000_000_000, other in 0_i64..4_000_000_000) {
+        fn stored_format_order_of_texts_is_that_of_times(one in 0_i64..4_000_000_000, other in 0_i64..4_000_000_000) {
             let text = |second: i64| {
                 render("%Y-%m-%d %H:%M:%S", Some("Europe/Berlin"), &Timestamp::from_second(second).unwrap().to_string())
             };

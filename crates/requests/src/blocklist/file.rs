@@ -1,4 +1,4 @@
-//! The file that a block list comes in: a header, a line for each person, a trailer with their count.
+//! The file format of a block list: a header, a line for each person, a trailer with their count.
 //!
 //! ```text
 //! HDR,slacktide-blocklist,1,2026-01-31
@@ -7,9 +7,8 @@
 //! TRL,2
 //! ```
 //!
-//! A list that was cut short would let persons pass, so nothing of a file is taken unless all of it
-//! reads: header first, trailer last, its count that of the lines between. Every line that does not read
-//! is named by its number, and never by what it holds.
+//! A truncated list would let persons pass, so a file is imported completely or not at all: header first, trailer last, with the
+//! count of the lines between. An error names each invalid line by its number, never by its content.
 
 use jiff::civil::Date;
 use schemas::digest::Digest;
@@ -18,147 +17,146 @@ use schemas::visible;
 
 use super::BlockList;
 
-/// Bytes of a person's number, at most.
-const MOST_PERSON: usize = 64;
+/// The greatest length of a person's number in bytes.
+const MAX_PERSON_BYTES: usize = 64;
 
-/// Faults that a message names; the others are counted.
-const MOST_TOLD: usize = 20;
+/// Errors that a message lists. The others are counted.
+const MAX_REPORTED: usize = 20;
 
-/// One line that does not read.
+/// An invalid line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {what}")]
-pub struct Fault {
+pub struct LineError {
     /// Counted from 1.
     pub line: usize,
-    /// What is wrong with it.
-    pub what: Wrong,
+    /// The error.
+    pub what: LineErrorKind,
 }
 
-/// What is wrong with a line, without what it holds.
+/// The error of a line, without its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Wrong {
-    /// The first line is no header.
+pub enum LineErrorKind {
+    /// The first line is not a header.
     #[error("the file begins with HDR,slacktide-blocklist,1,<yyyy-mm-dd>")]
     Header,
-    /// The last line is no trailer.
+    /// The last line is not a trailer.
     #[error("the file ends with TRL,<count of persons>; was it cut short?")]
     NoTrailer,
-    /// The count is another one.
-    #[error("the trailer counts {said}, and there are {found} lines of persons")]
+    /// The trailer has a wrong count.
+    #[error("the trailer counts {declared}, and there are {found} lines of persons")]
     Count {
         /// In the trailer.
-        said: u64,
+        declared: u64,
         /// In the file.
         found: u64,
     },
-    /// A line behind the trailer.
+    /// A line follows the trailer.
     #[error("nothing may follow the trailer")]
     AfterTrailer,
-    /// No line of a person.
+    /// The line is not a person.
     #[error("a person is written PSN,<number>")]
     NoPerson,
-    /// A number that cannot be one.
+    /// The number is invalid.
     #[error("a person's number has 1 to 64 bytes, without commas and control characters")]
     Number,
-    /// No UTF-8.
-    #[error("it is no UTF-8 text")]
+    /// The line is not UTF-8.
+    #[error("it is not UTF-8 text")]
     NotText,
 }
 
-/// A file that was not taken; the list stays as it was.
+/// A rejected file. The current list stays in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BadFile {
-    /// Every line that does not read, in order.
-    pub faults: Vec<Fault>,
+pub struct BlockListFileError {
+    /// Every invalid line, in order.
+    pub faults: Vec<LineError>,
 }
 
-impl std::fmt::Display for BadFile {
+impl std::fmt::Display for BlockListFileError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "the block list was not taken, and the one before stays in force"
-        )?;
-        for fault in self.faults.iter().take(MOST_TOLD) {
+        write!(f, "block list not imported, the previous list stays in force")?;
+        for fault in self.faults.iter().take(MAX_REPORTED) {
             write!(f, "\n  {fault}")?;
         }
-        match self.faults.len().saturating_sub(MOST_TOLD) {
+        match self.faults.len().saturating_sub(MAX_REPORTED) {
             0 => Ok(()),
             more => write!(f, "\n  and {more} lines more"),
         }
     }
 }
 
-impl std::error::Error for BadFile {}
+impl std::error::Error for BlockListFileError {}
 
-/// Reads a file. Line ends of either kind, a byte order mark and a person named twice are taken.
+/// Reads a file. Accepts both kinds of line ends, a byte order mark and duplicate persons.
 ///
 /// # Errors
-/// [`BadFile`] with every fault.
-pub fn read(bytes: &[u8], key: &PersonKey) -> Result<BlockList, BadFile> {
+/// [`BlockListFileError`] with every invalid line.
+pub fn read(bytes: &[u8], key: &PersonKey) -> Result<BlockList, BlockListFileError> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    let mut reading = Reading::default();
+    let mut reading = FileReader::default();
     for (at, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if let Err(what) = reading.line(at, line, key) {
-            reading.faults.push(Fault { line: at + 1, what });
+            reading.faults.push(LineError { line: at + 1, what });
         }
         reading.lines = at + 1;
     }
     if !reading.ended {
         let line = reading.lines;
-        reading.faults.push(Fault {
+        reading.faults.push(LineError {
             line,
-            what: Wrong::NoTrailer,
+            what: LineErrorKind::NoTrailer,
         });
     }
     match (reading.made, reading.faults.is_empty()) {
         (Some(made), true) => Ok(BlockList::new(made, key, reading.persons)),
-        _ => Err(BadFile {
+        _ => Err(BlockListFileError {
             faults: reading.faults,
         }),
     }
 }
 
 #[derive(Default)]
-struct Reading {
+struct FileReader {
     made: Option<Date>,
     persons: Vec<Digest>,
-    /// Lines between header and trailer, the faulty ones too: the count is of lines.
+    /// Lines between header and trailer, including invalid ones.
     found: u64,
     ended: bool,
     lines: usize,
-    faults: Vec<Fault>,
+    faults: Vec<LineError>,
 }
 
-impl Reading {
-    fn line(&mut self, at: usize, line: &[u8], key: &PersonKey) -> Result<(), Wrong> {
+impl FileReader {
+    fn line(&mut self, at: usize, line: &[u8], key: &PersonKey) -> Result<(), LineErrorKind> {
         if self.ended {
-            return Err(Wrong::AfterTrailer);
+            return Err(LineErrorKind::AfterTrailer);
         }
         if at == 0 {
-            self.made = Some(header(line).ok_or(Wrong::Header)?);
+            self.made = Some(header(line).ok_or(LineErrorKind::Header)?);
             return Ok(());
         }
         if let Some(count) = line.strip_prefix(b"TRL,") {
             self.ended = true;
-            let said = number(count).ok_or(Wrong::NoTrailer)?;
+            let declared = number(count).ok_or(LineErrorKind::NoTrailer)?;
             let found = self.found;
-            return if said == found {
+            return if declared == found {
                 Ok(())
             } else {
-                Err(Wrong::Count { said, found })
+                Err(LineErrorKind::Count { declared, found })
             };
         }
         self.found += 1;
-        let person = line.strip_prefix(b"PSN,").ok_or(Wrong::NoPerson)?;
-        let person = std::str::from_utf8(person).map_err(|_| Wrong::NotText)?.trim();
-        // With a character that cannot be seen a number would be nobody's, and keep nothing back.
-        let is_odd = person.contains(',') || visible::check("number", person).is_err();
-        if person.is_empty() || person.len() > MOST_PERSON || is_odd {
-            return Err(Wrong::Number);
+        let person = line.strip_prefix(b"PSN,").ok_or(LineErrorKind::NoPerson)?;
+        let person = std::str::from_utf8(person)
+            .map_err(|_| LineErrorKind::NotText)?
+            .trim();
+        // A number with an invisible character matches no person.
+        let is_odd = person.contains(',') || visible::check_visible("number", person).is_err();
+        if person.is_empty() || person.len() > MAX_PERSON_BYTES || is_odd {
+            return Err(LineErrorKind::Number);
         }
-        self.persons.push(key.mark(person).digest);
+        self.persons.push(key.token(person).digest);
         Ok(())
     }
 }

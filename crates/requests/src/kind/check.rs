@@ -1,56 +1,57 @@
-//! What a kind's configuration has to hold, with messages that say what to do.
+//! Validates a kind's configuration. Each message contains the remedy.
 
 use std::collections::BTreeSet;
 
-use crate::approval::MOST_OFFICERS;
-use crate::argument::{Argument, ArgumentType, End, StoredForm, time_zone};
+use crate::approval::MAX_OFFICERS;
+use crate::argument::{Argument, ArgumentType, End, StoredFormat, time_zone};
 use crate::mask::Mask;
 
 use super::{Grant, KindConfig, SqlError};
 
-/// A kind that cannot be.
+/// An invalid kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("kind {kind:?}: {what}")]
 pub struct KindError {
-    /// Its name, as written.
+    /// Its name, as configured.
     pub kind: String,
-    /// What is wrong and what to do.
+    /// The error with its remedy.
     pub what: String,
 }
 
-/// Characters of a name.
-const MOST_NAME: usize = 64;
+/// The greatest number of characters of a name.
+const MAX_NAME_CHARS: usize = 64;
 
-/// Arguments of a kind, at most.
-const MOST_ARGUMENTS: usize = 100;
+/// The greatest number of arguments of a kind.
+const MAX_ARGUMENTS: usize = 100;
 
-type Checked = Result<(), String>;
+type CheckResult = Result<(), String>;
 
-/// The error of a name that two kinds have.
-pub(super) fn twice(kind: String) -> KindError {
+/// Creates the error of two kinds with one name.
+pub(super) fn duplicate_kind(kind: String) -> KindError {
     KindError {
         kind,
         what: "there are two kinds of this name: rename one".to_owned(),
     }
 }
 
-/// The form of each argument's column, where one is given.
-pub(super) fn forms(config: &KindConfig) -> Result<Vec<Option<StoredForm>>, KindError> {
+/// Returns the declared column format of each argument.
+pub(super) fn formats(config: &KindConfig) -> Result<Vec<Option<StoredFormat>>, KindError> {
     let wrong = |what: String| KindError {
         kind: config.name.clone(),
         what,
     };
     let zone = config.zone.as_deref().map(time_zone).transpose().map_err(wrong)?;
-    let form = |argument: &Argument| {
-        let form = argument.form.as_deref();
-        let form = form.map(|form| StoredForm::new(argument.kind, form, zone.as_ref()));
-        form.transpose()
+    let format = |argument: &Argument| {
+        let format = argument.format.as_deref();
+        let format = format.map(|format| StoredFormat::new(argument.kind, format, zone.as_ref()));
+        format
+            .transpose()
             .map_err(|what| wrong(format!("argument {:?}: {what}", argument.name)))
     };
-    config.arguments.iter().map(form).collect()
+    config.arguments.iter().map(format).collect()
 }
 
-/// Everything but what only the source can tell.
+/// Validates everything that does not need the source.
 pub(super) fn check(config: &KindConfig) -> Result<(), KindError> {
     let checked = name(&config.name)
         .and_then(|()| arguments(&config.arguments))
@@ -64,7 +65,7 @@ pub(super) fn check(config: &KindConfig) -> Result<(), KindError> {
     })
 }
 
-fn name(name: &str) -> Checked {
+fn name(name: &str) -> CheckResult {
     let part = |part: &str| {
         part.starts_with(|c: char| c.is_ascii_lowercase())
             && part
@@ -72,21 +73,18 @@ fn name(name: &str) -> Checked {
                 .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
     };
     require(
-        name.len() <= MOST_NAME && name.split('.').all(part),
+        name.len() <= MAX_NAME_CHARS && name.split('.').all(part),
         "its name is 1 to 64 of a-z, 0-9, '_', '-' and '.' between, with a letter first, such as setl.by_person",
     )
 }
 
-fn sql(config: &KindConfig) -> Checked {
+fn sql(config: &KindConfig) -> CheckResult {
     super::placeholder::check(&config.sql, config.arguments.len())
         .map_err(|error: SqlError| format!("sql: {error}"))
 }
 
-fn arguments(arguments: &[Argument]) -> Checked {
-    require(
-        arguments.len() <= MOST_ARGUMENTS,
-        "it has more than 100 arguments",
-    )?;
+fn arguments(arguments: &[Argument]) -> CheckResult {
+    require(arguments.len() <= MAX_ARGUMENTS, "it has more than 100 arguments")?;
     unique(
         "arguments",
         arguments.iter().map(|argument| argument.name.as_str()),
@@ -100,13 +98,13 @@ fn arguments(arguments: &[Argument]) -> Checked {
     period(arguments)
 }
 
-fn one(argument: &Argument) -> Checked {
+fn one(argument: &Argument) -> CheckResult {
     let name = &argument.name;
     let plain = name
         .bytes()
         .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
     require(
-        plain && name.len() <= MOST_NAME && name.starts_with(|c: char| c.is_ascii_lowercase()),
+        plain && name.len() <= MAX_NAME_CHARS && name.starts_with(|c: char| c.is_ascii_lowercase()),
         "its name is 1 to 64 of a-z, 0-9 and '_', a letter first",
     )?;
     require(
@@ -116,15 +114,15 @@ fn one(argument: &Argument) -> Checked {
     )?;
     require(
         argument.one_of.iter().all(|text| argument.takes(text)),
-        &format!("a value in one_of is not {}", argument.kind.form()),
+        &format!("a value in one_of is not {}", argument.kind.format()),
     )?;
     require(
         !argument.person || (argument.can_name() && !argument.optional),
-        "a person is named by a text or an integer that may not be left out: else the block list could not be asked",
+        "a person is named by a text or an integer that may not be left out: otherwise the block list cannot be applied",
     )
 }
 
-fn period(arguments: &[Argument]) -> Checked {
+fn period(arguments: &[Argument]) -> CheckResult {
     let ends = |end| {
         arguments
             .iter()
@@ -149,25 +147,23 @@ fn period(arguments: &[Argument]) -> Checked {
     )
 }
 
-fn limits(config: &KindConfig) -> Checked {
-    require(config.most_rows > 0, "most_rows is at least 1")?;
+fn limits(config: &KindConfig) -> CheckResult {
+    require(config.max_rows > 0, "max_rows is at least 1")?;
     let has_period = config.arguments.iter().any(|argument| argument.period.is_some());
     require(
-        config.longest_period.is_none() || has_period,
-        "longest_period needs two arguments with period = \"begin\" and period = \"end\"",
+        config.max_period.is_none() || has_period,
+        "max_period needs two arguments with period = \"begin\" and period = \"end\"",
     )?;
     require(
-        config
-            .longest_period
-            .is_none_or(|longest| !longest.get().is_zero()),
-        "longest_period is more than nothing",
+        config.max_period.is_none_or(|longest| !longest.get().is_zero()),
+        "max_period is more than nothing",
     )?;
     let Some(rule) = &config.approval else {
         return Ok(());
     };
     require(
-        (1..=MOST_OFFICERS).contains(&rule.officers),
-        "approval.officers is 1 to 9; leave approval out where nobody has to grant",
+        (1..=MAX_OFFICERS).contains(&rule.officers),
+        "approval.officers is 1 to 9; leave approval out if no approval is needed",
     )?;
     let among = u32::try_from(rule.among.len()).unwrap_or(u32::MAX);
     require(
@@ -176,10 +172,10 @@ fn limits(config: &KindConfig) -> Checked {
     )
 }
 
-fn persons(config: &KindConfig) -> Checked {
+fn persons(config: &KindConfig) -> CheckResult {
     require(
         config.anonymous == config.person.is_empty(),
-        "say which columns of the SQL name a person (person = [\"psn_no\"]), or anonymous = true where no row names anybody: \
+        "name the columns of the SQL that name a person (person = [\"psn_no\"]), or anonymous = true if no row names a person: \
          the block list and holds of persons are applied to them",
     )?;
     require(
@@ -196,7 +192,7 @@ fn persons(config: &KindConfig) -> Checked {
     unique("feeds", config.feeds.iter().map(schemas::name::FeedName::as_str))
 }
 
-fn grants(config: &KindConfig) -> Checked {
+fn grants(config: &KindConfig) -> CheckResult {
     unique(
         "recipients of grants",
         config.grant.iter().map(|grant| grant.recipient.as_str()),
@@ -207,7 +203,7 @@ fn grants(config: &KindConfig) -> Checked {
     Ok(())
 }
 
-fn one_grant(grant: &Grant, money: &[String]) -> Checked {
+fn one_grant(grant: &Grant, money: &[String]) -> CheckResult {
     require(!grant.columns.is_empty(), "name the columns that it gets")?;
     unique("columns", grant.columns.iter().map(String::as_str))?;
     let coded = |code: &String| !code.trim().is_empty();
@@ -233,16 +229,16 @@ fn one_grant(grant: &Grant, money: &[String]) -> Checked {
     Ok(())
 }
 
-fn require(holds: bool, what: &str) -> Checked {
+fn require(holds: bool, what: &str) -> CheckResult {
     if holds { Ok(()) } else { Err(what.to_owned()) }
 }
 
-fn unique<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Checked {
+fn unique<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> CheckResult {
     let mut seen = BTreeSet::new();
     for name in names {
         require(
             !name.is_empty() && seen.insert(name),
-            &format!("{what}: {name:?} is empty or stands there twice"),
+            &format!("{what}: {name:?} is empty or occurs twice"),
         )?;
     }
     Ok(())

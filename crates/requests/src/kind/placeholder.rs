@@ -1,31 +1,31 @@
-//! `$1..$n` in a kind's SQL, and that it is one statement.
+//! Checks that a kind's SQL is one statement that uses exactly `$1..$n`.
 //!
-//! It is the bureau's own SQL, so this finds mistakes and no attacks: the source's account is read-only,
-//! and arguments never become SQL. A `$2` in quotes or comments is none.
+//! The SQL is the bureau's own, so this finds mistakes, not attacks: the source's account is read-only, and arguments never become
+//! SQL. A `$2` in quotes or comments is not a placeholder.
 
 use std::collections::BTreeSet;
 
-/// What is wrong with a kind's SQL.
+/// The error of a kind's SQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SqlError {
-    /// Nothing, or no query.
+    /// It is not a query.
     #[error("it is one SELECT (or WITH … SELECT)")]
     NoSelect,
-    /// More than one statement.
+    /// It has more than one statement.
     #[error("it is one statement: leave out everything from the first ';' on")]
     Several,
-    /// A quote or comment that does not end.
+    /// A quote or comment is not closed.
     #[error("a quote or comment is not closed")]
     Open,
-    /// An argument that is not used.
+    /// An argument is not used.
     #[error("the argument ${0} is not used in it: use it, or leave the argument out")]
     Unused(usize),
-    /// A place that no argument has.
-    #[error("it asks for ${0}, and there is no such argument")]
+    /// A placeholder has no argument.
+    #[error("it uses ${0}, and there is no such argument")]
     NoArgument(usize),
 }
 
-/// Checks that a statement uses exactly the places `$1` to `$count`.
+/// Checks that a statement uses exactly the placeholders `$1` to `$count`.
 ///
 /// # Errors
 /// [`SqlError`].
@@ -70,7 +70,7 @@ fn places(sql: &str) -> BTreeSet<usize> {
     used
 }
 
-/// The statement with a blank for each quoted text, quoted name and comment.
+/// Replaces each quoted text, quoted name and comment by a blank.
 fn strip(sql: &str) -> Result<String, SqlError> {
     let mut bare = String::with_capacity(sql.len());
     let mut rest = sql;
@@ -93,7 +93,7 @@ fn strip(sql: &str) -> Result<String, SqlError> {
     Ok(bare)
 }
 
-/// The length of a quoted text, a doubled quote within it included.
+/// Returns the length of a quoted text, including doubled quotes.
 fn quoted(text: &str, quote: char) -> Option<usize> {
     let mut at = 1;
     loop {
@@ -105,7 +105,7 @@ fn quoted(text: &str, quote: char) -> Option<usize> {
     }
 }
 
-/// The length of a comment; they may stand in one another.
+/// Returns the length of a comment, which may be nested.
 fn comment(text: &str) -> Option<usize> {
     let (mut at, mut depth) = (0, 0_usize);
     loop {
@@ -123,7 +123,7 @@ fn comment(text: &str) -> Option<usize> {
     }
 }
 
-/// The length of `$tag$ … $tag$`; none where the `$` begins something else.
+/// Returns the length of `$tag$ … $tag$`, or `None` if the `$` begins something else.
 fn dollar(text: &str) -> Result<Option<usize>, SqlError> {
     let Some(end) = text[1..].find('$') else {
         return Ok(None);
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_found_where_they_are_places() {
+    fn placeholder_in_quotes_and_comments_is_ignored() {
         for (sql, count) in [
             ("select 1", 0),
             ("SELECT a FROM t WHERE a = $1 AND b >= $2;", 2),
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told() {
+    fn placeholder_mistake_is_refused() {
         for (sql, count, error) in [
             ("", 0, SqlError::NoSelect),
             ("update t set a = $1", 1, SqlError::NoSelect),
@@ -185,7 +185,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_text_is_taken_or_refused(sql in "(\\PC|['\"$/*;\\-\n0-9a-z ]){0,60}", count in 0_usize..3) {
+        fn placeholder_any_text_is_accepted_or_refused(sql in "(\\PC|['\"$/*;\\-\n0-9a-z ]){0,60}", count in 0_usize..3) {
             let _ = check(&sql, count);
             let _ = check(&format!("select {sql}"), count);
         }

@@ -2,7 +2,7 @@ use super::*;
 use crate::sample::{self, kinds as config};
 
 #[test]
-fn a_whole_kind_reads() {
+fn kind_with_every_setting_is_valid() {
     let kinds = config(sample::KIND).unwrap();
     let kind = kinds.get("setl.by_person").unwrap();
     assert_eq!(
@@ -15,15 +15,15 @@ fn a_whole_kind_reads() {
 }
 
 #[test]
-fn every_mistake_is_refused_with_what_to_do() {
-    for (from, to, told) in [
+fn kind_mistake_is_refused_with_its_remedy() {
+    for (from, to, wanted) in [
         ("setl.by_person", "Setl", "its name is 1 to 64"),
         ("setl.by_person", "setl..x", "its name is 1 to 64"),
         ("= $1", "= 1", "the argument $1 is not used"),
-        ("$3", "$4", "asks for $4"),
-        ("most_rows = 100", "most_rows = 0", "most_rows is at least 1"),
-        ("most_rows = 100\n", "", "missing field `most_rows`"),
-        ("most_rows", "most_row", "unknown field `most_row`"),
+        ("$3", "$4", "uses $4"),
+        ("max_rows = 100", "max_rows = 0", "max_rows is at least 1"),
+        ("max_rows = 100\n", "", "missing field `max_rows`"),
+        ("max_rows", "max_row", "unknown field `max_row`"),
         ("\"366d\"", "366", "a duration with its unit"),
         ("period = \"end\"", "optional = true", "one argument with period"),
         (
@@ -38,17 +38,13 @@ fn every_mistake_is_refused_with_what_to_do() {
         ),
         ("max = 30", "max = 0", "at least 1"),
         ("max = 30", "one_of = [\"\\u0000\"]", "a value in one_of"),
-        ("person = [\"psn_no\"]", "", "say which columns"),
+        ("person = [\"psn_no\"]", "", "name the columns"),
         (
             "person = [\"psn_no\"]",
             "anonymous = true",
             "it is anonymous, and",
         ),
-        (
-            "\"setl_id\"]\n",
-            "\"setl_id\", \"setl_id\"]\n",
-            "stands there twice",
-        ),
+        ("\"setl_id\"]\n", "\"setl_id\", \"setl_id\"]\n", "occurs twice"),
         ("officers = 2", "officers = 0", "approval.officers is 1 to 9"),
         ("officers = 2", "officers = 2, among = [\"li\"]", "fewer officers"),
         ("[\"01\", \"02\"]", "[]", "name its purposes"),
@@ -68,37 +64,41 @@ fn every_mistake_is_refused_with_what_to_do() {
         let text = sample::KIND.replacen(from, to, 1);
         assert_ne!(text, sample::KIND, "{from}");
         let error = config(&text).unwrap_err();
-        assert!(error.contains(told), "{to}: {error}");
+        assert!(error.contains(wanted), "{to}: {error}");
     }
     let twice = format!("{}{}", sample::KIND, sample::KIND);
     assert!(config(&twice).unwrap_err().contains("two kinds of this name"));
 }
 
 #[test]
-fn the_definition_changes_with_what_a_recipient_gets_and_with_nothing_else() {
+fn kind_definition_changes_with_the_recipients_grant_only() {
     let (a, b) = ("insurer-a".parse().unwrap(), "insurer-b".parse().unwrap());
-    let of = |text: &str, recipient| {
+    let definition_of = |text: &str, recipient| {
         config(text)
             .unwrap()
             .get("setl.by_person")
             .unwrap()
             .definition(recipient)
     };
-    let whole = of(sample::KIND, &a);
-    assert_eq!(whole, of(sample::KIND, &a));
-    assert_ne!(whole, of(sample::KIND, &b));
+    let whole = definition_of(sample::KIND, &a);
+    assert_eq!(whole, definition_of(sample::KIND, &a));
+    assert_ne!(whole, definition_of(sample::KIND, &b));
     for (from, to) in [
         ("= $1", "<> $1"),
         ("first = 1", "first = 2"),
-        ("most_rows = 100", "most_rows = 101"),
+        ("max_rows = 100", "max_rows = 101"),
         ("\"01\", \"02\"", "\"01\""),
     ] {
-        assert_ne!(whole, of(&sample::KIND.replacen(from, to, 1), &a), "{to}");
+        assert_ne!(
+            whole,
+            definition_of(&sample::KIND.replacen(from, to, 1), &a),
+            "{to}"
+        );
     }
     let other = format!(
         "{}\n[[kind.grant]]\nrecipient = \"insurer-b\"\npurposes = {{ \"01\" = [\"01\"] }}\ncolumns = [\"setl_id\"]\n",
         sample::KIND
     );
-    assert_eq!(whole, of(&other, &a));
-    assert_ne!(of(sample::KIND, &b), of(&other, &b));
+    assert_eq!(whole, definition_of(&other, &a));
+    assert_ne!(definition_of(sample::KIND, &b), definition_of(&other, &b));
 }

@@ -1,8 +1,7 @@
-//! Tokens: HMAC-SHA-256 under a key of the recipient's own.
+//! Tokens: HMAC-SHA-256 under a key per recipient.
 //!
-//! Numbers of persons are few enough to be tried one after the other, so a plain digest would name
-//! them. The secret is the bureau's, of its own and not the signing key's: a signing key may be
-//! changed, while tokens have to stay or joins break.
+//! Numbers of persons are few enough for a brute-force search, so a plain digest would reveal them. The secret is the bureau's own
+//! and separate from the signing key: a signing key may be rotated, but tokens must not change or joins break.
 
 use schemas::digest::Digest;
 use schemas::name::RecipientName;
@@ -13,8 +12,8 @@ use zeroize::Zeroizing;
 /// Separates this use of the secret from any other.
 const LABEL: &[u8] = b"slacktide.mask.v1\0";
 
-/// Characters of a secret, at least: 16 bytes in hex.
-pub const LEAST_SECRET: usize = 32;
+/// The shortest secret in characters: 16 bytes in hex.
+pub const MIN_SECRET_CHARS: usize = 32;
 
 /// Characters of a token: 128 bits in hex.
 const TOKEN: usize = 32;
@@ -22,40 +21,39 @@ const TOKEN: usize = 32;
 /// The bureau's secret, from which each recipient's key is derived.
 pub struct MaskKey(Zeroizing<String>);
 
-/// What makes the tokens of one recipient.
+/// The key of one recipient's tokens.
 pub struct TokenKey(Zeroizing<[u8; 32]>);
 
 /// A secret that could be guessed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the masking secret has {0} characters: make one of at least {LEAST_SECRET}, at random, and keep it for ever, for other tokens come from another one"
+    "the masking secret has {0} characters: create a random one of at least {MIN_SECRET_CHARS} characters, and never change it, because another secret gives other tokens"
 )]
 pub struct ShortSecret(pub usize);
 
 impl MaskKey {
-    /// From its text.
+    /// Creates a key from the secret's text.
     ///
     /// # Errors
     /// [`ShortSecret`].
     pub fn new(secret: &str) -> Result<Self, ShortSecret> {
         let length = secret.chars().count();
-        if length < LEAST_SECRET {
+        if length < MIN_SECRET_CHARS {
             return Err(ShortSecret(length));
         }
         Ok(Self(Zeroizing::new(secret.to_owned())))
     }
 
-    /// The key of one recipient.
+    /// Returns the key of one recipient.
     #[must_use]
-    pub fn of(&self, recipient: &RecipientName) -> TokenKey {
+    pub fn for_recipient(&self, recipient: &RecipientName) -> TokenKey {
         let place = [LABEL, recipient.as_str().as_bytes()].concat();
         TokenKey(Zeroizing::new(hmac(self.0.as_bytes(), &place).0))
     }
 }
 
 impl TokenKey {
-    /// The token of a value; none for null. A number has one token, whether a column holds it as an
-    /// integer or as a text, padded or not.
+    /// Returns the token of a value, or `None` for null. A number has one token, as an integer or as a text, padded or not.
     #[must_use]
     pub fn token(&self, value: Value<'_>) -> Option<String> {
         let made = |bytes: &[u8]| -> Digest { hmac(&self.0[..], bytes) };

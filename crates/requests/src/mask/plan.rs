@@ -1,8 +1,7 @@
-//! What a recipient sees of a row: some columns, some of them masked.
+//! The columns of a row that a recipient gets, and their masks.
 //!
-//! A column that nobody allowed is not sent. A plan refuses what would break the rows instead of
-//! sending less than they need: a key of which one half is hidden makes two persons one row, and the
-//! sum of a masked money column would tell what the mask hides.
+//! A column without a grant is not sent. A plan refuses settings that would break the rows: a partly hidden key makes two persons
+//! one row, and the sum of a masked money column would reveal what the mask hides.
 
 use std::collections::BTreeMap;
 
@@ -10,27 +9,27 @@ use schemas::column::RowSchema;
 use schemas::value::Value;
 
 use super::key::TokenKey;
-use super::{KeepsNothing, Mask, Shown};
+use super::{EmptyMask, Mask, MaskedValue};
 
-/// Made once for a schema and a recipient, applied to every row.
+/// Created once for a schema and a recipient, applied to every row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     schema: RowSchema,
     cells: Vec<(usize, Option<Mask>)>,
 }
 
-/// A mask or a list of columns that cannot hold.
+/// An invalid list of columns or masks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
-    /// A name that is no column.
+    /// A column that does not exist.
     #[error("there is no column {column:?}; the columns are: {columns}")]
     NoSuchColumn {
         /// As configured.
         column: String,
-        /// Those that there are.
+        /// The existing columns.
         columns: String,
     },
-    /// A mask that would let two rows have one key.
+    /// A mask that would give two rows one key.
     #[error(
         "column {column:?} is part of the key: it can be sent whole or as a token, but {mask} would make several rows one"
     )]
@@ -46,14 +45,16 @@ pub enum PlanError {
         /// The column.
         column: String,
     },
-    /// A mask of a column that is summed.
+    /// A mask of a money column.
     #[error("column {column:?} is a money column, whose sum is sent: allow it whole, or drop it")]
     Money {
         /// The column.
         column: String,
     },
-    /// The tombstone is hidden.
-    #[error("column {column:?} marks deleted rows: without it nobody can tell them, so allow it whole")]
+    /// The tombstone column is hidden.
+    #[error(
+        "column {column:?} marks deleted rows: without it deleted rows cannot be recognised, so allow it whole"
+    )]
     Tombstone {
         /// The column.
         column: String,
@@ -63,17 +64,17 @@ pub enum PlanError {
     Mask {
         /// The column.
         column: String,
-        /// What is wrong with it.
-        source: KeepsNothing,
+        /// The mask's error.
+        source: EmptyMask,
     },
 }
 
 impl Plan {
-    /// What of `schema` is sent: of `columns`, or of all where that is none, what no mask drops.
-    /// `money` are the columns whose sums are sent.
+    /// Creates a plan for the columns of `schema`: those of `columns` (`None`: all) that no mask drops. `money` are the columns whose
+    /// sums are sent.
     ///
     /// # Errors
-    /// [`PlanError`] with the first thing that cannot hold.
+    /// [`PlanError`] with the first error.
     pub fn new(
         schema: &RowSchema,
         columns: Option<&[String]>,
@@ -110,22 +111,22 @@ impl Plan {
         Ok(plan)
     }
 
-    /// The columns that are sent.
+    /// Returns the columns that are sent.
     #[must_use]
     pub fn schema(&self) -> &RowSchema {
         &self.schema
     }
 
-    /// Whether rows pass as they are.
+    /// Whether rows are sent unchanged.
     #[must_use]
     pub fn shows_all(&self, schema: &RowSchema) -> bool {
         self.cells.len() == schema.columns.len() && self.cells.iter().all(|(_, mask)| mask.is_none())
     }
 
-    /// Hands the row on as it is sent. A row that is too short has null where it ends.
-    pub fn with<R>(&self, row: &[Value<'_>], key: &TokenKey, then: impl FnOnce(&[Value<'_>]) -> R) -> R {
+    /// Calls `then` with the row as it is sent. Missing values are null.
+    pub fn mask_row<R>(&self, row: &[Value<'_>], key: &TokenKey, then: impl FnOnce(&[Value<'_>]) -> R) -> R {
         let given = |place: usize| row.get(place).copied().unwrap_or(Value::Null);
-        let masked: Vec<Option<Shown>> = self
+        let masked: Vec<Option<MaskedValue>> = self
             .cells
             .iter()
             .map(|(place, mask)| mask.map(|mask| mask.apply(given(*place), key)))
@@ -134,7 +135,7 @@ impl Plan {
             .cells
             .iter()
             .zip(&masked)
-            .map(|((place, _), shown)| shown.as_ref().map_or_else(|| given(*place), Shown::value))
+            .map(|((place, _), shown)| shown.as_ref().map_or_else(|| given(*place), MaskedValue::value))
             .collect();
         then(&sent)
     }
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_allowed_is_sent_and_masked_where_it_says_so() {
+    fn mask_plan_sends_granted_columns_masked() {
         let kept = Mask::Keep(Keep { first: 1, last: 0 });
         let plan = plan(
             Some(&["psn_name", "psn_no", "setl_id", "gone"]),
@@ -220,10 +221,10 @@ mod tests {
         assert!(!plan.shows_all(&schema()));
         let key = MaskKey::new(&"k".repeat(32))
             .unwrap()
-            .of(&"insurer-a".parse().unwrap());
+            .for_recipient(&"insurer-a".parse().unwrap());
         let row = ["S1", "4711", "张三丰", "12.00", "0", "secret"].map(Value::Text);
         let token = key.token(Value::Text("4711")).unwrap();
-        plan.with(&row, &key, |sent| {
+        plan.mask_row(&row, &key, |sent| {
             let expected = [
                 Value::Text("S1"),
                 Value::Text(&token),
@@ -232,12 +233,12 @@ mod tests {
             ];
             assert_eq!(sent, expected);
         });
-        // A driver that hands over less than it announced shows nothing more.
-        plan.with(&row[..1], &key, |sent| assert_eq!(sent[1..], [Value::Null; 3]));
+        // A driver that returns fewer values than announced reveals nothing more.
+        plan.mask_row(&row[..1], &key, |sent| assert_eq!(sent[1..], [Value::Null; 3]));
     }
 
     #[test]
-    fn a_plan_that_would_break_the_rows_is_refused() {
+    fn mask_plan_that_breaks_rows_is_refused() {
         let error = |columns, masks: &[_]| plan(columns, masks).unwrap_err();
         let kept = Mask::Keep(Keep { first: 1, last: 0 });
         assert!(matches!(

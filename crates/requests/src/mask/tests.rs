@@ -8,14 +8,14 @@ const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 fn key(recipient: &str) -> TokenKey {
     let recipient: RecipientName = recipient.parse().unwrap();
-    MaskKey::new(SECRET).unwrap().of(&recipient)
+    MaskKey::new(SECRET).unwrap().for_recipient(&recipient)
 }
 
 fn shown(mask: Mask, value: Value<'_>) -> String {
     match mask.apply(value, &key("insurer-a")) {
-        Shown::Null => "-".to_owned(),
-        Shown::Int(number) => number.to_string(),
-        Shown::Text(text) => text,
+        MaskedValue::Null => "-".to_owned(),
+        MaskedValue::Int(number) => number.to_string(),
+        MaskedValue::Text(text) => text,
     }
 }
 
@@ -24,7 +24,7 @@ fn keeps(first: u16, last: u16) -> Mask {
 }
 
 #[test]
-fn each_mask_shows_what_it_says() {
+fn mask_shows_what_is_configured() {
     for (mask, value, expected) in [
         (keeps(1, 0), "张三丰", "张*"),
         (keeps(6, 4), "310101198705061234", "310101*1234"),
@@ -49,10 +49,9 @@ fn each_mask_shows_what_it_says() {
     assert_eq!(shown(Mask::Prefix(2), Value::Bytes(b"secret")), "-");
 }
 
-/// The secret, the label and the grammar of a token are for ever: other tokens break the joins of
-/// everything that was sent before.
+/// The secret, the label and the format of a token are permanent: other tokens break joins with everything that was sent before.
 #[test]
-fn a_token_is_the_one_that_it_always_was() {
+fn mask_token_is_permanent() {
     assert_eq!(
         shown(Mask::Token, Value::Text("31010004711")),
         "a8d9be01f16eafd37befa5c97c8eac71"
@@ -60,22 +59,22 @@ fn a_token_is_the_one_that_it_always_was() {
 }
 
 #[test]
-fn a_number_has_one_token_however_the_column_writes_it() {
+fn mask_token_of_a_number_ignores_its_spelling() {
     let one = shown(Mask::Token, Value::Int(31_010_004_711));
     assert_eq!(one, shown(Mask::Token, Value::Text(" 31010004711 ")));
     assert_eq!(one.len(), 32);
 }
 
 #[test]
-fn a_secret_that_could_be_guessed_is_refused_and_none_is_shown() {
+fn mask_short_secret_is_refused_and_never_shown() {
     assert!(matches!(MaskKey::new("short"), Err(ShortSecret(5))));
     let key = MaskKey::new(SECRET).unwrap();
-    assert!(!format!("{key:?}{:?}", key.of(&"a".parse().unwrap())).contains(SECRET));
-    assert!(!format!("{:?}", Shown::Text("张*".to_owned())).contains('张'));
+    assert!(!format!("{key:?}{:?}", key.for_recipient(&"a".parse().unwrap())).contains(SECRET));
+    assert!(!format!("{:?}", MaskedValue::Text("张*".to_owned())).contains('张'));
 }
 
 #[test]
-fn configuration_reads_and_refuses_what_is_misspelt() {
+fn mask_configuration_refuses_misspelling() {
     #[derive(Debug, Deserialize)]
     struct Masks {
         masks: std::collections::BTreeMap<String, Mask>,
@@ -108,10 +107,10 @@ fn masks() -> impl Strategy<Value = Mask> {
 }
 
 proptest! {
-    /// The value itself never comes out. Texts shorter than five characters and texts of hexadecimal digits can stand in
-    /// a token or a year by chance and mean nothing there; a text with an asterisk can look as if it were masked.
+    /// The value itself is never shown. Texts of up to four characters and of hexadecimal digits may occur in a token or a year by
+    /// chance; a text with an asterisk can look masked.
     #[test]
-    fn the_denied_value_appears_in_no_output(mask in masks(), text in ".{5,40}", blanks in " {0,3}") {
+    fn mask_output_never_contains_the_value(mask in masks(), text in ".{5,40}", blanks in " {0,3}") {
         let padded = format!("{text}{blanks}");
         let text = padded.trim();
         prop_assume!(text.chars().count() >= 5 && !text.contains('*'));
@@ -120,9 +119,9 @@ proptest! {
         prop_assert!(!out.contains(text));
     }
 
-    /// What a mask hides does not come out: the middle of a text, the end of a code.
+    /// The hidden part is never shown: the middle of a text, the end of a code.
     #[test]
-    fn what_is_hidden_stays_hidden(first in 0_u16..6, last in 0_u16..6, number in "[0-9]{18}") {
+    fn mask_hidden_part_is_never_shown(first in 0_u16..6, last in 0_u16..6, number in "[0-9]{18}") {
         let out = shown(keeps(first, last), Value::Text(&number));
         let expected = format!("{}*{}", &number[..usize::from(first)], &number[18 - usize::from(last)..]);
         prop_assert_eq!(out, expected);
@@ -131,7 +130,7 @@ proptest! {
     }
 
     #[test]
-    fn tokens_are_stable_for_a_recipient_and_different_between_two(text in "\\PC{1,30}", other in "\\PC{1,30}") {
+    fn mask_tokens_are_stable_and_differ_by_recipient(text in "\\PC{1,30}", other in "\\PC{1,30}") {
         let (a, again, b) = (key("insurer-a"), key("insurer-a"), key("insurer-b"));
         let value = Value::Text(&text);
         prop_assert_eq!(a.token(value), again.token(value));

@@ -1,7 +1,7 @@
-//! The year of a date, out of the forms that sources write.
+//! The year of a date, from the formats that sources use.
 
-/// `yyyy-mm-dd…`, `yyyy/mm/dd…` or `yyyymmdd…`; none for anything else, and for years before 1.
-pub(super) fn of(text: &str) -> Option<i64> {
+/// Returns the year of `yyyy-mm-dd…`, `yyyy/mm/dd…` or `yyyymmdd…`, or `None` for anything else and for years before 1.
+pub(super) fn parse_year(text: &str) -> Option<i64> {
     if text.ends_with("BC") {
         return None;
     }
@@ -17,7 +17,7 @@ pub(super) fn of(text: &str) -> Option<i64> {
         b'-' | b'/' if bytes.get(7) == Some(separator) => (digits(5, 7)?, digits(8, 10)?, 10),
         _ => (digits(4, 6)?, digits(6, 8)?, 8),
     };
-    // `198705061` is a number and no date; a date may be followed by a time.
+    // `198705061` is a number, not a date. A time may follow a date.
     let ends = bytes.get(end).is_none_or(|byte| matches!(byte, b' ' | b'T'));
     let year = digits(0, 4)?;
     (ends && year > 0 && (1..=12).contains(&month) && (1..=31).contains(&day)).then_some(year)
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_year_is_read_from_a_date_and_from_nothing_else() {
+    fn mask_year_is_read_from_dates_only() {
         for (text, year) in [
             ("1987-05-06", 1987),
             ("1987-05-06 10:00:00+00", 1987),
@@ -36,7 +36,7 @@ mod tests {
             ("1987/05/06", 1987),
             ("19870506", 1987),
         ] {
-            assert_eq!(of(text), Some(year), "{text}");
+            assert_eq!(parse_year(text), Some(year), "{text}");
         }
         for text in [
             "",
@@ -51,7 +51,7 @@ mod tests {
             "infinity",
             "三月五日一九八七",
         ] {
-            assert_eq!(of(text), None, "{text}");
+            assert_eq!(parse_year(text), None, "{text}");
         }
     }
 }

@@ -5,15 +5,15 @@ use proptest::prelude::*;
 use super::*;
 use crate::sample::at;
 
-fn key(recipient: &str, number: u64) -> Key {
-    Key {
+fn key(recipient: &str, number: u64) -> RequestKey {
+    RequestKey {
         recipient: recipient.parse().unwrap(),
         id: format!("20260131-{number:08}").parse().unwrap(),
     }
 }
 
-fn entry(recipient: &str, number: u64, priority: Priority, deadline: Option<i64>) -> Entry {
-    Entry {
+fn entry(recipient: &str, number: u64, priority: Priority, deadline: Option<i64>) -> QueuedRequest {
+    QueuedRequest {
         key: key(recipient, number),
         priority,
         deadline: deadline.map(at),
@@ -23,25 +23,25 @@ fn entry(recipient: &str, number: u64, priority: Priority, deadline: Option<i64>
     }
 }
 
-fn queue(entries: &[Entry]) -> Queue {
+fn queue(entries: &[QueuedRequest]) -> Queue {
     let mut queue = Queue::default();
-    entries.iter().cloned().for_each(|entry| queue.put(entry));
+    entries.iter().cloned().for_each(|entry| queue.insert(entry));
     queue
 }
 
-/// The recipient's first letter behind the dash and the number, in the order of turns.
+/// Returns the recipient's first letter, a dash and the number, in the order of turns.
 fn order(queue: &Queue) -> Vec<String> {
-    let name = |place: &Place| {
+    let name = |place: &QueuePosition| {
         let (recipient, id) = (place.key.recipient.as_str(), place.key.id.to_string());
         format!("{recipient}{}", id[9..].trim_start_matches('0'))
     };
-    queue.places().iter().map(name).collect()
+    queue.positions().iter().map(name).collect()
 }
 
 use Priority::{Bulk, Normal, Urgent};
 
 #[test]
-fn urgent_goes_first_and_then_the_earliest_deadline() {
+fn queue_urgent_is_first_then_earliest_deadline() {
     let queue = queue(&[
         entry("a", 1, Bulk, Some(5)),
         entry("a", 2, Normal, None),
@@ -50,10 +50,10 @@ fn urgent_goes_first_and_then_the_earliest_deadline() {
         entry("a", 5, Urgent, None),
     ]);
     assert_eq!(order(&queue), ["a5", "a4", "a3", "a2", "a1"]);
-    let places = queue.places();
-    assert_eq!((places[0].place, places[0].work_ms), (1, 10));
-    assert_eq!((places[4].place, places[4].work_ms), (5, 50));
-    // A week after it was stored, one without a deadline is due before one that may wait longer.
+    let positions = queue.positions();
+    assert_eq!((positions[0].place, positions[0].work_ms), (1, 10));
+    assert_eq!((positions[4].place, positions[4].work_ms), (5, 50));
+    // A request without a deadline is due a week after it was stored, before a later deadline.
     let waits = self::queue(&[
         entry("a", 1, Normal, Some(8 * 86_400)),
         entry("a", 2, Normal, None),
@@ -62,8 +62,8 @@ fn urgent_goes_first_and_then_the_earliest_deadline() {
 }
 
 #[test]
-fn recipients_take_turns_however_many_one_of_them_files() {
-    let mut entries: Vec<Entry> = (1..=100).map(|n| entry("a", n, Normal, Some(5))).collect();
+fn queue_recipients_alternate() {
+    let mut entries: Vec<QueuedRequest> = (1..=100).map(|n| entry("a", n, Normal, Some(5))).collect();
     entries.push(entry("b", 101, Normal, None));
     entries.push(entry("b", 102, Normal, None));
     let order = order(&queue(&entries));
@@ -71,32 +71,32 @@ fn recipients_take_turns_however_many_one_of_them_files() {
 }
 
 #[test]
-fn work_counts_and_not_turns_and_absence_is_no_credit() {
+fn queue_counts_work_and_gives_no_credit_for_absence() {
     let mut queue = queue(&[entry("a", 1, Normal, None), entry("a", 2, Normal, None)]);
     queue.charge(&"a".parse().unwrap(), 1_000);
-    queue.put(entry("b", 3, Normal, None));
-    queue.put(entry("b", 4, Normal, None));
-    // b begins at a's thousand and not at nothing: else it would have 1000 ms to itself.
+    queue.insert(entry("b", 3, Normal, None));
+    queue.insert(entry("b", 4, Normal, None));
+    // b begins at a's work and not at zero; otherwise it would run alone for 1000 ms.
     assert_eq!(order(&queue), ["a1", "b3", "a2", "b4"]);
     queue.charge(&"a".parse().unwrap(), 15);
     assert_eq!(order(&queue), ["b3", "b4", "a1", "a2"]);
 }
 
 #[test]
-fn a_request_is_in_it_once_and_out_of_it_wholly() {
+fn queue_request_is_in_it_once_and_removed_completely() {
     let mut queue = queue(&[entry("a", 1, Normal, None)]);
-    queue.put(entry("a", 1, Urgent, Some(9)));
-    assert_eq!((queue.len(), queue.places().len()), (1, 1));
+    queue.insert(entry("a", 1, Urgent, Some(9)));
+    assert_eq!((queue.len(), queue.positions().len()), (1, 1));
     assert_eq!(queue.next().map(|entry| entry.priority), Some(Urgent));
     // The same id of another recipient is another request.
-    queue.put(entry("b", 1, Normal, None));
+    queue.insert(entry("b", 1, Normal, None));
     assert!(queue.remove(&key("a", 1)).is_some() && queue.remove(&key("a", 1)).is_none());
     assert_eq!(queue.next().map(|entry| &entry.key), Some(&key("b", 1)));
     assert!(queue.remove(&key("b", 1)).is_some() && queue.is_empty());
     assert!(queue.next().is_none() && queue.get(&key("b", 1)).is_none());
 }
 
-fn entries() -> impl Strategy<Value = Vec<Entry>> {
+fn entries() -> impl Strategy<Value = Vec<QueuedRequest>> {
     let one = (
         0_usize..3,
         0_usize..3,
@@ -106,7 +106,7 @@ fn entries() -> impl Strategy<Value = Vec<Entry>> {
     prop::collection::vec(one, 1..60).prop_map(|all| {
         let made =
             |(number, (recipient, priority, deadline, cost_ms)): (u64, (usize, usize, Option<i64>, u64))| {
-                Entry {
+                QueuedRequest {
                     cost_ms,
                     ..entry(
                         ["a", "b", "c"][recipient],
@@ -121,35 +121,35 @@ fn entries() -> impl Strategy<Value = Vec<Entry>> {
 }
 
 proptest! {
-    /// The same requests make the same queue, whatever way they came in, and each has one place.
+    /// The order of insertion does not matter, and each request has one position.
     #[test]
-    fn the_order_is_the_same_however_it_came_about(entries in entries(), turned in any::<bool>()) {
+    fn queue_order_is_independent_of_insertion(entries in entries(), turned in any::<bool>()) {
         let one = queue(&entries);
         let mut other = queue(&entries);
         for entry in &entries {
-            // Put in twice, taken out between.
+            // Inserted twice, removed between.
             if entry.sequence.is_multiple_of(3) { other.remove(&entry.key); }
-            other.put(entry.clone());
+            other.insert(entry.clone());
         }
         let mut reversed = entries.clone();
         if turned { reversed.reverse(); }
-        prop_assert_eq!(one.places(), other.places());
-        prop_assert_eq!(one.places(), queue(&reversed).places());
-        let mut seen: Vec<Key> = one.places().into_iter().map(|place| place.key).collect();
+        prop_assert_eq!(one.positions(), other.positions());
+        prop_assert_eq!(one.positions(), queue(&reversed).positions());
+        let mut seen: Vec<RequestKey> = one.positions().into_iter().map(|place| place.key).collect();
         seen.sort();
-        let mut all: Vec<Key> = entries.iter().map(|entry| entry.key.clone()).collect();
+        let mut all: Vec<RequestKey> = entries.iter().map(|entry| entry.key.clone()).collect();
         all.sort();
         prop_assert_eq!(seen, all);
     }
 
-    /// In every turn but the eighth, nothing goes before what is more urgent; within a recipient and a
-    /// priority nothing before what is due earlier.
+    /// In every turn but the eighth, no request runs before a more urgent one, and within a recipient and a priority none before an
+    /// earlier deadline.
     #[test]
-    fn urgent_first_in_seven_of_eight_turns(entries in entries()) {
+    fn queue_urgent_is_first_in_seven_of_eight_turns(entries in entries()) {
         let mut left = queue(&entries);
         let mut turn = 0_u64;
         while let Some(next) = left.next().cloned() {
-            if turn % PATIENCE != PATIENCE - 1 {
+            if turn % FAIR_TURN_INTERVAL != FAIR_TURN_INTERVAL - 1 {
                 let most = left.iter().map(|entry| entry.priority).min();
                 prop_assert_eq!(Some(next.priority), most);
                 let own = left.iter().filter(|e| e.key.recipient == next.key.recipient && e.priority == next.priority);
@@ -161,15 +161,15 @@ proptest! {
         }
     }
 
-    /// Nobody starves: with another recipient filing an urgent request in every turn, each recipient's
-    /// requests of whatever priority are through after eight turns for each request that is waiting.
+    /// No starvation: with an urgent request of another recipient in every turn, each recipient's requests of any priority are answered
+    /// after eight turns for each waiting request.
     #[test]
-    fn no_recipient_starves_under_urgent_requests_without_end(entries in entries(), cost in 1_u64..100) {
+    fn queue_urgent_requests_starve_no_recipient(entries in entries(), cost in 1_u64..100) {
         let mut queue = queue(&entries);
-        let bound = PATIENCE * (u64::try_from(entries.len()).unwrap() * 100 + 100);
+        let bound = FAIR_TURN_INTERVAL * (u64::try_from(entries.len()).unwrap() * 100 + 100);
         let mut left = entries.len();
         for turn in 0..bound {
-            queue.put(entry("z", 1_000 + turn, Urgent, Some(0)));
+            queue.insert(entry("z", 1_000 + turn, Urgent, Some(0)));
             let next = queue.next().unwrap().clone();
             queue.remove(&next.key);
             queue.charge(&next.key.recipient, if next.key.recipient.as_str() == "z" { cost } else { next.cost_ms });
@@ -179,10 +179,10 @@ proptest! {
         prop_assert_eq!(left, 0);
     }
 
-    /// Between recipients that always have something of one priority, work differs by no more than the
-    /// longest quantum of each, over any time.
+    /// Between recipients that always have a request of one priority, work differs by no more than the longest quantum of each, in any
+    /// interval.
     #[test]
-    fn work_is_shared_evenly(costs in prop::collection::vec(1_u64..50, 20..200)) {
+    fn queue_work_is_shared_evenly(costs in prop::collection::vec(1_u64..50, 20..200)) {
         let mut queue = queue(&[entry("a", 1, Normal, None), entry("b", 2, Normal, None), entry("c", 3, Normal, None)]);
         let mut work: BTreeMap<RecipientName, u64> = BTreeMap::new();
         for cost in costs {

@@ -6,26 +6,26 @@ use schemas::refusal::RefusalCode;
 use schemas::reply::Outcome;
 use serde::Serialize;
 
-use super::Known;
+use super::RequestMessages;
 
-/// What a request is or was.
+/// A state in a request's life.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum State {
-    /// Somebody handed it in; the exchange does not hold it yet.
+    /// It was filed locally. The exchange does not hold it yet.
     Filed,
-    /// The exchange holds it, and the bureau has said nothing yet.
+    /// The exchange holds it. The bureau has not responded.
     Stored,
     /// Officers have to grant it.
     WaitsForApproval {
         /// Officers who granted.
         granted: u32,
-        /// Officers who have to.
+        /// Officers who must grant.
         needed: u32,
     },
     /// In the bureau's queue.
     Taken,
-    /// It stands still.
+    /// It waits for the end of a hold.
     Held {
         /// Why.
         reason: String,
@@ -44,28 +44,28 @@ pub enum State {
         /// Rows.
         rows: u64,
     },
-    /// Allowed, and there is nothing.
+    /// Allowed, with no rows.
     Empty,
     /// Answered in part.
     Partial {
         /// Rows.
         rows: u64,
-        /// Why not all.
+        /// Why it is not complete.
         reason: String,
     },
     /// Not answered, by policy.
     Refused {
-        /// For programs.
+        /// The code, for programs.
         code: RefusalCode,
-        /// For people.
+        /// The reason, for people.
         reason: String,
-        /// From when on it may be asked again.
+        /// The earliest time to file it again.
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_at: Option<Timestamp>,
     },
-    /// Its deadline passed first.
+    /// Its deadline passed before an answer.
     Expired,
-    /// Cancelled by the party that asked.
+    /// Cancelled by the recipient.
     Cancelled,
     /// Given up after retries.
     Failed {
@@ -78,39 +78,39 @@ pub enum State {
     StoredByInsurer {
         /// Rows that are stored.
         rows: u64,
-        /// Rows that are kept aside in quarantine.
+        /// Rows that are quarantined.
         quarantined: u64,
     },
 }
 
-/// Whose clock a time is by.
+/// The clock of a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Clock {
-    /// Of whoever filed it.
+    /// The filer's.
     Filer,
-    /// Of the exchange.
+    /// The exchange's.
     Exchange,
-    /// Of the bureau's responder.
+    /// The responder's.
     Responder,
-    /// Of the insurer's agent.
+    /// The insurer's agent's.
     Receiver,
 }
 
 /// One step, with its time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Step {
-    /// What it is.
+    /// The state.
     #[serde(flatten)]
     pub state: State,
-    /// Since when.
+    /// When it began.
     pub at: Timestamp,
-    /// By whose clock.
+    /// The clock of that time.
     pub clock: Clock,
 }
 
 impl State {
-    /// Its name in tables and in JSON.
+    /// Returns its name in tables and in JSON.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -181,20 +181,20 @@ impl From<&Waiting> for State {
     }
 }
 
-/// Every step that is known, in the order of a request's life.
-pub(super) fn all(known: &Known<'_>) -> Vec<Step> {
+/// Returns all known steps, in the order of a request's life.
+pub(super) fn all(known: &RequestMessages<'_>) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut step = |state, at, clock| steps.push(Step { state, at, clock });
     if let Some(request) = known.request {
-        step(State::Filed, request.said.filed_at, Clock::Filer);
+        step(State::Filed, request.message.filed_at, Clock::Filer);
         step(State::Stored, request.stored_at, Clock::Exchange);
     } else if let Some(at) = known.filed_at {
         step(State::Filed, at, Clock::Filer);
     }
     if let Some(progress) = known.progress {
-        let progress = progress.said;
+        let progress = progress.message;
         let state = State::from(&progress.state);
-        // Whoever waits for an officer is in no queue yet.
+        // A request that waits for an officer is not in the queue yet.
         let (before, after): (Vec<_>, Vec<_>) = progress
             .earlier
             .iter()
@@ -209,24 +209,28 @@ pub(super) fn all(known: &Known<'_>) -> Vec<Step> {
         for earlier in after.iter().filter(|earlier| earlier.state != Waiting::Taken) {
             step(State::from(&earlier.state), earlier.since, Clock::Responder);
         }
-        // Once there is an outcome, what it waited for last is no longer of interest; how far it came is.
+        // With an outcome, the last wait is irrelevant; the progress of the answer is not.
         let news =
             known.reply.is_none() || matches!(state, State::Answering { .. }) || !progress.earlier.is_empty();
-        let is_told = state == State::Taken && after.iter().all(|earlier| earlier.state == Waiting::Taken);
-        if news && !is_told {
+        let is_known = state == State::Taken && after.iter().all(|earlier| earlier.state == Waiting::Taken);
+        if news && !is_known {
             step(state, progress.since, Clock::Responder);
         }
     }
     if let Some(reply) = known.reply {
-        step(State::from(&reply.said.outcome), reply.stored_at, Clock::Exchange);
+        step(
+            State::from(&reply.message.outcome),
+            reply.stored_at,
+            Clock::Exchange,
+        );
     }
     if let Some(confirm) = known.confirm {
         let stored = State::StoredByInsurer {
-            rows: confirm.said.rows,
-            quarantined: confirm.said.quarantined,
+            rows: confirm.message.rows,
+            quarantined: confirm.message.quarantined,
         };
-        step(State::Delivered, confirm.said.delivered_at, Clock::Receiver);
-        step(stored, confirm.said.stored_at, Clock::Receiver);
+        step(State::Delivered, confirm.message.delivered_at, Clock::Receiver);
+        step(stored, confirm.message.stored_at, Clock::Receiver);
     }
     steps
 }

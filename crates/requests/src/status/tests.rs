@@ -6,9 +6,9 @@ use schemas::reply::Outcome;
 use super::*;
 use crate::sample::{self, at};
 
-fn stored<T>(said: &T, digest: Digest, second: i64) -> Stored<'_, T> {
+fn stored<T>(message: &T, digest: Digest, second: i64) -> Stored<'_, T> {
     Stored {
-        said,
+        message,
         digest,
         stored_at: at(second),
     }
@@ -62,7 +62,7 @@ fn confirm() -> Confirm {
     }
 }
 
-/// The status of what stands in the streams, at second 100.
+/// Returns the status of the stored messages, at second 100.
 fn status(
     request: bool,
     waiting: Option<&Progress>,
@@ -70,14 +70,14 @@ fn status(
     confirm: Option<&Confirm>,
 ) -> Option<Status> {
     let filed = sample::request();
-    let known = Known {
+    let known = RequestMessages {
         request: request.then(|| stored(&filed, sample::digest(), 0)),
-        progress: waiting.map(|said| stored(said, Digest::of(&[b"progress"]), 31)),
-        reply: reply.map(|said| stored(said, reply_digest(), 61)),
-        confirm: confirm.map(|said| stored(said, Digest::of(&[b"confirm"]), 72)),
-        ..Known::default()
+        progress: waiting.map(|message| stored(message, Digest::of(&[b"progress"]), 31)),
+        reply: reply.map(|message| stored(message, reply_digest(), 61)),
+        confirm: confirm.map(|message| stored(message, Digest::of(&[b"confirm"]), 72)),
+        ..RequestMessages::default()
     };
-    of(&known, at(100))
+    compute(&known, at(100))
 }
 
 fn life(status: &Status) -> Vec<(&'static str, i64, Clock)> {
@@ -93,23 +93,26 @@ const STORED: (&str, i64, Clock) = ("stored", 0, Clock::Exchange);
 const TAKEN: (&str, i64, Clock) = ("taken", 20, Clock::Responder);
 
 #[test]
-fn what_is_not_known_has_no_status_and_what_is_only_here_is_filed() {
-    assert_eq!(of(&Known::default(), at(0)), None);
-    let known = Known {
+fn status_of_local_request_is_filed_and_of_unknown_none() {
+    assert_eq!(compute(&RequestMessages::default(), at(0)), None);
+    let known = RequestMessages {
         filed_at: Some(at(-5)),
-        ..Known::default()
+        ..RequestMessages::default()
     };
-    assert_eq!(life(&of(&known, at(0)).unwrap()), [("filed", -5, Clock::Filer)]);
+    assert_eq!(
+        life(&compute(&known, at(0)).unwrap()),
+        [("filed", -5, Clock::Filer)]
+    );
     let request = sample::request();
-    let both = Known {
+    let both = RequestMessages {
         request: Some(stored(&request, sample::digest(), 0)),
         ..known
     };
-    assert_eq!(life(&of(&both, at(0)).unwrap()), [FILED, STORED]);
+    assert_eq!(life(&compute(&both, at(0)).unwrap()), [FILED, STORED]);
 }
 
 #[test]
-fn each_state_of_a_waiting_request_has_its_time() {
+fn status_of_a_waiting_request_has_its_time() {
     let now = |state: Waiting| status(true, Some(&progress(state)), None, None).unwrap();
     let approval = Waiting::WaitsForApproval {
         granted: 1,
@@ -130,10 +133,10 @@ fn each_state_of_a_waiting_request_has_its_time() {
         life(&held),
         [FILED, STORED, TAKEN, ("held", 30, Clock::Responder)]
     );
-    let told = serde_json::to_string(&held).unwrap();
+    let json = serde_json::to_string(&held).unwrap();
     assert!(
-        told.contains(r#""state":"held","reason":"the gate is shut","at":"#),
-        "{told}"
+        json.contains(r#""state":"held","reason":"the gate is shut","at":"#),
+        "{json}"
     );
     let answering = Waiting::Answering {
         attempt: 1,
@@ -159,10 +162,10 @@ fn status_trail_keeps_approvals_after_the_last_officer() {
     };
     let mut taken = progress(Waiting::Taken);
     taken.earlier = vec![approval(0, 5), approval(1, 9)];
-    let of = |progress: &Progress| life(&status(true, Some(progress), None, None).unwrap());
+    let life_of = |progress: &Progress| life(&status(true, Some(progress), None, None).unwrap());
     let waits = |second| ("waits_for_approval", second, Clock::Responder);
     let asked = vec![FILED, STORED, waits(5), waits(9), TAKEN];
-    assert_eq!(of(&taken), asked);
+    assert_eq!(life_of(&taken), asked);
     let more = |steps: &[(&'static str, i64, Clock)]| [asked.as_slice(), steps].concat();
     let mut answering = progress(Waiting::Answering {
         attempt: 1,
@@ -178,18 +181,18 @@ fn status_trail_keeps_approvals_after_the_last_officer() {
         ("held", 22, Clock::Responder),
         ("answering", 30, Clock::Responder),
     );
-    assert_eq!(of(&answering), more(&[held_at, now]));
-    // Held once more: the first time stays, and the last step is how it stands.
+    assert_eq!(life_of(&answering), more(&[held_at, now]));
+    // Held again: the first time stays, and the last step is the state.
     let mut again = answering.clone();
     again.state = held();
-    assert_eq!(of(&again), more(&[held_at, ("held", 30, Clock::Responder)]));
+    assert_eq!(life_of(&again), more(&[held_at, ("held", 30, Clock::Responder)]));
     let reply = sample::reply(Outcome::Empty);
     let done = status(true, Some(&answering), Some(&reply), None).unwrap();
     assert_eq!(life(&done), more(&[held_at, now, ("empty", 61, Clock::Exchange)]));
 }
 
 #[test]
-fn each_outcome_is_told_as_it_is_and_ends_the_waiting() {
+fn status_outcome_ends_the_waiting() {
     let reason = || "why".to_owned();
     let refused = Outcome::Refused {
         code: RefusalCode::Quota,
@@ -230,7 +233,7 @@ fn each_outcome_is_told_as_it_is_and_ends_the_waiting() {
 }
 
 #[test]
-fn an_outcome_is_delivered_and_then_stored_by_the_insurer() {
+fn status_outcome_is_delivered_then_stored() {
     let reply = sample::reply(Outcome::Empty);
     let status = status(true, None, Some(&reply), Some(&confirm())).unwrap();
     let expected = [
@@ -242,35 +245,35 @@ fn an_outcome_is_delivered_and_then_stored_by_the_insurer() {
     ];
     assert_eq!(life(&status), expected);
     assert_eq!(status.outcome().map(|step| step.state.name()), Some("empty"));
-    // The request itself was removed after its retention: the rest still tells.
+    // The request itself was removed after its retention; the other messages remain.
     let rest = self::status(false, None, Some(&reply), Some(&confirm())).unwrap();
     assert_eq!(life(&rest), expected[2..]);
 }
 
 #[test]
-fn a_deadline_that_passed_without_an_outcome_is_overdue_and_a_cancel_is_a_wish() {
+fn status_passed_deadline_is_overdue_and_cancel_is_pending() {
     let mut request = sample::request();
     request.deadline = Some(at(50));
     let wish = cancel();
-    let known = Known {
+    let known = RequestMessages {
         request: Some(stored(&request, sample::digest(), 0)),
         cancel: Some(stored(&wish, Digest::of(&[b"cancel"]), 40)),
-        ..Known::default()
+        ..RequestMessages::default()
     };
-    let early = of(&known, at(49)).unwrap();
-    assert_eq!((early.overdue, early.cancel_asked), (false, Some(at(40))));
+    let early = compute(&known, at(49)).unwrap();
+    assert_eq!((early.overdue, early.cancel_requested_at), (false, Some(at(40))));
     assert_eq!(life(&early), [FILED, STORED]);
-    assert!(of(&known, at(50)).unwrap().overdue);
+    assert!(compute(&known, at(50)).unwrap().overdue);
     let reply = sample::reply(Outcome::Expired);
-    let told = Known {
+    let messages = RequestMessages {
         reply: Some(stored(&reply, reply_digest(), 61)),
         ..known
     };
-    assert!(!of(&told, at(99)).unwrap().overdue);
+    assert!(!compute(&messages, at(99)).unwrap().overdue);
 }
 
 #[test]
-fn what_is_about_another_request_is_left_out_and_told() {
+fn status_message_of_another_request_is_inconsistent() {
     let other = Digest::of(&[b"another request of this id"]);
     let (mut taken, mut wish, mut reply, mut done) = (
         progress(Waiting::Taken),
@@ -280,7 +283,7 @@ fn what_is_about_another_request_is_left_out_and_told() {
     );
     (taken.request, wish.request, reply.request, done.reply) = (other, other, other, other);
     let request = sample::request();
-    let known = Known {
+    let known = RequestMessages {
         filed_at: None,
         request: Some(stored(&request, sample::digest(), 0)),
         cancel: Some(stored(&wish, other, 40)),
@@ -288,26 +291,31 @@ fn what_is_about_another_request_is_left_out_and_told() {
         reply: Some(stored(&reply, reply_digest(), 61)),
         confirm: Some(stored(&done, other, 72)),
     };
-    let status = of(&known, at(100)).unwrap();
+    let status = compute(&known, at(100)).unwrap();
     assert_eq!(life(&status), [FILED, STORED]);
     assert_eq!(
-        status.doubts,
-        [Doubt::Cancel, Doubt::Progress, Doubt::Reply, Doubt::Confirm]
+        status.inconsistencies,
+        [
+            Inconsistency::Cancel,
+            Inconsistency::Progress,
+            Inconsistency::Reply,
+            Inconsistency::Confirm
+        ]
     );
-    // The confirmation of a reply that is no answer tells nothing either.
+    // The confirmation of an inconsistent reply is ignored as well.
     let done = confirm();
-    let confirmed = Known {
+    let confirmed = RequestMessages {
         confirm: Some(stored(&done, other, 72)),
         ..known
     };
-    assert_eq!(life(&of(&confirmed, at(100)).unwrap()), [FILED, STORED]);
+    assert_eq!(life(&compute(&confirmed, at(100)).unwrap()), [FILED, STORED]);
 }
 
 proptest! {
-    /// Whatever of the streams is there: a status exactly where anything is known, its steps in the order of a
-    /// life, each at most once, at most one outcome, and the outcome before what the insurer did with it.
+    /// Any set of messages: a status exactly if there is a message, its steps in the order of a request's
+    /// life, each at most once, at most one outcome, and the outcome before the insurer's steps.
     #[test]
-    fn any_part_of_the_streams_has_one_status(request in any::<bool>(), waiting in 0_usize..5, outcome in 0_usize..4, confirmed in any::<bool>()) {
+    fn status_of_any_messages_is_total(request in any::<bool>(), waiting in 0_usize..5, outcome in 0_usize..4, confirmed in any::<bool>()) {
         const ORDER: [&str; 14] = [
             "filed", "stored", "waits_for_approval", "taken", "held", "answering", "answered", "empty", "partial",
             "refused", "expired", "cancelled", "failed", "delivered",

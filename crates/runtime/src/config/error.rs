@@ -1,10 +1,10 @@
-//! What is wrong with a configuration, and where.
+//! Configuration errors with their position.
 
 use std::path::{Path, PathBuf};
 
 use super::overrides::Override;
 
-/// A configuration that cannot be used. Nothing was touched.
+/// An invalid configuration. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
@@ -12,7 +12,7 @@ pub enum ConfigError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         why: String,
     },
     /// Something in the file.
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_given_from_the_top() {
+    fn config_error_key_has_its_full_path() {
         let text = "a = 1\n# b = 2\n[c.d]\n[[e]]\nf = [\n  1,\n]\n";
         assert_eq!(key_at(text, 1), "a");
         assert_eq!(key_at(text, 3), "c.d");

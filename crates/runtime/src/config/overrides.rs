@@ -1,15 +1,15 @@
-//! PURE: what the environment overrides.
+//! PURE: overrides from the environment.
 
 use toml::{Table, Value};
 
 use super::ConfigError;
 
-/// What all variables begin with.
+/// The prefix of all variables.
 const PREFIX: &str = "SLACKTIDE_";
 
-/// What stands between a table and its key. Every key of ours is in a table, so a variable
+/// The separator of a table and its key. Every key is in a table, so a variable
 /// without it (`SLACKTIDE_LOG`, or one that a test or a service manager sets) overrides nothing.
-const BETWEEN: &str = "__";
+const SEPARATOR: &str = "__";
 
 /// One key that a variable overrides. Its value is not shown in `Debug`.
 #[derive(Clone, PartialEq)]
@@ -35,7 +35,7 @@ pub fn from_variables(variables: impl IntoIterator<Item = (String, String)>) -> 
         .into_iter()
         .filter_map(|(variable, text)| {
             let key = variable.strip_prefix(PREFIX)?.to_lowercase();
-            let key: Vec<String> = key.split(BETWEEN).map(str::to_owned).collect();
+            let key: Vec<String> = key.split(SEPARATOR).map(str::to_owned).collect();
             if key.len() < 2 {
                 return None;
             }
@@ -60,8 +60,8 @@ fn value(text: String) -> Value {
     parsed.unwrap_or(Value::String(text))
 }
 
-/// No key of ours is deeper; a tree as deep as a variable is long could not even be dropped.
-const MOST_PARTS: usize = 16;
+/// Maximum depth of a key. Dropping an arbitrarily deep tree would overflow the stack.
+const MAX_PARTS: usize = 16;
 
 impl Override {
     pub(super) fn apply(&self, table: &mut Table) -> Result<(), ConfigError> {
@@ -72,8 +72,8 @@ impl Override {
         let Some((last, above)) = self.key.split_last() else {
             return Ok(());
         };
-        if self.key.len() > MOST_PARTS {
-            return Err(wrong(format!("the key has more than {MOST_PARTS} parts")));
+        if self.key.len() > MAX_PARTS {
+            return Err(wrong(format!("the key has more than {MAX_PARTS} parts")));
         }
         if self.key.iter().any(String::is_empty) {
             return Err(wrong("a part of the key is empty".to_owned()));
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_in_no_debug_output() {
+    fn override_debug_output_hides_the_value() {
         let overrides = from_variables([("SLACKTIDE_A__B".to_owned(), "hush".to_owned())]);
         assert!(!format!("{overrides:?}").contains("hush"));
     }

@@ -1,4 +1,4 @@
-//! What is not in the configuration file: where a secret is, and its text when it was read.
+//! The location of a secret, and its text after reading.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ pub enum Secret {
     Env(String),
 }
 
-/// A secret that stands where its place belongs is refused without being repeated.
+/// Refuses a secret in place of its location; the error does not contain it.
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Place;
@@ -135,7 +135,7 @@ impl Secret {
     }
 }
 
-/// Says where it is, not what it is.
+/// Shows the location, not the secret.
 impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_read_from_the_folder_and_must_not_be_open_to_all() -> std::io::Result<()> {
+    fn secret_file_is_relative_and_must_not_be_world_readable() -> std::io::Result<()> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("key");
         std::fs::write(&path, "hush\n")?;
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_or_absent_secret_is_an_error_that_says_where() -> std::io::Result<()> {
+    fn secret_empty_or_missing_error_names_its_location() -> std::io::Result<()> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("key");
         std::fs::write(&path, "\n")?;

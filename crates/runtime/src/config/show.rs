@@ -7,10 +7,10 @@ use toml::Value;
 
 use super::Loaded;
 
-/// What stands for a password.
+/// Replaces a password.
 const REDACTED: &str = "[redacted]";
 
-/// The configuration as TOML, behind comments that say where it came from.
+/// Renders the configuration as TOML, after comments with its sources.
 ///
 /// # Errors
 /// When the configuration's type has a value that TOML cannot hold.
@@ -26,7 +26,7 @@ pub fn show<T: Serialize>(loaded: &Loaded<T>) -> Result<String, toml::ser::Error
     Ok(text)
 }
 
-/// Takes passwords out of URLs and connection strings, and everything under a telling name.
+/// Redacts passwords in URLs and connection strings, and every value whose key names a secret.
 pub fn redact(value: &mut Value) {
     match value {
         Value::String(text) => *text = without_password(text),

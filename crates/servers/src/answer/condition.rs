@@ -38,7 +38,7 @@ pub(super) fn of(sqlstate: &str) -> &'static str {
         "42846" => "a value cannot be cast to that type",
         "42883" => "there is no such function or operator",
         "42P01" => "there is no such table",
-        "42P08" | "42P18" => "a parameter's type cannot be told",
+        "42P08" | "42P18" => "a parameter's type cannot be determined",
         "42P10" => "no unique constraint over the columns of ON CONFLICT",
         "53100" => "the disk is full",
         "53200" => "the server is out of memory",

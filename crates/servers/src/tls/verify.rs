@@ -15,7 +15,7 @@ use tokio_rustls::rustls::{DigitallySignedStruct, Error, RootCertStore, Signatur
 #[derive(Debug)]
 pub(super) struct AnyCertificate(pub(super) WebPkiSupportedAlgorithms);
 
-/// `verify-ca`: a certificate of a trusted authority, for whatever name.
+/// `verify-ca`: a certificate of a trusted authority, for any name.
 pub(super) struct AnyName {
     roots: RootCertStore,
     algorithms: WebPkiSupportedAlgorithms,

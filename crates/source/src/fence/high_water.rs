@@ -1,4 +1,4 @@
-//! The fence of a number or of any other cursor: a maximum noted earlier, once it is decided.
+//! The fence of a sequence number, or of a cursor with a declared lag: an earlier maximum, once it is settled.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -7,13 +7,12 @@ use jiff::{SignedDuration, Timestamp};
 use schemas::cursor::Scalar;
 
 use super::open::{OpenTransaction, TransactionId};
-use crate::port::Holder;
+use crate::port::FenceHolder;
 
-/// Most maxima that wait at a time. Beyond it looks are left out, which only makes the fence
-/// coarser.
-const MOST_PENDING: usize = 64;
+/// Maxima that wait at a time. Further ones are skipped, which only makes the fence coarser.
+const MAX_PENDING: usize = 64;
 
-/// A noted maximum that is not decided yet.
+/// A maximum that is not settled yet.
 #[derive(Debug, Clone)]
 struct Pending {
     high: Scalar,
@@ -41,26 +40,25 @@ enum Rule {
     Transactions,
 }
 
-/// Rows up to a noted maximum, once every transaction that was open then has ended, or once the
-/// declared lag has passed. Several maxima wait in a line, so one long transaction does not make
-/// the later ones begin anew.
+/// Permits rows up to an earlier maximum, once every transaction that was open then has ended, or once the declared lag has
+/// passed. Several maxima wait in a queue, so one long transaction does not restart the later ones.
 #[derive(Debug, Clone)]
-pub struct HighWater {
+pub struct HighWaterMark {
     rule: Rule,
     readable: Option<Scalar>,
     pending: VecDeque<Pending>,
-    looked: Duration,
+    last_seen: Duration,
 }
 
-impl HighWater {
-    /// A maximum is readable this long after it was noted.
+impl HighWaterMark {
+    /// A maximum is readable `lag` after it was recorded.
     #[must_use]
     pub fn by_lag(lag: Duration) -> Self {
         Self {
             rule: Rule::Lag(lag),
             readable: None,
             pending: VecDeque::new(),
-            looked: Duration::ZERO,
+            last_seen: Duration::ZERO,
         }
     }
 
@@ -71,19 +69,17 @@ impl HighWater {
             rule: Rule::Transactions,
             readable: None,
             pending: VecDeque::new(),
-            looked: Duration::ZERO,
+            last_seen: Duration::ZERO,
         }
     }
 
-    /// Notes the maximum of the moment and gives how far may be read. The maximum is read first,
-    /// the open transactions after it: one that took a smaller number and is not seen open has
-    /// ended, and its row shows in a later read.
+    /// Records the current maximum and returns how far may be read. Read the maximum first and the open transactions after it: a
+    /// transaction that took a smaller number and is not open any more has ended, and a later read returns its row.
     ///
-    /// `now` is any monotonic clock. By lag, `open` is not looked at and may be empty. It may be empty, too, where the maximum
-    /// is not new ([`Self::is_new`]) and none waits ([`Self::is_waiting`]); where one waits, a look of any time after it was
-    /// noted will do.
+    /// `now` is any monotonic clock. With a lag, `open` is not used and may be empty. It may also be empty if the maximum is not new
+    /// ([`Self::is_new`]) and none waits ([`Self::is_waiting`]). If one waits, any snapshot taken after it was recorded is valid.
     pub fn take(&mut self, high: Option<Scalar>, now: Duration, open: &[OpenTransaction]) -> Option<Scalar> {
-        self.looked = now;
+        self.last_seen = now;
         self.settle(now, open);
         if let Some(high) = high {
             self.note(high, now, open);
@@ -92,7 +88,7 @@ impl HighWater {
         self.readable.clone()
     }
 
-    /// Whether a maximum is another one than the last that was noted.
+    /// Whether a maximum differs from the last recorded one.
     #[must_use]
     pub fn is_new(&self, high: Option<&Scalar>) -> bool {
         high.is_some_and(|high| self.known() != Some(high))
@@ -104,17 +100,17 @@ impl HighWater {
         !self.pending.is_empty()
     }
 
-    /// How long the oldest waiting maximum has waited, as of the last look.
+    /// Returns how long the oldest waiting maximum has waited, as of the last call of [`Self::take`].
     #[must_use]
     pub fn waited(&self) -> Duration {
         let first = self.pending.front();
-        first.map_or(Duration::ZERO, |first| self.looked.saturating_sub(first.noted))
+        first.map_or(Duration::ZERO, |first| self.last_seen.saturating_sub(first.noted))
     }
 
-    /// Who keeps the oldest waiting maximum: one that is open for longer than the margin, or whoever it is where
-    /// the maximum waits for longer than that.
+    /// Returns the transaction that blocks the oldest waiting maximum: one that is open for longer than the margin, or any if the
+    /// maximum has waited for longer than that.
     #[must_use]
-    pub fn held(&self, open: &[OpenTransaction], at: Timestamp, margin: Duration) -> Option<Holder> {
+    pub fn holder(&self, open: &[OpenTransaction], at: Timestamp, margin: Duration) -> Option<FenceHolder> {
         let first = self.pending.front()?;
         let is_old = self.waited() > margin;
         let margin = SignedDuration::try_from(margin).unwrap_or_default();
@@ -133,11 +129,11 @@ impl HighWater {
     fn note(&mut self, high: Scalar, now: Duration, open: &[OpenTransaction]) {
         let near = match (self.rule, self.pending.back()) {
             (Rule::Lag(lag), Some(last)) => {
-                now.saturating_sub(last.noted) < lag / u32::try_from(MOST_PENDING).unwrap_or(1)
+                now.saturating_sub(last.noted) < lag / u32::try_from(MAX_PENDING).unwrap_or(1)
             }
             _ => false,
         };
-        if !self.is_new(Some(&high)) || near || self.pending.len() >= MOST_PENDING {
+        if !self.is_new(Some(&high)) || near || self.pending.len() >= MAX_PENDING {
             return;
         }
         let waits = match self.rule {
@@ -170,16 +166,16 @@ mod tests {
     use super::*;
     use crate::fence::PreparedTransactions;
 
-    /// By transactions, with the looks before.
+    /// A mark by transactions, with a history of snapshots.
     struct Traced {
-        water: HighWater,
+        mark: HighWaterMark,
         prepared: PreparedTransactions,
     }
 
     impl Traced {
         fn by_transactions() -> Self {
             Self {
-                water: HighWater::by_transactions(),
+                mark: HighWaterMark::by_transactions(),
                 prepared: PreparedTransactions::default(),
             }
         }
@@ -188,7 +184,7 @@ mod tests {
             let mut open = open.to_vec();
             self.prepared
                 .trace(Timestamp::UNIX_EPOCH + now, (now, now), &mut open);
-            self.water.take(high, now, &open)
+            self.mark.take(high, now, &open)
         }
     }
 
@@ -217,100 +213,98 @@ mod tests {
     }
 
     #[test]
-    fn by_lag_a_maximum_is_readable_after_the_lag_and_not_before() {
-        let mut water = HighWater::by_lag(S(2));
-        assert_eq!(water.take(int(5), S(0), &[]), None);
-        assert_eq!(water.take(int(9), S(1), &[]), None);
-        assert_eq!(water.take(int(9), S(2), &[]), int(5));
-        assert_eq!(water.take(int(9), S(3), &[]), int(9));
-        assert_eq!(water.take(None, S(9), &[]), int(9));
+    fn high_water_by_lag_is_readable_after_the_lag() {
+        let mut mark = HighWaterMark::by_lag(S(2));
+        assert_eq!(mark.take(int(5), S(0), &[]), None);
+        assert_eq!(mark.take(int(9), S(1), &[]), None);
+        assert_eq!(mark.take(int(9), S(2), &[]), int(5));
+        assert_eq!(mark.take(int(9), S(3), &[]), int(9));
+        assert_eq!(mark.take(None, S(9), &[]), int(9));
     }
 
     #[test]
-    fn without_lag_the_maximum_is_readable_at_once() {
-        assert_eq!(HighWater::by_lag(S(0)).take(int(5), S(0), &[]), int(5));
+    fn high_water_without_lag_is_readable_at_once() {
+        assert_eq!(HighWaterMark::by_lag(S(0)).take(int(5), S(0), &[]), int(5));
     }
 
-    /// Trap: cursors on an id skip rows that commit late.
+    /// Regression: cursors on an id skip rows that commit late.
     #[test]
-    fn by_transactions_it_waits_for_those_open_when_noted_and_for_no_other() {
-        let mut water = Traced::by_transactions();
-        assert_eq!(water.take(int(5), S(0), &[session(1)]), None);
-        assert_eq!(water.take(int(9), S(1), &[session(1), session(2)]), None);
+    fn high_water_waits_for_open_transactions_only() {
+        let mut mark = Traced::by_transactions();
+        assert_eq!(mark.take(int(5), S(0), &[session(1)]), None);
+        assert_eq!(mark.take(int(9), S(1), &[session(1), session(2)]), None);
         assert!(
-            water
-                .water
-                .held(&[session(1)], Timestamp::UNIX_EPOCH + S(3), S(2))
+            mark.mark
+                .holder(&[session(1)], Timestamp::UNIX_EPOCH + S(3), S(2))
                 .is_some()
         );
-        assert_eq!(water.take(int(12), S(2), &[session(2), session(3)]), int(5));
-        assert_eq!(water.take(int(12), S(3), &[session(3)]), int(9));
-        assert_eq!(water.take(int(12), S(4), &[session(4)]), int(12));
+        assert_eq!(mark.take(int(12), S(2), &[session(2), session(3)]), int(5));
+        assert_eq!(mark.take(int(12), S(3), &[session(3)]), int(9));
+        assert_eq!(mark.take(int(12), S(4), &[session(4)]), int(12));
     }
 
     #[test]
-    fn maximum_that_is_not_new_needs_no_look_once_none_waits() {
-        let mut water = HighWater::by_transactions();
+    fn high_water_known_maximum_needs_no_snapshot() {
+        let mut mark = HighWaterMark::by_transactions();
         let five = Scalar::Int(5);
-        assert!(water.is_new(Some(&five)) && !water.is_new(None));
-        water.take(int(5), S(0), &[session(1)]);
-        assert!(!water.is_new(Some(&five)) && water.is_waiting());
-        water.take(int(5), S(40), &[session(1)]);
-        assert_eq!(water.waited(), S(40));
-        assert_eq!(water.take(int(5), S(41), &[]), int(5));
-        assert!(!water.is_new(Some(&five)) && !water.is_waiting());
-        assert_eq!(water.waited(), S(0));
-        assert!(water.is_new(Some(&Scalar::Int(6))));
+        assert!(mark.is_new(Some(&five)) && !mark.is_new(None));
+        mark.take(int(5), S(0), &[session(1)]);
+        assert!(!mark.is_new(Some(&five)) && mark.is_waiting());
+        mark.take(int(5), S(40), &[session(1)]);
+        assert_eq!(mark.waited(), S(40));
+        assert_eq!(mark.take(int(5), S(41), &[]), int(5));
+        assert!(!mark.is_new(Some(&five)) && !mark.is_waiting());
+        assert_eq!(mark.waited(), S(0));
+        assert!(mark.is_new(Some(&Scalar::Int(6))));
     }
 
-    /// A session was prepared while its connection to the source was made again: its looks were forgotten.
+    /// A session was prepared while the connection to the source was replaced, which discards earlier snapshots.
     #[test]
-    fn maximum_waits_for_a_prepared_transaction_of_unknown_origin() {
-        let mut water = HighWater::by_transactions();
-        assert_eq!(water.take(int(5), S(0), &[session(1)]), None);
+    fn high_water_waits_for_prepared_of_unknown_origin() {
+        let mut mark = HighWaterMark::by_transactions();
+        assert_eq!(mark.take(int(5), S(0), &[session(1)]), None);
         let mut open = [prepared()];
         PreparedTransactions::default().trace(Timestamp::UNIX_EPOCH, (S(0), S(0)), &mut open);
-        assert_eq!(water.take(int(5), S(1), &open), None, "it may be that session's");
-        assert_eq!(water.take(int(5), S(2), &[]), int(5));
+        assert_eq!(mark.take(int(5), S(1), &open), None, "it may be that session's");
+        assert_eq!(mark.take(int(5), S(2), &[]), int(5));
     }
 
-    /// Trap: a transaction that is prepared leaves the list of sessions under a new name.
+    /// Regression: a transaction that is prepared leaves the list of sessions and gets a new name.
     #[test]
-    fn a_transaction_that_is_prepared_holds_the_maximum_that_waits_for_it() {
-        let mut water = Traced::by_transactions();
-        assert_eq!(water.take(int(5), S(0), &[session(1)]), None);
-        assert_eq!(water.take(int(6), S(1), &[prepared()]), None);
+    fn high_water_prepared_transaction_blocks_its_maximum() {
+        let mut mark = Traced::by_transactions();
+        assert_eq!(mark.take(int(5), S(0), &[session(1)]), None);
+        assert_eq!(mark.take(int(6), S(1), &[prepared()]), None);
         assert_eq!(
-            water
-                .water
-                .held(&[prepared()], Timestamp::UNIX_EPOCH + S(3), S(2))
+            mark.mark
+                .holder(&[prepared()], Timestamp::UNIX_EPOCH + S(3), S(2))
                 .unwrap()
                 .what,
             "prepared transaction"
         );
-        assert_eq!(water.take(int(6), S(2), &[]), int(6));
+        assert_eq!(mark.take(int(6), S(2), &[]), int(6));
     }
 
-    /// Trap: with XA clients some transaction is always prepared.
+    /// Regression: with XA clients some transaction is always prepared.
     #[test]
-    fn prepared_transaction_that_began_later_holds_no_earlier_maximum() {
+    fn high_water_later_prepared_blocks_no_earlier_maximum() {
         let named = |name: &str, xid| OpenTransaction {
             id: TransactionId::Prepared(name.into()),
             xid: Some(xid),
             ..session(0)
         };
-        let mut water = Traced::by_transactions();
+        let mut mark = Traced::by_transactions();
         let old = named("old", 1);
-        assert_eq!(water.take(int(5), S(0), std::slice::from_ref(&old)), None);
-        assert_eq!(water.take(int(6), S(1), &[old, named("a", 2)]), None);
-        // The one from before the first look has ended; "a" was not seen when 5 was noted.
-        assert_eq!(water.take(int(7), S(2), &[named("a", 2), named("b", 3)]), int(5));
-        assert_eq!(water.take(int(8), S(3), &[named("b", 3), named("c", 4)]), int(6));
-        assert_eq!(water.take(int(9), S(4), &[named("c", 4), named("d", 5)]), int(7));
+        assert_eq!(mark.take(int(5), S(0), std::slice::from_ref(&old)), None);
+        assert_eq!(mark.take(int(6), S(1), &[old, named("a", 2)]), None);
+        // The transaction from before the first snapshot has ended; "a" did not exist when 5 was recorded.
+        assert_eq!(mark.take(int(7), S(2), &[named("a", 2), named("b", 3)]), int(5));
+        assert_eq!(mark.take(int(8), S(3), &[named("b", 3), named("c", 4)]), int(6));
+        assert_eq!(mark.take(int(9), S(4), &[named("c", 4), named("d", 5)]), int(7));
     }
 
     #[test]
-    fn prepared_transaction_is_told_from_others_by_its_number() {
+    fn high_water_prepared_is_identified_by_its_number() {
         let numbered = |xid| OpenTransaction {
             xid: Some(xid),
             ..session(1)
@@ -320,22 +314,22 @@ mod tests {
             xid: Some(xid),
             ..session(0)
         };
-        let mut water = Traced::by_transactions();
-        assert_eq!(water.take(int(5), S(0), &[numbered(7)]), None);
+        let mut mark = Traced::by_transactions();
+        assert_eq!(mark.take(int(5), S(0), &[numbered(7)]), None);
         assert_eq!(
-            water.take(int(5), S(1), &[named("other", 8), named("same", 7)]),
+            mark.take(int(5), S(1), &[named("other", 8), named("same", 7)]),
             None
         );
-        assert_eq!(water.take(int(5), S(2), &[named("other", 8)]), int(5));
+        assert_eq!(mark.take(int(5), S(2), &[named("other", 8)]), int(5));
     }
 
     #[test]
-    fn looks_without_end_take_no_memory_without_end() {
-        let mut water = Traced::by_transactions();
+    fn high_water_pending_maxima_are_bounded() {
+        let mut mark = Traced::by_transactions();
         for number in 0..10_000 {
-            water.take(int(number), S(0), &[session(1)]);
+            mark.take(int(number), S(0), &[session(1)]);
         }
-        assert_eq!(water.water.pending.len(), MOST_PENDING);
-        assert!(water.take(int(10_000), S(1), &[]) == int(10_000));
+        assert_eq!(mark.mark.pending.len(), MAX_PENDING);
+        assert!(mark.take(int(10_000), S(1), &[]) == int(10_000));
     }
 }

@@ -1,51 +1,50 @@
-//! A transaction that may still bring rows.
+//! A transaction that may still write rows.
 
 use jiff::Timestamp;
 
 use super::prepared::PreparedOrigin;
-use crate::port::Holder;
+use crate::port::FenceHolder;
 
-/// Tells one transaction from every other, for as long as it is open.
+/// Identifies a transaction for as long as it is open.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TransactionId {
-    /// Of a session: its process id and the transaction's start in microseconds since 1970.
+    /// A session's: its process id and the transaction's start.
     Session {
         /// The backend's process id.
         pid: i32,
         /// Microseconds since 1970.
         started_us: i64,
     },
-    /// Prepared, by its name and number: it lives on without a session.
+    /// A prepared transaction, by number and name. It has no session.
     Prepared(String),
 }
 
-/// A transaction seen open.
+/// An open transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenTransaction {
-    /// Which one.
+    /// Its identity.
     pub id: TransactionId,
-    /// Its number at the database, once it has written: the same before and after it is prepared.
+    /// The database's transaction number, once it has written. It does not change when the transaction is prepared.
     pub xid: Option<u32>,
     /// The database role.
     pub role: String,
-    /// The application's name; of a prepared transaction, its own name.
+    /// The application's name, or the prepared transaction's own name.
     pub application: String,
-    /// When it began. Of a prepared transaction, when it was prepared, which is later than the
-    /// times in its rows.
+    /// When it began. For a prepared transaction: when it was prepared, which is later than the times in its rows.
     pub since: Timestamp,
-    /// What earlier looks tell about a prepared transaction, as [`super::PreparedTransactions::trace`] fills it in; `None` of
-    /// any other transaction, and where nothing is known.
+    /// What earlier snapshots show of a prepared transaction, set by [`super::PreparedTransactions::trace`]. `None` for other
+    /// transactions, and if nothing is known.
     pub origin: Option<PreparedOrigin>,
 }
 
 impl OpenTransaction {
-    /// Whether it is a prepared one.
+    /// Whether it is prepared.
     #[must_use]
     pub fn is_prepared(&self) -> bool {
         matches!(self.id, TransactionId::Prepared(_))
     }
 
-    /// Returns the earliest time at which it can have begun, or `None` if no look bounds it.
+    /// Returns the earliest time at which it can have begun, or `None` if no snapshot bounds it.
     #[must_use]
     pub fn earliest(&self) -> Option<Timestamp> {
         if self.is_prepared() {
@@ -55,15 +54,15 @@ impl OpenTransaction {
         }
     }
 
-    /// As the one who holds the fence.
+    /// Returns it as the holder of the fence.
     #[must_use]
-    pub fn as_holder(&self) -> Holder {
+    pub fn as_holder(&self) -> FenceHolder {
         let what = if self.is_prepared() {
             "prepared transaction"
         } else {
             "transaction"
         };
-        Holder {
+        FenceHolder {
             what: what.to_owned(),
             role: self.role.clone(),
             application: self.application.clone(),

@@ -1,13 +1,11 @@
-//! What is known of prepared transactions: when they can have begun at the earliest, and which sessions' transactions they
-//! may have been.
+//! Bounds when prepared transactions began, and which sessions' transactions they may have been.
 //!
-//! `pg_prepared_xacts` tells when a transaction was prepared, not when it began. Each one was seen before as a
-//! session's transaction, or it began after the look before: both bound its begin. Its number tells which session's it
-//! was, where the session had one when it was seen; without it, every session without a number may have been the one.
-//! What was prepared before the first look is bounded by nothing.
+//! `pg_prepared_xacts` shows when a transaction was prepared, not when it began. Either an earlier snapshot shows it as a session's
+//! transaction, or it began after that snapshot: both bound its start. Its number identifies the session if the session already
+//! had a number. Otherwise every session without a number is a candidate. A transaction prepared before the first snapshot is
+//! not bounded.
 //!
-//! The looks of all feeds of a connection are recorded in one place, so the bounds are as close as the looks of all feeds
-//! together, however seldom a single feed looks.
+//! All feeds of a connection share these snapshots, so the bounds are as close as if every feed took all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,16 +15,16 @@ use jiff::Timestamp;
 use super::clock::{JITTER, minus, plus};
 use super::open::{OpenTransaction, TransactionId};
 
-/// Where a prepared transaction can have come from.
+/// The possible origins of a prepared transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PreparedOrigin {
-    /// The earliest time at which it can have begun; `None` if no look bounds it.
+    /// The earliest time at which it can have begun, or `None` if no snapshot bounds it.
     pub earliest: Option<Timestamp>,
-    /// Transactions of sessions that it may have been; `None` if it may have been any.
+    /// Sessions' transactions that it may have been, or `None` if it may have been any.
     pub candidates: Option<BTreeSet<TransactionId>>,
 }
 
-/// Prepared transactions that still exist, as they were first seen.
+/// Prepared transactions that still exist, as first observed.
 #[derive(Debug, Clone, Default)]
 pub struct PreparedTransactions {
     last: Option<LastLook>,
@@ -36,7 +34,7 @@ pub struct PreparedTransactions {
 #[derive(Debug, Clone)]
 struct LastLook {
     at: Timestamp,
-    /// The steady clock before and after it.
+    /// The monotonic clock before and after it.
     steady: (Duration, Duration),
     sessions: BTreeMap<TransactionId, Seen>,
 }
@@ -50,25 +48,25 @@ struct Seen {
 #[derive(Debug, Clone)]
 struct Origin {
     xid: Option<u32>,
-    /// The lowest time that the source's clock can have shown since the look before it was first seen; `None` if there
-    /// was no look before.
+    /// The lowest time that the source's clock can have shown since the snapshot before the first that contains it, or `None` if
+    /// there was no snapshot before.
     floor: Option<Timestamp>,
-    /// Transactions of sessions that it may have been, with their begin.
+    /// Sessions' transactions that it may have been, with their start.
     candidates: BTreeMap<TransactionId, Timestamp>,
-    /// It was the one candidate.
+    /// Whether its number identified the session.
     is_matched: bool,
 }
 
 impl PreparedTransactions {
-    /// Records a look, sessions first and prepared transactions after them, and fills in the origins of the latter.
+    /// Records a snapshot, which reads sessions before prepared transactions, and sets the origins of the latter.
     ///
-    /// `at` is the source's clock at the beginning of the look. `steady` is a steady clock before and after it: a source's clock
-    /// that was set back since the look before shows by it.
+    /// `at` is the source's clock at the start of the snapshot. `steady` is a monotonic clock before and after it, which reveals that
+    /// the source's clock was set back.
     pub fn trace(&mut self, at: Timestamp, steady: (Duration, Duration), open: &mut [OpenTransaction]) {
         let sessions: BTreeMap<TransactionId, Seen> = open
             .iter()
             .filter(|one| !one.is_prepared())
-            .map(|one| (one.id.clone(), Seen::of(one)))
+            .map(|one| (one.id.clone(), Seen::new(one)))
             .collect();
         self.known
             .retain(|id, _| open.iter().any(|one| one.is_prepared() && one.id == *id));
@@ -79,7 +77,7 @@ impl PreparedTransactions {
         let floor = last.map(|last| last.lowest_since(at, steady));
         for one in open.iter_mut().filter(|one| one.is_prepared()) {
             let known = self.known.entry(one.id.clone());
-            let origin = known.or_insert_with(|| Origin::of(one, last, floor, &sessions));
+            let origin = known.or_insert_with(|| Origin::new(one, last, floor, &sessions));
             one.origin = Some(origin.describe());
         }
         self.last = Some(LastLook { at, steady, sessions });
@@ -87,9 +85,9 @@ impl PreparedTransactions {
 }
 
 impl LastLook {
-    /// The lowest time that the source's clock can have shown between this look and one after it.
+    /// Returns the lowest time that the source's clock can have shown between this snapshot and a later one.
     fn lowest_since(&self, at: Timestamp, (began, ended): (Duration, Duration)) -> Timestamp {
-        // A look that takes long proves no step: only what the clock lacks at least counts.
+        // A slow snapshot proves no step: only the least possible difference counts.
         let is_stepped = plus(at, JITTER) < plus(self.at, began.saturating_sub(self.steady.1));
         if is_stepped {
             self.at.min(minus(at, ended.saturating_sub(self.steady.0)))
@@ -100,7 +98,7 @@ impl LastLook {
 }
 
 impl Seen {
-    fn of(one: &OpenTransaction) -> Self {
+    fn new(one: &OpenTransaction) -> Self {
         Self {
             xid: one.xid,
             since: one.since,
@@ -109,14 +107,14 @@ impl Seen {
 }
 
 impl Origin {
-    fn of(
+    fn new(
         one: &OpenTransaction,
         last: Option<&LastLook>,
         floor: Option<Timestamp>,
         now: &BTreeMap<TransactionId, Seen>,
     ) -> Self {
         let mut seen = last.map(|last| last.sessions.clone()).unwrap_or_default();
-        // The younger look knows more of a session that is in both.
+        // The newer snapshot knows more of a session that is in both.
         seen.extend(now.iter().map(|(id, seen)| (id.clone(), *seen)));
         let is_same = |seen: &Seen| one.xid.is_some() && seen.xid == one.xid;
         let matched = seen.iter().find(|(_, seen)| is_same(seen));
@@ -137,7 +135,7 @@ impl Origin {
         }
     }
 
-    /// A session that has another number since is another transaction.
+    /// Removes sessions that have another number now: they are other transactions.
     fn exclude(&mut self, sessions: &BTreeMap<TransactionId, Seen>) {
         let Some(xid) = self.xid.filter(|_| !self.is_matched) else {
             return;
@@ -157,7 +155,7 @@ impl Origin {
             self.floor
                 .map(|floor| since.map_or(floor, |since| since.min(floor)))
         };
-        // Seen in the first look of a connection: a maximum that was noted on the connection before may wait for it.
+        // In the first snapshot of a connection: a maximum of the previous connection may wait for it.
         let is_traced = self.is_matched || self.floor.is_some();
         PreparedOrigin {
             earliest,
@@ -200,7 +198,7 @@ mod tests {
         (Duration::from_secs(second), Duration::from_secs(second))
     }
 
-    /// The origin of the prepared transaction of the last look, with looks by a clock that only goes forward.
+    /// Returns the origin of the prepared transaction of the last snapshot, with a clock that only goes forward.
     fn origin(looks: &[(u64, Vec<OpenTransaction>)]) -> PreparedOrigin {
         let mut transactions = PreparedTransactions::default();
         let mut last = None;
@@ -217,28 +215,28 @@ mod tests {
     }
 
     #[test]
-    fn prepared_before_the_first_look_is_bounded_by_nothing() {
+    fn prepared_before_the_first_snapshot_is_unbounded() {
         let only = prepared("p", 7);
         assert_eq!(earliest(&[(10, vec![only.clone()])]), None);
-        // Nor by looks that come after it.
+        // Later snapshots do not bound it either.
         let later = [(10, vec![only.clone()]), (20, vec![session(1, 15, None), only])];
         assert_eq!(earliest(&later), None);
     }
 
     #[test]
-    fn prepared_session_of_the_same_number_bounds_it_exactly() {
+    fn prepared_with_a_sessions_number_is_bounded_exactly() {
         let looks = [
             (10, vec![session(1, 3, Some(7)), session(2, 1, None)]),
             (20, vec![session(2, 1, None), prepared("p", 7)]),
         ];
         assert_eq!(earliest(&looks), Some(at(3)));
-        // Also in the first look, where it was prepared between the two statements.
+        // Also in the first snapshot, if it was prepared between the two statements.
         let first = [(10, vec![session(1, 3, Some(7)), prepared("p", 7)])];
         assert_eq!(earliest(&first), Some(at(3)));
     }
 
     #[test]
-    fn prepared_of_unknown_session_is_bounded_by_all_that_it_may_be() {
+    fn prepared_of_unknown_session_is_bounded_by_candidates() {
         let looks = [
             (10, vec![session(1, 3, None), session(2, 1, Some(5))]),
             (20, vec![prepared("p", 7)]),
@@ -249,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn prepared_session_that_shows_another_number_later_is_excluded() {
+    fn prepared_candidate_with_another_number_is_excluded() {
         let mut looks = vec![
             (10, vec![session(1, 3, None), session(2, 1, None)]),
             (20, vec![session(2, 1, None), prepared("p", 7)]),
@@ -260,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn prepared_that_ended_is_forgotten() {
+    fn prepared_that_ended_is_removed() {
         let mut transactions = PreparedTransactions::default();
         for second in 0..1_000 {
             let mut open = [prepared(&format!("p{second}"), 7)];
@@ -270,14 +268,14 @@ mod tests {
     }
 
     #[test]
-    fn prepared_may_be_of_those_that_it_was_seen_as() {
+    fn prepared_candidates_are_earlier_sessions() {
         let candidates = origin(&[
             (10, vec![session(1, 3, None), session(2, 4, Some(9))]),
             (20, vec![prepared("p", 7)]),
         ])
         .candidates;
         assert_eq!(candidates, Some(BTreeSet::from([session(1, 3, None).id])));
-        // Of looks on a connection before nothing is known.
+        // Nothing is known of snapshots on an earlier connection.
         let first = origin(&[(20, vec![session(1, 3, None), prepared("p", 7)])]);
         assert_eq!(first.candidates, None, "it may be of any");
     }

@@ -1,42 +1,41 @@
-//! The fence of a time that is taken in the transaction: `now()`, `clock_timestamp()`.
+//! The fence of a cursor that is a time of its transaction: `now()`, `clock_timestamp()`.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::open::OpenTransaction;
-use crate::port::Holder;
+use crate::port::FenceHolder;
 
-/// What one look at the database showed.
+/// A snapshot of the open transactions.
 #[derive(Debug, Clone)]
-pub struct TimeLook {
-    /// The database's clock before the look: transactions that began later are not in `open`.
+pub struct TransactionSnapshot {
+    /// The database's clock before the snapshot. Transactions that began later are not in `open`.
     pub at: Timestamp,
-    /// Transactions open then, without our own and those of roles declared read-only; prepared ones with their origins.
+    /// Open transactions of other accounts, without roles declared read-only. Prepared ones have their origins.
     pub open: Vec<OpenTransaction>,
 }
 
 /// How far may be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TimeReading {
-    /// Rows strictly below may be read.
+pub struct TimeFenceReading {
+    /// Rows strictly below it may be read.
     pub below: Option<Timestamp>,
-    /// Who keeps it from moving, for longer than the margin.
-    pub held: Option<Holder>,
-    /// How long the fence has not moved because of that; zero while nobody keeps it.
-    pub held_for: Duration,
+    /// The transaction that blocks the fence for longer than the margin.
+    pub holder: Option<FenceHolder>,
+    /// How long it has blocked the fence, or zero.
+    pub stalled_for: Duration,
 }
 
-/// Rows strictly below the oldest start of an open transaction, less a margin, rounded down to
-/// the column's resolution.
+/// Bounds rows strictly below the oldest start of an open transaction, less a margin, rounded down to the column's resolution.
 ///
-/// A transaction's own id (`xmin`) will not do: the time is fixed at its begin, the id comes with
-/// its first write. A prepared transaction shows when it was prepared, not when it began; its begin is bounded by
-/// what was seen before it was prepared, each by its own, so that a steady stream of them moves the fence on. One that
-/// was prepared before the first look is bounded by nothing, so there is no fence while it is there.
+/// A transaction's number (`xmin`) is not usable: the time is fixed at its start, the number at its first write. A prepared
+/// transaction shows when it was prepared, not when it began. Earlier snapshots bound the start of each, so the fence moves even
+/// under a steady stream of them. A transaction prepared before the first snapshot is not bounded, so there is no fence while
+/// it exists.
 ///
-/// A fence is a lower bound for as long as the source's clock goes forward: whoever begins after the look begins above it. So
-/// one look serves every feed, also a little later.
+/// A fence is a lower bound while the source's clock goes forward, because later transactions begin above it. So one snapshot
+/// serves every feed, also a little later.
 #[derive(Debug, Clone)]
 pub struct TimeFence {
     margin: Duration,
@@ -44,8 +43,8 @@ pub struct TimeFence {
 }
 
 impl TimeFence {
-    /// With a margin for the database's own clocks (2 s is usual), and the resolution that the
-    /// column rounds to (a microsecond where not declared).
+    /// Creates it with a margin for the database's own clocks (usually 2 s), and the resolution of the column (one microsecond if
+    /// not declared).
     #[must_use]
     pub fn new(margin: Duration, resolution: Duration) -> Self {
         Self {
@@ -54,31 +53,31 @@ impl TimeFence {
         }
     }
 
-    /// Rounds further fences down to this, where the column keeps no smaller step.
+    /// Sets the resolution that later fences are rounded down to.
     pub fn round_to(&mut self, resolution: Duration) {
         self.resolution = resolution.max(Duration::from_micros(1));
     }
 
-    /// Takes the fence from a look.
+    /// Takes the fence from a snapshot.
     #[must_use]
-    pub fn take(&self, look: &TimeLook) -> TimeReading {
-        // One without a bound is the first.
-        let first = look.open.iter().min_by_key(|one| one.earliest());
-        let began = first.map_or(Some(look.at), |one| {
-            one.earliest().map(|since| since.min(look.at))
+    pub fn take(&self, snapshot: &TransactionSnapshot) -> TimeFenceReading {
+        // A transaction without a bound sorts first.
+        let first = snapshot.open.iter().min_by_key(|one| one.earliest());
+        let began = first.map_or(Some(snapshot.at), |one| {
+            one.earliest().map(|since| since.min(snapshot.at))
         });
         let margin = SignedDuration::try_from(self.margin).unwrap_or(SignedDuration::MAX);
         let below = began
             .and_then(|began| began.checked_sub(margin).ok())
             .and_then(|fence| round_down(fence, self.resolution));
-        let is_long = began.is_none_or(|began| look.at.duration_since(began) > margin);
+        let is_long = began.is_none_or(|began| snapshot.at.duration_since(began) > margin);
         let holder = first.filter(|_| is_long);
         let since = holder.map(|holder| began.unwrap_or(holder.since));
-        TimeReading {
+        TimeFenceReading {
             below,
-            held: holder.map(OpenTransaction::as_holder),
-            held_for: since.map_or(Duration::ZERO, |since| {
-                Duration::try_from(look.at.duration_since(since)).unwrap_or_default()
+            holder: holder.map(OpenTransaction::as_holder),
+            stalled_for: since.map_or(Duration::ZERO, |since| {
+                Duration::try_from(snapshot.at.duration_since(since)).unwrap_or_default()
             }),
         }
     }
@@ -120,18 +119,19 @@ mod tests {
         }
     }
 
-    /// A fence with the looks before it, by a clock that only goes forward.
+    /// A fence with a history of snapshots, by a clock that only goes forward.
     struct Traced {
         fence: TimeFence,
         prepared: PreparedTransactions,
     }
 
     impl Traced {
-        fn take(&mut self, look: &TimeLook) -> TimeReading {
-            let mut look = look.clone();
-            let steady = Duration::try_from(look.at.duration_since(Timestamp::UNIX_EPOCH)).unwrap();
-            self.prepared.trace(look.at, (steady, steady), &mut look.open);
-            self.fence.take(&look)
+        fn take(&mut self, snapshot: &TransactionSnapshot) -> TimeFenceReading {
+            let mut snapshot = snapshot.clone();
+            let steady = Duration::try_from(snapshot.at.duration_since(Timestamp::UNIX_EPOCH)).unwrap();
+            self.prepared
+                .trace(snapshot.at, (steady, steady), &mut snapshot.open);
+            self.fence.take(&snapshot)
         }
     }
 
@@ -143,39 +143,39 @@ mod tests {
     }
 
     #[test]
-    fn without_transactions_it_is_the_clock_less_the_margin() {
-        let reading = fence().take(&TimeLook {
+    fn time_fence_without_transactions_is_clock_less_margin() {
+        let reading = fence().take(&TransactionSnapshot {
             at: at("10:00:10"),
             open: vec![],
         });
         assert_eq!(
             reading,
-            TimeReading {
+            TimeFenceReading {
                 below: Some(at("10:00:08")),
-                held: None,
-                held_for: Duration::ZERO,
+                holder: None,
+                stalled_for: Duration::ZERO,
             }
         );
     }
 
-    /// Trap: cursors on a timestamp skip rows that commit late.
+    /// Regression: cursors on a timestamp skip rows that commit late.
     #[test]
-    fn the_oldest_open_transaction_bounds_it_and_is_named_after_the_margin() {
+    fn time_fence_is_bounded_by_the_oldest_transaction() {
         let mut fence = fence();
         let open = vec![session(2, "10:00:09"), session(1, "10:00:00")];
-        let reading = fence.take(&TimeLook {
+        let reading = fence.take(&TransactionSnapshot {
             at: at("10:00:10"),
             open: open.clone(),
         });
         assert_eq!(reading.below, Some(at("09:59:58")));
-        assert_eq!(reading.held_for, Duration::from_secs(10));
-        let held = reading.held.unwrap();
+        assert_eq!(reading.stalled_for, Duration::from_secs(10));
+        let holder = reading.holder.unwrap();
         assert_eq!(
-            (held.role.as_str(), held.application.as_str(), held.since),
+            (holder.role.as_str(), holder.application.as_str(), holder.since),
             ("clerk", "claims", at("10:00:00"))
         );
-        // It never lapses by itself.
-        let reading = fence.take(&TimeLook {
+        // The fence never times out.
+        let reading = fence.take(&TransactionSnapshot {
             at: at("23:00:00"),
             open,
         });
@@ -183,33 +183,33 @@ mod tests {
         let short = vec![session(2, "10:00:09")];
         assert_eq!(
             fence
-                .take(&TimeLook {
+                .take(&TransactionSnapshot {
                     at: at("10:00:10"),
                     open: short
                 })
-                .held,
+                .holder,
             None
         );
     }
 
-    /// Trap: prepared transactions leave pg_stat_activity, and show a time later than their rows'.
+    /// Regression: prepared transactions leave pg_stat_activity, and show a later time than their rows'.
     #[test]
-    fn a_prepared_transaction_freezes_it_where_it_was() {
+    fn time_fence_prepared_transaction_freezes_it() {
         let mut fence = fence();
         let first = fence
-            .take(&TimeLook {
+            .take(&TransactionSnapshot {
                 at: at("10:00:10"),
                 open: vec![],
             })
             .below;
-        let look = TimeLook {
+        let snapshot = TransactionSnapshot {
             at: at("10:05:00"),
             open: vec![prepared("10:00:20")],
         };
-        let reading = fence.take(&look);
+        let reading = fence.take(&snapshot);
         assert_eq!(reading.below, first);
-        assert_eq!(reading.held.unwrap().what, "prepared transaction");
-        let reading = fence.take(&TimeLook {
+        assert_eq!(reading.holder.unwrap().what, "prepared transaction");
+        let reading = fence.take(&TransactionSnapshot {
             at: at("10:05:10"),
             open: vec![],
         });
@@ -217,28 +217,28 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_prepared_before_the_first_look_leaves_no_fence_at_all() {
+    fn time_fence_prepared_before_first_snapshot_gives_none() {
         let mut fence = fence();
-        let look = TimeLook {
+        let snapshot = TransactionSnapshot {
             at: at("10:05:00"),
             open: vec![prepared("10:00:20")],
         };
-        assert_eq!(fence.take(&look).below, None);
+        assert_eq!(fence.take(&snapshot).below, None);
     }
 
     #[test]
-    fn it_is_rounded_down_to_what_the_column_keeps() {
+    fn time_fence_is_rounded_down_to_the_resolution() {
         let fence = TimeFence::new(Duration::from_secs(2), Duration::from_secs(1));
-        let reading = fence.take(&TimeLook {
+        let reading = fence.take(&TransactionSnapshot {
             at: at("10:00:10.9"),
             open: vec![],
         });
         assert_eq!(reading.below, Some(at("10:00:08")));
     }
 
-    /// Trap: with XA clients some transaction is always prepared.
+    /// Regression: with XA clients some transaction is always prepared.
     #[test]
-    fn fence_moves_on_under_a_steady_stream_of_prepared_transactions() {
+    fn time_fence_moves_under_a_stream_of_prepared() {
         let mut fence = fence();
         let begin = at("10:00:00");
         let second = |second: u64| begin + Duration::from_secs(second);
@@ -272,7 +272,7 @@ mod tests {
                     ..one
                 })
                 .collect();
-            let reading = fence.take(&TimeLook {
+            let reading = fence.take(&TransactionSnapshot {
                 at: second(tick),
                 open: open.clone(),
             });
@@ -285,28 +285,28 @@ mod tests {
     }
 
     #[test]
-    fn fence_returns_when_what_was_prepared_before_the_first_look_has_ended() {
+    fn time_fence_returns_after_early_prepared_ended() {
         let mut fence = fence();
         let old = prepared("09:00:00");
         let new = |name: &str| OpenTransaction {
             id: TransactionId::Prepared(name.into()),
             ..prepared("10:00:05")
         };
-        let look = |at_: &str, open: Vec<OpenTransaction>| TimeLook { at: at(at_), open };
-        let reading = fence.take(&look("10:00:00", vec![old.clone()]));
-        assert_eq!((reading.below, reading.held.is_some()), (None, true));
-        let reading = fence.take(&look("10:00:10", vec![old, new("a")]));
+        let snapshot = |at_: &str, open: Vec<OpenTransaction>| TransactionSnapshot { at: at(at_), open };
+        let reading = fence.take(&snapshot("10:00:00", vec![old.clone()]));
+        assert_eq!((reading.below, reading.holder.is_some()), (None, true));
+        let reading = fence.take(&snapshot("10:00:10", vec![old, new("a")]));
         assert_eq!(reading.below, None);
-        let reading = fence.take(&look("10:00:20", vec![new("a")]));
+        let reading = fence.take(&snapshot("10:00:20", vec![new("a")]));
         assert_eq!(
             reading.below,
             Some(at("09:59:58")),
             "it began after the first look"
         );
-        let reading = fence.take(&look("10:00:30", vec![new("b")]));
+        let reading = fence.take(&snapshot("10:00:30", vec![new("b")]));
         assert_eq!(reading.below, Some(at("10:00:18")));
         assert_eq!(
-            reading.held.map(|holder| holder.what),
+            reading.holder.map(|holder| holder.what),
             Some("prepared transaction".to_owned())
         );
     }

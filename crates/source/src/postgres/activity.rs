@@ -1,16 +1,15 @@
-//! What the fence is taken by: which transactions of others are open.
+//! The open transactions of other accounts, by which the fence is taken.
 //!
-//! Sessions are asked for before prepared transactions, in two statements: a transaction that is
-//! prepared in between shows in both, never in neither.
+//! Sessions are read before prepared transactions, in two statements: a transaction that is prepared in between is in both.
 //!
-//! One such snapshot serves all feeds of a connection for a second ([`observe_after`]):
+//! One snapshot serves all feeds of a connection for a second ([`observe_after`]):
 //!
-//! - A fence by time is a lower bound for as long as the source's clock goes forward, so it holds later, too. The clocks are
-//!   compared as they were when the snapshot was taken.
-//! - A maximum must be read before the snapshot that it waits for. So a feed that found a new one takes a new snapshot
-//!   ([`observe`]), which others may then use; whether a maximum that was noted before is decided, any later snapshot tells.
+//! - A time fence is a lower bound while the source's clock goes forward, so it stays valid. The clocks are compared as of the
+//!   snapshot.
+//! - A maximum must be read before the snapshot that it waits for. So a feed with a new maximum takes a new snapshot
+//!   ([`observe`]), which others may use. Any later snapshot can settle an earlier maximum.
 //!
-//! No feed uses the same snapshot twice: a feed alone takes a new one with each fence.
+//! No feed uses one snapshot twice: a single feed takes a new one with each fence.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,27 +18,27 @@ use gate::permit::Permit;
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
-use super::session::Turn;
+use super::session::SessionGuard;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fence::{OpenTransaction, PreparedTransactions, TimeLook, TransactionId};
+use crate::fence::{OpenTransaction, PreparedTransactions, TransactionId, TransactionSnapshot};
 
-/// How long a snapshot serves others. Rows get older by this at most.
+/// How long a snapshot serves other feeds. This delays rows by at most as much.
 const SHARED_FOR: Duration = Duration::from_secs(1);
 
-/// The transactions of others at one moment.
+/// The transactions of other accounts at one moment.
 #[derive(Debug)]
 pub(super) struct Activity {
-    /// The source's clock, and what was open.
-    pub(super) seen: TimeLook,
-    /// The steady clock before the statements.
+    /// The source's clock, and the open transactions.
+    pub(super) seen: TransactionSnapshot,
+    /// The monotonic clock before the statements.
     pub(super) began: Instant,
-    /// The steady clock after them.
+    /// The monotonic clock after them.
     pub(super) ended: Instant,
-    /// The agent's clock after them.
+    /// The agent's wall clock after them.
     pub(super) agent: Timestamp,
 }
 
-/// What was seen of transactions on one connection, for all feeds.
+/// The snapshots of one connection, for all feeds.
 #[derive(Debug)]
 pub(super) struct Activities {
     connected: Instant,
@@ -48,7 +47,7 @@ pub(super) struct Activities {
 }
 
 impl Activities {
-    /// Of a connection that was made now.
+    /// Creates it for a new connection.
     pub(super) fn new() -> Self {
         Self {
             connected: Instant::now(),
@@ -58,8 +57,8 @@ impl Activities {
     }
 }
 
-/// Sessions of this database without our own. `since` of a session that works but shows no
-/// transaction yet is its statement's start. Server processes that write no rows are left out.
+/// Sessions of this database without the agent's. `since` of an active session without a transaction start is its statement's
+/// start. Server processes that write no rows are excluded.
 const SESSIONS: &str = "SELECT \
     (extract(epoch FROM statement_timestamp()) * 1000000)::int8, a.pid, \
     (extract(epoch FROM COALESCE(a.xact_start, CASE WHEN a.state <> 'idle' THEN a.query_start END)) * 1000000)::int8, \
@@ -81,32 +80,32 @@ const PREPARED: &str = "SELECT gid, (extract(epoch FROM prepared) * 1000000)::in
 /// # Errors
 /// Those of [`observe`].
 pub(super) async fn observe_after(
-    turn: &mut Turn<'_>,
+    locked: &mut SessionGuard<'_>,
     permit: &Permit,
     read_only_roles: &[String],
     after: Instant,
 ) -> Result<Arc<Activity>> {
-    let last = turn.live()?.activities.last.clone();
+    let last = locked.connection()?.activities.last.clone();
     let serves = |one: &Arc<Activity>| one.began > after && one.ended.elapsed() < SHARED_FOR;
     match last.filter(serves) {
         Some(last) => Ok(last),
-        None => observe(turn, permit, read_only_roles).await,
+        None => observe(locked, permit, read_only_roles).await,
     }
 }
 
 /// Takes a new snapshot of open transactions, without those of `read_only_roles`.
 ///
 /// # Errors
-/// `Refused` where a transaction may be hidden.
+/// `Refused` if a transaction may be hidden.
 pub(super) async fn observe(
-    turn: &mut Turn<'_>,
+    locked: &mut SessionGuard<'_>,
     permit: &Permit,
     read_only_roles: &[String],
 ) -> Result<Arc<Activity>> {
     let began = Instant::now();
-    let mut seen = ask(turn, permit, read_only_roles).await?;
+    let mut seen = ask(locked, permit, read_only_roles).await?;
     let (ended, agent) = (Instant::now(), Timestamp::now());
-    let activities = &mut turn.live_mut()?.activities;
+    let activities = &mut locked.connection_mut()?.activities;
     let steady = |at: Instant| at.saturating_duration_since(activities.connected);
     activities
         .prepared
@@ -121,8 +120,12 @@ pub(super) async fn observe(
     Ok(activity)
 }
 
-async fn ask(turn: &mut Turn<'_>, permit: &Permit, read_only_roles: &[String]) -> Result<TimeLook> {
-    let rows = turn.query(permit, SESSIONS, &[]).await?;
+async fn ask(
+    locked: &mut SessionGuard<'_>,
+    permit: &Permit,
+    read_only_roles: &[String],
+) -> Result<TransactionSnapshot> {
+    let rows = locked.query(permit, SESSIONS, &[]).await?;
     let mut at = None;
     let mut open = Vec::new();
     for row in &rows {
@@ -137,10 +140,10 @@ async fn ask(turn: &mut Turn<'_>, permit: &Permit, read_only_roles: &[String]) -
             open.push(transaction);
         }
     }
-    for row in &turn.query(permit, PREPARED, &[]).await? {
+    for row in &locked.query(permit, PREPARED, &[]).await? {
         open.push(prepared(row).ok_or_else(unreadable)?);
     }
-    Ok(TimeLook {
+    Ok(TransactionSnapshot {
         at: at.ok_or_else(unreadable)?,
         open,
     })
@@ -184,7 +187,7 @@ fn prepared(row: &Row) -> Option<OpenTransaction> {
     let name: String = row.try_get(0).ok()?;
     let xid: String = row.try_get(3).ok()?;
     Some(OpenTransaction {
-        // A name is given again; with the number it is one transaction's.
+        // A name may be reused; number and name together identify one transaction.
         id: TransactionId::Prepared(format!("{xid} {name}")),
         xid: Some(xid.parse().ok()?),
         role: row.try_get(2).ok()?,
@@ -194,7 +197,7 @@ fn prepared(row: &Row) -> Option<OpenTransaction> {
     })
 }
 
-/// A look that misses a transaction would open the fence instead of closing it.
+/// Creates the error of a snapshot that may miss a transaction. Such a snapshot would move the fence too far.
 fn blind(session: &Session) -> Error {
     if session.hidden {
         return Error::new(
@@ -216,7 +219,7 @@ fn blind(session: &Session) -> Error {
 fn unreadable() -> Error {
     Error::new(
         ErrorKind::Database,
-        "pg_stat_activity gave what this version does not understand",
+        "unexpected result of pg_stat_activity",
         "report the version of the database",
     )
 }

@@ -1,4 +1,4 @@
-//! What the catalogue says of a feed's columns and tables.
+//! Reads a feed's columns and tables from the catalogue.
 
 use gate::permit::Permit;
 use tokio_postgres::Column;
@@ -6,7 +6,7 @@ use tokio_postgres::types::Type;
 
 use schemas::column::ColumnType;
 
-use super::session::Turn;
+use super::session::SessionGuard;
 use crate::error::{Error, ErrorKind, Result};
 use crate::keyset::quote;
 
@@ -25,9 +25,9 @@ pub(super) struct Relation {
     pub(super) oid: u32,
     pub(super) schema: String,
     pub(super) name: String,
-    /// An ordinary table that no other inherits from, a partitioned one or a materialised view: its indexes can prove something.
+    /// Whether its indexes can prove something: an ordinary table without children, a partitioned table or a materialised view.
     pub(super) is_table: bool,
-    /// A table that keeps rows, with those of its heirs or partitions.
+    /// Whether it is a table that stores rows, including those of its children or partitions.
     pub(super) is_stored: bool,
     pub(super) readable: bool,
     pub(super) writable: bool,
@@ -42,30 +42,30 @@ impl Relation {
 /// An index, by its columns' numbers in order.
 #[derive(Debug)]
 pub(super) struct Index {
-    /// Proves that rows differ in these columns: unique, whole, valid, checked at once.
+    /// Whether it proves that rows differ in these columns: unique, not partial, valid, checked immediately.
     pub(super) unique: bool,
-    /// Gives rows in the order of its columns.
+    /// Whether it returns rows in the order of its columns.
     pub(super) is_ordered: bool,
     pub(super) columns: Vec<i16>,
 }
 
-pub(super) fn odd(error: &tokio_postgres::Error) -> Error {
+pub(super) fn unexpected_result(error: &tokio_postgres::Error) -> Error {
     Error::new(
         ErrorKind::Database,
-        format!("the catalogue answered oddly: {error}"),
+        format!("unexpected result of a catalogue query: {error}"),
         "report the server's version",
     )
 }
 
-pub(super) async fn account(turn: &mut Turn<'_>, permit: &Permit) -> Result<Account> {
+pub(super) async fn account(locked: &mut SessionGuard<'_>, permit: &Permit) -> Result<Account> {
     let sql = "SELECT current_user::text, pg_is_in_recovery(), r.rolsuper, \
         pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') \
         FROM pg_catalog.pg_roles r WHERE r.rolname = current_user";
-    let rows = turn.query(permit, sql, &[]).await?;
+    let rows = locked.query(permit, sql, &[]).await?;
     let row = rows.first().ok_or_else(|| {
         Error::new(
             ErrorKind::Denied,
-            "the account's role is gone",
+            "the account's role does not exist",
             "check the user in the source's url",
         )
     })?;
@@ -77,23 +77,23 @@ pub(super) async fn account(turn: &mut Turn<'_>, permit: &Permit) -> Result<Acco
             sees_all: row.try_get(3)?,
         })
     };
-    read().map_err(|error| odd(&error))
+    read().map_err(|error| unexpected_result(&error))
 }
 
-/// Those of the names that are relations.
+/// Returns the names that are relations.
 pub(super) async fn relations(
-    turn: &mut Turn<'_>,
+    locked: &mut SessionGuard<'_>,
     permit: &Permit,
     names: &[Vec<String>],
 ) -> Result<Vec<Relation>> {
     let names = quoted_names(names);
-    let rows = turn
+    let rows = locked
         .query(permit, RELATIONS, &[(&names, Type::TEXT_ARRAY)])
         .await?;
     rows.iter()
         .map(relation)
         .collect::<std::result::Result<_, _>>()
-        .map_err(|error| odd(&error))
+        .map_err(|error| unexpected_result(&error))
 }
 
 pub(super) const RELATIONS: &str = "SELECT DISTINCT c.oid, n.nspname::text, c.relname::text, \
@@ -116,7 +116,7 @@ pub(super) fn relation(row: &tokio_postgres::Row) -> std::result::Result<Relatio
     })
 }
 
-/// Names with more parts than schema and relation are columns behind a FROM that is none.
+/// Quotes names. A name with more parts than schema and relation is a column after a FROM that is not a clause.
 pub(super) fn quoted_names(names: &[Vec<String>]) -> Vec<String> {
     let quoted = |parts: &Vec<String>| parts.iter().map(|part| quote(part)).collect::<Vec<_>>().join(".");
     names
@@ -126,12 +126,16 @@ pub(super) fn quoted_names(names: &[Vec<String>]) -> Vec<String> {
         .collect()
 }
 
-pub(super) async fn indexes(turn: &mut Turn<'_>, permit: &Permit, table: u32) -> Result<Vec<Index>> {
+pub(super) async fn indexes(
+    locked: &mut SessionGuard<'_>,
+    permit: &Permit,
+    table: u32,
+) -> Result<Vec<Index>> {
     let sql = "SELECT i.indisunique AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL, \
         i.indkey::int2[], i.indnkeyatts, m.amname = 'btree' FROM pg_catalog.pg_index i \
         JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid JOIN pg_catalog.pg_am m ON m.oid = x.relam \
         WHERE i.indrelid = $1 AND i.indisvalid AND i.indpred IS NULL";
-    let rows = turn.query(permit, sql, &[(&table, Type::OID)]).await?;
+    let rows = locked.query(permit, sql, &[(&table, Type::OID)]).await?;
     let read = |row: &tokio_postgres::Row| -> std::result::Result<Index, tokio_postgres::Error> {
         let mut columns: Vec<i16> = row.try_get(1)?;
         let keys: i16 = row.try_get(2)?;
@@ -145,12 +149,16 @@ pub(super) async fn indexes(turn: &mut Turn<'_>, permit: &Permit, table: u32) ->
     rows.iter()
         .map(read)
         .collect::<std::result::Result<_, _>>()
-        .map_err(|error| odd(&error))
+        .map_err(|error| unexpected_result(&error))
 }
 
-/// Whether a SELECT calls a function that gives several rows for one.
-pub(super) async fn repeats_rows(turn: &mut Turn<'_>, permit: &Permit, sql: &str) -> Result<bool> {
-    let plan = turn
+/// Whether a SELECT calls a set-returning function.
+pub(super) async fn calls_set_returning_function(
+    locked: &mut SessionGuard<'_>,
+    permit: &Permit,
+    sql: &str,
+) -> Result<bool> {
+    let plan = locked
         .query(permit, &format!("EXPLAIN (COSTS off) {sql}"), &[])
         .await;
     match plan {
@@ -158,15 +166,15 @@ pub(super) async fn repeats_rows(turn: &mut Turn<'_>, permit: &Permit, sql: &str
             line.try_get::<_, String>(0)
                 .is_ok_and(|line| line.contains("ProjectSet"))
         })),
-        // The probe of the same SELECT that follows names what may not be read.
+        // The probe of the same SELECT that follows reports what may not be read.
         Err(error) if error.is_about_rows() => Ok(true),
         Err(error) => Err(error),
     }
 }
 
-/// For each column: its type as the database spells it, and whether its base column is NOT NULL.
+/// Returns for each column its type as the database spells it, and whether its base column is NOT NULL.
 pub(super) async fn describe(
-    turn: &mut Turn<'_>,
+    locked: &mut SessionGuard<'_>,
     permit: &Permit,
     columns: &[Column],
 ) -> Result<Vec<(String, bool)>> {
@@ -189,15 +197,15 @@ pub(super) async fn describe(
         (&tables, Type::OID_ARRAY),
         (&numbers, Type::INT2_ARRAY),
     ];
-    let rows = turn.query(permit, sql, &params).await?;
+    let rows = locked.query(permit, sql, &params).await?;
     let read = |row: &tokio_postgres::Row| Ok((row.try_get(0)?, row.try_get(1)?));
     rows.iter()
         .map(read)
         .collect::<std::result::Result<_, _>>()
-        .map_err(|error| odd(&error))
+        .map_err(|error| unexpected_result(&error))
 }
 
-/// The column's type as it is said in manifests.
+/// Returns the column's type for manifests.
 pub(super) fn column_type(kind: &Type, modifier: i32, native: &str) -> ColumnType {
     let length = || u32::try_from(modifier - 4).ok().filter(|_| modifier > 4);
     match *kind {
@@ -251,7 +259,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_numerics_modifier_gives_precision_and_scale() {
+    fn catalogue_numeric_modifier_has_precision_and_scale() {
         let exact = |precision, scale| ColumnType::Decimal {
             precision: Some(precision),
             scale: Some(scale),

@@ -1,4 +1,4 @@
-//! Values off the wire without copies.
+//! Decodes values of the wire protocol without copies.
 
 use std::error::Error as StdError;
 
@@ -7,7 +7,7 @@ use tokio_postgres::types::{FromSql, Type};
 
 use schemas::value::Value;
 
-/// How a column of the select list comes off the wire.
+/// The wire representation of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wire {
     Bool,
@@ -17,13 +17,13 @@ pub(super) enum Wire {
     Float4,
     Float8,
     Bytes,
-    /// Text, also of types that were cast to it.
+    /// Text, also for types that are cast to it.
     Text,
 }
 
 impl Wire {
-    /// How a type comes, and whether it must be cast to text for that.
-    pub(super) fn of(kind: &Type) -> (Self, bool) {
+    /// Returns the representation of a type, and whether it must be cast to text.
+    pub(super) fn for_type(kind: &Type) -> (Self, bool) {
         match *kind {
             Type::BOOL => (Self::Bool, false),
             Type::INT2 => (Self::Int2, false),
@@ -33,30 +33,30 @@ impl Wire {
             Type::FLOAT8 => (Self::Float8, false),
             Type::BYTEA => (Self::Bytes, false),
             Type::TEXT | Type::VARCHAR | Type::JSON => (Self::Text, false),
-            // The text form of char(n) would lose its blanks, which its binary form keeps.
+            // The text format of char(n) loses its blanks, which its binary format keeps.
             Type::BPCHAR => (Self::Text, false),
             _ => (Self::Text, true),
         }
     }
 }
 
-/// How a column of the feed is asked for: as it is, or as the text that the type itself prints.
+/// Returns the select expression of a column: the column itself, or its text.
 pub(super) fn asked(kind: &Type, name: &str) -> String {
     match *kind {
-        // The text of money follows the server's locale, which the store need not share.
+        // The text of money depends on the server's locale, which the store need not share.
         Type::MONEY => format!("{name}::pg_catalog.numeric::pg_catalog.text"),
         Type::MONEY_ARRAY => format!("{name}::pg_catalog.numeric[]::pg_catalog.text"),
-        // The cast to text adds a mask that the address itself does not print.
+        // The cast to text adds a netmask that the address does not print.
         Type::INET => format!("pg_catalog.textin(pg_catalog.inet_out({name}))"),
-        // The cast to text keeps an encoding declared that the text no longer has.
+        // The cast to text keeps an XML encoding declaration that no longer applies.
         Type::XML => format!("pg_catalog.textin(pg_catalog.xml_out({name}))"),
-        _ if Wire::of(kind).1 => format!("{name}::pg_catalog.text"),
+        _ if Wire::for_type(kind).1 => format!("{name}::pg_catalog.text"),
         _ => name.to_owned(),
     }
 }
 
-/// The same while the session is in another time zone than UTC: a time with zone is still given in UTC.
-pub(super) fn asked_in_zone(kind: &Type, name: &str) -> String {
+/// Returns the select expression while the session is in another time zone than UTC. Times with zone are still given in UTC.
+pub(super) fn select_in_zone(kind: &Type, name: &str) -> String {
     if *kind != Type::TIMESTAMPTZ {
         return asked(kind, name);
     }
@@ -66,7 +66,7 @@ pub(super) fn asked_in_zone(kind: &Type, name: &str) -> String {
     )
 }
 
-/// The bytes of a value as they came.
+/// The bytes of a value as received.
 pub(super) struct Raw<'a>(&'a [u8]);
 
 impl<'a> FromSql<'a> for Raw<'a> {
@@ -79,7 +79,7 @@ impl<'a> FromSql<'a> for Raw<'a> {
     }
 }
 
-/// The bytes of a column; `None` is null.
+/// Returns the bytes of a column, or `None` for null.
 pub(super) fn raw(row: &Row, index: usize) -> Option<&[u8]> {
     row.try_get::<_, Option<Raw<'_>>>(index)
         .ok()
@@ -87,7 +87,7 @@ pub(super) fn raw(row: &Row, index: usize) -> Option<&[u8]> {
         .map(|raw| raw.0)
 }
 
-/// The value of a column; `None` when the bytes are not what the type promises.
+/// Decodes a column, or returns `None` if the bytes do not fit the type.
 pub(super) fn value(row: &Row, index: usize, wire: Wire) -> Option<Value<'_>> {
     let Some(bytes) = raw(row, index) else {
         return Some(Value::Null);

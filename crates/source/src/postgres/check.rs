@@ -1,4 +1,4 @@
-//! Whether a feed can be served, before anything is read: each refusal says what to do.
+//! Checks whether a feed can be served, before any row is read.
 
 use gate::permit::Permit;
 use tokio_postgres::Column as WireColumn;
@@ -14,57 +14,57 @@ use super::guard::Facts;
 use super::hidden;
 use super::key::{self, Proof};
 use super::order::Placement;
-use super::session::{Session, Turn};
-use super::{index, key_type, reach, sequence, zone};
-use crate::columns::{cursor_places, tombstone_fits};
+use super::session::{Session, SessionGuard};
+use super::{dependencies, index, key_type, sequence, zone};
+use crate::columns::{check_tombstone_column, cursor_indices};
 use crate::error::{Error, ErrorKind, Result, refused};
 use crate::feed::{CursorSetBy, FeedDefinition};
-use crate::key_proof::not_unique;
-use crate::keyset::{Bound, CursorColumn, Dialect, Keyset, bare, column, quote, subquery};
+use crate::key_proof::refuse_duplicate_key;
+use crate::keyset::{Bound, CursorColumn, Dialect, Keyset, column, quote, strip_semicolon, subquery};
 use crate::missing_index::MissingIndex;
 use crate::nulls;
 use crate::shape::Shape;
 
 /// A feed that can be served.
 #[derive(Debug)]
-pub(super) struct Checked {
+pub(super) struct CheckedFeed {
     pub(super) schema: RowSchema,
-    /// What the database called the columns when it was asked.
+    /// The columns as the database described them when the feed was opened.
     pub(super) shape: Vec<Described>,
     pub(super) wires: Vec<Wire>,
-    /// Places of the cursor columns in a row.
+    /// Indices of the cursor columns in a row.
     pub(super) cursor: Vec<usize>,
     pub(super) keyset: Keyset,
-    /// What is looked at beside the fence.
+    /// What the guard compares with each fence.
     pub(super) guard: Facts,
-    /// The catalogue proves that no cursor is null.
+    /// Whether the catalogue proves that no cursor is null.
     pub(super) never_null: bool,
-    /// The types of the key's columns, for casts.
+    /// The casts of the key's columns.
     pub(super) key_casts: Vec<String>,
-    /// Places of the key's columns in a row.
+    /// Indices of the key's columns in a row.
     pub(super) key: Vec<usize>,
-    /// The refusal of a key that occurs twice in one read; none: the catalogue proves that none does.
+    /// The error of a key that occurs twice in one read, or `None` if the catalogue proves that none does.
     pub(super) key_repeated: Option<Error>,
 }
 
-/// A feed that was opened, with what is known of its rows.
+/// An opened feed, with the evidence about its rows.
 #[derive(Debug)]
-pub(super) struct Opened {
-    pub(super) checked: Checked,
-    /// The first cursor column: its type and the type's modifier.
+pub(super) struct OpenedFeed {
+    pub(super) checked: CheckedFeed,
+    /// The first cursor column: its type and type modifier.
     pub(super) first: (Type, i32),
     pub(super) placement: Placement,
     pub(super) proof: Proof,
-    /// Why rows may be missing by who reads.
-    pub(super) by_account: Option<(String, String)>,
-    /// The index that would serve the cursor.
+    /// Why the account may not see all rows.
+    pub(super) account_dependency: Option<(String, String)>,
+    /// The index that the cursor needs and that does not exist.
     pub(super) missing_index: Option<MissingIndex>,
 }
 
 /// A column as the database describes it: name, type, and the type's length or precision.
 pub(super) type Described = (String, u32, i32);
 
-/// As the database describes them.
+/// Returns the columns as the database describes them.
 pub(super) fn shape(columns: &[WireColumn]) -> Vec<Described> {
     let one = |column: &WireColumn| {
         (
@@ -81,38 +81,38 @@ pub(super) async fn feed(
     feed: &FeedDefinition,
     permit: &Permit,
     proof: Option<Proof>,
-) -> Result<Opened> {
+) -> Result<OpenedFeed> {
     if !feed.types.is_empty() {
         return Err(refused(
             "types is set, but PostgreSQL declares its own types",
             "remove it, and cast in the sql",
         ));
     }
-    let sql = bare(&feed.sql).to_owned();
-    let mut turn = session.turn(permit).await?;
-    let account = catalogue::account(&mut turn, permit).await?;
+    let sql = strip_semicolon(&feed.sql).to_owned();
+    let mut locked = session.lock(permit).await?;
+    let account = catalogue::account(&mut locked, permit).await?;
     server(&account, feed)?;
-    let shape = Shape::of(&sql);
-    let prepared = match turn.prepare(permit, &sql, &[], Some(&sql)).await {
+    let shape = Shape::parse(&sql);
+    let prepared = match locked.prepare(permit, &sql, &[], Some(&sql)).await {
         Ok(prepared) => prepared,
         Err(error) if error.is_about_rows() => {
-            return Err(hidden::explain(&mut turn, permit, &account, &shape, error).await);
+            return Err(hidden::explain(&mut locked, permit, &account, &shape, error).await);
         }
         Err(error) => return Err(error),
     };
     if prepared.columns().is_empty() || !prepared.params().is_empty() {
         return Err(refused(
-            "the sql is no SELECT without parameters",
+            "the sql is not a SELECT without parameters",
             "write one SELECT",
         ));
     }
-    let described = catalogue::describe(&mut turn, permit, prepared.columns()).await?;
+    let described = catalogue::describe(&mut locked, permit, prepared.columns()).await?;
     let given: Vec<&str> = prepared.columns().iter().map(WireColumn::name).collect();
-    let places = cursor_places(feed, &given)?;
-    let relations = catalogue::relations(&mut turn, permit, &shape.relations).await?;
+    let places = cursor_indices(feed, &given)?;
+    let relations = catalogue::relations(&mut locked, permit, &shape.relations).await?;
     privileges(session, &account, &relations)?;
-    let reached = reach::reached(&mut turn, permit, &shape.relations).await?;
-    reach::commits_seen(feed, &reached)?;
+    let resolved = dependencies::resolve(&mut locked, permit, &shape.relations).await?;
+    dependencies::check_commit_visibility(feed, &resolved)?;
 
     let base = match relations.as_slice() {
         [only] if shape.plain && only.is_table => Some(only),
@@ -123,13 +123,15 @@ pub(super) async fn feed(
         .iter()
         .any(|one| matches!(*one.type_(), Type::MONEY | Type::MONEY_ARRAY))
     {
-        currency(&mut turn, permit).await?;
+        currency(&mut locked, permit).await?;
     }
-    // A function of several rows in the select list repeats the table's row, and what its indexes prove is gone.
+    // A set-returning function in the select list repeats rows, so the table's indexes prove nothing.
     let is_computed = columns.iter().any(|one| one.table_oid().is_none());
     let base = match base {
-        Some(base) if is_computed && catalogue::repeats_rows(&mut turn, permit, &sql).await? => {
-            info!(feed = %feed.name, table = %base.quoted(), "the sql may give several rows for one of the table");
+        Some(base)
+            if is_computed && catalogue::calls_set_returning_function(&mut locked, permit, &sql).await? =>
+        {
+            info!(feed = %feed.name, table = %base.quoted(), "the sql calls a set-returning function, indexes of the table prove nothing");
             None
         }
         other => other,
@@ -140,7 +142,7 @@ pub(super) async fn feed(
     }
     let zone = match &feed.clock.zone {
         Some(zone) => zone.clone(),
-        None => turn.live()?.zone.clone(),
+        None => locked.connection()?.zone.clone(),
     };
     let mut keyset = Keyset {
         dialect: Dialect::Postgres,
@@ -151,57 +153,58 @@ pub(super) async fn feed(
             .collect(),
         cursor: cursor_columns(feed, columns, &places)?,
         only: None,
-        own: 0,
+        own_parameters: 0,
         fence_zone: zoned(feed, columns, &places).then(|| zone.clone()),
     };
     if keyset.fence_zone.is_some() {
-        warn!(feed = %feed.name, zone, "the cursor has no time zone: writers must use this zone, and never change it");
+        warn!(feed = %feed.name, zone, "cursor column has no time zone: all writers must use this zone permanently");
     }
     let indexes = match base {
-        Some(base) => catalogue::indexes(&mut turn, permit, base.oid).await?,
+        Some(base) => catalogue::indexes(&mut locked, permit, base.oid).await?,
         None => Vec::new(),
     };
     let ordered: Vec<&WireColumn> = places.iter().filter_map(|place| columns.get(*place)).collect();
     index::unique(feed, &ordered, (base, &indexes))?;
-    let missing_index = index::of_cursor(&mut turn, permit, feed, &ordered).await?;
+    let missing_index = index::missing_for_cursor(&mut locked, permit, feed, &ordered).await?;
     let first = places.first().and_then(|place| columns.get(*place));
     let guard = Facts {
-        tables: reach::tables(&reached),
+        tables: dependencies::tables(&resolved),
         sequence: match first.filter(|_| feed.cursor_set_by == CursorSetBy::Sequence) {
-            Some(first) => sequence::of_cursor(&mut turn, permit, &relations, first).await?,
+            Some(first) => sequence::find_for_cursor(&mut locked, permit, &relations, first).await?,
             None => None,
         },
-        form: match first.filter(|_| is_timed(feed)) {
-            Some(first) => Some(zone::time_form(&mut turn, permit, first.type_(), &zone).await?),
+        format: match first.filter(|_| is_timed(feed)) {
+            Some(first) => Some(zone::time_encoding(&mut locked, permit, first.type_(), &zone).await?),
             None => None,
         },
     };
-    collation::deterministic(&mut turn, permit, feed, columns).await?;
-    key_type::comparable(&mut turn, permit, feed, columns).await?;
-    // The feed must also do as a subquery, and the account may read every column that it reads.
+    collation::check_deterministic(&mut locked, permit, feed, columns).await?;
+    key_type::check_key_types(&mut locked, permit, feed, columns).await?;
+    // The feed must also work as a subquery, and the account must be able to read every column that it reads.
     let parameters = vec![Type::TEXT; keyset.cursor.len() + 1];
-    turn.prepare(permit, &keyset.read(true, Bound::None), &parameters, None)
+    locked
+        .prepare(permit, &keyset.read(true, Bound::None), &parameters, None)
         .await?;
     let none = format!(
         "SELECT {} FROM {} LIMIT 0",
         keyset.select.join(", "),
         subquery(&sql)
     );
-    match turn.query(permit, &none, &[]).await {
+    match locked.query(permit, &none, &[]).await {
         Err(error) if error.is_about_rows() => {
-            return Err(hidden::explain(&mut turn, permit, &account, &shape, error).await);
+            return Err(hidden::explain(&mut locked, permit, &account, &shape, error).await);
         }
         other => other?,
     };
-    reach::commits_planned(&mut turn, permit, feed, &sql).await?;
+    dependencies::check_plan_visibility(&mut locked, permit, feed, &sql).await?;
     if !never_null {
-        no_nulls(&mut turn, permit, feed, &keyset).await?;
+        no_nulls(&mut locked, permit, feed, &keyset).await?;
     }
     let schema = schema(feed, columns, &described, base.is_some());
-    tombstone_fits(feed, &schema.columns)?;
+    check_tombstone_column(feed, &schema.columns)?;
     let kind = first.map_or((Type::TEXT, -1), |one| (one.type_().clone(), one.type_modifier()));
-    let placement = Placement::of(
-        &mut turn,
+    let placement = Placement::sample(
+        &mut locked,
         permit,
         feed,
         (&kind.0, kind.1),
@@ -212,16 +215,16 @@ pub(super) async fn feed(
     let is_unique = key::by_catalogue(feed, columns, base, &indexes);
     let key: Vec<usize> = schema.key_indices().unwrap_or_default();
     let cast = |place: &usize| columns.get(*place).map(|one| type_name(one.type_()));
-    let checked = Checked {
+    let checked = CheckedFeed {
         shape: self::shape(columns),
-        wires: columns.iter().map(|one| Wire::of(one.type_()).0).collect(),
+        wires: columns.iter().map(|one| Wire::for_type(one.type_()).0).collect(),
         guard,
         cursor: places,
         keyset,
         never_null,
         key_casts: key.iter().filter_map(cast).collect(),
         key,
-        key_repeated: (!is_unique).then(|| not_unique(feed)),
+        key_repeated: (!is_unique).then(|| refuse_duplicate_key(feed)),
         schema,
     };
     let mut proof = match (is_unique, proof) {
@@ -230,23 +233,23 @@ pub(super) async fn feed(
         (false, _) => Proof::by_reading(),
     };
     if proof.is_reading() {
-        key::page(&mut turn, permit, feed, &checked, &mut proof).await?;
+        key::page(&mut locked, permit, feed, &checked, &mut proof).await?;
     }
-    let by_account = hidden::by_account(&mut turn, permit, &account, &sql, &shape).await?;
-    Ok(Opened {
+    let account_dependency = hidden::account_dependency(&mut locked, permit, &account, &sql, &shape).await?;
+    Ok(OpenedFeed {
         checked,
         first: kind,
         placement,
         proof,
-        by_account,
+        account_dependency,
         missing_index,
     })
 }
 
-/// The locale of money says how many decimals its amounts have, and those of the database are what its rows mean.
-async fn currency(turn: &mut Turn<'_>, permit: &Permit) -> Result<()> {
+/// Refuses an account with its own monetary locale, which decides the number of decimals of money. The database's locale applies.
+async fn currency(locked: &mut SessionGuard<'_>, permit: &Permit) -> Result<()> {
     let own = "SELECT 1 FROM pg_catalog.pg_settings WHERE name = 'lc_monetary' AND source IN ('user', 'database user')";
-    if turn.query(permit, own, &[]).await?.is_empty() {
+    if locked.query(permit, own, &[]).await?.is_empty() {
         return Ok(());
     }
     Err(refused(
@@ -296,16 +299,16 @@ pub(super) fn privileges(session: &Session, account: &Account, relations: &[Rela
     if account.superuser {
         return Err(refused(
             format!(
-                "account {} is a superuser; nothing of ours may be able to write",
+                "account {} is a superuser; the agent's account must not be able to write",
                 account.name
             ),
-            "make an account of its own as `slacktide doctor` prints it, or set allow_writable_account = true",
+            "create a read-only account as `slacktide doctor` prints it, or set allow_writable_account = true",
         ));
     }
     if let Some(relation) = relations.iter().find(|relation| relation.writable) {
         return Err(refused(
             format!(
-                "account {} may write to {}; nothing of ours may",
+                "account {} may write to {}; the agent's account must not",
                 account.name,
                 relation.quoted()
             ),
@@ -328,7 +331,7 @@ fn cursor_columns(
     for (at, place) in places.iter().enumerate() {
         let Some(one) = columns.get(*place) else { continue };
         let kind = one.type_();
-        let cast = orders(one, "cursor")?;
+        let cast = check_orderable(one, "cursor")?;
         let time = matches!(*kind, Type::TIMESTAMPTZ | Type::TIMESTAMP | Type::DATE);
         let number = matches!(*kind, Type::INT2 | Type::INT4 | Type::INT8);
         let fits = match feed.cursor_set_by {
@@ -339,11 +342,11 @@ fn cursor_columns(
         if at == 0 && !fits {
             return Err(refused(
                 format!(
-                    "cursor column {} is of type {}, which cursor_set_by does not fit",
+                    "cursor column {} is of type {}, which does not fit cursor_set_by",
                     one.name(),
                     kind.name()
                 ),
-                "transaction and statement need a time, sequence an integer; else declare application with a lag",
+                "transaction and statement need a time, sequence an integer; otherwise set cursor_set_by = \"application\" with a lag",
             ));
         }
         cursor.push(CursorColumn {
@@ -354,9 +357,8 @@ fn cursor_columns(
     Ok(cursor)
 }
 
-/// Whether rows can be ordered by a column, exactly and for good; the cast of its values. `what` names the
-/// columns among which it is.
-pub(super) fn orders(one: &WireColumn, what: &str) -> Result<String> {
+/// Returns the cast of a column that orders rows exactly, or an error for other types. `what` names the setting.
+pub(super) fn check_orderable(one: &WireColumn, what: &str) -> Result<String> {
     let kind = one.type_();
     if matches!(
         *kind,
@@ -389,7 +391,7 @@ fn is_timed(feed: &FeedDefinition) -> bool {
     )
 }
 
-/// A fence is an instant; these columns hold it as somebody's local time.
+/// Whether the cursor is a local time, whose fence must be converted from an instant.
 fn zoned(feed: &FeedDefinition, columns: &[WireColumn], places: &[usize]) -> bool {
     let first = places.first().and_then(|place| columns.get(*place));
     is_timed(feed) && first.is_some_and(|one| matches!(*one.type_(), Type::TIMESTAMP | Type::DATE))
@@ -418,13 +420,13 @@ fn schema(
     }
 }
 
-/// Rows without a cursor would never be found.
+/// Refuses a feed with null cursors, which a keyset query never returns.
 pub(super) async fn no_nulls(
-    turn: &mut Turn<'_>,
+    locked: &mut SessionGuard<'_>,
     permit: &Permit,
     feed: &FeedDefinition,
     keyset: &Keyset,
 ) -> Result<()> {
-    let found = turn.query(permit, &keyset.any_null(), &[]).await;
-    nulls::judged(feed, found.map(|rows| !rows.is_empty()))
+    let found = locked.query(permit, &keyset.any_null(), &[]).await;
+    nulls::check_null_search(feed, found.map(|rows| !rows.is_empty()))
 }

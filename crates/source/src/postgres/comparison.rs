@@ -1,20 +1,20 @@
-//! Whether days and times that a question gives are compared in the terms of the columns.
+//! Checks whether a query's date and time arguments are compared in the type of the columns.
 //!
-//! `timestamp >= timestamptz` is evaluated in the session's time zone: in UTC, a core that writes Shanghai time answers with
-//! the rows of another eight hours. The server itself tells with which type an argument is compared, when it may choose the
-//! argument's type. Where that differs from the declared type, or a cast hides it, the kind has to name the core's zone, and
-//! its SQL is evaluated in that zone; a day that would be compared with a time is refused.
+//! `timestamp >= timestamptz` is evaluated in the session's time zone: in UTC, a core that writes Shanghai time returns rows that
+//! are eight hours off. The server reports the type with which an argument is compared, if it may choose the argument's type. If
+//! that differs from the declared type, or a cast hides it, the kind must name the core's zone, and its SQL is evaluated in that
+//! zone. A date that would be compared with a time is refused.
 
 use gate::permit::Permit;
 use tokio_postgres::types::{Kind, Type};
 
 use super::catalogue::Relation;
-use super::session::Turn;
+use super::session::SessionGuard;
 use crate::error::{Error, ErrorKind, Result, refused};
 use crate::placeholder::{self, Place};
-use crate::question::{Argument, ArgumentKind, Question};
+use crate::request_query::{Argument, ArgumentKind, RequestQuery};
 
-/// Words by which the session's zone or its clock comes into a comparison.
+/// Words that make a comparison depend on the session's zone or clock.
 const ZONED_WORDS: [&str; 9] = [
     "now",
     "current_timestamp",
@@ -27,43 +27,38 @@ const ZONED_WORDS: [&str; 9] = [
     "to_timestamp",
 ];
 
-/// Casts to a type of days or times, as `::date`.
+/// Casts to a date or time type.
 const TIME_TYPES: [&str; 4] = ["date", "timestamp", "timestamptz", "timetz"];
 
-/// How an argument stands to what it is compared with.
+/// How an argument is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Comparison {
-    /// Its own type, whatever the session's zone.
+    /// With its own type, independent of the session's zone.
     Exact,
-    /// It is right in the zone of the core's times only.
+    /// Correct only in the zone of the core's times.
     InZone,
-    /// A day against a time.
+    /// A date with a time.
     DayWithTime,
-    /// A time against a day.
+    /// A time with a date.
     TimeWithDay,
 }
 
-/// Checks every argument that is a day or a time.
+/// Checks every date and time argument.
 pub(super) async fn check(
-    turn: &mut Turn<'_>,
+    locked: &mut SessionGuard<'_>,
     permit: &Permit,
-    question: &Question,
+    query: &RequestQuery,
     sql: &str,
     declared: &[Type],
     relations: &[Relation],
 ) -> Result<()> {
     let is_time = |one: &Argument| matches!(one.kind, ArgumentKind::Date | ArgumentKind::Timestamp);
-    if !question.arguments.iter().any(is_time) {
+    if !query.arguments.iter().any(is_time) {
         return Ok(());
     }
-    let inferred = inferred(turn, permit, question, sql, declared).await?;
+    let inferred = inferred(locked, permit, query, sql, declared).await?;
     let mut columns = None;
-    for (at, argument) in question
-        .arguments
-        .iter()
-        .enumerate()
-        .filter(|(_, one)| is_time(one))
-    {
+    for (at, argument) in query.arguments.iter().enumerate().filter(|(_, one)| is_time(one)) {
         let places = placeholder::places(sql, at + 1);
         let with = inferred.as_ref().and_then(|types| types.get(at));
         let comparison = compare(argument.kind, with, &places, has_time_cast(sql));
@@ -96,11 +91,11 @@ pub(super) async fn check(
                 argument.name
             ),
         };
-        if question.zone.is_some() {
+        if query.zone.is_some() {
             continue;
         }
         if columns.is_none() {
-            columns = Some(column_types(turn, permit, relations).await?);
+            columns = Some(column_types(locked, permit, relations).await?);
         }
         let (with_zone, without_zone) = columns.unwrap_or((true, true));
         let can_meet = match argument.kind {
@@ -108,7 +103,7 @@ pub(super) async fn check(
             _ => without_zone,
         };
         if can_meet {
-            let own = turn.live()?.zone.clone();
+            let own = locked.connection()?.zone.clone();
             return Err(refused(
                 what,
                 format!(
@@ -122,17 +117,17 @@ pub(super) async fn check(
     Ok(())
 }
 
-/// The types that the server gives to the arguments by what they are compared with; none where it cannot.
+/// Returns the types that the server infers for the arguments, or `None` where it cannot.
 async fn inferred(
-    turn: &mut Turn<'_>,
+    locked: &mut SessionGuard<'_>,
     permit: &Permit,
-    question: &Question,
+    query: &RequestQuery,
     sql: &str,
     declared: &[Type],
 ) -> Result<Option<Vec<Type>>> {
-    // The type of number 0 lets the server choose.
+    // Type 0 lets the server choose.
     let open = Type::new(String::new(), 0, Kind::Pseudo, String::new());
-    let types: Vec<Type> = question
+    let types: Vec<Type> = query
         .arguments
         .iter()
         .zip(declared)
@@ -141,7 +136,7 @@ async fn inferred(
             _ => declared.clone(),
         })
         .collect();
-    match turn.prepare(permit, sql, &types, None).await {
+    match locked.prepare(permit, sql, &types, None).await {
         Ok(prepared) => Ok(Some(prepared.params().to_vec())),
         Err(error) if matches!(error.kind, ErrorKind::Refused | ErrorKind::Database) => Ok(None),
         Err(error) => Err(error),
@@ -155,7 +150,7 @@ fn has_time_cast(sql: &str) -> bool {
         || (lower.contains("cast") && placeholder::has_word(sql, &TIME_TYPES))
 }
 
-/// PURE: what is known of an argument's comparisons.
+/// PURE: evaluates an argument's comparisons.
 fn compare(kind: ArgumentKind, with: Option<&Type>, places: &[Place], has_time_cast: bool) -> Comparison {
     if places.iter().all(|place| place.is_null_test) {
         return Comparison::Exact;
@@ -179,13 +174,17 @@ fn is_instant(kind: &Type) -> bool {
     *kind == Type::TIMESTAMP || *kind == Type::TIMESTAMPTZ
 }
 
-/// Whether the relations have columns of times with a zone, and of days or times without one. Where none is known, both.
-async fn column_types(turn: &mut Turn<'_>, permit: &Permit, relations: &[Relation]) -> Result<(bool, bool)> {
+/// Returns whether the relations have columns of times with a zone, and of dates or times without one. Both if unknown.
+async fn column_types(
+    locked: &mut SessionGuard<'_>,
+    permit: &Permit,
+    relations: &[Relation],
+) -> Result<(bool, bool)> {
     if relations.is_empty() {
         return Ok((true, true));
     }
     let oids: Vec<u32> = relations.iter().map(|one| one.oid).collect();
-    let rows = turn
+    let rows = locked
         .query(permit, COLUMN_TYPES, &[(&oids, Type::OID_ARRAY)])
         .await?;
     let row = rows.first();
@@ -226,7 +225,7 @@ pub(super) fn output(name: &str, kind: &Type) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn of(kind: ArgumentKind, with: Option<&Type>, condition: &str) -> Comparison {
+    fn comparison_of(kind: ArgumentKind, with: Option<&Type>, condition: &str) -> Comparison {
         let sql = format!("SELECT id FROM t WHERE {condition}");
         compare(kind, with, &placeholder::places(&sql, 1), has_time_cast(&sql))
     }
@@ -265,7 +264,11 @@ mod tests {
             ),
             (Timestamp, Some(Type::DATE), "d >= $1", TimeWithDay),
         ] {
-            assert_eq!(of(kind, with.as_ref(), condition), wanted, "{kind:?} {condition}");
+            assert_eq!(
+                comparison_of(kind, with.as_ref(), condition),
+                wanted,
+                "{kind:?} {condition}"
+            );
         }
     }
 }

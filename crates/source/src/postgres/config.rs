@@ -1,25 +1,25 @@
-//! Where the database is, and how it is asked.
+//! Settings of a PostgreSQL source.
 
 use std::fmt;
 use std::time::Duration;
 
-/// How to reach and treat a PostgreSQL source.
+/// How to connect to a PostgreSQL source.
 #[derive(Clone)]
 pub struct PostgresConfig {
-    /// `postgres://user:password@host/database`, or `key=value` pairs. Never shown.
+    /// `postgres://user:password@host/database`, or `key=value` pairs. Never shown or logged.
     pub url: String,
-    /// A statement that runs longer is cancelled by the server.
+    /// The server cancels a statement that runs longer.
     pub statement_timeout: Duration,
-    /// A statement that waits longer for a lock is cancelled by the server.
+    /// The server cancels a statement that waits longer for a lock.
     pub lock_timeout: Duration,
-    /// Roles declared never to write, such as the backup's: they do not hold the fence.
+    /// Roles that never write, such as the backup's. They do not block the fence.
     pub read_only_roles: Vec<String>,
-    /// Serve although the account may write to the feed's tables.
+    /// Serve even if the account may write to the feed's tables.
     pub allow_writable_account: bool,
 }
 
 impl PostgresConfig {
-    /// With the usual timeouts: a second for a statement, 100 ms for a lock.
+    /// Creates settings with the default timeouts: 1 s for a statement, 100 ms for a lock.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self {

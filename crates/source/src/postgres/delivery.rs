@@ -1,4 +1,4 @@
-//! Rows on their way to the sink, one behind: the last may be the first of two that share a cursor.
+//! Delivers rows to the sink, one row late: the next row may share the cursor of the last one.
 
 use std::collections::HashSet;
 
@@ -10,39 +10,39 @@ use schemas::manifest::Reject;
 use schemas::value::Value;
 
 use super::cell::{self, Wire};
-use super::check::Checked;
+use super::check::CheckedFeed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::port::RowSink;
 
-/// Rows on their way to the sink; one is held back until the next was seen.
+/// Delivers rows to the sink. Holds the last row until the next one is known.
 pub(super) struct Delivery<'a> {
-    checked: &'a Checked,
+    checked: &'a CheckedFeed,
     rows: &'a mut dyn RowSink,
     values: Vec<Value<'static>>,
-    handed: u64,
+    delivered_count: u64,
     held: Option<Row>,
-    /// Keys of this read, where the catalogue does not prove that each occurs once.
+    /// Keys of this read, if the catalogue does not prove that each occurs once.
     keys: HashSet<Vec<u8>>,
 }
 
 impl<'a> Delivery<'a> {
-    pub(super) fn new(checked: &'a Checked, rows: &'a mut dyn RowSink) -> Self {
+    pub(super) fn new(checked: &'a CheckedFeed, rows: &'a mut dyn RowSink) -> Self {
         Self {
             checked,
             rows,
             values: Vec::new(),
-            handed: 0,
+            delivered_count: 0,
             held: None,
             keys: HashSet::new(),
         }
     }
 
-    /// Rows and rejects given to the sink.
-    pub(super) fn handed(&self) -> u64 {
-        self.handed
+    /// Returns the number of rows and rejects given to the sink.
+    pub(super) fn delivered_count(&self) -> u64 {
+        self.delivered_count
     }
 
-    /// Takes the next row, and hands on the one before it.
+    /// Takes the next row, and delivers the one before it.
     pub(super) fn take(&mut self, row: Row) -> Result<()> {
         let refused = |what: String, remedy: &str| Err(Error::new(ErrorKind::Refused, what, remedy));
         let names = || {
@@ -62,10 +62,10 @@ impl<'a> Delivery<'a> {
         {
             return refused(
                 format!("a row has a null in cursor ({})", names()),
-                "make the columns NOT NULL, or leave such rows out in the feed's sql",
+                "make the columns NOT NULL, or exclude such rows in the feed's sql",
             );
         }
-        // A position that cannot be told would be no position to go on from.
+        // A position must be valid text, or reading could not continue from it.
         let wire = |place: &usize| self.checked.wires.get(*place).copied().unwrap_or(Wire::Text);
         if self
             .checked
@@ -74,8 +74,8 @@ impl<'a> Delivery<'a> {
             .any(|place| cell::value(&row, *place, wire(place)).is_none())
         {
             return refused(
-                format!("a row has bytes that are no UTF-8 text in cursor ({})", names()),
-                "correct the row's bytes, or go by columns of another type",
+                format!("a row has invalid UTF-8 text in cursor ({})", names()),
+                "correct the row's bytes, or order by columns of another type",
             );
         }
         if let Some(held) = &self.held
@@ -92,20 +92,20 @@ impl<'a> Delivery<'a> {
             );
         }
         if let Some(refusal) = &self.checked.key_repeated
-            && let Some(key) = form_of_key(&row, self.checked)
+            && let Some(key) = encode_key(&row, self.checked)
             && !self.keys.insert(key)
         {
             return Err(refusal.clone());
         }
-        self.hand_on();
+        self.deliver();
         self.held = Some(row);
         Ok(())
     }
 
-    /// Hands on the row held back.
-    pub(super) fn hand_on(&mut self) {
+    /// Delivers the held row.
+    pub(super) fn deliver(&mut self) {
         let Some(row) = self.held.take() else { return };
-        self.handed += 1;
+        self.delivered_count += 1;
         let mut values = recycle(std::mem::take(&mut self.values));
         for (place, wire) in self.checked.wires.iter().enumerate() {
             match cell::value(&row, place, *wire) {
@@ -127,7 +127,7 @@ impl<'a> Delivery<'a> {
             .iter()
             .filter_map(|place| scalar(*place))
             .collect();
-        let named = |place: usize| Scalar::of_key(cell::value(row, place, wire(place))?);
+        let named = |place: usize| Scalar::from_key_value(cell::value(row, place, wire(place))?);
         let key = schema
             .key
             .iter()
@@ -139,8 +139,8 @@ impl<'a> Delivery<'a> {
     }
 }
 
-/// A row's key in its one form; `None` where a part is null or has no value, which makes the row a reject.
-fn form_of_key(row: &Row, checked: &Checked) -> Option<Vec<u8>> {
+/// Encodes a row's key in its canonical format, or returns `None` if a part is null or invalid, which makes the row a reject.
+fn encode_key(row: &Row, checked: &CheckedFeed) -> Option<Vec<u8>> {
     let mut parts = Vec::with_capacity(checked.key.len());
     for place in &checked.key {
         let (column, wire) = (checked.schema.columns.get(*place)?, *checked.wires.get(*place)?);
@@ -154,7 +154,7 @@ fn form_of_key(row: &Row, checked: &Checked) -> Option<Vec<u8>> {
     Some(packed)
 }
 
-/// Empties a vector and keeps its memory for values of another lifetime.
+/// Empties a vector and reuses its memory for values of another lifetime.
 fn recycle<'b>(mut values: Vec<Value<'_>>) -> Vec<Value<'b>> {
     values.clear();
     values.into_iter().map(|_| Value::Null).collect()

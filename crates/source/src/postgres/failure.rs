@@ -1,56 +1,53 @@
-//! PURE: the server's errors by kind, each with what to do. Its texts may hold values of rows, and are never passed on.
+//! PURE: the server's errors by kind, each with a remedy. The server's messages may contain values of rows and are never passed on.
 
 use servers::{Answer, TlsError, Unreached, UrlError, cause};
 use tokio_postgres::error::SqlState;
 
 use crate::error::{Error, ErrorKind};
 
-/// Puts an error of the driver into its class. `sql` is the feed's own text, for the place of a
-/// mistake in it.
-pub(super) fn of(error: &tokio_postgres::Error, sql: Option<&str>) -> Error {
+/// Classifies an error of the driver. `sql` is the feed's text, to locate a syntax error.
+pub(super) fn classify(error: &tokio_postgres::Error, sql: Option<&str>) -> Error {
     match error.as_db_error() {
-        Some(answer) => of_answer(Answer::of(answer), sql),
+        Some(answer) => classify_answer(Answer::of(answer), sql),
         None => Error::new(
             ErrorKind::Unreachable,
             format!("the database cannot be reached: {}", cause(error)),
-            "check host, port and network; it is tried again",
+            "check host, port and network; it is retried",
         ),
     }
 }
 
-/// A URL that cannot be used.
-pub(super) fn of_url(error: &UrlError) -> Error {
+pub(super) fn invalid_url(error: &UrlError) -> Error {
     Error::new(ErrorKind::Refused, format!("source: {error}"), error.remedy())
 }
 
-/// No server was reached.
-pub(super) fn unreached(why: Unreached) -> Error {
+pub(super) fn connect_error(why: Unreached) -> Error {
     match why {
-        Unreached::Refused(error) => of(&error, None),
-        Unreached::Silent => unanswered(),
+        Unreached::Refused(error) => classify(&error, None),
+        Unreached::Silent => no_response(),
         Unreached::Tls(TlsError { what, remedy }) => Error::new(ErrorKind::Unreachable, what, remedy),
     }
 }
 
-/// Nothing came in time, not even a refusal.
-pub(super) fn unanswered() -> Error {
+/// Creates the error of a server that does not respond.
+pub(super) fn no_response() -> Error {
     Error::new(
         ErrorKind::Unreachable,
-        "the database does not answer",
-        "it is connected anew and tried again; check the network, and the host of the database",
+        "the database does not respond",
+        "it is reconnected and retried; check the network, and the host of the database",
     )
 }
 
-/// The feed's columns are others now. It is opened anew for it, so the error is one that passes.
+/// Creates the error of a feed whose columns changed. It is temporary: the feed is opened again.
 pub(super) fn changed() -> Error {
     Error::new(
         ErrorKind::Database,
         "the feed's columns changed at the source",
-        "it is opened anew with the columns that it has now",
+        "the feed is opened again with its current columns",
     )
 }
 
-fn of_answer(answer: Answer<'_>, sql: Option<&str>) -> Error {
+fn classify_answer(answer: Answer<'_>, sql: Option<&str>) -> Error {
     if answer.columns_changed() {
         return changed();
     }
@@ -66,7 +63,7 @@ fn of_answer(answer: Answer<'_>, sql: Option<&str>) -> Error {
             Error::new(
                 ErrorKind::TimedOut,
                 format!("the database ended the statement: {answer}"),
-                "it is tried again; for good, make an index over the cursor columns or raise statement_timeout",
+                "it is retried; to fix it, create an index over the cursor columns or raise statement_timeout",
             )
         }
         &SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION => Error::new(
@@ -88,7 +85,7 @@ fn of_answer(answer: Answer<'_>, sql: Option<&str>) -> Error {
             "08" | "57" | "53" => Error::new(
                 ErrorKind::Unreachable,
                 format!("the database cannot serve: {answer}"),
-                "it is tried again",
+                "it is retried",
             ),
             "42" | "3F" | "0A" => Error::new(
                 ErrorKind::Refused,
@@ -103,13 +100,13 @@ fn of_answer(answer: Answer<'_>, sql: Option<&str>) -> Error {
             _ => Error::new(
                 ErrorKind::Database,
                 format!("the database answered: {answer}"),
-                "it is tried again; see the database's log",
+                "it is retried; see the database's log",
             ),
         },
     }
 }
 
-/// Where in the feed's text, with the word that stands there: it is the configuration's.
+/// Locates an error in the feed's text, with the name at that position, which is the configuration's own.
 fn place(answer: &Answer<'_>, sql: Option<&str>) -> String {
     let (Some(position), Some(sql)) = (answer.position(), sql) else {
         return String::new();
@@ -120,7 +117,7 @@ fn place(answer: &Answer<'_>, sql: Option<&str>) -> String {
     format!("{} (sql line {line}, column {column})", word(sql, before.len()))
 }
 
-/// The name at a place of a text, as it is written there.
+/// Returns the name at an offset of a text.
 fn word(sql: &str, at: usize) -> String {
     let mut quoted = false;
     let name: String = sql
@@ -142,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failure_word_is_the_name_as_it_is_written() {
+    fn failure_name_is_as_written() {
         let sql = "SELECT amout, \"a b\".\"C\" FROM claims WHERE x = 'secret'";
         for (at, expected) in [
             (7, ": amout"),

@@ -1,4 +1,4 @@
-//! What the read-only account needs, to the letter.
+//! The exact privileges of the read-only account.
 
 use servers::{CONNECT_WITHIN, Servers};
 
@@ -6,10 +6,10 @@ use super::catalogue;
 use super::failure;
 use crate::error::Result;
 use crate::feed::{CursorSetBy, FeedDefinition};
-use crate::keyset::{bare, quote};
+use crate::keyset::{quote, strip_semicolon};
 use crate::shape::Shape;
 
-/// Sequences that fill the column of a cursor: a row that none of them numbered is ahead of them.
+/// Sequences that fill a cursor column. A row with a higher number did not get it from the sequence.
 const SEQUENCES: &str = "SELECT n.nspname::text, s.relname::text FROM unnest($1) AS t(name) \
     JOIN pg_catalog.pg_attribute a ON a.attrelid = to_regclass(t.name) AND a.attname = $2 \
     JOIN pg_catalog.pg_depend d ON d.refobjid = a.attrelid AND d.refobjsubid = a.attnum \
@@ -17,22 +17,21 @@ const SEQUENCES: &str = "SELECT n.nspname::text, s.relname::text FROM unnest($1)
     JOIN pg_catalog.pg_class s ON s.oid = d.objid AND s.relkind = 'S' \
     JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace ORDER BY 1, 2";
 
-/// The GRANT statements with which `role` may read the feed and take its fence.
+/// Returns the GRANT statements with which `role` may read the feed and take its fence.
 ///
-/// For an operator's command, not for the agent: it opens a short connection of its own, without
-/// a permit, and looks into the catalogue only. The account of `url` may be the role itself or an
-/// administrator, who sees every schema.
+/// For an operator's command, not for the agent: it opens a short connection without a permit, and reads only the catalogue. The
+/// account of `url` may be the role itself or an administrator, who sees every schema.
 ///
 /// # Errors
-/// As the database answers; `Refused` where a relation that the SQL names does not exist.
+/// Those of the database; `Refused` if a relation that the SQL names does not exist.
 pub async fn grants(url: &str, feed: &FeedDefinition, role: &str) -> Result<Vec<String>> {
     let servers = Servers::of(url, "slacktide doctor", CONNECT_WITHIN * 2);
-    let servers = servers.map_err(|error| failure::of_url(&error))?;
-    let fail = |error: tokio_postgres::Error| failure::of(&error, None);
-    let reached = servers.connect().await.map_err(failure::unreached)?;
+    let servers = servers.map_err(|error| failure::invalid_url(&error))?;
+    let fail = |error: tokio_postgres::Error| failure::classify(&error, None);
+    let reached = servers.connect().await.map_err(failure::connect_error)?;
     let (client, driver) = (reached.client, reached.driver);
     let connection = tokio::spawn(driver.run());
-    let names = catalogue::quoted_names(&Shape::of(bare(&feed.sql)).relations);
+    let names = catalogue::quoted_names(&Shape::parse(strip_semicolon(&feed.sql)).relations);
     let rows = client
         .query_typed(
             catalogue::RELATIONS,

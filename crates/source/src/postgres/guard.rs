@@ -1,5 +1,4 @@
-//! What is looked at beside the fence: whether the source is the one that was read before, whether its clock and its content
-//! went back.
+//! Compares the source with what was read before: its identity, its clock and its content.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,37 +6,37 @@ use std::time::{Duration, Instant};
 use gate::permit::Permit;
 use jiff::Timestamp;
 use schemas::cursor::{Cursor, Scalar};
-use schemas::source::SourceMark;
+use schemas::source::SourceIdentity;
 
 use super::activity::Activity;
 use super::sequence::{self, Sequence};
-use super::session::Turn;
-use super::source_mark::{self, Asked};
-use crate::backwards::{Greatest, beyond};
+use super::session::SessionGuard;
+use super::source_mark::{self, MarkQuery};
 use crate::error::{Error, ErrorKind, Result};
-use crate::fence::{ClockLook, ClockReading, SourceClock};
-use crate::instant::TimeForm;
-use crate::port::Standing;
+use crate::fence::{ClockReading, ClockSample, SourceClock};
+use crate::instant::TimeEncoding;
+use crate::port::LanePosition;
+use crate::position_check::{GreatestValue, beyond};
 
-/// What opening the feed found out for it.
+/// What opening the feed found out for the guard.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Facts {
     /// Tables that the feed reads, quoted.
     pub(super) tables: Vec<String>,
     /// The sequence that fills the cursor.
     pub(super) sequence: Option<Sequence>,
-    /// How the cursor holds times, where a fence is taken by them.
-    pub(super) form: Option<TimeForm>,
+    /// How the cursor holds times, if a time fence is taken.
+    pub(super) format: Option<TimeEncoding>,
 }
 
-/// A feed's clock: it outlives the feed's readers, so that a step while the source was not reached is found.
+/// A feed's clock. It outlives the feed's readers, so that a step during an outage is detected.
 #[derive(Debug)]
-pub(super) struct Clock {
+pub(super) struct FeedClock {
     clock: Mutex<SourceClock>,
     began: Instant,
 }
 
-impl Clock {
+impl FeedClock {
     pub(super) fn new(margin: Duration) -> Self {
         Self {
             clock: Mutex::new(SourceClock::new(margin)),
@@ -46,12 +45,12 @@ impl Clock {
     }
 }
 
-/// One feed's.
+/// The guard of one feed.
 pub(super) struct Guard {
     facts: Facts,
-    clock: Arc<Clock>,
+    clock: Arc<FeedClock>,
     resolution: Duration,
-    standings: Vec<Standing>,
+    lane_positions: Vec<LanePosition>,
     /// When the feed was opened.
     opened: Instant,
     /// The connection that the last fence was taken on.
@@ -59,29 +58,29 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    pub(super) fn new(facts: Facts, clock: Arc<Clock>, resolution: Duration) -> Self {
+    pub(super) fn new(facts: Facts, clock: Arc<FeedClock>, resolution: Duration) -> Self {
         Self {
             facts,
             clock,
             resolution,
-            standings: Vec::new(),
+            lane_positions: Vec::new(),
             opened: Instant::now(),
             fenced_on: None,
         }
     }
 
-    pub(super) fn stands_at(&mut self, standings: Vec<Standing>) {
-        self.standings = standings;
+    pub(super) fn set_lane_positions(&mut self, lane_positions: Vec<LanePosition>) {
+        self.lane_positions = lane_positions;
     }
 
-    /// What the cursor rounds times to, from now on.
+    /// Sets the step that the cursor rounds times to.
     pub(super) fn round_to(&mut self, resolution: Duration) {
         self.resolution = resolution;
     }
 
-    /// A fence is one connection's: behind another there may be another server.
-    pub(super) fn admit(&self, turn: &Turn<'_>) -> Result<()> {
-        let generation = turn.live()?.generation;
+    /// Refuses a new connection: it may lead to another server, and a fence is valid for one connection.
+    pub(super) fn admit(&self, locked: &SessionGuard<'_>) -> Result<()> {
+        let generation = locked.connection()?.generation;
         if self.fenced_on.is_none_or(|fenced| fenced == generation) {
             return Ok(());
         }
@@ -92,81 +91,87 @@ impl Guard {
         ))
     }
 
-    /// Bounds a fence by what is known of the clock; gives the positions to be taken back, too.
+    /// Bounds a fence by the state of the clock, and returns the positions that must move back.
     pub(super) fn clock(
         &self,
         activity: &Activity,
         below: Option<Timestamp>,
     ) -> (ClockReading, Vec<(Cursor, Cursor)>) {
-        let reached = |position: &Cursor| self.facts.form?.reached(position.0.first()?);
+        let reached = |position: &Cursor| self.facts.format?.reached(position.0.first()?);
         let steady = |at: Instant| at.saturating_duration_since(self.clock.began);
-        let look = ClockLook {
+        let sample = ClockSample {
             source: activity.seen.at,
             agent: activity.agent,
             steady: (steady(activity.began), steady(activity.ended)),
             position: self
-                .standings
+                .lane_positions
                 .iter()
                 .filter_map(|one| reached(&one.position))
                 .max(),
-            read_at: self.standings.iter().filter_map(|one| one.read_at).min(),
+            read_at: self.lane_positions.iter().filter_map(|one| one.read_at).min(),
         };
         let mut clock = self.clock.clock.lock().unwrap_or_else(PoisonError::into_inner);
-        let reading = clock.take(&look, below);
+        let reading = clock.observe(&sample, below);
         let back = |position: &Cursor| {
-            let again = reading.again.filter(|again| reached(position) >= Some(*again))?;
+            let reread_from = reading
+                .reread_from
+                .filter(|reread_from| reached(position) >= Some(*reread_from))?;
             let mut values = position.0.clone();
-            *values.first_mut()? = self.facts.form?.before(again, self.resolution)?;
+            *values.first_mut()? = self.facts.format?.before(reread_from, self.resolution)?;
             Some((position.clone(), Cursor(values)))
         };
-        let again = self
-            .standings
+        let reread_from = self
+            .lane_positions
             .iter()
             .filter_map(|one| back(&one.position))
             .collect();
-        (reading, again)
+        (reading, reread_from)
     }
 
-    /// Positions beyond everything that the source holds, by the greatest value of the first cursor column.
+    /// Returns positions above everything in the source, by the greatest value of the first cursor column.
     pub(super) async fn beyond(
         &self,
-        turn: &mut Turn<'_>,
+        locked: &mut SessionGuard<'_>,
         permit: &Permit,
         high: Option<&Scalar>,
     ) -> Result<Vec<Cursor>> {
-        let positions: Vec<Cursor> = self.standings.iter().map(|one| one.position.clone()).collect();
-        let beyond = |given_out| {
-            let greatest = Greatest {
+        let positions: Vec<Cursor> = self
+            .lane_positions
+            .iter()
+            .map(|one| one.position.clone())
+            .collect();
+        let beyond = |last_assigned| {
+            let greatest = GreatestValue {
                 value: high,
-                given_out,
+                last_assigned,
                 with_texts: false,
             };
             beyond(&positions, greatest)
         };
         let found = beyond(None);
         let sequence = self.facts.sequence.as_ref().filter(|one| one.is_readable);
-        // What a sequence gave out can only disprove it.
+        // The sequence's last number can only disprove it.
         match sequence.filter(|_| !found.is_empty()) {
-            Some(sequence) => Ok(beyond(sequence::last_value(turn, permit, sequence.oid).await?)),
+            Some(sequence) => Ok(beyond(sequence::last_value(locked, permit, sequence.oid).await?)),
             None => Ok(found),
         }
     }
 
-    /// Which database this is. Where transactions were looked at, it is asked after that (`after`): every row within the
-    /// fence was committed before.
+    /// Reads the database's identity. If transactions were observed, it is read after that (`after`): every row within the fence was
+    /// committed before.
     pub(super) async fn identify(
         &mut self,
-        turn: &mut Turn<'_>,
+        locked: &mut SessionGuard<'_>,
         permit: &Permit,
         after: Option<Instant>,
-    ) -> Result<SourceMark> {
-        let asked = Asked {
+    ) -> Result<SourceIdentity> {
+        let asked = MarkQuery {
             log_after: after,
             tables: &self.facts.tables,
             tables_after: self.opened,
         };
-        let mark = source_mark::ask(turn, permit, &asked).await?;
-        self.fenced_on = Some(turn.live()?.generation);
+        let mark = source_mark::ask(locked, permit, &asked).await?;
+        self.fenced_on = Some(locked.connection()?.generation);
         Ok(mark)
     }
 }

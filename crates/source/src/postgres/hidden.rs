@@ -1,23 +1,23 @@
-//! Rows that the reading account does not see: privileges, row level security, views that choose by the account.
+//! Rows that the account cannot see: by privileges, row level security, or views that select by the account.
 
 use gate::permit::Permit;
 use tokio_postgres::types::Type;
 
 use super::catalogue::{self, Account};
-use super::session::Turn;
+use super::session::SessionGuard;
 use crate::error::{Error, ErrorKind, Result};
 use crate::keyset::quote;
 use crate::shape::Shape;
 
-/// A relation that the SQL reads, also through views.
-struct Read {
+/// A relation that the SQL reads, directly or through views.
+struct ReadRelation {
     name: String,
-    /// The SQL names it itself.
+    /// Whether the SQL names it.
     is_direct: bool,
     has_policies: bool,
     is_readable: bool,
-    /// Its view's text asks who reads.
-    by_account: bool,
+    /// Whether its view selects by the account.
+    account_dependency: bool,
 }
 
 const READS: &str = "WITH RECURSIVE reads(oid, direct) AS ( \
@@ -32,34 +32,34 @@ const READS: &str = "WITH RECURSIVE reads(oid, direct) AS ( \
     FROM reads r JOIN pg_catalog.pg_class c ON c.oid = r.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') GROUP BY c.oid, n.nspname, c.relname, c.relrowsecurity, c.relkind ORDER BY 1, 2";
 
-async fn reads(turn: &mut Turn<'_>, permit: &Permit, shape: &Shape) -> Result<Vec<Read>> {
+async fn reads(locked: &mut SessionGuard<'_>, permit: &Permit, shape: &Shape) -> Result<Vec<ReadRelation>> {
     let names = catalogue::quoted_names(&shape.relations);
-    let rows = turn.query(permit, READS, &[(&names, Type::TEXT_ARRAY)]).await?;
-    let read = |row: &tokio_postgres::Row| -> std::result::Result<Read, tokio_postgres::Error> {
+    let rows = locked.query(permit, READS, &[(&names, Type::TEXT_ARRAY)]).await?;
+    let read = |row: &tokio_postgres::Row| -> std::result::Result<ReadRelation, tokio_postgres::Error> {
         let (schema, name): (String, String) = (row.try_get(0)?, row.try_get(1)?);
-        Ok(Read {
+        Ok(ReadRelation {
             name: format!("{}.{}", quote(&schema), quote(&name)),
             is_direct: row.try_get(2)?,
             has_policies: row.try_get(3)?,
             is_readable: row.try_get(4)?,
-            by_account: row.try_get(5)?,
+            account_dependency: row.try_get(5)?,
         })
     };
     Ok(rows.iter().filter_map(|row| read(row).ok()).collect())
 }
 
-/// Names what a refusal for want of a privilege is about.
+/// Adds the cause to a missing-privilege error.
 pub(super) async fn explain(
-    turn: &mut Turn<'_>,
+    locked: &mut SessionGuard<'_>,
     permit: &Permit,
     account: &Account,
     shape: &Shape,
     refused: Error,
 ) -> Error {
-    let Ok(reads) = reads(turn, permit, shape).await else {
+    let Ok(reads) = reads(locked, permit, shape).await else {
         return refused;
     };
-    let list = |wanted: &dyn Fn(&&Read) -> bool| -> Vec<&str> {
+    let list = |wanted: &dyn Fn(&&ReadRelation) -> bool| -> Vec<&str> {
         let wanted = reads.iter().filter(wanted);
         wanted.map(|read| read.name.as_str()).collect()
     };
@@ -102,21 +102,21 @@ pub(super) async fn explain(
     )
 }
 
-/// Why rows may be missing by who reads; none: neither the SQL nor a view asks.
-pub(super) async fn by_account(
-    turn: &mut Turn<'_>,
+/// Returns why the account may not see all rows, or `None` if neither the SQL nor a view depends on the account.
+pub(super) async fn account_dependency(
+    locked: &mut SessionGuard<'_>,
     permit: &Permit,
     account: &Account,
     sql: &str,
     shape: &Shape,
 ) -> Result<Option<(String, String)>> {
-    let reads = reads(turn, permit, shape).await?;
+    let reads = reads(locked, permit, shape).await?;
     let mut asking: Vec<String> = reads
         .iter()
-        .filter(|read| read.by_account)
+        .filter(|read| read.account_dependency)
         .map(|read| format!("view {}", read.name))
         .collect();
-    if asks(sql) {
+    if depends_on_account(sql) {
         asking.push("the feed's sql".to_owned());
     }
     if asking.is_empty() {
@@ -132,8 +132,8 @@ pub(super) async fn by_account(
     )))
 }
 
-/// PURE: whether a SQL text asks who reads.
-fn asks(sql: &str) -> bool {
+/// PURE: whether a SQL text depends on the account.
+fn depends_on_account(sql: &str) -> bool {
     use crate::shape::Token;
     const ASKING: [&str; 8] = [
         "current_user",
@@ -156,11 +156,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hidden_sql_that_asks_who_reads_is_found() {
-        assert!(asks("SELECT * FROM t WHERE owner = CURRENT_USER"));
-        assert!(asks(
+    fn hidden_sql_that_depends_on_the_account_is_found() {
+        assert!(depends_on_account("SELECT * FROM t WHERE owner = CURRENT_USER"));
+        assert!(depends_on_account(
             "SELECT * FROM t WHERE current_setting('app.tenant') = tenant"
         ));
-        assert!(!asks("SELECT \"user\", 'current_user' FROM t"));
+        assert!(!depends_on_account("SELECT \"user\", 'current_user' FROM t"));
     }
 }

@@ -1,26 +1,26 @@
-//! Indexes over a cursor and over what a question is asked by: one that proves, one that serves.
+//! Indexes over a cursor and over a query's arguments: those that prove uniqueness, and those that are missing.
 
 use gate::permit::Permit;
 use tokio_postgres::Column;
 use tokio_postgres::types::Type;
 use tracing::{info, warn};
 
-use super::catalogue::{self, Index, Relation, odd};
-use super::session::Turn;
+use super::catalogue::{self, Index, Relation, unexpected_result};
+use super::session::SessionGuard;
 use crate::error::{Result, refused};
 use crate::feed::FeedDefinition;
 use crate::keyset::quote;
-use crate::missing_index::{Compared, MissingIndex, compared, listed, wanted};
+use crate::missing_index::{ComparedColumn, MissingIndex, compared, missing_index_columns, quoted_list};
 
-/// A cursor whose columns are all of the one table must hold a unique index of it. Elsewhere
-/// nothing is proven, and the reader compares neighbours.
+/// Refuses a cursor without a unique index, if all its columns are of one table. Otherwise nothing is proven, and the reader
+/// compares neighbours.
 pub(super) fn unique(
     feed: &FeedDefinition,
     cursor: &[&Column],
     (base, indexes): (Option<&Relation>, &[Index]),
 ) -> Result<()> {
     let Some(base) = base else {
-        info!(feed = %feed.name, "the cursor's uniqueness cannot be proven from the catalogue; neighbouring rows are compared");
+        info!(feed = %feed.name, "cursor uniqueness not proven by the catalogue, comparing neighbouring rows");
         return Ok(());
     };
     let from_base = cursor.iter().filter(|one| one.table_oid() == Some(base.oid));
@@ -41,23 +41,23 @@ pub(super) fn unique(
     Ok(())
 }
 
-/// The index that would serve the cursor, where none does. Of columns of a view nothing is known.
-pub(super) async fn of_cursor(
-    turn: &mut Turn<'_>,
+/// Returns the index that the cursor needs, if none serves it. `None` for columns of a view.
+pub(super) async fn missing_for_cursor(
+    locked: &mut SessionGuard<'_>,
     permit: &Permit,
     feed: &FeedDefinition,
     cursor: &[&Column],
 ) -> Result<Option<MissingIndex>> {
-    let missing = of_order(turn, permit, &feed.cursor, cursor).await?;
+    let missing = missing_for_order(locked, permit, &feed.cursor, cursor).await?;
     if let Some(missing) = &missing {
-        warn!(feed = %feed.name, remedy = %missing.remedy, "no index serves the cursor: each quantum sorts the table");
+        warn!(feed = %feed.name, remedy = %missing.remedy, "no index serves the cursor, each quantum sorts the table");
     }
     Ok(missing)
 }
 
-/// The index that would serve an order by these columns, where none does.
-async fn of_order(
-    turn: &mut Turn<'_>,
+/// Returns the index that an order by these columns needs, if none serves it.
+async fn missing_for_order(
+    locked: &mut SessionGuard<'_>,
     permit: &Permit,
     names: &[String],
     columns: &[&Column],
@@ -65,36 +65,36 @@ async fn of_order(
     let place = |one: &&Column| Some((one.table_oid()?, one.column_id()?));
     let places: Option<Vec<(u32, i16)>> = columns.iter().map(place).collect();
     let Some(places) = places else {
-        return Ok(Some(MissingIndex::of_order(names, None)));
+        return Ok(Some(MissingIndex::for_order(names, None)));
     };
     let Some((table, _)) = places.first().copied() else {
         return Ok(None);
     };
     if places.iter().any(|(of, _)| *of != table) {
-        return Ok(Some(MissingIndex::of_order(names, None)));
+        return Ok(Some(MissingIndex::for_order(names, None)));
     }
     let numbers: Vec<i16> = places.iter().map(|(_, number)| *number).collect();
-    let indexes = catalogue::indexes(turn, permit, table).await?;
+    let indexes = catalogue::indexes(locked, permit, table).await?;
     let serves = |index: &Index| index.is_ordered && index.columns.starts_with(&numbers);
     if indexes.iter().any(serves) {
         return Ok(None);
     }
-    let Some(named) = named(turn, permit, table).await? else {
+    let Some(named) = named(locked, permit, table).await? else {
         return Ok(None);
     };
     let columns: Vec<String> = numbers
         .iter()
         .filter_map(|number| named.column(*number))
         .collect();
-    Ok(Some(MissingIndex::of_order(
+    Ok(Some(MissingIndex::for_order(
         names,
         Some(named.statement(&columns)),
     )))
 }
 
-/// The indexes that would serve a question: what its arguments are compared with, or else its order.
-pub(super) async fn of_question(
-    turn: &mut Turn<'_>,
+/// Returns the indexes that a query needs: over the columns that its arguments are compared with, or over its order.
+pub(super) async fn missing_for_query(
+    locked: &mut SessionGuard<'_>,
     permit: &Permit,
     (sql, arguments): (&str, usize),
     relations: &[Relation],
@@ -102,21 +102,24 @@ pub(super) async fn of_question(
 ) -> Result<Vec<MissingIndex>> {
     let compared = compared(sql, arguments);
     if compared.is_empty() {
-        return Ok(of_order(turn, permit, names, order).await?.into_iter().collect());
+        return Ok(missing_for_order(locked, permit, names, order)
+            .await?
+            .into_iter()
+            .collect());
     }
     let mut missing = Vec::new();
     let mut tables = Vec::new();
     for relation in relations.iter().filter(|relation| relation.is_stored) {
-        tables.extend(named(turn, permit, relation.oid).await?);
+        tables.extend(named(locked, permit, relation.oid).await?);
     }
     for table in &tables {
-        // A column that several tables have is the one's that is named with it.
-        let is_of = |one: &&Compared| {
+        // A column name in several tables refers to the qualified one.
+        let is_of = |one: &&ComparedColumn| {
             let others = tables.iter().filter(|other| other.has(&one.column)).count();
             table.has(&one.column) && (others == 1 || one.table.as_deref() == Some(table.name.as_str()))
         };
-        let of_table: Vec<&Compared> = compared.iter().filter(is_of).collect();
-        let indexes = catalogue::indexes(turn, permit, table.oid).await?;
+        let of_table: Vec<&ComparedColumn> = compared.iter().filter(is_of).collect();
+        let indexes = catalogue::indexes(locked, permit, table.oid).await?;
         let named = |index: &Index| {
             index
                 .columns
@@ -125,13 +128,13 @@ pub(super) async fn of_question(
                 .collect()
         };
         let indexes: Vec<Vec<String>> = indexes.iter().map(named).collect();
-        match wanted(&of_table, &indexes) {
-            Some(columns) => missing.push(MissingIndex::of_arguments(
+        match missing_index_columns(&of_table, &indexes) {
+            Some(columns) => missing.push(MissingIndex::for_arguments(
                 &table.quoted,
                 &columns,
                 &table.statement(&columns),
             )),
-            // One table that is searched by an index leads to the rows of the others.
+            // One table that an index searches leads to the rows of the others.
             None if !of_table.is_empty() => return Ok(Vec::new()),
             None => {}
         }
@@ -139,7 +142,7 @@ pub(super) async fn of_question(
     Ok(missing)
 }
 
-/// A table that may have indexes.
+/// A table with its columns.
 struct Named {
     oid: u32,
     name: String,
@@ -158,13 +161,13 @@ impl Named {
         self.columns.iter().any(|(_, known)| known == column)
     }
 
-    /// The statement that makes an index. PostgreSQL makes none of a partitioned table concurrently.
+    /// Returns the statement that creates an index. PostgreSQL cannot create one concurrently on a partitioned table.
     fn statement(&self, columns: &[String]) -> String {
         let concurrently = if self.is_partitioned { "" } else { "CONCURRENTLY " };
         format!(
             "CREATE INDEX {concurrently}ON {} ({});",
             self.quoted,
-            listed(columns)
+            quoted_list(columns)
         )
     }
 }
@@ -177,8 +180,8 @@ const NAMED: &str = "SELECT n.nspname::text, c.relname::text, c.relkind = 'p', \
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
     WHERE c.oid = $1 AND c.relkind IN ('r', 'p', 'm')";
 
-async fn named(turn: &mut Turn<'_>, permit: &Permit, table: u32) -> Result<Option<Named>> {
-    let rows = turn.query(permit, NAMED, &[(&table, Type::OID)]).await?;
+async fn named(locked: &mut SessionGuard<'_>, permit: &Permit, table: u32) -> Result<Option<Named>> {
+    let rows = locked.query(permit, NAMED, &[(&table, Type::OID)]).await?;
     let Some(row) = rows.first() else { return Ok(None) };
     let read = || -> std::result::Result<Named, tokio_postgres::Error> {
         let (schema, name): (String, String) = (row.try_get(0)?, row.try_get(1)?);
@@ -191,5 +194,5 @@ async fn named(turn: &mut Turn<'_>, permit: &Permit, table: u32) -> Result<Optio
             columns: numbers.into_iter().zip(names).collect(),
         })
     };
-    read().map(Some).map_err(|error| odd(&error))
+    read().map(Some).map_err(|error| unexpected_result(&error))
 }

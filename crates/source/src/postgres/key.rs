@@ -1,4 +1,4 @@
-//! Whether the key is unique: by the catalogue, or page by page.
+//! Whether the key is unique: by the catalogue, or by reading it page by page.
 
 use gate::permit::Permit;
 use schemas::column::ColumnType;
@@ -9,18 +9,18 @@ use tokio_postgres::{Column as WireColumn, Row};
 
 use super::catalogue::{Index, Relation};
 use super::cell;
-use super::check::Checked;
-use super::session::Turn;
+use super::check::CheckedFeed;
+use super::session::SessionGuard;
 use crate::error::{ErrorKind, Result};
 use crate::feed::FeedDefinition;
-use crate::key_proof::{KeyProof, PAGE, not_unique};
+use crate::key_proof::{KeyProof, PAGE, refuse_duplicate_key};
 use crate::keyset::{Bound, CursorColumn, Dialect, Keyset, column};
 
-/// A proof of a PostgreSQL feed's key.
+/// The key proof of a PostgreSQL feed.
 pub(super) type Proof = KeyProof<String>;
 
-/// Whether a unique index within the key's columns proves it. A null in the key makes the row a reject, so the columns may be
-/// nullable.
+/// Whether a unique index within the key's columns proves it. The columns may be nullable, because a row with a null key is a
+/// reject.
 pub(super) fn by_catalogue(
     feed: &FeedDefinition,
     columns: &[WireColumn],
@@ -38,9 +38,8 @@ pub(super) fn by_catalogue(
     })
 }
 
-/// The one form of a key whose values are printed, with which rows are compared at the store; none: it is too long to be
-/// carried.
-fn form(kinds: &[&ColumnType], texts: &[String]) -> Option<Vec<u8>> {
+/// Encodes a key of printed values in its canonical format, by which the store compares rows. `None` if it is too long.
+fn encode_key(kinds: &[&ColumnType], texts: &[String]) -> Option<Vec<u8>> {
     let mut packed = Vec::with_capacity(16);
     let parts = kinds.iter().zip(texts);
     let packs = pack_key(
@@ -55,10 +54,10 @@ fn form(kinds: &[&ColumnType], texts: &[String]) -> Option<Vec<u8>> {
 /// # Errors
 /// `Refused` where two rows share a key.
 pub(super) async fn page(
-    turn: &mut Turn<'_>,
+    locked: &mut SessionGuard<'_>,
     permit: &Permit,
     feed: &FeedDefinition,
-    checked: &Checked,
+    checked: &CheckedFeed,
     proof: &mut Proof,
 ) -> Result<()> {
     let Some(after) = proof.next() else { return Ok(()) };
@@ -78,7 +77,7 @@ pub(super) async fn page(
             })
             .collect(),
         only: Some(not_null.join(" AND ")),
-        own: 0,
+        own_parameters: 0,
         fence_zone: None,
     };
     let mut values = after.clone().unwrap_or_default();
@@ -87,18 +86,18 @@ pub(super) async fn page(
         .iter()
         .map(|value| (value as &(dyn ToSql + Sync), Type::TEXT))
         .collect();
-    let read = turn
+    let read = locked
         .query(permit, &keyset.read(after.is_some(), Bound::None), &parameters)
         .await;
     let rows = match read {
         Ok(rows) => rows,
         Err(error) if error.kind == ErrorKind::TimedOut => {
-            proof.impossible("a page of its keys was not read within the statement timeout");
+            proof.set_impossible("a page of its keys was not read within the statement timeout");
             return Ok(());
         }
         // A type without an order, such as json.
         Err(error) if matches!(error.kind, ErrorKind::Refused | ErrorKind::Database) => {
-            proof.impossible(format!("its keys cannot be read in an order: {}", error.what));
+            proof.set_impossible(format!("its keys cannot be read in an order: {}", error.what));
             return Ok(());
         }
         Err(error) => return Err(error),
@@ -112,15 +111,15 @@ pub(super) async fn page(
         .filter_map(|place| checked.schema.columns.get(*place))
         .map(|column| &column.kind)
         .collect();
-    // A text that is no text has no position; such a row is a reject.
+    // Invalid text has no position; such a row is a reject.
     let keys = rows.iter().filter_map(|row| {
         let key: Vec<String> = (0..key.len())
             .map(|place| text(row, place))
             .collect::<Option<_>>()?;
-        Some((form(&kinds, &key)?, key))
+        Some((encode_key(&kinds, &key)?, key))
     });
     match proof.take(keys.collect(), rows.len() < PAGE) {
         Ok(_) => Ok(()),
-        Err(_) => Err(not_unique(feed)),
+        Err(_) => Err(refuse_duplicate_key(feed)),
     }
 }

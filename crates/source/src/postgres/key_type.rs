@@ -1,16 +1,16 @@
-//! Types of a key's columns. Where PostgreSQL takes several spellings for one value and their one form is not known
-//! ([`schemas::key`]), a change of the spelling would be another row at the store: such a key is refused.
+//! Types of a key's columns. A key is refused if PostgreSQL takes several spellings as one value and no canonical format is known
+//! ([`schemas::key`]): a change of the spelling would be another row at the store.
 
 use gate::permit::Permit;
 use tokio_postgres::Column;
 use tokio_postgres::types::Type;
 
-use super::catalogue::odd;
-use super::session::Turn;
+use super::catalogue::unexpected_result;
+use super::session::SessionGuard;
 use crate::error::{Error, Result, refused};
 use crate::feed::FeedDefinition;
 
-/// Types that print each of their values in one way.
+/// Types with one text for each value.
 const EXACT: [&str; 25] = [
     "boolean",
     "smallint",
@@ -39,20 +39,20 @@ const EXACT: [&str; 25] = [
     "txid_snapshot",
 ];
 
-/// Types whose one form is known also as elements of an array.
+/// Types with a canonical format also as elements of an array.
 const FORMED: [&str; 5] = ["numeric", "real", "double precision", "interval", "jsonb"];
 
-/// A type that another one is made of.
+/// A component of a type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Part {
     name: String,
     /// `pg_type.typtype`: base, composite, domain, enum, multirange, range.
     sort: String,
-    /// It is the element of the key's own array.
+    /// Whether it is the element of the key's own array.
     is_element: bool,
 }
 
-/// All types that the types of `$1` are made of, each with the one that it is a part of.
+/// All components of the types of `$1`, each with the type that it belongs to.
 const PARTS: &str = "WITH RECURSIVE part(root, oid, depth, is_element) AS ( \
      SELECT k, k, 0, false FROM unnest($1::oid[]) AS k \
      UNION SELECT p.root, n.oid, least(p.depth + 1, 2), n.is_array AND p.depth = 0 FROM part p CROSS JOIN LATERAL ( \
@@ -69,9 +69,9 @@ const PARTS: &str = "WITH RECURSIVE part(root, oid, depth, is_element) AS ( \
 /// Checks the types of the key's columns.
 ///
 /// # Errors
-/// `Refused` where a change of the spelling looks like a change of the key.
-pub(super) async fn comparable(
-    turn: &mut Turn<'_>,
+/// `Refused` if a change of the spelling looks like a change of the key.
+pub(super) async fn check_key_types(
+    locked: &mut SessionGuard<'_>,
     permit: &Permit,
     feed: &FeedDefinition,
     columns: &[Column],
@@ -82,14 +82,18 @@ pub(super) async fn comparable(
             .filter(|one| feed.key.iter().any(|name| name == one.name()))
     };
     for one in key() {
-        // `char(n)` prints with all its blanks; without a length, or out of a UNION, it compares without them.
+        // `char(n)` prints all its blanks. Without a length, or from a UNION, it compares without them.
         if *one.type_() == Type::BPCHAR && one.type_modifier() < 0 {
             let remedy = format!("write {}::text in the sql", one.name());
-            return Err(spelt(one.name(), "character without a length", &remedy));
+            return Err(refuse_spellings(
+                one.name(),
+                "character without a length",
+                &remedy,
+            ));
         }
     }
     let types: Vec<u32> = key().map(|one| one.type_().oid()).collect();
-    let rows = turn.query(permit, PARTS, &[(&types, Type::OID_ARRAY)]).await?;
+    let rows = locked.query(permit, PARTS, &[(&types, Type::OID_ARRAY)]).await?;
     for row in &rows {
         let read = || -> std::result::Result<(u32, Part), tokio_postgres::Error> {
             Ok((
@@ -101,19 +105,23 @@ pub(super) async fn comparable(
                 },
             ))
         };
-        let (root, part) = read().map_err(|error| odd(&error))?;
-        if let Some(one) = key().find(|one| one.type_().oid() == root && !has_known_form(&part)) {
+        let (root, part) = read().map_err(|error| unexpected_result(&error))?;
+        if let Some(one) = key().find(|one| one.type_().oid() == root && !has_known_format(&part)) {
             let what = format!("made of {}", part.name);
-            return Err(spelt(one.name(), &what, "give the feed a key of other columns"));
+            return Err(refuse_spellings(
+                one.name(),
+                &what,
+                "give the feed a key of other columns",
+            ));
         }
     }
     Ok(())
 }
 
-/// PURE: whether a part has one spelling for each of its values, or a form that is known.
-fn has_known_form(part: &Part) -> bool {
+/// PURE: whether a component has one spelling for each of its values, or a canonical format.
+fn has_known_format(part: &Part) -> bool {
     match part.sort.as_str() {
-        // Their parts are judged separately.
+        // Their components are checked separately.
         "r" | "m" | "c" | "d" | "e" => true,
         "b" => {
             let name = part.name.as_str();
@@ -126,7 +134,7 @@ fn has_known_form(part: &Part) -> bool {
     }
 }
 
-fn spelt(column: &str, what: &str, remedy: &str) -> Error {
+fn refuse_spellings(column: &str, what: &str, remedy: &str) -> Error {
     refused(
         format!(
             "key column {column} is {what}: two spellings of a value are one key here, and would be two rows at the store"
@@ -140,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn part_form_is_known_by_type_and_place() {
+    fn part_format_is_known_by_type_and_place() {
         let part = |name: &str, sort: &str, is_element| Part {
             name: name.to_owned(),
             sort: sort.to_owned(),
@@ -159,11 +167,15 @@ mod tests {
             ("public.odd", "b", false, false),
         ] {
             assert_eq!(
-                has_known_form(&part(name, sort, true)),
+                has_known_format(&part(name, sort, true)),
                 element,
                 "{name}, an element"
             );
-            assert_eq!(has_known_form(&part(name, sort, false)), inside, "{name}, within");
+            assert_eq!(
+                has_known_format(&part(name, sort, false)),
+                inside,
+                "{name}, within"
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The first cursor column against the source's clock: its form, its step, and which rows have no place in the order.
+//! The first cursor column and the source's clock: its format, its step, and rows outside its order.
 
 use std::time::Duration;
 
@@ -10,51 +10,51 @@ use schemas::cursor::Scalar;
 use schemas::manifest::Reject;
 
 use super::cell::{self, Wire};
-use super::check::Checked;
+use super::check::CheckedFeed;
 use super::sequence::Sequence;
-use super::session::Turn;
-use crate::cursor_form::{CursorForm, Observed, epoch_clock_sql, lag, step};
+use super::session::SessionGuard;
+use crate::cursor_format::{CursorFormat, Observed, epoch_clock_sql, lag, step};
 use crate::error::{Error, ErrorKind, Result};
-use crate::evidence::MOST_UNPLACED;
+use crate::evidence::MAX_UNORDERED_ROWS;
 use crate::feed::{CursorSetBy, FeedDefinition};
 use crate::keyset::{column, literal, subquery};
-use crate::unplaced::too_many_misfits;
+use crate::unordered_rows::refuse_many_mismatches;
 
-/// Values that are looked at: in the table's own order, and from the greatest down.
+/// Sampled values: in the table's own order, and from the greatest down.
 const SAMPLE: [(&str, usize); 2] = [("", 300), ("DESC", 100)];
 
-/// Times that are looked at, from the clock down.
+/// Sampled times, from the clock down.
 const TIMES: usize = 200;
 
-/// A sample of fewer rows is taken again at the next look.
+/// A smaller sample is taken again later.
 const FEW: usize = 5;
 
-/// What bounds the first cursor column.
+/// The upper bound of the first cursor column.
 #[derive(Debug, Clone)]
 enum Clock {
     TimestampTz,
     Timestamp,
     Date,
-    /// A form of integers or texts; the greatest number of the column's type.
-    Form(CursorForm, Option<i64>),
-    /// The last number that a sequence gave, which is the greatest that its column can hold.
+    /// A format of integers or texts, with the greatest number of the column's type.
+    Format(CursorFormat, Option<i64>),
+    /// The sequence's last number, which is the greatest that its column can hold.
     Sequence(String),
     Nothing,
 }
 
-/// Where the rows of a feed have their places.
+/// Which rows of a feed are in its order.
 #[derive(Debug, Clone)]
 pub(super) struct Placement {
     name: String,
     zone: String,
     clock: Clock,
-    /// The condition of rows with a place.
+    /// The condition of rows in the order.
     pub(super) only: Option<String>,
-    /// The condition of rows without one.
-    misfit: Option<String>,
-    /// What the cursor's values are, for people.
-    pub(super) form: String,
-    /// How far apart two values are at least.
+    /// The condition of rows outside it.
+    outside: Option<String>,
+    /// The format of the cursor's values, for messages.
+    pub(super) format: String,
+    /// The smallest distance of two values.
     pub(super) step: Option<Duration>,
     sampled: usize,
     /// Why no sample was taken.
@@ -62,12 +62,12 @@ pub(super) struct Placement {
 }
 
 impl Placement {
-    /// Looks at the first cursor column.
+    /// Samples the first cursor column.
     ///
     /// # Errors
-    /// `Refused` where its values change less often than the lag, or have several forms.
-    pub(super) async fn of(
-        turn: &mut Turn<'_>,
+    /// `Refused` if its values change less often than the lag, or have several formats.
+    pub(super) async fn sample(
+        locked: &mut SessionGuard<'_>,
         permit: &Permit,
         feed: &FeedDefinition,
         (kind, modifier): (&Type, i32),
@@ -75,21 +75,21 @@ impl Placement {
     ) -> Result<Self> {
         let zone = match &feed.clock.zone {
             Some(zone) => zone.clone(),
-            None => turn.live()?.zone.clone(),
+            None => locked.connection()?.zone.clone(),
         };
         let mut placement = Self {
             name: column(feed.cursor.first().map_or("", String::as_str)),
             zone,
             clock: Clock::Nothing,
             only: None,
-            misfit: None,
-            form: "a value of its type".to_owned(),
+            outside: None,
+            format: "a value of its type".to_owned(),
             step: None,
             sampled: usize::MAX,
             unsampled: None,
         };
-        let looked = placement.look(turn, permit, feed, (kind, modifier), sequence);
-        match looked.await {
+        let result = placement.sample_values(locked, permit, feed, (kind, modifier), sequence);
+        match result.await {
             Err(error) if error.kind == ErrorKind::TimedOut => placement.unsampled = Some(error),
             other => other?,
         }
@@ -97,9 +97,9 @@ impl Placement {
         Ok(placement)
     }
 
-    async fn look(
+    async fn sample_values(
         &mut self,
-        turn: &mut Turn<'_>,
+        locked: &mut SessionGuard<'_>,
         permit: &Permit,
         feed: &FeedDefinition,
         (kind, modifier): (&Type, i32),
@@ -117,42 +117,42 @@ impl Placement {
             }
             Type::INT2 => {
                 return self
-                    .find_form(turn, permit, feed, Some(i64::from(i16::MAX)))
+                    .find_format(locked, permit, feed, Some(i64::from(i16::MAX)))
                     .await;
             }
             Type::INT4 => {
                 return self
-                    .find_form(turn, permit, feed, Some(i64::from(i32::MAX)))
+                    .find_format(locked, permit, feed, Some(i64::from(i32::MAX)))
                     .await;
             }
-            Type::INT8 => return self.find_form(turn, permit, feed, Some(i64::MAX)).await,
+            Type::INT8 => return self.find_format(locked, permit, feed, Some(i64::MAX)).await,
             Type::NUMERIC => {
-                // Neither NaN nor an infinity is a position.
+                // NaN and infinities are not positions.
                 self.only = Some(format!("{name} - {name} = 0"));
-                self.misfit = Some(format!("{name} - {name} <> 0"));
-                "a finite number".clone_into(&mut self.form);
-                return self.find_form(turn, permit, feed, None).await;
+                self.outside = Some(format!("{name} - {name} <> 0"));
+                "a finite number".clone_into(&mut self.format);
+                return self.find_format(locked, permit, feed, None).await;
             }
             Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME => {
-                return self.find_form(turn, permit, feed, None).await;
+                return self.find_format(locked, permit, feed, None).await;
             }
             _ => return Ok(()),
         };
-        // Whatever is written later stands behind it.
+        // Later rows sort after infinity.
         self.only = Some(format!("{name} > '-infinity'"));
-        self.misfit = Some(format!("{name} = '-infinity'"));
-        "a finite time".clone_into(&mut self.form);
+        self.outside = Some(format!("{name} = '-infinity'"));
+        "a finite time".clone_into(&mut self.format);
         if matches!(self.clock, Clock::Date) {
             self.step = Some(Duration::from_secs(86_400));
             return Ok(());
         }
-        self.find_step(turn, permit, feed, modifier).await
+        self.find_step(locked, permit, feed, modifier).await
     }
 
-    /// The step of a column of times, by its type and by its newest values.
+    /// Returns the step of a column of times, by its type and its newest values.
     async fn find_step(
         &mut self,
-        turn: &mut Turn<'_>,
+        locked: &mut SessionGuard<'_>,
         permit: &Permit,
         feed: &FeedDefinition,
         modifier: i32,
@@ -167,17 +167,17 @@ impl Placement {
              ORDER BY {name} DESC LIMIT {TIMES}",
             subquery(&feed.sql),
         );
-        let rows = turn.query(permit, &sql, &[]).await?;
+        let rows = locked.query(permit, &sql, &[]).await?;
         let times = rows.iter().filter_map(|row| row.try_get::<_, i64>(0).ok());
-        self.step = Some(declared.max(Observed::of_micros(times).span()));
+        self.step = Some(declared.max(Observed::from_micros(times).span()));
         self.sampled = rows.len();
         Ok(())
     }
 
-    /// The form of a column of integers, decimals or texts, by a sample.
-    async fn find_form(
+    /// Detects the format of a column of integers, decimals or texts from a sample.
+    async fn find_format(
         &mut self,
-        turn: &mut Turn<'_>,
+        locked: &mut SessionGuard<'_>,
         permit: &Permit,
         feed: &FeedDefinition,
         most: Option<i64>,
@@ -196,7 +196,7 @@ impl Placement {
                 "SELECT {name}::text, {clock} FROM {} WHERE {name} IS NOT NULL {order}LIMIT {limit}",
                 subquery(&feed.sql)
             );
-            for row in &turn.query(permit, &sql, &[]).await? {
+            for row in &locked.query(permit, &sql, &[]).await? {
                 let (Some(text), Ok(micros)) = (cell::value(row, 0, Wire::Text), row.try_get::<_, i64>(1))
                 else {
                     continue;
@@ -213,44 +213,48 @@ impl Placement {
             }
         }
         self.sampled = sample.len();
-        let Some(found) = CursorForm::of_most(&sample, now, false) else {
+        let Some(found) = CursorFormat::most_frequent(&sample, now, false) else {
             return Ok(());
         };
-        let form = found.clone().declared(feed);
+        let format = found.clone().declared(feed);
         if !is_number {
-            let same = |value: &&Scalar| CursorForm::of(value, now, false) == found;
-            let misfits = sample.len() - sample.iter().filter(same).count();
+            let same = |value: &&Scalar| CursorFormat::detect(value, now, false) == found;
+            let format_mismatches = sample.len() - sample.iter().filter(same).count();
             let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-            self.only = form.postgres_text(&self.name);
+            self.only = format.postgres_text(&self.name);
             let is_open = self.only.is_none();
-            if let Some(error) =
-                too_many_misfits(feed, count(misfits), count(sample.len()), &form.to_string())
-                    .filter(|_| !is_open)
+            if let Some(error) = refuse_many_mismatches(
+                feed,
+                count(format_mismatches),
+                count(sample.len()),
+                &format.to_string(),
+            )
+            .filter(|_| !is_open)
             {
                 return Err(error);
             }
-            self.misfit = self.only.as_ref().map(|only| format!("NOT ({only})"));
-            self.form = form.to_string();
+            self.outside = self.only.as_ref().map(|only| format!("NOT ({only})"));
+            self.format = format.to_string();
         }
-        // A decimal may keep a fraction of its unit.
+        // A decimal may hold a fraction of its unit.
         if most.is_some() || !is_number {
-            self.step = step(&form, &Observed::of(&form, &sample));
+            self.step = step(&format, &Observed::from_sample(&format, &sample));
         }
-        self.clock = Clock::Form(form, most);
+        self.clock = Clock::Format(format, most);
         Ok(())
     }
 
-    /// Whether the column holds an instant, whose fence can be rounded.
+    /// Whether the column holds instants, to which a fence can be rounded.
     pub(super) fn is_an_instant(&self) -> bool {
         matches!(self.clock, Clock::TimestampTz | Clock::Timestamp)
     }
 
-    /// Whether so few rows were seen that the look is worth repeating.
+    /// Whether the sample was too small to be final.
     pub(super) fn is_tentative(&self) -> bool {
         self.sampled < FEW
     }
 
-    /// The greatest value by the source's clock, some time ahead of it, as an expression.
+    /// Returns the greatest value at the source's clock plus `ahead`, as an expression.
     pub(super) fn greatest(&self, ahead: Duration) -> Option<String> {
         let now = epoch_clock_sql(ahead);
         let local = format!("({now} AT TIME ZONE {})", literal(&self.zone));
@@ -258,13 +262,13 @@ impl Placement {
             Clock::TimestampTz => Some(now),
             Clock::Timestamp => Some(local),
             Clock::Date => Some(format!("{local}::date")),
-            Clock::Form(form, most) => form.greatest_sql(&self.zone, ahead, *most),
+            Clock::Format(format, most) => format.greatest_sql(&self.zone, ahead, *most),
             Clock::Sequence(name) => Some(format!("(SELECT last_value FROM {name})")),
             Clock::Nothing => None,
         }
     }
 
-    /// The same, or a position above it, where the clock may be behind; a number that was given out stays given out.
+    /// Returns the same value, or a position above it, because the clock may be behind. A sequence's last number is not raised.
     pub(super) fn greatest_or(&self, position: i64) -> Option<String> {
         let bound = self.greatest(Duration::ZERO)?;
         Some(match self.clock {
@@ -273,16 +277,16 @@ impl Placement {
         })
     }
 
-    /// What rows above the greatest value are ahead of.
+    /// Describes what rows above the greatest value are ahead of.
     pub(super) fn bound_by(&self) -> &'static str {
         match self.clock {
             Clock::Sequence(_) => "the sequence that fills the column",
-            Clock::Form(CursorForm::Integer, _) => "every number that can follow",
+            Clock::Format(CursorFormat::Integer, _) => "every number that can follow",
             _ => "the source's clock",
         }
     }
 
-    /// The condition of rows ahead of the clock by more than the tolerance.
+    /// Returns the condition of rows ahead of the clock by more than the tolerance.
     pub(super) fn ahead(&self, tolerance: Duration) -> Option<String> {
         let bound = self.greatest(tolerance)?;
         let only = self
@@ -293,17 +297,17 @@ impl Placement {
         Some(format!("{} > {bound}{only}", self.name))
     }
 
-    /// The condition of rows without a place in the order.
-    pub(super) fn misfit(&self) -> Option<&str> {
-        self.misfit.as_deref()
+    /// Returns the condition of rows outside the order.
+    pub(super) fn outside(&self) -> Option<&str> {
+        self.outside.as_deref()
     }
 }
 
-/// The keys of rows that meet a condition, one more than are told at most.
+/// Returns the keys of rows that meet a condition, at most one more than are listed.
 pub(super) async fn keys_where(
-    turn: &mut Turn<'_>,
+    locked: &mut SessionGuard<'_>,
     permit: &Permit,
-    checked: &Checked,
+    checked: &CheckedFeed,
     condition: &str,
 ) -> Result<Vec<Reject>> {
     let places: Vec<usize> = checked.schema.key_indices().unwrap_or_default();
@@ -315,13 +319,13 @@ pub(super) async fn keys_where(
         "SELECT {} FROM {} WHERE {condition} LIMIT {}",
         select.join(", "),
         subquery(&checked.keyset.sql),
-        MOST_UNPLACED + 1
+        MAX_UNORDERED_ROWS + 1
     );
-    let rows = turn.query(permit, &sql, &[]).await?;
+    let rows = locked.query(permit, &sql, &[]).await?;
     let note = |row: &tokio_postgres::Row| {
         let key = places.iter().enumerate().map(|(at, place)| {
             let wire = checked.wires.get(*place).copied().unwrap_or(Wire::Text);
-            Scalar::of_key(cell::value(row, at, wire)?)
+            Scalar::from_key_value(cell::value(row, at, wire)?)
         });
         Reject {
             key: key.collect(),

@@ -1,4 +1,4 @@
-//! One statement of a quantum: raced against the permit, and ended with it.
+//! The statement of a quantum, which ends with the permit.
 
 use std::error::Error as StdError;
 use std::pin::pin;
@@ -11,19 +11,19 @@ use tokio::time::timeout;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type};
 use tokio_postgres::{RowStream, Statement};
 
-use super::check::Checked;
+use super::check::CheckedFeed;
 use super::delivery::Delivery;
-use super::failure::{self, unanswered};
-use super::session::{Session, Turn};
+use super::failure::{self, no_response};
+use super::session::{Session, SessionGuard};
 use crate::count::YIELD_BOUND;
 use crate::error::{Error, ErrorKind, Result};
 use crate::port::{End, RowSink};
 
-/// A parameter in the text form of whatever type the statement declares for it; none is null. The server reads
-/// it as that type, after the statement's text was read.
-pub(super) struct Given(pub(super) Option<String>);
+/// A parameter in the text format of the type that the statement declares for it. `None` is null. The server parses it after the
+/// statement.
+pub(super) struct TextParameter(pub(super) Option<String>);
 
-/// A place in an order as a parameter.
+/// Returns a cursor value as a parameter's text.
 pub(super) fn text(value: &Scalar) -> String {
     match value {
         Scalar::Int(number) => number.to_string(),
@@ -31,14 +31,14 @@ pub(super) fn text(value: &Scalar) -> String {
     }
 }
 
-/// Without the value: arguments name persons.
-impl std::fmt::Debug for Given {
+/// Omits the value, because arguments name persons.
+impl std::fmt::Debug for TextParameter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Given(..)")
+        f.write_str("TextParameter(..)")
     }
 }
 
-impl ToSql for Given {
+impl ToSql for TextParameter {
     fn to_sql(
         &self,
         _: &Type,
@@ -62,17 +62,17 @@ impl ToSql for Given {
     tokio_postgres::types::to_sql_checked!();
 }
 
-/// Runs a prepared statement that brings one row more than `limit` where there is one; hands rows on in order.
+/// Runs a prepared statement that returns one row more than `limit` if there is one, and delivers its rows in order.
 #[expect(
     clippy::too_many_arguments,
-    reason = "each is one thing; a struct for one call would only name them again"
+    reason = "a struct for one call would only repeat the names"
 )]
 pub(super) async fn run(
     session: &Session,
-    mut turn: Turn<'_>,
+    mut locked: SessionGuard<'_>,
     statement: &Statement,
-    values: Vec<Given>,
-    checked: &Checked,
+    values: Vec<TextParameter>,
+    checked: &CheckedFeed,
     limit: usize,
     permit: &Permit,
     rows: &mut dyn RowSink,
@@ -83,24 +83,26 @@ pub(super) async fn run(
     session.counter.statement();
     let mut delivery = Delivery::new(checked, rows);
     let outcome = {
-        let asked = turn.live()?.client.query_raw(statement, values);
-        let mut asked = pin!(asked);
+        let response = locked.connection()?.client.query_raw(statement, values);
+        let mut response = pin!(response);
         let first = tokio::select! {
             biased;
-            stream = &mut asked => First::Came(stream),
-            () = permit.revoked() => First::Revoked,
-            () = tokio::time::sleep(session.patience()) => First::Nothing,
+            stream = &mut response => FirstEvent::Response(stream),
+            () = permit.revoked() => FirstEvent::Revoked,
+            () = tokio::time::sleep(session.statement_deadline()) => FirstEvent::NoResponse,
         };
         match first {
-            First::Came(Ok(stream)) => take_all(stream, permit, limit, session, &turn, &mut delivery).await,
-            First::Came(Err(error)) => Taken::Failed(error),
-            First::Nothing => Taken::Stuck(Err(unanswered())),
-            First::Revoked => {
-                // Still waiting for the first answer: end it, and with it what follows.
-                let cancel = turn.live()?.cancel.clone();
+            FirstEvent::Response(Ok(stream)) => {
+                take_all(stream, permit, limit, session, &locked, &mut delivery).await
+            }
+            FirstEvent::Response(Err(error)) => StatementEnd::Failed(error),
+            FirstEvent::NoResponse => StatementEnd::Hung(Err(no_response())),
+            FirstEvent::Revoked => {
+                // Cancel the statement while its first response is pending.
+                let cancel = locked.connection()?.cancel.clone();
                 let ended = timeout(YIELD_BOUND, async {
                     let _ = cancel.send().await;
-                    if let Ok(stream) = asked.await {
+                    if let Ok(stream) = response.await {
                         let mut stream = pin!(stream);
                         while let Some(Ok(_)) = stream.next().await {
                             session.counter.row();
@@ -108,28 +110,28 @@ pub(super) async fn run(
                     }
                 });
                 if ended.await.is_ok() {
-                    Taken::End(End::Revoked)
+                    StatementEnd::End(End::Revoked)
                 } else {
-                    Taken::Stuck(Ok(End::Revoked))
+                    StatementEnd::Hung(Ok(End::Revoked))
                 }
             }
         }
     };
-    let handed = delivery.handed();
+    let delivered_count = delivery.delivered_count();
     match outcome {
-        Taken::End(end) => Ok((handed, end)),
-        Taken::Refused(error) => Err(error),
-        Taken::Stuck(end) => {
-            turn.abandon();
-            end.map(|end| (handed, end))
+        StatementEnd::End(end) => Ok((delivered_count, end)),
+        StatementEnd::Refused(error) => Err(error),
+        StatementEnd::Hung(end) => {
+            locked.abandon();
+            end.map(|end| (delivered_count, end))
         }
-        Taken::Failed(error) => {
-            let error = failure::of(&error, None);
+        StatementEnd::Failed(error) => {
+            let error = failure::classify(&error, None);
             if error.kind == ErrorKind::Unreachable {
-                turn.abandon();
+                locked.abandon();
             }
             if permit.is_revoked() {
-                Ok((handed, End::Revoked))
+                Ok((delivered_count, End::Revoked))
             } else {
                 Err(error)
             }
@@ -137,23 +139,22 @@ pub(super) async fn run(
     }
 }
 
-/// What came first of a statement.
-enum First {
-    Came(std::result::Result<RowStream, tokio_postgres::Error>),
+enum FirstEvent {
+    Response(std::result::Result<RowStream, tokio_postgres::Error>),
     Revoked,
-    /// Not even an error, in a time in which the server would have sent one.
-    Nothing,
+    /// No response, not even an error, within the time in which the server would have sent one.
+    NoResponse,
 }
 
 /// How a statement ended.
-enum Taken {
+enum StatementEnd {
     End(End),
-    /// The server or the connection.
+    /// By an error of the server or the connection.
     Failed(tokio_postgres::Error),
-    /// What came cannot be served; the statement has ended.
+    /// By a row that cannot be served. The statement has ended.
     Refused(Error),
     /// It did not end in time.
-    Stuck(Result<End>),
+    Hung(Result<End>),
 }
 
 async fn take_all(
@@ -161,12 +162,12 @@ async fn take_all(
     permit: &Permit,
     limit: usize,
     session: &Session,
-    turn: &Turn<'_>,
+    locked: &SessionGuard<'_>,
     delivery: &mut Delivery<'_>,
-) -> Taken {
+) -> StatementEnd {
     let mut stream = pin!(stream);
     let mut revoked = pin!(permit.revoked());
-    let mut late = pin!(tokio::time::sleep(session.patience()));
+    let mut late = pin!(tokio::time::sleep(session.statement_deadline()));
     let mut seen = 0_usize;
     let stop = loop {
         if permit.is_revoked() {
@@ -176,7 +177,7 @@ async fn take_all(
             biased;
             next = stream.next() => next,
             () = &mut revoked => break Ok(End::Revoked),
-            () = &mut late => return Taken::Stuck(Err(unanswered())),
+            () = &mut late => return StatementEnd::Hung(Err(no_response())),
         };
         match next {
             Some(Ok(row)) => {
@@ -186,21 +187,21 @@ async fn take_all(
                     break Err(error);
                 }
             }
-            Some(Err(error)) => return Taken::Failed(error),
-            // The last row shows only that there is more.
-            None if seen > limit => return Taken::End(End::Limit),
+            Some(Err(error)) => return StatementEnd::Failed(error),
+            // The last row only shows that there are more.
+            None if seen > limit => return StatementEnd::End(End::Limit),
             None => {
-                delivery.hand_on();
-                return Taken::End(End::Drained);
+                delivery.deliver();
+                return StatementEnd::End(End::Drained);
             }
         }
     };
-    let Ok(live) = turn.live() else {
-        return Taken::Stuck(stop);
+    let Ok(connection) = locked.connection() else {
+        return StatementEnd::Hung(stop);
     };
-    let cancel = live.cancel.clone();
+    let cancel = connection.cancel.clone();
     let ended = timeout(YIELD_BOUND, async {
-        // Rows on the way are drained beside the cancel, or the server could not read it.
+        // Pending rows are drained during the cancel request, or the server could not read it.
         let drain = async {
             while let Some(Ok(_)) = stream.next().await {
                 session.counter.row();
@@ -209,8 +210,8 @@ async fn take_all(
         tokio::join!(cancel.send(), drain)
     });
     match (ended.await, stop) {
-        (Ok(_), Ok(end)) => Taken::End(end),
-        (Ok(_), Err(error)) => Taken::Refused(error),
-        (Err(_), stop) => Taken::Stuck(stop),
+        (Ok(_), Ok(end)) => StatementEnd::End(end),
+        (Ok(_), Err(error)) => StatementEnd::Refused(error),
+        (Err(_), stop) => StatementEnd::Hung(stop),
     }
 }

@@ -13,42 +13,42 @@ use schemas::column::{ColumnType, RowSchema};
 use schemas::cursor::{Cursor, Scalar};
 
 use super::activity;
-use super::check::{self, Checked, Opened};
+use super::check::{self, CheckedFeed, OpenedFeed};
 use super::failure;
-use super::guard::{Clock, Guard};
+use super::guard::{FeedClock, Guard};
 use super::key::Proof;
 use super::order::Placement;
-use super::quantum::{self, Given, text};
-use super::session::{Session, Turn};
+use super::quantum::{self, TextParameter, text};
+use super::session::{Session, SessionGuard};
+use crate::check_schedule::CheckSchedule;
 use crate::error::{Error, ErrorKind, Result};
 use crate::evidence::Evidence;
 use crate::feed::{CursorSetBy, FeedDefinition};
-use crate::fence::{Fence, HighWater, TimeFence};
+use crate::fence::{Fence, HighWaterMark, TimeFence};
 use crate::key_proof::Proofs;
-use crate::keyset::{Bound, bare};
+use crate::keyset::{Bound, strip_semicolon};
 use crate::meter::Meter;
 use crate::missing_index::MissingIndex;
-use crate::port::{End, FeedReader, FenceReading, Quantum, RowSink, Standing};
-use crate::upkeep::Upkeep;
+use crate::port::{End, FeedReader, FenceReading, LanePosition, Quantum, RowSink};
 
 /// One feed.
 pub(super) struct PostgresReader {
     pub(super) session: Arc<Session>,
     pub(super) feed: FeedDefinition,
-    pub(super) checked: Checked,
+    pub(super) checked: CheckedFeed,
     rule: Rule,
     guard: Guard,
     pub(super) began: Instant,
-    /// When the last snapshot of transactions that it used began; at first, when it was opened.
+    /// When the last snapshot of transactions that it used began. Initially when it was opened.
     observed: Instant,
     pub(super) meter: Meter,
     first: (Type, i32),
     pub(super) placement: Placement,
-    /// The greatest value when the cursor was looked at last.
+    /// The greatest value when the cursor was sampled last.
     placed_at: Option<Scalar>,
     pub(super) proof: Proof,
     pub(super) proofs: Arc<Proofs<String>>,
-    pub(super) upkeep: Upkeep,
+    pub(super) schedule: CheckSchedule,
     pub(super) evidence: Evidence,
     missing_index: Option<MissingIndex>,
     statements: BTreeMap<(bool, Bound), (u64, Statement)>,
@@ -56,8 +56,8 @@ pub(super) struct PostgresReader {
 
 enum Rule {
     Time(TimeFence),
-    Sequence(HighWater),
-    Lag(HighWater),
+    Sequence(HighWaterMark),
+    Lag(HighWaterMark),
 }
 
 impl PostgresReader {
@@ -65,22 +65,22 @@ impl PostgresReader {
         session: Arc<Session>,
         proofs: Arc<Proofs<String>>,
         feed: &FeedDefinition,
-        opened: Opened,
-        clock: Arc<Clock>,
+        opened: OpenedFeed,
+        clock: Arc<FeedClock>,
     ) -> Self {
         let resolution = resolution(&opened.placement);
         let rule = match feed.cursor_set_by {
             CursorSetBy::Transaction | CursorSetBy::Statement => {
                 Rule::Time(TimeFence::new(feed.lag, resolution))
             }
-            CursorSetBy::Sequence => Rule::Sequence(HighWater::by_transactions()),
-            CursorSetBy::Application => Rule::Lag(HighWater::by_lag(feed.lag)),
+            CursorSetBy::Sequence => Rule::Sequence(HighWaterMark::by_transactions()),
+            CursorSetBy::Application => Rule::Lag(HighWaterMark::by_lag(feed.lag)),
         };
         let guard = Guard::new(opened.checked.guard.clone(), clock, resolution);
         let mut reader = Self {
             session,
             feed: feed.clone(),
-            upkeep: Upkeep::of_opened(opened.checked.never_null),
+            schedule: CheckSchedule::for_opened_feed(opened.checked.never_null),
             checked: opened.checked,
             rule,
             guard,
@@ -98,7 +98,7 @@ impl PostgresReader {
         };
         reader.show_placement();
         reader.show_proof();
-        reader.show_account(opened.by_account);
+        reader.show_account(opened.account_dependency);
         reader
     }
 
@@ -106,13 +106,14 @@ impl PostgresReader {
         format!("feed {}", self.feed.name)
     }
 
-    /// Looks at the first cursor column again.
+    /// Samples the first cursor column again.
     pub(super) async fn place(&mut self, permit: &Permit) -> Result<()> {
         let session = Arc::clone(&self.session);
-        let mut turn = session.turn(permit).await?.metered(&self.meter);
+        let mut locked = session.lock(permit).await?.metered(&self.meter);
         let (kind, modifier) = (&self.first.0, self.first.1);
         let sequence = self.checked.guard.sequence.as_ref();
-        self.placement = Placement::of(&mut turn, permit, &self.feed, (kind, modifier), sequence).await?;
+        self.placement =
+            Placement::sample(&mut locked, permit, &self.feed, (kind, modifier), sequence).await?;
         if self.checked.keyset.only != self.placement.only {
             self.checked.keyset.only.clone_from(&self.placement.only);
             self.statements.clear();
@@ -124,55 +125,55 @@ impl PostgresReader {
         Ok(())
     }
 
-    async fn look(&mut self, permit: &Permit) -> Result<FenceReading> {
+    async fn read_source(&mut self, permit: &Permit) -> Result<FenceReading> {
         let high = match self.rule {
             Rule::Lag(_) => self.highest_by_lag(permit).await?,
             _ => None,
         };
-        // A row ahead of the sequence must not become the position: others would be written behind it.
+        // A row ahead of the sequence must not become the position: later rows would be below it.
         let bound = self.placement.greatest(Duration::ZERO);
         let now = self.began.elapsed();
         let session = Arc::clone(&self.session);
         let roles = &session.config.read_only_roles;
-        let mut turn = session.turn(permit).await?.metered(&self.meter);
+        let mut locked = session.lock(permit).await?.metered(&self.meter);
         let mut identified_after = None;
         let mut reading = match &mut self.rule {
             Rule::Time(fence) => {
-                let activity = activity::observe_after(&mut turn, permit, roles, self.observed).await?;
+                let activity = activity::observe_after(&mut locked, permit, roles, self.observed).await?;
                 self.observed = activity.began;
                 identified_after = Some(activity.ended);
                 let reading = fence.take(&activity.seen);
-                let (clock, again) = self.guard.clock(&activity, reading.below);
+                let (clock, reread_from) = self.guard.clock(&activity, reading.below);
                 let below = clock
                     .below
                     .map(|below| Fence::Below(Scalar::Text(below.to_string())));
                 FenceReading {
                     fence: below,
-                    held: reading.held,
-                    held_for: reading.held_for,
-                    clock: clock.trouble,
-                    again,
+                    holder: reading.holder,
+                    stalled_for: reading.stalled_for,
+                    clock: clock.problem,
+                    reread_from,
                     ..FenceReading::default()
                 }
             }
-            Rule::Sequence(water) => {
-                let high = highest(&mut turn, permit, &self.checked, bound.as_deref()).await?;
-                let has_news = water.is_new(high.as_ref());
-                // Of no use to a feed in which nothing waits.
-                let activity = if has_news {
-                    Some(activity::observe(&mut turn, permit, roles).await?)
-                } else if water.is_waiting() {
-                    Some(activity::observe_after(&mut turn, permit, roles, self.observed).await?)
+            Rule::Sequence(mark) => {
+                let high = highest(&mut locked, permit, &self.checked, bound.as_deref()).await?;
+                let has_new_rows = mark.is_new(high.as_ref());
+                // Not needed for a feed in which no maximum waits.
+                let activity = if has_new_rows {
+                    Some(activity::observe(&mut locked, permit, roles).await?)
+                } else if mark.is_waiting() {
+                    Some(activity::observe_after(&mut locked, permit, roles, self.observed).await?)
                 } else {
                     None
                 };
-                let beyond = self.guard.beyond(&mut turn, permit, high.as_ref()).await?;
+                let beyond = self.guard.beyond(&mut locked, permit, high.as_ref()).await?;
                 let is_empty = high.is_none();
                 let open = activity.as_ref().map_or(&[][..], |one| one.seen.open.as_slice());
-                let upto = water.take(high, now, open).map(Fence::UpTo);
-                let held = activity
+                let upto = mark.take(high, now, open).map(Fence::UpTo);
+                let holder = activity
                     .as_ref()
-                    .and_then(|activity| water.held(open, activity.seen.at, self.feed.lag));
+                    .and_then(|activity| mark.holder(open, activity.seen.at, self.feed.lag));
                 if let Some(activity) = &activity {
                     self.observed = activity.began;
                     identified_after = Some(activity.ended);
@@ -180,26 +181,26 @@ impl PostgresReader {
                 FenceReading {
                     is_empty: is_empty && upto.is_none(),
                     fence: upto,
-                    held_for: held.as_ref().map_or(Duration::ZERO, |_| water.waited()),
-                    held,
+                    stalled_for: holder.as_ref().map_or(Duration::ZERO, |_| mark.waited()),
+                    holder,
                     beyond,
-                    has_news,
+                    has_new_rows,
                     ..FenceReading::default()
                 }
             }
-            Rule::Lag(water) => {
-                let mut beyond = self.guard.beyond(&mut turn, permit, high.as_ref()).await?;
-                // The clock that bounds it may be behind, so rows up to the position count, too.
+            Rule::Lag(mark) => {
+                let mut beyond = self.guard.beyond(&mut locked, permit, high.as_ref()).await?;
+                // The clock that bounds it may be behind, so rows up to the position count as well.
                 if let Some(bound) =
                     greatest_number(&beyond).and_then(|most| self.placement.greatest_or(most))
                 {
-                    let high = highest(&mut turn, permit, &self.checked, Some(&bound)).await?;
-                    beyond = self.guard.beyond(&mut turn, permit, high.as_ref()).await?;
+                    let high = highest(&mut locked, permit, &self.checked, Some(&bound)).await?;
+                    beyond = self.guard.beyond(&mut locked, permit, high.as_ref()).await?;
                 }
-                let (is_empty, has_news) = (high.is_none(), water.is_new(high.as_ref()));
-                let fence = water.take(high, now, &[]).map(Fence::UpTo);
+                let (is_empty, has_new_rows) = (high.is_none(), mark.is_new(high.as_ref()));
+                let fence = mark.take(high, now, &[]).map(Fence::UpTo);
                 FenceReading {
-                    has_news,
+                    has_new_rows,
                     is_empty: is_empty && fence.is_none(),
                     fence,
                     beyond,
@@ -207,20 +208,20 @@ impl PostgresReader {
                 }
             }
         };
-        reading.source = self.guard.identify(&mut turn, permit, identified_after).await?;
-        drop(turn);
-        self.judge_source(&reading.source);
+        reading.source = self.guard.identify(&mut locked, permit, identified_after).await?;
+        drop(locked);
+        self.observe_source(&reading.source);
         Ok(reading)
     }
 
-    /// The greatest value that is not ahead of the clock. Of a feed with few rows each new one may show what its cursor is.
+    /// Returns the greatest value that is not ahead of the clock. In a feed with few rows each new one may reveal the cursor's format.
     async fn highest_by_lag(&mut self, permit: &Permit) -> Result<Option<Scalar>> {
         loop {
             let bound = self.placement.greatest(Duration::ZERO);
             let session = Arc::clone(&self.session);
-            let mut turn = session.turn(permit).await?.metered(&self.meter);
-            let high = highest(&mut turn, permit, &self.checked, bound.as_deref()).await?;
-            drop(turn);
+            let mut locked = session.lock(permit).await?.metered(&self.meter);
+            let high = highest(&mut locked, permit, &self.checked, bound.as_deref()).await?;
+            drop(locked);
             if !self.placement.is_tentative() || high.is_none() || high == self.placed_at {
                 return Ok(high);
             }
@@ -229,12 +230,12 @@ impl PostgresReader {
         }
     }
 
-    /// Whether the feed still has the columns that it was opened with. Asked after the fence is taken: a row
-    /// within the fence was committed before, so no row of new columns is read under the old ones.
+    /// Checks that the feed still has the columns with which it was opened. Runs after the fence is taken: a row within the fence was
+    /// committed before, so no row of new columns is read as the old ones.
     async fn same_columns(&mut self, permit: &Permit) -> Result<()> {
-        let mut turn = self.session.turn(permit).await?.metered(&self.meter);
-        let sql = bare(&self.feed.sql);
-        let now = turn.prepare(permit, sql, &[], Some(sql)).await?;
+        let mut locked = self.session.lock(permit).await?.metered(&self.meter);
+        let sql = strip_semicolon(&self.feed.sql);
+        let now = locked.prepare(permit, sql, &[], Some(sql)).await?;
         if check::shape(now.columns()) == self.checked.shape {
             Ok(())
         } else {
@@ -244,12 +245,12 @@ impl PostgresReader {
 
     async fn statement(
         &mut self,
-        turn: &mut Turn<'_>,
+        locked: &mut SessionGuard<'_>,
         permit: &Permit,
         behind: bool,
         bound: Bound,
     ) -> Result<Statement> {
-        let generation = turn.live()?.generation;
+        let generation = locked.connection()?.generation;
         if let Some((of, statement)) = self.statements.get(&(behind, bound))
             && *of == generation
         {
@@ -258,7 +259,7 @@ impl PostgresReader {
         let cursor = if behind { self.checked.cursor.len() } else { 0 };
         let types = vec![Type::TEXT; cursor + usize::from(bound != Bound::None) + 1];
         let sql = self.checked.keyset.read(behind, bound);
-        let statement = turn.prepare(permit, &sql, &types, None).await?;
+        let statement = locked.prepare(permit, &sql, &types, None).await?;
         self.statements
             .insert((behind, bound), (generation, statement.clone()));
         Ok(statement)
@@ -273,24 +274,29 @@ impl PostgresReader {
         rows: &mut dyn RowSink,
     ) -> Result<(u64, End)> {
         let session = Arc::clone(&self.session);
-        let mut turn = session.turn(permit).await?.metered(&self.meter);
-        self.guard.admit(&turn)?;
-        let (bound, upper) = Bound::of(fence);
-        let statement = self.statement(&mut turn, permit, after.is_some(), bound).await?;
+        let mut locked = session.lock(permit).await?.metered(&self.meter);
+        self.guard.admit(&locked)?;
+        let (bound, upper) = Bound::from_fence(fence);
+        let statement = self
+            .statement(&mut locked, permit, after.is_some(), bound)
+            .await?;
         let mut values: Vec<String> = after.iter().flat_map(|after| &after.0).map(text).collect();
         values.extend(upper.map(text));
         values.push(limit.saturating_add(1).to_string());
         if values.len() != statement.params().len() {
             return Err(Error::new(
                 ErrorKind::Refused,
-                "the cursor to go on from has another number of columns than the feed's",
+                "the cursor has another number of columns than the feed's",
                 "open a new epoch with `slacktide feed rewind`",
             ));
         }
-        let values: Vec<Given> = values.into_iter().map(|value| Given(Some(value))).collect();
+        let values: Vec<TextParameter> = values
+            .into_iter()
+            .map(|value| TextParameter(Some(value)))
+            .collect();
         quantum::run(
             &session,
-            turn,
+            locked,
             &statement,
             values,
             &self.checked,
@@ -308,12 +314,12 @@ impl FeedReader for PostgresReader {
         &self.checked.schema
     }
 
-    fn stands_at(&mut self, standings: Vec<Standing>) {
-        self.guard.stands_at(standings);
+    fn set_lane_positions(&mut self, lane_positions: Vec<LanePosition>) {
+        self.guard.set_lane_positions(lane_positions);
     }
 
     async fn fence(&mut self, permit: &Permit) -> Result<FenceReading> {
-        let reading = match self.look(permit).await {
+        let reading = match self.read_source(permit).await {
             Ok(reading) => self.same_columns(permit).await.map(|()| reading),
             failed => failed,
         };
@@ -335,7 +341,7 @@ impl FeedReader for PostgresReader {
         };
         let took = began.elapsed();
         if end == End::Drained {
-            self.keep_up(permit)
+            self.run_due_check(permit)
                 .await
                 .map_err(|error| error.at(&self.named()))?;
         }
@@ -362,21 +368,21 @@ impl FeedReader for PostgresReader {
         self.missing_index.as_slice()
     }
 
-    async fn examine(&mut self, permit: &Permit) -> Result<bool> {
-        self.keep_up(permit)
+    async fn run_next_check(&mut self, permit: &Permit) -> Result<bool> {
+        self.run_due_check(permit)
             .await
             .map_err(|error| error.at(&self.named()))
     }
 }
 
-/// What a fence is rounded down to. A date is cut by the database itself, and steps of hours follow a zone that is not known.
+/// Returns what a fence is rounded down to. The database truncates dates, and steps of hours depend on an unknown zone.
 fn resolution(placement: &Placement) -> Duration {
     let step = placement.step.filter(|_| placement.is_an_instant());
     step.filter(|step| *step <= Duration::from_secs(60))
         .unwrap_or_default()
 }
 
-/// The greatest number among the first values of positions.
+/// Returns the greatest number among the first values of positions.
 fn greatest_number(positions: &[Cursor]) -> Option<i64> {
     let number = |position: &Cursor| match position.0.first()? {
         Scalar::Int(number) => Some(*number),
@@ -386,12 +392,12 @@ fn greatest_number(positions: &[Cursor]) -> Option<i64> {
 }
 
 async fn highest(
-    turn: &mut Turn<'_>,
+    locked: &mut SessionGuard<'_>,
     permit: &Permit,
-    checked: &Checked,
+    checked: &CheckedFeed,
     bound: Option<&str>,
 ) -> Result<Option<Scalar>> {
-    let rows = turn.query(permit, &checked.keyset.highest(bound), &[]).await?;
+    let rows = locked.query(permit, &checked.keyset.highest(bound), &[]).await?;
     let Some(value) = rows.first().and_then(|row| row.try_get::<_, String>(0).ok()) else {
         return Ok(None);
     };

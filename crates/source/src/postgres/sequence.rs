@@ -1,35 +1,35 @@
-//! The sequence that fills a cursor column: whether its numbers only grow.
+//! The sequence that fills a cursor column: whether its numbers only increase.
 
 use gate::permit::Permit;
 use tokio_postgres::Column;
 use tokio_postgres::types::Type;
 
-use super::catalogue::{Relation, odd};
-use super::session::Turn;
+use super::catalogue::{Relation, unexpected_result};
+use super::session::SessionGuard;
 use crate::error::{Result, refused};
 use crate::keyset::quote;
 
-/// What the catalogue says of a sequence that belongs to a column or fills it.
+/// A sequence that belongs to a column or fills it.
 #[derive(Debug, Clone)]
 pub(super) struct Sequence {
     pub(super) oid: u32,
-    /// Schema and name, quoted.
+    /// Quoted schema and name.
     pub(super) name: String,
-    /// Numbers are handed out to sessions in blocks of this size.
+    /// The sequence's cache: sessions get numbers in blocks of this size.
     cache: i64,
     increment: i64,
     cycles: bool,
-    /// It belongs to the column.
+    /// Whether it belongs to the column.
     is_owned: bool,
-    /// The column's default, or its identity, is the sequence's next number.
+    /// Whether the column's default or identity uses it.
     fills: bool,
-    /// Another column takes numbers of it by default.
+    /// Whether another column's default uses it.
     is_shared: bool,
-    /// The account may read it.
+    /// Whether the account may read it.
     pub(super) is_readable: bool,
 }
 
-/// Heirs and partitions of the table fill the column of their own by the same default.
+/// Children and partitions of the table have columns of their own with the same default.
 const SEQUENCES: &str = "WITH RECURSIVE heirs(oid) AS (SELECT $1::oid \
         UNION SELECT i.inhrelid FROM heirs h JOIN pg_catalog.pg_inherits i ON i.inhparent = h.oid) \
     SELECT s.seqrelid, n.nspname::text, c.relname::text, s.seqcache, s.seqincrement, s.seqcycle, \
@@ -48,12 +48,12 @@ const SEQUENCES: &str = "WITH RECURSIVE heirs(oid) AS (SELECT $1::oid \
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
     CROSS JOIN (SELECT pg_catalog.array_agg(h.oid) AS oids FROM heirs h) t GROUP BY 1, 2, 3, 4, 5, 6, t.oids";
 
-/// The sequence of a cursor that is the column of a table. Of a view's or an expression's nothing is known.
+/// Returns the sequence of a cursor that is a column of a table, or `None` for a view or an expression.
 ///
 /// # Errors
-/// As those of [`of_column`].
-pub(super) async fn of_cursor(
-    turn: &mut Turn<'_>,
+/// Those of [`find_for_column`].
+pub(super) async fn find_for_cursor(
+    locked: &mut SessionGuard<'_>,
     permit: &Permit,
     relations: &[Relation],
     cursor: &Column,
@@ -62,17 +62,22 @@ pub(super) async fn of_cursor(
         .iter()
         .find(|one| one.is_stored && Some(one.oid) == cursor.table_oid());
     match table.zip(cursor.column_id()) {
-        Some((table, column)) => of_column(turn, permit, table.oid, column).await.map(Some),
+        Some((table, column)) => find_for_column(locked, permit, table.oid, column).await.map(Some),
         None => Ok(None),
     }
 }
 
-/// The sequence that fills a column of a table, if its numbers only grow.
+/// Returns the sequence that fills a column of a table, if its numbers only increase.
 ///
 /// # Errors
-/// `Refused` where they are used again, run backwards, or come from elsewhere.
-async fn of_column(turn: &mut Turn<'_>, permit: &Permit, table: u32, column: i16) -> Result<Sequence> {
-    let rows = turn
+/// `Refused` if numbers are reused, decrease, or have another origin.
+async fn find_for_column(
+    locked: &mut SessionGuard<'_>,
+    permit: &Permit,
+    table: u32,
+    column: i16,
+) -> Result<Sequence> {
+    let rows = locked
         .query(permit, SEQUENCES, &[(&table, Type::OID), (&column, Type::INT2)])
         .await?;
     let read = |row: &tokio_postgres::Row| -> std::result::Result<Sequence, tokio_postgres::Error> {
@@ -90,11 +95,11 @@ async fn of_column(turn: &mut Turn<'_>, permit: &Permit, table: u32, column: i16
         })
     };
     let found: std::result::Result<Vec<_>, _> = rows.iter().map(read).collect();
-    judge(found.map_err(|error| odd(&error))?)
+    evaluate(found.map_err(|error| unexpected_result(&error))?)
 }
 
-/// PURE: the one that fills the column.
-fn judge(found: Vec<Sequence>) -> Result<Sequence> {
+/// PURE: selects the sequence that fills the column.
+fn evaluate(found: Vec<Sequence>) -> Result<Sequence> {
     const ELSE: &str = "declare cursor_set_by = \"application\" with a lag";
     if let Some(cached) = found.iter().find(|one| one.cache > 1) {
         return Err(refused(
@@ -133,9 +138,13 @@ fn judge(found: Vec<Sequence>) -> Result<Sequence> {
     Ok(one)
 }
 
-/// The last number that a sequence gave out; none: it gave none out.
-pub(super) async fn last_value(turn: &mut Turn<'_>, permit: &Permit, sequence: u32) -> Result<Option<i64>> {
-    let rows = turn
+/// Returns the last number that a sequence assigned, or `None` if it assigned none.
+pub(super) async fn last_value(
+    locked: &mut SessionGuard<'_>,
+    permit: &Permit,
+    sequence: u32,
+) -> Result<Option<i64>> {
+    let rows = locked
         .query(
             permit,
             "SELECT pg_catalog.pg_sequence_last_value($1)",
@@ -143,7 +152,9 @@ pub(super) async fn last_value(turn: &mut Turn<'_>, permit: &Permit, sequence: u
         )
         .await?;
     let value = rows.first().map(|row| row.try_get(0)).transpose();
-    value.map(Option::flatten).map_err(|error| odd(&error))
+    value
+        .map(Option::flatten)
+        .map_err(|error| unexpected_result(&error))
 }
 
 #[cfg(test)]
@@ -165,21 +176,24 @@ mod tests {
     }
 
     #[test]
-    fn sequence_that_only_grows_and_is_the_columns_own_is_taken() {
-        assert_eq!(judge(vec![sequence()]).map(|one| one.oid).ok(), Some(7));
+    fn sequence_of_the_column_that_increases_is_accepted() {
+        assert_eq!(evaluate(vec![sequence()]).map(|one| one.oid).ok(), Some(7));
         let step = Sequence {
             increment: 10,
             ..sequence()
         };
-        assert!(judge(vec![step]).is_ok());
+        assert!(evaluate(vec![step]).is_ok());
     }
 
     #[test]
-    fn sequence_that_proves_nothing_is_refused_with_its_reason() {
+    fn sequence_without_proof_is_refused_with_the_reason() {
         let with = |change: fn(&mut Sequence)| {
             let mut one = sequence();
             change(&mut one);
-            judge(vec![one]).err().map(|error| error.what).unwrap_or_default()
+            evaluate(vec![one])
+                .err()
+                .map(|error| error.what)
+                .unwrap_or_default()
         };
         assert!(with(|one| one.cache = 20).contains("cache"));
         assert!(with(|one| one.increment = -1).contains("counts down"));
@@ -187,6 +201,6 @@ mod tests {
         assert!(with(|one| one.is_owned = false).contains("belong"));
         assert!(with(|one| one.is_shared = true).contains("belong"));
         assert!(with(|one| one.fills = false).contains("no sequence"));
-        assert!(judge(Vec::new()).is_err());
+        assert!(evaluate(Vec::new()).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! The one connection: statements raced against the permit.
+//! The connection of a source: statements end with the permit.
 
 use std::net::IpAddr;
 use std::pin::pin;
@@ -17,67 +17,66 @@ use tracing::debug;
 
 use super::activity::Activities;
 use super::config::PostgresConfig;
-use super::failure::{self, unanswered};
+use super::failure::{self, no_response};
 use super::source_mark::Identity;
 use crate::count::{DriverCounter, YIELD_BOUND};
 use crate::error::{Error, ErrorKind, Result};
 use crate::meter::Meter;
 
-/// How much longer than the server's own bound a statement is waited for. The server ends it in time where it hears
-/// us; where it does not, as on a half-open connection, nobody else would.
+/// How much longer than the server's own timeout the agent waits for a statement. The server normally ends it. On a half-open
+/// connection only this timeout does.
 const HEARD_WITHIN: Duration = Duration::from_secs(3);
 
-/// The session of a source, connected when needed.
+/// The session of a source. Connects when needed.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) config: PostgresConfig,
     servers: Servers,
     here: bool,
     pub(super) counter: Arc<DriverCounter>,
-    live: Mutex<Slot>,
+    connection: Mutex<Slot>,
     pids: StdMutex<Vec<u32>>,
 }
 
 #[derive(Debug, Default)]
 struct Slot {
-    live: Option<Live>,
+    connection: Option<LiveConnection>,
     generation: u64,
 }
 
-/// A connection that works, as far as is known.
+/// A working connection.
 #[derive(Debug)]
-pub(super) struct Live {
+pub(super) struct LiveConnection {
     pub(super) client: Client,
-    /// Cancels what the client is doing.
+    /// Cancels the running statement.
     pub(super) cancel: Cancel,
-    connection: JoinHandle<()>,
-    /// Counted up with each connection: prepared statements belong to one.
+    driver_task: JoinHandle<()>,
+    /// Incremented with each connection: prepared statements belong to one.
     pub(super) generation: u64,
-    /// What a session gets that sets no time zone: the zone in which defaults fill columns
-    /// without zone.
+    /// The default time zone of sessions, in which column defaults fill columns without zone.
     pub(super) zone: String,
-    /// A question has set another zone than UTC.
+    /// Whether a query has set another zone than UTC.
     is_in_zone: bool,
-    /// Which database it leads to, as far as it was asked.
+    /// The database's identity, as far as it was read.
     pub(super) identity: Identity,
-    /// Which transactions were open there.
+    /// The observed transactions.
     pub(super) activities: Activities,
 }
 
-impl Drop for Live {
+impl Drop for LiveConnection {
     fn drop(&mut self) {
-        self.connection.abort();
+        self.driver_task.abort();
     }
 }
 
-/// The session while one statement after the other runs on it; alone.
-pub(super) struct Turn<'a> {
+/// Exclusive use of the session, for one statement after the other.
+pub(super) struct SessionGuard<'a> {
     session: &'a Session,
     slot: MutexGuard<'a, Slot>,
     metered: Option<(Meter, Instant)>,
 }
 
-impl Drop for Turn<'_> {
+impl Drop for SessionGuard<'_> {
     fn drop(&mut self) {
         if let Some((meter, since)) = self.metered.take() {
             meter.add(since.elapsed());
@@ -88,44 +87,48 @@ impl Drop for Turn<'_> {
 impl Session {
     pub(super) fn new(config: PostgresConfig, counter: Arc<DriverCounter>) -> Result<Self> {
         let servers = Servers::of(&config.url, "slacktide", CONNECT_WITHIN * 2);
-        let servers = servers.map_err(|error| failure::of_url(&error))?;
+        let servers = servers.map_err(|error| failure::invalid_url(&error))?;
         let here = servers.hosts().all(is_here);
         Ok(Self {
             config,
             servers,
             here,
             counter,
-            live: Mutex::default(),
+            connection: Mutex::default(),
             pids: StdMutex::default(),
         })
     }
 
-    /// Takes the session, connecting it if need be.
-    pub(super) async fn turn(&self, permit: &Permit) -> Result<Turn<'_>> {
-        let mut slot = self.live.lock().await;
+    /// Locks the session, and connects it if needed.
+    pub(super) async fn lock(&self, permit: &Permit) -> Result<SessionGuard<'_>> {
+        let mut slot = self.connection.lock().await;
         if permit.is_revoked() {
             return Err(Error::revoked());
         }
-        if slot.live.as_ref().is_some_and(|live| live.client.is_closed()) {
+        if slot
+            .connection
+            .as_ref()
+            .is_some_and(|connection| connection.client.is_closed())
+        {
             self.forget(&mut slot);
         }
-        if slot.live.is_none() {
+        if slot.connection.is_none() {
             let generation = slot.generation + 1;
-            let live = tokio::select! {
+            let connection = tokio::select! {
                 biased;
-                live = self.connect(generation) => live?,
+                connection = self.connect(generation) => connection?,
                 () = permit.revoked() => return Err(Error::revoked()),
             };
             slot.generation = generation;
-            slot.live = Some(live);
+            slot.connection = Some(connection);
         }
-        let mut turn = Turn {
+        let mut locked = SessionGuard {
             session: self,
             slot,
             metered: None,
         };
-        turn.leave_zone(permit).await?;
-        Ok(turn)
+        locked.reset_zone(permit).await?;
+        Ok(locked)
     }
 
     pub(super) fn own_backends(&self) -> Vec<u32> {
@@ -137,53 +140,53 @@ impl Session {
     }
 
     pub(super) async fn close(&self) {
-        let mut slot = self.live.lock().await;
+        let mut slot = self.connection.lock().await;
         self.forget(&mut slot);
     }
 
     fn forget(&self, slot: &mut Slot) {
-        slot.live = None;
+        slot.connection = None;
         self.pids.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// How long a statement may take by our clock.
-    pub(super) fn patience(&self) -> Duration {
+    /// Returns how long a statement may take by the agent's clock.
+    pub(super) fn statement_deadline(&self) -> Duration {
         self.config.statement_timeout + HEARD_WITHIN
     }
 
-    async fn connect(&self, generation: u64) -> Result<Live> {
+    async fn connect(&self, generation: u64) -> Result<LiveConnection> {
         let within = CONNECT_WITHIN.saturating_mul(self.servers.many().saturating_add(1));
         let ready = timeout(within, self.connected(generation));
-        ready.await.map_err(|_| unanswered())?
+        ready.await.map_err(|_| no_response())?
     }
 
-    async fn connected(&self, generation: u64) -> Result<Live> {
-        let reached = self.servers.connect().await.map_err(failure::unreached)?;
+    async fn connected(&self, generation: u64) -> Result<LiveConnection> {
+        let reached = self.servers.connect().await.map_err(failure::connect_error)?;
         self.prepared(reached, generation).await
     }
 
-    async fn prepared(&self, reached: Reached, generation: u64) -> Result<Live> {
+    async fn prepared(&self, reached: Reached, generation: u64) -> Result<LiveConnection> {
         debug!(security = %reached.security, "connected to the source");
         let driver = reached.driver;
-        let connection = tokio::spawn(async move {
+        let driver_task = tokio::spawn(async move {
             if let Err(error) = driver.run().await {
-                debug!(error = %failure::of(&error, None), "the connection to the source ended");
+                debug!(error = %failure::classify(&error, None), "the connection to the source ended");
             }
         });
         // From here on the task ends with the value.
-        let mut live = Live {
+        let mut connection = LiveConnection {
             client: reached.client,
             cancel: reached.cancel,
-            connection,
+            driver_task,
             generation,
             zone: String::new(),
             is_in_zone: false,
             identity: Identity::default(),
             activities: Activities::new(),
         };
-        let fail = |error: tokio_postgres::Error| failure::of(&error, None);
+        let fail = |error: tokio_postgres::Error| failure::classify(&error, None);
         self.counter.statement();
-        let row = live
+        let row = connection
             .client
             .query_one(
                 "SELECT pg_catalog.pg_backend_pid(), pg_catalog.current_setting('TimeZone')",
@@ -193,15 +196,19 @@ impl Session {
             .map_err(fail)?;
         self.counter.row();
         let pid: i32 = row.try_get(0).map_err(fail)?;
-        live.zone = row.try_get(1).map_err(fail)?;
+        connection.zone = row.try_get(1).map_err(fail)?;
         self.counter.statement();
-        live.client.batch_execute(&self.settings()).await.map_err(fail)?;
+        connection
+            .client
+            .batch_execute(&self.settings())
+            .await
+            .map_err(fail)?;
         self.counter.statement();
-        demand(&live.client).await?;
+        check_privileged_settings(&connection.client).await?;
         if let Ok(pid) = u32::try_from(pid) {
             self.pids.lock().unwrap_or_else(PoisonError::into_inner).push(pid);
         }
-        Ok(live)
+        Ok(connection)
     }
 
     fn settings(&self) -> String {
@@ -211,16 +218,16 @@ impl Session {
             "SET default_transaction_read_only = on; SET statement_timeout = {statement}; \
              SET lock_timeout = {lock}; SET client_min_messages = 'error'; SET row_security = off; \
              SET idle_in_transaction_session_timeout = '1s'; \
-             {}SET plan_cache_mode = 'force_custom_plan'; SET max_parallel_workers_per_gather = 0; {BYTES_AS_THEY_ARE}",
+             {}SET plan_cache_mode = 'force_custom_plan'; SET max_parallel_workers_per_gather = 0; {RAW_CLIENT_ENCODING}",
             settings::pins(settings::BOTH.iter().chain(settings::SOURCE)),
         )
     }
 }
 
-/// Checks what only a superuser may set.
-async fn demand(client: &Client) -> Result<()> {
+/// Checks settings that only a superuser may set.
+async fn check_privileged_settings(client: &Client) -> Result<()> {
     const DEMANDED: &[settings::Demand] = settings::DEMANDED_OF_SOURCE;
-    let fail = |error: tokio_postgres::Error| failure::of(&error, None);
+    let fail = |error: tokio_postgres::Error| failure::classify(&error, None);
     let unmet = client.query_typed(&settings::unmet(DEMANDED), &[]).await;
     let Some(row) = unmet.map_err(fail)?.into_iter().next() else {
         return Ok(());
@@ -230,21 +237,20 @@ async fn demand(client: &Client) -> Result<()> {
     Err(Error::new(ErrorKind::Refused, what, remedy))
 }
 
-/// A database of encoding `SQL_ASCII` holds any bytes for text. Asked for UTF-8 it would refuse a
-/// whole quantum for one such value; asked for nothing it gives them, and each can be told apart here.
-const BYTES_AS_THEY_ARE: &str = "SELECT pg_catalog.set_config('client_encoding', 'SQL_ASCII', false) \
+/// A database of encoding `SQL_ASCII` stores any bytes as text. With client encoding UTF-8 it would fail a whole quantum for one
+/// invalid value. Without conversion it returns the bytes, and each value is validated here.
+const RAW_CLIENT_ENCODING: &str = "SELECT pg_catalog.set_config('client_encoding', 'SQL_ASCII', false) \
      WHERE pg_catalog.current_setting('server_encoding') = 'SQL_ASCII'";
 
-impl Turn<'_> {
-    /// Counts how long the session is taken from now on.
+impl SessionGuard<'_> {
+    /// Adds the time of the session's use to a meter.
     pub(super) fn metered(mut self, meter: &Meter) -> Self {
         self.metered = Some((meter.clone(), Instant::now()));
         self
     }
 
-    /// The connection.
-    pub(super) fn live(&self) -> Result<&Live> {
-        self.slot.live.as_ref().ok_or_else(|| {
+    pub(super) fn connection(&self) -> Result<&LiveConnection> {
+        self.slot.connection.as_ref().ok_or_else(|| {
             Error::new(
                 ErrorKind::Unreachable,
                 "the session was dropped",
@@ -253,16 +259,16 @@ impl Turn<'_> {
         })
     }
 
-    /// Evaluates what follows in a time zone, until the session is taken the next time.
-    pub(super) async fn enter_zone(&mut self, permit: &Permit, zone: Option<&str>) -> Result<()> {
+    /// Sets the time zone of the following statements, until the session is locked again.
+    pub(super) async fn set_query_zone(&mut self, permit: &Permit, zone: Option<&str>) -> Result<()> {
         let Some(zone) = zone else { return Ok(()) };
-        if let Some(live) = &mut self.slot.live {
-            live.is_in_zone = true;
+        if let Some(connection) = &mut self.slot.connection {
+            connection.is_in_zone = true;
         }
         let refused = |error: Error| match error.kind {
             ErrorKind::Database | ErrorKind::Refused => Error::new(
                 ErrorKind::Refused,
-                format!("the database does not know the time zone {zone}"),
+                format!("unknown time zone {zone} at the database"),
                 "correct zone in the kind: a name of the IANA database, such as Asia/Shanghai",
             ),
             _ => error,
@@ -270,14 +276,14 @@ impl Turn<'_> {
         self.set_zone(permit, zone).await.map_err(refused)
     }
 
-    /// Back to UTC where a question has set another zone.
-    async fn leave_zone(&mut self, permit: &Permit) -> Result<()> {
-        if !self.live()?.is_in_zone {
+    /// Resets the zone to UTC if a query has set another.
+    async fn reset_zone(&mut self, permit: &Permit) -> Result<()> {
+        if !self.connection()?.is_in_zone {
             return Ok(());
         }
         self.set_zone(permit, "UTC").await?;
-        if let Some(live) = &mut self.slot.live {
-            live.is_in_zone = false;
+        if let Some(connection) = &mut self.slot.connection {
+            connection.is_in_zone = false;
         }
         Ok(())
     }
@@ -287,9 +293,9 @@ impl Turn<'_> {
         self.query(permit, sql, &[(&zone, Type::TEXT)]).await.map(|_| ())
     }
 
-    /// The connection, to note what it told.
-    pub(super) fn live_mut(&mut self) -> Result<&mut Live> {
-        self.slot.live.as_mut().ok_or_else(|| {
+    /// Returns the connection, to record observations.
+    pub(super) fn connection_mut(&mut self) -> Result<&mut LiveConnection> {
+        self.slot.connection.as_mut().ok_or_else(|| {
             Error::new(
                 ErrorKind::Unreachable,
                 "the session was dropped",
@@ -298,7 +304,7 @@ impl Turn<'_> {
         })
     }
 
-    /// One small statement, cancelled when the permit goes.
+    /// Runs one small statement. It is cancelled when the permit is revoked.
     pub(super) async fn query(
         &mut self,
         permit: &Permit,
@@ -310,10 +316,10 @@ impl Turn<'_> {
         }
         self.session.counter.statement();
         let answer = {
-            let live = self.live()?;
+            let connection = self.connection()?;
             let mut asked = pin!(timeout(
-                self.session.patience(),
-                live.client.query_typed(sql, params)
+                self.session.statement_deadline(),
+                connection.client.query_typed(sql, params)
             ));
             let answer = tokio::select! {
                 biased;
@@ -324,7 +330,7 @@ impl Turn<'_> {
                 Some(answer) => Ok(answer),
                 None => {
                     let ended = timeout(YIELD_BOUND, async {
-                        let _ = live.cancel.send().await;
+                        let _ = connection.cancel.send().await;
                         let _ = asked.await;
                     });
                     Err(ended.await.is_ok())
@@ -334,13 +340,13 @@ impl Turn<'_> {
         match answer {
             Ok(Err(_)) => {
                 self.abandon();
-                Err(unanswered())
+                Err(no_response())
             }
             Ok(Ok(Ok(rows))) => {
                 rows.iter().for_each(|_| self.session.counter.row());
                 Ok(rows)
             }
-            Ok(Ok(Err(error))) => Err(failure::of(&error, None)),
+            Ok(Ok(Err(error))) => Err(failure::classify(&error, None)),
             Err(idle) => {
                 if !idle {
                     self.abandon();
@@ -350,8 +356,8 @@ impl Turn<'_> {
         }
     }
 
-    /// Prepares: the server reads the text and looks names up, but reads no row. `of` is the
-    /// feed's own text, for the place of a mistake.
+    /// Prepares a statement: the server parses it and resolves names, but reads no row. `of` is the feed's text, to locate a syntax
+    /// error.
     pub(super) async fn prepare(
         &mut self,
         permit: &Permit,
@@ -363,21 +369,21 @@ impl Turn<'_> {
             return Err(Error::revoked());
         }
         self.session.counter.statement();
-        let asked = self.live()?.client.prepare_typed(sql, types);
+        let asked = self.connection()?.client.prepare_typed(sql, types);
         match timeout(CONNECT_WITHIN, asked).await {
-            Ok(prepared) => prepared.map_err(|error| failure::of(&error, of)),
+            Ok(prepared) => prepared.map_err(|error| failure::classify(&error, of)),
             Err(_) => {
                 self.abandon();
                 Err(Error::new(
                     ErrorKind::TimedOut,
                     "the database did not prepare the query",
-                    "it is tried again",
+                    "it is retried",
                 ))
             }
         }
     }
 
-    /// Drops the connection: it did not come back in time, or its state is not known.
+    /// Drops the connection: a statement did not end in time, or the connection's state is unknown.
     pub(super) fn abandon(&mut self) {
         self.session.forget(&mut self.slot);
     }

@@ -1,55 +1,55 @@
-//! Local times: whether the zone in which writers fill columns without one ever changes its offset.
+//! Local times: whether the zone of columns without a zone has a constant offset.
 //!
-//! In the hour that is repeated in autumn, new rows get times that were read before. No fence helps, so a zone with
-//! such changes is refused where a fence is taken by times.
+//! In the hour that is repeated in autumn, new rows get times that were already read. No fence prevents that, so a zone with such
+//! changes is refused if a time fence is taken.
 
 use gate::permit::Permit;
 use jiff::tz::Offset;
 use tokio_postgres::types::Type;
 
-use super::catalogue::odd;
-use super::session::Turn;
+use super::catalogue::unexpected_result;
+use super::session::SessionGuard;
 use crate::error::{Result, refused};
-use crate::instant::TimeForm;
+use crate::instant::TimeEncoding;
 
-/// Each week of the last year and of the next two.
+/// One sample per week of the last year and the next two years.
 const OFFSETS: &str = "SELECT DISTINCT (extract(epoch FROM (t AT TIME ZONE $1) - (t AT TIME ZONE 'UTC')))::int4 \
     FROM pg_catalog.generate_series(-52, 104) AS w(n), LATERAL (SELECT pg_catalog.now() + w.n * interval '7 days' AS t) x \
     ORDER BY 1";
 
-/// How a cursor of this type holds the time by which the fence is taken.
+/// Returns how a cursor of this type holds the time of the fence.
 ///
 /// # Errors
-/// `Refused` where it is a local time of a zone that changes its offset.
-pub(super) async fn time_form(
-    turn: &mut Turn<'_>,
+/// `Refused` if it is a local time of a zone whose offset changes.
+pub(super) async fn time_encoding(
+    locked: &mut SessionGuard<'_>,
     permit: &Permit,
     kind: &Type,
     zone: &str,
-) -> Result<TimeForm> {
+) -> Result<TimeEncoding> {
     Ok(match *kind {
-        Type::TIMESTAMP => TimeForm::Local(constant_offset(turn, permit, zone).await?),
-        Type::DATE => TimeForm::Day(constant_offset(turn, permit, zone).await?),
-        _ => TimeForm::Instant,
+        Type::TIMESTAMP => TimeEncoding::Local(constant_offset(locked, permit, zone).await?),
+        Type::DATE => TimeEncoding::Day(constant_offset(locked, permit, zone).await?),
+        _ => TimeEncoding::Instant,
     })
 }
 
-/// The offset of a zone that does not change it.
+/// Returns the offset of a zone with a constant offset.
 ///
 /// # Errors
-/// `Refused` where it changes.
-async fn constant_offset(turn: &mut Turn<'_>, permit: &Permit, zone: &str) -> Result<Offset> {
+/// `Refused` if the offset changes.
+async fn constant_offset(locked: &mut SessionGuard<'_>, permit: &Permit, zone: &str) -> Result<Offset> {
     let zone = zone.to_owned();
-    let rows = turn.query(permit, OFFSETS, &[(&zone, Type::TEXT)]).await?;
+    let rows = locked.query(permit, OFFSETS, &[(&zone, Type::TEXT)]).await?;
     let seconds: std::result::Result<Vec<i32>, _> = rows.iter().map(|row| row.try_get(0)).collect();
-    judge(&zone, &seconds.map_err(|error| odd(&error))?)
+    evaluate(&zone, &seconds.map_err(|error| unexpected_result(&error))?)
 }
 
-fn judge(zone: &str, seconds: &[i32]) -> Result<Offset> {
+fn evaluate(zone: &str, seconds: &[i32]) -> Result<Offset> {
     match seconds {
         [only] => Offset::from_seconds(*only).map_err(|_| {
             refused(
-                format!("the time zone {zone} has an offset that is not understood"),
+                format!("the time zone {zone} has an unsupported offset"),
                 "use a cursor column of type timestamptz",
             )
         }),
@@ -71,13 +71,13 @@ mod tests {
     #[test]
     fn zone_that_changes_its_offset_is_refused() {
         assert_eq!(
-            judge("Asia/Shanghai", &[28_800]).map(Offset::seconds).ok(),
+            evaluate("Asia/Shanghai", &[28_800]).map(Offset::seconds).ok(),
             Some(28_800)
         );
-        let error = judge("Europe/Berlin", &[3_600, 7_200])
+        let error = evaluate("Europe/Berlin", &[3_600, 7_200])
             .err()
             .map(|error| error.what);
         assert!(error.is_some_and(|what| what.contains("Europe/Berlin")));
-        assert!(judge("nowhere", &[]).is_err());
+        assert!(evaluate("nowhere", &[]).is_err());
     }
 }

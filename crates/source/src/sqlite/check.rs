@@ -1,4 +1,4 @@
-//! Whether a feed can be served, before anything is read: each refusal says what to do.
+//! Checks whether a feed can be served, before any row is read.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,15 +11,15 @@ use schemas::column::{Column, ColumnType, RowSchema};
 use super::key::{self, Proof};
 use super::order::{self, Search};
 use super::table::Table;
-use super::worker::Ticket;
-use super::{collation, failure, index, key_type, numbers};
-use crate::columns::{cursor_places, tombstone_fits};
-use crate::cursor_form::CursorForm;
+use super::worker::JobToken;
+use super::{collation, failure, index, key_type, row_numbers};
+use crate::columns::{check_tombstone_column, cursor_indices};
+use crate::cursor_format::CursorFormat;
 use crate::declared;
 use crate::error::{Error, Result, refused};
 use crate::feed::{CursorSetBy, FeedDefinition};
-use crate::key_proof::not_unique;
-use crate::keyset::{Bound, CursorColumn, Dialect, Keyset, bare, column};
+use crate::key_proof::refuse_duplicate_key;
+use crate::keyset::{Bound, CursorColumn, Dialect, Keyset, column, strip_semicolon};
 use crate::missing_index::MissingIndex;
 use crate::nulls;
 use crate::select_list::SelectList;
@@ -27,50 +27,50 @@ use crate::shape::Shape;
 
 /// A feed that can be served.
 #[derive(Debug, Clone)]
-pub(super) struct Checked {
+pub(super) struct CheckedFeed {
     pub(super) schema: RowSchema,
-    /// Places of the cursor columns in a row.
+    /// Indices of the cursor columns in a row.
     pub(super) cursor: Vec<usize>,
     pub(super) keyset: Keyset,
-    /// The catalogue proves that no cursor is null.
+    /// Whether the schema proves that no cursor is null.
     pub(super) never_null: bool,
-    /// The first cursor column is the rowid, which holds integers alone.
+    /// Whether the first cursor column is the rowid, which only holds integers.
     pub(super) by_rowid: bool,
-    /// The declared type of the first cursor column. As part of the key it may travel as another one.
+    /// The declared type of the first cursor column. As part of the key it may be sent as another type.
     pub(super) first_kind: Option<ColumnType>,
-    /// The refusal of a key that occurs twice in one read; none: the catalogue proves that none does.
+    /// The error of a key that occurs twice in one read, or `None` if the schema proves that none does.
     pub(super) key_repeated: Option<Error>,
-    /// The table that numbers the cursor and keeps the last number.
+    /// The table that numbers the cursor and records the last number.
     pub(super) numbered_by: Option<String>,
-    /// Indexes that would serve it.
+    /// Indexes that the cursor needs and that do not exist.
     pub(super) missing_indexes: Vec<MissingIndex>,
 }
 
-/// A feed that was opened, with what is known of its rows.
+/// An opened feed, with the evidence about its rows.
 #[derive(Debug)]
-pub(super) struct Opened {
-    pub(super) checked: Checked,
-    /// The first cursor column's form; none: there is no row yet.
-    pub(super) form: Option<CursorForm>,
+pub(super) struct OpenedFeed {
+    pub(super) checked: CheckedFeed,
+    /// The first cursor column's format, or `None` if there is no row yet.
+    pub(super) format: Option<CursorFormat>,
     pub(super) search: Search,
     pub(super) proof: Proof,
 }
 
-/// How long the search for cursors of another form may take when a feed is opened; the rest is searched later.
+/// How long the search for cursors of another format may take when a feed is opened. It continues later.
 const SEARCH: Duration = Duration::from_millis(50);
 
-/// Checks a feed; `proof` is what an earlier opening proved of its key.
+/// Checks a feed. `proof` is the key proof of an earlier reader.
 pub(super) fn open(
     connection: &Connection,
-    ticket: &Ticket,
+    token: &JobToken,
     feed: &FeedDefinition,
     proof: Option<Proof>,
-) -> Result<Opened> {
+) -> Result<OpenedFeed> {
     order::zone(feed)?;
     let mut checked = self::feed(connection, feed)?;
-    let form = order::form(connection, feed, &checked, Timestamp::now())?;
-    if let Some(form) = &form {
-        checked.keep_to(form);
+    let format = order::detect_format(connection, feed, &checked, Timestamp::now())?;
+    if let Some(format) = &format {
+        checked.restrict_to(format);
     }
     let mut proof = match (&checked.key_repeated, proof) {
         (None, _) => Proof::by_catalogue(),
@@ -81,55 +81,55 @@ pub(super) fn open(
         key::page(connection, feed, &checked, &mut proof)?;
     }
     let mut search = Search::default();
-    if let Some(form) = form.as_ref().filter(|_| checked.keyset.only.is_some()) {
-        search = search.go_on(connection, ticket, &checked, SEARCH)?;
-        if search.is_over {
-            search.judge(feed, form)?;
+    if let Some(format) = format.as_ref().filter(|_| checked.keyset.only.is_some()) {
+        search = search.advance(connection, token, &checked, SEARCH)?;
+        if search.is_complete {
+            search.evaluate(feed, format)?;
         }
     }
-    Ok(Opened {
+    Ok(OpenedFeed {
         checked,
-        form,
+        format,
         search,
         proof,
     })
 }
 
-impl Checked {
-    /// Leaves rows of another form out of the order.
-    pub(super) fn keep_to(&mut self, form: &CursorForm) {
+impl CheckedFeed {
+    /// Excludes rows of another format from the order.
+    pub(super) fn restrict_to(&mut self, format: &CursorFormat) {
         let first = self.keyset.cursor.first().filter(|_| !self.by_rowid);
-        self.keyset.only = first.map(|first| form.sqlite(&column(&first.name)));
+        self.keyset.only = first.map(|first| format.sqlite(&column(&first.name)));
     }
 }
 
-fn feed(connection: &Connection, feed: &FeedDefinition) -> Result<Checked> {
-    let fail = |error: rusqlite::Error| failure::of(&error);
-    let sql = bare(&feed.sql).to_owned();
+fn feed(connection: &Connection, feed: &FeedDefinition) -> Result<CheckedFeed> {
+    let fail = |error: rusqlite::Error| failure::classify(&error);
+    let sql = strip_semicolon(&feed.sql).to_owned();
     let statement = connection.prepare(&sql).map_err(|error| match error {
         rusqlite::Error::MultipleStatement => {
             refused("the sql holds more than one statement", "write one SELECT")
         }
-        other => failure::of(&other),
+        other => failure::classify(&other),
     })?;
     if !statement.readonly() || statement.column_count() == 0 || statement.parameter_count() > 0 {
         return Err(refused(
-            "the sql is no SELECT without parameters",
+            "the sql is not a SELECT without parameters",
             "write one SELECT",
         ));
     }
     let given = statement.column_names().collect::<Vec<_>>();
-    let cursor = cursor_places(feed, &given)?;
-    let table = Table::of_plain(connection, &Shape::of(&sql)).map_err(fail)?;
-    // An output may be called as a column of the table and be another one.
-    let list = SelectList::of(&sql);
+    let cursor = cursor_indices(feed, &given)?;
+    let table = Table::of_plain_select(connection, &Shape::parse(&sql)).map_err(fail)?;
+    // An output column may have the name of another column of the table.
+    let list = SelectList::parse(&sql);
     let (mut columns, mut declared) = (Vec::new(), Vec::new());
     for one in statement.columns() {
         declared.push(one.decl_type().map(str::to_owned));
         let origin = list.origin(one.name());
         let never_null = |table: &Table| origin.as_ref().is_some_and(|name| table.never_null(name));
         let nullable = !table.as_ref().is_some_and(never_null);
-        let kind = typed(&feed.types, one.name(), one.decl_type())?;
+        let kind = resolve_type(&feed.types, one.name(), one.decl_type())?;
         columns.push(Column {
             name: one.name().to_owned(),
             kind,
@@ -141,7 +141,7 @@ fn feed(connection: &Connection, feed: &FeedDefinition) -> Result<Checked> {
             fits(feed, one, at == 0)?;
         }
     }
-    tombstone_fits(feed, &columns)?;
+    check_tombstone_column(feed, &columns)?;
     let keyset = Keyset {
         dialect: Dialect::Sqlite,
         sql,
@@ -155,10 +155,10 @@ fn feed(connection: &Connection, feed: &FeedDefinition) -> Result<Checked> {
             })
             .collect(),
         only: None,
-        own: 0,
+        own_parameters: 0,
         fence_zone: None,
     };
-    let missing_index = index::of_cursor(connection, feed, table.as_ref(), &list)?;
+    let missing_index = index::missing_for_cursor(connection, feed, table.as_ref(), &list)?;
     let is_unique = key::by_catalogue(feed, table.as_ref(), &list);
     let first = feed.cursor.first().and_then(|name| list.origin(name));
     let by_rowid = first
@@ -177,9 +177,9 @@ fn feed(connection: &Connection, feed: &FeedDefinition) -> Result<Checked> {
     let first_kind = cursor.first().and_then(|place| columns.get(*place));
     let first_kind = first_kind.map(|column| column.kind.clone());
     if let Some(table) = &table {
-        collation::fold(connection, &table.name, &list, &feed.key, &mut columns)?;
+        collation::apply_collation(connection, &table.name, &list, &feed.key, &mut columns)?;
     }
-    key_type::keep_apart(&feed.key, &declared, &mut columns);
+    key_type::set_comparison_types(&feed.key, &declared, &mut columns);
     let schema = RowSchema {
         name: feed.name.to_string(),
         version: feed.version,
@@ -187,21 +187,21 @@ fn feed(connection: &Connection, feed: &FeedDefinition) -> Result<Checked> {
         key: feed.key.clone(),
         tombstone: feed.tombstone.clone(),
     };
-    Ok(Checked {
+    Ok(CheckedFeed {
         schema,
         cursor,
         keyset,
         never_null,
         by_rowid,
         first_kind,
-        key_repeated: (!is_unique).then(|| not_unique(feed)),
+        key_repeated: (!is_unique).then(|| refuse_duplicate_key(feed)),
         numbered_by,
         missing_indexes: missing_index.into_iter().collect(),
     })
 }
 
-/// A column's type: as configured, or as its table declares it.
-pub(super) fn typed(
+/// Returns a column's type: as configured, or as its table declares it.
+pub(super) fn resolve_type(
     types: &BTreeMap<String, String>,
     name: &str,
     declared: Option<&str>,
@@ -217,8 +217,8 @@ pub(super) fn typed(
     }
 }
 
-/// Whether rows can be ordered by a column exactly. `what` names the columns among which it is.
-pub(super) fn orders(one: &Column, what: &str) -> Result<()> {
+/// Refuses a column that does not order rows exactly. `what` names the setting.
+pub(super) fn check_orderable(one: &Column, what: &str) -> Result<()> {
     use ColumnType as T;
     let other = matches!(
         one.kind,
@@ -229,7 +229,7 @@ pub(super) fn orders(one: &Column, what: &str) -> Result<()> {
     }
     Err(refused(
         format!(
-            "{what} column {} has a type that cannot be gone by exactly in SQLite",
+            "{what} column {} has a type that SQLite does not order exactly",
             one.name
         ),
         "use columns that are integers, text or times",
@@ -242,12 +242,12 @@ fn is_integer(one: &Column) -> bool {
 }
 
 fn fits(feed: &FeedDefinition, one: &Column, first: bool) -> Result<()> {
-    orders(one, "cursor")?;
+    check_orderable(one, "cursor")?;
     let integer = is_integer(one);
     if first && feed.cursor_set_by == CursorSetBy::Sequence && !integer {
         return Err(refused(
             format!(
-                "cursor column {} is no integer, but cursor_set_by = \"sequence\"",
+                "cursor column {} is not an integer, but cursor_set_by = \"sequence\"",
                 one.name
             ),
             "declare cursor_set_by = \"application\" with a lag",
@@ -256,18 +256,18 @@ fn fits(feed: &FeedDefinition, one: &Column, first: bool) -> Result<()> {
     Ok(())
 }
 
-/// The table that numbers the cursor, where it tells the last number. Of a cursor of a view or a join nothing is known.
+/// Returns the table that numbers the cursor, if it records the last number. `None` for a view or a join.
 fn numbered_by(feed: &FeedDefinition, table: Option<&Table>, by_rowid: bool) -> Result<Option<String>> {
     let Some(table) = table else { return Ok(None) };
     let is_numbered = by_rowid && table.is_autoincrement;
     if feed.cursor_set_by == CursorSetBy::Sequence && !is_numbered {
-        return Err(numbers::used_again(&table.name));
+        return Err(row_numbers::refuse_reused_numbers(&table.name));
     }
     Ok(is_numbered.then(|| table.name.clone()))
 }
 
-/// Rows without a cursor would never be found.
+/// Refuses a feed with null cursors, which a keyset query never returns.
 pub(super) fn no_nulls(connection: &Connection, feed: &FeedDefinition, keyset: &Keyset) -> Result<()> {
-    let look = || -> rusqlite::Result<bool> { connection.prepare_cached(&keyset.any_null())?.exists([]) };
-    nulls::judged(feed, look().map_err(|error| failure::of(&error)))
+    let search = || -> rusqlite::Result<bool> { connection.prepare_cached(&keyset.any_null())?.exists([]) };
+    nulls::check_null_search(feed, search().map_err(|error| failure::classify(&error)))
 }

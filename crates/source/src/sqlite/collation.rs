@@ -1,4 +1,4 @@
-//! Collations of a key's columns: which texts SQLite takes for one key.
+//! Collations of a key's columns: which texts SQLite takes as one key.
 
 use rusqlite::Connection;
 
@@ -9,9 +9,9 @@ use super::failure;
 use crate::error::{Result, refused};
 use crate::select_list::SelectList;
 
-/// Gives text columns of the key a type of their own where a unique index that proves the key compares letters without their
-/// case, so that the receiver does, too. Another collation is refused: only SQLite knows what it compares.
-pub(super) fn fold(
+/// Sets a case-insensitive type on text columns of the key if a unique index that proves the key ignores case, so that the receiver
+/// does as well. Another collation is refused: only SQLite can apply it.
+pub(super) fn apply_collation(
     connection: &Connection,
     table: &str,
     list: &SelectList,
@@ -27,9 +27,9 @@ pub(super) fn fold(
             .query_map([table], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
             .collect::<rusqlite::Result<Vec<(String, Option<String>, String)>>>()
     };
-    let found = read().map_err(|error| failure::of(&error))?;
+    let found = read().map_err(|error| failure::classify(&error))?;
     let origins: Vec<String> = key.iter().filter_map(|name| list.origin(name)).collect();
-    // An index with further columns proves nothing of the key: it may hold both spellings.
+    // An index with further columns proves nothing about the key: it may contain both spellings.
     let proves = |index: &String| {
         let mut columns = found.iter().filter(|(name, ..)| name == index);
         columns.all(|(_, column, _)| column.as_ref().is_some_and(|column| origins.contains(column)))
@@ -83,24 +83,24 @@ mod tests {
                 nullable: true,
             })
         };
-        let list = SelectList::of("SELECT * FROM t");
+        let list = SelectList::parse("SELECT * FROM t");
         let mut folded = columns();
-        fold(&connection, "t", &list, &["Id".to_owned()], &mut folded).unwrap();
+        apply_collation(&connection, "t", &list, &["Id".to_owned()], &mut folded).unwrap();
         let native = NOCASE.to_owned();
         assert_eq!(folded[0].kind, ColumnType::Other { native });
         assert_eq!(folded[1..], columns()[1..]);
-        let error = fold(&connection, "t", &list, &["r".to_owned()], &mut columns()).unwrap_err();
+        let error = apply_collation(&connection, "t", &list, &["r".to_owned()], &mut columns()).unwrap_err();
         assert!(error.to_string().contains("RTRIM"), "{error}");
-        // The output of this name is another column.
-        let renamed = SelectList::of("SELECT name AS Id, Id AS name, r FROM t");
+        // The output column of this name is another column.
+        let renamed = SelectList::parse("SELECT name AS Id, Id AS name, r FROM t");
         let mut swapped = columns();
-        fold(&connection, "t", &renamed, &["Id".to_owned()], &mut swapped).unwrap();
+        apply_collation(&connection, "t", &renamed, &["Id".to_owned()], &mut swapped).unwrap();
         assert_eq!(swapped, columns());
     }
 
-    /// Trap: `A` and `a` are two keys of the table; an index with a further column holds both.
+    /// Regression: `A` and `a` are two keys of the table; an index with a further column contains both.
     #[test]
-    fn collation_of_an_index_with_further_columns_proves_nothing() {
+    fn collation_of_a_wider_index_proves_nothing() {
         let connection = Connection::open_in_memory().unwrap();
         connection
             .execute_batch(
@@ -112,9 +112,9 @@ mod tests {
             kind: ColumnType::Text { max: None },
             nullable: true,
         };
-        let list = SelectList::of("SELECT * FROM t");
+        let list = SelectList::parse("SELECT * FROM t");
         let mut columns = [column.clone()];
-        fold(&connection, "t", &list, &["id".to_owned()], &mut columns).unwrap();
+        apply_collation(&connection, "t", &list, &["id".to_owned()], &mut columns).unwrap();
         assert_eq!(columns[0], column);
     }
 }

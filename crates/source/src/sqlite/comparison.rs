@@ -1,8 +1,8 @@
-//! Whether days and times that a question gives are compared with columns that write them the same way.
+//! Checks whether a query's date and time arguments have the format of the columns that they are compared with.
 //!
-//! SQLite has no type for a time: `2026-01-31T00:00:00Z` and `2026-01-31 08:00:00` are texts to it, and the wrong one is found
-//! or missed in silence. The newest rows of each compared column are looked at; a column that writes times otherwise refuses
-//! the question, with the form to declare.
+//! SQLite has no time type: `2026-01-31T00:00:00Z` and `2026-01-31 08:00:00` are texts, and a comparison would silently give wrong
+//! rows. The newest rows of each compared column are sampled. A column of another format refuses the query, and the error names
+//! the format to declare.
 
 use rusqlite::{Connection, params};
 use schemas::column::ColumnType;
@@ -12,10 +12,10 @@ use crate::declared;
 use crate::error::{Error, Result, refused};
 use crate::keyset::quote;
 use crate::placeholder::{self, Place};
-use crate::question::{Argument, ArgumentKind, Question, StoredAs};
+use crate::request_query::{Argument, ArgumentKind, RequestQuery, StoredAs};
 use crate::shape::Shape;
 
-/// Functions that read a time in any of its forms.
+/// Functions that parse a time of any format.
 const READS_TIMES: [&str; 7] = [
     "date",
     "time",
@@ -26,14 +26,14 @@ const READS_TIMES: [&str; 7] = [
     "timediff",
 ];
 
-/// Rows of a column that are looked at, the newest ones.
+/// Rows of a column that are sampled, newest first.
 const SAMPLED: u32 = 1_000;
 
-/// Compares each argument that is a day or a time with the columns that it is compared with. Returns whether a row was seen
-/// of every column: else it is looked at again with the next question.
-pub(super) fn check(connection: &Connection, question: &Question, sql: &str) -> Result<bool> {
+/// Checks each date and time argument against the columns that it is compared with. Returns whether every column had a row;
+/// otherwise the next query checks again.
+pub(super) fn check(connection: &Connection, query: &RequestQuery, sql: &str) -> Result<bool> {
     let mut is_seen = true;
-    for (number, argument) in (1..).zip(&question.arguments) {
+    for (number, argument) in (1..).zip(&query.arguments) {
         let Some(wanted) = wanted(argument) else { continue };
         for place in placeholder::places(sql, number) {
             if place.is_null_test || reads_times(&place) {
@@ -45,9 +45,9 @@ pub(super) fn check(connection: &Connection, question: &Question, sql: &str) -> 
     Ok(is_seen)
 }
 
-/// Refuses a time that is finer than the form in which it is bound where no other is declared.
-pub(super) fn is_exact(question: &Question, sql: &str) -> Result<()> {
-    for (number, argument) in (1..).zip(&question.arguments) {
+/// Refuses a time that is finer than the format in which it is bound, if no other is declared.
+pub(super) fn is_exact(query: &RequestQuery, sql: &str) -> Result<()> {
+    for (number, argument) in (1..).zip(&query.arguments) {
         let is_fine =
             matches!(&argument.value, Some(schemas::cursor::Scalar::Text(text)) if text.contains('.'));
         let is_bare = || {
@@ -61,7 +61,7 @@ pub(super) fn is_exact(question: &Question, sql: &str) -> Result<()> {
                     "argument {} has a fraction of a second, which the column does not hold",
                     argument.name
                 ),
-                "ask with whole seconds, or declare the column's form for the argument: form = \"%Y-%m-%dT%H:%M:%S.%3fZ\"",
+                "ask with whole seconds, or declare the column's format for the argument: format = \"%Y-%m-%dT%H:%M:%S.%3fZ\"",
             ));
         }
     }
@@ -75,7 +75,7 @@ fn reads_times(place: &Place) -> bool {
         .is_some_and(|function| READS_TIMES.contains(&function))
 }
 
-/// What a column has to hold that this argument is compared with.
+/// Returns the format that the columns compared with this argument must have.
 fn wanted(argument: &Argument) -> Option<StoredAs> {
     let two = "[0-9][0-9]";
     match (&argument.stored_as, argument.kind) {
@@ -101,15 +101,15 @@ fn compared(
         .and_then(|name| name.last())
         .filter(|_| place.is_bare())
     else {
-        // A day is written in one way by every function that gives one.
+        // Every function that returns a day writes it in one way.
         return if argument.kind == ArgumentKind::Timestamp && argument.stored_as.is_none() {
-            Err(unknown_form(argument))
+            Err(unknown_format(argument))
         } else {
             Ok(true)
         };
     };
     let (mut is_found, mut is_seen) = (false, true);
-    for relation in Shape::of(sql).relations {
+    for relation in Shape::parse(sql).relations {
         let Some(table) = relation.last() else { continue };
         let Some(declared) = declared_type(connection, table, name)? else {
             continue;
@@ -128,33 +128,33 @@ fn compared(
             Sample::Fits => {}
             Sample::Empty => is_seen = false,
             Sample::Differs if argument.kind == ArgumentKind::Date => return Err(cut_day(argument, name)),
-            Sample::Differs if argument.stored_as.is_none() => return Err(unknown_form(argument)),
+            Sample::Differs if argument.stored_as.is_none() => return Err(unknown_format(argument)),
             Sample::Differs => {
                 return Err(refused(
                     format!(
-                        "column {name} holds values in another form than argument {} declares",
+                        "column {name} holds values in another format than argument {} declares",
                         argument.name
                     ),
-                    "declare the form that the column has, or make the column's values alike",
+                    "declare the format that the column has, or make the column's values alike",
                 ));
             }
         }
     }
     if !is_found && argument.kind == ArgumentKind::Timestamp && argument.stored_as.is_none() {
-        return Err(unknown_form(argument));
+        return Err(unknown_format(argument));
     }
     Ok(is_seen)
 }
 
-fn unknown_form(argument: &Argument) -> Error {
+fn unknown_format(argument: &Argument) -> Error {
     refused(
         format!(
-            "argument {} is a time, and the column that it is compared with writes times in another form, or in none that \
+            "argument {} is a time, and the column that it is compared with writes times in another format, or in none that \
              is known",
             argument.name
         ),
-        "declare the column's form for the argument, as in form = \"%Y-%m-%d %H:%M:%S\" with zone = \"Asia/Shanghai\" in the \
-         kind, or form = \"unix_seconds\"; or convert both sides in the sql, as in unixepoch(at) >= unixepoch($1)",
+        "declare the column's format for the argument, as in format = \"%Y-%m-%d %H:%M:%S\" with zone = \"Asia/Shanghai\" in the \
+         kind, or format = \"unix_seconds\"; or convert both sides in the sql, as in unixepoch(at) >= unixepoch($1)",
     )
 }
 
@@ -165,21 +165,21 @@ fn cut_day(argument: &Argument, column: &str) -> Error {
             argument.name
         ),
         format!(
-            "compare date({column}) with it, or declare the column's form for the argument, as in form = \"%Y%m%d\""
+            "compare date({column}) with it, or declare the column's format for the argument, as in format = \"%Y%m%d\""
         ),
     )
 }
 
-/// The type with which a table declares a column; none where it has no such column.
+/// Returns the declared type of a table's column, or `None` if there is no such column.
 fn declared_type(connection: &Connection, table: &str, column: &str) -> Result<Option<String>> {
     use rusqlite::OptionalExtension as _;
     let sql = "SELECT type FROM pragma_table_info(?1) WHERE name = ?2 COLLATE NOCASE";
     let found = connection.query_row(sql, params![table, column], |row| row.get::<_, Option<String>>(0));
-    let found = found.optional().map_err(|error| failure::of(&error))?;
+    let found = found.optional().map_err(|error| failure::classify(&error))?;
     Ok(found.map(Option::unwrap_or_default))
 }
 
-/// What the newest values of a column say.
+/// The result of sampling a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sample {
     Fits,
@@ -205,7 +205,7 @@ fn sample(
     let newest = |order: &str| {
         format!("SELECT {column} AS v FROM {relation} WHERE {column} IS NOT NULL {order} LIMIT {SAMPLED}")
     };
-    // Only a column of numbers compares its integers with a text of digits as numbers.
+    // Only a numeric column compares its integers with a text of digits as numbers.
     let is_number = matches!(kind, ColumnType::Int8 | ColumnType::Decimal { .. });
     let fits = match wanted {
         StoredAs::Text(_) if is_number => "typeof(v) IN ('text', 'integer') AND CAST(v AS TEXT) GLOB ?1",
@@ -225,7 +225,7 @@ fn sample(
     };
     // A view and a table without rowid have no newest rows.
     let counted = count("ORDER BY rowid DESC").or_else(|_| count(""));
-    let (all, fitting) = counted.map_err(|error| failure::of(&error))?;
+    let (all, fitting) = counted.map_err(|error| failure::classify(&error))?;
     Ok(match all {
         0 => Sample::Empty,
         all if all == fitting => Sample::Fits,
@@ -248,7 +248,7 @@ mod tests {
     fn asked(sql: &str, kind: ArgumentKind, stored_as: Option<StoredAs>) -> Result<bool> {
         let core = Connection::open_in_memory().unwrap();
         core.execute_batch(CORE).unwrap();
-        let question = Question {
+        let query = RequestQuery {
             name: "t.asked".into(),
             sql: sql.into(),
             arguments: vec![Argument {
@@ -262,11 +262,11 @@ mod tests {
             types: BTreeMap::new(),
             zone: None,
         };
-        check(&core, &question, sql)
+        check(&core, &query, sql)
     }
 
     #[test]
-    fn sqlite_argument_in_the_form_of_its_column_is_compared() {
+    fn sqlite_argument_in_the_format_of_its_column_is_compared() {
         use ArgumentKind::{Date, Timestamp};
         for (condition, kind) in [
             ("day >= $1", Date),
@@ -308,28 +308,28 @@ mod tests {
             )
             .unwrap()
         );
-        // Nothing is known of a column without a value: it is looked at again.
+        // Nothing is known of a column without values, so it is checked again.
         assert!(!asked("SELECT id FROM t WHERE none < $1", Date, None).unwrap());
     }
 
     #[test]
-    fn sqlite_argument_in_another_form_than_its_column_is_refused() {
+    fn sqlite_argument_in_another_format_than_its_column_is_refused() {
         use ArgumentKind::{Date, Integer, Timestamp};
         let seconds = || Some(StoredAs::Integer(10_000_000, 100_000_000_000));
-        for (condition, kind, stored_as, told) in [
-            ("local >= $1", Timestamp, None, "form ="),
-            ("unix >= $1", Timestamp, None, "form ="),
-            ("datetime(local) >= $1", Timestamp, None, "form ="),
+        for (condition, kind, stored_as, wanted) in [
+            ("local >= $1", Timestamp, None, "format ="),
+            ("unix >= $1", Timestamp, None, "format ="),
+            ("datetime(local) >= $1", Timestamp, None, "format ="),
             ("local BETWEEN '2026' AND $1", Date, None, "date(local)"),
             ("mixed <= $1", Date, None, "date(mixed)"),
             ("moment <= $1", Date, None, "date(moment)"),
-            ("digits <= $1", Date, None, "form ="),
-            ("millis >= $1", Integer, seconds(), "another form"),
-            ("iso >= $1", Integer, seconds(), "another form"),
+            ("digits <= $1", Date, None, "format ="),
+            ("millis >= $1", Integer, seconds(), "another format"),
+            ("iso >= $1", Integer, seconds(), "another format"),
         ] {
             let sql = format!("SELECT id FROM t WHERE {condition}");
             let error = asked(&sql, kind, stored_as).expect_err(condition).to_string();
-            assert!(error.contains(told), "{condition}: {error}");
+            assert!(error.contains(wanted), "{condition}: {error}");
         }
     }
 }

@@ -1,7 +1,6 @@
-//! Values as their columns' types promise them.
+//! Converts values to their columns' types.
 //!
-//! SQLite lets any value into any column. What a column's type cannot carry is rejected with its
-//! reason instead of travelling as something else.
+//! SQLite stores any value in any column. A value that does not fit its column's type is rejected with the reason.
 
 use std::fmt::Write as _;
 
@@ -10,21 +9,21 @@ use rusqlite::types::ValueRef;
 use schemas::column::ColumnType;
 use schemas::value::Value;
 
-/// How a value is carried.
+/// How a value is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
-    /// As it is.
+pub(super) enum Format {
+    /// Unchanged.
     Direct,
-    /// As the text that was written to the scratch.
+    /// As the text in the scratch buffer.
     Scratch,
 }
 
-/// Decides how a value goes, writing to `scratch` where it goes as another text.
-pub(super) fn form(
+/// Returns how a value is sent. Writes its text to `scratch` if it is sent as another text.
+pub(super) fn convert(
     kind: &ColumnType,
     value: ValueRef<'_>,
     scratch: &mut String,
-) -> Result<Form, &'static str> {
+) -> Result<Format, &'static str> {
     use ColumnType as T;
     if let ValueRef::Text(bytes) = value
         && std::str::from_utf8(bytes).is_err()
@@ -38,21 +37,21 @@ pub(super) fn form(
         | (T::Bool, ValueRef::Integer(0 | 1))
         | (T::Int8, ValueRef::Integer(_))
         | (T::Float4 | T::Float8, ValueRef::Real(_))
-        // A text that stands among bytes stays one: the store knows which of the two it can hold.
-        | (T::Bytes, ValueRef::Blob(_) | ValueRef::Text(_)) => Ok(Form::Direct),
-        (T::Float4 | T::Float8, ValueRef::Integer(number)) if is_exact(number) => Ok(Form::Direct),
-        // SQLite has no such number; our own store writes it so.
-        (T::Float4 | T::Float8, ValueRef::Text(b"NaN")) => Ok(Form::Direct),
-        (T::Int2, ValueRef::Integer(number)) if i16::try_from(number).is_ok() => Ok(Form::Direct),
-        (T::Int4, ValueRef::Integer(number)) if i32::try_from(number).is_ok() => Ok(Form::Direct),
-        (T::Decimal { .. }, ValueRef::Text(text)) if is_decimal(text) => Ok(Form::Direct),
+        // A text among bytes stays a text: the store decides which of the two it can hold.
+        | (T::Bytes, ValueRef::Blob(_) | ValueRef::Text(_)) => Ok(Format::Direct),
+        (T::Float4 | T::Float8, ValueRef::Integer(number)) if is_exact(number) => Ok(Format::Direct),
+        // SQLite has no NaN; the product's own store writes it as this text.
+        (T::Float4 | T::Float8, ValueRef::Text(b"NaN")) => Ok(Format::Direct),
+        (T::Int2, ValueRef::Integer(number)) if i16::try_from(number).is_ok() => Ok(Format::Direct),
+        (T::Int4, ValueRef::Integer(number)) if i32::try_from(number).is_ok() => Ok(Format::Direct),
+        (T::Decimal { .. }, ValueRef::Text(text)) if is_decimal(text) => Ok(Format::Direct),
         (T::Decimal { .. }, ValueRef::Real(number)) => {
             write_real(number, scratch);
-            Ok(Form::Scratch)
+            Ok(Format::Scratch)
         }
         (T::Decimal { .. }, ValueRef::Integer(number)) => {
             let _ = write!(scratch, "{number}");
-            Ok(Form::Scratch)
+            Ok(Format::Scratch)
         }
         (
             T::Text { .. }
@@ -67,27 +66,27 @@ pub(super) fn form(
             | T::Timestamp
             | T::TimestampTz,
             ValueRef::Text(_),
-        ) => Ok(Form::Direct),
+        ) => Ok(Format::Direct),
         (T::Text { .. } | T::Json | T::Jsonb, ValueRef::Integer(number)) => {
             let _ = write!(scratch, "{number}");
-            Ok(Form::Scratch)
+            Ok(Format::Scratch)
         }
         (T::Text { .. } | T::Json | T::Jsonb, ValueRef::Real(number)) => {
             write_real(number, scratch);
-            Ok(Form::Scratch)
+            Ok(Format::Scratch)
         }
         (T::Date | T::Time | T::TimeTz | T::Timestamp | T::TimestampTz, _) => {
             Err("a number in a column of times; name its type under types, for example int8")
         }
         (T::Bool, _) => Err("neither 0 nor 1 in a column of booleans"),
-        (T::Int2 | T::Int4 | T::Int8, _) => Err("no integer of its size in a column of integers"),
-        (T::Decimal { .. }, _) => Err("no decimal in a column of decimals"),
-        (T::Float4 | T::Float8, _) => Err("no float in a column of floats"),
+        (T::Int2 | T::Int4 | T::Int8, _) => Err("not an integer of the column's size"),
+        (T::Decimal { .. }, _) => Err("not a decimal in a column of decimals"),
+        (T::Float4 | T::Float8, _) => Err("not a float in a column of floats"),
         _ => Err("a value of another type than its column's; name its type under types, for example any"),
     }
 }
 
-/// The value that goes directly. Text was found to be UTF-8 before.
+/// Returns the value that is sent unchanged. A text is known to be valid UTF-8.
 #[allow(
     clippy::cast_precision_loss,
     reason = "an integer in a column of floats is a float to SQLite as well"
@@ -105,12 +104,12 @@ pub(super) fn direct<'a>(kind: &ColumnType, value: ValueRef<'a>) -> Value<'a> {
     }
 }
 
-/// Whether a double holds this integer.
+/// Whether a double represents this integer exactly.
 fn is_exact(number: i64) -> bool {
     number.unsigned_abs() <= 1 << f64::MANTISSA_DIGITS
 }
 
-/// The shortest decimal that reads back as the same number: what was written, up to 15 digits.
+/// Writes the shortest decimal that parses to the same number: the written one, up to 15 digits.
 fn write_real(number: f64, out: &mut String) {
     if number.is_finite() {
         let _ = write!(out, "{number}");
@@ -139,16 +138,16 @@ mod tests {
 
     fn text(kind: &ColumnType, value: ValueRef<'_>) -> Result<String, &'static str> {
         let mut scratch = String::new();
-        form(kind, value, &mut scratch).map(|form| match (form, direct(kind, value)) {
-            (Form::Scratch, _) => scratch,
-            (Form::Direct, Value::Text(text)) => text.to_owned(),
-            (Form::Direct, other) => format!("{other:?}"),
+        convert(kind, value, &mut scratch).map(|converted| match (converted, direct(kind, value)) {
+            (Format::Scratch, _) => scratch,
+            (Format::Direct, Value::Text(text)) => text.to_owned(),
+            (Format::Direct, other) => format!("{other:?}"),
         })
     }
 
-    /// Trap: floats for money, such as 46.620000000000005.
+    /// Regression: floats for money, such as 46.620000000000005.
     #[test]
-    fn money_kept_as_a_float_goes_as_the_decimal_that_was_written() {
+    fn convert_money_as_float_is_the_written_decimal() {
         assert_eq!(text(&MONEY, ValueRef::Real(46.62)).unwrap(), "46.62");
         assert_eq!(text(&MONEY, ValueRef::Real(-0.1)).unwrap(), "-0.1");
         assert_eq!(
@@ -162,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn an_integer_among_floats_goes_only_where_it_is_one() {
+    fn convert_inexact_integer_among_floats_is_rejected() {
         let real = ColumnType::Float8;
         assert_eq!(
             text(&real, ValueRef::Integer(1 << 53)).unwrap(),
@@ -174,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_among_bytes_stays_a_text() {
+    fn convert_text_among_bytes_stays_a_text() {
         assert_eq!(text(&ColumnType::Bytes, ValueRef::Text(b"a")).unwrap(), "a");
         assert_eq!(
             text(&ColumnType::Bytes, ValueRef::Blob(b"a")).unwrap(),
@@ -183,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_type_cannot_carry_is_rejected() {
+    fn convert_value_that_does_not_fit_is_rejected() {
         assert!(text(&ColumnType::Int8, ValueRef::Text(b"x")).is_err());
         assert!(text(&ColumnType::Int4, ValueRef::Integer(i64::MAX)).is_err());
         assert!(text(&ColumnType::Date, ValueRef::Integer(1)).is_err());

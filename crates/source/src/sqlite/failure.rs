@@ -1,40 +1,41 @@
-//! PURE: the library's errors by kind, each with what to do. Its messages are passed on only where they consist of
-//! names: the errors of functions hold whatever was computed, values of rows among it.
+//! PURE: the library's errors by kind, each with a remedy. A message is passed on only if it consists of names: errors of functions
+//! contain computed values, including values of rows.
 
 use rusqlite::ErrorCode;
 
 use crate::error::{Error, ErrorKind};
 
-/// Puts an error into its class.
-pub(super) fn of(error: &rusqlite::Error) -> Error {
+pub(super) fn classify(error: &rusqlite::Error) -> Error {
     match error {
-        // Only a statement that is read makes this error, and none that runs.
+        // Only preparing a statement causes this error, not running it.
         rusqlite::Error::SqlInputError { msg, sql, offset, .. } => Error::new(
             ErrorKind::Refused,
             format!("{msg}{}", place(sql, *offset)),
             "correct the feed's sql",
         ),
-        rusqlite::Error::SqliteFailure(failure, said) => of_code(failure.code, said.as_deref().unwrap_or("")),
-        // These repeat numbers and texts out of rows.
+        rusqlite::Error::SqliteFailure(failure, message) => {
+            classify_code(failure.code, message.as_deref().unwrap_or(""))
+        }
+        // These contain numbers and texts of rows.
         _ => Error::new(
             ErrorKind::Database,
             "SQLite: a value does not have the type that is expected",
-            "it is tried again",
+            "it is retried",
         ),
     }
 }
 
-fn of_code(code: ErrorCode, said: &str) -> Error {
+fn classify_code(code: ErrorCode, message: &str) -> Error {
     match code {
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Error::new(
             ErrorKind::TimedOut,
             "the database is locked by another connection",
-            "it is tried again",
+            "it is retried",
         ),
         ErrorCode::OperationInterrupted => Error::new(
             ErrorKind::TimedOut,
             "the statement ran into its timeout",
-            "it is tried again; for good, make an index over the cursor columns or raise statement_timeout",
+            "it is retried; to fix it, create an index over the cursor columns or raise statement_timeout",
         ),
         ErrorCode::NotADatabase => Error::new(
             ErrorKind::Refused,
@@ -55,18 +56,18 @@ fn of_code(code: ErrorCode, said: &str) -> Error {
         }
         ErrorCode::Unknown => Error::new(
             ErrorKind::Refused,
-            named(said).unwrap_or("the statement failed (SQLite 1)"),
+            named(message).unwrap_or("the statement failed (SQLite 1)"),
             "correct the feed's sql",
         ),
         _ => Error::new(
             ErrorKind::Database,
             format!("SQLite answered {code:?}"),
-            "it is tried again; check the file with `PRAGMA integrity_check`",
+            "it is retried; check the file with `PRAGMA integrity_check`",
         ),
     }
 }
 
-/// Messages about a name, and nothing else.
+/// Messages that contain only a name.
 const NAMING: &[&str] = &[
     "no such table: ",
     "no such column: ",
@@ -74,7 +75,7 @@ const NAMING: &[&str] = &[
     "ambiguous column name: ",
 ];
 
-/// The message, where it only names something.
+/// Returns the message if it only contains a name.
 fn named(message: &str) -> Option<&str> {
     let name = NAMING.iter().find_map(|prefix| message.strip_prefix(prefix))?;
     let is_name = |sign: char| sign.is_alphanumeric() || "_.$".contains(sign);
@@ -96,12 +97,12 @@ mod tests {
     use rusqlite::Connection;
 
     #[test]
-    fn failure_passes_on_names_and_no_value() -> rusqlite::Result<()> {
+    fn failure_message_has_names_and_no_value() -> rusqlite::Result<()> {
         let core = Connection::open_in_memory()?;
         core.execute_batch("CREATE TABLE t (name TEXT); INSERT INTO t VALUES ('HUSH')")?;
         let failed = |sql: &str| {
             let read = core.query_row(sql, [], |row| row.get::<_, i64>(0));
-            of(&read.expect_err(sql)).to_string()
+            classify(&read.expect_err(sql)).to_string()
         };
         for sql in [
             "SELECT json_extract('{}', name) FROM t",

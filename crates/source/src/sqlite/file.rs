@@ -1,4 +1,4 @@
-//! Which file the database is, so that another one under its name is noticed.
+//! The identity of the database file, to detect that another file has its name.
 
 use std::fs;
 use std::io;
@@ -8,20 +8,19 @@ use std::time::UNIX_EPOCH;
 
 use schemas::source::fingerprint;
 
-/// A file as its file system tells it from others. A file that is moved keeps it, also where it is vacuumed; a copy has
-/// its own.
+/// A file's identity. A moved or vacuumed file keeps it; a copy has another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FileMark {
     inode: u64,
-    /// When it was made, in nanoseconds since 1970: numbers of files are given again.
+    /// The creation time in nanoseconds since 1970, because inode numbers are reused.
     born: Option<u128>,
-    /// Only where that is not known: the number of a disk may be another after a restart.
+    /// The device, only if the creation time is unknown: it may change after a restart.
     device: Option<u64>,
 }
 
 impl FileMark {
-    /// Of the file under a path.
-    pub(super) fn of(path: &Path) -> io::Result<Self> {
+    /// Reads the mark of the file at a path.
+    pub(super) fn read(path: &Path) -> io::Result<Self> {
         let metadata = fs::metadata(path)?;
         let born = metadata.created().ok();
         let born = born.and_then(|born| born.duration_since(UNIX_EPOCH).ok());
@@ -32,7 +31,7 @@ impl FileMark {
         })
     }
 
-    /// As manifests hold it.
+    /// Returns the mark as manifests contain it.
     pub(super) fn fingerprint(&self) -> String {
         let text = |number: Option<u128>| number.map_or_else(String::new, |number| number.to_string());
         fingerprint(&[
@@ -49,19 +48,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn file_keeps_its_mark_until_another_takes_its_name() {
+    fn file_mark_changes_with_another_file() {
         let folder = tempfile::tempdir().unwrap();
         let (core, copy) = (folder.path().join("core.db"), folder.path().join("copy.db"));
         fs::write(&core, "one").unwrap();
-        let mark = FileMark::of(&core).unwrap();
+        let mark = FileMark::read(&core).unwrap();
         fs::write(&core, "two").unwrap();
-        assert_eq!(FileMark::of(&core).unwrap(), mark, "written in place");
+        assert_eq!(FileMark::read(&core).unwrap(), mark, "written in place");
         fs::write(&copy, "one").unwrap();
         fs::rename(&copy, &core).unwrap();
-        let other = FileMark::of(&core).unwrap();
+        let other = FileMark::read(&core).unwrap();
         assert_ne!(other, mark);
         assert_ne!(other.fingerprint(), mark.fingerprint());
         fs::remove_file(&core).unwrap();
-        assert!(FileMark::of(&core).is_err());
+        assert!(FileMark::read(&core).is_err());
     }
 }

@@ -1,11 +1,11 @@
-//! The file's own counter of changes, which its head holds.
+//! The change counter in the file's header.
 //!
-//! With a rollback journal every commit counts it up, and neither VACUUM nor a change of the journal's mode nor a backup that SQLite
-//! itself writes into the file sets it back. So a lower one shows that an older copy was written over the file (`cp older.db core.db`),
-//! which keeps its inode. It is read while a statement of ours holds the file: what a writer has not committed yet is not in it.
+//! With a rollback journal every commit increments it. VACUUM, a change of the journal mode and SQLite's own backup never decrease
+//! it. So a lower value shows that an older copy was written over the file (`cp older.db core.db`), which keeps its inode. It is
+//! read while a statement of the agent holds the file, so uncommitted changes are not in it.
 //!
-//! In WAL mode commits leave the head alone until a checkpoint, and after a loss of power the head may be older than what the WAL
-//! holds. There the counter proves nothing, and none is returned.
+//! In WAL mode commits do not change the header until a checkpoint, and after a power loss the header may be older than the WAL.
+//! There the counter proves nothing, so none is returned.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -14,13 +14,13 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Files whose heads are read, by device and inode.
+/// Files whose headers are read, by device and inode.
 ///
-/// Closing any descriptor of a file drops every lock that the process has on it, also those of SQLite's own descriptors. So a file
-/// stays open here for as long as it is the database.
+/// Closing any descriptor of a file drops all locks of the process on it, including those of SQLite's descriptors. So a file stays
+/// open here while it is the database.
 static OPEN: Mutex<BTreeMap<(u64, u64), Arc<File>>> = Mutex::new(BTreeMap::new());
 
-/// A database's file.
+/// A database file.
 #[derive(Debug, Clone)]
 pub(super) struct Head {
     key: (u64, u64),
@@ -28,8 +28,7 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// Of the file under a path.
-    pub(super) fn of(path: &Path) -> io::Result<Self> {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
         let metadata = std::fs::metadata(path)?;
         let key = (metadata.dev(), metadata.ino());
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -44,13 +43,13 @@ impl Head {
         Ok(Self { key, file })
     }
 
-    /// Another file has taken the name: nothing reads this one any more.
+    /// Closes the file, because another file has its name and no statement reads it.
     pub(super) fn forget(self) {
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
         open.remove(&self.key);
     }
 
-    /// How many changes were committed, modulo 2^32; none in WAL mode. A statement must hold the file.
+    /// Returns the number of commits modulo 2^32, or `None` in WAL mode. A statement must hold the file.
     pub(super) fn changes(&self) -> Option<u32> {
         let mut head = [0; LENGTH];
         self.file.read_exact_at(&mut head, 0).ok()?;
@@ -60,7 +59,7 @@ impl Head {
 
 const LENGTH: usize = 100;
 
-/// PURE: the counter in a head, where each commit counts it up.
+/// PURE: returns the counter of a header, if each commit increments it.
 fn changes(head: &[u8; LENGTH]) -> Option<u32> {
     let is_rollback = head.starts_with(b"SQLite format 3\0") && head.get(18..20) == Some(&[1, 1]);
     let counter: [u8; 4] = head.get(24..28)?.try_into().ok()?;
@@ -79,7 +78,7 @@ mod tests {
         let path = folder.path().join("core.db");
         let core = Connection::open(&path)?;
         core.execute_batch("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)")?;
-        let head = Head::of(&path).unwrap();
+        let head = Head::open(&path).unwrap();
         let counted = || head.changes().unwrap();
         let mut last = counted();
         for harmless in [
@@ -100,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn head_of_what_is_no_database_has_no_counter() {
+    fn head_of_another_file_has_no_counter() {
         assert_eq!(changes(&[0; LENGTH]), None);
         let mut head = [0; LENGTH];
         head[..16].copy_from_slice(b"SQLite format 3\0");

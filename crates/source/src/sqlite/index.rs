@@ -1,4 +1,4 @@
-//! Indexes over a cursor and over what a question is asked by: one that proves, one that serves.
+//! Indexes over a cursor and over a query's arguments: those that prove uniqueness, and those that are missing.
 
 use rusqlite::{Connection, OptionalExtension as _};
 use tracing::{info, warn};
@@ -8,20 +8,20 @@ use super::table::Table;
 use crate::error::{Result, refused};
 use crate::feed::FeedDefinition;
 use crate::keyset::quote;
-use crate::missing_index::{Compared, MissingIndex, compared, listed, wanted};
+use crate::missing_index::{ComparedColumn, MissingIndex, compared, missing_index_columns, quoted_list};
 use crate::select_list::SelectList;
 use crate::shape::Shape;
 
-/// A cursor whose columns are all the table's must hold a unique index of it. Elsewhere nothing
-/// is proven, and the reader compares neighbours. Returns the index that would serve the cursor, where none does.
-pub(super) fn of_cursor(
+/// Refuses a cursor without a unique index, if all its columns are the table's. Otherwise nothing is proven, and the reader
+/// compares neighbours. Returns the index that the cursor needs, if none serves it.
+pub(super) fn missing_for_cursor(
     connection: &Connection,
     feed: &FeedDefinition,
     table: Option<&Table>,
     list: &SelectList,
 ) -> Result<Option<MissingIndex>> {
     let Some(table) = table else {
-        info!(feed = %feed.name, "the cursor's uniqueness cannot be proven from the catalogue; neighbouring rows are compared");
+        info!(feed = %feed.name, "cursor uniqueness not proven by the schema, comparing neighbouring rows");
         return Ok(None);
     };
     let origin = |name: &String| list.origin(name).unwrap_or_default();
@@ -38,15 +38,15 @@ pub(super) fn of_cursor(
             "end the cursor with the table's primary key",
         ));
     }
-    let missing = of_order(connection, table, &feed.cursor, &cursor)?;
+    let missing = missing_for_order(connection, table, &feed.cursor, &cursor)?;
     if let Some(missing) = &missing {
-        warn!(feed = %feed.name, remedy = %missing.remedy, "no index serves the cursor: each quantum sorts the table");
+        warn!(feed = %feed.name, remedy = %missing.remedy, "no index serves the cursor, each quantum sorts the table");
     }
     Ok(missing)
 }
 
-/// The index that would serve an order by these columns of a table, where none does. `names` are those of the output.
-fn of_order(
+/// Returns the index that an order by these columns needs, if none serves it. `names` are the output names.
+fn missing_for_order(
     connection: &Connection,
     table: &Table,
     names: &[String],
@@ -55,7 +55,7 @@ fn of_order(
     let Some(first) = columns.first() else {
         return Ok(None);
     };
-    // Every index of a table ends in its rowid.
+    // Every index of a table ends with its rowid.
     let serves = |index: &Vec<String>| {
         index.starts_with(columns)
             || (index.len() + 1 == columns.len()
@@ -66,7 +66,7 @@ fn of_order(
         return Ok(None);
     }
     if !columns.iter().all(|name| table.has(name)) {
-        return Ok(Some(MissingIndex::of_order(names, None)));
+        return Ok(Some(MissingIndex::for_order(names, None)));
     }
     let indexed: Vec<String> = columns
         .iter()
@@ -74,54 +74,54 @@ fn of_order(
         .cloned()
         .collect();
     let statement = statement(connection, &table.name, &indexed)?;
-    Ok(Some(MissingIndex::of_order(names, Some(statement))))
+    Ok(Some(MissingIndex::for_order(names, Some(statement))))
 }
 
-/// The indexes that would serve a question: what its arguments are compared with, or else its order.
-pub(super) fn of_question(
+/// Returns the indexes that a query needs: over the columns that its arguments are compared with, or over its order.
+pub(super) fn missing_for_query(
     connection: &Connection,
     sql: &str,
     arguments: usize,
     order: &[String],
 ) -> Result<Vec<MissingIndex>> {
-    let fail = |error: rusqlite::Error| failure::of(&error);
-    let shape = Shape::of(sql);
+    let fail = |error: rusqlite::Error| failure::classify(&error);
+    let shape = Shape::parse(sql);
     let compared = compared(&sql.to_lowercase(), arguments);
     if compared.is_empty() {
-        let list = SelectList::of(sql);
+        let list = SelectList::parse(sql);
         let columns: Vec<String> = order
             .iter()
             .map(|name| list.origin(name).unwrap_or_default())
             .collect();
-        let Some(table) = Table::of_plain(connection, &shape).map_err(fail)? else {
+        let Some(table) = Table::of_plain_select(connection, &shape).map_err(fail)? else {
             return Ok(Vec::new());
         };
-        let missing = of_order(connection, &table, order, &columns)?;
+        let missing = missing_for_order(connection, &table, order, &columns)?;
         return Ok(missing.into_iter().collect());
     }
-    // What is named behind FROM need not be a table.
-    let found = |parts: &Vec<String>| Table::of(connection, parts).ok().flatten();
+    // A name after FROM need not be a table.
+    let found = |parts: &Vec<String>| Table::find(connection, parts).ok().flatten();
     let tables: Vec<Table> = shape.relations.iter().filter_map(found).collect();
     let mut missing = Vec::new();
     for table in &tables {
-        // A column that several tables have is the one's that is named with it.
-        let is_of = |one: &&Compared| {
+        // A column name in several tables refers to the qualified one.
+        let is_of = |one: &&ComparedColumn| {
             let others = tables.iter().filter(|other| other.has(&one.column)).count();
             let is_named = one.table.as_ref() == Some(&table.name.to_lowercase());
             table.has(&one.column) && (others == 1 || is_named)
         };
-        let of_table: Vec<&Compared> = compared.iter().filter(is_of).collect();
+        let of_table: Vec<&ComparedColumn> = compared.iter().filter(is_of).collect();
         let is_by_rowid = of_table.iter().any(|one| table.is_rowid(&one.column));
-        match wanted(&of_table, &table.indexes).filter(|_| !is_by_rowid) {
+        match missing_index_columns(&of_table, &table.indexes).filter(|_| !is_by_rowid) {
             Some(columns) => {
                 let statement = statement(connection, &table.name, &columns)?;
-                missing.push(MissingIndex::of_arguments(
+                missing.push(MissingIndex::for_arguments(
                     &quote(&table.name),
                     &columns,
                     &statement,
                 ));
             }
-            // One table that is searched by an index leads to the rows of the others.
+            // One table that an index searches leads to the rows of the others.
             None if !of_table.is_empty() => return Ok(Vec::new()),
             None => {}
         }
@@ -129,7 +129,7 @@ pub(super) fn of_question(
     Ok(missing)
 }
 
-/// The statement that makes an index, under a name that is free.
+/// Returns the statement that creates an index, under an unused name.
 fn statement(connection: &Connection, table: &str, columns: &[String]) -> Result<String> {
     let base = format!("{table}_by_{}", columns.join("_"));
     let (mut name, mut tries) = (base.clone(), 1_u32);
@@ -141,7 +141,7 @@ fn statement(connection: &Connection, table: &str, columns: &[String]) -> Result
         "CREATE INDEX {} ON {} ({});",
         quote(&name),
         quote(table),
-        listed(columns)
+        quoted_list(columns)
     ))
 }
 
@@ -150,5 +150,5 @@ fn is_taken(connection: &Connection, name: &str) -> Result<bool> {
     let found = connection.query_row(sql, [name], |_| Ok(())).optional();
     found
         .map(|found| found.is_some())
-        .map_err(|error| failure::of(&error))
+        .map_err(|error| failure::classify(&error))
 }

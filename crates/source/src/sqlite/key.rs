@@ -1,4 +1,4 @@
-//! Whether the key is unique: by the catalogue, or page by page.
+//! Whether the key is unique: by the schema, or by reading it page by page.
 
 use rusqlite::types::{Value as Owned, ValueRef};
 use rusqlite::{Connection, params_from_iter};
@@ -6,18 +6,18 @@ use schemas::column::RowSchema;
 use schemas::key::pack_key;
 use schemas::value::Value;
 
-use super::check::Checked;
-use super::convert::{self, Form};
+use super::check::CheckedFeed;
+use super::convert::{self, Format};
 use super::failure;
-use super::sender::unpackable;
+use super::sender::row_too_long;
 use super::table::Table;
 use crate::error::{ErrorKind, Result};
 use crate::feed::FeedDefinition;
-use crate::key_proof::{KeyProof, PAGE, not_unique};
+use crate::key_proof::{KeyProof, PAGE, refuse_duplicate_key};
 use crate::keyset::{Bound, CursorColumn, Dialect, Keyset, column};
 use crate::select_list::SelectList;
 
-/// A proof of a SQLite feed's key.
+/// The key proof of a SQLite feed.
 pub(super) type Proof = KeyProof<Owned>;
 
 /// Whether the rowid or a unique index within the key's columns proves it.
@@ -38,7 +38,7 @@ pub(super) fn by_catalogue(feed: &FeedDefinition, table: Option<&Table>, list: &
 pub(super) fn page(
     connection: &Connection,
     feed: &FeedDefinition,
-    checked: &Checked,
+    checked: &CheckedFeed,
     proof: &mut Proof,
 ) -> Result<()> {
     let Some(after) = proof.next() else { return Ok(()) };
@@ -46,21 +46,21 @@ pub(super) fn page(
     match read {
         Ok((keys, is_last)) => match proof.take(keys, is_last) {
             Ok(_) => Ok(()),
-            Err(_) => Err(not_unique(feed)),
+            Err(_) => Err(refuse_duplicate_key(feed)),
         },
         Err(error) if error.kind == ErrorKind::TimedOut => {
-            proof.impossible("a page of its keys was not read within the statement timeout");
+            proof.set_impossible("a page of its keys was not read within the statement timeout");
             Ok(())
         }
         Err(error) => Err(error),
     }
 }
 
-/// The one form of a key, with which rows are compared at the store.
+/// Encodes a key in its canonical format, by which the store compares rows.
 ///
 /// # Errors
-/// Where a key is too long to be carried.
-pub(super) fn form<'a>(
+/// A key that is too long.
+pub(super) fn encode_key<'a>(
     schema: &RowSchema,
     value: impl Fn(usize) -> Result<ValueRef<'a>>,
 ) -> Result<Option<Vec<u8>>> {
@@ -74,26 +74,26 @@ pub(super) fn form<'a>(
         };
         let value = value(place)?;
         let mut scratch = String::new();
-        let value = match convert::form(&column.kind, value, &mut scratch) {
+        let value = match convert::convert(&column.kind, value, &mut scratch) {
             _ if value == ValueRef::Null => return Ok(None),
-            Ok(Form::Scratch) => Value::Text(&scratch),
-            Ok(Form::Direct) => convert::direct(&column.kind, value),
-            // Such a row is a reject, and not at the store. What it holds is not the form of any other key.
+            Ok(Format::Scratch) => Value::Text(&scratch),
+            Ok(Format::Direct) => convert::direct(&column.kind, value),
+            // Such a row is a reject, and not at the store. Its encoding differs from that of any other key.
             Err(_) => {
                 packed.push(NO_FORM);
-                odd(value)
+                raw_value(value)
             }
         };
-        pack_key([(&column.kind, value)], &mut packed).map_err(|_| unpackable())?;
+        pack_key([(&column.kind, value)], &mut packed).map_err(|_| row_too_long())?;
     }
     Ok(Some(packed))
 }
 
-/// A byte that no packed value begins with.
+/// A byte with which no packed value begins.
 const NO_FORM: u8 = 0xc1;
 
-/// A value as it is stored.
-fn odd(value: ValueRef<'_>) -> Value<'_> {
+/// Returns a value as it is stored.
+fn raw_value(value: ValueRef<'_>) -> Value<'_> {
     match value {
         ValueRef::Null => Value::Null,
         ValueRef::Integer(number) => Value::Int(number),
@@ -105,8 +105,8 @@ fn odd(value: ValueRef<'_>) -> Value<'_> {
 
 type Page = Vec<(Vec<u8>, Vec<Owned>)>;
 
-fn read(connection: &Connection, checked: &Checked, after: Option<Vec<Owned>>) -> Result<(Page, bool)> {
-    let fail = |error: rusqlite::Error| failure::of(&error);
+fn read(connection: &Connection, checked: &CheckedFeed, after: Option<Vec<Owned>>) -> Result<(Page, bool)> {
+    let fail = |error: rusqlite::Error| failure::classify(&error);
     let key = &checked.schema.key;
     let names = || key.iter().map(|name| column(name));
     let not_null: Vec<String> = names().map(|name| format!("{name} IS NOT NULL")).collect();
@@ -122,10 +122,10 @@ fn read(connection: &Connection, checked: &Checked, after: Option<Vec<Owned>>) -
             })
             .collect(),
         only: Some(not_null.join(" AND ")),
-        own: 0,
+        own_parameters: 0,
         fence_zone: None,
     };
-    // Values that SQLite takes for one, such as 1 and 1.0, are neighbours in this order.
+    // Values that SQLite takes as equal, such as 1 and 1.0, are neighbours in this order.
     let mut statement = connection
         .prepare_cached(&keyset.read(after.is_some(), Bound::None))
         .map_err(fail)?;
@@ -135,7 +135,7 @@ fn read(connection: &Connection, checked: &Checked, after: Option<Vec<Owned>>) -
     let (mut page, mut count) = (Vec::new(), 0);
     while let Some(row) = rows.next().map_err(fail)? {
         count += 1;
-        // A text that is no text has no position; such a row is a reject.
+        // Invalid text has no position; such a row is a reject.
         let position = (0..key.len()).map(|place| row.get::<_, Owned>(place));
         let position = position.collect::<rusqlite::Result<_>>();
         let Ok(position) = position else { continue };
@@ -145,10 +145,10 @@ fn read(connection: &Connection, checked: &Checked, after: Option<Vec<Owned>>) -
                 .position(|known| Some(known) == name)
                 .unwrap_or(usize::MAX)
         };
-        let form = form(&checked.schema, |place| {
+        let format = encode_key(&checked.schema, |place| {
             row.get_ref(place_in_key(place)).map_err(fail)
         })?;
-        page.extend(form.map(|form| (form, position)));
+        page.extend(format.map(|format| (format, position)));
     }
     Ok((page, count < PAGE))
 }

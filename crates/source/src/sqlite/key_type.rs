@@ -1,23 +1,23 @@
 //! PURE: the type by which the values of a key's column differ.
 //!
-//! What two rows of a key are at the store is decided by the type that travels ([`schemas::key`]). A declared type may say that
-//! several values are one which SQLite holds as different keys: `1.0` and `1.00` in a column of texts, `1` and `'1'` in a column
-//! without a type. Then the column travels as what SQLite compares: as text, or without a type.
+//! The store compares keys by the type that is sent ([`schemas::key`]). A declared type may equate values that SQLite holds as
+//! different keys: `1.0` and `1.00` in a text column, `1` and `'1'` in a column without a type. Then the column is sent as the type
+//! that SQLite compares: as text, or without a type.
 
 use schemas::column::{Column, ColumnType};
 
-/// What SQLite does with a value that is put into a column.
+/// The affinity of a column: how SQLite converts a value that is stored in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Affinity {
-    /// It becomes a text.
+    /// To a text.
     Text,
-    /// It becomes a number where it is written as one.
+    /// To a number if the text is one.
     Number,
-    /// It stays what it is; or nothing is known of it.
+    /// Not at all, or unknown.
     None,
 }
 
-/// Of a declared type, by SQLite's own rules; none is declared of an expression.
+/// Returns the affinity of a declared type, by SQLite's own rules. An expression has no declared type.
 fn affinity(declared: Option<&str>) -> Affinity {
     let declared = declared.unwrap_or_default().trim().to_ascii_uppercase();
     let has = |words: &[&str]| words.iter().any(|word| declared.contains(word));
@@ -32,9 +32,9 @@ fn affinity(declared: Option<&str>) -> Affinity {
     }
 }
 
-/// Gives each column of the key the type by which SQLite compares its values. `declared` are the types as the tables
-/// declare them, in the order of the columns.
-pub(super) fn keep_apart(key: &[String], declared: &[Option<String>], columns: &mut [Column]) {
+/// Sets the type of each key column to the one by which SQLite compares its values. `declared` are the types in the tables, in
+/// column order.
+pub(super) fn set_comparison_types(key: &[String], declared: &[Option<String>], columns: &mut [Column]) {
     for (column, declared) in columns.iter_mut().zip(declared) {
         if key.contains(&column.name)
             && let Some(kind) = compared(&column.kind, affinity(declared.as_deref()))
@@ -44,16 +44,16 @@ pub(super) fn keep_apart(key: &[String], declared: &[Option<String>], columns: &
     }
 }
 
-/// The type by which values are compared; none where it is the column's own.
+/// Returns the type by which values are compared, or `None` if it is the column's own.
 fn compared(kind: &ColumnType, affinity: Affinity) -> Option<ColumnType> {
     use ColumnType as T;
     let is_text = matches!(kind, T::Text { .. } | T::Json);
-    let is_respelt = matches!(kind, T::Decimal { .. } | T::Interval | T::Jsonb);
+    let has_canonical_form = matches!(kind, T::Decimal { .. } | T::Interval | T::Jsonb);
     match affinity {
-        Affinity::Text if is_respelt => Some(T::Text { max: None }),
-        // A number is one whatever its spelling; a text in such a column is never written as one.
+        Affinity::Text if has_canonical_form => Some(T::Text { max: None }),
+        // A number has one value in any spelling. A text in such a column is never a number.
         Affinity::Number if matches!(kind, T::Interval | T::Jsonb) => Some(T::Text { max: None }),
-        Affinity::None if is_respelt || is_text => Some(T::Any),
+        Affinity::None if has_canonical_form || is_text => Some(T::Any),
         _ => None,
     }
 }
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn key_travels_as_what_sqlite_compares() {
+    fn key_type_is_that_by_which_sqlite_compares() {
         use ColumnType as T;
         let decimal = || T::Decimal {
             precision: Some(10),
@@ -98,7 +98,7 @@ mod tests {
             };
             let mut columns = [column("id"), column("other")];
             let declared = [declared.map(str::to_owned), declared.map(str::to_owned)];
-            keep_apart(&["id".to_owned()], &declared, &mut columns);
+            set_comparison_types(&["id".to_owned()], &declared, &mut columns);
             assert_eq!(columns[0].kind, wanted, "{kind:?} {declared:?}");
             assert_eq!(
                 columns[1].kind, kind,

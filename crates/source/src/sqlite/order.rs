@@ -1,4 +1,4 @@
-//! The form of a feed's first cursor column: found in a sample, kept as a condition, searched for what does not fit.
+//! The format of a feed's first cursor column: detected in a sample, and searched for exceptions.
 
 use std::time::{Duration, Instant};
 
@@ -11,34 +11,34 @@ use schemas::column::ColumnType;
 use schemas::cursor::Scalar;
 use schemas::manifest::Reject;
 
-use super::check::Checked;
+use super::check::CheckedFeed;
 use super::failure;
 use super::sender::{named, scalar};
-use super::worker::Ticket;
-use crate::cursor_form::{CursorForm, Observed, lag, step};
+use super::worker::JobToken;
+use crate::cursor_format::{CursorFormat, Observed, lag, step};
 use crate::error::{Result, refused};
-use crate::evidence::MOST_UNPLACED;
+use crate::evidence::MAX_UNORDERED_ROWS;
 use crate::feed::FeedDefinition;
 use crate::keyset::{Bound, column, subquery};
-use crate::unplaced::too_many_misfits;
+use crate::unordered_rows::refuse_many_mismatches;
 
-/// Values that are looked at, in the table's own order and from the greatest down.
+/// Sampled values, in the table's own order and from the greatest down.
 const SAMPLE: [(&str, usize); 2] = [("", 300), ("DESC", 100)];
 
-/// Rows that are looked at in one go.
+/// Rows per step of the search.
 const PIECE: i64 = 20_000;
 
-/// The form of the first cursor column by a sample of it; none where there is no row yet.
+/// Detects the format of the first cursor column in a sample, or returns `None` if there is no row yet.
 ///
 /// # Errors
-/// `Refused` where the values are not what the column's type says, or change less often than the lag.
-pub(super) fn form(
+/// `Refused` if the values do not fit the column's type, or change less often than the lag.
+pub(super) fn detect_format(
     connection: &Connection,
     feed: &FeedDefinition,
-    checked: &Checked,
+    checked: &CheckedFeed,
     now: Timestamp,
-) -> Result<Option<CursorForm>> {
-    let fail = |error: rusqlite::Error| failure::of(&error);
+) -> Result<Option<CursorFormat>> {
+    let fail = |error: rusqlite::Error| failure::classify(&error);
     let (Some(first), Some(kind)) = (feed.cursor.first(), &checked.first_kind) else {
         return Ok(None);
     };
@@ -56,7 +56,7 @@ pub(super) fn form(
         let mut statement = connection.prepare_cached(&sql).map_err(fail)?;
         let mut rows = statement.query([]).map_err(fail)?;
         while let Some(row) = rows.next().map_err(fail)? {
-            // What is neither an integer nor a text is found by the search.
+            // The search finds values that are neither integers nor texts.
             sample.extend(scalar(row.get_ref(0).map_err(fail)?).ok());
         }
     }
@@ -69,7 +69,7 @@ pub(super) fn form(
         (_, value) => matches!(value, Scalar::Text(_)),
     };
     let expected: Vec<Scalar> = sample.into_iter().filter(is_expected).collect();
-    let Some(found) = CursorForm::of_most(&expected, now, true) else {
+    let Some(found) = CursorFormat::most_frequent(&expected, now, true) else {
         return Err(refused(
             format!("cursor column {first} holds no value of its type, but integers or texts of another"),
             format!(
@@ -78,56 +78,56 @@ pub(super) fn form(
         ));
     };
     let found = found.declared(feed);
-    lag::exceeds(feed, step(&found, &Observed::of(&found, &expected)))?;
+    lag::exceeds(feed, step(&found, &Observed::from_sample(&found, &expected)))?;
     Ok(Some(found))
 }
 
-/// The greatest value by the clock, some time ahead of it.
+/// Returns the greatest value at the clock plus `ahead`.
 pub(super) fn greatest(
-    form: &CursorForm,
+    format: &CursorFormat,
     zone: &TimeZone,
     now: Timestamp,
     ahead: Duration,
 ) -> Option<Scalar> {
     let at = now.checked_add(ahead).unwrap_or(Timestamp::MAX);
     let offset = jiff::SignedDuration::from_secs(i64::from(zone.to_offset(at).seconds()));
-    form.greatest(at, at.checked_add(offset).unwrap_or(Timestamp::MAX))
+    format.greatest(at, at.checked_add(offset).unwrap_or(Timestamp::MAX))
 }
 
-/// The zone in which times without a zone are written.
+/// Returns the zone of times without a zone.
 pub(super) fn zone(feed: &FeedDefinition) -> Result<TimeZone> {
     let Some(name) = &feed.clock.zone else {
         return Ok(TimeZone::UTC);
     };
     TimeZone::get(name).map_err(|_| {
         refused(
-            format!("cursor_zone {name:?} is not a time zone that is known here"),
+            format!("cursor_zone {name:?} is not a known time zone"),
             "write a name such as \"Asia/Shanghai\", and install the system's time zone data",
         )
     })
 }
 
-/// A search through all rows for those whose cursor has another form, piece by piece.
+/// A search through all rows for cursors of another format, in steps.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Search {
     after: Option<Vec<Owned>>,
     pub(super) rows: u64,
-    pub(super) misfits: u64,
+    pub(super) format_mismatches: u64,
     pub(super) found: Vec<Reject>,
-    pub(super) is_over: bool,
+    pub(super) is_complete: bool,
 }
 
 impl Search {
-    /// Goes on for about so long.
-    pub(super) fn go_on(
+    /// Continues the search for about `within`.
+    pub(super) fn advance(
         mut self,
         connection: &Connection,
-        ticket: &Ticket,
-        checked: &Checked,
+        token: &JobToken,
+        checked: &CheckedFeed,
         within: Duration,
     ) -> Result<Self> {
-        let fail = |error: rusqlite::Error| failure::of(&error);
-        if self.is_over {
+        let fail = |error: rusqlite::Error| failure::classify(&error);
+        if self.is_complete {
             self = Self::default();
         }
         let began = Instant::now();
@@ -152,39 +152,39 @@ impl Search {
             read += 1;
             self.rows += 1;
             if !row.get::<_, bool>(width).map_err(fail)? {
-                self.misfits += 1;
-                if self.found.len() <= MOST_UNPLACED {
+                self.format_mismatches += 1;
+                if self.found.len() <= MAX_UNORDERED_ROWS {
                     let keys = (width + 1)..(width + 1 + checked.schema.key.len());
                     let key = keys.map(|place| named(row.get_ref(place).ok()?)).collect();
                     self.found.push(note(key));
                 }
             }
-            stops |= read % 256 == 0 && (ticket.is_revoked() || began.elapsed() >= within);
+            stops |= read % 256 == 0 && (token.is_revoked() || began.elapsed() >= within);
             if stops || read >= PIECE - 256 {
                 let at = (0..width).map(|place| row.get::<_, Owned>(place));
-                // A text that is no text is no place to go on from; the next row is.
+                // Reading cannot continue after invalid text, but after the next row it can.
                 if let Ok(at) = at.collect::<rusqlite::Result<_>>() {
                     self.after = Some(at);
                     return Ok(self);
                 }
             }
         }
-        // A piece of texts that are no texts has no place to go on from: the rest is not searched.
-        self.is_over = true;
+        // A step of only invalid texts has no position to continue from, so the rest is not searched.
+        self.is_complete = true;
         self.after = None;
         Ok(self)
     }
 }
 
 impl Search {
-    /// Refuses a feed most of whose rows have another form.
-    pub(super) fn judge(&self, feed: &FeedDefinition, form: &CursorForm) -> Result<()> {
-        let many = too_many_misfits(feed, self.misfits, self.rows, &form.to_string());
+    /// Refuses a feed most of whose rows have another format.
+    pub(super) fn evaluate(&self, feed: &FeedDefinition, format: &CursorFormat) -> Result<()> {
+        let many = refuse_many_mismatches(feed, self.format_mismatches, self.rows, &format.to_string());
         many.map_or(Ok(()), Err)
     }
 }
 
-/// A note that lacks its reason.
+/// Creates a reject without a reason.
 fn note(key: Vec<Option<Scalar>>) -> Reject {
     Reject {
         key,
@@ -193,9 +193,9 @@ fn note(key: Vec<Option<Scalar>>) -> Reject {
     }
 }
 
-/// The keys of rows above a value, one more than are told at most.
-pub(super) fn above(connection: &Connection, checked: &Checked, bound: &Scalar) -> Result<Vec<Reject>> {
-    let fail = |error: rusqlite::Error| failure::of(&error);
+/// Returns the keys of rows above a value, at most one more than are listed.
+pub(super) fn above(connection: &Connection, checked: &CheckedFeed, bound: &Scalar) -> Result<Vec<Reject>> {
+    let fail = |error: rusqlite::Error| failure::classify(&error);
     let Some(first) = checked.keyset.cursor.first() else {
         return Ok(Vec::new());
     };
@@ -207,7 +207,7 @@ pub(super) fn above(connection: &Connection, checked: &Checked, bound: &Scalar) 
         subquery(&checked.keyset.sql),
         column(&first.name),
         only.unwrap_or_default(),
-        MOST_UNPLACED + 1
+        MAX_UNORDERED_ROWS + 1
     );
     let bound = match bound {
         Scalar::Int(number) => Owned::Integer(*number),

@@ -1,8 +1,7 @@
-//! What the gate asks of SQLite while it is shut, and so without a permit.
+//! The gate's signals from SQLite, read while it is shut and so without a permit.
 //!
-//! A canary and the user's SQL. There are no sessions to look at: SQLite knows nobody's activity,
-//! so the other signals of a database are a mistake in the configuration. The connection is
-//! read-only and its own; a progress handler stops a statement after 5 ms.
+//! A canary and the operator's SQL. SQLite has no sessions, so the other signals of a database are a configuration error. The
+//! connection is read-only and separate; a progress handler stops a statement after 5 ms.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,22 +19,21 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Instructions of the virtual machine between two looks at the time.
-const LOOK_EVERY: i32 = 200;
+/// Instructions of the virtual machine between two checks of the time.
+const CHECK_EVERY: i32 = 200;
 
-/// The statements, in turn, that a configuration asks for; none when no such signal is on.
-/// Opens nothing yet.
+/// Creates the probes that a configuration enables, without opening the file. Empty if no such signal is enabled.
 ///
 /// # Errors
-/// `Refused` where a signal is on that SQLite cannot give.
+/// `Refused` if a signal is enabled that SQLite does not support.
 pub fn probes(path: &Path, config: &SignalsConfig) -> Result<Vec<Box<dyn Probe>>> {
     let on = config.database.limits();
     if let Some(name) = on.keys().find(|name| ***name != *CANARY) {
         let key = name.trim_start_matches("db_");
         return Err(Error::new(
             ErrorKind::Refused,
-            format!("gate.signals.database.{key}: SQLite shows nobody's activity"),
-            "turn it off; canary and gate.signals.sql are what SQLite can give",
+            format!("gate.signals.database.{key}: SQLite does not show other clients' activity"),
+            "turn it off; SQLite supports canary and gate.signals.sql",
         ));
     }
     let mut probes: Vec<Box<dyn Probe>> = Vec::new();
@@ -126,11 +124,11 @@ fn open(path: &Path) -> rusqlite::Result<Open> {
         let until = *until.lock().unwrap_or_else(PoisonError::into_inner);
         until.is_some_and(|until| Instant::now() >= until)
     };
-    connection.progress_handler(LOOK_EVERY, Some(late))?;
+    connection.progress_handler(CHECK_EVERY, Some(late))?;
     Ok(Open { connection, deadline })
 }
 
-/// The one number of the one row; any rows at all for a canary.
+/// Returns the one number of the one row. A canary may return any rows.
 fn ask(open: &Shared, sql: &str, canary: bool) -> std::result::Result<f64, String> {
     let open = open.lock().unwrap_or_else(PoisonError::into_inner);
     let set = |until| *open.deadline.lock().unwrap_or_else(PoisonError::into_inner) = until;
@@ -141,39 +139,38 @@ fn ask(open: &Shared, sql: &str, canary: bool) -> std::result::Result<f64, Strin
 }
 
 fn read(connection: &Connection, sql: &str, canary: bool) -> std::result::Result<f64, String> {
-    let told = |error: rusqlite::Error| match error.sqlite_error_code() {
+    let describe = |error: rusqlite::Error| match error.sqlite_error_code() {
         Some(ErrorCode::OperationInterrupted) => format!("no answer within {} ms", TIMEOUT.as_millis()),
-        _ => super::failure::of(&error).what,
+        _ => super::failure::classify(&error).what,
     };
-    let mut statement = connection.prepare_cached(sql).map_err(told)?;
+    let mut statement = connection.prepare_cached(sql).map_err(describe)?;
     if !statement.readonly() {
-        return Err("is no query".to_owned());
+        return Err("is not a query".to_owned());
     }
     let columns = statement.column_count();
     let mut rows = statement.raw_query();
     if canary {
-        while rows.next().map_err(told)?.is_some() {}
+        while rows.next().map_err(describe)?.is_some() {}
         return Ok(0.0);
     }
     if columns != 1 {
-        return Err(format!("gave {columns} columns; make it give one"));
+        return Err(format!("returned {columns} columns; it must return one"));
     }
     let row = rows
         .next()
-        .map_err(told)?
-        .ok_or("gave no row; make it give one")?;
-    let value = match row.get_ref(0).map_err(told)? {
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a limit is no account: 53 bits are plenty"
-        )]
+        .map_err(describe)?
+        .ok_or("returned no row; it must return one")?;
+    let value = match row.get_ref(0).map_err(describe)? {
+        #[expect(clippy::cast_precision_loss, reason = "53 bits are enough for a load limit")]
         ValueRef::Integer(value) => value as f64,
         ValueRef::Real(value) => value,
-        ValueRef::Null => return Err("gave no value; COALESCE it to a number".to_owned()),
-        ValueRef::Text(_) | ValueRef::Blob(_) => return Err("gave a text; make it give a number".to_owned()),
+        ValueRef::Null => return Err("returned null; COALESCE it to a number".to_owned()),
+        ValueRef::Text(_) | ValueRef::Blob(_) => {
+            return Err("returned a text; it must return a number".to_owned());
+        }
     };
-    if rows.next().map_err(told)?.is_some() {
-        return Err("gave more than one row; make it give one".to_owned());
+    if rows.next().map_err(describe)?.is_some() {
+        return Err("returned more than one row; it must return one".to_owned());
     }
     Ok(value)
 }
@@ -187,13 +184,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_number_is_a_value_and_anything_else_names_the_signal() -> std::result::Result<(), String> {
+    async fn probe_of_other_than_one_number_names_the_signal() -> std::result::Result<(), String> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let path = folder.path().join("core.db");
         let core = Connection::open(&path).map_err(|error| error.to_string())?;
         core.execute_batch("CREATE TABLE q (n); INSERT INTO q VALUES (1), (2)")
             .map_err(|error| error.to_string())?;
-        for (sql, told) in [
+        for (sql, wanted) in [
             ("SELECT count(*) FROM q", Ok(2.0)),
             ("SELECT 1.5", Ok(1.5)),
             ("SELECT n FROM q", Err("more than one row")),
@@ -211,34 +208,34 @@ mod tests {
             let mut probes = probes(&path, &config(&table)).map_err(|error| error.to_string())?;
             let probe = probes.first_mut().ok_or("no probe")?;
             probe.connect().await.map_err(|error| error.to_string())?;
-            match (probe.probe().await, told) {
+            match (probe.probe().await, wanted) {
                 (Ok(values), Ok(value)) => {
-                    let said = values.get("sql.queue").copied().unwrap_or(f64::NAN);
-                    assert!((said - value).abs() < 1e-9, "{sql}: {said}");
+                    let reading = values.get("sql.queue").copied().unwrap_or(f64::NAN);
+                    assert!((reading - value).abs() < 1e-9, "{sql}: {reading}");
                 }
-                (Err(error), Err(told)) => {
+                (Err(error), Err(wanted)) => {
                     assert!(
-                        error.0.starts_with("sql.queue: ") && error.0.contains(told),
+                        error.0.starts_with("sql.queue: ") && error.0.contains(wanted),
                         "{sql}: {error}"
                     );
                 }
-                (said, _) => return Err(format!("{sql}: {said:?}")),
+                (result, _) => return Err(format!("{sql}: {result:?}")),
             }
         }
         Ok(())
     }
 
     #[test]
-    fn what_sqlite_cannot_show_is_refused_by_key() {
-        let told = probes(Path::new("core.db"), &config(r#"{"database":{"lock_waits":{}}}"#));
-        let told = told
+    fn probe_unsupported_signal_is_refused_by_key() {
+        let error = probes(Path::new("core.db"), &config(r#"{"database":{"lock_waits":{}}}"#));
+        let error = error
             .map(|_| ())
             .map_err(|error| error.to_string())
             .err()
             .unwrap_or_default();
         assert!(
-            told.contains("gate.signals.database.lock_waits") && told.contains("canary"),
-            "{told}"
+            error.contains("gate.signals.database.lock_waits") && error.contains("canary"),
+            "{error}"
         );
         assert!(
             probes(Path::new("core.db"), &SignalsConfig::default()).is_ok_and(|probes| probes.is_empty())

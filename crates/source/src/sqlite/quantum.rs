@@ -1,4 +1,4 @@
-//! One statement of a quantum, on the thread, and its rows off it.
+//! The statement of a quantum on the thread, and its rows.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -10,17 +10,17 @@ use schemas::rows::RowReader;
 use schemas::value::Value;
 use tokio::sync::mpsc;
 
-use super::check::Checked;
-use super::sender::{Asked, Piece, Sender};
+use super::check::CheckedFeed;
+use super::sender::{BoundStatement, RowBatch, Sender};
 use super::worker::{Worker, ended};
 use crate::error::{Error, ErrorKind, Result};
 use crate::port::{End, RowSink};
 
-/// Runs a statement that brings one row more than `limit` where there is one; hands rows on in order.
+/// Runs a statement that returns one row more than `limit` if there is one, and delivers its rows in order.
 pub(super) async fn run(
     worker: &Worker,
-    checked: &Arc<Checked>,
-    asked: Asked,
+    checked: &Arc<CheckedFeed>,
+    asked: BoundStatement,
     limit: usize,
     permit: &Permit,
     rows: &mut dyn RowSink,
@@ -28,8 +28,8 @@ pub(super) async fn run(
     let width = checked.schema.columns.len();
     let checked = Arc::clone(checked);
     let (pieces, mut incoming) = mpsc::channel(4);
-    let mut running = worker.begin(move |connection, ticket| {
-        Sender::new(&checked, pieces).send_all(connection, ticket, &asked, limit)
+    let mut running = worker.begin(move |connection, token| {
+        Sender::new(&checked, pieces).send_all(connection, token, &asked, limit)
     });
     let mut revoked = pin!(permit.revoked());
     let mut cancelled = false;
@@ -44,31 +44,31 @@ pub(super) async fn run(
             }
         };
         match piece {
-            Some(Piece::Rows(bytes, count)) => hand_on(&bytes, width, count, rows)?,
-            Some(Piece::Reject(cursor, reject)) => rows.reject(cursor, reject),
+            Some(RowBatch::Rows(bytes, count)) => deliver(&bytes, width, count, rows)?,
+            Some(RowBatch::Reject(cursor, reject)) => rows.reject(cursor, reject),
             None => break,
         }
     }
     ended((&mut running.done).await)
 }
 
-fn hand_on(bytes: &[u8], width: usize, count: u64, rows: &mut dyn RowSink) -> Result<()> {
+fn deliver(bytes: &[u8], width: usize, count: u64, rows: &mut dyn RowSink) -> Result<()> {
     let mut reader = RowReader::new(bytes, width, count);
     let mut row = Vec::new();
-    let odd = |_| {
+    let undecodable = |_| {
         Error::new(
             ErrorKind::Database,
-            "rows were garbled inside the agent",
+            "the agent could not decode its own rows",
             "report this",
         )
     };
-    while reader.next_into(&mut row).map_err(odd)? {
+    while reader.next_into(&mut row).map_err(undecodable)? {
         rows.row(&row);
     }
     Ok(())
 }
 
-/// Counts what it hands on.
+/// Counts the rows that it delivers.
 pub(super) struct Counted<'a> {
     rows: &'a mut dyn RowSink,
     pub(super) count: u64,

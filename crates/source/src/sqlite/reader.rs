@@ -12,45 +12,45 @@ use rusqlite::{Connection, params_from_iter};
 
 use schemas::column::RowSchema;
 use schemas::cursor::{Cursor, Scalar};
-use schemas::source::SourceMark;
+use schemas::source::SourceIdentity;
 
-use super::check::{Checked, Opened};
+use super::check::{CheckedFeed, OpenedFeed};
 use super::head::Head;
 use super::key::Proof;
 use super::order::{self, Search};
 use super::quantum::{self, Counted};
-use super::sender::{Asked, scalar};
+use super::sender::{BoundStatement, scalar};
 use super::worker::{HeadSlot, Worker};
-use super::{failure, numbers};
-use crate::backwards::{Greatest, beyond};
-use crate::cursor_form::CursorForm;
+use super::{failure, row_numbers};
+use crate::check_schedule::CheckSchedule;
+use crate::cursor_format::CursorFormat;
 use crate::error::{Error, ErrorKind, Result};
 use crate::evidence::Evidence;
 use crate::feed::FeedDefinition;
-use crate::fence::{Fence, HighWater};
+use crate::fence::{Fence, HighWaterMark};
 use crate::identity::counter;
 use crate::key_proof::Proofs;
 use crate::keyset::Bound;
 use crate::missing_index::MissingIndex;
-use crate::port::{End, FeedReader, FenceReading, Quantum, RowSink, Standing};
-use crate::upkeep::Upkeep;
+use crate::port::{End, FeedReader, FenceReading, LanePosition, Quantum, RowSink};
+use crate::position_check::{GreatestValue, beyond};
 
 /// One feed.
 pub(super) struct SqliteReader {
     pub(super) worker: Arc<Worker>,
     pub(super) feed: FeedDefinition,
-    pub(super) checked: Arc<Checked>,
-    water: HighWater,
+    pub(super) checked: Arc<CheckedFeed>,
+    mark: HighWaterMark,
     pub(super) began: Instant,
-    /// The first cursor column's form; none: there is no row yet.
-    pub(super) form: Option<CursorForm>,
+    /// The first cursor column's format, or `None` if there is no row yet.
+    pub(super) format: Option<CursorFormat>,
     pub(super) zone: TimeZone,
     pub(super) search: Search,
     pub(super) proof: Proof,
     pub(super) proofs: Arc<Proofs<Owned>>,
-    pub(super) upkeep: Upkeep,
+    pub(super) schedule: CheckSchedule,
     pub(super) evidence: Evidence,
-    standings: Vec<Standing>,
+    lane_positions: Vec<LanePosition>,
 }
 
 impl SqliteReader {
@@ -58,21 +58,21 @@ impl SqliteReader {
         worker: Arc<Worker>,
         proofs: Arc<Proofs<Owned>>,
         feed: &FeedDefinition,
-        opened: Opened,
+        opened: OpenedFeed,
     ) -> Result<Self> {
         let mut reader = Self {
             worker,
             feed: feed.clone(),
-            water: HighWater::by_lag(feed.lag),
+            mark: HighWaterMark::by_lag(feed.lag),
             began: Instant::now(),
-            form: opened.form,
+            format: opened.format,
             zone: order::zone(feed)?,
             search: opened.search,
             proof: opened.proof,
             proofs,
-            upkeep: Upkeep::of_opened(opened.checked.never_null),
+            schedule: CheckSchedule::for_opened_feed(opened.checked.never_null),
             evidence: Evidence::default(),
-            standings: Vec::new(),
+            lane_positions: Vec::new(),
             checked: Arc::new(opened.checked),
         };
         reader.show_search();
@@ -80,35 +80,40 @@ impl SqliteReader {
         Ok(reader)
     }
 
-    /// Finds the first cursor column's form, when there are rows.
-    pub(super) async fn find_form(&mut self, permit: &Permit) -> Result<()> {
-        if self.form.is_some() {
+    /// Detects the first cursor column's format, when there are rows.
+    pub(super) async fn find_format(&mut self, permit: &Permit) -> Result<()> {
+        if self.format.is_some() {
             return Ok(());
         }
         let (feed, checked) = (self.feed.clone(), Arc::clone(&self.checked));
-        let look = self.worker.run(permit, move |connection, _| {
-            order::form(connection, &feed, &checked, Timestamp::now())
+        let detection = self.worker.run(permit, move |connection, _| {
+            order::detect_format(connection, &feed, &checked, Timestamp::now())
         });
-        self.form = look.await?;
-        if let Some(form) = &self.form {
-            Arc::make_mut(&mut self.checked).keep_to(form);
+        self.format = detection.await?;
+        if let Some(format) = &self.format {
+            Arc::make_mut(&mut self.checked).restrict_to(format);
         }
         Ok(())
     }
 
-    async fn look(&self, permit: &Permit) -> Result<Look> {
-        // A row ahead of the clock must not become the position: others would be written behind it.
-        let form = self.form.as_ref();
-        let bound = form.and_then(|form| order::greatest(form, &self.zone, Timestamp::now(), Duration::ZERO));
-        let wanted = Wanted {
+    async fn read_source(&self, permit: &Permit) -> Result<SourceReading> {
+        // A row ahead of the clock must not become the position: later rows would be below it.
+        let format = self.format.as_ref();
+        let bound =
+            format.and_then(|format| order::greatest(format, &self.zone, Timestamp::now(), Duration::ZERO));
+        let wanted = ReadingRequest {
             sql: self.checked.keyset.highest(bound.as_ref().map(|_| "?1")),
             bound,
             numbered_by: self.checked.numbered_by.clone(),
-            positions: self.standings.iter().map(|one| one.position.clone()).collect(),
+            positions: self
+                .lane_positions
+                .iter()
+                .map(|one| one.position.clone())
+                .collect(),
             head: self.worker.head(),
         };
         self.worker
-            .run(permit, move |connection, _| look(connection, wanted))
+            .run(permit, move |connection, _| read_source(connection, wanted))
             .await
     }
 
@@ -123,12 +128,12 @@ impl SqliteReader {
         if permit.is_revoked() {
             return Err(Error::revoked());
         }
-        let (bound, upper) = Bound::of(fence);
+        let (bound, upper) = Bound::from_fence(fence);
         let mut values: Vec<Scalar> = after.iter().flat_map(|after| after.0.iter().cloned()).collect();
         if after.is_some_and(|after| after.0.len() != self.checked.cursor.len()) {
             return Err(Error::new(
                 ErrorKind::Refused,
-                "the cursor to go on from has another number of columns than the feed's",
+                "the cursor has another number of columns than the feed's",
                 "open a new epoch with `slacktide feed rewind`",
             ));
         }
@@ -136,7 +141,7 @@ impl SqliteReader {
         values.push(Scalar::Int(
             i64::try_from(limit).unwrap_or(i64::MAX - 1).saturating_add(1),
         ));
-        let asked = Asked {
+        let asked = BoundStatement {
             sql: self.checked.keyset.read(after.is_some(), bound),
             named: Vec::new(),
             placed: values,
@@ -151,28 +156,28 @@ impl FeedReader for SqliteReader {
         &self.checked.schema
     }
 
-    fn stands_at(&mut self, standings: Vec<Standing>) {
-        self.standings = standings;
+    fn set_lane_positions(&mut self, lane_positions: Vec<LanePosition>) {
+        self.lane_positions = lane_positions;
     }
 
     async fn fence(&mut self, permit: &Permit) -> Result<FenceReading> {
         let now = self.began.elapsed();
-        let looked = match self.find_form(permit).await {
-            Ok(()) => self.look(permit).await,
+        let result = match self.find_format(permit).await {
+            Ok(()) => self.read_source(permit).await,
             Err(error) => Err(error),
         };
-        let look = looked.map_err(|error| error.at(&format!("feed {}", self.feed.name)))?;
-        let source = SourceMark {
+        let reading = result.map_err(|error| error.at(&format!("feed {}", self.feed.name)))?;
+        let source = SourceIdentity {
             system: self.worker.file().map(|file| file.fingerprint()),
-            written: Some(look.written),
-            ..SourceMark::default()
+            written: Some(reading.written),
+            ..SourceIdentity::default()
         };
-        self.judge_source(&source);
-        let (is_empty, has_news) = (look.high.is_none(), self.water.is_new(look.high.as_ref()));
-        let fence = self.water.take(look.high, now, &[]).map(Fence::UpTo);
+        self.observe_source(&source);
+        let (is_empty, has_new_rows) = (reading.high.is_none(), self.mark.is_new(reading.high.as_ref()));
+        let fence = self.mark.take(reading.high, now, &[]).map(Fence::UpTo);
         Ok(FenceReading {
-            has_news,
-            beyond: look.beyond,
+            has_new_rows,
+            beyond: reading.beyond,
             source,
             is_empty: is_empty && fence.is_none(),
             fence,
@@ -200,7 +205,9 @@ impl FeedReader for SqliteReader {
         };
         let (count, took) = (counted.count, began.elapsed());
         if end == End::Drained {
-            self.keep_up(permit).await.map_err(|error| error.at(&place))?;
+            self.run_due_check(permit)
+                .await
+                .map_err(|error| error.at(&place))?;
         }
         Ok(Quantum {
             rows: count,
@@ -218,7 +225,8 @@ impl FeedReader for SqliteReader {
     }
 
     fn is_proving(&self) -> bool {
-        let searches = self.form.is_some() && self.checked.keyset.only.is_some() && !self.search.is_over;
+        let searches =
+            self.format.is_some() && self.checked.keyset.only.is_some() && !self.search.is_complete;
         searches || self.proof.is_reading()
     }
 
@@ -226,23 +234,23 @@ impl FeedReader for SqliteReader {
         &self.checked.missing_indexes
     }
 
-    async fn examine(&mut self, permit: &Permit) -> Result<bool> {
-        let ran = self.keep_up(permit).await;
+    async fn run_next_check(&mut self, permit: &Permit) -> Result<bool> {
+        let ran = self.run_due_check(permit).await;
         ran.map_err(|error| error.at(&format!("feed {}", self.feed.name)))
     }
 }
 
-/// What a look showed.
-struct Look {
+/// What was read of the source before a fence.
+struct SourceReading {
     /// The greatest value of the first cursor column that is not ahead of the clock.
     high: Option<Scalar>,
-    /// Positions beyond everything that the source holds.
+    /// Positions above everything in the source.
     beyond: Vec<Cursor>,
     written: Cursor,
 }
 
-/// What to look at.
-struct Wanted {
+/// What to read before a fence.
+struct ReadingRequest {
     sql: String,
     bound: Option<Scalar>,
     numbered_by: Option<String>,
@@ -250,36 +258,35 @@ struct Wanted {
     head: HeadSlot,
 }
 
-fn look(connection: &Connection, wanted: Wanted) -> Result<Look> {
-    let given_out = match &wanted.numbered_by {
-        Some(table) => numbers::given_out(connection, table)?,
+fn read_source(connection: &Connection, wanted: ReadingRequest) -> Result<SourceReading> {
+    let last_assigned = match &wanted.numbered_by {
+        Some(table) => row_numbers::last_assigned(connection, table)?,
         None => None,
     };
-    let judge = |high: Option<&Scalar>| {
-        let greatest = Greatest {
+    let evaluate = |high: Option<&Scalar>| {
+        let greatest = GreatestValue {
             value: high,
-            given_out,
+            last_assigned,
             with_texts: true,
         };
         beyond(&wanted.positions, greatest)
     };
     let high = highest(connection, &wanted.sql, wanted.bound.clone())?;
-    let mut beyond = judge(high.as_ref());
-    // The clock that bounds it may be behind, so rows up to the position count, too.
+    let mut beyond = evaluate(high.as_ref());
+    // The clock that bounds it may be behind, so rows up to the position count as well.
     if let (Some(bound), Some(most)) = (wanted.bound, beyond.iter().filter_map(|one| one.0.first()).max())
         && is_above(most, &bound)
     {
         let high = highest(connection, &wanted.sql, Some(most.clone()))?;
-        beyond = judge(high.as_ref());
+        beyond = evaluate(high.as_ref());
     }
-    Ok(Look {
+    Ok(SourceReading {
         high,
         beyond,
         written: written(connection, &wanted.head)?,
     })
 }
 
-/// Whether a position is above a bound of the same form.
 fn is_above(position: &Scalar, bound: &Scalar) -> bool {
     match (position, bound) {
         (Scalar::Int(position), Scalar::Int(bound)) => position > bound,
@@ -288,10 +295,10 @@ fn is_above(position: &Scalar, bound: &Scalar) -> bool {
     }
 }
 
-/// Counters that an older copy has lower: of changes of the schema, which VACUUM counts, too; and of commits, where the file
-/// has them ([`super::head`]).
+/// Reads counters that are lower in an older copy: of schema changes, which VACUUM increments, and of commits, if the file has them
+/// ([`super::head`]).
 fn written(connection: &Connection, head: &HeadSlot) -> Result<Cursor> {
-    let fail = |error: rusqlite::Error| failure::of(&error);
+    let fail = |error: rusqlite::Error| failure::classify(&error);
     let mut statement = connection.prepare_cached("PRAGMA schema_version").map_err(fail)?;
     let mut rows = statement.query([]).map_err(fail)?;
     let mut counters = Vec::new();
@@ -306,7 +313,7 @@ fn written(connection: &Connection, head: &HeadSlot) -> Result<Cursor> {
 }
 
 fn highest(connection: &Connection, sql: &str, bound: Option<Scalar>) -> Result<Option<Scalar>> {
-    let fail = |error: rusqlite::Error| failure::of(&error);
+    let fail = |error: rusqlite::Error| failure::classify(&error);
     let mut statement = connection.prepare_cached(sql).map_err(fail)?;
     let bound = bound.map(|bound| match bound {
         Scalar::Int(number) => Owned::Integer(number),

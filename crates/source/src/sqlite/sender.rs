@@ -1,4 +1,4 @@
-//! On the thread: rows off the statement and into pieces.
+//! Runs on the thread: collects rows of a statement and sends them in batches.
 
 use std::collections::HashSet;
 
@@ -11,24 +11,23 @@ use schemas::manifest::Reject;
 use schemas::rows::pack;
 use schemas::value::Value;
 
-use super::check::Checked;
-use super::convert::{self, Form};
+use super::check::CheckedFeed;
+use super::convert::{self, Format};
 use super::failure;
 use super::key;
-use super::worker::Ticket;
+use super::worker::JobToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::port::End;
 
-/// Rows cross from the thread in pieces of about this size.
+/// Approximate size of a batch in bytes.
 const PIECE: usize = 64 * 1024;
 
-/// Rows on their way from the thread, in order.
-pub(super) enum Piece {
+/// Rows sent from the thread, in order.
+pub(super) enum RowBatch {
     Rows(Vec<u8>, u64),
     Reject(Cursor, Reject),
 }
 
-/// A cursor's value.
 pub(super) fn scalar(value: ValueRef<'_>) -> Result<Scalar> {
     match value {
         ValueRef::Integer(number) => Ok(Scalar::Int(number)),
@@ -43,9 +42,9 @@ pub(super) fn scalar(value: ValueRef<'_>) -> Result<Scalar> {
     }
 }
 
-/// A key's value in the note of a row that cannot be carried.
+/// Returns a key's value for the reject of a row that cannot be encoded.
 pub(super) fn named(value: ValueRef<'_>) -> Option<Scalar> {
-    Scalar::of_key(match value {
+    Scalar::from_key_value(match value {
         ValueRef::Null => return None,
         ValueRef::Integer(number) => Value::Int(number),
         ValueRef::Real(number) => Value::Float(number),
@@ -66,20 +65,20 @@ impl ToSql for Parameter<'_> {
     }
 }
 
-/// A statement with the values of its parameters.
-pub(super) struct Asked {
+/// The parameters of a statement.
+pub(super) struct BoundStatement {
     pub(super) sql: String,
-    /// By name, such as `$1`: those of a question's own SQL. SQLite numbers them as they first appear.
+    /// By name, such as `$1`: those of a query's own SQL. SQLite numbers them by first occurrence.
     pub(super) named: Vec<(String, Owned)>,
-    /// By place, from the one behind the named ones on.
+    /// By number, after the named ones.
     pub(super) placed: Vec<Scalar>,
 }
 
-impl Asked {
+impl BoundStatement {
     fn bind(&self, statement: &mut rusqlite::Statement<'_>) -> rusqlite::Result<()> {
         statement.clear_bindings();
         for (name, value) in &self.named {
-            // One that the SQL does not use has no place.
+            // A parameter that the SQL does not use has no number.
             if let Some(place) = statement.parameter_index(name)? {
                 statement.raw_bind_parameter(place, value)?;
             }
@@ -91,20 +90,19 @@ impl Asked {
     }
 }
 
-/// On the thread: takes rows off the statement and sends them in pieces. The latest row is held
-/// back until the next was seen.
+/// Takes rows of the statement and sends them in batches. Holds the latest row until the next one is known.
 pub(super) struct Sender<'a> {
-    checked: &'a Checked,
-    pieces: mpsc::Sender<Piece>,
+    checked: &'a CheckedFeed,
+    pieces: mpsc::Sender<RowBatch>,
     packed: Vec<u8>,
     count: u64,
-    /// Keys of this read, where the catalogue does not prove that each occurs once.
+    /// Keys of this read, if the schema does not prove that each occurs once.
     keys: HashSet<Vec<u8>>,
 }
 
-/// The latest row, ready to be sent.
+/// The latest row, encoded.
 #[derive(Default)]
-struct Held {
+struct PendingRow {
     bytes: Vec<u8>,
     reject: Option<(Cursor, Reject)>,
     cursor: Vec<u8>,
@@ -112,7 +110,7 @@ struct Held {
 }
 
 impl<'a> Sender<'a> {
-    pub(super) fn new(checked: &'a Checked, pieces: mpsc::Sender<Piece>) -> Self {
+    pub(super) fn new(checked: &'a CheckedFeed, pieces: mpsc::Sender<RowBatch>) -> Self {
         Self {
             checked,
             pieces,
@@ -125,19 +123,19 @@ impl<'a> Sender<'a> {
     pub(super) fn send_all(
         mut self,
         connection: &Connection,
-        ticket: &Ticket,
-        asked: &Asked,
+        token: &JobToken,
+        asked: &BoundStatement,
         limit: usize,
     ) -> Result<End> {
-        let fail = |error: rusqlite::Error| failure::of(&error);
+        let fail = |error: rusqlite::Error| failure::classify(&error);
         let mut statement = connection.prepare_cached(&asked.sql).map_err(fail)?;
         asked.bind(&mut statement).map_err(fail)?;
         let mut rows = statement.raw_query();
         let mut scratch = vec![String::new(); self.checked.schema.columns.len()];
-        let (mut held, mut next) = (Held::default(), Held::default());
+        let (mut pending, mut next) = (PendingRow::default(), PendingRow::default());
         let mut seen = 0_usize;
         let outcome = loop {
-            if ticket.is_revoked() {
+            if token.is_revoked() {
                 break Ok(End::Revoked);
             }
             match rows.next().map_err(fail) {
@@ -146,72 +144,72 @@ impl<'a> Sender<'a> {
                     if let Err(error) = self.ready(row, &mut scratch, &mut next) {
                         break Err(error);
                     }
-                    if held.filled && !held.cursor.is_empty() && held.cursor == next.cursor {
+                    if pending.filled && !pending.cursor.is_empty() && pending.cursor == next.cursor {
                         break Err(self.repeated());
                     }
                     if let Some(error) = self.repeated_key(row)? {
                         break Err(error);
                     }
-                    if !self.push(&mut held) {
+                    if !self.push(&mut pending) {
                         break Ok(End::Revoked);
                     }
-                    std::mem::swap(&mut held, &mut next);
+                    std::mem::swap(&mut pending, &mut next);
                 }
-                // The last row shows only that there is more.
+                // The last row only shows that there are more.
                 Ok(None) if seen > limit => break Ok(End::Limit),
                 Ok(None) => {
-                    self.push(&mut held);
+                    self.push(&mut pending);
                     break Ok(End::Drained);
                 }
                 Err(error) => break Err(error),
             }
         };
-        // The statement ends before anybody waits for the receiver.
+        // The statement ends before the thread waits for the receiver.
         drop(rows);
         drop(statement);
         self.flush();
         outcome
     }
 
-    fn ready(&self, row: &Row<'_>, scratch: &mut [String], held: &mut Held) -> Result<()> {
-        let fail = |error: rusqlite::Error| failure::of(&error);
-        held.cursor.clear();
+    fn ready(&self, row: &Row<'_>, scratch: &mut [String], pending: &mut PendingRow) -> Result<()> {
+        let fail = |error: rusqlite::Error| failure::classify(&error);
+        pending.cursor.clear();
         for place in &self.checked.cursor {
             let value = scalar(row.get_ref(*place).map_err(fail)?)?;
             let value = match &value {
                 Scalar::Int(number) => Value::Int(*number),
                 Scalar::Text(text) => Value::Text(text),
             };
-            pack(&[value], &mut held.cursor).map_err(|_| unpackable())?;
+            pack(&[value], &mut pending.cursor).map_err(|_| row_too_long())?;
         }
-        held.filled = true;
-        held.bytes.clear();
-        held.reject = None;
+        pending.filled = true;
+        pending.bytes.clear();
+        pending.reject = None;
         let columns = &self.checked.schema.columns;
-        let mut forms = Vec::with_capacity(columns.len());
+        let mut formats = Vec::with_capacity(columns.len());
         for (place, (column, scratch)) in columns.iter().zip(scratch.iter_mut()).enumerate() {
-            match convert::form(&column.kind, row.get_ref(place).map_err(fail)?, scratch) {
-                Ok(form) => forms.push(form),
+            match convert::convert(&column.kind, row.get_ref(place).map_err(fail)?, scratch) {
+                Ok(format) => formats.push(format),
                 Err(reason) => {
-                    held.reject = Some(self.reject(row, &column.name, reason)?);
+                    pending.reject = Some(self.reject(row, &column.name, reason)?);
                     return Ok(());
                 }
             }
         }
         let mut values = Vec::with_capacity(columns.len());
-        for (place, ((column, form), scratch)) in columns.iter().zip(&forms).zip(&*scratch).enumerate() {
-            values.push(match form {
-                Form::Scratch => Value::Text(scratch),
-                Form::Direct => convert::direct(&column.kind, row.get_ref(place).map_err(fail)?),
+        for (place, ((column, format), scratch)) in columns.iter().zip(&formats).zip(&*scratch).enumerate() {
+            values.push(match format {
+                Format::Scratch => Value::Text(scratch),
+                Format::Direct => convert::direct(&column.kind, row.get_ref(place).map_err(fail)?),
             });
         }
-        pack(&values, &mut held.bytes).map_err(|_| unpackable())
+        pack(&values, &mut pending.bytes).map_err(|_| row_too_long())
     }
 
     fn reject(&self, row: &Row<'_>, column: &str, reason: &str) -> Result<(Cursor, Reject)> {
         let at = |place: usize| {
             row.get_ref(place)
-                .map_err(|error| failure::of(&error))
+                .map_err(|error| failure::classify(&error))
                 .and_then(scalar)
         };
         let cursor = self
@@ -236,13 +234,13 @@ impl<'a> Sender<'a> {
         ))
     }
 
-    /// The refusal of a row whose key a row of this read has. A key with a null is a reject.
+    /// Returns an error if a row of this read has the same key. A row with a null key is a reject.
     fn repeated_key(&mut self, row: &Row<'_>) -> Result<Option<Error>> {
         let Some(refusal) = &self.checked.key_repeated else {
             return Ok(None);
         };
-        let value = |place| row.get_ref(place).map_err(|error| failure::of(&error));
-        let Some(packed) = key::form(&self.checked.schema, value)? else {
+        let value = |place| row.get_ref(place).map_err(|error| failure::classify(&error));
+        let Some(packed) = key::encode_key(&self.checked.schema, value)? else {
             return Ok(None);
         };
         Ok((!self.keys.insert(packed)).then(|| refusal.clone()))
@@ -263,16 +261,20 @@ impl<'a> Sender<'a> {
         )
     }
 
-    /// Sends the row held back; false when nobody takes it any more.
-    fn push(&mut self, held: &mut Held) -> bool {
-        if !held.filled {
+    /// Sends the held row. Returns false if the receiver is gone.
+    fn push(&mut self, pending: &mut PendingRow) -> bool {
+        if !pending.filled {
             return true;
         }
-        held.filled = false;
-        if let Some((cursor, reject)) = held.reject.take() {
-            return self.flush() && self.pieces.blocking_send(Piece::Reject(cursor, reject)).is_ok();
+        pending.filled = false;
+        if let Some((cursor, reject)) = pending.reject.take() {
+            return self.flush()
+                && self
+                    .pieces
+                    .blocking_send(RowBatch::Reject(cursor, reject))
+                    .is_ok();
         }
-        self.packed.extend_from_slice(&held.bytes);
+        self.packed.extend_from_slice(&pending.bytes);
         self.count += 1;
         self.packed.len() < PIECE || self.flush()
     }
@@ -281,15 +283,15 @@ impl<'a> Sender<'a> {
         if self.count == 0 {
             return true;
         }
-        let piece = Piece::Rows(std::mem::take(&mut self.packed), std::mem::take(&mut self.count));
+        let piece = RowBatch::Rows(std::mem::take(&mut self.packed), std::mem::take(&mut self.count));
         self.pieces.blocking_send(piece).is_ok()
     }
 }
 
-pub(super) fn unpackable() -> Error {
+pub(super) fn row_too_long() -> Error {
     Error::new(
         ErrorKind::Database,
-        "a row is too long to be carried",
-        "leave its long columns out of the feed's sql",
+        "a row is too long to be sent",
+        "exclude its long columns from the feed's sql",
     )
 }

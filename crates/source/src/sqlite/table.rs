@@ -2,20 +2,19 @@
 
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::numbers;
+use super::row_numbers;
 use crate::keyset::quote;
 use crate::shape::Shape;
 
-/// A table.
 pub(super) struct Table {
     pub(super) name: String,
-    /// Its numbers are never used again.
+    /// Whether its row numbers are never reused.
     pub(super) is_autoincrement: bool,
-    /// Names in lower case, whether declared NOT NULL, and the place in the primary key from 1.
+    /// Names in lower case, whether declared NOT NULL, and the position in the primary key from 1.
     columns: Vec<(String, bool, i64)>,
-    /// The column that is the rowid.
+    /// The column that is an alias of the rowid.
     rowid: Option<String>,
-    /// Columns of unique, whole indexes and of all indexes.
+    /// Columns of unique, non-partial indexes and of all non-partial indexes.
     pub(super) unique: Vec<Vec<String>>,
     pub(super) indexes: Vec<Vec<String>>,
 }
@@ -23,16 +22,16 @@ pub(super) struct Table {
 const ROWID: [&str; 3] = ["rowid", "oid", "_rowid_"];
 
 impl Table {
-    /// The one table behind a plain SELECT; `None` where it reads anything else.
-    pub(super) fn of_plain(connection: &Connection, shape: &Shape) -> rusqlite::Result<Option<Self>> {
+    /// Returns the one table of a plain SELECT, or `None` if it reads anything else.
+    pub(super) fn of_plain_select(connection: &Connection, shape: &Shape) -> rusqlite::Result<Option<Self>> {
         match shape.relations.as_slice() {
-            [parts] if shape.plain => Self::of(connection, parts),
+            [parts] if shape.plain => Self::find(connection, parts),
             _ => Ok(None),
         }
     }
 
-    /// The table of this name, which may have its schema in front; `None` where the table does not exist.
-    pub(super) fn of(connection: &Connection, parts: &[String]) -> rusqlite::Result<Option<Self>> {
+    /// Returns the table of a name, optionally qualified by schema, or `None` if there is no such table.
+    pub(super) fn find(connection: &Connection, parts: &[String]) -> rusqlite::Result<Option<Self>> {
         let (schema, name) = match parts {
             [name] => ("main", name),
             [schema, name] => (schema.as_str(), name),
@@ -72,7 +71,7 @@ impl Table {
             .collect();
         Ok(Some(Self {
             name,
-            is_autoincrement: numbers::is_autoincrement(&sql),
+            is_autoincrement: row_numbers::is_autoincrement(&sql),
             columns,
             rowid,
             unique,
@@ -80,7 +79,6 @@ impl Table {
         }))
     }
 
-    /// Whether a name is the rowid's.
     pub(super) fn is_rowid(&self, name: &str) -> bool {
         let name = name.to_lowercase();
         self.rowid.as_ref() == Some(&name)
@@ -106,10 +104,10 @@ impl Table {
 
 type Indexes = (Vec<Vec<String>>, Vec<Vec<String>>);
 
-/// Columns of unique, whole indexes and of all whole indexes.
+/// Returns the columns of unique, non-partial indexes and of all non-partial indexes.
 fn indexes(connection: &Connection, table: &str, schema: &str) -> rusqlite::Result<Indexes> {
     let mut list = connection.prepare("SELECT name, \"unique\", partial FROM pragma_index_list(?1, ?2)")?;
-    let listed = list.query_map([table, schema], |row| {
+    let quoted_list = list.query_map([table, schema], |row| {
         Ok((
             row.get::<_, String>(0)?,
             row.get::<_, bool>(1)?,
@@ -117,7 +115,7 @@ fn indexes(connection: &Connection, table: &str, schema: &str) -> rusqlite::Resu
         ))
     })?;
     let (mut unique, mut indexes) = (Vec::new(), Vec::new());
-    for index in listed {
+    for index in quoted_list {
         let (index, is_unique, partial) = index?;
         let mut parts =
             connection.prepare_cached("SELECT lower(name) FROM pragma_index_info(?1, ?2) ORDER BY seqno")?;

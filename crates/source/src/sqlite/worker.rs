@@ -19,45 +19,45 @@ use crate::count::DriverCounter;
 use crate::error::{Error, ErrorKind, Result};
 use crate::meter::Meter;
 
-/// The virtual machine looks whether to stop after so many instructions: some ten microseconds.
-const LOOK_EVERY: std::ffi::c_int = 1000;
+/// Instructions of the virtual machine between two checks whether to stop: about 10 µs.
+const CHECK_EVERY: std::ffi::c_int = 1000;
 
-type Job = Box<dyn FnOnce(&mut Desk) + Send>;
+type Job = Box<dyn FnOnce(&mut WorkerState) + Send>;
 
-/// Hands jobs to the thread.
+/// Sends jobs to the thread.
 #[derive(Debug)]
 pub(super) struct Worker {
     jobs: mpsc::Sender<Job>,
     shut: ShutFlag,
-    /// The file that is open, or was last.
+    /// The file that is or was last open.
     file: Arc<Mutex<Option<FileMark>>>,
     meter: Meter,
     head: HeadSlot,
 }
 
-/// The head of the file that is open, or was last.
+/// The header of the file that is or was last open.
 pub(super) type HeadSlot = Arc<Mutex<Option<Head>>>;
 
-/// What the thread has.
-struct Desk {
+/// The state of the thread.
+struct WorkerState {
     config: SqliteConfig,
     counter: Arc<DriverCounter>,
-    current: Arc<Mutex<Option<Arc<Ticket>>>>,
+    current: Arc<Mutex<Option<Arc<JobToken>>>>,
     connection: Option<Connection>,
     file: Arc<Mutex<Option<FileMark>>>,
     head: HeadSlot,
 }
 
-/// One job's leave to go on.
+/// Decides when one job stops.
 #[derive(Debug)]
-pub(super) struct Ticket {
+pub(super) struct JobToken {
     cancelled: AtomicBool,
     deadline: Mutex<Option<Instant>>,
     shut: ShutFlag,
 }
 
-impl Ticket {
-    /// Whether the permit is gone.
+impl JobToken {
+    /// Whether the permit was revoked.
     pub(super) fn is_revoked(&self) -> bool {
         self.cancelled.load(SeqCst) || self.shut.is_shut()
     }
@@ -68,19 +68,19 @@ impl Ticket {
     }
 }
 
-/// A job under way. Dropped before its end, it cancels it.
-pub(super) struct Running<T> {
+/// A running job. Dropping it before its end cancels the job.
+pub(super) struct RunningJob<T> {
     pub(super) done: oneshot::Receiver<Result<T>>,
-    ticket: Arc<Ticket>,
+    token: Arc<JobToken>,
 }
 
-impl<T> Running<T> {
+impl<T> RunningJob<T> {
     pub(super) fn cancel(&self) {
-        self.ticket.cancelled.store(true, SeqCst);
+        self.token.cancelled.store(true, SeqCst);
     }
 }
 
-impl<T> Drop for Running<T> {
+impl<T> Drop for RunningJob<T> {
     fn drop(&mut self) {
         self.cancel();
     }
@@ -94,7 +94,7 @@ impl Worker {
         let head = HeadSlot::default();
         let head_of_opened = Arc::clone(&head);
         let work = move || {
-            let mut desk = Desk {
+            let mut state = WorkerState {
                 config,
                 counter,
                 current: Arc::default(),
@@ -103,7 +103,7 @@ impl Worker {
                 head: head_of_opened,
             };
             while let Ok(job) = inbox.recv() {
-                job(&mut desk);
+                job(&mut state);
             }
         };
         thread::Builder::new()
@@ -125,7 +125,7 @@ impl Worker {
         })
     }
 
-    /// Hands jobs to the same thread, and counts their time alone.
+    /// Returns a handle to the same thread that measures its own jobs.
     pub(super) fn metered(&self) -> Self {
         Self {
             jobs: self.jobs.clone(),
@@ -136,49 +136,49 @@ impl Worker {
         }
     }
 
-    /// How long its jobs took.
+    /// Returns the total time of its jobs.
     pub(super) fn spent(&self) -> Duration {
         self.meter.total()
     }
 
-    /// The file that was open for the last job.
+    /// Returns the file that was open for the last job.
     pub(super) fn file(&self) -> Option<FileMark> {
         *self.file.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where a job finds the head of the file that is open for it.
+    /// Returns the slot of the open file's header.
     pub(super) fn head(&self) -> HeadSlot {
         Arc::clone(&self.head)
     }
 
-    /// Begins a job.
+    /// Starts a job.
     pub(super) fn begin<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&Connection, &Ticket) -> Result<T> + Send + 'static,
-    ) -> Running<T> {
-        let ticket = Arc::new(Ticket {
+        job: impl FnOnce(&Connection, &JobToken) -> Result<T> + Send + 'static,
+    ) -> RunningJob<T> {
+        let token = Arc::new(JobToken {
             cancelled: AtomicBool::new(false),
             deadline: Mutex::default(),
             shut: self.shut.clone(),
         });
         let (answer, done) = oneshot::channel();
-        let of_job = Arc::clone(&ticket);
+        let of_job = Arc::clone(&token);
         let meter = self.meter.clone();
-        // Should the thread be gone, the answer's other end says so.
-        let _ = self.jobs.send(Box::new(move |desk| {
+        // If the thread is gone, the receiver reports it.
+        let _ = self.jobs.send(Box::new(move |state| {
             let began = Instant::now();
-            let done = desk.work(&of_job, job);
+            let done = state.work(&of_job, job);
             meter.add(began.elapsed());
             let _ = answer.send(done);
         }));
-        Running { done, ticket }
+        RunningJob { done, token }
     }
 
-    /// Runs a job to its end, cancelled when the permit goes.
+    /// Runs a job to its end. It is cancelled when the permit is revoked.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         permit: &Permit,
-        job: impl FnOnce(&Connection, &Ticket) -> Result<T> + Send + 'static,
+        job: impl FnOnce(&Connection, &JobToken) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         if permit.is_revoked() {
             return Err(Error::revoked());
@@ -193,18 +193,17 @@ impl Worker {
         ended((&mut running.done).await)
     }
 
-    /// Ends the connection.
+    /// Closes the connection.
     pub(super) async fn close(&self) {
         let (answer, done) = oneshot::channel();
-        let _ = self.jobs.send(Box::new(move |desk| {
-            desk.connection = None;
+        let _ = self.jobs.send(Box::new(move |state| {
+            state.connection = None;
             let _ = answer.send(());
         }));
         let _ = done.await;
     }
 }
 
-/// A job's answer.
 pub(super) fn ended<T>(answer: std::result::Result<Result<T>, oneshot::error::RecvError>) -> Result<T> {
     answer.unwrap_or_else(|_| {
         Err(Error::new(
@@ -215,38 +214,38 @@ pub(super) fn ended<T>(answer: std::result::Result<Result<T>, oneshot::error::Re
     })
 }
 
-impl Desk {
+impl WorkerState {
     fn work<T>(
         &mut self,
-        ticket: &Arc<Ticket>,
-        job: impl FnOnce(&Connection, &Ticket) -> Result<T>,
+        token: &Arc<JobToken>,
+        job: impl FnOnce(&Connection, &JobToken) -> Result<T>,
     ) -> Result<T> {
-        if ticket.is_revoked() {
+        if token.is_revoked() {
             return Err(Error::revoked());
         }
         let deadline = Instant::now() + self.config.statement_timeout;
-        *ticket.deadline.lock().unwrap_or_else(PoisonError::into_inner) = Some(deadline);
+        *token.deadline.lock().unwrap_or_else(PoisonError::into_inner) = Some(deadline);
         let current = Arc::clone(&self.current);
-        let set = |ticket| *current.lock().unwrap_or_else(PoisonError::into_inner) = ticket;
-        set(Some(Arc::clone(ticket)));
-        let outcome = self.connection().and_then(|connection| job(connection, ticket));
+        let set = |token| *current.lock().unwrap_or_else(PoisonError::into_inner) = token;
+        set(Some(Arc::clone(token)));
+        let outcome = self.connection().and_then(|connection| job(connection, token));
         set(None);
         let rests = |connection: &Connection| connection.is_autocommit() && !connection.is_busy();
         if !self.connection.as_ref().is_some_and(rests) {
             self.connection = None;
         }
         match outcome {
-            Err(error) if error.kind == ErrorKind::TimedOut && ticket.is_revoked() => Err(Error::revoked()),
+            Err(error) if error.kind == ErrorKind::TimedOut && token.is_revoked() => Err(Error::revoked()),
             other => other,
         }
     }
 
     fn connection(&mut self) -> Result<&Connection> {
         let connection = match self.connection.take() {
-            // One that is open goes on reading its file after another took the name.
+            // An open connection continues to read its file after another file took the name.
             Some(connection) => {
                 let opened = *self.file.lock().unwrap_or_else(PoisonError::into_inner);
-                if FileMark::of(&self.config.path).ok() != opened {
+                if FileMark::read(&self.config.path).ok() != opened {
                     return Err(replaced().at(&format!("source {}", self.config.path.display())));
                 }
                 connection
@@ -262,23 +261,25 @@ impl Desk {
         if !path.is_file() {
             let missing = Error::new(
                 ErrorKind::Refused,
-                "there is no such file",
+                "the database file does not exist",
                 "correct the path in the source's configuration",
             );
             return Err(place(missing));
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let before = FileMark::of(path).ok();
-        let connection = self.set_up(flags).map_err(|error| place(failure::of(&error)))?;
-        if before.is_none() || FileMark::of(path).ok() != before {
+        let before = FileMark::read(path).ok();
+        let connection = self
+            .set_up(flags)
+            .map_err(|error| place(failure::classify(&error)))?;
+        if before.is_none() || FileMark::read(path).ok() != before {
             return Err(place(replaced()));
         }
         let opened = std::mem::replace(
             &mut *self.file.lock().unwrap_or_else(PoisonError::into_inner),
             before,
         );
-        // Where it cannot be read, its counter is not compared.
-        let head = Head::of(path).ok();
+        // If it cannot be read, its counter is not compared.
+        let head = Head::open(path).ok();
         let mut slot = self.head.lock().unwrap_or_else(PoisonError::into_inner);
         let last = std::mem::replace(&mut *slot, head);
         if opened != before
@@ -303,20 +304,20 @@ impl Desk {
         connection.busy_timeout(self.config.busy_timeout)?;
         let current = Arc::clone(&self.current);
         connection.progress_handler(
-            LOOK_EVERY,
+            CHECK_EVERY,
             Some(move || {
                 let current = current.lock().unwrap_or_else(PoisonError::into_inner);
-                current.as_ref().is_some_and(|ticket| ticket.stops())
+                current.as_ref().is_some_and(|token| token.stops())
             }),
         )?;
         connection.pragma_update(None, "query_only", true)?;
-        // Reads the file's head: what is no database shows here.
+        // Reads the file's header: fails if the file is not a database.
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
         Ok(connection)
     }
 }
 
-/// Another file has the name now. It is opened, and compared with what was read before.
+/// Creates the error of a file whose name another file has now. It is opened, and compared with what was read before.
 fn replaced() -> Error {
     Error::new(
         ErrorKind::Unreachable,

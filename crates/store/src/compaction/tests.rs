@@ -12,8 +12,8 @@ fn digest(history: u8, epoch: u32, number: u64) -> Digest {
     Digest::of(&[&[history], &epoch.to_be_bytes(), &number.to_be_bytes()])
 }
 
-const fn at(epoch: u32, number: u64) -> Place {
-    Place { epoch, number }
+const fn at(epoch: u32, number: u64) -> ChunkNumber {
+    ChunkNumber { epoch, number }
 }
 
 fn link(epoch: u32, number: u64) -> Link {
@@ -29,10 +29,10 @@ fn second(second: i64) -> Timestamp {
 }
 
 /// The entry of a chunk that the exchange stored in second `number`.
-fn aged(epoch: u32, number: u64, is_old: bool) -> Aged {
-    Aged {
-        noted: Noted {
-            place: at(epoch, number),
+fn aged(epoch: u32, number: u64, is_old: bool) -> DatedEntry {
+    DatedEntry {
+        frontier_entry: FrontierEntry {
+            chunk_number: at(epoch, number),
             digest: digest(0, epoch, number),
             previous: (number > 1).then(|| digest(0, epoch, number - 1)),
             state: EntryState::Stored,
@@ -47,7 +47,7 @@ fn aged(epoch: u32, number: u64, is_old: bool) -> Aged {
 
 fn chunk(history: u8, epoch: u32, number: u64, exchanged_at: Timestamp) -> ChunkLinks {
     ChunkLinks {
-        place: at(epoch, number),
+        chunk_number: at(epoch, number),
         digest: digest(history, epoch, number),
         previous: (number > 1).then(|| digest(history, epoch, number - 1)),
         opening: None,
@@ -62,14 +62,15 @@ fn judged(lane: &LaneState, chunk: &ChunkLinks) -> Judgement {
 }
 
 /// The frontier over these entries.
-fn frontier(lane: &LaneState, entries: &[Aged]) -> Frontier {
-    let noted: Vec<Noted> = entries.iter().map(|entry| entry.noted.clone()).collect();
-    advance(&Frontier::default(), lane, &noted).frontier
+fn frontier(lane: &LaneState, entries: &[DatedEntry]) -> Frontier {
+    let frontier_entry: Vec<FrontierEntry> =
+        entries.iter().map(|entry| entry.frontier_entry.clone()).collect();
+    advance(&Frontier::default(), lane, &frontier_entry).frontier
 }
 
 /// A lane of which the first `number` chunks are folded.
 fn folded(number: u64) -> LaneState {
-    let entries: Vec<Aged> = (1..=number).map(|number| aged(1, number, true)).collect();
+    let entries: Vec<DatedEntry> = (1..=number).map(|number| aged(1, number, true)).collect();
     let lane = LaneState::default();
     let frontier = frontier(&lane, &entries);
     LaneState {
@@ -79,7 +80,7 @@ fn folded(number: u64) -> LaneState {
 }
 
 #[test]
-fn compaction_bound_is_the_least_of_frontier_receipt_number_and_quarantine() {
+fn compaction_bound_is_lowest_limit() {
     let frontier = Frontier {
         number: 20,
         ..Frontier::default()
@@ -89,8 +90,8 @@ fn compaction_bound_is_the_least_of_frontier_receipt_number_and_quarantine() {
     assert_eq!(least(9, 30), Some(at(1, 9)));
     assert_eq!(least(30, 8), Some(at(1, 8)));
     assert_eq!(bound(&frontier, None, at(1, 20)), None);
-    let quarantined = |place| Frontier {
-        lowest_quarantined: Some(place),
+    let quarantined = |chunk_number| Frontier {
+        lowest_quarantined: Some(chunk_number),
         ..frontier.clone()
     };
     let newest = Some(at(1, 30));
@@ -99,45 +100,45 @@ fn compaction_bound_is_the_least_of_frontier_receipt_number_and_quarantine() {
 }
 
 #[test]
-fn compaction_folds_old_entries_up_to_its_bound() {
+fn compaction_old_entries_are_folded_up_to_bound() {
     let lane = LaneState::default();
     let entries = [1, 2, 3, 4, 5].map(|number| aged(1, number, number != 4));
     let now = frontier(&lane, &entries);
     let done = fold(&lane, &now, &entries, at(1, 5)).unwrap();
-    // Entry 5 is behind one that is young.
+    // Entry 5 is after a young one.
     assert_eq!((done.base.number, done.base.rows), (3, 30));
     assert_eq!((done.counted, done.exchanged_at), (at(1, 3), second(3)));
     assert_eq!(
-        fold(&lane, &now, &entries, at(1, 2)).unwrap().base.place(),
+        fold(&lane, &now, &entries, at(1, 2)).unwrap().base.chunk_number(),
         at(1, 2)
     );
     assert_eq!(fold(&lane, &now, &entries, at(1, 0)), None);
-    // What the frontier has not passed is not folded.
+    // Entries that the frontier has not passed are not folded.
     let gap = [aged(1, 1, true), aged(1, 3, true)];
     let done = fold(&lane, &frontier(&lane, &gap), &gap, at(1, 3)).unwrap();
-    assert_eq!(done.base.place(), at(1, 1));
+    assert_eq!(done.base.chunk_number(), at(1, 1));
 }
 
 #[test]
-fn compaction_follows_the_lineage_of_epochs() {
+fn compaction_follows_epoch_lineage() {
     let lane = LaneState {
         epoch: 2,
         openings: BTreeMap::from([(2, Some(link(1, 2)))]),
         ..LaneState::default()
     };
-    // 1.3 was left behind.
+    // 1.3 was superseded.
     let entries = [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2)].map(|(epoch, number)| aged(epoch, number, true));
     let now = frontier(&lane, &entries);
     let done = fold(&lane, &now, &entries, at(2, 1)).unwrap();
-    assert_eq!((done.base.place(), done.base.rows), (at(2, 1), 10));
+    assert_eq!((done.base.chunk_number(), done.base.rows), (at(2, 1), 10));
 }
 
 #[test]
-fn compaction_knows_a_folded_chunk_by_place_and_another_by_time() {
+fn compaction_folded_chunk_is_recognised_by_number_and_time() {
     let lane = folded(5);
     for number in 1..=5 {
         let known = chunk(0, 1, number, second(5));
-        assert_eq!(judged(&lane, &known), Judgement::Already, "{number}");
+        assert_eq!(judged(&lane, &known), Judgement::AlreadyStored, "{number}");
     }
     let later = second(60);
     let is_fork =
@@ -145,7 +146,7 @@ fn compaction_knows_a_folded_chunk_by_place_and_another_by_time() {
     assert!(is_fork(judged(&lane, &chunk(1, 1, 3, later))));
     // At the base the digest is known.
     assert!(is_fork(judged(&lane, &chunk(1, 1, 5, second(5)))));
-    assert_eq!(judged(&lane, &chunk(0, 1, 5, later)), Judgement::Already);
+    assert_eq!(judged(&lane, &chunk(0, 1, 5, later)), Judgement::AlreadyStored);
     // So is the link of the chunk behind it.
     assert_eq!(judged(&lane, &chunk(0, 1, 6, later)), Judgement::Store);
     assert!(is_fork(judged(&lane, &chunk(1, 1, 6, later))));
@@ -156,8 +157,8 @@ fn compaction_knows_a_folded_chunk_by_place_and_another_by_time() {
         ..lane.clone()
     };
     for (number, wanted) in [
-        (2, Judgement::Already),
-        (3, Judgement::Already),
+        (2, Judgement::AlreadyStored),
+        (3, Judgement::AlreadyStored),
         (4, Judgement::Superseded),
     ] {
         assert_eq!(
@@ -173,12 +174,12 @@ fn compaction_knows_a_folded_chunk_by_place_and_another_by_time() {
     };
     assert!(matches!(
         judged(&stopped, &chunk(1, 1, 3, later)),
-        Judgement::StoppedBefore { .. }
+        Judgement::AlreadyStopped { .. }
     ));
 }
 
 #[test]
-fn compaction_lets_an_epoch_go_on_from_a_folded_chunk() {
+fn compaction_epoch_continues_from_folded_chunk() {
     let lane = folded(5);
     let opening = |link: Link, previous| ChunkLinks {
         previous,
@@ -201,68 +202,68 @@ fn compaction_lets_an_epoch_go_on_from_a_folded_chunk() {
         judged(&lane, &opening(other, Some(other.digest))),
         Judgement::BadOpening { .. }
     ));
-    // What has not come yet is waited for.
+    // A chunk that has not arrived is waited for.
     let ahead = link(1, 6);
     assert!(matches!(
         judged(&lane, &opening(ahead, Some(ahead.digest))),
-        Judgement::Later { .. }
+        Judgement::Deferred { .. }
     ));
 }
 
 #[test]
-fn compaction_is_undone_for_a_refill_and_rows_are_not_counted_again() {
+fn compaction_refill_counts_no_row_twice() {
     let mut lane = folded(5);
     let known = chunk(0, 1, 2, second(5));
-    assert!(!lane.is_again(known.place, None) && lane.is_folded(known.place));
+    assert!(!lane.is_again(known.chunk_number, None) && lane.is_folded(known.chunk_number));
     assert!(!lane.unfold(at(1, 6)));
     assert!(lane.unfold(at(1, 4)));
     assert_eq!(lane.base(), Frontier::default());
     assert_eq!(judged(&lane, &known), Judgement::Store);
     assert!(lane.is_again(at(1, 1), None) && lane.is_again(at(1, 5), None));
     assert!(!lane.is_again(at(1, 6), None));
-    assert_eq!(lane.owed(&Frontier::default()), Some(at(1, 5)));
-    // What is back is folded again, and the rest is still owed.
+    assert_eq!(lane.refill_until(&Frontier::default()), Some(at(1, 5)));
+    // Stored chunks are folded again, and the rest is still awaited.
     let entries = [aged(1, 1, true), aged(1, 2, true)];
     let now = frontier(&lane, &entries);
     lane.compaction = fold(&lane, &now, &entries, at(1, 2));
-    assert_eq!(lane.base().place(), at(1, 2));
+    assert_eq!(lane.base().chunk_number(), at(1, 2));
     assert!(lane.is_again(at(1, 3), None) && !lane.is_again(at(1, 2), None));
-    assert_eq!(lane.owed(&now), Some(at(1, 5)));
+    assert_eq!(lane.refill_until(&now), Some(at(1, 5)));
 }
 
 proptest! {
-    /// However often and wherever entries are folded, the frontier over the rest is the frontier over all.
+    /// For any sequence of folds, the frontier over the rest is the frontier over all entries.
     #[test]
-    fn compaction_leaves_the_frontier(
+    fn compaction_frontier_is_unchanged(
         kinds in proptest::collection::vec(0..4_u8, 1..30),
         bounds in proptest::collection::vec(0..30_u64, 0..5),
     ) {
-        let entries: Vec<Aged> = (1_u64..)
+        let entries: Vec<DatedEntry> = (1_u64..)
             .zip(&kinds)
             .filter(|(_, kind)| **kind > 0)
             .map(|(number, kind)| {
                 let entry = aged(1, number, true);
                 let state = if *kind == 1 { EntryState::Quarantined } else { EntryState::Stored };
-                Aged { noted: Noted { state, ..entry.noted }, ..entry }
+                DatedEntry { frontier_entry: FrontierEntry { state, ..entry.frontier_entry }, ..entry }
             })
             .collect();
         let mut lane = LaneState::default();
         let all = frontier(&lane, &entries);
         for last in bounds {
-            let base = lane.base().place();
-            let rest: Vec<Aged> = entries.iter().filter(|entry| entry.noted.place > base).cloned().collect();
+            let base = lane.base().chunk_number();
+            let rest: Vec<DatedEntry> = entries.iter().filter(|entry| entry.frontier_entry.chunk_number > base).cloned().collect();
             if let Some(compaction) = fold(&lane, &all, &rest, at(1, last)) {
                 lane.compaction = Some(compaction);
             }
         }
         let base = lane.base();
-        let rest: Vec<Noted> = entries
+        let rest: Vec<FrontierEntry> = entries
             .iter()
-            .filter(|entry| entry.noted.place > base.place())
-            .map(|entry| entry.noted.clone())
+            .filter(|entry| entry.frontier_entry.chunk_number > base.chunk_number())
+            .map(|entry| entry.frontier_entry.clone())
             .collect();
         let over_the_rest = advance(&base, &lane, &rest).frontier;
-        // What may be released is found by the entries that are left.
+        // Releasable entries are found among the remaining ones.
         let comparable = |frontier: Frontier| Frontier { lowest_quarantined: None, ..frontier };
         prop_assert_eq!(comparable(over_the_rest), comparable(all));
     }

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use schemas::digest::Digest;
 
 use super::{
-    Failure, Outcome, Receiver, all_stored, claims, count, ensure, link, prepared, report, row, same, table,
-    texts,
+    Failure, Outcome, Receiver, all_stored, claims_schema, count, ensure, link, prepared, report, row, same,
+    table, texts,
 };
 use crate::ledger::REWRITTEN;
 use crate::port::{Arrival, Outcome as Stored, Unreadable};
@@ -21,13 +21,13 @@ fn stopped(outcomes: &[Stored], begins: &str) -> Outcome {
     )
 }
 
-/// Trap: the exchange was restored from an older copy, and the stream went on from there.
+/// The exchange was restored from an older copy and the stream continued from there.
 pub async fn fork(receiver: &dyn Receiver) -> Outcome {
     let store = prepared(receiver).await?;
-    let mut chain = Chain::new(lane(), claims(), 0);
+    let mut chain = Chain::new(lane(), claims_schema(), 0);
     let first = chain.next(&[row(1, "a")]);
     all_stored(store.as_ref(), &[first.clone(), chain.next(&[row(2, "b")])]).await?;
-    let mut other = Chain::new(lane(), claims(), 1);
+    let mut other = Chain::new(lane(), claims_schema(), 1);
     other.rewound(link(&first), 1);
     let (again, next) = (other.next(&[row(2, "x")]), other.next(&[row(3, "y")]));
     stopped(&store.store(&lane(), &[again, next.clone()]).await?, REWRITTEN)?;
@@ -36,7 +36,7 @@ pub async fn fork(receiver: &dyn Receiver) -> Outcome {
         &table(receiver).await?,
         &texts(&["1:a@1.1", "2:b@1.2"]),
     )?;
-    // It outlives the process, and good chunks wait too.
+    // The stop persists over processes, and valid chunks wait too.
     let reborn = receiver.store();
     let good = chain.next(&[row(3, "c")]);
     stopped(&reborn.store(&lane(), &[next, good]).await?, REWRITTEN)?;
@@ -44,14 +44,14 @@ pub async fn fork(receiver: &dyn Receiver) -> Outcome {
     same("the frontier", &report.to, &2)?;
     ensure(
         report.stopped.is_some_and(|reason| reason.starts_with(REWRITTEN)),
-        "the report does not say that it is stopped",
+        "the report does not show the stop",
     )
 }
 
 /// Two pollers that stored neighbours at the same time did not see each other's entry.
 pub async fn unseen_link(receiver: &dyn Receiver) -> Outcome {
     let store = prepared(receiver).await?;
-    let mut chain = Chain::new(lane(), claims(), 0);
+    let mut chain = Chain::new(lane(), claims_schema(), 0);
     all_stored(
         store.as_ref(),
         &[chain.next(&[row(1, "a")]), chain.next(&[row(2, "b")])],
@@ -63,11 +63,13 @@ pub async fn unseen_link(receiver: &dyn Receiver) -> Outcome {
         receiver.own("ledger")
     );
     receiver.execute(&sql).await.map_err(Failure)?;
-    let told = report(store.as_ref()).await?;
-    same("the frontier", &told.to, &1)?;
+    let lane_report = report(store.as_ref()).await?;
+    same("the frontier", &lane_report.to, &1)?;
     ensure(
-        told.stopped.is_some_and(|reason| reason.starts_with(REWRITTEN)),
-        "the lane goes on",
+        lane_report
+            .stopped
+            .is_some_and(|reason| reason.starts_with(REWRITTEN)),
+        "lane continues",
     )?;
     stopped(
         &store.store(&lane(), &[chain.next(&[row(3, "c")])]).await?,
@@ -78,12 +80,12 @@ pub async fn unseen_link(receiver: &dyn Receiver) -> Outcome {
 /// After a fork an operator opens a new epoch from the receipt.
 pub async fn opening(receiver: &dyn Receiver) -> Outcome {
     let store = prepared(receiver).await?;
-    let mut chain = Chain::new(lane(), claims(), 0);
+    let mut chain = Chain::new(lane(), claims_schema(), 0);
     let first = chain.next(&[row(1, "a")]);
     let second = chain.next(&[row(2, "b")]);
     let lost = chain.next(&[row(3, "lost")]);
     all_stored(store.as_ref(), &[first.clone(), second.clone()]).await?;
-    let mut other = Chain::new(lane(), claims(), 1);
+    let mut other = Chain::new(lane(), claims_schema(), 1);
     other.rewound(link(&first), 1);
     let alien = other.next(&[row(2, "alien")]);
     stopped(
@@ -98,7 +100,7 @@ pub async fn opening(receiver: &dyn Receiver) -> Outcome {
         &table(receiver).await?,
         &texts(&["1:a2@2.2", "2:b@1.2", "3:c@2.2"]),
     )?;
-    // The lost end of both histories comes late, and changes nothing.
+    // The lost end of both histories arrives late and changes nothing.
     let late = store.store(&lane(), &[lost, alien]).await?;
     same(
         "the lost end",
@@ -110,50 +112,50 @@ pub async fn opening(receiver: &dyn Receiver) -> Outcome {
         &table(receiver).await?,
         &texts(&["1:a2@2.2", "2:b@1.2", "3:c@2.2"]),
     )?;
-    let told = report(store.as_ref()).await?;
+    let lane_report = report(store.as_ref()).await?;
     same(
         "epoch, frontier",
-        &(told.epoch, told.to, told.head),
+        &(lane_report.epoch, lane_report.to, lane_report.head),
         &(2, 2, Some(next.chunk.digest)),
     )?;
     same(
         "stop, pending, rows",
-        &(told.stopped, told.pending, told.rows),
+        &(lane_report.stopped, lane_report.pending, lane_report.rows),
         &(None, 0, 2),
     )
 }
 
-/// An opening may only continue what is ours.
+/// An opening may only continue a stored chunk.
 pub async fn bad_opening(receiver: &dyn Receiver) -> Outcome {
     let store = prepared(receiver).await?;
-    let mut chain = Chain::new(lane(), claims(), 0);
+    let mut chain = Chain::new(lane(), claims_schema(), 0);
     let first = chain.next(&[row(1, "a")]);
     all_stored(store.as_ref(), std::slice::from_ref(&first)).await?;
-    let mut other = Chain::new(lane(), claims(), 1);
+    let mut other = Chain::new(lane(), claims_schema(), 1);
     let foreign = other.next(&[row(1, "x")]);
     let bad = other.open(Some(link(&foreign)));
     stopped(&store.store(&lane(), &[bad]).await?, "epoch 2 continues")?;
     let good = chain.open_epoch(3, Some(link(&first)));
     all_stored(store.as_ref(), &[good, chain.next(&[row(2, "b")])]).await?;
-    let told = report(store.as_ref()).await?;
+    let lane_report = report(store.as_ref()).await?;
     same(
         "epoch, frontier, stop",
-        &(told.epoch, told.to, told.stopped),
+        &(lane_report.epoch, lane_report.to, lane_report.stopped),
         &(3, 2, None),
     )
 }
 
-/// Another poller may be slower with the opening, or with what it continues.
+/// Another poller may be slower with the opening, or with the chunk that it continues.
 pub async fn overtaken(receiver: &dyn Receiver) -> Outcome {
     let store = prepared(receiver).await?;
-    let mut chain = Chain::new(lane(), claims(), 0);
+    let mut chain = Chain::new(lane(), claims_schema(), 0);
     let first = chain.next(&[row(1, "a")]);
     let opens = chain.open(Some(link(&first)));
     let next = chain.next(&[row(2, "b")]);
     for early in [&next, &opens] {
         let outcomes = store.store(&lane(), std::slice::from_ref(early)).await?;
         ensure(
-            matches!(outcomes[..], [Stored::Later { .. }]),
+            matches!(outcomes[..], [Stored::Deferred { .. }]),
             format_args!("{outcomes:?}"),
         )?;
     }
@@ -176,10 +178,10 @@ fn broken(arrival: &Arrival) -> Unreadable {
     }
 }
 
-/// Trap: undecodable messages acknowledged and lost; one bad chunk that stops everything.
+/// An unreadable message is neither lost nor blocks later chunks.
 pub async fn unreadable(receiver: &dyn Receiver) -> Outcome {
     let store = prepared(receiver).await?;
-    let mut chain = Chain::new(lane(), claims(), 0);
+    let mut chain = Chain::new(lane(), claims_schema(), 0);
     let (first, second, third) = (
         chain.next(&[row(1, "a")]),
         chain.next(&[row(2, "b")]),
@@ -202,10 +204,10 @@ pub async fn unreadable(receiver: &dyn Receiver) -> Outcome {
         })
         .await?;
     all_stored(store.as_ref(), &[third, first]).await?;
-    let told = report(store.as_ref()).await?;
+    let lane_report = report(store.as_ref()).await?;
     same(
         "frontier, quarantined, rows",
-        &(told.to, told.quarantined, told.rows),
+        &(lane_report.to, lane_report.quarantined, lane_report.rows),
         &(3, vec![2], 2),
     )?;
     same("kept", &count(receiver, "quarantine").await?, &"3".to_owned())?;
@@ -216,33 +218,33 @@ pub async fn unreadable(receiver: &dyn Receiver) -> Outcome {
     )
 }
 
-/// The frontier is gapless, and what waits above it is counted.
+/// The frontier has no gap, and chunks above it are counted as pending.
 pub async fn gap(receiver: &dyn Receiver) -> Outcome {
     let store = prepared(receiver).await?;
-    let mut chain = Chain::new(lane(), claims(), 0);
+    let mut chain = Chain::new(lane(), claims_schema(), 0);
     let (first, second, third) = (
         chain.next(&[row(1, "a")]),
         chain.next(&[row(2, "b")]),
         chain.next(&[row(3, "c")]),
     );
     all_stored(store.as_ref(), &[first.clone(), third.clone()]).await?;
-    let told = report(store.as_ref()).await?;
+    let lane_report = report(store.as_ref()).await?;
     same(
         "frontier, pending, from",
-        &(told.to, told.pending, told.from),
+        &(lane_report.to, lane_report.pending, lane_report.from),
         &(1, 1, 1),
     )?;
     same(
         "head, cursor",
-        &(told.head, told.cursor),
+        &(lane_report.head, lane_report.cursor),
         &(Some(first.chunk.digest), first.chunk.manifest.cursor_after),
     )?;
     all_stored(receiver.store().as_ref(), &[second]).await?;
-    let told = report(receiver.store().as_ref()).await?;
+    let lane_report = report(receiver.store().as_ref()).await?;
     same(
         "frontier, pending, rows",
-        &(told.to, told.pending, told.rows),
+        &(lane_report.to, lane_report.pending, lane_report.rows),
         &(3, 0, 3),
     )?;
-    same("head", &told.head, &Some(third.chunk.digest))
+    same("head", &lane_report.head, &Some(third.chunk.digest))
 }

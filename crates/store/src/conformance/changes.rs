@@ -1,4 +1,4 @@
-//! Columns that change: types that follow, and what somebody has to be asked.
+//! Changed columns: types that are followed, and changes that need approval.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use schemas::value::Value;
 
 use super::{Failure, Outcome, Receiver, all_stored, ensure, prepared, report, same};
 use crate::layout::Options;
-use crate::port::{Answer, Arrival, Outcome as Stored, Store};
+use crate::port::{Approval, Arrival, Outcome as Stored, Store};
 use crate::samples::{Chain, lane, schema};
 
 const TEXT: ColumnType = ColumnType::Text { max: None };
@@ -23,8 +23,8 @@ fn text_of(max: u32) -> ColumnType {
     ColumnType::Text { max: Some(max) }
 }
 
-pub(super) fn answer() -> Answer {
-    Answer {
+pub(super) fn approval() -> Approval {
+    Approval {
         actor: "li.na".to_owned(),
         reason: "agreed by telephone".to_owned(),
     }
@@ -39,17 +39,17 @@ pub(super) async fn lines(receiver: &dyn Receiver, sql: &str) -> Result<Vec<Stri
     Ok(rows.iter().map(line).collect())
 }
 
-/// Expects every chunk to wait, and gives the words.
+/// Expects every chunk to wait, and returns the reason.
 pub(super) async fn waits(store: &dyn Store, arrivals: &[Arrival]) -> Result<String, Failure> {
     let outcomes = store.store(&lane(), arrivals).await?;
-    let mut told = String::new();
+    let mut reason = String::new();
     for outcome in &outcomes {
         match outcome {
-            Stored::Stopped { reason } => told.clone_from(reason),
+            Stored::Stopped { reason: found } => reason.clone_from(found),
             other => return Err(Failure(format!("it does not wait: {other:?}"))),
         }
     }
-    Ok(told)
+    Ok(reason)
 }
 
 fn table(kinds: [ColumnType; 7]) -> RowSchema {
@@ -68,7 +68,7 @@ fn table(kinds: [ColumnType; 7]) -> RowSchema {
     )
 }
 
-/// Types that became wider; an older chunk comes later, to a store that does not know of it yet.
+/// Types became wider; an older chunk arrives later, at a store with an empty cache.
 pub async fn wider_types(receiver: &dyn Receiver) -> Outcome {
     let old = [
         ColumnType::Int2,
@@ -123,7 +123,7 @@ pub async fn wider_types(receiver: &dyn Receiver) -> Outcome {
     same(
         "again",
         &one.store(&lane(), &[last]).await?,
-        &vec![Stored::Already],
+        &vec![Stored::AlreadyStored],
     )?;
     let got = lines(
         receiver,
@@ -139,7 +139,7 @@ pub async fn wider_types(receiver: &dyn Receiver) -> Outcome {
     same("the table", &got, &super::texts(&wanted))
 }
 
-/// Three pollers, each chunk three times and in another order, while types and columns change.
+/// Three pollers store each chunk three times in different orders, while types and columns change.
 pub async fn wider_at_once(receiver: &dyn Receiver) -> Outcome {
     let shape = |kind: ColumnType, more: bool| {
         let mut columns = vec![("id", ColumnType::Int8), ("count", kind)];
@@ -185,8 +185,9 @@ pub async fn wider_at_once(receiver: &dyn Receiver) -> Outcome {
             tokio::spawn(async move {
                 for call in mine.chunks(1 + poller) {
                     let outcomes = store.store(&lane(), call).await?;
-                    let done =
-                        |one: &Stored| matches!(one, Stored::Stored { quarantined: 0, .. } | Stored::Already);
+                    let done = |one: &Stored| {
+                        matches!(one, Stored::Stored { quarantined: 0, .. } | Stored::AlreadyStored)
+                    };
                     ensure(outcomes.iter().all(done), format_args!("{outcomes:?}"))?;
                 }
                 Ok::<(), Failure>(())
@@ -218,7 +219,7 @@ pub async fn wider_at_once(receiver: &dyn Receiver) -> Outcome {
     same("the table", &got, &wanted.into_values().collect::<Vec<_>>())
 }
 
-/// A type changed otherwise: asked, accepted, and nothing of the old values is lost.
+/// An incompatible type is approved, and no old value is lost.
 pub async fn retyped(receiver: &dyn Receiver) -> Outcome {
     let shape = |kind| schema(&["id"], &[("id", ColumnType::Int8), ("paid", kind)]);
     let (store, other) = (prepared(receiver).await?, receiver.with(Options::default()));
@@ -233,30 +234,43 @@ pub async fn retyped(receiver: &dyn Receiver) -> Outcome {
     let fourth = chain.next(&[vec![Value::Int(4), Value::Text("forty")]]);
     all_stored(store.as_ref(), &[first]).await?;
     for _ in 0..2 {
-        let told = waits(store.as_ref(), &[fourth.clone(), third.clone()]).await?;
+        let reason = waits(store.as_ref(), &[fourth.clone(), third.clone()]).await?;
         for word in ["setl", "\"paid\"", "integer", "text", "accept-change"] {
-            ensure(told.contains(word), format_args!("{word:?} is missing: {told}"))?;
+            ensure(
+                reason.contains(word),
+                format_args!("{word:?} is missing: {reason}"),
+            )?;
         }
     }
-    let asked = other.asked().await?;
-    same("lanes that wait", &asked.len(), &1)?;
+    let pending = other.pending_changes().await?;
+    same("lanes that wait", &pending.len(), &1)?;
     same(
         "the first chunk",
-        &asked.iter().map(|(_, q)| q.place.number).collect::<Vec<_>>(),
+        &pending
+            .iter()
+            .map(|(_, q)| q.chunk_number.number)
+            .collect::<Vec<_>>(),
         &vec![3],
     )?;
     ensure(
-        report(store.as_ref()).await?.waits.is_some(),
-        "the report does not say it",
+        report(store.as_ref()).await?.pending_change.is_some(),
+        "the report does not show it",
     )?;
     ensure(
-        other.accept(&lane(), &answer()).await?.is_some(),
+        other.accept(&lane(), &approval()).await?.is_some(),
         "there was nothing to accept",
     )?;
-    same("asked again", &other.accept(&lane(), &answer()).await?, &None)?;
+    same(
+        "approved again",
+        &other.accept(&lane(), &approval()).await?,
+        &None,
+    )?;
     all_stored(other.as_ref(), &[fourth, third]).await?;
     all_stored(store.as_ref(), &[late]).await?;
-    ensure(report(store.as_ref()).await?.waits.is_none(), "it waits still")?;
+    ensure(
+        report(store.as_ref()).await?.pending_change.is_none(),
+        "it waits still",
+    )?;
     let sql = "SELECT CAST(id AS TEXT), paid, CAST(paid_before_1_3 AS TEXT) FROM setl ORDER BY id";
     same(
         "the table",
@@ -271,7 +285,7 @@ pub async fn retyped(receiver: &dyn Receiver) -> Outcome {
     )
 }
 
-/// A column that does not come any more, or was renamed, which looks the same.
+/// A column is dropped, or renamed, which looks the same.
 pub async fn dropped(receiver: &dyn Receiver) -> Outcome {
     let both = schema(
         &["id"],
@@ -288,10 +302,10 @@ pub async fn dropped(receiver: &dyn Receiver) -> Outcome {
     let late = chain.next(&[row(3, "c")]);
     chain.columns(renamed);
     let next = chain.next(&[row(1, "new")]);
-    let told = waits(store.as_ref(), std::slice::from_ref(&next)).await?;
-    ensure(told.contains("\"note\" does not come any more"), &told)?;
+    let reason = waits(store.as_ref(), std::slice::from_ref(&next)).await?;
+    ensure(reason.contains("\"note\" is no longer sent"), &reason)?;
     all_stored(store.as_ref(), &[late]).await?;
-    other.accept(&lane(), &answer()).await?;
+    other.accept(&lane(), &approval()).await?;
     all_stored(store.as_ref(), &[next]).await?;
     same(
         "the table",
@@ -304,7 +318,7 @@ pub async fn dropped(receiver: &dyn Receiver) -> Outcome {
     )
 }
 
-/// Another key: the table is set aside once everything before is stored, and a new one begins.
+/// Another key: the table is renamed after all earlier chunks are stored, and a new one begins.
 pub async fn another_key(receiver: &dyn Receiver) -> Outcome {
     let shape = |key: &[&str]| schema(key, &[("id", ColumnType::Int8), ("name", TEXT)]);
     let (store, other) = (prepared(receiver).await?, receiver.with(Options::default()));
@@ -314,9 +328,12 @@ pub async fn another_key(receiver: &dyn Receiver) -> Outcome {
     chain.columns(shape(&["name"]));
     let next = chain.next(&[row(1, "c"), row(1, "d")]);
     all_stored(store.as_ref(), &[first]).await?;
-    let told = waits(store.as_ref(), std::slice::from_ref(&next)).await?;
-    ensure(told.contains("the key was [\"id\"] and is now [\"name\"]"), &told)?;
-    other.accept(&lane(), &answer()).await?;
+    let reason = waits(store.as_ref(), std::slice::from_ref(&next)).await?;
+    ensure(
+        reason.contains("the key was [\"id\"] and is now [\"name\"]"),
+        &reason,
+    )?;
+    other.accept(&lane(), &approval()).await?;
     waits(store.as_ref(), std::slice::from_ref(&next)).await?;
     all_stored(store.as_ref(), &[late]).await?;
     report(store.as_ref()).await?;
@@ -335,7 +352,7 @@ pub async fn another_key(receiver: &dyn Receiver) -> Outcome {
     )
 }
 
-/// The old rows are other rows by the new type: new tables are begun.
+/// The old rows are different rows under the new type: new tables are created.
 pub async fn another_key_type(receiver: &dyn Receiver) -> Outcome {
     let shape = |kind| schema(&["id"], &[("id", kind), ("name", TEXT)]);
     let (store, other) = (prepared(receiver).await?, receiver.with(Options::default()));
@@ -346,12 +363,12 @@ pub async fn another_key_type(receiver: &dyn Receiver) -> Outcome {
     let next = chain.next(&[row("1.0", "b"), row("1.00", "c")]);
     all_stored(store.as_ref(), &[first]).await?;
     report(store.as_ref()).await?;
-    let told = waits(store.as_ref(), std::slice::from_ref(&next)).await?;
+    let reason = waits(store.as_ref(), std::slice::from_ref(&next)).await?;
     ensure(
-        told.contains("\"id\" of the key was numeric(10,2) and is now text"),
-        &told,
+        reason.contains("\"id\" of the key was numeric(10,2) and is now text"),
+        &reason,
     )?;
-    other.accept(&lane(), &answer()).await?;
+    other.accept(&lane(), &approval()).await?;
     all_stored(store.as_ref(), &[next]).await?;
     let sql = "SELECT CAST(id AS TEXT), name FROM setl ORDER BY name";
     same(
@@ -363,7 +380,7 @@ pub async fn another_key_type(receiver: &dyn Receiver) -> Outcome {
     same("the old one", &lines(receiver, sql).await?, &super::texts(&["a"]))
 }
 
-/// What one lane waits for is no other's business, and survives the process.
+/// A pending change blocks no other lane, and persists over processes.
 pub async fn other_lanes_go_on(receiver: &dyn Receiver) -> Outcome {
     let shape = |kind| schema(&["id"], &[("id", ColumnType::Int8), ("paid", kind)]);
     let store: Arc<dyn Store> = prepared(receiver).await?;
@@ -391,6 +408,9 @@ pub async fn other_lanes_go_on(receiver: &dyn Receiver) -> Outcome {
     )?;
     store.close().await;
     let again = receiver.store();
-    ensure(report(again.as_ref()).await?.waits.is_some(), "it is forgotten")?;
+    ensure(
+        report(again.as_ref()).await?.pending_change.is_some(),
+        "it is forgotten",
+    )?;
     waits(again.as_ref(), &[next]).await.map(drop)
 }

@@ -1,18 +1,18 @@
-//! Storing: once, in any order, newest wins, deletes.
+//! Storing: exactly once, in any order, newest version wins, deletes.
 
 use std::sync::Arc;
 
 use super::{
-    Failure, Outcome, Receiver, all_stored, claims, claims_with_tombstone, count, ensure, prepared, report,
-    row, row_or_tombstone, same, table, texts,
+    Failure, Outcome, Receiver, all_stored, claims_schema, claims_schema_with_tombstone, count, ensure,
+    prepared, report, row, row_or_tombstone, same, table, texts,
 };
 use crate::port::{Arrival, Outcome as Stored, Store};
 use crate::samples::{Chain, lane};
 
-/// Trap: a message is delivered again after the poller died between commit and settling.
+/// A message is redelivered after the poller died between commit and settlement.
 pub async fn twice(receiver: &dyn Receiver) -> Outcome {
     let store = prepared(receiver).await?;
-    let mut chain = Chain::new(lane(), claims(), 0);
+    let mut chain = Chain::new(lane(), claims_schema(), 0);
     let both = [
         chain.next(&[row(1, "a"), row(2, "b")]),
         chain.next(&[row(1, "c")]),
@@ -22,7 +22,11 @@ pub async fn twice(receiver: &dyn Receiver) -> Outcome {
     same("the table", &before, &texts(&["1:c@1.2", "2:b@1.1"]))?;
     for store in [store, receiver.store()] {
         let outcomes = store.store(&lane(), &both).await?;
-        same("again", &outcomes, &vec![Stored::Already, Stored::Already])?;
+        same(
+            "again",
+            &outcomes,
+            &vec![Stored::AlreadyStored, Stored::AlreadyStored],
+        )?;
     }
     // The same chunk twice in one call.
     let third = chain.next(&[row(3, "d")]);
@@ -35,13 +39,13 @@ pub async fn twice(receiver: &dyn Receiver) -> Outcome {
                 rows: 1,
                 quarantined: 0,
             },
-            Stored::Already,
+            Stored::AlreadyStored,
         ],
     )?;
     same("the ledger", &count(receiver, "ledger").await?, &"3".to_owned())
 }
 
-/// A chain in which keys come again and again, with deletes.
+/// A chain in which keys repeat, with deletes.
 fn history(chain: &mut Chain) -> Vec<Arrival> {
     const NAMES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
     NAMES
@@ -56,10 +60,10 @@ fn history(chain: &mut Chain) -> Vec<Arrival> {
         .collect()
 }
 
-/// Trap: N pollers store in any order, in calls of any size.
+/// N pollers store in any order, in calls of any size.
 pub async fn any_order(receiver: &dyn Receiver) -> Outcome {
     let store = prepared(receiver).await?;
-    let mut chain = Chain::new(lane(), claims_with_tombstone(), 0);
+    let mut chain = Chain::new(lane(), claims_schema_with_tombstone(), 0);
     let arrivals = history(&mut chain);
     let mut wanted: Option<Vec<String>> = None;
     let mut random = 0x2545_f491_u32;
@@ -90,10 +94,10 @@ pub async fn any_order(receiver: &dyn Receiver) -> Outcome {
     Ok(())
 }
 
-/// The newest version wins, whichever came last.
+/// The newest version wins in any order of arrival.
 pub async fn older_loses(receiver: &dyn Receiver) -> Outcome {
     let store = prepared(receiver).await?;
-    let mut chain = Chain::new(lane(), claims(), 0);
+    let mut chain = Chain::new(lane(), claims_schema(), 0);
     let (first, second) = (
         chain.next(&[row(1, "old"), row(2, "old")]),
         chain.next(&[row(1, "new")]),
@@ -107,10 +111,10 @@ pub async fn older_loses(receiver: &dyn Receiver) -> Outcome {
     )
 }
 
-/// Trap: without a tombstone an older chunk that comes late resurrects the row.
+/// Without a tombstone a late older chunk would restore the deleted row.
 pub async fn no_resurrection(receiver: &dyn Receiver) -> Outcome {
     let store = prepared(receiver).await?;
-    let mut chain = Chain::new(lane(), claims_with_tombstone(), 0);
+    let mut chain = Chain::new(lane(), claims_schema_with_tombstone(), 0);
     let first = chain.next(&[row_or_tombstone(1, "a", false), row_or_tombstone(2, "b", false)]);
     let second = chain.next(&[row_or_tombstone(1, "a", true)]);
     let third = chain.next(&[row_or_tombstone(2, "c", true)]);
@@ -123,10 +127,10 @@ pub async fn no_resurrection(receiver: &dyn Receiver) -> Outcome {
     same("the table", &table(receiver).await?, &texts(&["2:d@1.4"]))
 }
 
-/// Tombstones stay while an older chunk may come, and no longer.
+/// Tombstones are kept while an older chunk is missing, and no longer.
 pub async fn tombstones_go(receiver: &dyn Receiver) -> Outcome {
     let store = prepared(receiver).await?;
-    let mut chain = Chain::new(lane(), claims_with_tombstone(), 0);
+    let mut chain = Chain::new(lane(), claims_schema_with_tombstone(), 0);
     let first = chain.next(&[row_or_tombstone(1, "a", false)]);
     let second = chain.next(&[row_or_tombstone(1, "a", true)]);
     all_stored(store.as_ref(), &[second]).await?;
@@ -146,9 +150,9 @@ pub async fn tombstones_go(receiver: &dyn Receiver) -> Outcome {
     same("the table", &table(receiver).await?, &texts(&[]))
 }
 
-/// Two pollers over overlapping chunks and keys, at the same time.
+/// Two pollers store overlapping chunks and keys concurrently.
 pub async fn at_once(receiver: &dyn Receiver) -> Outcome {
-    let mut chain = Chain::new(lane(), claims_with_tombstone(), 0);
+    let mut chain = Chain::new(lane(), claims_schema_with_tombstone(), 0);
     let mut arrivals = Vec::new();
     for _ in 0..4 {
         arrivals.extend(history(&mut chain));
@@ -190,10 +194,14 @@ pub async fn at_once(receiver: &dyn Receiver) -> Outcome {
         .await
         .map_err(Failure)?;
     all_stored(receiver.store().as_ref(), &arrivals).await?;
-    same("the table, beside one poller's", &got, &table(receiver).await?)
+    same(
+        "the table, compared with one poller's",
+        &got,
+        &table(receiver).await?,
+    )
 }
 
-/// Pollers that start together.
+/// Pollers that start concurrently.
 pub async fn prepared_at_once(receiver: &dyn Receiver) -> Outcome {
     let start = |_| {
         let store = receiver.store();
@@ -202,7 +210,7 @@ pub async fn prepared_at_once(receiver: &dyn Receiver) -> Outcome {
     for task in (0..4).map(start).collect::<Vec<_>>() {
         task.await.map_err(|error| Failure(error.to_string()))??;
     }
-    let mut chain = Chain::new(lane(), claims(), 0);
+    let mut chain = Chain::new(lane(), claims_schema(), 0);
     let arrivals = [chain.next(&[row(1, "a")]), chain.next(&[row(1, "b")])];
     let both: Vec<_> = arrivals
         .into_iter()

@@ -1,20 +1,21 @@
-//! Types, widening, rows that the receiver refuses.
+//! Types, widening, refused rows.
 
 use schemas::column::ColumnType;
 use schemas::value::Value;
 
 use super::{
-    Failure, Outcome, Receiver, all_stored, claims, count, ensure, prepared, report, row, same, table, texts,
+    Failure, Outcome, Receiver, all_stored, claims_schema, count, ensure, prepared, report, row, same, table,
+    texts,
 };
 use crate::port::Outcome as Stored;
 use crate::samples::{Chain, column, lane, schema};
 
 const UNIQUE: &str = "CREATE UNIQUE INDEX setl_name ON setl (name)";
 
-/// Trap: one bad value stops everything. Here it stops one row.
+/// One bad value refuses one row, not everything.
 pub async fn refused_row(receiver: &dyn Receiver) -> Outcome {
     let store = prepared(receiver).await?;
-    let mut chain = Chain::new(lane(), claims(), 0);
+    let mut chain = Chain::new(lane(), claims_schema(), 0);
     all_stored(store.as_ref(), &[chain.next(&[row(0, "taken")])]).await?;
     receiver.execute(UNIQUE).await.map_err(Failure)?;
     let names: Vec<String> = (1..=300).map(|id| format!("name {id}")).collect();
@@ -48,7 +49,7 @@ pub async fn refused_row(receiver: &dyn Receiver) -> Outcome {
     same(
         "again",
         &store.store(&lane(), &arrivals).await?,
-        &vec![Stored::Already, Stored::Already],
+        &vec![Stored::AlreadyStored, Stored::AlreadyStored],
     )?;
     same("kept", &count(receiver, "quarantine").await?, &"3".to_owned())?;
     let sql = format!("SELECT reason FROM {}", receiver.own("quarantine"));
@@ -60,20 +61,20 @@ pub async fn refused_row(receiver: &dyn Receiver) -> Outcome {
     };
     ensure(
         !reasons.iter().flatten().any(leaks),
-        format_args!("a reason is missing or tells a value: {reasons:?}"),
+        format_args!("a reason is missing or shows a value: {reasons:?}"),
     )?;
-    let told = report(store.as_ref()).await?;
+    let lane_report = report(store.as_ref()).await?;
     same(
         "frontier, quarantined",
-        &(told.to, told.quarantined),
+        &(lane_report.to, lane_report.quarantined),
         &(3, vec![2]),
     )
 }
 
-/// A refused version leaves the older one of its key, whichever chunks share a call.
+/// A refused version leaves the older version of its key, for any grouping of chunks.
 pub async fn refused_version(receiver: &dyn Receiver) -> Outcome {
     let store = prepared(receiver).await?;
-    let mut chain = Chain::new(lane(), claims(), 0);
+    let mut chain = Chain::new(lane(), claims_schema(), 0);
     all_stored(store.as_ref(), &[chain.next(&[row(0, "taken")])]).await?;
     receiver.execute(UNIQUE).await.map_err(Failure)?;
     let both = [chain.next(&[row(1, "older")]), chain.next(&[row(1, "taken")])];
@@ -85,13 +86,13 @@ pub async fn refused_version(receiver: &dyn Receiver) -> Outcome {
     )
 }
 
-/// A column that comes later; an older chunk, which lacks it, comes later still.
+/// A new column; an older chunk without it arrives later.
 pub async fn widened(receiver: &dyn Receiver) -> Outcome {
     let store = prepared(receiver).await?;
-    let mut chain = Chain::new(lane(), claims(), 0);
+    let mut chain = Chain::new(lane(), claims_schema(), 0);
     let first = chain.next(&[row(1, "a")]);
     let second = chain.next(&[row(2, "b"), row(3, "b")]);
-    let mut wider = claims();
+    let mut wider = claims_schema();
     wider.columns.push(column("born", ColumnType::Date));
     chain.columns(wider);
     let with = |id, name| {
@@ -119,9 +120,9 @@ pub async fn widened(receiver: &dyn Receiver) -> Outcome {
 /// The rows would not mean the same.
 pub async fn refused_type(receiver: &dyn Receiver) -> Outcome {
     let store = prepared(receiver).await?;
-    let mut chain = Chain::new(lane(), claims(), 0);
+    let mut chain = Chain::new(lane(), claims_schema(), 0);
     all_stored(store.as_ref(), &[chain.next(&[row(1, "a")])]).await?;
-    let mut other = claims();
+    let mut other = claims_schema();
     for column in &mut other.columns {
         if column.name == "paid" {
             column.kind = ColumnType::Bool;
@@ -132,13 +133,13 @@ pub async fn refused_type(receiver: &dyn Receiver) -> Outcome {
     let next = chain.next(&[vec![Value::Int(1), Value::Text("a"), Value::Bool(true)]]);
     let outcomes = store.store(&lane(), &[empty, next]).await?;
     match &outcomes[..] {
-        // A chunk without rows asks nothing of the table.
+        // A chunk without rows needs nothing from the table.
         [Stored::Stored { .. }, Stored::Stopped { reason }] => ensure(reason.contains("\"paid\""), reason),
         _ => ensure(false, format_args!("it was taken: {outcomes:?}")),
     }
 }
 
-/// Trap: floats for money; an empty text that became null.
+/// Money is not stored as float, and an empty text does not become null.
 pub async fn values(receiver: &dyn Receiver) -> Outcome {
     let store = prepared(receiver).await?;
     let decimal = ColumnType::Decimal {
@@ -217,24 +218,24 @@ pub async fn values(receiver: &dyn Receiver) -> Outcome {
     same("values", &got, &vec![first, second, third])
 }
 
-/// A key of several columns, of which a later chunk changes rows.
+/// A key of several columns; a later chunk changes rows.
 pub async fn composite(receiver: &dyn Receiver) -> Outcome {
     let store = prepared(receiver).await?;
     let text = || ColumnType::Text { max: None };
-    let columns = [("name", text()), ("id", ColumnType::Int8), ("said", text())];
+    let columns = [("name", text()), ("id", ColumnType::Int8), ("remark", text())];
     let mut chain = Chain::new(lane(), schema(&["id", "name"], &columns), 0);
-    let row = |name, id, said| vec![Value::Text(name), Value::Int(id), Value::Text(said)];
+    let row = |name, id, remark| vec![Value::Text(name), Value::Int(id), Value::Text(remark)];
     let first = chain.next(&[row("b", 1, "x"), row("a", 1, "y"), row("a", 2, "z")]);
     let second = chain.next(&[row("a", 1, "new")]);
     all_stored(store.as_ref(), &[second]).await?;
     all_stored(store.as_ref(), &[first]).await?;
-    let said = receiver
-        .texts("SELECT said FROM setl ORDER BY id, name")
+    let remarks = receiver
+        .texts("SELECT remark FROM setl ORDER BY id, name")
         .await
         .map_err(Failure)?;
     same(
-        "said",
-        &said.into_iter().flatten().flatten().collect::<Vec<_>>(),
+        "remark",
+        &remarks.into_iter().flatten().flatten().collect::<Vec<_>>(),
         &texts(&["new", "x", "z"]),
     )
 }

@@ -1,4 +1,4 @@
-//! Old ledger entries are folded: what comes again is refused, rows are counted, and everything can be stored again.
+//! Folded ledger entries: redelivered chunks are ignored, rows are counted, and everything can be stored again.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,30 +8,30 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::{
-    Failure, Outcome, Receiver, all_stored, claims_with_tombstone, count, ensure, link, report,
+    Failure, Outcome, Receiver, all_stored, claims_schema_with_tombstone, count, ensure, link, report,
     row_or_tombstone, same, table, texts,
 };
-use crate::compaction::Keep;
+use crate::compaction::LedgerRetention;
 use crate::layout::Options;
 use crate::ledger::REWRITTEN;
-use crate::merge::Place;
+use crate::merge::ChunkNumber;
 use crate::port::{Arrival, LaneReport, Outcome as Stored, Store, Unreadable};
 use crate::refill::{Refill, Rows};
 use crate::samples::{Chain, lane};
 
-const START: Place = Place { epoch: 1, number: 1 };
-const END: Place = Place { epoch: 9, number: 0 };
+const START: ChunkNumber = ChunkNumber { epoch: 1, number: 1 };
+const END: ChunkNumber = ChunkNumber { epoch: 9, number: 0 };
 
-/// The newest four, whatever their age.
-const FOUR: Keep = Keep {
+/// Keeps the newest four entries of any age.
+const FOUR: LedgerRetention = LedgerRetention {
     entries: 4,
     age: Duration::ZERO,
 };
 
-/// What stands in the table after [`twelve`].
+/// The rows of the table after [`twelve`].
 const ROWS: [&str; 4] = ["2:again@1.11", "3:c@1.3", "4:d@1.12", "9:i@1.9"];
 
-/// Chunks with updates, a row that is deleted and one that comes back: their table is [`ROWS`].
+/// Chunks with updates, a deleted row and a row that is inserted again: their table is [`ROWS`].
 fn twelve(chain: &mut Chain) -> Vec<Arrival> {
     let chunk = |rows: &[(i64, &str, bool)], chain: &mut Chain| {
         let rows: Vec<_> = rows
@@ -59,15 +59,15 @@ fn twelve(chain: &mut Chain) -> Vec<Arrival> {
     .collect()
 }
 
-/// Folds until nothing is due, with a receipt up to this place.
-async fn fold(store: &dyn Store, keep: Keep, covered: Place) -> Outcome {
+/// Folds until nothing is due, with a receipt up to this chunk.
+async fn fold(store: &dyn Store, keep: LedgerRetention, covered: ChunkNumber) -> Outcome {
     let covered = BTreeMap::from([(lane(), covered)]);
     while store.compact(&keep, &covered).await? > 0 {}
     Ok(())
 }
 
-const fn at(number: u64) -> Place {
-    Place { epoch: 1, number }
+const fn at(number: u64) -> ChunkNumber {
+    ChunkNumber { epoch: 1, number }
 }
 
 async fn counts(store: &dyn Store, what: &str) -> Outcome {
@@ -81,11 +81,11 @@ async fn counts(store: &dyn Store, what: &str) -> Outcome {
     )
 }
 
-/// A store with twelve chunks of which eight are folded.
+/// A store with twelve chunks, eight of them folded.
 async fn folded(receiver: &dyn Receiver) -> Result<(Arc<dyn Refill>, Chain, Vec<Arrival>), Failure> {
     let store = receiver.refill(Options::default());
     store.prepare().await?;
-    let mut chain = Chain::new(lane(), claims_with_tombstone(), 0);
+    let mut chain = Chain::new(lane(), claims_schema_with_tombstone(), 0);
     let all = twelve(&mut chain);
     all_stored(store.as_ref(), &all).await?;
     let before = report(store.as_ref()).await?;
@@ -104,17 +104,17 @@ async fn folded(receiver: &dyn Receiver) -> Result<(Arc<dyn Refill>, Chain, Vec<
     Ok((store, chain, all))
 }
 
-/// Chunks whose entries are gone come again, and change nothing: no row is counted twice, none comes back.
+/// Redelivered chunks with folded entries change nothing: no row is counted twice, no deleted row is restored.
 pub async fn comes_again(receiver: &dyn Receiver) -> Outcome {
     let (store, mut chain, all) = folded(receiver).await?;
     counts(store.as_ref(), "folded").await?;
     for arrival in &all {
         let outcomes = store.store(&lane(), std::slice::from_ref(arrival)).await?;
-        same("a chunk that is known", &outcomes, &vec![Stored::Already])?;
+        same("a chunk that is known", &outcomes, &vec![Stored::AlreadyStored])?;
     }
     same("the table", &table(receiver).await?, &texts(&ROWS))?;
     same("entries", &count(receiver, "ledger").await?, &"4".to_owned())?;
-    // A message that claims a place long ago takes nothing from the chunk that was stored there.
+    // A message that claims a folded number does not replace the stored chunk.
     let forged = Unreadable {
         lane: lane(),
         claims: Some(Box::new((all[2].chunk.manifest.clone(), all[1].chunk.digest))),
@@ -125,15 +125,15 @@ pub async fn comes_again(receiver: &dyn Receiver) -> Outcome {
     };
     store.quarantine(&forged).await?;
     all_stored(store.as_ref(), &[chain.next(&[row_or_tombstone(7, "g", false)])]).await?;
-    let told = report(store.as_ref()).await?;
+    let lane_report = report(store.as_ref()).await?;
     same(
         "frontier, rows, quarantined",
-        &(told.to, told.rows, told.quarantined),
+        &(lane_report.to, lane_report.rows, lane_report.quarantined),
         &(13, 14, vec![]),
     )?;
     counts(store.as_ref(), "after one more chunk").await?;
-    // The rest is folded as well, and the next chunk still has to follow the last one.
-    let nothing = Keep {
+    // The rest is folded too, and the next chunk must still follow the last one.
+    let nothing = LedgerRetention {
         entries: 0,
         age: Duration::ZERO,
     };
@@ -144,10 +144,10 @@ pub async fn comes_again(receiver: &dyn Receiver) -> Outcome {
     counts(store.as_ref(), "with nothing kept").await
 }
 
-/// Trap: the exchange was restored from a copy so old that it goes on below what the ledger keeps.
+/// The exchange was restored from a copy older than the kept ledger entries.
 pub async fn another_history(receiver: &dyn Receiver) -> Outcome {
     let (store, _, all) = folded(receiver).await?;
-    let mut other = Chain::new(lane(), claims_with_tombstone(), 1);
+    let mut other = Chain::new(lane(), claims_schema_with_tombstone(), 1);
     other.rewound(link(&all[1]), 1);
     let mut alien = other.next(&[row_or_tombstone(8, "alien", false)]);
     alien.exchanged_at = Timestamp::UNIX_EPOCH
@@ -158,13 +158,10 @@ pub async fn another_history(receiver: &dyn Receiver) -> Outcome {
         matches!(&outcomes[..], [Stored::Stopped { reason }] if reason.starts_with(REWRITTEN)),
         format_args!("not stopped: {outcomes:?}"),
     )?;
-    ensure(
-        report(store.as_ref()).await?.stopped.is_some(),
-        "the lane goes on",
-    )?;
-    // At the last folded place the digest is known, whatever the time.
+    ensure(report(store.as_ref()).await?.stopped.is_some(), "lane continues")?;
+    // At the last folded number the digest is known at any time.
     let store = receiver.store();
-    let mut other = Chain::new(lane(), claims_with_tombstone(), 2);
+    let mut other = Chain::new(lane(), claims_schema_with_tombstone(), 2);
     other.rewound(link(&all[6]), 2);
     let outcomes = store
         .store(&lane(), &[other.next(&[row_or_tombstone(8, "x", false)])])
@@ -173,28 +170,28 @@ pub async fn another_history(receiver: &dyn Receiver) -> Outcome {
         matches!(&outcomes[..], [Stored::Stopped { .. }]),
         format_args!("not stopped: {outcomes:?}"),
     )?;
-    // An operator opens an epoch from a chunk whose entry is gone.
-    let mut chain = Chain::new(lane(), claims_with_tombstone(), 0);
+    // An operator opens an epoch from a chunk with a folded entry.
+    let mut chain = Chain::new(lane(), claims_schema_with_tombstone(), 0);
     let opening = chain.open(Some(link(&all[4])));
     all_stored(
         store.as_ref(),
         &[opening, chain.next(&[row_or_tombstone(3, "new", false)])],
     )
     .await?;
-    let told = report(store.as_ref()).await?;
+    let lane_report = report(store.as_ref()).await?;
     same(
         "epoch, frontier, stop",
-        &(told.epoch, told.to, told.stopped),
+        &(lane_report.epoch, lane_report.to, lane_report.stopped),
         &(2, 2, None),
     )?;
     counts(store.as_ref(), "in the new epoch").await
 }
 
-/// Nothing is folded that a receipt does not cover, that is young, or of which something is in quarantine.
+/// Entries without a receipt, young entries, and entries from the first releasable one on are not folded.
 pub async fn keeps(receiver: &dyn Receiver) -> Outcome {
     let store = receiver.refill(Options::default());
     store.prepare().await?;
-    let mut chain = Chain::new(lane(), claims_with_tombstone(), 0);
+    let mut chain = Chain::new(lane(), claims_schema_with_tombstone(), 0);
     let all = twelve(&mut chain);
     // The seventh cannot be opened.
     let broken = Unreadable {
@@ -209,7 +206,7 @@ pub async fn keeps(receiver: &dyn Receiver) -> Outcome {
     all_stored(store.as_ref(), &all[..6]).await?;
     all_stored(store.as_ref(), &all[7..]).await?;
     same("the frontier", &report(store.as_ref()).await?.to, &12)?;
-    let young = Keep {
+    let young = LedgerRetention {
         age: Duration::from_hours(1),
         ..FOUR
     };
@@ -224,46 +221,46 @@ pub async fn keeps(receiver: &dyn Receiver) -> Outcome {
     fold(store.as_ref(), FOUR, at(3)).await?;
     same("covered", &report(store.as_ref()).await?.compacted, &Some(at(3)))?;
     fold(store.as_ref(), FOUR, at(12)).await?;
-    let told = report(store.as_ref()).await?;
-    same("before the quarantine", &told.compacted, &Some(at(6)))?;
-    same("quarantined", &told.quarantined, &vec![7])?;
+    let lane_report = report(store.as_ref()).await?;
+    same("before the quarantine", &lane_report.compacted, &Some(at(6)))?;
+    same("quarantined", &lane_report.quarantined, &vec![7])?;
     counts(store.as_ref(), "up to the quarantine").await
 }
 
-/// A refill from a place whose entry is gone stores everything again, and counts no row twice.
+/// A refill from a folded number stores everything again and counts no row twice.
 pub async fn refilled(receiver: &dyn Receiver) -> Outcome {
     let (store, mut chain, all) = folded(receiver).await?;
     let delete = "DELETE FROM setl WHERE id <> 3";
     receiver.execute(delete).await.map_err(Failure)?;
-    store.await_again(&lane(), at(5), END).await?;
-    let told = report(store.as_ref()).await?;
+    store.mark_awaited(&lane(), at(5), END).await?;
+    let lane_report = report(store.as_ref()).await?;
     same(
         "frontier, folded, owed",
-        &(told.to, told.compacted, told.owed),
+        &(lane_report.to, lane_report.compacted, lane_report.refill_until),
         &(0, None, Some(at(8))),
     )?;
-    // A poller stores what is new meanwhile.
+    // A poller stores a new chunk meanwhile.
     let new = chain.next(&[row_or_tombstone(7, "g", false)]);
     all_stored(receiver.store().as_ref(), std::slice::from_ref(&new)).await?;
     for arrival in &all[..5] {
         all_stored(store.as_ref(), std::slice::from_ref(arrival)).await?;
     }
-    // Interrupted here it stays visible, also where what is back is folded meanwhile.
+    // An interrupted refill stays visible, also if stored chunks are folded again.
     same("the frontier", &report(store.as_ref()).await?.to, &5)?;
     fold(store.as_ref(), FOUR, at(12)).await?;
-    let told = report(store.as_ref()).await?;
+    let lane_report = report(store.as_ref()).await?;
     same(
         "frontier, folded, owed of an interrupted refill",
-        &(told.to, told.compacted, told.owed),
+        &(lane_report.to, lane_report.compacted, lane_report.refill_until),
         &(5, Some(at(5)), Some(at(8))),
     )?;
     for arrival in &all[5..] {
         store.store(&lane(), std::slice::from_ref(arrival)).await?;
     }
-    let told = report(store.as_ref()).await?;
+    let lane_report = report(store.as_ref()).await?;
     same(
         "frontier, rows, owed",
-        &(told.to, told.rows, told.owed),
+        &(lane_report.to, lane_report.rows, lane_report.refill_until),
         &(13, 14, None),
     )?;
     same("awaited", &store.awaited(&lane(), 10).await?, &Vec::new())?;
@@ -277,8 +274,8 @@ pub async fn refilled(receiver: &dyn Receiver) -> Outcome {
         &Some(at(9)),
     )?;
     counts(store.as_ref(), "folded again").await?;
-    // A second time, from the start.
-    store.await_again(&lane(), START, END).await?;
+    // A second refill, from the start.
+    store.mark_awaited(&lane(), START, END).await?;
     for arrival in all.iter().chain([&new]) {
         store.store(&lane(), std::slice::from_ref(arrival)).await?;
     }

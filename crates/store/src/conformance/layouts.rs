@@ -1,18 +1,18 @@
-//! Tables, names and modes as an operator has them.
+//! Tables, names and modes of an operator.
 
 use std::collections::BTreeMap;
 
 use schemas::column::ColumnType;
 use schemas::value::Value;
 
-use super::changes::{answer, lines, waits};
+use super::changes::{approval, lines, waits};
 use super::{
-    Failure, Outcome, Receiver, all_stored, claims, claims_with_tombstone, count, ensure, link, report, row,
-    row_or_tombstone, same, texts,
+    Failure, Outcome, Receiver, all_stored, claims_schema, claims_schema_with_tombstone, count, ensure, link,
+    report, row, row_or_tombstone, same, texts,
 };
 use crate::error::ErrorKind;
 use crate::layout::{FeedOptions, Mode, Options};
-use crate::port::{Changes, Outcome as Stored};
+use crate::port::{Outcome as Stored, PendingChanges};
 use crate::samples::{Chain, lane};
 
 const HISTORY: &str = "SELECT CAST(_slacktide_epoch AS TEXT), CAST(_slacktide_number AS TEXT), \
@@ -33,15 +33,18 @@ fn named(options: FeedOptions) -> Options {
     }
 }
 
-async fn prepared(receiver: &dyn Receiver, options: Options) -> Result<std::sync::Arc<dyn Changes>, Failure> {
+async fn prepared(
+    receiver: &dyn Receiver,
+    options: Options,
+) -> Result<std::sync::Arc<dyn PendingChanges>, Failure> {
     let store = receiver.with(options);
     store.prepare().await?;
     Ok(store)
 }
 
-/// Every version once, whatever comes how often in which order; deletes are versions too.
+/// Every version is stored once in any order of deliveries; deletes are versions too.
 pub async fn history(receiver: &dyn Receiver) -> Outcome {
-    let mut chain = Chain::new(lane(), claims_with_tombstone(), 0);
+    let mut chain = Chain::new(lane(), claims_schema_with_tombstone(), 0);
     let arrivals = [
         chain.next(&[row_or_tombstone(1, "a", false), row_or_tombstone(1, "b", false)]),
         chain.next(&[row_or_tombstone(2, "c", false), row_or_tombstone(1, "d", true)]),
@@ -78,10 +81,10 @@ pub async fn history(receiver: &dyn Receiver) -> Outcome {
     )
 }
 
-/// A later epoch leaves versions behind: they stay, and say so. History alone makes no table.
+/// A later epoch supersedes versions: they stay and are marked. A history alone creates no other table.
 pub async fn superseded(receiver: &dyn Receiver) -> Outcome {
     let store = prepared(receiver, mode(Mode::History)).await?;
-    let mut chain = Chain::new(lane(), claims(), 0);
+    let mut chain = Chain::new(lane(), claims_schema(), 0);
     let (first, second) = (chain.next(&[row(1, "a")]), chain.next(&[row(1, "lost")]));
     let continues = link(&first);
     all_stored(store.as_ref(), &[first, second.clone()]).await?;
@@ -89,23 +92,23 @@ pub async fn superseded(receiver: &dyn Receiver) -> Outcome {
     let again = chain.next(&[row(1, "b")]);
     all_stored(store.as_ref(), &[opening, again]).await?;
     let outcomes = store.store(&lane(), &[second]).await?;
-    same("left behind", &outcomes, &vec![Stored::Already])?;
+    same("left behind", &outcomes, &vec![Stored::AlreadyStored])?;
     same(
         "the history",
         &lines(receiver, HISTORY).await?,
         &texts(&["1|1|0|1|a|-|-", "1|2|0|1|lost|-|superseded", "2|2|0|1|b|-|-"]),
     )?;
-    // Nothing of this name is there.
+    // There is no object of this name.
     receiver
         .execute("CREATE TABLE setl (id BIGINT)")
         .await
         .map_err(Failure)
 }
 
-/// The same where they come in one call with the openings that leave them behind.
+/// The same if they arrive in one call with the openings that supersede them.
 pub async fn superseded_at_once(receiver: &dyn Receiver) -> Outcome {
     let store = prepared(receiver, mode(Mode::History)).await?;
-    let mut chain = Chain::new(lane(), claims(), 0);
+    let mut chain = Chain::new(lane(), claims_schema(), 0);
     let first = chain.next(&[row(1, "a")]);
     let continues = link(&first);
     all_stored(store.as_ref(), &[first]).await?;
@@ -129,7 +132,7 @@ pub async fn superseded_at_once(receiver: &dyn Receiver) -> Outcome {
         "3|2|0|1|b|-|-",
     ];
     same("the history", &lines(receiver, HISTORY).await?, &texts(&wanted))?;
-    // What was left behind counts again where a later epoch goes on from it.
+    // Superseded versions count again if a later epoch continues from them.
     all_stored(store.as_ref(), &[chain.open(Some(left_link))]).await?;
     let wanted = [
         "1|1|0|1|a|-|-",
@@ -140,7 +143,7 @@ pub async fn superseded_at_once(receiver: &dyn Receiver) -> Outcome {
     same("the history", &lines(receiver, HISTORY).await?, &texts(&wanted))
 }
 
-/// What one table refuses is in neither, and goes aside once.
+/// A row that one table refuses is in neither, and is quarantined once.
 pub async fn refused_by_one(receiver: &dyn Receiver) -> Outcome {
     for (options, refuses) in [
         (Mode::Both, "setl"),
@@ -148,7 +151,7 @@ pub async fn refused_by_one(receiver: &dyn Receiver) -> Outcome {
         (Mode::History, "setl_history"),
     ] {
         let store = prepared(receiver, mode(options)).await?;
-        let mut chain = Chain::new(lane(), claims(), 0);
+        let mut chain = Chain::new(lane(), claims_schema(), 0);
         all_stored(store.as_ref(), &[chain.next(&[row(0, "taken")])]).await?;
         receiver
             .execute(&format!("CREATE UNIQUE INDEX only_one ON {refuses} (name)"))
@@ -195,7 +198,7 @@ pub async fn refused_by_one(receiver: &dyn Receiver) -> Outcome {
     Ok(())
 }
 
-/// A table that its owner made, with other names and constraints of its own.
+/// A table of its owner, with other names and constraints.
 pub async fn of_others(receiver: &dyn Receiver) -> Outcome {
     let made = "CREATE TABLE office (code TEXT PRIMARY KEY); INSERT INTO office VALUES ('x');
         CREATE TABLE claims_here (claim_id BIGINT PRIMARY KEY, office TEXT NOT NULL REFERENCES office (code),
@@ -208,7 +211,7 @@ pub async fn of_others(receiver: &dyn Receiver) -> Outcome {
             .into(),
         ..FeedOptions::default()
     };
-    let mut chain = Chain::new(lane(), claims(), 0);
+    let mut chain = Chain::new(lane(), claims_schema(), 0);
     let chunk = chain.next(&[
         row(1, "x"),
         row(2, "nowhere"),
@@ -238,7 +241,7 @@ pub async fn of_others(receiver: &dyn Receiver) -> Outcome {
     same("the table", &lines(receiver, sql).await?, &texts(&["1|x|ours"]))
 }
 
-/// A table in which no row can be found by the feed's key is not written to.
+/// A table without a unique key of the feed is not written.
 pub async fn without_key(receiver: &dyn Receiver) -> Outcome {
     receiver
         .execute("CREATE TABLE setl (id BIGINT, name TEXT, paid DECIMAL)")
@@ -249,7 +252,7 @@ pub async fn without_key(receiver: &dyn Receiver) -> Outcome {
         ..FeedOptions::default()
     };
     let store = prepared(receiver, named(options)).await?;
-    let mut chain = Chain::new(lane(), claims(), 0);
+    let mut chain = Chain::new(lane(), claims_schema(), 0);
     let chunk = chain.next(&[row(1, "x")]);
     match store.store(&lane(), std::slice::from_ref(&chunk)).await {
         Err(error) => ensure(
@@ -265,9 +268,9 @@ pub async fn without_key(receiver: &dyn Receiver) -> Outcome {
     all_stored(store.as_ref(), &[chunk]).await
 }
 
-/// Options that change later: history begins when it is wanted; the way back is asked.
+/// Changed modes: a history begins when it is enabled; the way back needs approval.
 pub async fn another_mode(receiver: &dyn Receiver) -> Outcome {
-    let mut chain = Chain::new(lane(), claims(), 0);
+    let mut chain = Chain::new(lane(), claims_schema(), 0);
     let store = prepared(receiver, mode(Mode::Current)).await?;
     all_stored(store.as_ref(), &[chain.next(&[row(1, "a")])]).await?;
     let store = prepared(receiver, mode(Mode::Both)).await?;
@@ -277,9 +280,9 @@ pub async fn another_mode(receiver: &dyn Receiver) -> Outcome {
     same("the table", &super::table(receiver).await?, &texts(&["1:b@1.2"]))?;
     let store = prepared(receiver, mode(Mode::Both)).await?;
     let next = chain.next(&[row(1, "d")]);
-    let told = waits(store.as_ref(), std::slice::from_ref(&next)).await?;
-    ensure(told.contains("mode was \"history\""), &told)?;
-    store.accept(&lane(), &answer()).await?;
+    let reason = waits(store.as_ref(), std::slice::from_ref(&next)).await?;
+    ensure(reason.contains("mode was \"history\""), &reason)?;
+    store.accept(&lane(), &approval()).await?;
     all_stored(store.as_ref(), &[next]).await?;
     same("the table", &super::table(receiver).await?, &texts(&["1:d@1.4"]))?;
     same(
@@ -289,9 +292,9 @@ pub async fn another_mode(receiver: &dyn Receiver) -> Outcome {
     )
 }
 
-/// Other names later: nothing is begun beside the rows that are there, until they were renamed.
+/// Changed names: nothing is created next to existing rows until they are renamed.
 pub async fn another_name(receiver: &dyn Receiver) -> Outcome {
-    let mut chain = Chain::new(lane(), claims(), 0);
+    let mut chain = Chain::new(lane(), claims_schema(), 0);
     let store = prepared(receiver, Options::default()).await?;
     all_stored(store.as_ref(), &[chain.next(&[row(1, "a")])]).await?;
     let options = || {
@@ -303,7 +306,7 @@ pub async fn another_name(receiver: &dyn Receiver) -> Outcome {
     };
     let store = prepared(receiver, options()).await?;
     let next = chain.next(&[row(2, "b")]);
-    for (word, mend) in [
+    for (word, repair) in [
         ("setl", "ALTER TABLE setl RENAME TO settlement"),
         ("\"name\"", "ALTER TABLE settlement RENAME COLUMN name TO person"),
     ] {
@@ -314,7 +317,7 @@ pub async fn another_name(receiver: &dyn Receiver) -> Outcome {
             )?,
             Ok(outcomes) => return Err(Failure(format!("it was taken: {outcomes:?}"))),
         }
-        receiver.execute(mend).await.map_err(Failure)?;
+        receiver.execute(repair).await.map_err(Failure)?;
     }
     all_stored(store.as_ref(), &[next]).await?;
     let sql = "SELECT CAST(id AS TEXT), person FROM settlement ORDER BY id";
@@ -322,16 +325,16 @@ pub async fn another_name(receiver: &dyn Receiver) -> Outcome {
     same("the frontier", &report(store.as_ref()).await?.to, &2)
 }
 
-/// A name of ours is nobody else's.
+/// A reserved name cannot be used.
 pub async fn our_own_name(receiver: &dyn Receiver) -> Outcome {
     let store = prepared(receiver, Options::default()).await?;
-    let mut wrong = claims();
+    let mut wrong = claims_schema();
     wrong
         .columns
         .push(crate::samples::column("_slacktide_number", ColumnType::Int4));
     let mut chain = Chain::new(lane(), wrong, 0);
     let mut values = row(1, "a");
     values.push(Value::Int(1));
-    let told = waits(store.as_ref(), &[chain.next(&[values])]).await?;
-    ensure(told.contains("Slacktide's own"), &told)
+    let reason = waits(store.as_ref(), &[chain.next(&[values])]).await?;
+    ensure(reason.contains("Slacktide's own"), &reason)
 }

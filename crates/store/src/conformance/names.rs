@@ -1,4 +1,4 @@
-//! Names that are reserved, and feeds that the configuration does not list: nothing of them is made.
+//! Reserved names and unlisted feeds create nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,14 +6,14 @@ use schemas::column::{ColumnType, RowSchema};
 use schemas::value::Value;
 
 use super::changes::lines;
-use super::claims::{feed, is_lifted, named, prepared, refused};
-use super::{Failure, Outcome, Receiver, all_stored, claims, ensure, row, same, texts};
+use super::ownership::{feed, is_lifted, named, prepared, refused};
+use super::{Failure, Outcome, Receiver, all_stored, claims_schema, ensure, row, same, texts};
 use crate::error::ErrorKind;
 use crate::layout::{FeedOptions, Options};
 use crate::port::{Outcome as Stored, Unreadable};
 use crate::samples::{Chain, lane, schema};
 
-/// Names of the bookkeeping and of the system: refused before anything is made, while other lanes go on.
+/// Names of the bookkeeping and of the system are refused before anything is created, while other lanes continue.
 pub async fn reserved(receiver: &dyn Receiver) -> Outcome {
     let store = prepared(receiver, Options::default()).await?;
     let columns: &[(&str, ColumnType)] = &[
@@ -44,16 +44,16 @@ pub async fn reserved(receiver: &dyn Receiver) -> Outcome {
                 Value::Text("forged"),
                 Value::Text("setl.by_person"),
             ]]);
-            let told = refused(store.as_ref(), &lane, &[chunk]).await?;
-            ensure(told.contains(&format!("[store.feed.{name}]")), &told)?;
-            let told = lines(
+            let reason = refused(store.as_ref(), &lane, &[chunk]).await?;
+            ensure(reason.contains(&format!("[store.feed.{name}]")), &reason)?;
+            let reason = lines(
                 receiver,
                 &format!("SELECT CAST(count(*) AS TEXT) FROM {}", receiver.own("outbox")),
             )
             .await?;
-            same("the outbox", &told, &texts(&["0"]))?;
+            same("the outbox", &reason, &texts(&["0"]))?;
         }
-        // Some of these are the bookkeeping's own names on SQLite.
+        // Some of these are bookkeeping names on SQLite.
         if !name.starts_with("slacktide_") {
             let made = receiver
                 .texts(&format!("SELECT idempotency FROM \"{name}\""))
@@ -61,11 +61,11 @@ pub async fn reserved(receiver: &dyn Receiver) -> Outcome {
             ensure(made.is_err(), format_args!("{name} was made"))?;
         }
     }
-    let mut chain = Chain::new(lane(), claims(), 0);
+    let mut chain = Chain::new(lane(), claims_schema(), 0);
     all_stored(store.as_ref(), &[chain.next(&[row(1, "a")])]).await
 }
 
-/// Columns of Slacktide's or of the system, and columns that would become one.
+/// Reserved columns, and columns with equal names.
 pub async fn reserved_columns(receiver: &dyn Receiver) -> Outcome {
     let long = "c".repeat(70);
     for name in [
@@ -80,8 +80,8 @@ pub async fn reserved_columns(receiver: &dyn Receiver) -> Outcome {
         let store = prepared(receiver, Options::default()).await?;
         let given = schema(&["id"], &[("id", ColumnType::Int8), (name, ColumnType::Int8)]);
         let chunk = [Chain::new(lane(), given.clone(), 0).next(&[vec![Value::Int(1), Value::Int(2)]])];
-        let told = refused(store.as_ref(), &lane(), &chunk).await?;
-        ensure(told.contains(name) && told.contains("columns = {"), &told)?;
+        let reason = refused(store.as_ref(), &lane(), &chunk).await?;
+        ensure(reason.contains(name) && reason.contains("columns = {"), &reason)?;
         ensure(
             receiver.texts("SELECT id FROM setl").await.is_err(),
             "a table was made",
@@ -105,7 +105,7 @@ pub async fn reserved_columns(receiver: &dyn Receiver) -> Outcome {
     is_lifted(store.as_ref(), &lane()).await
 }
 
-/// Feeds outside of the configuration's list: nothing of them is stored, not even what holds no rows.
+/// Nothing of an unlisted feed is stored, not even a chunk without rows.
 pub async fn unlisted(receiver: &dyn Receiver) -> Outcome {
     let only = |name: &str| -> Result<Options, Failure> {
         Ok(Options {
@@ -115,10 +115,13 @@ pub async fn unlisted(receiver: &dyn Receiver) -> Outcome {
     };
     let visit = feed("visit")?;
     let store = prepared(receiver, only("setl")?).await?;
-    let mut chain = Chain::new(visit.clone(), claims(), 0);
+    let mut chain = Chain::new(visit.clone(), claims_schema(), 0);
     let chunks = [chain.next(&[row(1, "a")]), chain.next(&[])];
-    let told = refused(store.as_ref(), &visit, &chunks).await?;
-    ensure(told.contains("[commercial]") && told.contains("visit"), &told)?;
+    let reason = refused(store.as_ref(), &visit, &chunks).await?;
+    ensure(
+        reason.contains("[commercial]") && reason.contains("visit"),
+        &reason,
+    )?;
     let unreadable = Unreadable {
         lane: visit.clone(),
         claims: None,
@@ -138,7 +141,7 @@ pub async fn unlisted(receiver: &dyn Receiver) -> Outcome {
         receiver.texts("SELECT id FROM visit").await.is_err(),
         "a table was made",
     )?;
-    let mut listed = Chain::new(lane(), claims(), 0);
+    let mut listed = Chain::new(lane(), claims_schema(), 0);
     all_stored(store.as_ref(), &[listed.next(&[row(1, "a")])]).await?;
     let store = prepared(receiver, only("visit")?).await?;
     let outcomes = store.store(&visit, &chunks).await?;

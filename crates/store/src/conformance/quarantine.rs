@@ -1,9 +1,9 @@
-//! The suite of the quarantine: what goes in comes out as if it had been stored late, once.
+//! The suite of the quarantine: a released entry has the same result as late storing, once.
 
-mod again;
-mod leaving;
+mod endings;
 mod messages;
 mod rows;
+mod stored_again;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,20 +12,20 @@ use std::sync::Arc;
 use super::{Failure, Outcome, Receiver, ensure};
 use crate::layout::Options;
 use crate::port::Store;
-use crate::quarantine::{Became, By, Entry, Quarantine, Wanted};
+use crate::quarantine::{Decision, Entry, EntryFilter, Quarantine, RetryOutcome};
 
-/// A receiver whose quarantine can be reached.
-pub trait Keeper: Receiver {
-    /// One more over it, as another process would have.
+/// A receiver with access to its quarantine.
+pub trait QuarantineReceiver: Receiver {
+    /// Returns another quarantine over it, as another process would have.
     fn quarantine(&self) -> Arc<dyn Quarantine> {
-        self.keeping(Options::default())
+        self.quarantine_with(Options::default())
     }
-    /// The same, with tables as an operator has them.
-    fn keeping(&self, options: Options) -> Arc<dyn Quarantine>;
+    /// Returns the same with options.
+    fn quarantine_with(&self, options: Options) -> Arc<dyn Quarantine>;
 }
 
 /// A check of the suite.
-pub type Check = for<'a> fn(&'a dyn Keeper) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
+pub type Check = for<'a> fn(&'a dyn QuarantineReceiver) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
 
 /// All checks, by name.
 pub const CHECKS: &[(&str, Check)] = &[
@@ -33,34 +33,36 @@ pub const CHECKS: &[(&str, Check)] = &[
         Box::pin(rows::released(k))
     }),
     ("a row that is refused again stays, with today's reason", |k| {
-        Box::pin(rows::stays(k))
+        Box::pin(rows::still_refused(k))
     }),
     (
         "a row that is refused when it is stored again is kept again",
-        |k| Box::pin(again::refused_again(k)),
+        |k| Box::pin(stored_again::refused_again(k)),
     ),
-    ("a row that is taken when it is stored again is out", |k| {
-        Box::pin(again::taken_again(k))
-    }),
-    ("what was given up keeps no resynchronisation from its end", |k| {
-        Box::pin(again::given_up_keeps_nothing(k))
+    (
+        "a row that is accepted when stored again leaves the quarantine",
+        |k| Box::pin(stored_again::taken_again(k)),
+    ),
+    ("a discarded row does not block a resynchronisation", |k| {
+        Box::pin(stored_again::given_up_keeps_nothing(k))
     }),
     ("a retried row overwrites nothing newer", |k| {
-        Box::pin(rows::newer_stands(k))
+        Box::pin(rows::newer_is_kept(k))
     }),
     ("a retried row does not resurrect a deleted one", |k| {
         Box::pin(rows::no_resurrection(k))
     }),
-    ("a retried row takes its place in the history", |k| {
+    ("a retried row is stored in order in the history", |k| {
         Box::pin(rows::versions(k))
     }),
     ("rows retried at once are stored once", |k| {
         Box::pin(rows::at_once(k))
     }),
-    ("a message that opens today is stored after later chunks", |k| {
-        Box::pin(messages::released(k))
-    }),
-    ("a retry killed in the middle is ended by a repetition", |k| {
+    (
+        "a message that can be opened now is stored after later chunks",
+        |k| Box::pin(messages::released(k)),
+    ),
+    ("an interrupted retry is completed by a repetition", |k| {
         Box::pin(messages::killed_between(k))
     }),
     ("messages retried at once are stored once", |k| {
@@ -70,36 +72,36 @@ pub const CHECKS: &[(&str, Check)] = &[
         "rows of a retried message that are refused are entries of their own",
         |k| Box::pin(messages::refused_rows(k)),
     ),
-    ("a message that contradicts is refused and stops nothing", |k| {
+    ("a contradicting message is refused and stops nothing", |k| {
         Box::pin(messages::contradicts(k))
     }),
     (
-        "a stopped lane waits, and what an epoch left behind is not stored",
-        |k| Box::pin(leaving::left_behind(k)),
+        "a stopped lane waits, and superseded chunks are not stored",
+        |k| Box::pin(endings::left_behind(k)),
     ),
     (
-        "what is discarded leaves its digest and stays in the receipts",
-        |k| Box::pin(leaving::discarded(k)),
+        "a discarded entry keeps its digest and stays in the receipts",
+        |k| Box::pin(endings::discarded(k)),
     ),
-    ("what the source could not carry is kept and never stored", |k| {
-        Box::pin(leaving::rejects(k))
+    ("a reject is kept and never stored", |k| {
+        Box::pin(endings::rejects(k))
     }),
-    ("a frontier that others advance keeps what a retry counted", |k| {
-        Box::pin(leaving::advanced_meanwhile(k))
+    ("a concurrent advance keeps a retry's recount", |k| {
+        Box::pin(endings::advanced_meanwhile(k))
     }),
-    ("tables of before are upgraded", |k| {
-        Box::pin(leaving::upgraded(k))
+    ("tables of earlier versions are upgraded", |k| {
+        Box::pin(endings::upgraded(k))
     }),
 ];
 
-/// Runs all checks, each on what `make` gives, and tells every failure by its name.
+/// Runs all checks, each on a new receiver of `make`, and names every failure.
 ///
 /// # Errors
-/// One line for each check that failed.
+/// One line for each failed check.
 pub async fn run<F, Made>(make: F) -> Result<usize, String>
 where
     F: Fn() -> Made,
-    Made: Future<Output = Box<dyn Keeper>>,
+    Made: Future<Output = Box<dyn QuarantineReceiver>>,
 {
     let mut failures = Vec::new();
     for (name, check) in CHECKS {
@@ -117,26 +119,26 @@ where
 const UNIQUE: &str = "CREATE UNIQUE INDEX setl_name ON setl (name)";
 const NOT_UNIQUE: &str = "DROP INDEX setl_name";
 
-fn by() -> By {
-    By {
+fn by() -> Decision {
+    Decision {
         actor: "li.na".to_owned(),
-        reason: "mended".to_owned(),
+        reason: "repaired".to_owned(),
     }
 }
 
-/// Prepared.
-async fn open(keeper: &dyn Keeper) -> Result<Arc<dyn Quarantine>, Failure> {
-    let quarantine = keeper.quarantine();
+/// Returns a prepared quarantine.
+async fn open(receiver: &dyn QuarantineReceiver) -> Result<Arc<dyn Quarantine>, Failure> {
+    let quarantine = receiver.quarantine();
     quarantine.prepare().await?;
     Ok(quarantine)
 }
 
-/// What is in quarantine now.
+/// Returns the current entries.
 async fn kept(quarantine: &dyn Quarantine) -> Result<Vec<Entry>, Failure> {
-    Ok(quarantine.entries(&Wanted::default()).await?)
+    Ok(quarantine.entries(&EntryFilter::default()).await?)
 }
 
-/// The one entry that is in quarantine now.
+/// Returns the only current entry.
 async fn only(quarantine: &dyn Quarantine) -> Result<Entry, Failure> {
     let mut entries = kept(quarantine).await?;
     ensure(entries.len() == 1, format_args!("not one entry: {entries:?}"))?;
@@ -147,13 +149,13 @@ fn ids(entries: &[Entry]) -> Vec<String> {
     entries.iter().map(|entry| entry.id.clone()).collect()
 }
 
-async fn execute(keeper: &dyn Keeper, sql: &str) -> Outcome {
-    keeper.execute(sql).await.map_err(Failure)
+async fn execute(receiver: &dyn QuarantineReceiver, sql: &str) -> Outcome {
+    receiver.execute(sql).await.map_err(Failure)
 }
 
-/// How many of the answers say so.
-fn counted(answers: &[Became], what: impl Fn(&Became) -> bool) -> usize {
-    answers.iter().filter(|became| what(became)).count()
+/// Returns how many of the outcomes match.
+fn counted(answers: &[RetryOutcome], what: impl Fn(&RetryOutcome) -> bool) -> usize {
+    answers.iter().filter(|outcome| what(outcome)).count()
 }
 
 fn store_of(quarantine: &Arc<dyn Quarantine>) -> &dyn Store {

@@ -1,24 +1,24 @@
-//! A store that holds less than it signed for: identity, chunks that are stored again, rows that are counted.
+//! A store that holds less than its receipts cover: identity, chunks stored again, row counts.
 
 use std::time::Duration;
 
 use schemas::receipt::StoreId;
 
 use super::{
-    Failure, Outcome, Receiver, all_stored, claims, claims_with_tombstone, ensure, link, prepared, report,
-    row, row_or_tombstone, same, table, texts,
+    Failure, Outcome, Receiver, all_stored, claims_schema, claims_schema_with_tombstone, ensure, link,
+    prepared, report, row, row_or_tombstone, same, table, texts,
 };
 use crate::layout::{Mode, Options};
-use crate::merge::Place;
-use crate::port::{Answer, Arrival, Store};
+use crate::merge::ChunkNumber;
+use crate::port::{Approval, Arrival, Store};
 use crate::refill::{Difference, Refill, RowCount, Rows};
 use crate::samples::{Chain, lane};
 
-const START: Place = Place { epoch: 1, number: 1 };
-const END: Place = Place { epoch: 9, number: 0 };
+const START: ChunkNumber = ChunkNumber { epoch: 1, number: 1 };
+const END: ChunkNumber = ChunkNumber { epoch: 9, number: 0 };
 
-fn by() -> Answer {
-    Answer {
+fn by() -> Approval {
+    Approval {
         actor: "li.na".to_owned(),
         reason: "a drill".to_owned(),
     }
@@ -39,7 +39,7 @@ pub(super) async fn differs(store: &dyn Store, what: &str, wanted: Option<Differ
     same(what, &count.difference(), &wanted)
 }
 
-/// Stores again what is awaited, in the order of the exchange.
+/// Stores awaited chunks again, in the order of the exchange.
 async fn again(store: &dyn Refill, arrivals: &[Arrival]) -> Outcome {
     for arrival in arrivals {
         store.store(&lane(), std::slice::from_ref(arrival)).await?;
@@ -47,7 +47,7 @@ async fn again(store: &dyn Refill, arrivals: &[Arrival]) -> Outcome {
     same("awaited", &store.awaited(&lane(), 10).await?, &Vec::new())
 }
 
-/// One UUID for each database, whoever looks and however often it is prepared.
+/// One UUID for each database, for any number of processes and preparations.
 pub async fn identity(receiver: &dyn Receiver) -> Outcome {
     let first = prepared(receiver).await?.identity().await?;
     let other = receiver.refill(Options::default());
@@ -61,16 +61,16 @@ pub async fn identity(receiver: &dyn Receiver) -> Outcome {
         "it is not replaced",
     )?;
     same("kept", &receiver.store().identity().await?, &replaced)?;
-    let sql = format!("SELECT actor FROM {}", receiver.own("declared"));
+    let sql = format!("SELECT actor FROM {}", receiver.own("declarations"));
     let declared = receiver.texts(&sql).await.map_err(Failure)?;
     same("who decided", &declared, &vec![vec![Some("li.na".to_owned())]])
 }
 
-/// The ledger knows every chunk, and the rows are gone.
+/// The ledger knows every chunk, but the rows are gone.
 pub async fn truncated(receiver: &dyn Receiver) -> Outcome {
     let store = receiver.refill(Options::default());
     store.prepare().await?;
-    let mut chain = Chain::new(lane(), claims(), 0);
+    let mut chain = Chain::new(lane(), claims_schema(), 0);
     let mut all = vec![
         chain.next(&[row(1, "a"), row(2, "b")]),
         chain.next(&[row(1, "c"), row(3, "d")]),
@@ -85,10 +85,10 @@ pub async fn truncated(receiver: &dyn Receiver) -> Outcome {
     all_stored(store.as_ref(), std::slice::from_ref(&third)).await?;
     differs(store.as_ref(), "after one more chunk", fewer).await?;
     all.push(third);
-    let awaited = store.await_again(&lane(), START, END).await?;
+    let awaited = store.mark_awaited(&lane(), START, END).await?;
     same("awaited", &awaited, &3)?;
     same("the frontier", &report(store.as_ref()).await?.to, &0)?;
-    // What is interrupted goes on where it is repeated, and a poller stores new chunks meanwhile.
+    // An interrupted refill continues when repeated, and a poller stores new chunks meanwhile.
     let fourth = chain.next(&[row(2, "f")]);
     store.store(&lane(), &all[..1]).await?;
     all_stored(receiver.store().as_ref(), std::slice::from_ref(&fourth)).await?;
@@ -103,16 +103,16 @@ pub async fn truncated(receiver: &dyn Receiver) -> Outcome {
     differs(store.as_ref(), "after the refill", None).await
 }
 
-/// A table that is gone is shown, refuses chunks, and is made and filled again.
+/// A missing table is shown, refuses chunks, and is created and filled again.
 pub async fn dropped(receiver: &dyn Receiver) -> Outcome {
     let store = receiver.refill(Options::default());
     store.prepare().await?;
-    let mut chain = Chain::new(lane(), claims(), 0);
+    let mut chain = Chain::new(lane(), claims_schema(), 0);
     let all = [chain.next(&[row(1, "a")]), chain.next(&[row(2, "b")])];
     all_stored(store.as_ref(), &all).await?;
     receiver.execute("DROP TABLE setl").await.map_err(Failure)?;
     differs(store.as_ref(), "a table that is gone", Some(Difference::Gone)).await?;
-    store.await_again(&lane(), START, END).await?;
+    store.mark_awaited(&lane(), START, END).await?;
     let fewer = Some(Difference::Fewer { missing: 2 });
     differs(store.as_ref(), "made again", fewer).await?;
     again(store.as_ref(), &all).await?;
@@ -124,11 +124,11 @@ pub async fn dropped(receiver: &dyn Receiver) -> Outcome {
     differs(store.as_ref(), "filled again", None).await
 }
 
-/// Others changed rows, and left their places as they were.
+/// Others changed rows and left their chunk numbers.
 pub async fn changed(receiver: &dyn Receiver) -> Outcome {
     let store = receiver.refill(Options::default());
     store.prepare().await?;
-    let mut chain = Chain::new(lane(), claims(), 0);
+    let mut chain = Chain::new(lane(), claims_schema(), 0);
     let all = [
         chain.next(&[row(1, "a"), row(2, "b")]),
         chain.next(&[row(1, "c")]),
@@ -136,7 +136,7 @@ pub async fn changed(receiver: &dyn Receiver) -> Outcome {
     all_stored(store.as_ref(), &all).await?;
     let change = "UPDATE setl SET name = 'changed'";
     receiver.execute(change).await.map_err(Failure)?;
-    store.await_again(&lane(), START, END).await?;
+    store.mark_awaited(&lane(), START, END).await?;
     again(store.as_ref(), &all).await?;
     same(
         "the table",
@@ -145,11 +145,11 @@ pub async fn changed(receiver: &dyn Receiver) -> Outcome {
     )
 }
 
-/// Trap: the tombstone of a row that was deleted long ago is dropped, and a newer one comes while old chunks are read.
+/// The tombstone of an old delete is dropped, and a newer one arrives while old chunks are read.
 pub async fn no_resurrection(receiver: &dyn Receiver) -> Outcome {
     let store = receiver.refill(Options::default());
     store.prepare().await?;
-    let mut chain = Chain::new(lane(), claims_with_tombstone(), 0);
+    let mut chain = Chain::new(lane(), claims_schema_with_tombstone(), 0);
     let all = [
         chain.next(&[row_or_tombstone(1, "a", false), row_or_tombstone(2, "b", false)]),
         chain.next(&[row_or_tombstone(1, "a", true)]),
@@ -162,7 +162,7 @@ pub async fn no_resurrection(receiver: &dyn Receiver) -> Outcome {
         &"0".to_owned(),
     )?;
     receiver.execute("DELETE FROM setl").await.map_err(Failure)?;
-    store.await_again(&lane(), START, END).await?;
+    store.mark_awaited(&lane(), START, END).await?;
     let third = chain.next(&[row_or_tombstone(2, "b", true)]);
     let poller = receiver.store();
     all_stored(poller.as_ref(), std::slice::from_ref(&third)).await?;
@@ -170,16 +170,16 @@ pub async fn no_resurrection(receiver: &dyn Receiver) -> Outcome {
     again(store.as_ref(), &all).await?;
     report(poller.as_ref()).await?;
     same("the table", &table(receiver).await?, &texts(&[]))?;
-    // Everything read again counts as it is: an operator, or a whole refill, says so.
-    store.trust_rows(&lane(), Some(&by())).await?;
+    // After a complete refill an operator accepts the current rows.
+    store.accept_row_count(&lane(), Some(&by())).await?;
     differs(store.as_ref(), "after the refill", None).await
 }
 
-/// The ledger knows how many rows there must be, whatever the chunks do.
+/// The ledger knows the number of rows after any chunks.
 pub async fn counted(receiver: &dyn Receiver) -> Outcome {
     let store = receiver.refill(Options::default());
     store.prepare().await?;
-    let mut chain = Chain::new(lane(), claims_with_tombstone(), 0);
+    let mut chain = Chain::new(lane(), claims_schema_with_tombstone(), 0);
     let mut random = 0x2545_f491_u32;
     for round in 0..12 {
         let rows: Vec<_> = (0..20)
@@ -200,11 +200,11 @@ pub async fn counted(receiver: &dyn Receiver) -> Outcome {
     receiver.execute(add).await.map_err(Failure)?;
     let more = Some(Difference::More { surplus: 1 });
     differs(store.as_ref(), "after others added one", more).await?;
-    store.trust_rows(&lane(), Some(&by())).await?;
+    store.accept_row_count(&lane(), Some(&by())).await?;
     differs(store.as_ref(), "trusted", None).await
 }
 
-/// Versions are keyed by their place: those that are there must not be in the way.
+/// Versions are keyed by chunk number: existing ones must not conflict.
 pub async fn history(receiver: &dyn Receiver) -> Outcome {
     let options = || Options {
         mode: Mode::Both,
@@ -212,7 +212,7 @@ pub async fn history(receiver: &dyn Receiver) -> Outcome {
     };
     let store = receiver.refill(options());
     store.prepare().await?;
-    let mut chain = Chain::new(lane(), claims(), 0);
+    let mut chain = Chain::new(lane(), claims_schema(), 0);
     let all = [
         chain.next(&[row(1, "a"), row(2, "b")]),
         chain.next(&[row(1, "c")]),
@@ -220,7 +220,7 @@ pub async fn history(receiver: &dyn Receiver) -> Outcome {
     all_stored(store.as_ref(), &all).await?;
     let delete = "DELETE FROM setl_history WHERE id = 2; DELETE FROM setl WHERE id = 1;";
     receiver.execute(delete).await.map_err(Failure)?;
-    store.await_again(&lane(), START, END).await?;
+    store.mark_awaited(&lane(), START, END).await?;
     again(store.as_ref(), &all).await?;
     let sql = "SELECT name FROM setl_history ORDER BY _slacktide_number, _slacktide_ordinal";
     let versions = receiver.texts(sql).await.map_err(Failure)?;
@@ -242,40 +242,40 @@ pub async fn history(receiver: &dyn Receiver) -> Outcome {
     )
 }
 
-/// What cannot be opened any more must not keep the frontier for ever.
-pub async fn as_before(receiver: &dyn Receiver) -> Outcome {
+/// A chunk that can no longer be opened must not block the frontier permanently.
+pub async fn mark_stored(receiver: &dyn Receiver) -> Outcome {
     let store = receiver.refill(Options::default());
     store.prepare().await?;
-    let mut chain = Chain::new(lane(), claims(), 0);
+    let mut chain = Chain::new(lane(), claims_schema(), 0);
     let all = [
         chain.next(&[row(1, "a")]),
         chain.next(&[row(2, "b")]),
         chain.next(&[row(3, "c")]),
     ];
     all_stored(store.as_ref(), &all).await?;
-    let second = Place { epoch: 1, number: 2 };
-    store.await_again(&lane(), second, second).await?;
+    let second = ChunkNumber { epoch: 1, number: 2 };
+    store.mark_awaited(&lane(), second, second).await?;
     same("awaited", &store.awaited(&lane(), 10).await?, &vec![second])?;
     same("the frontier", &report(store.as_ref()).await?.to, &1)?;
-    store.as_before(&lane(), second).await?;
+    store.mark_stored(&lane(), second).await?;
     same("the frontier", &report(store.as_ref()).await?.to, &3)
 }
 
-/// Trap: a refill that was interrupted, and an epoch that leaves behind what it awaits.
+/// A refill is interrupted, and a new epoch supersedes the awaited chunks.
 pub async fn awaits_nothing_left_behind(receiver: &dyn Receiver) -> Outcome {
     let store = receiver.refill(Options::default());
     store.prepare().await?;
-    let mut chain = Chain::new(lane(), claims(), 0);
+    let mut chain = Chain::new(lane(), claims_schema(), 0);
     let all = [chain.next(&[row(1, "a")]), chain.next(&[row(2, "b")])];
     all_stored(store.as_ref(), &all).await?;
-    store.await_again(&lane(), START, END).await?;
+    store.mark_awaited(&lane(), START, END).await?;
     same("awaited", &store.awaited(&lane(), 1).await?, &vec![START])?;
     all_stored(store.as_ref(), &[chain.open(None), chain.next(&[row(1, "c")])]).await?;
     same("awaited", &store.awaited(&lane(), 10).await?, &vec![])?;
     frontier_is(store.as_ref(), (2, 2, 0)).await
 }
 
-/// Epoch, frontier and pending chunks of the lane.
+/// Returns epoch, frontier and pending chunks of the lane.
 async fn frontier_is(store: &dyn Store, wanted: (u32, u64, u64)) -> Outcome {
     let report = report(store).await?;
     same(
@@ -285,12 +285,12 @@ async fn frontier_is(store: &dyn Store, wanted: (u32, u64, u64)) -> Outcome {
     )
 }
 
-/// Trap: a chunk is stored above a gap, and the exchange is restored from a copy older than the gap. A chunk that is republished
-/// there has a lower place than the stored one.
+/// A chunk is stored above a gap, and the exchange is restored from a copy older than the gap. A chunk that is
+/// republished there has a lower number than the stored one.
 pub async fn republished(receiver: &dyn Receiver) -> Outcome {
     let store = receiver.refill(Options::default());
     store.prepare().await?;
-    let mut chain = Chain::new(lane(), claims_with_tombstone(), 0);
+    let mut chain = Chain::new(lane(), claims_schema_with_tombstone(), 0);
     let first = chain.next(&[row_or_tombstone(1, "a", false), row_or_tombstone(2, "b", false)]);
     let lost = [
         chain.next(&[row_or_tombstone(4, "lost", false)]),
@@ -302,8 +302,8 @@ pub async fn republished(receiver: &dyn Receiver) -> Outcome {
         row_or_tombstone(3, "old", false),
     ]);
     all_stored(store.as_ref(), &[first.clone(), above]).await?;
-    // The exchange is restored to the first chunk; another chunk takes the second place.
-    let mut other = Chain::new(lane(), claims_with_tombstone(), 1);
+    // The exchange is restored to the first chunk; another chunk gets the second number.
+    let mut other = Chain::new(lane(), claims_schema_with_tombstone(), 1);
     other.rewound(link(&first), 1);
     let mut republished = other.next(&[
         row_or_tombstone(1, "new", false),
@@ -323,7 +323,7 @@ pub async fn republished(receiver: &dyn Receiver) -> Outcome {
     // An operator opens an epoch that continues the republished chunk.
     let opening = other.open(Some(link(&republished)));
     let last = other.next(&[row_or_tombstone(3, "next", false)]);
-    let second = Place { epoch: 1, number: 2 };
+    let second = ChunkNumber { epoch: 1, number: 2 };
     all_stored(store.as_ref(), &[opening, last.clone()]).await?;
     same("awaited", &store.awaited(&lane(), 10).await?, &vec![second])?;
     frontier_is(store.as_ref(), (1, 1, 4)).await?;

@@ -1,8 +1,8 @@
-//! The suite of requests: filed once, answered once, told once.
+//! The suite of requests: filed, answered and confirmed once.
 
 mod answers;
 mod filing;
-mod made;
+mod fixtures;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,18 +12,18 @@ use super::{Failure, Outcome, Receiver};
 use crate::layout::Options;
 use crate::requests::Requests;
 
-/// A receiver whose requests can be reached.
-pub trait Asker: Receiver {
-    /// One more over it, as another process would have.
+/// A receiver with access to its requests.
+pub trait RequestsReceiver: Receiver {
+    /// Returns another store over it, as another process would have.
     fn requests(&self) -> Arc<dyn Requests> {
-        self.asking(Options::default())
+        self.requests_with(Options::default())
     }
-    /// The same, with tables as an operator has them.
-    fn asking(&self, options: Options) -> Arc<dyn Requests>;
+    /// Returns the same with options.
+    fn requests_with(&self, options: Options) -> Arc<dyn Requests>;
 }
 
 /// A check of the suite.
-pub type Check = for<'a> fn(&'a dyn Asker) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
+pub type Check = for<'a> fn(&'a dyn RequestsReceiver) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
 
 /// All checks, by name.
 pub const CHECKS: &[(&str, Check)] = &[
@@ -33,21 +33,23 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("a bad row of the outbox stops nothing", |a| {
         Box::pin(filing::bad_row(a))
     }),
-    ("a key is one request for ever", |a| Box::pin(filing::one_key(a))),
-    ("a request is kept until it is at the exchange", |a| {
-        Box::pin(filing::published(a))
+    ("a key permanently belongs to one request", |a| {
+        Box::pin(filing::one_key(a))
     }),
-    ("what the exchange has is followed", |a| {
+    ("a request is kept until it is at the exchange", |a| {
+        Box::pin(filing::mark_published(a))
+    }),
+    ("the exchange's request is recorded", |a| {
         Box::pin(filing::from_the_exchange(a))
     }),
-    ("a list is filtered", |a| Box::pin(filing::listed(a))),
+    ("a list is filtered", |a| Box::pin(filing::list(a))),
     ("a reply is stored once, with all its parts", |a| {
         Box::pin(answers::once(a))
     }),
     ("another reply is a contradiction", |a| {
         Box::pin(answers::another(a))
     }),
-    ("a reply that is not whole leaves nothing", |a| {
+    ("an incomplete reply stores nothing", |a| {
         Box::pin(answers::not_whole(a))
     }),
     ("a reply stored at once is stored once", |a| {
@@ -60,19 +62,19 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("a kind's table obeys the rules of feeds' tables", |a| {
         Box::pin(answers::tables(a))
     }),
-    ("confirmations are due until they are told", |a| {
-        Box::pin(answers::due(a))
+    ("confirmations are due until published", |a| {
+        Box::pin(answers::unconfirmed_replies(a))
     }),
 ];
 
-/// Runs all checks, each on what `make` gives, and tells every failure by its name.
+/// Runs all checks, each on a new receiver of `make`, and names every failure.
 ///
 /// # Errors
-/// One line for each check that failed.
+/// One line for each failed check.
 pub async fn run<F, Made>(make: F) -> Result<usize, String>
 where
     F: Fn() -> Made,
-    Made: Future<Output = Box<dyn Asker>>,
+    Made: Future<Output = Box<dyn RequestsReceiver>>,
 {
     let mut failures = Vec::new();
     for (name, check) in CHECKS {
@@ -87,16 +89,16 @@ where
     }
 }
 
-/// Prepared.
-async fn open(asker: &dyn Asker) -> Result<Arc<dyn Requests>, Failure> {
-    let requests = asker.requests();
+/// Returns a prepared store.
+async fn open(receiver: &dyn RequestsReceiver) -> Result<Arc<dyn Requests>, Failure> {
+    let requests = receiver.requests();
     requests.prepare().await?;
     Ok(requests)
 }
 
-/// The rows of a query, each as its texts with `|` between.
-async fn rows(asker: &dyn Asker, sql: &str) -> Result<Vec<String>, Failure> {
-    let rows = asker.texts(sql).await.map_err(Failure)?;
+/// Returns the rows of a query, each as its texts separated by `|`.
+async fn rows(receiver: &dyn RequestsReceiver, sql: &str) -> Result<Vec<String>, Failure> {
+    let rows = receiver.texts(sql).await.map_err(Failure)?;
     let text = |cell: &Option<String>| cell.clone().unwrap_or_else(|| "null".to_owned());
     Ok(rows
         .iter()

@@ -6,8 +6,8 @@ fn digest(history: u8, epoch: u32, number: u64) -> Digest {
     Digest::of(&[&[history], &epoch.to_be_bytes(), &number.to_be_bytes()])
 }
 
-fn at(epoch: u32, number: u64) -> Place {
-    Place { epoch, number }
+fn at(epoch: u32, number: u64) -> ChunkNumber {
+    ChunkNumber { epoch, number }
 }
 
 fn link(epoch: u32, number: u64) -> Link {
@@ -21,7 +21,7 @@ fn link(epoch: u32, number: u64) -> Link {
 /// Chunk `number` of the first epoch in this history.
 fn chunk(history: u8, number: u64) -> ChunkLinks {
     ChunkLinks {
-        place: at(1, number),
+        chunk_number: at(1, number),
         digest: digest(history, 1, number),
         previous: (number > 1).then(|| digest(history, 1, number - 1)),
         opening: None,
@@ -31,7 +31,7 @@ fn chunk(history: u8, number: u64) -> ChunkLinks {
 
 fn opening(epoch: u32, continues: Option<Link>) -> ChunkLinks {
     ChunkLinks {
-        place: at(epoch, 1),
+        chunk_number: at(epoch, 1),
         digest: digest(0, epoch, 1),
         previous: continues.map(|link| link.digest),
         opening: Some(continues),
@@ -39,32 +39,36 @@ fn opening(epoch: u32, continues: Option<Link>) -> ChunkLinks {
     }
 }
 
-fn ledger(chunks: &[ChunkLinks]) -> BTreeMap<Place, Entry> {
+fn ledger(chunks: &[ChunkLinks]) -> BTreeMap<ChunkNumber, Entry> {
     chunks
         .iter()
-        .map(|chunk| (chunk.place, chunk.entry(EntryState::Stored)))
+        .map(|chunk| (chunk.chunk_number, chunk.entry(EntryState::Stored)))
         .collect()
 }
 
-fn one(lane: &LaneState, entries: &BTreeMap<Place, Entry>, chunk: &ChunkLinks) -> (Judgement, LaneState) {
+fn one(
+    lane: &LaneState,
+    entries: &BTreeMap<ChunkNumber, Entry>,
+    chunk: &ChunkLinks,
+) -> (Judgement, LaneState) {
     let mut plan = plan(lane, entries, std::slice::from_ref(chunk));
     (plan.judgements.remove(0), plan.lane)
 }
 
 #[test]
-fn what_is_new_is_stored_and_what_is_known_changes_nothing() {
+fn ledger_new_chunk_is_stored_and_known_is_ignored() {
     let lane = LaneState::default();
     assert_eq!(one(&lane, &ledger(&[]), &chunk(0, 1)).0, Judgement::Store);
     assert_eq!(
         one(&lane, &ledger(&[chunk(0, 1)]), &chunk(0, 1)),
-        (Judgement::Already, lane.clone())
+        (Judgement::AlreadyStored, lane.clone())
     );
     // The first contact with a lane may be in the middle of its chain.
     assert_eq!(one(&lane, &ledger(&[]), &chunk(0, 7)).0, Judgement::Store);
 }
 
 #[test]
-fn a_fork_is_found_by_place_and_by_either_link_and_stops_the_lane() {
+fn ledger_fork_stops_lane() {
     let lane = LaneState::default();
     for (there, new) in [(5, 5), (4, 5), (6, 5)] {
         let (judgement, after) = one(&lane, &ledger(&[chunk(0, there)]), &chunk(1, new));
@@ -77,7 +81,7 @@ fn a_fork_is_found_by_place_and_by_either_link_and_stops_the_lane() {
 }
 
 #[test]
-fn while_stopped_nothing_is_stored_and_what_is_known_is_settled() {
+fn ledger_stopped_lane_settles_only_known_chunks() {
     let lane = LaneState {
         stopped: Some("why".into()),
         ..LaneState::default()
@@ -85,17 +89,17 @@ fn while_stopped_nothing_is_stored_and_what_is_known_is_settled() {
     let entries = ledger(&[chunk(0, 1)]);
     assert_eq!(
         one(&lane, &entries, &chunk(0, 2)).0,
-        Judgement::StoppedBefore { reason: "why".into() }
+        Judgement::AlreadyStopped { reason: "why".into() }
     );
     assert_eq!(
         one(&lane, &entries, &chunk(1, 1)).0,
-        Judgement::StoppedBefore { reason: "why".into() }
+        Judgement::AlreadyStopped { reason: "why".into() }
     );
-    assert_eq!(one(&lane, &entries, &chunk(0, 1)).0, Judgement::Already);
+    assert_eq!(one(&lane, &entries, &chunk(0, 1)).0, Judgement::AlreadyStored);
 }
 
 #[test]
-fn an_opening_that_continues_our_entry_lifts_the_stop() {
+fn ledger_opening_of_known_entry_ends_stop() {
     let lane = LaneState {
         stopped: Some("why".into()),
         ..LaneState::default()
@@ -109,7 +113,7 @@ fn an_opening_that_continues_our_entry_lifts_the_stop() {
 }
 
 #[test]
-fn an_opening_that_continues_another_history_stops_the_lane() {
+fn ledger_opening_of_other_history_stops_lane() {
     let foreign = Link {
         digest: digest(1, 1, 2),
         ..link(1, 2)
@@ -121,29 +125,32 @@ fn an_opening_that_continues_another_history_stops_the_lane() {
     );
     assert!(matches!(judgement, Judgement::BadOpening { .. }));
     assert!(after.stopped.is_some());
-    // The operator's next one may be of the epoch after.
+    // The operator's next opening may be of the following epoch.
     let (judgement, after) = one(&after, &ledger(&[chunk(0, 2)]), &opening(3, Some(link(1, 2))));
     assert!(matches!(judgement, Judgement::OpenEpoch { .. }));
     assert_eq!((after.epoch, after.stopped), (3, None));
 }
 
 #[test]
-fn what_overtakes_its_opening_is_put_off() {
+fn ledger_chunk_before_its_opening_is_deferred() {
     let lane = LaneState::default();
     let early = ChunkLinks {
-        place: at(2, 2),
+        chunk_number: at(2, 2),
         previous: Some(digest(0, 2, 1)),
         opening: None,
         digest: digest(0, 2, 2),
         exchanged_at: Timestamp::UNIX_EPOCH,
     };
     let entries = ledger(&[chunk(0, 1)]);
-    assert!(matches!(one(&lane, &entries, &early).0, Judgement::Later { .. }));
+    assert!(matches!(
+        one(&lane, &entries, &early).0,
+        Judgement::Deferred { .. }
+    ));
     assert!(matches!(
         one(&lane, &entries, &opening(2, Some(link(1, 9)))).0,
-        Judgement::Later { .. }
+        Judgement::Deferred { .. }
     ));
-    // In one call with its opening it is stored, in whichever order they are given.
+    // In one call with its opening it is stored, in any order.
     let plan = plan(&lane, &entries, &[early, opening(2, Some(link(1, 1)))]);
     assert!(matches!(
         plan.judgements[..],
@@ -152,12 +159,12 @@ fn what_overtakes_its_opening_is_put_off() {
 }
 
 #[test]
-fn the_lost_end_of_an_epoch_is_superseded_and_its_counted_part_is_not() {
+fn ledger_lost_end_of_epoch_is_superseded() {
     let entries = ledger(&[chunk(0, 1), chunk(0, 4)]);
     let (_, lane) = one(&LaneState::default(), &entries, &opening(2, Some(link(1, 4))));
     assert_eq!(one(&lane, &entries, &chunk(0, 5)).0, Judgement::Superseded);
     assert_eq!(one(&lane, &entries, &chunk(0, 3)).0, Judgement::Store);
-    // The other history does not stop the lane a second time.
+    // The other history does not stop the lane again.
     for number in 1..=5 {
         assert_eq!(
             one(&lane, &entries, &chunk(1, number)).0,
@@ -170,7 +177,7 @@ fn the_lost_end_of_an_epoch_is_superseded_and_its_counted_part_is_not() {
 }
 
 #[test]
-fn the_lineage_passes_over_epochs_that_were_left() {
+fn ledger_lineage_skips_abandoned_epochs() {
     let lane = LaneState {
         epoch: 4,
         openings: BTreeMap::from([
@@ -196,7 +203,7 @@ fn the_lineage_passes_over_epochs_that_were_left() {
     );
     assert_eq!(lane.end(3), End::Void { next: 4 });
     assert_eq!((lane.end(4), lane.end(5)), (End::Open, End::Unopened));
-    // Openings that contradict themselves end the walk too.
+    // Openings that contradict each other end the walk too.
     let crooked = LaneState {
         openings: BTreeMap::from([(4, Some(link(9, 1)))]),
         ..lane
@@ -205,7 +212,7 @@ fn the_lineage_passes_over_epochs_that_were_left() {
 }
 
 #[test]
-fn a_place_in_quarantine_proves_nothing_and_is_taken_by_the_verified_chunk() {
+fn ledger_verified_chunk_replaces_quarantined_entry() {
     let mut entries = ledger(&[chunk(1, 2)]);
     entries
         .values_mut()
@@ -221,10 +228,10 @@ fn a_place_in_quarantine_proves_nothing_and_is_taken_by_the_verified_chunk() {
 }
 
 proptest! {
-    /// Trap: redelivery in any order and any number of calls. One history never stops, and ends
-    /// with every chunk in the ledger once.
+    /// Redelivery in any order and any number of calls: one history never stops, and every chunk ends in the ledger
+    /// once.
     #[test]
-    fn one_history_is_stored_whole_whatever_the_order(
+    fn ledger_one_history_is_stored_in_any_order(
         order in Just((1..=12_u64).collect::<Vec<_>>()).prop_shuffle(),
         again in proptest::collection::vec(1..=12_u64, 0..8),
         size in 1..5_usize,
@@ -235,15 +242,15 @@ proptest! {
         for call in numbers.chunks(size) {
             let chunks: Vec<ChunkLinks> = call.iter().map(|number| chunk(0, *number)).collect();
             let known = needed(&chunks);
-            let seen = entries.iter().filter(|(place, _)| known.contains(place)).map(|(place, entry)| (*place, *entry)).collect();
+            let seen = entries.iter().filter(|(chunk_number, _)| known.contains(chunk_number)).map(|(chunk_number, entry)| (*chunk_number, *entry)).collect();
             let plan = plan(&lane, &seen, &chunks);
             for (chunk, judgement) in chunks.iter().zip(plan.judgements) {
                 match judgement {
                     Judgement::Store => {
                         stored += 1;
-                        entries.insert(chunk.place, chunk.entry(EntryState::Stored));
+                        entries.insert(chunk.chunk_number, chunk.entry(EntryState::Stored));
                     }
-                    other => prop_assert_eq!(other, Judgement::Already),
+                    other => prop_assert_eq!(other, Judgement::AlreadyStored),
                 }
             }
             lane = plan.lane;
@@ -251,23 +258,23 @@ proptest! {
         prop_assert_eq!((stored, entries.len(), lane.stopped), (12, 12, None));
     }
 
-    /// Trap: a restored exchange. Two histories that part at some number never both get in.
+    /// A restored exchange: two histories that diverge at some number are never both stored.
     #[test]
-    fn two_histories_never_mix_beyond_the_links_that_show(
+    fn ledger_two_histories_never_mix(
         order in Just((0..12_usize).collect::<Vec<_>>()).prop_shuffle(),
     ) {
         let all: Vec<ChunkLinks> = (1..=6).flat_map(|number| [chunk(0, number), chunk(1, number)]).collect();
-        let (mut lane, mut entries) = (LaneState::default(), BTreeMap::<Place, Entry>::new());
+        let (mut lane, mut entries) = (LaneState::default(), BTreeMap::<ChunkNumber, Entry>::new());
         for index in order {
             let (judgement, after) = one(&lane, &entries, &all[index]);
             if judgement == Judgement::Store {
-                prop_assert!(entries.insert(all[index].place, all[index].entry(EntryState::Stored)).is_none());
+                prop_assert!(entries.insert(all[index].chunk_number, all[index].entry(EntryState::Stored)).is_none());
             }
             lane = after;
         }
         prop_assert!(lane.stopped.is_some());
-        for (place, entry) in &entries {
-            let after = entries.get(&at(1, place.number + 1));
+        for (chunk_number, entry) in &entries {
+            let after = entries.get(&at(1, chunk_number.number + 1));
             prop_assert!(after.is_none_or(|after| after.previous == Some(entry.digest)));
         }
     }

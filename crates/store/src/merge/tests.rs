@@ -6,8 +6,8 @@ use schemas::column::ColumnType;
 use super::*;
 use crate::samples::{Chain, lane, schema};
 
-fn at(epoch: u32, number: u64) -> Place {
-    Place { epoch, number }
+fn at(epoch: u32, number: u64) -> ChunkNumber {
+    ChunkNumber { epoch, number }
 }
 
 fn claims() -> RowSchema {
@@ -26,7 +26,7 @@ fn claims() -> RowSchema {
 }
 
 #[test]
-fn an_older_place_never_wins_and_an_epoch_counts_more_than_a_number() {
+fn merge_older_chunk_number_never_wins() {
     assert!(supersedes(at(1, 2), at(1, 1)));
     assert!(supersedes(at(2, 1), at(1, 900)));
     assert!(!supersedes(at(1, 1), at(1, 1)));
@@ -34,7 +34,7 @@ fn an_older_place_never_wins_and_an_epoch_counts_more_than_a_number() {
 }
 
 #[test]
-fn a_row_that_was_deleted_does_not_come_back_with_an_older_chunk() {
+fn merge_older_chunk_restores_no_deleted_row() {
     assert_eq!(effect(at(1, 3), false, None, Some(at(1, 5))), Effect::Keep);
     assert_eq!(effect(at(1, 6), false, None, Some(at(1, 5))), Effect::Write);
     assert_eq!(effect(at(1, 5), true, Some(at(1, 4)), None), Effect::Remove);
@@ -44,7 +44,7 @@ fn a_row_that_was_deleted_does_not_come_back_with_an_older_chunk() {
 }
 
 #[test]
-fn a_tombstone_stays_while_something_older_may_come() {
+fn merge_tombstone_is_kept_while_older_chunk_is_missing() {
     let frontier = Frontier {
         number: 5,
         ..Frontier::default()
@@ -61,7 +61,7 @@ fn a_tombstone_stays_while_something_older_may_come() {
 }
 
 #[test]
-fn the_last_version_of_a_key_wins_and_rows_are_sorted_by_key() {
+fn merge_last_version_wins_and_rows_are_sorted() {
     let mut chain = Chain::new(lane(), claims(), 0);
     let row = |id: i64, name: &'static str| vec![Value::Int(id), Value::Text(name), Value::Bool(false)];
     let first = chain.next(&[row(3, "a"), row(1, "b"), row(3, "c")]);
@@ -85,10 +85,10 @@ fn the_last_version_of_a_key_wins_and_rows_are_sorted_by_key() {
 }
 
 proptest! {
-    /// Trap: N pollers, any order. The rule alone, over a table and tombstones that are never
-    /// dropped: every order of the same versions ends in the same rows.
+    /// N pollers in any order: the rule alone, over a table and tombstones that are never dropped, has the same
+    /// result for every order.
     #[test]
-    fn every_order_of_versions_ends_in_the_same_rows(
+    fn merge_result_is_independent_of_order(
         versions in proptest::collection::vec((0..3_u8, any::<bool>()), 1..12)
             .prop_flat_map(|versions| {
                 let order: Vec<usize> = (0..versions.len()).collect();
@@ -100,10 +100,10 @@ proptest! {
             let (mut rows, mut tombstones) = (BTreeMap::new(), BTreeMap::new());
             for index in order {
                 let (key, deleted) = versions[*index];
-                let place = at(1, *index as u64 + 1);
-                match effect(place, deleted, rows.get(&key).copied(), tombstones.get(&key).copied()) {
-                    Effect::Write => { rows.insert(key, place); }
-                    Effect::Remove => { rows.remove(&key); tombstones.insert(key, place); }
+                let chunk_number = at(1, *index as u64 + 1);
+                match effect(chunk_number, deleted, rows.get(&key).copied(), tombstones.get(&key).copied()) {
+                    Effect::Write => { rows.insert(key, chunk_number); }
+                    Effect::Remove => { rows.remove(&key); tombstones.insert(key, chunk_number); }
                     Effect::Keep => {}
                 }
             }
@@ -114,9 +114,9 @@ proptest! {
     }
 }
 
-/// Trap: a mark that a publisher of an earlier version let pass deletes a row for good.
+/// An unknown tombstone value of an earlier publisher must not delete a row permanently.
 #[test]
-fn merge_unknown_mark_of_an_old_chunk_keeps_the_row() {
+fn merge_unknown_tombstone_value_keeps_row() {
     let text = ColumnType::Text { max: None };
     let schema = |kind: &ColumnType| RowSchema {
         tombstone: Some("gone".to_owned()),

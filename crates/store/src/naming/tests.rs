@@ -1,4 +1,4 @@
-//! Names on the left, verdicts on the right; and names made at random, which never reach what is not theirs.
+//! Names and their expected verdicts; and random names, which must never reach an object of others.
 
 use std::collections::BTreeSet;
 
@@ -8,12 +8,12 @@ use schemas::name::{FeedName, Lane};
 
 use super::*;
 use crate::layout::{FeedOptions, Mode, Options};
-use crate::merge::Place;
+use crate::merge::ChunkNumber;
 use crate::samples::{self, lane};
 
 const BOTH: [Database; 2] = [Database::Postgres, Database::Sqlite];
 
-/// Every table of the bookkeeping, as SQLite names it; PostgreSQL has them in a schema of their own.
+/// Every bookkeeping table with its SQLite name; PostgreSQL has them in a separate schema.
 const BOOKKEEPING: [&str; 11] = [
     "slacktide_lanes",
     "slacktide_ledger",
@@ -49,7 +49,7 @@ fn columns_of(names: &[&str]) -> RowSchema {
 }
 
 #[test]
-fn naming_feed_with_a_reserved_name_is_refused_with_its_key() {
+fn naming_reserved_feed_name_is_refused_with_its_key() {
     for name in BOOKKEEPING
         .iter()
         .chain(&["slacktide", "sqlite_master", "sqlite_sequence", "pg_class"])
@@ -61,7 +61,7 @@ fn naming_feed_with_a_reserved_name_is_refused_with_its_key() {
                 refusal.remedy.contains(&format!("[store.feed.{name}]")),
                 "{refusal}"
             );
-            // Under another name it is a feed like others.
+            // Under another name it is an ordinary feed.
             let own = FeedOptions {
                 table: Some("harmless".into()),
                 ..FeedOptions::default()
@@ -86,7 +86,7 @@ fn naming_feed_with_a_reserved_name_is_refused_with_its_key() {
 }
 
 #[test]
-fn naming_configured_names_are_judged_like_a_feeds() {
+fn naming_configured_names_are_checked_like_feed_names() {
     let long = "t".repeat(64);
     for name in [
         "Slacktide_Outbox",
@@ -131,7 +131,7 @@ fn naming_configured_names_are_judged_like_a_feeds() {
 }
 
 #[test]
-fn naming_column_of_slacktide_or_of_the_system_is_refused() {
+fn naming_reserved_column_is_refused() {
     let reserved = [
         "_slacktide_epoch",
         "_SLACKTIDE_number",
@@ -160,7 +160,7 @@ fn naming_column_of_slacktide_or_of_the_system_is_refused() {
             };
             let tables = options("setl", own("other")).tables(database, &lane());
             assert_eq!(columns(&tables, None, &given), Ok(()), "{name}");
-            // A mapping is judged like a name.
+            // A mapped name is checked like a name.
             let own = FeedOptions {
                 columns: BTreeMap::from([("id".to_owned(), name.to_owned())]),
                 ..FeedOptions::default()
@@ -172,7 +172,7 @@ fn naming_column_of_slacktide_or_of_the_system_is_refused() {
 }
 
 #[test]
-fn naming_columns_that_become_one_are_refused() {
+fn naming_columns_with_equal_names_are_refused() {
     let tables = |database| Options::default().tables(database, &lane());
     let cased = columns_of(&["id", "Paid", "paid"]);
     assert!(columns(&tables(Database::Sqlite), None, &cased).is_err());
@@ -186,9 +186,9 @@ fn naming_columns_that_become_one_are_refused() {
         )
         .is_err()
     );
-    // Also one that comes later, and one whose name was given to another.
+    // Also a later one, and one whose name was given to another.
     let first = columns_of(&["id", "paid"]);
-    let shape = Shape::first(&first, Place::BEGINNING, &tables(Database::Sqlite).layout);
+    let shape = Shape::first(&first, ChunkNumber::BEGINNING, &tables(Database::Sqlite).layout);
     assert!(
         columns(
             &tables(Database::Sqlite),
@@ -207,7 +207,7 @@ fn naming_columns_that_become_one_are_refused() {
 }
 
 #[test]
-fn naming_unlisted_feed_waits_whatever_its_name() {
+fn naming_unlisted_feed_waits_under_any_name() {
     let only = |name: &str| Options {
         only: Some(BTreeSet::from([FeedName::new(name).unwrap()])),
         ..Options::default()
@@ -221,7 +221,7 @@ fn naming_unlisted_feed_waits_whatever_its_name() {
 }
 
 #[test]
-fn naming_refusal_shares_no_name_of_the_receivers_database() {
+fn naming_shared_refusal_has_no_database_name() {
     let own = FeedOptions {
         table: Some("pg_secret_here".into()),
         schema: Some("hidden_schema".into()),
@@ -236,7 +236,7 @@ fn naming_refusal_shares_no_name_of_the_receivers_database() {
     );
 }
 
-/// Beginnings and ends around which mistakes are made.
+/// Prefixes and suffixes that are likely to cause mistakes.
 fn any_name() -> impl Strategy<Value = String> {
     let part = prop_oneof![
         Just("slacktide".to_owned()),
@@ -257,9 +257,9 @@ fn any_name() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    /// What passes can be compared by a database in no way with a name that is reserved.
+    /// No accepted name equals a reserved name in any database.
     #[test]
-    fn naming_name_that_passes_reaches_nothing_reserved(name in any_name()) {
+    fn naming_accepted_name_is_never_reserved(name in any_name()) {
         if table(&name).is_ok() {
             let lower = name.to_ascii_lowercase();
             prop_assert!(!BOOKKEEPING.contains(&lower.as_str()));
@@ -274,9 +274,9 @@ proptest! {
         }
     }
 
-    /// Columns that pass are as many in the database as they are in the feed.
+    /// Accepted columns stay distinct in the database.
     #[test]
-    fn naming_columns_that_pass_stay_apart(names in proptest::collection::btree_set(any_name(), 1..6)) {
+    fn naming_accepted_columns_stay_distinct(names in proptest::collection::btree_set(any_name(), 1..6)) {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         for database in BOTH {
             let tables = Options::default().tables(database, &lane());

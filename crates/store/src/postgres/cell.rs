@@ -5,7 +5,7 @@ use std::io::Write as _;
 use schemas::column::ColumnType;
 use schemas::value::Value;
 
-/// Writes a value of a column behind what `out` holds.
+/// Appends a column's value to `out`.
 pub(super) fn write(kind: &ColumnType, value: Value<'_>, out: &mut Vec<u8>) {
     match value {
         Value::Null => out.extend_from_slice(b"\\N"),
@@ -23,12 +23,12 @@ pub(super) fn write(kind: &ColumnType, value: Value<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// Writes a number.
+/// Appends a number.
 pub(super) fn number(value: i64, out: &mut Vec<u8>) {
     drop(write!(out, "{value}"));
 }
 
-/// Bytes as `bytea` reads them; the backslash is COPY's own escape.
+/// Appends bytes in the format of `bytea`; the backslash is COPY's escape.
 pub(super) fn hex(bytes: &[u8], out: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     out.extend_from_slice(b"\\\\x");
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_means_something_to_copy_is_escaped() {
+    fn cell_copy_special_characters_are_escaped() {
         let text = |value| {
             let mut out = Vec::new();
             write(&ColumnType::Any, value, &mut out);

@@ -1,15 +1,14 @@
-//! The column that holds every value of a feed's column.
+//! Chooses the type of a column that holds every value of a feed's column.
 //!
-//! Lengths and precisions are left open: a `numeric(p,s)` would round what the source's looser
-//! type let through. A type of the source that has no name on the wire is made as the type of
-//! the same name here, where that one certainly means the same; elsewhere as text, which holds
-//! what the source printed.
+//! Lengths and precisions are left open: a `numeric(p,s)` would round values of a looser source type. A source type
+//! without a name in the schema becomes the type of the same name if it certainly means the same here, otherwise
+//! text, which holds what the source printed.
 
 use schemas::column::ColumnType;
 
 use super::session::Session;
 
-/// The type to make.
+/// Returns the type to create.
 pub(super) async fn type_of(session: &Session, kind: &ColumnType) -> String {
     let word = match kind {
         ColumnType::Bool => "boolean",
@@ -37,8 +36,8 @@ pub(super) async fn type_of(session: &Session, kind: &ColumnType) -> String {
 
 const TEXT: &str = "text";
 
-/// What is here under the name: the type, what its elements are, and of which sort these are.
-/// A name that does not even parse is an error, and means the same: not there.
+/// Finds a type by name: the type, its element type, and the kind of the element type. A name that does not parse is
+/// an error and means that there is no such type.
 const FIND: &str = "SELECT t.oid::regtype::text, e.oid::regtype::text, e.typtype::text, t.typcategory = 'A' \
      FROM pg_catalog.pg_type t JOIN pg_catalog.pg_type e \
      ON e.oid = CASE WHEN t.typcategory = 'A' AND t.typelem <> 0 THEN t.typelem ELSE t.oid END \
@@ -59,21 +58,21 @@ async fn named(session: &Session, native: &str) -> String {
     let Some((name, element, sort, array)) = found else {
         return TEXT.to_owned();
     };
-    // A server may be built without it, and has the name all the same.
+    // A server may be built without the type and still know its name.
     if element == "xml" && session.client.simple_query("SELECT '<a/>'::xml").await.is_err() {
         return TEXT.to_owned();
     }
     chosen(&name, &element, &sort, array)
 }
 
-/// PURE: the type to make, where there is one of this name. `sort` is the catalogue's: base,
+/// PURE: returns the type to create if there is one of this name. `sort` is the catalogue's `typtype`: base,
 /// composite, domain, enum, multirange, pseudo, range.
 fn chosen(name: &str, element: &str, sort: &str, array: bool) -> String {
-    // A composite may be the row of any table that happens to be called so.
+    // A composite may be the row type of any table with this name.
     if !matches!(sort, "b" | "d" | "e" | "m" | "r") || is_bound_here(element) {
         return TEXT.to_owned();
     }
-    // Without a length these would be of length one.
+    // Without a length these would have length one.
     let open = match element {
         "bit" => "bit varying",
         "character" => "bpchar",
@@ -82,7 +81,7 @@ fn chosen(name: &str, element: &str, sort: &str, array: bool) -> String {
     format!("{open}{}", if array { "[]" } else { "" })
 }
 
-/// Whether values name what is in their own database only, or cannot be written at all.
+/// Returns whether values refer to objects of their own database, or cannot be written.
 fn is_bound_here(element: &str) -> bool {
     element.starts_with("reg")
         || matches!(
@@ -102,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_type_of_the_same_name_is_used_where_it_means_the_same() {
+    fn native_type_of_same_meaning_is_used() {
         assert_eq!(chosen("integer[]", "integer", "b", true), "integer[]");
         assert_eq!(chosen("mood", "mood", "e", false), "mood");
         assert_eq!(
@@ -113,14 +112,14 @@ mod tests {
 
     /// `bit` alone is `bit(1)`, and `character` is `character(1)`.
     #[test]
-    fn a_length_that_was_dropped_is_not_one() {
+    fn native_type_without_length_is_unbounded() {
         assert_eq!(chosen("bit", "bit", "b", false), "bit varying");
         assert_eq!(chosen("bit[]", "bit", "b", true), "bit varying[]");
         assert_eq!(chosen("character[]", "character", "b", true), "bpchar[]");
     }
 
     #[test]
-    fn what_means_something_else_here_is_text() {
+    fn native_type_of_other_meaning_becomes_text() {
         assert_eq!(chosen("claim", "claim", "c", false), "text");
         assert_eq!(chosen("claim[]", "claim", "c", true), "text");
         assert_eq!(chosen("record", "record", "p", false), "text");

@@ -5,7 +5,7 @@ use tokio_postgres::types::ToSql;
 
 use super::records::{int, small};
 use super::session::Session;
-use super::{claims, failure, refill};
+use super::{failure, ownership, refill};
 use crate::error::Result;
 use crate::layout::{LaneTables, Layout, Role};
 use crate::ledger::{LaneState, SupersededRange};
@@ -16,8 +16,8 @@ fn pg<T>(result: std::result::Result<T, tokio_postgres::Error>) -> Result<T> {
     result.map_err(|error| failure::of(&error))
 }
 
-/// Returns the lane with its new state. A new epoch cancels the question of an old one's chunk, marks superseded versions in the
-/// history, and demotes superseded rows.
+/// Returns the lane with its new state. A new epoch cancels the pending change of an old epoch's chunk, marks
+/// superseded versions in the history, and demotes superseded rows.
 pub(super) async fn after(
     session: &Session,
     tables: &LaneTables,
@@ -27,7 +27,9 @@ pub(super) async fn after(
     let opens = state.openings != before.state.openings;
     let superseded = state.superseded_since(&before.state);
     let mut after = LaneRecord { state, ..before };
-    after.asked = after.asked.filter(|asked| asked.place.epoch >= after.state.epoch);
+    after.pending_change = after
+        .pending_change
+        .filter(|change| change.chunk_number.epoch >= after.state.epoch);
     let made = after.shape.as_ref().and_then(|shape| shape.layout.clone());
     let Some(layout) = made.filter(|_| opens) else {
         return Ok(after);
@@ -43,11 +45,11 @@ pub(super) async fn after(
 
 /// Marks superseded versions in the history.
 async fn mark(session: &Session, tables: &LaneTables, layout: &Layout, state: &LaneState) -> Result<()> {
-    if !claims::hold(session, &tables.with_layout(layout), &[Role::History]).await? {
-        // What replaced the lane's own history holds no version of a chunk yet.
+    if !ownership::lock_tables(session, &tables.with_layout(layout), &[Role::History]).await? {
+        // A replaced history holds no version of a chunk yet.
         return Ok(());
     }
-    // What an epoch left behind may count again: another one goes on from it.
+    // Superseded versions may count again if a later epoch continues from them.
     let mark = format!(
         "UPDATE {} SET {SUPERSEDED} = ({NUMBER} > $2) WHERE {EPOCH} = $1 AND {SUPERSEDED} <> ({NUMBER} > $2)",
         layout.sql(&layout.history)
@@ -59,8 +61,8 @@ async fn mark(session: &Session, tables: &LaneTables, layout: &Layout, state: &L
     Ok(())
 }
 
-/// Demotes the rows of superseded chunks to place 0.0 and awaits the chunks again that were republished below them
-/// ([`LaneState::superseded_since`]). Does nothing if no such chunk exists.
+/// Demotes the rows of superseded chunks to chunk number 0.0 and awaits the chunks that were republished below them
+/// ([`LaneState::superseded_since`]). Does nothing if there is no such chunk.
 async fn await_republished(
     session: &Session,
     tables: &LaneTables,
@@ -75,7 +77,7 @@ async fn await_republished(
     }
     let in_range = format!("t.{EPOCH} = s.epoch AND t.{NUMBER} > s.above AND t.{NUMBER} <= s.last");
     let RangeColumns { epochs, above, last } = &columns;
-    if claims::hold(session, tables, &[Role::Current]).await? {
+    if ownership::lock_tables(session, tables, &[Role::Current]).await? {
         let sql = format!(
             "UPDATE {} t SET {EPOCH} = 0, {NUMBER} = 0 \
              FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS s (epoch, above, last) WHERE {in_range}",
@@ -101,7 +103,7 @@ async fn await_republished(
     Ok(())
 }
 
-/// The columns of a list of [`SupersededRange`], as parameters of a query.
+/// The columns of a list of [`SupersededRange`], as query parameters.
 struct RangeColumns {
     epochs: Vec<i32>,
     above: Vec<i64>,

@@ -1,8 +1,8 @@
-//! What is kept aside, and its way out. Whatever ends an entry holds the lane's row alone: no
-//! chunk is stored meanwhile, and of two that retry at once the second finds the entry ended.
+//! The quarantine and its retries. Every operation that ends an entry locks the lane's row exclusively: no chunk is
+//! stored meanwhile, and the second of two concurrent retries finds the entry ended.
 
-mod found;
-mod verbs;
+mod queries;
+mod transactions;
 mod waiting;
 
 use async_trait::async_trait;
@@ -15,18 +15,19 @@ use super::{PostgresStore, failure};
 use crate::error::Result;
 use crate::layout::Database;
 use crate::ledger::Judgement;
-use crate::merge::Place;
+use crate::merge::ChunkNumber;
 use crate::port::Arrival;
 use crate::quarantine::{
-    Became, By, Content, Entry, Held, Kind, Quarantine, Wanted, kept_manifest, reject_id, told_of,
+    Content, Decision, Entry, EntryFilter, Kind, Quarantine, QuarantineCount, RetryOutcome, describe_reject,
+    kept_manifest, reject_id,
 };
 use crate::record::text;
 
-/// Columns and a table that the quarantine has had since it can be left.
-const OWN: &str = "
+/// Columns and a table added by an upgrade.
+const TABLES_SQL: &str = "
 ALTER TABLE slacktide.quarantine
     ADD COLUMN IF NOT EXISTS kind text, ADD COLUMN IF NOT EXISTS ended text, ADD COLUMN IF NOT EXISTS ended_digest text,
-    ADD COLUMN IF NOT EXISTS ended_by text, ADD COLUMN IF NOT EXISTS ended_why text,
+    ADD COLUMN IF NOT EXISTS ended_by text, ADD COLUMN IF NOT EXISTS ended_reason text,
     ADD COLUMN IF NOT EXISTS ended_at timestamptz, ADD COLUMN IF NOT EXISTS tries integer NOT NULL DEFAULT 0,
     ADD COLUMN IF NOT EXISTS retry_at timestamptz;
 CREATE INDEX IF NOT EXISTS quarantine_waiting ON slacktide.quarantine (recipient, feed, retry_at) WHERE retry_at IS NOT NULL;
@@ -36,31 +37,35 @@ CREATE TABLE IF NOT EXISTS slacktide.quarantine_manifests (
     PRIMARY KEY (recipient, feed, epoch, number));
 ";
 
-/// Whether all of it is there: only a table's owner may even ask to add what it has.
-const THERE: &str = "SELECT to_regclass('slacktide.quarantine_manifests') IS NOT NULL AND (SELECT count(*) = 8 \
+/// Whether all of them exist: only a table's owner may try to add columns.
+const TABLES_EXIST_SQL: &str = "SELECT to_regclass('slacktide.quarantine_manifests') IS NOT NULL AND (SELECT count(*) = 8 \
      FROM pg_catalog.pg_attribute WHERE attrelid = to_regclass('slacktide.quarantine') AND NOT attisdropped \
-     AND attname IN ('kind', 'ended', 'ended_digest', 'ended_by', 'ended_why', 'ended_at', 'tries', 'retry_at'))";
+     AND attname IN ('kind', 'ended', 'ended_digest', 'ended_by', 'ended_reason', 'ended_at', 'tries', 'retry_at'))";
 
-pub(super) use verbs::{end_rows, save_recount};
+pub(super) use transactions::{end_rows, save_recount};
 pub(super) use waiting::retry as retry_waiting;
 
 pub(super) async fn prepare(session: &Session) -> Result<()> {
     let fail = |error: tokio_postgres::Error| failure::of(&error);
-    let row = session.client.query_one(THERE, &[]).await.map_err(fail)?;
+    let row = session
+        .client
+        .query_one(TABLES_EXIST_SQL, &[])
+        .await
+        .map_err(fail)?;
     if row.try_get::<_, bool>(0).map_err(fail)? {
         return Ok(());
     }
     let lock = super::tables::LOCK;
     session
         .run(&format!(
-            "BEGIN; SELECT pg_advisory_xact_lock({lock}); {OWN} COMMIT"
+            "BEGIN; SELECT pg_advisory_xact_lock({lock}); {TABLES_SQL} COMMIT"
         ))
         .await
 }
 
-/// Keeps the manifest of a chunk with refused rows, once: it tells their columns.
+/// Keeps the manifest of a chunk with refused rows, because it names their columns.
 pub(super) async fn keep_manifest(session: &Session, lane: &Lane, arrival: &Arrival) -> Result<()> {
-    let place = Place::of(arrival);
+    let chunk_number = ChunkNumber::of(arrival);
     session
         .client
         .execute(
@@ -68,8 +73,8 @@ pub(super) async fn keep_manifest(session: &Session, lane: &Lane, arrival: &Arri
             &[
                 &lane.recipient.as_str(),
                 &lane.feed.as_str(),
-                &small(place.epoch),
-                &int(place.number),
+                &small(chunk_number.epoch),
+                &int(chunk_number.number),
                 &text(&kept_manifest(arrival))?,
             ],
         )
@@ -78,14 +83,14 @@ pub(super) async fn keep_manifest(session: &Session, lane: &Lane, arrival: &Arri
         .map_err(|error| failure::of(&error))
 }
 
-/// Keeps what the source could not carry, of chunks that are stored.
+/// Keeps the rejects of stored chunks.
 pub(super) async fn keep_rejects(
     session: &Session,
     lane: &Lane,
     arrivals: &[(usize, &Arrival)],
 ) -> Result<()> {
     for (_, arrival) in arrivals {
-        let place = Place::of(arrival);
+        let chunk_number = ChunkNumber::of(arrival);
         for (ordinal, reject) in (0_u64..).zip(&arrival.chunk.manifest.rejects) {
             session
                 .client
@@ -97,11 +102,11 @@ pub(super) async fn keep_rejects(
                         &lane.recipient.as_str(),
                         &lane.feed.as_str(),
                         &reject_id(arrival.chunk.digest, ordinal),
-                        &small(place.epoch),
-                        &int(place.number),
+                        &small(chunk_number.epoch),
+                        &int(chunk_number.number),
                         &int(ordinal),
                         &int(arrival.sequence),
-                        &told_of(reject),
+                        &describe_reject(reject),
                         &text(reject)?.into_bytes(),
                         &arrival.exchanged_at.to_string(),
                     ],
@@ -114,7 +119,7 @@ pub(super) async fn keep_rejects(
 }
 
 impl PostgresStore {
-    /// Ends a transaction that failed; the connection is not used again where that fails too.
+    /// Ends a failed transaction; the connection is dropped if that fails too.
     async fn ended<T>(session: &Session, done: Result<T>) -> Result<T> {
         if done.is_err() {
             session.rollback().await;
@@ -125,54 +130,54 @@ impl PostgresStore {
 
 #[async_trait]
 impl Quarantine for PostgresStore {
-    async fn entries(&self, wanted: &Wanted) -> Result<Vec<Entry>> {
+    async fn entries(&self, wanted: &EntryFilter) -> Result<Vec<Entry>> {
         let session = self.pool.take().await?;
-        let done = found::entries(&session, wanted).await;
-        self.pool.give_back(session, &done).await;
+        let done = queries::entries(&session, wanted).await;
+        self.pool.release(session, &done).await;
         done
     }
 
     async fn content(&self, lane: &Lane, id: &str) -> Result<Option<Content>> {
         let session = self.pool.take().await?;
-        let done = found::content(&session, lane, id).await;
-        self.pool.give_back(session, &done).await;
+        let done = queries::content(&session, lane, id).await;
+        self.pool.release(session, &done).await;
         done
     }
 
-    async fn judged(&self, arrival: &Arrival) -> Result<Judgement> {
+    async fn judge(&self, arrival: &Arrival) -> Result<Judgement> {
         let session = self.pool.take().await?;
-        let done = verbs::judged(&session, arrival).await;
-        self.pool.give_back(session, &done).await;
+        let done = transactions::judge(&session, arrival).await;
+        self.pool.release(session, &done).await;
         done
     }
 
-    async fn retry_rows(&self, lane: &Lane, ids: &[String], by: &By) -> Result<Vec<Became>> {
+    async fn retry_rows(&self, lane: &Lane, ids: &[String], by: &Decision) -> Result<Vec<RetryOutcome>> {
         let mut session = self.pool.take().await?;
         let tables = self.options.tables(Database::Postgres, lane);
-        let done = verbs::retry_rows(&mut session, &tables, ids, by).await;
+        let done = transactions::retry_rows(&mut session, &tables, ids, by).await;
         let done = Self::ended(&session, done).await;
-        self.pool.give_back(session, &done).await;
+        self.pool.release(session, &done).await;
         done
     }
 
-    async fn finish(&self, arrival: &Arrival, id: &str, by: &By) -> Result<Became> {
+    async fn finish(&self, arrival: &Arrival, id: &str, by: &Decision) -> Result<RetryOutcome> {
         let session = self.pool.take().await?;
-        let done = Self::ended(&session, verbs::finish(&session, arrival, id, by).await).await;
-        self.pool.give_back(session, &done).await;
+        let done = Self::ended(&session, transactions::finish(&session, arrival, id, by).await).await;
+        self.pool.release(session, &done).await;
         done
     }
 
-    async fn stays(&self, lane: &Lane, id: &str, reason: &str) -> Result<()> {
+    async fn record_reason(&self, lane: &Lane, id: &str, reason: &str) -> Result<()> {
         let session = self.pool.take().await?;
-        let done = verbs::stays(&session, lane, id, reason).await;
-        self.pool.give_back(session, &done).await;
+        let done = transactions::record_reason(&session, lane, id, reason).await;
+        self.pool.release(session, &done).await;
         done
     }
 
-    async fn discard(&self, lane: &Lane, ids: &[String], by: &By) -> Result<Vec<Became>> {
+    async fn discard(&self, lane: &Lane, ids: &[String], by: &Decision) -> Result<Vec<RetryOutcome>> {
         let session = self.pool.take().await?;
-        let done = Self::ended(&session, verbs::discard(&session, lane, ids, by).await).await;
-        self.pool.give_back(session, &done).await;
+        let done = Self::ended(&session, transactions::discard(&session, lane, ids, by).await).await;
+        self.pool.release(session, &done).await;
         done
     }
 
@@ -189,19 +194,19 @@ impl Quarantine for PostgresStore {
         };
         let done = done.await;
         let done = Self::ended(&session, done).await;
-        self.pool.give_back(session, &done).await;
+        self.pool.release(session, &done).await;
         done
     }
 
-    async fn held(&self) -> Result<Vec<Held>> {
+    async fn counts(&self) -> Result<Vec<QuarantineCount>> {
         let session = self.pool.take().await?;
-        let done = found::held(&session).await;
-        self.pool.give_back(session, &done).await;
+        let done = queries::counts(&session).await;
+        self.pool.release(session, &done).await;
         done
     }
 }
 
-/// The kind of a row of the table; rows and messages carry none.
+/// Returns the kind of an entry; rows and messages of earlier versions have no kind.
 fn kind_of(word: Option<&str>, ordinal: Option<i64>) -> Kind {
     match (word, ordinal) {
         (Some("reject"), _) => Kind::Reject,

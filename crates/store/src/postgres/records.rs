@@ -1,4 +1,4 @@
-//! Lanes and ledger entries, read and written.
+//! Reads and writes lanes and ledger entries.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,24 +11,24 @@ use super::failure;
 use super::session::Session;
 use crate::compaction::Compaction;
 use crate::error::Result;
-use crate::frontier::{Frontier, Noted};
+use crate::frontier::{Frontier, FrontierEntry};
 use crate::ledger::{Entry, EntryState, LaneState};
-use crate::merge::Place;
+use crate::merge::ChunkNumber;
 use crate::record::{LaneRecord, LedgerRow, broken, text};
-use crate::table::asked::Question;
-use crate::table::intake::Refused;
+use crate::table::batch_plan::Refused;
+use crate::table::schema_change::PendingChange;
 use crate::table::shape::Shape;
 
-/// How a lane's row is held until the transaction ends.
+/// How a lane's row is locked until the transaction ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Hold {
-    /// With others that store.
+pub(super) enum LaneLock {
+    /// Shared, with other transactions that store.
     Shared,
-    /// By us alone.
+    /// Exclusive.
     Alone,
-    /// With those that store, against others that write the frontier.
+    /// Shared with transactions that store, exclusive against others that write the frontier.
     Frontier,
-    /// Not at all.
+    /// Not locked.
     Free,
 }
 
@@ -40,17 +40,17 @@ fn json<T: DeserializeOwned>(text: &str) -> Result<T> {
     serde_json::from_str(text).map_err(|_| broken("slacktide.lanes or slacktide.ledger"))
 }
 
-/// A number as the database holds it.
+/// Converts a number for the database.
 pub(super) fn int(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// The same of a number of rows.
+/// Converts a number of rows for the database.
 pub(super) fn signed(number: u64) -> i64 {
     int(number)
 }
 
-/// An epoch as the database holds it.
+/// Converts an epoch for the database.
 pub(super) fn small(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
@@ -67,7 +67,7 @@ fn digest_of(text: &str) -> Result<Digest> {
     Digest::from_hex(text).map_err(|_| broken("slacktide.ledger"))
 }
 
-/// Every lane.
+/// Returns every lane.
 pub(super) async fn lanes(session: &Session) -> Result<Vec<Lane>> {
     let rows = pg(session
         .client
@@ -83,7 +83,7 @@ pub(super) async fn lanes(session: &Session) -> Result<Vec<Lane>> {
         .collect()
 }
 
-/// Makes the lane's row where there is none.
+/// Creates the lane's row if it is missing.
 pub(super) async fn make(session: &Session, lane: &Lane) -> Result<()> {
     let fresh = LaneRecord::default();
     let text = fresh.texts()?;
@@ -98,15 +98,15 @@ pub(super) async fn make(session: &Session, lane: &Lane) -> Result<()> {
     .map(|_| ())
 }
 
-/// The lane's record. A share is `FOR KEY SHARE`, which the frontier's own update passes by.
-pub(super) async fn lane(session: &Session, lane: &Lane, hold: Hold) -> Result<Option<LaneRecord>> {
-    const SELECT: &str = "SELECT epoch, openings, stopped, frontier, columns, asked, refused, compaction FROM slacktide.lanes \
+/// Returns the lane's record. The shared lock is `FOR KEY SHARE`, which does not conflict with the frontier's update.
+pub(super) async fn lane(session: &Session, lane: &Lane, lock: LaneLock) -> Result<Option<LaneRecord>> {
+    const SELECT: &str = "SELECT epoch, openings, stopped, frontier, columns, pending_change, refused, compaction FROM slacktide.lanes \
          WHERE recipient = $1 AND feed = $2";
-    let sql = match hold {
-        Hold::Shared => format!("{SELECT} FOR KEY SHARE"),
-        Hold::Alone => format!("{SELECT} FOR UPDATE"),
-        Hold::Frontier => format!("{SELECT} FOR NO KEY UPDATE"),
-        Hold::Free => SELECT.to_owned(),
+    let sql = match lock {
+        LaneLock::Shared => format!("{SELECT} FOR KEY SHARE"),
+        LaneLock::Alone => format!("{SELECT} FOR UPDATE"),
+        LaneLock::Frontier => format!("{SELECT} FOR NO KEY UPDATE"),
+        LaneLock::Free => SELECT.to_owned(),
     };
     let found = pg(session
         .client
@@ -114,7 +114,8 @@ pub(super) async fn lane(session: &Session, lane: &Lane, hold: Hold) -> Result<O
         .await)?;
     let Some(row) = found else { return Ok(None) };
     let (openings, frontier): (String, String) = (pg(row.try_get(1))?, pg(row.try_get(3))?);
-    let (columns, asked): (Option<String>, Option<String>) = (pg(row.try_get(4))?, pg(row.try_get(5))?);
+    let (columns, pending_change): (Option<String>, Option<String>) =
+        (pg(row.try_get(4))?, pg(row.try_get(5))?);
     let (refused, compaction): (Option<String>, Option<String>) = (pg(row.try_get(6))?, pg(row.try_get(7))?);
     Ok(Some(LaneRecord {
         state: LaneState {
@@ -125,35 +126,35 @@ pub(super) async fn lane(session: &Session, lane: &Lane, hold: Hold) -> Result<O
         },
         frontier: json::<Frontier>(&frontier)?,
         shape: columns.as_deref().map(json::<Shape>).transpose()?,
-        asked: asked.as_deref().map(json::<Question>).transpose()?,
+        pending_change: pending_change.as_deref().map(json::<PendingChange>).transpose()?,
         refused: refused.as_deref().map(json::<Refused>).transpose()?,
     }))
 }
 
-/// Writes the lane's epoch, its stop and what it waits for; the row must be held alone.
+/// Writes the lane's epoch, stop and pending change; the row must be locked exclusively.
 pub(super) async fn save_state(session: &Session, lane: &Lane, record: &LaneRecord) -> Result<()> {
     let text = record.texts()?;
     pg(session
         .client
         .execute(
-            "UPDATE slacktide.lanes SET epoch = $3, openings = $4, stopped = $5, asked = $6 WHERE recipient = $1 AND feed = $2",
+            "UPDATE slacktide.lanes SET epoch = $3, openings = $4, stopped = $5, pending_change = $6 WHERE recipient = $1 AND feed = $2",
             &[
                 &lane.recipient.as_str(),
                 &lane.feed.as_str(),
                 &small(record.state.epoch),
                 &text.openings,
                 &record.state.stopped,
-                &text.asked,
+                &text.pending_change,
             ],
         )
         .await)
     .map(|_| ())
 }
 
-/// Writes what the tables look like and what the lane waits for; the row must be held alone.
+/// Writes the tables' shape and the lane's pending change; the row must be locked exclusively.
 pub(super) async fn save_columns(session: &Session, lane: &Lane, record: &LaneRecord) -> Result<()> {
     let text = record.texts()?;
-    let sql = "UPDATE slacktide.lanes SET columns = $3, asked = $4, refused = $5 WHERE recipient = $1 AND feed = $2";
+    let sql = "UPDATE slacktide.lanes SET columns = $3, pending_change = $4, refused = $5 WHERE recipient = $1 AND feed = $2";
     pg(session
         .client
         .execute(
@@ -162,7 +163,7 @@ pub(super) async fn save_columns(session: &Session, lane: &Lane, record: &LaneRe
                 &lane.recipient.as_str(),
                 &lane.feed.as_str(),
                 &text.columns,
-                &text.asked,
+                &text.pending_change,
                 &text.refused,
             ],
         )
@@ -190,15 +191,15 @@ pub(super) async fn save_frontier(session: &Session, lane: &Lane, record: &LaneR
     .map(|_| ())
 }
 
-/// Notes whether the end of a resynchronisation could remove what did not come again. The lane has to be held alone.
-pub(super) async fn save_unremoved(
+/// Records whether a resynchronisation's end could remove rows. The lane must be locked exclusively.
+pub(super) async fn save_unfinished_removal(
     session: &Session,
     lane: &Lane,
     record: &LaneRecord,
-    unremoved: Option<Place>,
+    unfinished_removal: Option<ChunkNumber>,
 ) -> Result<()> {
     let frontier = text(&Frontier {
-        unremoved,
+        unfinished_removal,
         ..record.frontier.clone()
     })?;
     pg(session
@@ -211,7 +212,7 @@ pub(super) async fn save_unremoved(
     .map(|_| ())
 }
 
-/// Writes the frontier, also back; the row must be held alone.
+/// Writes the frontier, also backwards; the row must be locked exclusively.
 pub(super) async fn set_frontier(session: &Session, lane: &Lane, record: &LaneRecord) -> Result<()> {
     let text = record.texts()?;
     pg(session
@@ -231,7 +232,7 @@ pub(super) async fn set_frontier(session: &Session, lane: &Lane, record: &LaneRe
     .map(|_| ())
 }
 
-/// Writes what stands for the folded entries; the row must be held alone.
+/// Writes the summary of folded entries; the row must be locked exclusively.
 pub(super) async fn set_compaction(session: &Session, lane: &Lane, record: &LaneRecord) -> Result<()> {
     let text = record.texts()?;
     pg(session
@@ -244,14 +245,20 @@ pub(super) async fn set_compaction(session: &Session, lane: &Lane, record: &Lane
     .map(|_| ())
 }
 
-/// The entries in these places.
+/// Returns the entries with these chunk numbers.
 pub(super) async fn entries(
     session: &Session,
     lane: &Lane,
-    places: &BTreeSet<Place>,
-) -> Result<BTreeMap<Place, Entry>> {
-    let epochs: Vec<i32> = places.iter().map(|place| small(place.epoch)).collect();
-    let numbers: Vec<i64> = places.iter().map(|place| int(place.number)).collect();
+    chunk_numbers: &BTreeSet<ChunkNumber>,
+) -> Result<BTreeMap<ChunkNumber, Entry>> {
+    let epochs: Vec<i32> = chunk_numbers
+        .iter()
+        .map(|chunk_number| small(chunk_number.epoch))
+        .collect();
+    let numbers: Vec<i64> = chunk_numbers
+        .iter()
+        .map(|chunk_number| int(chunk_number.number))
+        .collect();
     let rows = pg(session
         .client
         .query(
@@ -263,14 +270,14 @@ pub(super) async fn entries(
         .await)?;
     let entry = |row: &Row| {
         let (digest, previous): (String, Option<String>) = (pg(row.try_get(2))?, pg(row.try_get(3))?);
-        let place = Place {
+        let chunk_number = ChunkNumber {
             epoch: epoch_of(pg(row.try_get(0))?),
             number: unsigned(pg(row.try_get(1))?),
         };
         let state = EntryState::of_word(pg(row.try_get(4))?);
         let previous = previous.as_deref().map(digest_of).transpose()?;
         Ok((
-            place,
+            chunk_number,
             Entry {
                 digest: digest_of(&digest)?,
                 previous,
@@ -281,7 +288,7 @@ pub(super) async fn entries(
     rows.iter().map(entry).collect()
 }
 
-/// Writes entries over ones in quarantine or over none, and says how many were written.
+/// Writes new entries and replaces quarantined ones. Returns the number of written entries.
 pub(super) async fn note(session: &Session, lane: &Lane, rows: &[LedgerRow]) -> Result<u64> {
     if rows.is_empty() {
         return Ok(0);
@@ -314,8 +321,8 @@ pub(super) async fn note(session: &Session, lane: &Lane, rows: &[LedgerRow]) -> 
             &[
                 &lane.recipient.as_str(),
                 &lane.feed.as_str(),
-                &all(rows, |row| small(row.place.epoch)),
-                &all(rows, |row| int(row.place.number)),
+                &all(rows, |row| small(row.chunk_number.epoch)),
+                &all(rows, |row| int(row.chunk_number.number)),
                 &all(rows, |row| row.digest.to_string()),
                 &all(rows, |row| row.previous.map(|digest| digest.to_string())),
                 &all(rows, |row| row.state.word()),
@@ -333,25 +340,30 @@ pub(super) async fn note(session: &Session, lane: &Lane, rows: &[LedgerRow]) -> 
         .await)
 }
 
-/// Up to `most` entries after a place, in order.
-pub(super) async fn after(session: &Session, lane: &Lane, place: Place, most: i64) -> Result<Vec<Noted>> {
+/// Returns up to `limit` entries after a chunk number, in order.
+pub(super) async fn after(
+    session: &Session,
+    lane: &Lane,
+    chunk_number: ChunkNumber,
+    limit: i64,
+) -> Result<Vec<FrontierEntry>> {
     let rows = pg(session
         .client
         .query(
             "SELECT epoch, number, digest, previous, state, rows, rows_quarantined, cursor_after FROM slacktide.ledger \
              WHERE recipient = $1 AND feed = $2 AND (epoch, number) > ($3, $4) ORDER BY epoch, number LIMIT $5",
-            &[&lane.recipient.as_str(), &lane.feed.as_str(), &small(place.epoch), &int(place.number), &most],
+            &[&lane.recipient.as_str(), &lane.feed.as_str(), &small(chunk_number.epoch), &int(chunk_number.number), &limit],
         )
         .await)?;
-    rows.iter().map(noted).collect()
+    rows.iter().map(frontier_entry).collect()
 }
 
-/// An entry as the frontier sees it: `epoch`, `number`, `digest`, `previous`, `state`, `rows`, `rows_quarantined`, `cursor_after`.
-pub(super) fn noted(row: &Row) -> Result<Noted> {
+/// Reads an entry from `epoch`, `number`, `digest`, `previous`, `state`, `rows`, `rows_quarantined`, `cursor_after`.
+pub(super) fn frontier_entry(row: &Row) -> Result<FrontierEntry> {
     let (digest, previous): (String, Option<String>) = (pg(row.try_get(2))?, pg(row.try_get(3))?);
     let cursor: Option<String> = pg(row.try_get(7))?;
-    Ok(Noted {
-        place: place(row)?,
+    Ok(FrontierEntry {
+        chunk_number: chunk_number(row)?,
         digest: digest_of(&digest)?,
         previous: previous.as_deref().map(digest_of).transpose()?,
         state: EntryState::of_word(pg(row.try_get(4))?),
@@ -361,42 +373,42 @@ pub(super) fn noted(row: &Row) -> Result<Noted> {
     })
 }
 
-/// The place in the first two columns: `epoch`, `number`.
-pub(super) fn place(row: &Row) -> Result<Place> {
-    Ok(Place {
+/// Reads the chunk number from the first two columns: `epoch`, `number`.
+pub(super) fn chunk_number(row: &Row) -> Result<ChunkNumber> {
+    Ok(ChunkNumber {
         epoch: epoch_of(pg(row.try_get(0))?),
         number: unsigned(pg(row.try_get(1))?),
     })
 }
 
-/// Entries that wait above a place.
-pub(super) async fn pending(session: &Session, lane: &Lane, place: Place) -> Result<u64> {
+/// Counts the entries above a chunk number.
+pub(super) async fn pending(session: &Session, lane: &Lane, chunk_number: ChunkNumber) -> Result<u64> {
     let row = pg(session
         .client
         .query_one(
             "SELECT count(*) FROM slacktide.ledger WHERE recipient = $1 AND feed = $2 AND state <> 'superseded' \
              AND (epoch, number) > ($3, $4)",
-            &[&lane.recipient.as_str(), &lane.feed.as_str(), &small(place.epoch), &int(place.number)],
+            &[&lane.recipient.as_str(), &lane.feed.as_str(), &small(chunk_number.epoch), &int(chunk_number.number)],
         )
         .await)?;
     pg(row.try_get(0)).map(unsigned)
 }
 
-/// A message or a row that is kept aside.
-pub(super) struct Kept<'a> {
+/// A message or a row for the quarantine.
+pub(super) struct QuarantinedItem<'a> {
     pub(super) id: String,
-    pub(super) place: Option<Place>,
+    pub(super) chunk_number: Option<ChunkNumber>,
     pub(super) ordinal: Option<u64>,
     pub(super) sequence: u64,
     pub(super) reason: &'a str,
     pub(super) bytes: &'a [u8],
     pub(super) exchanged_at: jiff::Timestamp,
-    /// It is tried again without an operator.
-    pub(super) waits: bool,
+    /// Whether it is retried without an operator.
+    pub(super) is_retryable: bool,
 }
 
-/// Keeps it, once. A row that left the quarantine before is in it again: its chunk is stored again.
-pub(super) async fn keep(session: &Session, lane: &Lane, kept: &Kept<'_>) -> Result<()> {
+/// Stores an item once. A row that had left the quarantine enters it again, because its chunk is stored again.
+pub(super) async fn keep(session: &Session, lane: &Lane, kept: &QuarantinedItem<'_>) -> Result<()> {
     pg(session
         .client
         .execute(
@@ -410,14 +422,14 @@ pub(super) async fn keep(session: &Session, lane: &Lane, kept: &Kept<'_>) -> Res
                 &lane.recipient.as_str(),
                 &lane.feed.as_str(),
                 &kept.id,
-                &kept.place.map(|place| small(place.epoch)),
-                &kept.place.map(|place| int(place.number)),
+                &kept.chunk_number.map(|chunk_number| small(chunk_number.epoch)),
+                &kept.chunk_number.map(|chunk_number| int(chunk_number.number)),
                 &kept.ordinal.map(int),
                 &int(kept.sequence),
                 &kept.reason,
                 &kept.bytes,
                 &kept.exchanged_at.to_string(),
-                &kept.waits,
+                &kept.is_retryable,
             ],
         )
         .await)

@@ -1,31 +1,31 @@
-//! What the begin and the end of a resynchronisation do to a lane's table.
+//! Applies the begin and the end of a resynchronisation to a lane's table.
 
 use super::records;
 use super::session::Session;
 use super::{failure, refill};
 use crate::error::Result;
 use crate::layout::LaneTables;
-use crate::merge::Place;
+use crate::merge::ChunkNumber;
 use crate::record::LaneRecord;
 use crate::resync::Removal;
 use crate::table::EPOCH;
 
-/// Begins or ends a resynchronisation. Its end removes the rows of earlier epochs, or notes that they had to stay. All rows come
-/// again behind its beginning, so what others did to the table before counts no more; what they do until its end does.
+/// Begins or ends a resynchronisation. Its end removes the rows of earlier epochs, or records that they had to stay.
+/// All rows are sent again after its beginning, so earlier changes by others no longer count.
 pub(super) async fn apply(
     session: &Session,
     tables: &LaneTables,
     record: &LaneRecord,
-    (place, is_again): (Place, bool),
+    (chunk_number, is_again): (ChunkNumber, bool),
     removal: &Removal,
 ) -> Result<()> {
     let made = record.shape.as_ref().and_then(|shape| shape.layout.as_ref());
     let layout = made.filter(|layout| layout.mode.keeps_current());
-    let unremoved = match (removal, layout) {
+    let unfinished_removal = match (removal, layout) {
         (Removal::None, _) => return Ok(()),
         (Removal::Removes, None) => None,
         (Removal::Removes, Some(layout)) => {
-            match remove_older(session, &layout.sql(&layout.table), place).await? {
+            match remove_older(session, &layout.sql(&layout.table), chunk_number).await? {
                 Some(rows) => {
                     tracing::info!(lane = %tables.lane, rows, "resynchronisation complete, rows gone at the source removed");
                     if !is_again {
@@ -33,25 +33,25 @@ pub(super) async fn apply(
                     }
                     None
                 }
-                None => Some(place),
+                None => Some(chunk_number),
             }
         }
         (Removal::Begins, layout) => {
             if let Some(layout) = layout {
                 refill::take_rows(session, &tables.with_layout(layout)).await?;
             }
-            Some(place)
+            Some(chunk_number)
         }
-        (Removal::Waits | Removal::Kept, _) => Some(place),
+        (Removal::Waits | Removal::Kept, _) => Some(chunk_number),
     };
-    records::save_unremoved(session, &tables.lane, record, unremoved).await
+    records::save_unfinished_removal(session, &tables.lane, record, unfinished_removal).await
 }
 
-/// Removes the rows of earlier epochs, and returns how many; `None` where the table did not let all of them go, so that
-/// all of them stay: a trigger, a policy or a row that refers to one.
-async fn remove_older(session: &Session, table: &str, place: Place) -> Result<Option<u64>> {
+/// Removes the rows of earlier epochs and returns their number; `None` if a trigger, a policy or a reference keeps
+/// one of them, so that all stay.
+async fn remove_older(session: &Session, table: &str, chunk_number: ChunkNumber) -> Result<Option<u64>> {
     let fail = |error: tokio_postgres::Error| failure::of(&error);
-    let epoch = records::small(place.epoch);
+    let epoch = records::small(chunk_number.epoch);
     session.run("SAVEPOINT resync").await?;
     let delete = format!("DELETE FROM {table} WHERE {EPOCH} < $1");
     let gone = match session.client.execute(&delete, &[&epoch]).await {

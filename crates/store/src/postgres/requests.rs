@@ -1,10 +1,9 @@
-//! The insurer's requests: what is kept of them, in our own schema.
+//! The insurer's requests in the bookkeeping schema.
 //!
-//! `slacktide.outbox` is the one table of ours that others write. Its columns are told in the
-//! database itself, by comments.
+//! `slacktide.outbox` is the only bookkeeping table that others write. Comments in the database describe its columns.
 
 mod filing;
-mod found;
+mod queries;
 mod replies;
 
 use async_trait::async_trait;
@@ -19,10 +18,11 @@ use crate::error::Result;
 use crate::record::broken;
 use crate::requests::outbox::{COLUMNS, OutboxRow};
 use crate::requests::{
-    Answered, Became, Due, Filed, Filing, Listed, Requests, Unpublished, WaitingRequests, Wanted,
+    Filing, FilingOutcome, ReceivedReply, ReplyOutcome, RequestFilter, RequestSummary, Requests,
+    UnconfirmedReply, Unpublished, WaitingRequests,
 };
 
-const OWN: &str = "
+const TABLES_SQL: &str = "
 CREATE TABLE IF NOT EXISTS slacktide.outbox (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     idempotency text NOT NULL UNIQUE, kind text, arguments text, purpose text, basis text,
@@ -32,11 +32,11 @@ CREATE TABLE IF NOT EXISTS slacktide.outbox (
 CREATE INDEX IF NOT EXISTS outbox_not_read ON slacktide.outbox (number) WHERE state IS NULL;
 CREATE TABLE IF NOT EXISTS slacktide.requests (
     recipient text NOT NULL, id text NOT NULL, kind text NOT NULL, idempotency text,
-    wish text NOT NULL, digest text NOT NULL, bytes bytea NOT NULL,
+    content_digest text NOT NULL, digest text NOT NULL, bytes bytea NOT NULL,
     filed_by text NOT NULL, filed_at timestamptz NOT NULL, deadline timestamptz,
-    kept_at timestamptz NOT NULL, exchanged_at timestamptz, reason text,
+    recorded_at timestamptz NOT NULL, exchanged_at timestamptz, reason text,
     PRIMARY KEY (recipient, id), UNIQUE (recipient, idempotency));
-CREATE INDEX IF NOT EXISTS requests_unpublished ON slacktide.requests (recipient, kept_at)
+CREATE INDEX IF NOT EXISTS requests_unpublished ON slacktide.requests (recipient, recorded_at)
     WHERE exchanged_at IS NULL AND reason IS NULL;
 CREATE TABLE IF NOT EXISTS slacktide.replies (
     recipient text NOT NULL, id text NOT NULL, digest text NOT NULL, bytes bytea NOT NULL,
@@ -50,29 +50,29 @@ CREATE TABLE IF NOT EXISTS slacktide.answers (
     recipient text NOT NULL, kind text NOT NULL, columns text NOT NULL, number bigint NOT NULL,
     PRIMARY KEY (recipient, kind));
 CREATE TABLE IF NOT EXISTS slacktide.answers_refused (
-    recipient text NOT NULL, id text NOT NULL, place bigint NOT NULL, reason text NOT NULL, bytes bytea NOT NULL,
-    PRIMARY KEY (recipient, id, place));
+    recipient text NOT NULL, id text NOT NULL, row_number bigint NOT NULL, reason text NOT NULL, bytes bytea NOT NULL,
+    PRIMARY KEY (recipient, id, row_number));
 ";
 
-const THERE: &str = "SELECT count(*) = 5 FROM unnest(ARRAY['outbox', 'requests', 'replies', 'answers', 'answers_refused']) \
+const TABLES_EXIST_SQL: &str = "SELECT count(*) = 5 FROM unnest(ARRAY['outbox', 'requests', 'replies', 'answers', 'answers_refused']) \
      name WHERE to_regclass('slacktide.' || name) IS NOT NULL";
 
 pub(super) async fn prepare(session: &Session) -> Result<()> {
-    let row = pg(session.client.query_one(THERE, &[]).await)?;
+    let row = pg(session.client.query_one(TABLES_EXIST_SQL, &[]).await)?;
     if pg(row.try_get::<_, bool>(0))? {
         return Ok(());
     }
-    let mut told = String::new();
+    let mut comments = String::new();
     for (column, what) in COLUMNS {
         let what = what.replace('\'', "''");
-        told.push_str(&format!(
+        comments.push_str(&format!(
             "COMMENT ON COLUMN slacktide.outbox.{column} IS '{what}'; "
         ));
     }
     let lock = super::tables::LOCK;
     session
         .run(&format!(
-            "BEGIN; SELECT pg_advisory_xact_lock({lock}); {OWN} {told} COMMIT"
+            "BEGIN; SELECT pg_advisory_xact_lock({lock}); {TABLES_SQL} {comments} COMMIT"
         ))
         .await
 }
@@ -81,7 +81,7 @@ fn pg<T>(result: std::result::Result<T, tokio_postgres::Error>) -> Result<T> {
     result.map_err(|error| failure::of(&error))
 }
 
-/// A time in SQL as the text that [`time`] reads.
+/// Returns an SQL time as the text that [`time`] reads.
 fn utc(column: &str) -> String {
     format!("to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
 }
@@ -95,7 +95,7 @@ fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 
-/// Undoes what a verb that failed has begun.
+/// Rolls back a failed operation.
 async fn ended<T>(session: &Session, done: Result<T>) -> Result<T> {
     if done.is_err() {
         session.rollback().await;
@@ -105,63 +105,67 @@ async fn ended<T>(session: &Session, done: Result<T>) -> Result<T> {
 
 #[async_trait]
 impl Requests for PostgresStore {
-    async fn outbox(&self, most: u32) -> Result<Vec<OutboxRow>> {
+    async fn outbox(&self, limit: u32) -> Result<Vec<OutboxRow>> {
         let session = self.pool.take().await?;
-        let done = filing::outbox(&session, most).await;
-        self.pool.give_back(session, &done).await;
+        let done = filing::outbox(&session, limit).await;
+        self.pool.release(session, &done).await;
         done
     }
 
-    async fn unfit(&self, number: u64, reason: &str) -> Result<()> {
+    async fn refuse_row(&self, number: u64, reason: &str) -> Result<()> {
         let session = self.pool.take().await?;
         let done = filing::refuse(&session, number, reason).await;
-        self.pool.give_back(session, &done).await;
+        self.pool.release(session, &done).await;
         done
     }
 
-    async fn file(&self, filing: &Filing) -> Result<Filed> {
+    async fn file(&self, filing: &Filing) -> Result<FilingOutcome> {
         let session = self.pool.take().await?;
         let done = ended(&session, filing::file(&session, filing).await).await;
-        self.pool.give_back(session, &done).await;
+        self.pool.release(session, &done).await;
         done
     }
 
-    async fn unpublished(&self, recipient: &RecipientName, most: u32) -> Result<Vec<Unpublished>> {
+    async fn unpublished(&self, recipient: &RecipientName, limit: u32) -> Result<Vec<Unpublished>> {
         let session = self.pool.take().await?;
-        let done = filing::unpublished(&session, recipient, most).await;
-        self.pool.give_back(session, &done).await;
+        let done = filing::unpublished(&session, recipient, limit).await;
+        self.pool.release(session, &done).await;
         done
     }
 
-    async fn published(&self, recipient: &RecipientName, id: &RequestId, at: Timestamp) -> Result<()> {
+    async fn mark_published(&self, recipient: &RecipientName, id: &RequestId, at: Timestamp) -> Result<()> {
         let session = self.pool.take().await?;
-        let done = filing::published(&session, recipient, id, at).await;
-        self.pool.give_back(session, &done).await;
+        let done = filing::mark_published(&session, recipient, id, at).await;
+        self.pool.release(session, &done).await;
         done
     }
 
-    async fn not_filed(&self, recipient: &RecipientName, id: &RequestId, reason: &str) -> Result<()> {
+    async fn mark_not_filed(&self, recipient: &RecipientName, id: &RequestId, reason: &str) -> Result<()> {
         let session = self.pool.take().await?;
-        let done = filing::not_filed(&session, recipient, id, reason).await;
-        self.pool.give_back(session, &done).await;
+        let done = filing::mark_not_filed(&session, recipient, id, reason).await;
+        self.pool.release(session, &done).await;
         done
     }
 
-    async fn store_reply(&self, answered: &Answered) -> Result<Became> {
+    async fn store_reply(&self, received: &ReceivedReply) -> Result<ReplyOutcome> {
         let mut session = self.pool.take().await?;
-        let done = replies::store(&mut session, &self.options, answered).await;
-        self.pool.give_back(session, &done).await;
+        let done = replies::store(&mut session, &self.options, received).await;
+        self.pool.release(session, &done).await;
         done
     }
 
-    async fn due(&self, recipient: &RecipientName, most: u32) -> Result<Vec<Due>> {
+    async fn unconfirmed_replies(
+        &self,
+        recipient: &RecipientName,
+        limit: u32,
+    ) -> Result<Vec<UnconfirmedReply>> {
         let session = self.pool.take().await?;
-        let done = found::due(&session, recipient, most).await;
-        self.pool.give_back(session, &done).await;
+        let done = queries::unconfirmed_replies(&session, recipient, limit).await;
+        self.pool.release(session, &done).await;
         done
     }
 
-    async fn confirmed(
+    async fn mark_confirmed(
         &self,
         recipient: &RecipientName,
         id: &RequestId,
@@ -169,29 +173,29 @@ impl Requests for PostgresStore {
         at: Timestamp,
     ) -> Result<()> {
         let session = self.pool.take().await?;
-        let done = filing::confirmed(&session, recipient, id, reply, at).await;
-        self.pool.give_back(session, &done).await;
+        let done = filing::mark_confirmed(&session, recipient, id, reply, at).await;
+        self.pool.release(session, &done).await;
         done
     }
 
     async fn unanswered(&self, recipient: &RecipientName, ids: &[RequestId]) -> Result<Vec<RequestId>> {
         let session = self.pool.take().await?;
-        let done = found::unanswered(&session, recipient, ids).await;
-        self.pool.give_back(session, &done).await;
+        let done = queries::unanswered(&session, recipient, ids).await;
+        self.pool.release(session, &done).await;
         done
     }
 
-    async fn listed(&self, recipient: &RecipientName, wanted: &Wanted) -> Result<Vec<Listed>> {
+    async fn list(&self, recipient: &RecipientName, wanted: &RequestFilter) -> Result<Vec<RequestSummary>> {
         let session = self.pool.take().await?;
-        let done = found::listed(&session, recipient, wanted).await;
-        self.pool.give_back(session, &done).await;
+        let done = queries::list(&session, recipient, wanted).await;
+        self.pool.release(session, &done).await;
         done
     }
 
-    async fn waiting(&self, recipient: &RecipientName) -> Result<WaitingRequests> {
+    async fn count_waiting(&self, recipient: &RecipientName) -> Result<WaitingRequests> {
         let session = self.pool.take().await?;
-        let done = found::waiting(&session, recipient).await;
-        self.pool.give_back(session, &done).await;
+        let done = queries::count_waiting(&session, recipient).await;
+        self.pool.release(session, &done).await;
         done
     }
 }

@@ -1,19 +1,19 @@
-//! Rows into the target: bulk first, and when the server refuses the bulk, halves of it, down
-//! to the rows at fault.
+//! Writes rows into the target in bulk. If the server refuses a bulk, it is split in halves, down to the refused
+//! rows.
 //!
-//! - `stage` the staging tables; `names` PURE, the SQL that goes from there to the target
-//! - `traits` what of a table decides how rows are written; `copy` rows as text
-//! - `park` older versions give up what is unique
-//! - `target` which way a bulk goes, and what becomes of what is refused; `taken` PURE, what the server made of it
+//! - `stage` staging tables; `upsert_sql` PURE, the SQL from there to the target
+//! - `traits` properties of a table that decide how rows are written; `copy` rows as text
+//! - `free_unique` frees unique values of older versions
+//! - `target` the write path of a bulk, and its refused rows; `write_result` PURE, the server's results
 
 mod copy;
-mod names;
-mod park;
+mod free_unique;
 mod stage;
-mod taken;
 mod target;
 mod traits;
+mod upsert_sql;
+mod write_result;
 
-pub(super) use park::{Park, parks};
+pub(super) use free_unique::{FreedColumns, columns_to_free};
 pub(super) use stage::{is_partitioned, stage};
 pub(super) use target::{Refused, Target};

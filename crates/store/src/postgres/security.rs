@@ -1,4 +1,4 @@
-//! What protects a connection to the store.
+//! The protection of a connection to the store.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use servers::{Security, Servers};
 use super::failure;
 use crate::error::Result;
 
-/// Opens a connection as the agent does, and tells what protects it. No statement is sent.
+/// Opens a connection like the agent and returns its protection. Sends no statement.
 ///
 /// # Errors
-/// As the store or its URL refuses.
+/// If the store or its URL refuses.
 pub async fn security(url: &str) -> Result<Security> {
     let servers = Servers::of(url, "slacktide doctor", Duration::from_secs(30));
     let servers = servers.map_err(|error| failure::of_url(&error))?;

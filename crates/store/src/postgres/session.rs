@@ -18,61 +18,61 @@ use super::failure;
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::shape::Shape;
 
-/// Lanes are stored side by side, but a receiver has few cores for us.
-const MOST: usize = 4;
+/// The maximum number of connections: lanes are stored in parallel, but a receiver has few cores.
+const MAX_CONNECTIONS: usize = 4;
 
-/// A poller that is suspended within a transaction must not hold its locks for ever. Whoever turned
-/// `synchronous_commit` off did not know that the exchange is told right after the commit.
+/// A suspended poller must not hold its locks permanently. `synchronous_commit` is set because the exchange is
+/// notified right after the commit.
 ///
-/// What decides about values is in [`servers::settings`]; what a statement may take is added by the pool.
+/// Settings that decide about values are in [`servers::settings`]; the pool adds the statement timeout.
 const SETTINGS: &str = "SET jit = off; SET lock_timeout = '15s'; \
      SET idle_in_transaction_session_timeout = '30s'; SET client_min_messages = 'error'; \
      SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
 
-/// The first statement of a transaction that has to know at once what a constraint refuses.
+/// The first statement of a transaction that needs constraint errors at once.
 pub(super) const IMMEDIATE: &str = "SET CONSTRAINTS ALL IMMEDIATE";
 
-/// What a staging table is for: the tables as they were, and its columns.
-pub(super) type Staged = (Shape, Vec<String>);
+/// The key of a staging table: the shape of the tables, and its columns.
+pub(super) type StageKey = (Shape, Vec<String>);
 
 /// A connection.
 pub(super) struct Session {
     pub(super) client: Client,
     connection: JoinHandle<()>,
-    /// Whether a transaction was begun and not ended. An error within it leaves it open at the server.
+    /// Whether a transaction is open. After an error it stays open at the server.
     in_transaction: AtomicBool,
-    /// Staging tables of this connection, by lane, with what they were made for.
-    pub(super) stages: HashMap<Lane, Vec<(Staged, String)>>,
-    /// How many were made: their names are counted.
+    /// The staging tables of this connection by lane, with their keys.
+    pub(super) stages: HashMap<Lane, Vec<(StageKey, String)>>,
+    /// The number of created staging tables, which is part of their names.
     pub(super) made: u32,
-    /// Lanes whose rows go to a partitioned table: the server does not tell new rows of it from others.
+    /// Lanes with a partitioned table: the server does not report new rows of it.
     pub(super) uncounted: HashSet<Lane>,
 }
 
 impl Session {
     /// Begins a transaction, with `first` as its first statements.
     pub(super) async fn begin(&self, first: &str) -> Result<()> {
-        // Before it is sent: where a later statement of the batch fails, the transaction is open.
+        // Set before sending: if a later statement of the batch fails, the transaction is open.
         self.in_transaction.store(true, Ordering::Relaxed);
         self.run(&format!("BEGIN ISOLATION LEVEL READ COMMITTED; {first}"))
             .await
     }
 
-    /// Commits. A transaction whose commit fails has ended too.
+    /// Commits. A transaction ends even if its commit fails.
     pub(super) async fn commit(&self) -> Result<()> {
         self.in_transaction.store(false, Ordering::Relaxed);
         self.run("COMMIT").await
     }
 
-    /// Ends a transaction that failed, where there is one; where that fails too, the connection is closed.
+    /// Ends a failed transaction, if there is one; if that fails too, the connection is closed.
     pub(super) async fn rollback(&self) {
         if self.in_transaction.swap(false, Ordering::Relaxed) {
             let _ = self.client.batch_execute("ROLLBACK").await;
         }
     }
 
-    /// The staging table for these columns.
-    pub(super) fn stage(&self, lane: &Lane, wanted: &Staged) -> Option<&str> {
+    /// Returns the staging table for these columns.
+    pub(super) fn stage(&self, lane: &Lane, wanted: &StageKey) -> Option<&str> {
         let stages = self.stages.get(lane)?;
         stages
             .iter()
@@ -80,30 +80,36 @@ impl Session {
             .map(|(_, name)| name.as_str())
     }
 
-    /// Whether the server tells how many rows of a lane's table are new.
+    /// Returns whether the server reports the number of new rows of a lane's table.
     pub(super) fn is_counted(&self, lane: &Lane) -> bool {
         !self.uncounted.contains(lane)
     }
 
-    /// Checks what only a superuser may set.
-    async fn demand(&self) -> Result<()> {
-        const DEMANDED: &[settings::Demand] = settings::DEMANDED_OF_STORE;
+    /// Checks settings that only a superuser can change.
+    async fn check_settings(&self) -> Result<()> {
+        const REQUIRED_SETTINGS: &[settings::Demand] = settings::DEMANDED_OF_STORE;
         let fail = |error: tokio_postgres::Error| failure::of(&error);
-        let unmet = self.client.query_typed(&settings::unmet(DEMANDED), &[]).await;
+        let unmet = self
+            .client
+            .query_typed(&settings::unmet(REQUIRED_SETTINGS), &[])
+            .await;
         for row in unmet.map_err(fail)? {
             let name: String = row.try_get(0).map_err(fail)?;
-            let wanted = DEMANDED.iter().find(|demand| demand.name == name);
+            let wanted = REQUIRED_SETTINGS
+                .iter()
+                .find(|check_settings| check_settings.name == name);
             // A superuser's own session may change it.
-            let sql = wanted.map(|demand| format!("SET {} = '{}'", demand.name, demand.value));
+            let sql = wanted
+                .map(|check_settings| format!("SET {} = '{}'", check_settings.name, check_settings.value));
             if self.run(&sql.unwrap_or_default()).await.is_err() {
-                let (what, remedy) = settings::refusal(DEMANDED, &name);
+                let (what, remedy) = settings::refusal(REQUIRED_SETTINGS, &name);
                 return Err(Error::new(ErrorKind::Denied, what, remedy));
             }
         }
         Ok(())
     }
 
-    /// Statements without parameters.
+    /// Runs statements without parameters.
     pub(super) async fn run(&self, sql: &str) -> Result<()> {
         self.client
             .batch_execute(sql)
@@ -118,16 +124,16 @@ impl Drop for Session {
     }
 }
 
-/// How long the server works on a statement before it gives up, unless it is told otherwise.
+/// The default statement timeout.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Connections that are not in use.
+/// The pool of idle connections.
 pub(super) struct Pool {
     servers: Servers,
     pub(super) statement_timeout: Duration,
     idle: Mutex<Vec<Session>>,
     free: Semaphore,
-    /// The store that this was prepared for: every new connection must reach the same one.
+    /// The store that was prepared: every new connection must reach the same one.
     identity: Mutex<Option<StoreId>>,
 }
 
@@ -145,12 +151,12 @@ impl Pool {
             servers,
             statement_timeout: STATEMENT_TIMEOUT,
             idle: Mutex::default(),
-            free: Semaphore::new(MOST),
+            free: Semaphore::new(MAX_CONNECTIONS),
             identity: Mutex::default(),
         })
     }
 
-    /// Notes which store this is; `None` while it is being prepared, and connections that are idle are closed then.
+    /// Sets the store's identity; `None` during preparation, which closes idle connections.
     pub(super) fn identify(&self, id: Option<StoreId>) {
         if id.is_none() {
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
@@ -158,7 +164,8 @@ impl Pool {
         *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = id;
     }
 
-    /// A database that was restored, or another one behind the same address, must not take rows before it is checked.
+    /// Checks that the connection reaches the prepared store: a restored or other database behind the same address
+    /// must not take rows before it is compared.
     async fn is_same(&self, session: &Session) -> Result<()> {
         let expected = self
             .identity
@@ -176,8 +183,8 @@ impl Pool {
         }
     }
 
-    /// A connection, for one verb. At most [`MOST`] are out at a time.
-    pub(super) async fn take(&self) -> Result<Taken<'_>> {
+    /// Returns a connection for one operation. At most [`MAX_CONNECTIONS`] are in use.
+    pub(super) async fn take(&self) -> Result<PooledSession<'_>> {
         let closed = || {
             Error::new(
                 ErrorKind::Unreachable,
@@ -191,17 +198,17 @@ impl Pool {
             Some(session) => session,
             None => self.connect().await?,
         };
-        Ok(Taken {
+        Ok(PooledSession {
             _watchdog: Watchdog::over(&session, self.statement_timeout * 3 + CONNECT_WITHIN),
             session,
             _permit: permit,
         })
     }
 
-    /// Takes it back, unless its state is in doubt. One whose future was dropped in the middle
-    /// of a transaction never comes here: it is closed, and the server undoes its work.
-    pub(super) async fn give_back<T>(&self, taken: Taken<'_>, done: &Result<T>) {
-        let Taken { session, .. } = taken;
+    /// Returns a connection to the pool, unless its state is uncertain. A connection whose future was dropped within
+    /// a transaction is not returned: it is closed, and the server rolls back.
+    pub(super) async fn release<T>(&self, taken: PooledSession<'_>, done: &Result<T>) {
+        let PooledSession { session, .. } = taken;
         if done.is_ok() && !session.client.is_closed() && !self.free.is_closed() {
             self.idle
                 .lock()
@@ -226,7 +233,7 @@ impl Pool {
         let (client, driver) = (reached.client, reached.driver);
         let connection = tokio::spawn(async move {
             if let Err(error) = driver.run().await {
-                tracing::debug!(error = %failure::of(&error), "the connection to the store ended");
+                tracing::debug!(error = %failure::of(&error), "connection to the store closed");
             }
         });
         let session = Session {
@@ -242,21 +249,21 @@ impl Pool {
         session
             .run(&format!("{pins}{SETTINGS}; SET statement_timeout = {longest}"))
             .await?;
-        session.demand().await?;
+        session.check_settings().await?;
         self.is_same(&session).await?;
         Ok(session)
     }
 }
 
 /// A connection in use.
-pub(super) struct Taken<'a> {
+pub(super) struct PooledSession<'a> {
     session: Session,
     _watchdog: Watchdog,
     _permit: tokio::sync::SemaphorePermit<'a>,
 }
 
-/// Ends a connection on which a verb takes longer than the server itself would let it: the connection is half-open,
-/// and nobody else would end the wait. Dropped, it lets go.
+/// Closes a connection on which an operation exceeds the server's own timeout: it is half-open, and nothing else
+/// would end the wait. Dropping it cancels the watch.
 struct Watchdog(JoinHandle<()>);
 
 impl Watchdog {
@@ -264,7 +271,7 @@ impl Watchdog {
         let connection = session.connection.abort_handle();
         Self(tokio::spawn(async move {
             tokio::time::sleep(bound).await;
-            tracing::debug!("a verb at the store took too long: its connection is given up");
+            tracing::debug!("store operation timed out, closing its connection");
             connection.abort();
         }))
     }
@@ -276,14 +283,14 @@ impl Drop for Watchdog {
     }
 }
 
-impl std::ops::Deref for Taken<'_> {
+impl std::ops::Deref for PooledSession<'_> {
     type Target = Session;
     fn deref(&self) -> &Session {
         &self.session
     }
 }
 
-impl std::ops::DerefMut for Taken<'_> {
+impl std::ops::DerefMut for PooledSession<'_> {
     fn deref_mut(&mut self) -> &mut Session {
         &mut self.session
     }

@@ -1,47 +1,48 @@
-//! What is done to a lane's tables, each step within the transaction that notes it.
+//! Changes a lane's tables. Each step runs in the transaction that records it.
 //!
-//! - `there` what is there; `make` tables; `retype` wider types; `moved` other names; `form` the column of the key's one form
+//! - `existing` existing columns; `make` creates tables; `retype` wider types; `rename` other names; `canonical_key`
+//!   the column of the canonical key
 
-mod form;
+mod canonical_key;
+mod existing;
 mod make;
-mod moved;
+mod rename;
 mod retype;
-mod there;
 
-use super::claims;
+use super::ownership;
 use super::session::Session;
-use crate::claims::Found;
 use crate::error::{Error, Result};
 use crate::layout::LaneTables;
+use crate::ownership::FoundTable;
 use crate::table::quoted;
 use crate::table::shape::{Change, Shape, Step};
+use existing::{add, has, own_columns};
 use make::make;
-use moved::{moved, set_aside};
+use rename::{rename_old_tables, verify_renamed};
 use retype::retype;
-use there::{add, has, own_columns};
 
-pub(super) use form::is_missing as is_form_missing;
+pub(super) use canonical_key::is_missing as is_form_missing;
 
-/// Adopts tables that the configuration names since, where the lane's own ones were replaced; and gives a table what its
-/// key needs.
+/// Adopts tables that the configuration names now, if the lane's own ones were replaced, and adds what a table's key
+/// needs.
 pub(super) async fn adopt(session: &Session, tables: &LaneTables, shape: &Shape) -> Result<()> {
-    if claims::is_adoption_due(session, tables).await? {
+    if ownership::is_adoption_due(session, tables).await? {
         make(session, tables, shape).await?;
     }
-    form::give(session, tables, shape).await
+    canonical_key::give(session, tables, shape).await
 }
 
-/// Makes the tables of a lane that are gone.
+/// Creates missing tables of a lane.
 pub(super) async fn make_missing(session: &Session, tables: &LaneTables, shape: &Shape) -> Result<()> {
     for (role, table) in tables.roles() {
-        if claims::look(session, tables, role, table).await? == Found::Nothing {
+        if ownership::find_table(session, tables, role, table).await? == FoundTable::Missing {
             return make(session, tables, shape).await;
         }
     }
     Ok(())
 }
 
-/// Takes the steps of a change; `before` is what was known.
+/// Takes the steps of a change; `before` is the old shape.
 pub(super) async fn apply(
     session: &Session,
     tables: &LaneTables,
@@ -60,17 +61,17 @@ async fn take(session: &Session, tables: &LaneTables, before: Option<&Shape>, ch
             Step::Make => make(session, tables, &change.shape).await?,
             Step::Add(column) => {
                 for (role, table) in tables.roles() {
-                    let Some(there) = own_columns(session, tables, role, table).await? else {
+                    let Some(existing) = own_columns(session, tables, role, table).await? else {
                         continue;
                     };
-                    // A table that was made in this very change has it.
-                    if has(&there, &column.name) && !change.steps.contains(&Step::Make) {
+                    // A table that this change created has the column.
+                    if has(&existing, &column.name) && !change.steps.contains(&Step::Make) {
                         let is_named = layout.columns.values().any(|name| *name == column.name);
                         if !is_named {
                             return Err(Error::of_column(tables, table, &column.name));
                         }
                     }
-                    add(session, layout, table, &there, column).await?;
+                    add(session, layout, table, &existing, column).await?;
                 }
             }
             Step::Retype { name, from, to } => {
@@ -82,7 +83,7 @@ async fn take(session: &Session, tables: &LaneTables, before: Option<&Shape>, ch
                 for (role, table) in tables.roles() {
                     if own_columns(session, tables, role, table)
                         .await?
-                        .is_some_and(|there| has(&there, from))
+                        .is_some_and(|existing| has(&existing, from))
                     {
                         let (table, from, to) = (layout.sql(table), quoted(from), quoted(to));
                         session
@@ -91,10 +92,10 @@ async fn take(session: &Session, tables: &LaneTables, before: Option<&Shape>, ch
                     }
                 }
             }
-            Step::Moved(old) => moved(session, old, tables, &change.shape).await?,
+            Step::Moved(old) => verify_renamed(session, old, tables, &change.shape).await?,
             Step::SetAside { suffix } => {
-                let there = before.and_then(|shape| shape.layout.as_ref()).unwrap_or(layout);
-                set_aside(session, &tables.with_layout(there), suffix).await?;
+                let existing = before.and_then(|shape| shape.layout.as_ref()).unwrap_or(layout);
+                rename_old_tables(session, &tables.with_layout(existing), suffix).await?;
             }
         }
     }

@@ -1,28 +1,28 @@
-//! Our own tables, and when the feeds' tables change. Made under an advisory lock: pollers that
-//! start at the same time make them once.
+//! Bookkeeping tables, and changes of feeds' tables. Both run under an advisory lock, so that concurrent pollers
+//! create them once.
 
 use schemas::name::Lane;
 
 use super::session::Session;
-use super::{claims, records, steps};
+use super::{ownership, records, steps};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::LaneTables;
-use crate::merge::Place;
+use crate::merge::ChunkNumber;
 use crate::naming::Refusal;
 use crate::port::Arrival;
-use crate::table::intake::{Incoming, Refused, intake, refusal};
+use crate::table::batch_plan::{Incoming, Refused, plan_batch, refusal};
 use crate::table::quoted;
 use crate::table::shape::{Fit, Shape, fit};
 
 /// Number of the advisory lock, `slacktid` in ASCII.
 pub(super) const LOCK: i64 = 0x736c_6163_6b74_6964;
 
-/// Begins a transaction that changes tables.
+/// Returns the first statements of a transaction that changes tables.
 pub(super) fn locked() -> String {
     format!("SELECT pg_advisory_xact_lock({LOCK}); SET LOCAL statement_timeout = 0")
 }
 
-const OWN: &str = "
+const TABLES_SQL: &str = "
 CREATE SCHEMA IF NOT EXISTS slacktide;
 CREATE TABLE IF NOT EXISTS slacktide.lanes (
     recipient text NOT NULL, feed text NOT NULL,
@@ -50,40 +50,44 @@ CREATE TABLE IF NOT EXISTS slacktide.tombstones (
     PRIMARY KEY (recipient, feed, key));
 ";
 
-/// Whether they are all there: an account without CREATE may use what was made for it.
-const THERE: &str = "SELECT count(*) = 4 FROM unnest(ARRAY['lanes', 'ledger', 'quarantine', 'tombstones']) name \
+/// Whether all exist: an account without CREATE may use existing tables.
+const TABLES_EXIST_SQL: &str = "SELECT count(*) = 4 FROM unnest(ARRAY['lanes', 'ledger', 'quarantine', 'tombstones']) name \
      WHERE to_regclass('slacktide.' || name) IS NOT NULL";
 
-/// What has joined them since: what a lane waits for, who answered, what was refused.
-const MORE: &str = "
-ALTER TABLE slacktide.lanes ADD COLUMN IF NOT EXISTS asked text, ADD COLUMN IF NOT EXISTS refused text;
+/// Tables and columns added by an upgrade: pending changes, approvals, refusals.
+const UPGRADE_SQL: &str = "
+ALTER TABLE slacktide.lanes ADD COLUMN IF NOT EXISTS pending_change text, ADD COLUMN IF NOT EXISTS refused text;
 CREATE TABLE IF NOT EXISTS slacktide.changes (
     recipient text NOT NULL, feed text NOT NULL, accepted_at timestamptz NOT NULL,
-    epoch integer NOT NULL, number bigint NOT NULL, asked text NOT NULL, actor text NOT NULL, reason text NOT NULL);
+    epoch integer NOT NULL, number bigint NOT NULL, changes text NOT NULL, actor text NOT NULL, reason text NOT NULL);
 ";
 
-const MORE_THERE: &str = "SELECT to_regclass('slacktide.changes') IS NOT NULL AND (SELECT count(*) = 2 FROM pg_catalog.pg_attribute \
-     WHERE attrelid = to_regclass('slacktide.lanes') AND attname IN ('asked', 'refused'))";
+const UPGRADED_SQL: &str = "SELECT to_regclass('slacktide.changes') IS NOT NULL AND (SELECT count(*) = 2 FROM pg_catalog.pg_attribute \
+     WHERE attrelid = to_regclass('slacktide.lanes') AND attname IN ('pending_change', 'refused'))";
 
 pub(super) async fn prepare(session: &mut Session, schemas: &[&str]) -> Result<()> {
     let fail = |error: tokio_postgres::Error| super::failure::of(&error);
-    let row = session.client.query_one(THERE, &[]).await.map_err(fail)?;
+    let row = session
+        .client
+        .query_one(TABLES_EXIST_SQL, &[])
+        .await
+        .map_err(fail)?;
     if !row.try_get::<_, bool>(0).map_err(fail)? {
         session
             .run(&format!(
-                "BEGIN; SELECT pg_advisory_xact_lock({LOCK}); {OWN} COMMIT"
+                "BEGIN; SELECT pg_advisory_xact_lock({LOCK}); {TABLES_SQL} COMMIT"
             ))
             .await?;
     }
-    let row = session.client.query_one(MORE_THERE, &[]).await.map_err(fail)?;
+    let row = session.client.query_one(UPGRADED_SQL, &[]).await.map_err(fail)?;
     if !row.try_get::<_, bool>(0).map_err(fail)? {
         session
             .run(&format!(
-                "BEGIN; SELECT pg_advisory_xact_lock({LOCK}); {MORE} COMMIT"
+                "BEGIN; SELECT pg_advisory_xact_lock({LOCK}); {UPGRADE_SQL} COMMIT"
             ))
             .await?;
     }
-    claims::prepare(session).await?;
+    ownership::prepare(session).await?;
     super::quarantine::prepare(session).await?;
     super::refill::prepare(session).await?;
     super::compaction::prepare(session).await?;
@@ -111,15 +115,20 @@ pub(super) async fn prepare(session: &mut Session, schemas: &[&str]) -> Result<(
     Ok(())
 }
 
-/// Notes why nothing of a lane is stored until somebody acts.
-pub(super) async fn refuse(session: &Session, lane: &Lane, place: Place, why: Refusal) -> Result<()> {
+/// Records why nothing of a lane is stored until an operator acts.
+pub(super) async fn refuse(
+    session: &Session,
+    lane: &Lane,
+    chunk_number: ChunkNumber,
+    why: Refusal,
+) -> Result<()> {
     let refused = async {
         session.begin("").await?;
         records::make(session, lane).await?;
-        let mut record = records::lane(session, lane, records::Hold::Alone)
+        let mut record = records::lane(session, lane, records::LaneLock::Alone)
             .await?
             .unwrap_or_default();
-        if let Some(refused) = refusal(record.refused.as_ref(), Some(Refused { place, why }), None) {
+        if let Some(refused) = refusal(record.refused.as_ref(), Some(Refused { chunk_number, why }), None) {
             record.refused = refused;
             records::save_columns(session, lane, &record).await?;
         }
@@ -132,8 +141,8 @@ pub(super) async fn refuse(session: &Session, lane: &Lane, place: Place, why: Re
     refused
 }
 
-/// Makes or changes the lane's tables as far as these arrivals ask for it, or notes what somebody
-/// has to be asked. Says what the tables look like then.
+/// Creates or changes the lane's tables as these arrivals need, or records a change that needs approval. Returns the
+/// shape afterwards.
 pub(super) async fn ensure(
     session: &mut Session,
     tables: &LaneTables,
@@ -152,34 +161,34 @@ async fn ensure_within(
     arrivals: &[Arrival],
 ) -> Result<Option<Shape>> {
     let lane = &tables.lane;
-    // A type that becomes wider may have a large table written anew.
+    // A wider type may rewrite a large table.
     session.begin(&locked()).await?;
     records::make(session, lane).await?;
-    let mut record = records::lane(session, lane, records::Hold::Alone)
+    let mut record = records::lane(session, lane, records::LaneLock::Alone)
         .await?
         .unwrap_or_default();
     let incoming = Incoming::all(arrivals);
     let entries = records::entries(session, lane, &Incoming::needed(&incoming)).await?;
     loop {
-        let intake = intake(&record.given(tables), &entries, &incoming);
-        if let Some(change) = intake.change {
+        let plan = plan_batch(&record.snapshot(tables), &entries, &incoming);
+        if let Some(change) = plan.change {
             let before = record.shape.take();
             steps::apply(session, tables, before.as_ref(), &change).await?;
             record.shape = Some(change.shape);
             continue;
         }
-        if let Some((place, changes)) = intake.asks {
-            record.ask(place, changes, jiff::Timestamp::now());
+        if let Some((chunk_number, changes)) = plan.asks {
+            record.ask(chunk_number, changes, jiff::Timestamp::now());
         }
-        if let Some(refused) = intake.refused {
+        if let Some(refused) = plan.refused {
             record.refused = refused;
         }
         break;
     }
     if let Some(shape) = &record.shape {
         let fits = |one: &Incoming<'_>| {
-            let place = one.links.place;
-            one.rows > 0 && fit(Some(shape), one.schema, place, tables, place) == Fit::Fits
+            let chunk_number = one.links.chunk_number;
+            one.rows > 0 && fit(Some(shape), one.schema, chunk_number, tables, chunk_number) == Fit::Fits
         };
         if incoming.iter().any(fits) {
             steps::adopt(session, tables, shape).await?;

@@ -1,140 +1,155 @@
-//! PURE: what may be tried again, what became of it, and the frontier counted anew.
+//! PURE: which entries may be retried, the outcomes, and the recounted frontier.
 
 use schemas::cursor::Cursor;
 use schemas::digest::Digest;
 
-use super::{Became, Ending, Kind};
+use super::{Ending, Kind, RetryOutcome};
 use crate::frontier::Frontier;
 use crate::ledger::{EntryState, Judgement};
 use crate::lineage::LaneState;
-use crate::merge::Place;
+use crate::merge::ChunkNumber;
 use crate::port::Outcome;
 
-/// Whether an entry may be tried; otherwise what is to be answered.
+/// Returns the outcome if an entry may not be retried; `None` if it may.
 #[must_use]
-pub fn untried(kind: Kind, ended: Option<Ending>, lane: &LaneState, place: Option<Place>) -> Option<Became> {
-    if let Some(how) = ended {
-        return Some(Became::Ended { how });
+pub fn blocked_outcome(
+    kind: Kind,
+    ended: Option<Ending>,
+    lane: &LaneState,
+    chunk_number: Option<ChunkNumber>,
+) -> Option<RetryOutcome> {
+    if let Some(ending) = ended {
+        return Some(RetryOutcome::Ended { ending });
     }
-    let place = match (kind, place) {
+    let chunk_number = match (kind, chunk_number) {
         (Kind::Reject, _) => {
-            return Some(Became::Never {
+            return Some(RetryOutcome::Never {
                 reason:
                     "the row did not come: it is published again once it is repaired at the source and its \
                          cursor moves; then discard this note"
                         .to_owned(),
             });
         }
-        (Kind::Row, Some(place)) => place,
-        // A message's own manifest decides.
+        (Kind::Row, Some(chunk_number)) => chunk_number,
+        // The message's own manifest decides.
         (Kind::Message | Kind::Row, _) => return None,
     };
-    if !counts(lane, place) {
-        return Some(Became::LeftBehind);
+    if !counts(lane, chunk_number) {
+        return Some(RetryOutcome::LeftBehind);
     }
-    lane.stopped.as_ref().map(|reason| Became::Waits {
+    lane.stopped.as_ref().map(|reason| RetryOutcome::Waits {
         reason: format!("the lane is stopped: {reason}"),
     })
 }
 
-/// Whether a place counts along the lineage of the lane's epochs.
+/// Returns whether a chunk counts in the lineage of the lane's epochs.
 #[must_use]
-pub fn counts(lane: &LaneState, place: Place) -> bool {
-    lane.counts_up_to(place.epoch)
-        .is_none_or(|last| place.number <= last)
+pub fn counts(lane: &LaneState, chunk_number: ChunkNumber) -> bool {
+    lane.counts_up_to(chunk_number.epoch)
+        .is_none_or(|last| chunk_number.number <= last)
 }
 
-/// Why a message that opens today is not stored, where the ledger would not take it.
+/// Returns why a message that can be opened now is not stored, if the ledger does not accept it.
 ///
-/// A fork found by a retry is refused and does not stop the lane: what came first was stored by
-/// the trust of its day, and the operator can still discard what does not fit.
+/// A fork found by a retry is refused and does not stop the lane: the stored chunk was verified when it was stored,
+/// and the operator can discard the message.
 #[must_use]
-pub fn refusal(judgement: &Judgement) -> Option<Became> {
+pub fn refusal(judgement: &Judgement) -> Option<RetryOutcome> {
     match judgement {
-        Judgement::Store | Judgement::Already | Judgement::Superseded | Judgement::OpenEpoch { .. } => None,
-        Judgement::Fork { reason } | Judgement::BadOpening { reason } => Some(Became::Contradicts {
+        Judgement::Store | Judgement::AlreadyStored | Judgement::Superseded | Judgement::OpenEpoch { .. } => {
+            None
+        }
+        Judgement::Fork { reason } | Judgement::BadOpening { reason } => Some(RetryOutcome::Contradicts {
             reason: reason.clone(),
         }),
-        Judgement::StoppedBefore { reason } => Some(Became::Waits {
+        Judgement::AlreadyStopped { reason } => Some(RetryOutcome::Waits {
             reason: format!("the lane is stopped: {reason}"),
         }),
-        Judgement::Later { reason } => Some(Became::Waits {
+        Judgement::Deferred { reason } => Some(RetryOutcome::Waits {
             reason: reason.clone(),
         }),
     }
 }
 
-/// Whether the store put a chunk off; none: it is in the ledger.
+/// Returns why the store deferred a chunk; `None` if the ledger contains it.
 #[must_use]
-pub fn put_off(outcome: &Outcome) -> Option<Became> {
+pub fn deferral(outcome: &Outcome) -> Option<RetryOutcome> {
     match outcome {
-        Outcome::Stored { .. } | Outcome::Already | Outcome::Superseded => None,
-        Outcome::Stopped { reason } => Some(Became::Waits {
+        Outcome::Stored { .. } | Outcome::AlreadyStored | Outcome::Superseded => None,
+        Outcome::Stopped { reason } => Some(RetryOutcome::Waits {
             reason: format!("the lane is stopped: {reason}"),
         }),
-        Outcome::Later { reason } => Some(Became::Waits {
+        Outcome::Deferred { reason } => Some(RetryOutcome::Waits {
             reason: reason.clone(),
         }),
     }
 }
 
-/// The ledger's entry of a chunk that came out of quarantine.
+/// The ledger entry of a chunk that left the quarantine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Noted {
-    /// Its digest.
+pub struct ReleasedEntry {
+    /// The digest.
     pub digest: Digest,
-    /// How it came to be.
+    /// The state.
     pub state: EntryState,
-    /// Rows in it.
+    /// Rows in the chunk.
     pub rows: u64,
     /// Of these, rows in quarantine.
     pub refused: u64,
 }
 
-/// What became of a message whose chunk has this digest. The entry of a place that `is_folded` is not kept.
+/// Returns the outcome of a message whose chunk has this digest. The entry of a folded chunk is not kept.
 #[must_use]
-pub fn message_became(digest: Digest, noted: Option<Noted>, is_folded: bool) -> Became {
-    match noted {
-        // Another chunk was stored there long ago: one of which something may be released is not folded.
-        None if is_folded => Became::LeftBehind,
-        Some(noted) if noted.state == EntryState::Stored && noted.digest == digest => Became::Released {
-            rows: noted.rows,
-            refused: noted.refused,
-        },
-        // Its place may hold another one: the lineage has decided between them.
-        Some(noted) if noted.state != EntryState::Quarantined => Became::LeftBehind,
-        _ => Became::Waits {
+pub fn message_outcome(
+    digest: Digest,
+    released_entry: Option<ReleasedEntry>,
+    is_folded: bool,
+) -> RetryOutcome {
+    match released_entry {
+        // Another chunk was stored under this number: a chunk with releasable content is not folded.
+        None if is_folded => RetryOutcome::LeftBehind,
+        Some(released_entry)
+            if released_entry.state == EntryState::Stored && released_entry.digest == digest =>
+        {
+            RetryOutcome::Released {
+                rows: released_entry.rows,
+                refused: released_entry.refused,
+            }
+        }
+        // The number may hold another chunk: the lineage has decided between them.
+        Some(released_entry) if released_entry.state != EntryState::Quarantined => RetryOutcome::LeftBehind,
+        _ => RetryOutcome::Waits {
             reason: "its chunk is not in the ledger yet: repeat".to_owned(),
         },
     }
 }
 
-/// What stands at and below the frontier, read anew.
+/// The ledger's contents up to the frontier, for a recount.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Below {
     /// The entry at the frontier: its digest, and whether it was verified.
     pub head: Option<(Digest, bool)>,
-    /// The position after the last verified chunk of the frontier's epoch.
+    /// The cursor after the last verified chunk of the frontier's epoch.
     pub cursor: Option<Cursor>,
     /// Rows of the verified chunks of the frontier's epoch.
     pub rows: u64,
-    /// Places of chunks that are not stored whole, and whether any of it may still be released.
-    pub marked: Vec<(Place, bool)>,
+    /// Numbers of chunks that are not stored completely, and whether any of it may still be released.
+    pub marked: Vec<(ChunkNumber, bool)>,
 }
 
-/// The same frontier, with what stands below it counted anew. What was discarded stays in the
-/// list, for it is not stored, but no tombstone has to wait for it.
+/// Returns the frontier with its quarantined numbers recounted. Discarded content stays in the list because it is not
+/// stored, but no tombstone waits for it.
 #[must_use]
 pub fn recount(frontier: &Frontier, lane: &LaneState, below: &Below) -> Frontier {
-    let at = frontier.place();
-    // What was folded is counted with the base, as far as it is of the same epoch.
+    let at = frontier.chunk_number();
+    // Folded entries are counted with the base, if they are of the same epoch.
     let base = lane.base();
     let folded = Some(&base).filter(|base| base.epoch == at.epoch);
-    let marked: Vec<(Place, bool)> = below
+    let marked: Vec<(ChunkNumber, bool)> = below
         .marked
         .iter()
         .copied()
-        .filter(|(place, _)| *place <= at && counts(lane, *place))
+        .filter(|(chunk_number, _)| *chunk_number <= at && counts(lane, *chunk_number))
         .collect();
     Frontier {
         head: below.head.map(|(digest, _)| digest).or(frontier.head),
@@ -150,14 +165,14 @@ pub fn recount(frontier: &Frontier, lane: &LaneState, below: &Below) -> Frontier
             .chain(
                 marked
                     .iter()
-                    .filter(|(place, _)| place.epoch == at.epoch)
-                    .map(|(place, _)| place.number),
+                    .filter(|(chunk_number, _)| chunk_number.epoch == at.epoch)
+                    .map(|(chunk_number, _)| chunk_number.number),
             )
             .collect(),
         lowest_quarantined: marked
             .iter()
             .filter(|(_, open)| *open)
-            .map(|(place, _)| *place)
+            .map(|(chunk_number, _)| *chunk_number)
             .min(),
         ..frontier.clone()
     }

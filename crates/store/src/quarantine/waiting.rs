@@ -1,62 +1,64 @@
-//! PURE: rows that another row may make room for, and when they are tried again.
+//! PURE: rows that wait for another row, and when they are retried.
 //!
-//! A value that is unique at the receiver and moves from one row to another is, for a moment, in two rows: the receiver
-//! sees the rows one by one, and the source changed them in one transaction. So a row that a unique or exclusion
-//! constraint refused, or a foreign key that finds no row, is set aside as any refused row, and tried again without an
-//! operator: right after its chunk, after the lane's next chunks, and then with back-off. The rule is that of every
-//! retry: it is stored under its chunk's place, where nothing newer stands.
+//! A unique value that moves from one row to another exists in two rows for a moment: the source changed them in one
+//! transaction, but the store receives them one by one. So a row that a unique or exclusion constraint refused, or a
+//! foreign key without its target, is quarantined and retried without an operator: right after its chunk, after the
+//! lane's next chunks, and then with back-off. As in every retry, it is stored under its chunk's number unless a
+//! newer version is stored.
 //!
-//! Rows that hold each other's values (a swap, a ring) are stored together: their older versions give up what is
-//! unique, in the same transaction, and then each is written. What is still refused then waits for another row, and is
-//! left out; so is, in the next round, what waits for it.
+//! Rows that hold each other's values (a swap, a ring) are stored together: in one transaction their older versions
+//! free the unique values, then each row is written. Rows that are still refused wait for another row and are left
+//! out; so are, in the next round, the rows that wait for them.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::By;
-use crate::merge::Place;
+use super::Decision;
+use crate::merge::ChunkNumber;
 use crate::port::{Arrival, Outcome};
 
-/// So often a row is tried after the next chunks of its lane, whatever the time.
+/// The number of retries after the next chunks of the lane, at any time.
 pub const SOON: u32 = 8;
 
-/// Rows that are tried in one transaction.
-pub const MOST: u32 = 100;
+/// The number of rows retried in one transaction.
+pub const MAX_ROWS_PER_TRY: u32 = 100;
 
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(600);
 
-/// Since how many tries a row waits, and when it is tried next without a chunk.
+/// The state of a waiting row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiting {
-    /// How often it was tried again.
+    /// The number of retries.
     pub tries: u32,
-    /// When it is tried next.
+    /// When it is retried next without a chunk.
     pub at: Timestamp,
 }
 
-/// When a row is tried again that was tried so often: twice as late each time, up to ten minutes.
+/// Returns when a row is retried next: the delay doubles each time, up to ten minutes.
 #[must_use]
 pub fn next_try(tries: u32, now: Timestamp) -> Timestamp {
     let delay = FIRST.saturating_mul(1_u32.checked_shl(tries).unwrap_or(u32::MAX));
     now.checked_add(delay.min(LONGEST)).unwrap_or(now)
 }
 
-/// What came of the rows of a lane that wait.
+/// The result of retrying a lane's waiting rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Retried {
-    /// The chunks of the rows that were stored, once for each row.
-    pub released: Vec<Place>,
-    /// How many wait still.
+    /// The chunk number of each stored row.
+    pub released: Vec<ChunkNumber>,
+    /// The number of rows that still wait.
     pub waiting: u64,
 }
 
 impl Retried {
-    /// Takes rows that were stored after all out of the outcomes of their chunks.
+    /// Corrects the outcomes of chunks by the rows that were stored after all.
     pub(crate) fn count_out(&self, arrivals: &[Arrival], outcomes: &mut [Outcome]) {
-        for place in &self.released {
-            let same = arrivals.iter().position(|arrival| Place::of(arrival) == *place);
+        for chunk_number in &self.released {
+            let same = arrivals
+                .iter()
+                .position(|arrival| ChunkNumber::of(arrival) == *chunk_number);
             if let Some(Outcome::Stored { quarantined, .. }) = same.and_then(|at| outcomes.get_mut(at)) {
                 *quarantined = quarantined.saturating_sub(1);
             }
@@ -64,10 +66,10 @@ impl Retried {
     }
 }
 
-/// Who ends an entry that nobody ordered to be tried.
+/// Returns the decision of an automatic retry.
 #[must_use]
-pub fn by_itself() -> By {
-    By {
+pub fn automatic_retry() -> Decision {
+    Decision {
         actor: "slacktide".to_owned(),
         reason: "another row made room for it".to_owned(),
     }
@@ -78,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waiting_row_is_tried_later_each_time() {
+    fn waiting_row_retry_delay_grows() {
         let now = Timestamp::UNIX_EPOCH;
         let seconds = |tries| next_try(tries, now).as_second();
         assert_eq!(

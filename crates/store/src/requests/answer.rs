@@ -1,34 +1,35 @@
-//! PURE: whether a reply is whole, and the tables that its rows go to.
+//! PURE: whether a reply is complete, and the tables of its rows.
 
 use jiff::Timestamp;
-use schemas::chunk::Verified;
+use schemas::chunk::VerifiedChunk;
 use schemas::column::{Column, ColumnType, RowSchema};
 use schemas::digest::Digest;
 use schemas::load::Load;
 use schemas::manifest::{Manifest, Publisher, Totals};
 use schemas::name::{FeedName, RecipientName};
-use schemas::part::OpenedPart;
+use schemas::part::VerifiedPart;
 use schemas::reply::Outcome;
 use schemas::request::Request;
 use schemas::rows::{RowError, pack};
 use schemas::value::Value;
 
-use super::Answered;
+use super::ReceivedReply;
 use crate::layout::{Database, LaneTables, Options, with_suffix};
-use crate::merge::Place;
+use crate::merge::ChunkNumber;
 use crate::naming::Refusal;
 use crate::port::Arrival;
-use crate::table::asked::Question;
+use crate::table::schema_change::PendingChange;
 use crate::table::shape::{Change, Fit, Shape, fit};
 
-/// The column that keeps a row's request.
+/// The column of a row's request.
 pub const REQUEST: &str = "_slacktide_request";
-/// The column that keeps a row's place in its answer, counted from 1.
-pub const PLACE: &str = "_slacktide_place";
+/// The column of a row's number in its answer, counted from 1.
+pub const ROW_NUMBER: &str = "_slacktide_row_number";
 
-/// What a request asks for, whoever signed it when: two of one key are the same where this is.
+/// Returns the digest of a request's content, independent of signer and time: equal digests under one key mean the
+/// same request.
 #[must_use]
-pub fn asked_for(request: &Request) -> Digest {
+pub fn content_digest_of(request: &Request) -> Digest {
     let parts = (
         &request.kind,
         &request.arguments,
@@ -40,13 +41,13 @@ pub fn asked_for(request: &Request) -> Digest {
     Digest::of(&[serde_json::to_string(&parts).unwrap_or_default().as_bytes()])
 }
 
-/// Checks that the parts are the ones that the reply names, all of them, of its request and
-/// attempt, and with the rows that it says.
+/// Checks that the parts are complete and belong to the reply's request and attempt, with the declared number of
+/// rows.
 ///
 /// # Errors
-/// What does not hold.
-pub fn whole(answered: &Answered) -> Result<(), String> {
-    let (reply, parts) = (&answered.reply, &answered.parts);
+/// The mismatch.
+pub fn whole(received: &ReceivedReply) -> Result<(), String> {
+    let (reply, parts) = (&received.reply, &received.parts);
     let named = reply.outcome.parts();
     if named.len() != parts.len()
         || named
@@ -60,7 +61,7 @@ pub fn whole(answered: &Answered) -> Result<(), String> {
             parts.len()
         ));
     }
-    for (number, OpenedPart { part, .. }) in (1_u32..).zip(parts) {
+    for (number, VerifiedPart { part, .. }) in (1_u32..).zip(parts) {
         let of_this = part.id == reply.id
             && part.recipient == reply.recipient
             && part.request == reply.request
@@ -81,14 +82,14 @@ pub fn whole(answered: &Answered) -> Result<(), String> {
     let rows: u64 = parts.iter().map(|part| part.part.totals.rows).sum();
     if rows != reply.outcome.rows() {
         return Err(format!(
-            "the reply says {} rows, and its parts hold {rows}",
+            "the reply declares {} rows, and its parts contain {rows}",
             reply.outcome.rows()
         ));
     }
     Ok(())
 }
 
-/// The code and the reason of an outcome.
+/// Returns the code and the reason of an outcome.
 #[must_use]
 pub fn code_and_reason(outcome: &Outcome) -> (Option<String>, Option<String>) {
     match outcome {
@@ -98,11 +99,10 @@ pub fn code_and_reason(outcome: &Outcome) -> (Option<String>, Option<String>) {
     }
 }
 
-/// The table of a kind. An operator may name another one as for a feed, under the name that
-/// [`table_name`] tells.
+/// Returns the table of a kind. An operator can name another one in the feed options of [`table_name`].
 ///
 /// # Errors
-/// Why there can be none.
+/// Why the kind cannot have a table.
 pub fn target(
     options: &Options,
     database: Database,
@@ -113,8 +113,8 @@ pub fn target(
     Ok(options.answers(database, recipient, kind, feed))
 }
 
-/// `answer_setl__by_person` for `setl.by_person`. A kind whose name does not come through
-/// unchanged gets some of its digest behind, so that no two kinds share a table.
+/// Returns `answer_setl__by_person` for `setl.by_person`. A kind whose name has to be changed gets a part of its digest
+/// as suffix, so that no two kinds share a table.
 #[must_use]
 pub fn table_name(kind: &str) -> String {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
@@ -140,7 +140,7 @@ pub fn table_name(kind: &str) -> String {
     with_suffix(&name, &format!("_{}", digest.get(..12).unwrap_or_default()))
 }
 
-/// A part's columns with the request and the place in front, which identify the row.
+/// Returns a part's columns with the request and the row number in front, which identify the row.
 #[must_use]
 pub fn columns(given: &RowSchema) -> RowSchema {
     let own = |name: &str, kind| Column {
@@ -150,31 +150,31 @@ pub fn columns(given: &RowSchema) -> RowSchema {
     };
     let mut columns = vec![
         own(REQUEST, ColumnType::Text { max: None }),
-        own(PLACE, ColumnType::Int8),
+        own(ROW_NUMBER, ColumnType::Int8),
     ];
     columns.extend(given.columns.iter().cloned());
     RowSchema {
         columns,
-        key: vec![REQUEST.to_owned(), PLACE.to_owned()],
+        key: vec![REQUEST.to_owned(), ROW_NUMBER.to_owned()],
         tombstone: None,
         ..given.clone()
     }
 }
 
-/// What the table needs before rows with these columns go in. Every change is followed.
+/// Returns how the table must change before rows with these columns are stored. Every change is followed.
 ///
 /// # Errors
-/// Why they do not go in until somebody acts.
+/// Why they are not stored until an operator acts.
 pub fn change(
     shape: Option<&Shape>,
     schema: &RowSchema,
-    place: Place,
+    chunk_number: ChunkNumber,
     tables: &LaneTables,
 ) -> Result<Option<Change>, Refusal> {
-    let own = |name: &str| name == REQUEST || name == PLACE;
+    let own = |name: &str| name == REQUEST || name == ROW_NUMBER;
     if schema.columns.iter().skip(2).any(|column| own(&column.name)) {
         let what = format!(
-            "{}: a column is called {REQUEST} or {PLACE}, which are Slacktide's own",
+            "{}: a column is called {REQUEST} or {ROW_NUMBER}, which are Slacktide's own",
             tables.owner
         );
         return Err(Refusal {
@@ -184,15 +184,15 @@ pub fn change(
         });
     }
     let mut shape = shape.cloned();
-    let fitted = fit(shape.as_ref(), schema, place, tables, place);
+    let fitted = fit(shape.as_ref(), schema, chunk_number, tables, chunk_number);
     let fitted = match (fitted, &mut shape) {
         (Fit::Asks(changes), Some(known)) => {
-            known.accept(&Question {
-                place,
+            known.accept(&PendingChange {
+                chunk_number,
                 changes,
                 since: Timestamp::UNIX_EPOCH,
             });
-            fit(Some(&*known), schema, place, tables, place)
+            fit(Some(&*known), schema, chunk_number, tables, chunk_number)
         }
         (fitted, _) => fitted,
     };
@@ -214,12 +214,12 @@ pub fn change(
     }
 }
 
-/// A part as a chunk of the table, its first row in the place behind `before`.
+/// Returns a part as a chunk of the table. Its first row has the number after `before`.
 ///
 /// # Errors
-/// [`RowError`] when a row does not read, which an opened part's does, or is too large.
+/// [`RowError`] if a row is too large or cannot be read; a row of an opened part can be.
 pub fn arrival(
-    part: &OpenedPart,
+    part: &VerifiedPart,
     schema: &RowSchema,
     (number, before): (u64, u64),
     target: &LaneTables,
@@ -227,12 +227,12 @@ pub fn arrival(
 ) -> Result<Arrival, RowError> {
     let id = part.part.id.to_string();
     let (mut plain, mut row, mut wide) = (Vec::with_capacity(part.plain.len()), Vec::new(), Vec::new());
-    let (mut rows, mut place) = (part.rows(), before);
+    let (mut rows, mut row_number) = (part.rows(), before);
     while rows.next_into(&mut row)? {
-        place += 1;
+        row_number += 1;
         wide.clear();
         wide.push(Value::Text(&id));
-        wide.push(Value::Int(i64::try_from(place).unwrap_or(i64::MAX)));
+        wide.push(Value::Int(i64::try_from(row_number).unwrap_or(i64::MAX)));
         wide.extend_from_slice(&row);
         pack(&wide, &mut plain)?;
     }
@@ -268,7 +268,7 @@ pub fn arrival(
         algorithms: part_of.algorithms.clone(),
     };
     Ok(Arrival {
-        chunk: Verified {
+        chunk: VerifiedChunk {
             manifest,
             digest: part.digest,
             plain,
@@ -285,7 +285,7 @@ mod tests {
     use crate::table::shape::Step;
 
     #[test]
-    fn a_kind_has_a_table_of_its_own() {
+    fn answer_each_kind_has_own_table() {
         assert_eq!(table_name("setl.by_person"), "answer_setl__by_person");
         let kinds = [
             "a.b",
@@ -313,12 +313,12 @@ mod tests {
         assert_eq!(names.len(), kinds.len(), "two kinds share a table: {names:?}");
     }
 
-    fn at(number: u64) -> Place {
-        Place { epoch: 1, number }
+    fn at(number: u64) -> ChunkNumber {
+        ChunkNumber { epoch: 1, number }
     }
 
     #[test]
-    fn every_change_of_a_kind_is_followed() {
+    fn answer_every_change_of_kind_is_followed() {
         let recipient = RecipientName::new("insurer-a").unwrap();
         let target = target(
             &Options::default(),
@@ -338,17 +338,17 @@ mod tests {
         let next = change(Some(&made.shape), &second, at(3), &target)
             .unwrap()
             .unwrap();
-        let routes = next.shape.routes(&second, at(4), &target.layout);
-        assert_eq!(routes.names, [REQUEST, PLACE, "paid"]);
-        assert_eq!(routes.missing, ["old", "paid_before_1_3"]);
+        let mapping = next.shape.mapping(&second, at(4), &target.layout);
+        assert_eq!(mapping.names, [REQUEST, ROW_NUMBER, "paid"]);
+        assert_eq!(mapping.missing, ["old", "paid_before_1_3"]);
         assert_eq!(change(Some(&next.shape), &second, at(4), &target), Ok(None));
     }
 
     #[test]
-    fn a_column_of_our_own_name_is_refused() {
+    fn answer_reserved_column_is_refused() {
         let recipient = RecipientName::new("insurer-a").unwrap();
         let target = target(&Options::default(), Database::Postgres, &recipient, "k.k").unwrap();
-        for name in [REQUEST, PLACE, crate::table::EPOCH] {
+        for name in [REQUEST, ROW_NUMBER, crate::table::EPOCH] {
             let columns = columns(&schema(&[], &[(name, ColumnType::Int8)]));
             assert!(change(None, &columns, at(1), &target).is_err(), "{name}");
         }

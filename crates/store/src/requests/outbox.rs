@@ -1,20 +1,20 @@
-//! PURE: what a row of the outbox asks for, or why it asks for nothing.
+//! PURE: reads a row of the outbox, or explains why it is invalid.
 //!
-//! Reasons name columns and arguments, never values: they stand in a table that many may read.
+//! Reasons name columns and arguments, never values, because many users may read the table.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use schemas::cursor::Scalar;
-use schemas::request::MOST_IDEMPOTENCY;
+use schemas::request::MAX_IDEMPOTENCY_KEY_BYTES;
 use schemas::{unique, visible};
 use serde_json::Value;
 
-/// The outbox's columns, and what each is for. The first six are the program's to fill.
+/// The outbox's columns with their comments. The program fills the first six.
 pub const COLUMNS: &[(&str, &str)] = &[
     (
         "idempotency",
-        "the program's own name for the request, 1 to 200 bytes; one request for ever, however often it is written",
+        "the program's own name for the request, 1 to 200 bytes; it permanently belongs to one request",
     ),
     ("kind", "the kind of request, for example setl.by_person"),
     (
@@ -41,15 +41,15 @@ pub const COLUMNS: &[(&str, &str)] = &[
     ("reason", "set by slacktide: why the row makes no request"),
 ];
 
-/// Bytes of a kind, a code or a name, at most.
-const MOST_WORD: usize = 200;
-/// Bytes of all arguments, at most.
-const MOST_ARGUMENTS: usize = 64 << 10;
+/// The maximum length of a kind, a code or a name, in bytes.
+const MAX_WORD: usize = 200;
+/// The maximum length of all arguments, in bytes.
+const MAX_ARGUMENTS: usize = 64 << 10;
 
-/// A row as a program wrote it.
+/// A row as the program wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct OutboxRow {
-    /// Its place in the outbox.
+    /// Its number in the outbox.
     pub number: u64,
     /// The filer's own name for the request.
     pub idempotency: Option<String>,
@@ -63,13 +63,13 @@ pub struct OutboxRow {
     pub basis: Option<String>,
     /// A time with its zone.
     pub deadline: Option<String>,
-    /// Who asks.
+    /// The filer.
     pub filed_by: Option<String>,
 }
 
-/// What a row asks for: a request but for its id, its time and its signature.
+/// The content of a row: a request without id, time and signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wish {
+pub struct RequestDraft {
     /// The filer's own name for the request.
     pub idempotency: String,
     /// The kind.
@@ -80,9 +80,9 @@ pub struct Wish {
     pub purpose: String,
     /// Legal basis code.
     pub basis: String,
-    /// Until when an answer is wanted.
+    /// Until when an answer is useful.
     pub deadline: Option<Timestamp>,
-    /// Who asks; none where the row does not say.
+    /// The filer; `None` if the row names none.
     pub filed_by: Option<String>,
 }
 
@@ -90,12 +90,12 @@ impl OutboxRow {
     /// Reads the row.
     ///
     /// # Errors
-    /// Why it makes no request: which column, and what to write there.
-    pub fn wish(&self) -> Result<Wish, String> {
+    /// Why it is invalid: the column, and what to write there.
+    pub fn parse(&self) -> Result<RequestDraft, String> {
         let idempotency = self.idempotency.clone().unwrap_or_default();
-        if !(1..=MOST_IDEMPOTENCY).contains(&idempotency.len()) {
+        if !(1..=MAX_IDEMPOTENCY_KEY_BYTES).contains(&idempotency.len()) {
             return Err(format!(
-                "column idempotency holds no key of 1 to {MOST_IDEMPOTENCY} bytes: write one"
+                "column idempotency holds no key of 1 to {MAX_IDEMPOTENCY_KEY_BYTES} bytes: write one"
             ));
         }
         let deadline = match self.deadline.as_deref().map(str::trim) {
@@ -108,7 +108,7 @@ impl OutboxRow {
             None => None,
             named => Some(word("filed_by", named.as_deref())?),
         };
-        Ok(Wish {
+        Ok(RequestDraft {
             idempotency,
             kind: word("kind", self.kind.as_deref())?,
             arguments: arguments(self.arguments.as_deref())?,
@@ -123,11 +123,11 @@ impl OutboxRow {
 fn word(column: &str, text: Option<&str>) -> Result<String, String> {
     match text.map(str::trim) {
         None | Some("") => Err(format!("column {column} is empty: fill it")),
-        Some(text) if text.len() > MOST_WORD => {
-            Err(format!("column {column} holds more than {MOST_WORD} bytes"))
+        Some(text) if text.len() > MAX_WORD => {
+            Err(format!("column {column} holds more than {MAX_WORD} bytes"))
         }
         Some(text) => {
-            visible::check(column, text).map_err(|error| format!("column {error}"))?;
+            visible::check_visible(column, text).map_err(|error| format!("column {error}"))?;
             Ok(text.to_owned())
         }
     }
@@ -138,20 +138,20 @@ fn arguments(text: Option<&str>) -> Result<BTreeMap<String, Scalar>, String> {
     let Some(text) = text.filter(|text| !text.trim().is_empty()) else {
         return Ok(BTreeMap::new());
     };
-    if text.len() > MOST_ARGUMENTS {
-        return Err(format!("column arguments holds more than {MOST_ARGUMENTS} bytes"));
+    if text.len() > MAX_ARGUMENTS {
+        return Err(format!("column arguments holds more than {MAX_ARGUMENTS} bytes"));
     }
     let Ok(Value::Object(object)) = serde_json::from_str(text) else {
         return Err(format!("column arguments holds no JSON object: {form}"));
     };
-    if unique::check(text.as_bytes()).is_err() {
+    if unique::check_unique_keys(text.as_bytes()).is_err() {
         return Err("column arguments holds an argument twice: write each once".to_owned());
     }
     let mut all = BTreeMap::new();
     for (name, value) in object {
         let named = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         if !(1..=64).contains(&name.len()) || !name.bytes().all(named) {
-            // Who writes no name there may have written a value.
+            // A program without argument names may have written a value there.
             return Err(
                 "column arguments has a name that is not 1 to 64 of a-z, 0-9 and _: see the kind's arguments"
                     .to_owned(),
@@ -164,7 +164,7 @@ fn arguments(text: Option<&str>) -> Result<BTreeMap<String, Scalar>, String> {
                 Some(number) => Scalar::Int(number),
                 None => {
                     return Err(format!(
-                        "argument {name:?} is a number that is no integer of 64 bits: write it as a text"
+                        "argument {name:?} is a number that is not a 64-bit integer: write it as a text"
                     ));
                 }
             },
@@ -198,30 +198,30 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_read_with_its_types() {
-        let wish = row().wish().unwrap();
+    fn outbox_row_is_read_with_its_types() {
+        let draft = row().parse().unwrap();
         let text = |text: &str| Scalar::Text(text.to_owned());
         let arguments = BTreeMap::from([
             ("psn_no".to_owned(), text("3101")),
             ("most".to_owned(), Scalar::Int(5)),
             ("all".to_owned(), text("true")),
         ]);
-        assert_eq!(wish.arguments, arguments);
-        assert_eq!((wish.basis.as_str(), wish.filed_by), ("02", None));
+        assert_eq!(draft.arguments, arguments);
+        assert_eq!((draft.basis.as_str(), draft.filed_by), ("02", None));
         assert_eq!(
-            wish.deadline.map(|at| at.to_string()).as_deref(),
+            draft.deadline.map(|at| at.to_string()).as_deref(),
             Some("2026-01-31T10:00:00Z")
         );
     }
 
-    /// Each bad row is told by its column, and no value of it is.
+    /// The reason of an invalid row names its column and no value.
     #[test]
-    fn a_bad_row_is_told_by_its_column_and_no_value() {
+    fn outbox_invalid_row_reason_names_column_without_value() {
         let secret = "31010004711";
         let set = |change: fn(&mut OutboxRow, String), value: &str| {
             let mut row = row();
             change(&mut row, value.to_owned());
-            row.wish().unwrap_err()
+            row.parse().unwrap_err()
         };
         let cases = [
             ("idempotency", set(|row, _| row.idempotency = None, "")),
@@ -274,9 +274,9 @@ mod tests {
                 set(|row, by| row.filed_by = Some(by), "31010004711\u{202e}"),
             ),
         ];
-        for (word, told) in cases {
-            assert!(told.contains(word), "{word} is missing: {told}");
-            assert!(!told.contains(secret), "a value is told: {told}");
+        for (word, description) in cases {
+            assert!(description.contains(word), "{word} is missing: {description}");
+            assert!(!description.contains(secret), "a value is shown: {description}");
         }
     }
 }

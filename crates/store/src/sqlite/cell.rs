@@ -1,11 +1,11 @@
-//! PURE: a value as it is bound.
+//! PURE: binds values.
 
 use rusqlite::ToSql;
 use rusqlite::types::{ToSqlOutput, Value as Owned, ValueRef};
 use schemas::column::ColumnType;
 use schemas::value::Value;
 
-/// Whether the column's values are texts.
+/// Returns whether the column's values are texts.
 pub(super) fn is_text(kind: &ColumnType) -> bool {
     !matches!(
         kind,
@@ -20,8 +20,8 @@ pub(super) fn is_text(kind: &ColumnType) -> bool {
     )
 }
 
-/// A value, and whether its column is one of texts: in such a one a float is its shortest exact
-/// text, since SQLite's own conversion keeps 15 digits.
+/// A value, and whether its column holds texts: there a float is its shortest exact text, because SQLite's own
+/// conversion keeps 15 digits.
 pub(super) struct Cell<'a>(pub(super) Option<&'a Value<'a>>, pub(super) bool);
 
 impl ToSql for Cell<'_> {
@@ -30,7 +30,7 @@ impl ToSql for Cell<'_> {
             Value::Null => ToSqlOutput::Borrowed(ValueRef::Null),
             Value::Bool(value) => ToSqlOutput::Borrowed(ValueRef::Integer(i64::from(value))),
             Value::Int(value) => ToSqlOutput::Borrowed(ValueRef::Integer(value)),
-            // SQLite would make a null of it, which means something else.
+            // SQLite would store NULL, which means something else.
             Value::Float(value) if value.is_nan() => ToSqlOutput::Borrowed(ValueRef::Text(b"NaN")),
             Value::Float(value) if self.1 => ToSqlOutput::Owned(Owned::Text(value.to_string())),
             Value::Float(value) => ToSqlOutput::Borrowed(ValueRef::Real(value)),
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_that_is_none_does_not_become_null() -> rusqlite::Result<()> {
+    fn cell_nan_does_not_become_null() -> rusqlite::Result<()> {
         let db = Connection::open_in_memory()?;
         db.execute_batch("CREATE TABLE t (v REAL)")?;
         for value in [f64::NAN, f64::INFINITY, 0.1] {

@@ -1,5 +1,5 @@
-//! PURE: SQLite's errors by kind. Its messages are passed on only where they consist of names: a trigger's `RAISE` and
-//! the errors of functions hold whatever was computed, values of rows among it.
+//! PURE: SQLite's errors by kind. Messages are passed on only if they consist of names: a trigger's `RAISE` and
+//! errors of functions may contain computed values, including values of rows.
 
 use std::path::Path;
 
@@ -8,19 +8,19 @@ use rusqlite::ffi;
 
 use crate::error::{Error, ErrorKind};
 
-/// Of opening the file.
+/// Returns the error of opening the file.
 pub(super) fn at(path: &Path, error: &rusqlite::Error) -> Error {
     let mut error = of(error);
     error.what = format!("the store {}: {}", path.display(), error.what);
     error
 }
 
-/// Puts an error into its class.
+/// Classifies an error.
 pub(super) fn of(error: &rusqlite::Error) -> Error {
     let (kind, remedy) = match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => (
             ErrorKind::Contended,
-            "it is tried again; end what holds the file's lock",
+            "it is retried; end what holds the file's lock",
         ),
         Some(ErrorCode::DiskFull) => (
             ErrorKind::Full,
@@ -43,44 +43,44 @@ pub(super) fn of(error: &rusqlite::Error) -> Error {
             ErrorKind::Refused,
             "give the target table a primary key over the feed's key columns",
         ),
-        _ => (ErrorKind::Database, "it is tried again; see the message"),
+        _ => (ErrorKind::Database, "it is retried; see the message"),
     };
     Error::new(kind, format!("SQLite answered: {}", describe(error)), remedy)
 }
 
 /// Why a row is not stored.
 #[derive(Debug, Clone)]
-pub(super) struct Why {
-    /// In words that hold no value.
+pub(super) struct RowRefusal {
+    /// The reason, without a value.
     pub(super) reason: String,
-    /// Another row may make room for it: what is unique moves, what is referred to comes.
-    pub(super) waits: bool,
+    /// Whether another row may make room for it: a unique value moves, or a referenced row arrives.
+    pub(super) is_retryable: bool,
 }
 
-impl Why {
-    /// For a reason that stays.
+impl RowRefusal {
+    /// Creates a permanent refusal.
     pub(super) fn of(reason: &str) -> Self {
         Self {
             reason: reason.to_owned(),
-            waits: false,
+            is_retryable: false,
         }
     }
 }
 
-/// Why a row was refused, when it was the row's own fault: a constraint, a type, a length; or what a function that a
-/// trigger, a check or a computed column uses made of it.
-pub(super) fn of_row(error: &rusqlite::Error) -> Option<Why> {
+/// Returns why a row was refused, if the row caused it: a constraint, a type, a length, or an error of a function
+/// that a trigger, a check or a computed column uses.
+pub(super) fn of_row(error: &rusqlite::Error) -> Option<RowRefusal> {
     let is_of_row = match error.sqlite_error_code() {
         Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig) => true,
-        // What is wrong with the statement is found when it is prepared.
+        // Errors of the statement itself are found when it is prepared.
         Some(ErrorCode::Unknown) => {
             !matches!(error, rusqlite::Error::SqlInputError { .. }) && !is_of_objects(error)
         }
         _ => false,
     };
-    is_of_row.then(|| Why {
+    is_of_row.then(|| RowRefusal {
         reason: describe(error),
-        waits: error.sqlite_error().is_some_and(|failure| {
+        is_retryable: error.sqlite_error().is_some_and(|failure| {
             matches!(
                 failure.extended_code,
                 ffi::SQLITE_CONSTRAINT_UNIQUE
@@ -92,7 +92,7 @@ pub(super) fn of_row(error: &rusqlite::Error) -> Option<Why> {
     })
 }
 
-/// Whether an object is missing, or the schema does not fit a statement: an error of no row.
+/// Returns whether an object is missing or the schema does not fit a statement; a row never causes such an error.
 fn is_of_objects(error: &rusqlite::Error) -> bool {
     let message = message(error);
     ["no such ", "ON CONFLICT clause does not match"]
@@ -100,7 +100,7 @@ fn is_of_objects(error: &rusqlite::Error) -> bool {
         .any(|words| message.contains(words))
 }
 
-/// The library's own text. For decisions only.
+/// Returns the library's text. For decisions only.
 fn message(error: &rusqlite::Error) -> &str {
     match error {
         rusqlite::Error::SqliteFailure(_, Some(message)) => message,
@@ -109,12 +109,12 @@ fn message(error: &rusqlite::Error) -> &str {
     }
 }
 
-/// What may be passed on of an error.
+/// Describes an error without values.
 fn describe(error: &rusqlite::Error) -> String {
     let Some(failure) = error.sqlite_error() else {
         return "a value does not have the type that is expected".to_owned();
     };
-    // Only a statement that is read makes this error, and none that runs.
+    // Only preparing a statement causes this error, not running it.
     if let rusqlite::Error::SqlInputError { msg, .. } = error {
         return msg.clone();
     }
@@ -153,7 +153,7 @@ fn describe(error: &rusqlite::Error) -> String {
     }
 }
 
-/// Messages of the library that name objects and nothing else.
+/// Messages of the library that contain only names of objects.
 const NAMING: &[&str] = &[
     "UNIQUE constraint failed: ",
     "NOT NULL constraint failed: ",
@@ -164,7 +164,7 @@ const NAMING: &[&str] = &[
     "no such view: ",
 ];
 
-/// The names in a message. A check without a name of its own shows its expression, with the values in it.
+/// Returns the names in a message. A check without a name shows its expression, which may contain values.
 fn names(message: &str) -> Option<&str> {
     let names = NAMING.iter().find_map(|prefix| message.strip_prefix(prefix))?;
     let is_name = |sign: char| sign.is_alphanumeric() || "_.$, ".contains(sign);
@@ -177,9 +177,9 @@ mod tests {
     use super::*;
     use rusqlite::Connection;
 
-    /// The database's text holds a value of the row wherever it can.
+    /// The database's text contains a value of the row wherever it can.
     #[test]
-    fn failure_passes_on_names_and_no_value() -> rusqlite::Result<()> {
+    fn failure_message_has_names_and_no_value() -> rusqlite::Result<()> {
         let database = Connection::open_in_memory()?;
         database.execute_batch(
             "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT CONSTRAINT short CHECK (length(name) < 30), \

@@ -1,9 +1,9 @@
-//! The column that holds every value of a feed's column.
+//! Chooses the declared type that holds every value of a feed's column.
 
 use schemas::column::ColumnType;
 
-/// The declared type. Whatever is text on the wire has TEXT in its name, and never INT: otherwise
-/// SQLite would give it a numeric affinity and turn exact decimals into floats.
+/// Returns the declared type. A type that is text in the schema contains TEXT and never INT: otherwise SQLite would
+/// give it a numeric affinity and convert exact decimals to floats.
 pub(super) fn declared(kind: &ColumnType) -> String {
     let word = match kind {
         ColumnType::Bool => "BOOLEAN",

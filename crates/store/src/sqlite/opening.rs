@@ -5,11 +5,11 @@ use rusqlite::{Transaction, params};
 use schemas::name::Lane;
 
 use super::records::int;
-use super::{claims, failure, quarantine, refill};
+use super::{failure, ownership, quarantine, refill};
 use crate::error::Result;
 use crate::layout::{LaneTables, Layout, Role};
 use crate::ledger::{LaneState, SupersededRange};
-use crate::merge::Place;
+use crate::merge::ChunkNumber;
 use crate::quarantine::decide::counts;
 use crate::record::{LaneRecord, broken};
 use crate::table::{EPOCH, NUMBER, SUPERSEDED, quoted};
@@ -18,8 +18,8 @@ fn sql<T>(result: rusqlite::Result<T>) -> Result<T> {
     result.map_err(|error| failure::of(&error))
 }
 
-/// Applies a new epoch: cancels the question of an old one's chunk, marks superseded versions in the history, and demotes
-/// superseded rows.
+/// Applies a new epoch: cancels the pending change of an old epoch's chunk, marks superseded versions in the history,
+/// and demotes superseded rows.
 pub(super) fn take(
     tx: &Transaction<'_>,
     tables: &LaneTables,
@@ -27,7 +27,10 @@ pub(super) fn take(
     record: &mut LaneRecord,
 ) -> Result<()> {
     let epoch = record.state.epoch;
-    record.asked = record.asked.take().filter(|asked| asked.place.epoch >= epoch);
+    record.pending_change = record
+        .pending_change
+        .take()
+        .filter(|change| change.chunk_number.epoch >= epoch);
     let made = record.shape.as_ref().and_then(|shape| shape.layout.clone());
     let Some(layout) = made else { return Ok(()) };
     if layout.mode.keeps_history() {
@@ -42,11 +45,11 @@ pub(super) fn take(
 
 /// Marks superseded versions in the history.
 fn mark(tx: &Transaction<'_>, tables: &LaneTables, layout: &Layout, state: &LaneState) -> Result<()> {
-    if !claims::hold(tx, &tables.with_layout(layout), &[Role::History])? {
-        // What replaced the lane's own history holds no version of a chunk yet.
+    if !ownership::check_tables(tx, &tables.with_layout(layout), &[Role::History])? {
+        // A replaced history holds no version of a chunk yet.
         return Ok(());
     }
-    // What an epoch left behind may count again: another one goes on from it.
+    // Superseded versions may count again if a later epoch continues from them.
     let mark = format!(
         "UPDATE {} SET {SUPERSEDED} = ({NUMBER} > ?2) WHERE {EPOCH} = ?1 AND {SUPERSEDED} <> ({NUMBER} > ?2)",
         quoted(&layout.history)
@@ -58,8 +61,8 @@ fn mark(tx: &Transaction<'_>, tables: &LaneTables, layout: &Layout, state: &Lane
     Ok(())
 }
 
-/// Demotes the rows of superseded chunks to place 0.0 and awaits the chunks again that were republished below them
-/// ([`LaneState::superseded_since`]). Does nothing if no such chunk exists.
+/// Demotes the rows of superseded chunks to chunk number 0.0 and awaits the chunks that were republished below them
+/// ([`LaneState::superseded_since`]). Does nothing if there is no such chunk.
 fn await_republished(
     tx: &Transaction<'_>,
     tables: &LaneTables,
@@ -73,14 +76,14 @@ fn await_republished(
     }
     let (recipient, feed) = (lane.recipient.as_str(), lane.feed.as_str());
     let mut awaited = 0;
-    for place in &republished {
+    for chunk_number in &republished {
         awaited += sql(tx.execute(
             "UPDATE slacktide_ledger SET state = 'awaited' WHERE recipient = ?1 AND feed = ?2 AND epoch = ?3 AND number = ?4 \
              AND state = 'stored'",
-            params![recipient, feed, place.epoch, int(place.number)],
+            params![recipient, feed, chunk_number.epoch, int(chunk_number.number)],
         ))?;
     }
-    let is_held = claims::hold(tx, tables, &[Role::Current])?;
+    let is_held = ownership::check_tables(tx, tables, &[Role::Current])?;
     let in_range = format!("{EPOCH} = ?1 AND {NUMBER} > ?2 AND {NUMBER} <= ?3");
     let demote = format!(
         "UPDATE {} SET {EPOCH} = 0, {NUMBER} = 0 WHERE {in_range}",
@@ -109,14 +112,14 @@ fn await_republished(
     Ok(())
 }
 
-/// Returns the republished chunks, those in quarantine included: each counts, and the exchange stored it later than a stored chunk
-/// that is superseded.
+/// Returns the republished chunks, quarantined ones included: each counts, and the exchange stored it later than a
+/// stored chunk that is superseded.
 fn republished(
     tx: &Transaction<'_>,
     lane: &Lane,
     state: &LaneState,
     superseded: &[SupersededRange],
-) -> Result<Vec<Place>> {
+) -> Result<Vec<ChunkNumber>> {
     let read = || {
         tx.prepare_cached(
             "SELECT epoch, number, exchanged_at, state = 'quarantined' FROM slacktide_ledger \
@@ -131,21 +134,22 @@ fn republished(
     let entry = |(epoch, number, at, is_quarantined): (u32, i64, String, bool)| {
         let number = u64::try_from(number).unwrap_or(0);
         let at: Timestamp = at.parse().map_err(|_| broken("slacktide_ledger"))?;
-        Ok((Place { epoch, number }, at, is_quarantined))
+        Ok((ChunkNumber { epoch, number }, at, is_quarantined))
     };
     let entries = sql(read())?
         .into_iter()
         .map(entry)
-        .collect::<Result<Vec<(Place, Timestamp, bool)>>>()?;
-    let is_superseded = |place: Place| superseded.iter().any(|range| range.contains(place));
+        .collect::<Result<Vec<(ChunkNumber, Timestamp, bool)>>>()?;
+    let is_superseded =
+        |chunk_number: ChunkNumber| superseded.iter().any(|range| range.contains(chunk_number));
     let first = entries
         .iter()
-        .filter(|(place, _, is_quarantined)| !is_quarantined && is_superseded(*place))
+        .filter(|(chunk_number, _, is_quarantined)| !is_quarantined && is_superseded(*chunk_number))
         .map(|(_, at, _)| *at)
         .min();
     let is_later = |at: Timestamp| first.is_some_and(|first| at > first);
     let republished = entries
         .iter()
-        .filter(|(place, at, _)| counts(state, *place) && is_later(*at));
-    Ok(republished.map(|(place, ..)| *place).collect())
+        .filter(|(chunk_number, at, _)| counts(state, *chunk_number) && is_later(*at));
+    Ok(republished.map(|(chunk_number, ..)| *chunk_number).collect())
 }

@@ -1,8 +1,8 @@
-//! What is kept aside, and its way out. Every verb is one transaction that holds the file's
-//! lock: of two that retry at once the second finds the entry ended.
+//! The quarantine and its retries. Every operation is one transaction that holds the file's lock: the second of two
+//! concurrent retries finds the entry ended.
 
-mod found;
-mod verbs;
+mod queries;
+mod transactions;
 mod waiting;
 
 use async_trait::async_trait;
@@ -16,44 +16,45 @@ use super::records::int;
 use crate::error::Result;
 use crate::layout::Database;
 use crate::ledger::Judgement;
-use crate::merge::Place;
+use crate::merge::ChunkNumber;
 use crate::port::Arrival;
 use crate::quarantine::{
-    Became, By, Content, Entry, Held, Kind, Quarantine, Wanted, kept_manifest, reject_id, told_of,
+    Content, Decision, Entry, EntryFilter, Kind, Quarantine, QuarantineCount, RetryOutcome, describe_reject,
+    kept_manifest, reject_id,
 };
 use crate::record::text;
 
-/// Columns that the quarantine has had since it can be left, with their types.
+/// Columns added by an upgrade, with their types.
 const COLUMNS: [(&str, &str); 8] = [
     ("kind", "TEXT"),
     ("ended", "TEXT"),
     ("ended_digest", "TEXT"),
     ("ended_by", "TEXT"),
-    ("ended_why", "TEXT"),
+    ("ended_reason", "TEXT"),
     ("ended_at", "TEXT"),
     ("tries", "INTEGER NOT NULL DEFAULT 0"),
     ("retry_at", "INTEGER"),
 ];
 
-const OWN: &str = "
+const TABLES_SQL: &str = "
 CREATE TABLE IF NOT EXISTS slacktide_quarantine_manifests (
     recipient TEXT NOT NULL, feed TEXT NOT NULL, epoch INTEGER NOT NULL, number INTEGER NOT NULL,
     manifest TEXT NOT NULL,
     PRIMARY KEY (recipient, feed, epoch, number)) WITHOUT ROWID;
 ";
 
-pub(super) use verbs::{end_rows, recounted, save_recount};
+pub(super) use transactions::{end_rows, recounted, save_recount};
 pub(super) use waiting::retry as retry_waiting;
 
 pub(super) fn prepare(tx: &Transaction<'_>) -> Result<()> {
     let run = || {
-        tx.execute_batch(OWN)?;
-        let there = tx
+        tx.execute_batch(TABLES_SQL)?;
+        let existing = tx
             .prepare("SELECT name FROM pragma_table_info('slacktide_quarantine')")?
             .query_map([], |row| row.get(0))?
             .collect::<rusqlite::Result<Vec<String>>>()?;
         for (column, kind) in COLUMNS {
-            if !there.iter().any(|name| name == column) {
+            if !existing.iter().any(|name| name == column) {
                 tx.execute_batch(&format!(
                     "ALTER TABLE slacktide_quarantine ADD COLUMN {column} {kind}"
                 ))?;
@@ -67,9 +68,9 @@ pub(super) fn prepare(tx: &Transaction<'_>) -> Result<()> {
     run().map_err(|error: rusqlite::Error| failure::of(&error))
 }
 
-/// Keeps the manifest of a chunk with refused rows, once: it tells their columns.
+/// Keeps the manifest of a chunk with refused rows, because it names their columns.
 pub(super) fn keep_manifest(tx: &Transaction<'_>, lane: &Lane, arrival: &Arrival) -> Result<()> {
-    let (place, manifest) = (Place::of(arrival), text(&kept_manifest(arrival))?);
+    let (chunk_number, manifest) = (ChunkNumber::of(arrival), text(&kept_manifest(arrival))?);
     tx.prepare_cached(
         "INSERT INTO slacktide_quarantine_manifests VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
     )
@@ -77,8 +78,8 @@ pub(super) fn keep_manifest(tx: &Transaction<'_>, lane: &Lane, arrival: &Arrival
         statement.execute(params![
             lane.recipient.as_str(),
             lane.feed.as_str(),
-            place.epoch,
-            int(place.number),
+            chunk_number.epoch,
+            int(chunk_number.number),
             manifest,
         ])
     })
@@ -86,9 +87,9 @@ pub(super) fn keep_manifest(tx: &Transaction<'_>, lane: &Lane, arrival: &Arrival
     .map_err(|error| failure::of(&error))
 }
 
-/// Keeps what the source could not carry, of a chunk that is stored.
+/// Keeps the rejects of a stored chunk.
 pub(super) fn keep_rejects(tx: &Transaction<'_>, lane: &Lane, arrival: &Arrival) -> Result<()> {
-    let place = Place::of(arrival);
+    let chunk_number = ChunkNumber::of(arrival);
     for (ordinal, reject) in (0_u64..).zip(&arrival.chunk.manifest.rejects) {
         let bytes = text(reject)?.into_bytes();
         tx.prepare_cached(
@@ -101,11 +102,11 @@ pub(super) fn keep_rejects(tx: &Transaction<'_>, lane: &Lane, arrival: &Arrival)
                 lane.recipient.as_str(),
                 lane.feed.as_str(),
                 reject_id(arrival.chunk.digest, ordinal),
-                place.epoch,
-                int(place.number),
+                chunk_number.epoch,
+                int(chunk_number.number),
                 int(ordinal),
                 int(arrival.sequence),
-                told_of(reject),
+                describe_reject(reject),
                 bytes,
                 arrival.exchanged_at.to_string(),
                 Timestamp::now().to_string(),
@@ -118,46 +119,46 @@ pub(super) fn keep_rejects(tx: &Transaction<'_>, lane: &Lane, arrival: &Arrival)
 
 #[async_trait]
 impl Quarantine for SqliteStore {
-    async fn entries(&self, wanted: &Wanted) -> Result<Vec<Entry>> {
+    async fn entries(&self, wanted: &EntryFilter) -> Result<Vec<Entry>> {
         let wanted = wanted.clone();
-        self.run(move |connection| found::entries(connection, &wanted))
+        self.run(move |connection| queries::entries(connection, &wanted))
             .await
     }
 
     async fn content(&self, lane: &Lane, id: &str) -> Result<Option<Content>> {
         let (lane, id) = (lane.clone(), id.to_owned());
-        self.run(move |connection| found::content(connection, &lane, &id))
+        self.run(move |connection| queries::content(connection, &lane, &id))
             .await
     }
 
-    async fn judged(&self, arrival: &Arrival) -> Result<Judgement> {
+    async fn judge(&self, arrival: &Arrival) -> Result<Judgement> {
         let arrival = arrival.clone();
-        self.run(move |connection| verbs::judged(connection, &arrival))
+        self.run(move |connection| transactions::judge(connection, &arrival))
             .await
     }
 
-    async fn retry_rows(&self, lane: &Lane, ids: &[String], by: &By) -> Result<Vec<Became>> {
+    async fn retry_rows(&self, lane: &Lane, ids: &[String], by: &Decision) -> Result<Vec<RetryOutcome>> {
         let (ids, by) = (ids.to_vec(), by.clone());
         let tables = self.options.tables(Database::Sqlite, lane);
-        self.run(move |connection| verbs::retry_rows(connection, &tables, &ids, &by))
+        self.run(move |connection| transactions::retry_rows(connection, &tables, &ids, &by))
             .await
     }
 
-    async fn finish(&self, arrival: &Arrival, id: &str, by: &By) -> Result<Became> {
+    async fn finish(&self, arrival: &Arrival, id: &str, by: &Decision) -> Result<RetryOutcome> {
         let (arrival, id, by) = (arrival.clone(), id.to_owned(), by.clone());
-        self.run(move |connection| verbs::finish(connection, &arrival, &id, &by))
+        self.run(move |connection| transactions::finish(connection, &arrival, &id, &by))
             .await
     }
 
-    async fn stays(&self, lane: &Lane, id: &str, reason: &str) -> Result<()> {
+    async fn record_reason(&self, lane: &Lane, id: &str, reason: &str) -> Result<()> {
         let (lane, id, reason) = (lane.clone(), id.to_owned(), reason.to_owned());
-        self.run(move |connection| verbs::stays(connection, &lane, &id, &reason))
+        self.run(move |connection| transactions::record_reason(connection, &lane, &id, &reason))
             .await
     }
 
-    async fn discard(&self, lane: &Lane, ids: &[String], by: &By) -> Result<Vec<Became>> {
+    async fn discard(&self, lane: &Lane, ids: &[String], by: &Decision) -> Result<Vec<RetryOutcome>> {
         let (lane, ids, by) = (lane.clone(), ids.to_vec(), by.clone());
-        self.run(move |connection| verbs::discard(connection, &lane, &ids, &by))
+        self.run(move |connection| transactions::discard(connection, &lane, &ids, &by))
             .await
     }
 
@@ -175,12 +176,12 @@ impl Quarantine for SqliteStore {
         .await
     }
 
-    async fn held(&self) -> Result<Vec<Held>> {
-        self.run(|connection| found::held(connection)).await
+    async fn counts(&self) -> Result<Vec<QuarantineCount>> {
+        self.run(|connection| queries::counts(connection)).await
     }
 }
 
-/// The kind of a row of the table; rows and messages carry none.
+/// Returns the kind of an entry; rows and messages of earlier versions have no kind.
 fn kind_of(word: Option<&str>, ordinal: Option<i64>) -> Kind {
     match (word, ordinal) {
         (Some("reject"), _) => Kind::Reject,

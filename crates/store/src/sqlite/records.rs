@@ -1,4 +1,4 @@
-//! Lanes and ledger entries, read and written.
+//! Reads and writes lanes and ledger entries.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,17 +10,17 @@ use serde::de::DeserializeOwned;
 
 use crate::compaction::Compaction;
 use crate::error::Result;
-use crate::frontier::{Frontier, Noted};
+use crate::frontier::{Frontier, FrontierEntry};
 use crate::ledger::{Entry, EntryState, LaneState};
-use crate::merge::Place;
+use crate::merge::ChunkNumber;
 use crate::record::{LaneRecord, LedgerRow, broken};
-use crate::table::asked::Question;
-use crate::table::intake::Refused;
+use crate::table::batch_plan::Refused;
+use crate::table::schema_change::PendingChange;
 use crate::table::shape::Shape;
 
 use super::failure;
 
-/// An unsigned number as SQLite holds it.
+/// Converts an unsigned number for SQLite.
 pub(super) fn int(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
@@ -37,7 +37,7 @@ fn json<T: DeserializeOwned>(text: &str) -> Result<T> {
     serde_json::from_str(text).map_err(|_| broken("slacktide_lanes or slacktide_ledger"))
 }
 
-/// Every lane.
+/// Returns every lane.
 pub(super) fn lanes(tx: &Transaction<'_>) -> Result<Vec<Lane>> {
     let read = || {
         tx.prepare_cached("SELECT recipient, feed FROM slacktide_lanes ORDER BY 1, 2")?
@@ -56,11 +56,11 @@ pub(super) fn lanes(tx: &Transaction<'_>) -> Result<Vec<Lane>> {
         .collect()
 }
 
-/// The lane's record; a fresh one where there is none.
+/// Returns the lane's record, or a new one.
 pub(super) fn lane(tx: &Transaction<'_>, lane: &Lane) -> Result<LaneRecord> {
     let found = tx
         .prepare_cached(
-            "SELECT epoch, openings, stopped, frontier, columns, asked, refused, compaction FROM slacktide_lanes \
+            "SELECT epoch, openings, stopped, frontier, columns, pending_change, refused, compaction FROM slacktide_lanes \
              WHERE recipient = ?1 AND feed = ?2",
         )
         .and_then(|mut statement| {
@@ -71,7 +71,8 @@ pub(super) fn lane(tx: &Transaction<'_>, lane: &Lane) -> Result<LaneRecord> {
                 })
                 .optional()
         });
-    let Some((epoch, openings, stopped, frontier, [columns, asked, refused, compaction])) = sql(found)?
+    let Some((epoch, openings, stopped, frontier, [columns, pending_change, refused, compaction])) =
+        sql(found)?
     else {
         return Ok(LaneRecord::default());
     };
@@ -84,7 +85,7 @@ pub(super) fn lane(tx: &Transaction<'_>, lane: &Lane) -> Result<LaneRecord> {
         },
         frontier: json::<Frontier>(&frontier)?,
         shape: columns.as_deref().map(json::<Shape>).transpose()?,
-        asked: asked.as_deref().map(json::<Question>).transpose()?,
+        pending_change: pending_change.as_deref().map(json::<PendingChange>).transpose()?,
         refused: refused.as_deref().map(json::<Refused>).transpose()?,
     })
 }
@@ -95,7 +96,7 @@ pub(super) fn save(tx: &Transaction<'_>, lane: &Lane, record: &LaneRecord) -> Re
     let done = tx
         .prepare_cached(
             "INSERT OR REPLACE INTO slacktide_lanes (recipient, feed, epoch, openings, stopped, frontier, frontier_epoch, \
-             frontier_number, columns, asked, refused, compaction) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+             frontier_number, columns, pending_change, refused, compaction) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )
         .and_then(|mut statement| {
             statement.execute(params![
@@ -108,7 +109,7 @@ pub(super) fn save(tx: &Transaction<'_>, lane: &Lane, record: &LaneRecord) -> Re
                 record.frontier.epoch,
                 int(record.frontier.number),
                 text.columns,
-                text.asked,
+                text.pending_change,
                 text.refused,
                 text.compaction,
             ])
@@ -116,23 +117,23 @@ pub(super) fn save(tx: &Transaction<'_>, lane: &Lane, record: &LaneRecord) -> Re
     sql(done).map(|_| ())
 }
 
-/// The entries in these places.
+/// Returns the entries with these chunk numbers.
 pub(super) fn entries(
     tx: &Transaction<'_>,
     lane: &Lane,
-    places: &BTreeSet<Place>,
-) -> Result<BTreeMap<Place, Entry>> {
+    chunk_numbers: &BTreeSet<ChunkNumber>,
+) -> Result<BTreeMap<ChunkNumber, Entry>> {
     let mut entries = BTreeMap::new();
     let mut statement = sql(tx.prepare_cached(
         "SELECT digest, previous, state FROM slacktide_ledger \
          WHERE recipient = ?1 AND feed = ?2 AND epoch = ?3 AND number = ?4",
     ))?;
-    for place in places {
+    for chunk_number in chunk_numbers {
         let key = params![
             lane.recipient.as_str(),
             lane.feed.as_str(),
-            place.epoch,
-            int(place.number)
+            chunk_number.epoch,
+            int(chunk_number.number)
         ];
         let found = statement.query_row(key, |row| {
             Ok((
@@ -144,7 +145,7 @@ pub(super) fn entries(
         if let Some((digest, previous, state)) = sql(found.optional())? {
             let previous = previous.as_deref().map(digest_of).transpose()?;
             entries.insert(
-                *place,
+                *chunk_number,
                 Entry {
                     digest: digest_of(&digest)?,
                     previous,
@@ -160,7 +161,7 @@ fn digest_of(text: &str) -> Result<Digest> {
     Digest::from_hex(text).map_err(|_| broken("slacktide_ledger"))
 }
 
-/// Writes an entry over one in quarantine or over none.
+/// Writes a new entry or replaces a quarantined one.
 pub(super) fn note(tx: &Transaction<'_>, lane: &Lane, row: &LedgerRow) -> Result<()> {
     let cursor = row.cursor_text()?;
     let done = tx
@@ -180,8 +181,8 @@ pub(super) fn note(tx: &Transaction<'_>, lane: &Lane, row: &LedgerRow) -> Result
             statement.execute(params![
                 lane.recipient.as_str(),
                 lane.feed.as_str(),
-                row.place.epoch,
-                int(row.place.number),
+                row.chunk_number.epoch,
+                int(row.chunk_number.number),
                 row.digest.to_string(),
                 row.previous.map(|digest| digest.to_string()),
                 row.state.word(),
@@ -200,11 +201,12 @@ pub(super) fn note(tx: &Transaction<'_>, lane: &Lane, row: &LedgerRow) -> Result
     sql(done).map(|_| ())
 }
 
-/// The columns of an entry as the frontier sees it, for [`noted`].
-pub(super) const NOTED: &str = "epoch, number, digest, previous, state, rows, rows_quarantined, cursor_after";
+/// The columns that [`frontier_entry`] reads.
+pub(super) const FRONTIER_COLUMNS: &str =
+    "epoch, number, digest, previous, state, rows, rows_quarantined, cursor_after";
 
-/// An entry as it is read, before its texts are understood.
-pub(super) struct RawNoted {
+/// An entry as read from the table, before its texts are parsed.
+pub(super) struct RawFrontierEntry {
     epoch: u32,
     number: i64,
     digest: String,
@@ -215,9 +217,9 @@ pub(super) struct RawNoted {
     cursor: Option<String>,
 }
 
-/// Reads the columns of [`NOTED`], which come first.
-pub(super) fn raw_noted(row: &Row<'_>) -> rusqlite::Result<RawNoted> {
-    Ok(RawNoted {
+/// Reads [`FRONTIER_COLUMNS`], which come first.
+pub(super) fn raw_frontier_entry(row: &Row<'_>) -> rusqlite::Result<RawFrontierEntry> {
+    Ok(RawFrontierEntry {
         epoch: row.get(0)?,
         number: row.get(1)?,
         digest: row.get(2)?,
@@ -229,10 +231,10 @@ pub(super) fn raw_noted(row: &Row<'_>) -> rusqlite::Result<RawNoted> {
     })
 }
 
-/// An entry as the frontier sees it.
-pub(super) fn noted(raw: &RawNoted) -> Result<Noted> {
-    Ok(Noted {
-        place: Place {
+/// Parses an entry.
+pub(super) fn frontier_entry(raw: &RawFrontierEntry) -> Result<FrontierEntry> {
+    Ok(FrontierEntry {
+        chunk_number: ChunkNumber {
             epoch: raw.epoch,
             number: unsigned(raw.number),
         },
@@ -245,24 +247,29 @@ pub(super) fn noted(raw: &RawNoted) -> Result<Noted> {
     })
 }
 
-/// Up to `most` entries after a place, in order.
-pub(super) fn after(tx: &Transaction<'_>, lane: &Lane, place: Place, most: u32) -> Result<Vec<Noted>> {
+/// Returns up to `limit` entries after a chunk number, in order.
+pub(super) fn after(
+    tx: &Transaction<'_>,
+    lane: &Lane,
+    chunk_number: ChunkNumber,
+    limit: u32,
+) -> Result<Vec<FrontierEntry>> {
     let read = || {
         tx.prepare_cached(&format!(
-            "SELECT {NOTED} FROM slacktide_ledger \
+            "SELECT {FRONTIER_COLUMNS} FROM slacktide_ledger \
              WHERE recipient = ?1 AND feed = ?2 AND (epoch, number) > (?3, ?4) ORDER BY epoch, number LIMIT ?5"
         ))?
         .query_map(
-            params![lane.recipient.as_str(), lane.feed.as_str(), place.epoch, int(place.number), most],
-            raw_noted,
+            params![lane.recipient.as_str(), lane.feed.as_str(), chunk_number.epoch, int(chunk_number.number), limit],
+            raw_frontier_entry,
         )?
-        .collect::<rusqlite::Result<Vec<RawNoted>>>()
+        .collect::<rusqlite::Result<Vec<RawFrontierEntry>>>()
     };
-    sql(read())?.iter().map(noted).collect()
+    sql(read())?.iter().map(frontier_entry).collect()
 }
 
-/// Entries that wait above a place.
-pub(super) fn pending(tx: &Transaction<'_>, lane: &Lane, place: Place) -> Result<u64> {
+/// Counts the entries above a chunk number.
+pub(super) fn pending(tx: &Transaction<'_>, lane: &Lane, chunk_number: ChunkNumber) -> Result<u64> {
     let count = tx
         .prepare_cached(
             "SELECT count(*) FROM slacktide_ledger WHERE recipient = ?1 AND feed = ?2 AND state <> 'superseded' \
@@ -270,7 +277,7 @@ pub(super) fn pending(tx: &Transaction<'_>, lane: &Lane, place: Place) -> Result
         )
         .and_then(|mut statement| {
             statement.query_row(
-                params![lane.recipient.as_str(), lane.feed.as_str(), place.epoch, int(place.number)],
+                params![lane.recipient.as_str(), lane.feed.as_str(), chunk_number.epoch, int(chunk_number.number)],
                 |row| row.get(0),
             )
         });

@@ -1,4 +1,4 @@
-//! Identity, chunks that are stored again, and rows that are counted.
+//! Identity, chunks stored again, and row counts.
 
 use std::path::Path;
 
@@ -10,39 +10,42 @@ use schemas::receipt::StoreId;
 
 use super::records::{self, int};
 use super::tables::{begin, commit};
-use super::{BUSY, SqliteStore, claims, failure, quarantine, steps};
-use crate::claims::Found;
+use super::{BUSY_TIMEOUT, SqliteStore, failure, ownership, quarantine, steps};
 use crate::error::Result;
 use crate::frontier::advance;
 use crate::layout::{Database, LaneTables, Layout, Options, Role};
-use crate::merge::Place;
-use crate::port::Answer;
+use crate::merge::ChunkNumber;
+use crate::ownership::FoundTable;
+use crate::port::Approval;
 use crate::quarantine::decide::counts;
 use crate::record::{LaneRecord, broken, text};
 use crate::refill::{Identity, Refill, RowCount, Rows};
 use crate::table::{EPOCH, NUMBER, quoted};
 
-/// What the bookkeeping has had since a store has an identity.
-const OWN: &str = "
+/// Tables added by an upgrade.
+const TABLES_SQL: &str = "
 CREATE TABLE IF NOT EXISTS slacktide_store (
-    one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL, made_at TEXT NOT NULL, replaces TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS slacktide_declared (
-    declared_at TEXT NOT NULL, what TEXT NOT NULL, actor TEXT NOT NULL, reason TEXT NOT NULL);
+    singleton INTEGER NOT NULL PRIMARY KEY CHECK (singleton = 1), id TEXT NOT NULL, created_at TEXT NOT NULL, replaces TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS slacktide_declarations (
+    declared_at TEXT NOT NULL, declaration TEXT NOT NULL, actor TEXT NOT NULL, reason TEXT NOT NULL);
 ";
 
-/// Columns that have joined since.
-const COLUMNS: [(&str, &str); 2] = [("slacktide_ledger", "rows_net"), ("slacktide_tables", "base")];
+/// Columns added by an upgrade.
+const COLUMNS: [(&str, &str); 2] = [
+    ("slacktide_ledger", "rows_net"),
+    ("slacktide_tables", "base_rows"),
+];
 
-/// Entries that the frontier takes at a time.
-const STRIDE: u32 = 2_000;
+/// The number of entries read at a time.
+const BATCH_ENTRIES: u32 = 2_000;
 
 fn sql<T>(result: rusqlite::Result<T>) -> Result<T> {
     result.map_err(|error| failure::of(&error))
 }
 
-/// Makes the bookkeeping, and the identity with it.
+/// Creates the bookkeeping and the identity.
 pub(super) fn prepare(tx: &Transaction<'_>) -> Result<()> {
-    sql(tx.execute_batch(OWN))?;
+    sql(tx.execute_batch(TABLES_SQL))?;
     for (table, column) in COLUMNS {
         let is_there: bool = sql(tx.query_row(
             "SELECT EXISTS (SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2)",
@@ -72,8 +75,8 @@ pub(super) fn identity(connection: &Connection) -> Result<Identity> {
     })
 }
 
-/// Removes from a history what it holds of a chunk that is about to be stored again.
-pub(super) fn forget_history(tx: &Transaction<'_>, layout: &Layout, place: Place) -> Result<()> {
+/// Removes the versions of a chunk from a history before the chunk is stored again.
+pub(super) fn forget_history(tx: &Transaction<'_>, layout: &Layout, chunk_number: ChunkNumber) -> Result<()> {
     if !layout.mode.keeps_history() {
         return Ok(());
     }
@@ -81,18 +84,18 @@ pub(super) fn forget_history(tx: &Transaction<'_>, layout: &Layout, place: Place
         "DELETE FROM {} WHERE {EPOCH} = ?1 AND {NUMBER} = ?2",
         quoted(&layout.history)
     );
-    sql(tx.execute(&delete, params![place.epoch, int(place.number)])).map(|_| ())
+    sql(tx.execute(&delete, params![chunk_number.epoch, int(chunk_number.number)])).map(|_| ())
 }
 
-fn note(tx: &Transaction<'_>, what: &str, by: &Answer) -> Result<()> {
+fn note(tx: &Transaction<'_>, what: &str, by: &Approval) -> Result<()> {
     sql(tx.execute(
-        "INSERT INTO slacktide_declared VALUES (?1, ?2, ?3, ?4)",
+        "INSERT INTO slacktide_declarations VALUES (?1, ?2, ?3, ?4)",
         params![Timestamp::now().to_string(), what, by.actor, by.reason],
     ))
     .map(|_| ())
 }
 
-fn replace(connection: &mut Connection, stores: &[StoreId], by: &Answer) -> Result<Identity> {
+fn replace(connection: &mut Connection, stores: &[StoreId], by: &Approval) -> Result<Identity> {
     let tx = begin(connection)?;
     let mut identity = identity(&tx)?;
     for store in stores {
@@ -109,7 +112,12 @@ fn replace(connection: &mut Connection, stores: &[StoreId], by: &Answer) -> Resu
     Ok(identity)
 }
 
-fn await_again(connection: &mut Connection, tables: &LaneTables, from: Place, to: Place) -> Result<u64> {
+fn mark_awaited(
+    connection: &mut Connection,
+    tables: &LaneTables,
+    from: ChunkNumber,
+    to: ChunkNumber,
+) -> Result<u64> {
     let lane = &tables.lane;
     let tx = begin(connection)?;
     let mut record = records::lane(&tx, lane)?;
@@ -132,18 +140,18 @@ fn await_again(connection: &mut Connection, tables: &LaneTables, from: Place, to
     if awaited > 0 || is_unfolded {
         rewind_frontier(&tx, lane, &mut record)?;
         records::save(&tx, lane, &record)?;
-        // What was given up keeps nothing waiting.
+        // Discarded rows do not keep anything waiting.
         quarantine::save_recount(&tx, lane, record)?;
     }
     commit(tx)?;
     Ok(u64::try_from(awaited).unwrap_or(0))
 }
 
-/// Moves the frontier back to before the first awaited chunk.
+/// Moves the frontier to before the first awaited chunk.
 pub(super) fn rewind_frontier(tx: &Transaction<'_>, lane: &Lane, record: &mut LaneRecord) -> Result<()> {
     record.frontier = record.frontier.restart(&record.state);
     loop {
-        let entries = records::after(tx, lane, record.frontier.place(), STRIDE)?;
+        let entries = records::after(tx, lane, record.frontier.chunk_number(), BATCH_ENTRIES)?;
         let step = advance(&record.frontier, &record.state, &entries);
         let moved = step.frontier != record.frontier;
         record.frontier = step.frontier;
@@ -153,14 +161,14 @@ pub(super) fn rewind_frontier(tx: &Transaction<'_>, lane: &Lane, record: &mut La
     }
 }
 
-fn awaited(connection: &mut Connection, lane: &Lane, most: u32) -> Result<Vec<Place>> {
+fn awaited(connection: &mut Connection, lane: &Lane, limit: u32) -> Result<Vec<ChunkNumber>> {
     let tx = begin(connection)?;
-    let awaited = awaited_in(&tx, lane, most)?;
+    let awaited = awaited_in(&tx, lane, limit)?;
     commit(tx)?;
     Ok(awaited)
 }
 
-fn awaited_in(tx: &Transaction<'_>, lane: &Lane, most: u32) -> Result<Vec<Place>> {
+fn awaited_in(tx: &Transaction<'_>, lane: &Lane, limit: u32) -> Result<Vec<ChunkNumber>> {
     let state = records::lane(tx, lane)?.state;
     let read = || {
         tx.prepare_cached(
@@ -172,25 +180,28 @@ fn awaited_in(tx: &Transaction<'_>, lane: &Lane, most: u32) -> Result<Vec<Place>
         })?
         .collect::<rusqlite::Result<Vec<_>>>()
     };
-    let place = |(epoch, number)| Place {
+    let chunk_number = |(epoch, number)| ChunkNumber {
         epoch,
         number: u64::try_from(number).unwrap_or(0),
     };
-    let places = sql(read())?.into_iter().map(place);
-    let most = usize::try_from(most).unwrap_or(usize::MAX);
-    Ok(places.filter(|at| counts(&state, *at)).take(most).collect())
+    let chunk_numbers = sql(read())?.into_iter().map(chunk_number);
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    Ok(chunk_numbers
+        .filter(|at| counts(&state, *at))
+        .take(limit)
+        .collect())
 }
 
-fn as_before(connection: &mut Connection, lane: &Lane, place: Place) -> Result<()> {
+fn mark_stored(connection: &mut Connection, lane: &Lane, chunk_number: ChunkNumber) -> Result<()> {
     sql(connection.execute(
         "UPDATE slacktide_ledger SET state = 'stored' WHERE recipient = ?1 AND feed = ?2 AND epoch = ?3 AND number = ?4 \
          AND state = 'awaited'",
-        params![lane.recipient.as_str(), lane.feed.as_str(), place.epoch, int(place.number)],
+        params![lane.recipient.as_str(), lane.feed.as_str(), chunk_number.epoch, int(chunk_number.number)],
     ))
     .map(|_| ())
 }
 
-/// The table whose rows are counted, and what it holds.
+/// Returns the table whose rows are counted, with its role.
 fn counted(layout: &Layout) -> (Role, &str) {
     if layout.mode.keeps_current() {
         (Role::Current, layout.table.as_str())
@@ -199,12 +210,12 @@ fn counted(layout: &Layout) -> (Role, &str) {
     }
 }
 
-/// Takes the rows that a table has now as where counting begins.
+/// Restarts the count of a table with its current rows.
 fn set_base(tx: &Transaction<'_>, tables: &LaneTables, (role, table): (Role, &str)) -> Result<()> {
     let (lane, table) = (&tables.lane, quoted(table));
     sql(tx.execute(
         &format!(
-            "UPDATE slacktide_tables SET base = (SELECT count(*) FROM {table}) - coalesce((SELECT sum(rows_net) \
+            "UPDATE slacktide_tables SET base_rows = (SELECT count(*) FROM {table}) - coalesce((SELECT sum(rows_net) \
              FROM slacktide_ledger WHERE recipient = ?1 AND feed = ?2), 0) \
              WHERE recipient = ?1 AND owner = ?3 AND role = ?4"
         ),
@@ -218,7 +229,7 @@ fn set_base(tx: &Transaction<'_>, tables: &LaneTables, (role, table): (Role, &st
     .map(|_| ())
 }
 
-fn trust_rows(connection: &mut Connection, tables: &LaneTables, by: Option<&Answer>) -> Result<()> {
+fn accept_row_count(connection: &mut Connection, tables: &LaneTables, by: Option<&Approval>) -> Result<()> {
     let tx = begin(connection)?;
     if let Some(by) = by {
         note(
@@ -231,10 +242,10 @@ fn trust_rows(connection: &mut Connection, tables: &LaneTables, by: Option<&Answ
     commit(tx)
 }
 
-/// Notes that so many rows of the lane's table were removed, within a transaction.
+/// Records that rows of the lane's table were removed, in a transaction.
 pub(super) fn forget_rows(tx: &Transaction<'_>, tables: &LaneTables, removed: usize) -> Result<()> {
     sql(tx.execute(
-        "UPDATE slacktide_tables SET base = base - ?4 WHERE recipient = ?1 AND owner = ?2 AND role = ?3",
+        "UPDATE slacktide_tables SET base_rows = base_rows - ?4 WHERE recipient = ?1 AND owner = ?2 AND role = ?3",
         params![
             tables.lane.recipient.as_str(),
             tables.owner.key(),
@@ -245,27 +256,27 @@ pub(super) fn forget_rows(tx: &Transaction<'_>, tables: &LaneTables, removed: us
     .map(|_| ())
 }
 
-/// Restarts the row count of a lane: it is taken from the table once no chunk is awaited. Runs within a transaction.
+/// Restarts the row count of a lane: it is taken from the table once no chunk is awaited. Runs in a transaction.
 pub(super) fn restart_counting(tx: &Transaction<'_>, tables: &LaneTables) -> Result<()> {
     let (role, _) = counted(&tables.layout);
     sql(tx.execute(
-        "UPDATE slacktide_tables SET base = NULL WHERE recipient = ?1 AND owner = ?2 AND role = ?3",
+        "UPDATE slacktide_tables SET base_rows = NULL WHERE recipient = ?1 AND owner = ?2 AND role = ?3",
         params![tables.lane.recipient.as_str(), tables.owner.key(), role.word()],
     ))
     .map(|_| ())
 }
 
-/// Takes the rows that the lane's table has now for those that were stored, within a transaction.
+/// Accepts the current rows of the lane's table as the stored rows, in a transaction.
 pub(super) fn take_rows(tx: &Transaction<'_>, tables: &LaneTables) -> Result<()> {
     set_base(tx, tables, counted(&tables.layout))
 }
 
-/// Counts on a connection of its own, within one snapshot: who stores does not wait for it.
+/// Counts on a separate connection in one snapshot, so that storing does not wait.
 pub(super) fn count_rows(path: &Path, options: &Options) -> Result<Vec<RowCount>> {
     let fail = |error: rusqlite::Error| failure::at(path, &error);
     let mut connection =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(fail)?;
-    connection.busy_timeout(BUSY).map_err(fail)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(fail)?;
     let (mut counts, mut begun) = (Vec::new(), Vec::new());
     let tx = sql(connection.transaction())?;
     for lane in records::lanes(&tx)? {
@@ -274,9 +285,9 @@ pub(super) fn count_rows(path: &Path, options: &Options) -> Result<Vec<RowCount>
         };
         let tables = options.tables(Database::Sqlite, &lane).with_layout(&layout);
         let (role, table) = counted(&layout);
-        let found = claims::look(&tx, &tables, role, table)?;
+        let found = ownership::find_table(&tx, &tables, role, table)?;
         let rows = match found {
-            Found::Made | Found::Adopted => match count(&tx, &tables, (role, table))? {
+            FoundTable::Created | FoundTable::Adopted => match count(&tx, &tables, (role, table))? {
                 Some(rows) => rows,
                 None if !awaited_in(&tx, &lane, 1)?.is_empty() => Rows::Unknown,
                 None => {
@@ -289,7 +300,7 @@ pub(super) fn count_rows(path: &Path, options: &Options) -> Result<Vec<RowCount>
         counts.push(RowCount {
             lane,
             table: quoted(table),
-            is_shared: found == Found::Adopted,
+            is_shared: found == FoundTable::Adopted,
             rows,
         });
     }
@@ -302,13 +313,13 @@ pub(super) fn count_rows(path: &Path, options: &Options) -> Result<Vec<RowCount>
     Ok(counts)
 }
 
-/// `None` where rows were not counted when they were stored.
+/// Returns `None` if rows were not counted when they were stored.
 fn count(tx: &Transaction<'_>, tables: &LaneTables, (role, table): (Role, &str)) -> Result<Option<Rows>> {
     let (lane, table) = (&tables.lane, quoted(table));
     let counted = tx
         .query_row(
             &format!(
-                "SELECT (SELECT count(*) FROM {table}), base + coalesce((SELECT sum(rows_net) FROM slacktide_ledger \
+                "SELECT (SELECT count(*) FROM {table}), base_rows + coalesce((SELECT sum(rows_net) FROM slacktide_ledger \
                  WHERE recipient = ?1 AND feed = ?2), 0) FROM slacktide_tables \
                  WHERE recipient = ?1 AND owner = ?3 AND role = ?4"
             ),
@@ -334,30 +345,31 @@ fn count(tx: &Transaction<'_>, tables: &LaneTables, (role, table): (Role, &str))
 
 #[async_trait]
 impl Refill for SqliteStore {
-    async fn await_again(&self, lane: &Lane, from: Place, to: Place) -> Result<u64> {
+    async fn mark_awaited(&self, lane: &Lane, from: ChunkNumber, to: ChunkNumber) -> Result<u64> {
         let tables = self.options.tables(Database::Sqlite, lane);
-        self.run(move |connection| await_again(connection, &tables, from, to))
+        self.run(move |connection| mark_awaited(connection, &tables, from, to))
             .await
     }
 
-    async fn awaited(&self, lane: &Lane, most: u32) -> Result<Vec<Place>> {
+    async fn awaited(&self, lane: &Lane, limit: u32) -> Result<Vec<ChunkNumber>> {
         let lane = lane.clone();
-        self.run(move |connection| awaited(connection, &lane, most)).await
-    }
-
-    async fn as_before(&self, lane: &Lane, place: Place) -> Result<()> {
-        let lane = lane.clone();
-        self.run(move |connection| as_before(connection, &lane, place))
+        self.run(move |connection| awaited(connection, &lane, limit))
             .await
     }
 
-    async fn trust_rows(&self, lane: &Lane, by: Option<&Answer>) -> Result<()> {
+    async fn mark_stored(&self, lane: &Lane, chunk_number: ChunkNumber) -> Result<()> {
+        let lane = lane.clone();
+        self.run(move |connection| mark_stored(connection, &lane, chunk_number))
+            .await
+    }
+
+    async fn accept_row_count(&self, lane: &Lane, by: Option<&Approval>) -> Result<()> {
         let (tables, by) = (self.options.tables(Database::Sqlite, lane), by.cloned());
-        self.run(move |connection| trust_rows(connection, &tables, by.as_ref()))
+        self.run(move |connection| accept_row_count(connection, &tables, by.as_ref()))
             .await
     }
 
-    async fn replace(&self, stores: &[StoreId], by: &Answer) -> Result<Identity> {
+    async fn replace(&self, stores: &[StoreId], by: &Approval) -> Result<Identity> {
         let (stores, by) = (stores.to_vec(), by.clone());
         self.run(move |connection| replace(connection, &stores, &by))
             .await

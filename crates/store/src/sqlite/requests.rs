@@ -1,9 +1,9 @@
-//! The insurer's requests. Every verb is one transaction that holds the file's lock.
+//! The insurer's requests. Every operation is one transaction that holds the file's lock.
 //!
-//! `slacktide_outbox` is the one table of ours that others write.
+//! `slacktide_outbox` is the only bookkeeping table that others write.
 
 mod filing;
-mod found;
+mod queries;
 mod replies;
 
 use async_trait::async_trait;
@@ -18,10 +18,11 @@ use crate::error::Result;
 use crate::record::broken;
 use crate::requests::outbox::OutboxRow;
 use crate::requests::{
-    Answered, Became, Due, Filed, Filing, Listed, Requests, Unpublished, WaitingRequests, Wanted,
+    Filing, FilingOutcome, ReceivedReply, ReplyOutcome, RequestFilter, RequestSummary, Requests,
+    UnconfirmedReply, Unpublished, WaitingRequests,
 };
 
-const OWN: &str = "
+const TABLES_SQL: &str = "
 CREATE TABLE IF NOT EXISTS slacktide_outbox (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     idempotency TEXT NOT NULL UNIQUE, kind TEXT, arguments TEXT, purpose TEXT, basis TEXT,
@@ -31,11 +32,11 @@ CREATE TABLE IF NOT EXISTS slacktide_outbox (
 CREATE INDEX IF NOT EXISTS slacktide_outbox_not_read ON slacktide_outbox (number) WHERE state IS NULL;
 CREATE TABLE IF NOT EXISTS slacktide_requests (
     recipient TEXT NOT NULL, id TEXT NOT NULL, kind TEXT NOT NULL, idempotency TEXT,
-    wish TEXT NOT NULL, digest TEXT NOT NULL, bytes BLOB NOT NULL,
+    content_digest TEXT NOT NULL, digest TEXT NOT NULL, bytes BLOB NOT NULL,
     filed_by TEXT NOT NULL, filed_at TEXT NOT NULL, deadline TEXT,
-    kept_at TEXT NOT NULL, exchanged_at TEXT, reason TEXT,
+    recorded_at TEXT NOT NULL, exchanged_at TEXT, reason TEXT,
     PRIMARY KEY (recipient, id), UNIQUE (recipient, idempotency));
-CREATE INDEX IF NOT EXISTS slacktide_requests_unpublished ON slacktide_requests (recipient, kept_at)
+CREATE INDEX IF NOT EXISTS slacktide_requests_unpublished ON slacktide_requests (recipient, recorded_at)
     WHERE exchanged_at IS NULL AND reason IS NULL;
 CREATE TABLE IF NOT EXISTS slacktide_replies (
     recipient TEXT NOT NULL, id TEXT NOT NULL, digest TEXT NOT NULL, bytes BLOB NOT NULL,
@@ -48,19 +49,19 @@ CREATE TABLE IF NOT EXISTS slacktide_answers (
     recipient TEXT NOT NULL, kind TEXT NOT NULL, columns TEXT NOT NULL, number INTEGER NOT NULL,
     PRIMARY KEY (recipient, kind)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS slacktide_answers_refused (
-    recipient TEXT NOT NULL, id TEXT NOT NULL, place INTEGER NOT NULL, reason TEXT NOT NULL, bytes BLOB NOT NULL,
-    PRIMARY KEY (recipient, id, place));
+    recipient TEXT NOT NULL, id TEXT NOT NULL, row_number INTEGER NOT NULL, reason TEXT NOT NULL, bytes BLOB NOT NULL,
+    PRIMARY KEY (recipient, id, row_number));
 ";
 
 pub(super) fn prepare(tx: &Transaction<'_>) -> Result<()> {
-    sql(tx.execute_batch(OWN))
+    sql(tx.execute_batch(TABLES_SQL))
 }
 
 fn sql<T>(result: rusqlite::Result<T>) -> Result<T> {
     result.map_err(|error| failure::of(&error))
 }
 
-/// A time of fixed width: its order is the order of its text.
+/// Formats a time with a fixed width, so that texts sort like times.
 fn utc(at: Timestamp) -> String {
     format!("{at:.6}")
 }
@@ -76,53 +77,58 @@ fn unsigned(number: i64) -> u64 {
 
 #[async_trait]
 impl Requests for SqliteStore {
-    async fn outbox(&self, most: u32) -> Result<Vec<OutboxRow>> {
-        self.run(move |connection| filing::outbox(connection, most)).await
+    async fn outbox(&self, limit: u32) -> Result<Vec<OutboxRow>> {
+        self.run(move |connection| filing::outbox(connection, limit))
+            .await
     }
 
-    async fn unfit(&self, number: u64, reason: &str) -> Result<()> {
+    async fn refuse_row(&self, number: u64, reason: &str) -> Result<()> {
         let reason = reason.to_owned();
         self.run(move |connection| filing::refuse(connection, number, &reason))
             .await
     }
 
-    async fn file(&self, filing: &Filing) -> Result<Filed> {
+    async fn file(&self, filing: &Filing) -> Result<FilingOutcome> {
         let filing = filing.clone();
         self.run(move |connection| filing::file(connection, &filing))
             .await
     }
 
-    async fn unpublished(&self, recipient: &RecipientName, most: u32) -> Result<Vec<Unpublished>> {
+    async fn unpublished(&self, recipient: &RecipientName, limit: u32) -> Result<Vec<Unpublished>> {
         let recipient = recipient.clone();
-        self.run(move |connection| filing::unpublished(connection, &recipient, most))
+        self.run(move |connection| filing::unpublished(connection, &recipient, limit))
             .await
     }
 
-    async fn published(&self, recipient: &RecipientName, id: &RequestId, at: Timestamp) -> Result<()> {
+    async fn mark_published(&self, recipient: &RecipientName, id: &RequestId, at: Timestamp) -> Result<()> {
         let (recipient, id) = (recipient.clone(), id.clone());
-        self.run(move |connection| filing::published(connection, &recipient, &id, at))
+        self.run(move |connection| filing::mark_published(connection, &recipient, &id, at))
             .await
     }
 
-    async fn not_filed(&self, recipient: &RecipientName, id: &RequestId, reason: &str) -> Result<()> {
+    async fn mark_not_filed(&self, recipient: &RecipientName, id: &RequestId, reason: &str) -> Result<()> {
         let (recipient, id, reason) = (recipient.clone(), id.clone(), reason.to_owned());
-        self.run(move |connection| filing::not_filed(connection, &recipient, &id, &reason))
+        self.run(move |connection| filing::mark_not_filed(connection, &recipient, &id, &reason))
             .await
     }
 
-    async fn store_reply(&self, answered: &Answered) -> Result<Became> {
-        let (answered, options) = (answered.clone(), self.options.clone());
-        self.run(move |connection| replies::store(connection, &options, &answered))
+    async fn store_reply(&self, received: &ReceivedReply) -> Result<ReplyOutcome> {
+        let (received, options) = (received.clone(), self.options.clone());
+        self.run(move |connection| replies::store(connection, &options, &received))
             .await
     }
 
-    async fn due(&self, recipient: &RecipientName, most: u32) -> Result<Vec<Due>> {
+    async fn unconfirmed_replies(
+        &self,
+        recipient: &RecipientName,
+        limit: u32,
+    ) -> Result<Vec<UnconfirmedReply>> {
         let recipient = recipient.clone();
-        self.run(move |connection| found::due(connection, &recipient, most))
+        self.run(move |connection| queries::unconfirmed_replies(connection, &recipient, limit))
             .await
     }
 
-    async fn confirmed(
+    async fn mark_confirmed(
         &self,
         recipient: &RecipientName,
         id: &RequestId,
@@ -130,25 +136,25 @@ impl Requests for SqliteStore {
         at: Timestamp,
     ) -> Result<()> {
         let (recipient, id, reply) = (recipient.clone(), id.clone(), *reply);
-        self.run(move |connection| filing::confirmed(connection, &recipient, &id, &reply, at))
+        self.run(move |connection| filing::mark_confirmed(connection, &recipient, &id, &reply, at))
             .await
     }
 
     async fn unanswered(&self, recipient: &RecipientName, ids: &[RequestId]) -> Result<Vec<RequestId>> {
         let (recipient, ids) = (recipient.clone(), ids.to_vec());
-        self.run(move |connection| found::unanswered(connection, &recipient, ids))
+        self.run(move |connection| queries::unanswered(connection, &recipient, ids))
             .await
     }
 
-    async fn listed(&self, recipient: &RecipientName, wanted: &Wanted) -> Result<Vec<Listed>> {
+    async fn list(&self, recipient: &RecipientName, wanted: &RequestFilter) -> Result<Vec<RequestSummary>> {
         let (recipient, wanted) = (recipient.clone(), wanted.clone());
-        self.run(move |connection| found::listed(connection, &recipient, &wanted))
+        self.run(move |connection| queries::list(connection, &recipient, &wanted))
             .await
     }
 
-    async fn waiting(&self, recipient: &RecipientName) -> Result<WaitingRequests> {
+    async fn count_waiting(&self, recipient: &RecipientName) -> Result<WaitingRequests> {
         let recipient = recipient.clone();
-        self.run(move |connection| found::waiting(connection, &recipient))
+        self.run(move |connection| queries::count_waiting(connection, &recipient))
             .await
     }
 }

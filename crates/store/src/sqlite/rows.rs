@@ -1,79 +1,79 @@
-//! Rows into the target, one prepared statement over and over. A row that a constraint refuses
-//! fails alone: the statement is undone and the transaction goes on.
+//! Writes rows into the target with a prepared statement. A refused row fails alone: its statement is rolled back and
+//! the transaction continues.
 //!
-//! `OR ABORT` stands for what a table's own conflict clauses say: `UNIQUE ON CONFLICT REPLACE` would delete another row,
-//! `NOT NULL ON CONFLICT REPLACE` would put a default in the place of a null.
+//! `OR ABORT` overrides a table's own conflict clauses: `UNIQUE ON CONFLICT REPLACE` would delete another row, `NOT
+//! NULL ON CONFLICT REPLACE` would replace a null by a default.
 //!
-//! A trigger may do more than refuse: `RAISE(FAIL)` leaves behind what was written until then, so a row of a table with
-//! triggers has a savepoint of its own; `RAISE(IGNORE)` leaves the row out without an error, so it is looked for;
-//! `RAISE(ROLLBACK)` undoes the transaction, so all is done again without the row ([`Undone`]).
+//! A trigger can do more than refuse. `RAISE(FAIL)` leaves earlier changes in place, so each row of a table with
+//! triggers has its own savepoint. `RAISE(IGNORE)` ignores the row without an error, so the row is looked up.
+//! `RAISE(ROLLBACK)` rolls back the transaction, so everything is repeated without the row ([`RolledBackRows`]).
 
+mod free_unique;
 mod history;
-mod park;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{CachedStatement, OptionalExtension, Transaction, params};
 use schemas::column::{Column, ColumnType, RowSchema};
-use schemas::key::is_respelt;
+use schemas::key::has_canonical_form;
 use schemas::name::Lane;
 use schemas::value::Value;
 
 use history::History;
 
 use super::cell::{Cell, is_text};
-use super::failure::{self, Why};
+use super::failure::{self, RowRefusal};
 use super::records::int;
 use super::traits::{Merge, Traits, traits};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::Layout;
-use crate::merge::{Effect, Fold, Place, Version, effect, every};
+use crate::merge::{ChunkNumber, Effect, Fold, Version, effect, every};
 use crate::port::Arrival;
 use crate::quarantine::LEFT_OUT;
-use crate::table::shape::{Routes, Shape};
+use crate::table::shape::{ColumnMapping, Shape};
 use crate::table::{EPOCH, KEY, NUMBER, listed, quoted};
 
-pub(super) use park::{Park, park, parks};
+pub(super) use free_unique::{FreedColumns, columns_to_free, free_unique_values};
 
-/// A row that was refused.
+/// A refused row.
 pub(super) struct Refused {
     pub(super) ordinal: u64,
     pub(super) reason: String,
     pub(super) bytes: Vec<u8>,
-    /// Another row may make room for it.
-    pub(super) waits: bool,
+    /// Whether another row may make room for it.
+    pub(super) is_retryable: bool,
 }
 
-/// What became of a chunk's rows.
+/// The result of storing a chunk's rows.
 #[derive(Default)]
-pub(super) struct Done {
-    /// Those that were refused.
+pub(super) struct StoredRows {
+    /// The refused rows.
     pub(super) refused: Vec<Refused>,
-    /// How many more rows the table of newest versions has, or without one the history.
+    /// The number of additional rows in the table of newest versions, or in the history if it is the only table.
     pub(super) net: i64,
 }
 
-/// Rows for which a trigger undid the whole transaction, with the reason: they are refused without another try.
+/// Rows for which a trigger rolled back the whole transaction, with the reason: they are refused without another try.
 #[derive(Debug, Default)]
-pub(super) struct Undone {
-    rows: BTreeMap<(Place, u64), Why>,
+pub(super) struct RolledBackRows {
+    rows: BTreeMap<(ChunkNumber, u64), RowRefusal>,
     is_new: bool,
 }
 
-impl Undone {
-    /// Whether the transaction was undone and has to be done again.
+impl RolledBackRows {
+    /// Returns whether the transaction was rolled back and must be repeated.
     pub(super) fn take(&mut self) -> bool {
         std::mem::take(&mut self.is_new)
     }
 }
 
-/// Where a chunk's rows go.
-pub(super) struct Tables<'a> {
+/// The target of a chunk's rows.
+pub(super) struct ChunkTarget<'a> {
     pub(super) layout: &'a Layout,
     pub(super) shape: &'a Shape,
-    /// The ordinal of the chunk's first row: above 0 where the chunk is a single row of one.
+    /// The number of the chunk's first row: above 0 if the chunk is a single row.
     pub(super) first: u64,
-    /// Whether the chunk is a whole one, which may be stored again over rows that others changed.
+    /// Whether the chunk is complete, so that it may be stored again over rows that others changed.
     pub(super) is_whole: bool,
 }
 
@@ -82,40 +82,40 @@ struct Target<'tx> {
     lane: &'tx Lane,
     traits: Traits,
     upsert: CachedStatement<'tx>,
-    /// Gives a row that was in the table before the key in its one form.
+    /// Sets the canonical key of a row that existed before.
     claim: Option<CachedStatement<'tx>>,
     find: CachedStatement<'tx>,
     matches: String,
     delete: CachedStatement<'tx>,
     has_tombstones: bool,
     is_whole: bool,
-    same: Same,
-    /// Which of the values are written, and how.
-    cells: Vec<Form>,
+    same: RowMatcher,
+    /// How each value is written.
+    cells: Vec<ColumnBinding>,
 }
 
 /// How a column's values are written.
 #[derive(Clone, Copy)]
-struct Form {
+struct ColumnBinding {
     text: bool,
-    /// A date in a column of times.
+    /// A date in a timestamp column.
     midnight: bool,
-    /// The table computes it.
+    /// A computed column.
     left_out: bool,
 }
 
-/// Stores the rows of one chunk. Each chunk by itself: a row that is refused must leave the
-/// older version of its key standing, whichever chunks came in the same call. A row is in all
-/// tables or in none: what one of them refuses is taken back from the other.
+/// Stores the rows of one chunk. Chunks are stored separately: a refused row must leave the older version of its key
+/// in place, for any grouping of chunks. A row is in all tables or in none: a row that one table refuses is removed
+/// from the other.
 pub(super) fn store(
     tx: &Transaction<'_>,
     lane: &Lane,
-    to: &Tables<'_>,
+    to: &ChunkTarget<'_>,
     arrival: &Arrival,
-    undone: &mut Undone,
-) -> Result<Done> {
+    undone: &mut RolledBackRows,
+) -> Result<StoredRows> {
     let schema = &arrival.chunk.manifest.schema;
-    let routes = to.shape.routes(schema, Place::of(arrival), to.layout);
+    let mapping = to.shape.mapping(schema, ChunkNumber::of(arrival), to.layout);
     let read = || {
         every(schema, &[(0, arrival)]).map_err(|error| {
             Error::new(
@@ -128,13 +128,13 @@ pub(super) fn store(
     let fail = |error: rusqlite::Error| failure::of(&error);
     let (mut refused, mut net) = (Vec::new(), 0);
     let mut history = match to.layout.mode.keeps_history() {
-        true => Some(History::new(tx, to, &routes, schema).map_err(fail)?),
+        true => Some(History::new(tx, to, &mapping, schema).map_err(fail)?),
         false => None,
     };
     if let Some(history) = &mut history {
         let all = read()?;
         for version in &all.versions {
-            let at = (version.place, to.first + version.ordinal);
+            let at = (version.chunk_number, to.first + version.ordinal);
             let why = match undone.rows.get(&at) {
                 Some(why) => Some(why.clone()),
                 None => refusal(tx, history.put(tx, &all, version), at, undone)?,
@@ -144,14 +144,14 @@ pub(super) fn store(
         }
     }
     if !to.layout.mode.keeps_current() {
-        return Ok(Done { refused, net });
+        return Ok(StoredRows { refused, net });
     }
     net = 0;
     let out: BTreeSet<u64> = refused.iter().map(|row| row.ordinal).collect();
     let all = read()?.newest(|version| !out.contains(&(to.first + version.ordinal)));
-    let mut target = Target::new(tx, lane, to, &routes, schema).map_err(fail)?;
+    let mut target = Target::new(tx, lane, to, &mapping, schema).map_err(fail)?;
     for version in &all.versions {
-        let at = (version.place, to.first + version.ordinal);
+        let at = (version.chunk_number, to.first + version.ordinal);
         let why = match undone.rows.get(&at) {
             Some(why) => Some(why.clone()),
             None => {
@@ -166,20 +166,20 @@ pub(super) fn store(
             history.take_back(version).map_err(fail)?;
         }
     }
-    Ok(Done { refused, net })
+    Ok(StoredRows { refused, net })
 }
 
-/// Why a row is not stored, where that is its own fault. One for which the whole transaction was undone is noted, and
-/// ends the call with an error.
+/// Returns why a row is not stored, if the row caused it. A row that rolled back the transaction is recorded and ends
+/// the call with an error.
 fn refusal(
     tx: &Transaction<'_>,
     put: rusqlite::Result<bool>,
-    at: (Place, u64),
-    undone: &mut Undone,
-) -> Result<Option<Why>> {
+    at: (ChunkNumber, u64),
+    undone: &mut RolledBackRows,
+) -> Result<Option<RowRefusal>> {
     let error = match put {
         Ok(true) => return Ok(None),
-        Ok(false) => return Ok(Some(Why::of(LEFT_OUT))),
+        Ok(false) => return Ok(Some(RowRefusal::of(LEFT_OUT))),
         Err(error) => error,
     };
     let why = failure::of_row(&error).ok_or_else(|| failure::of(&error))?;
@@ -191,19 +191,19 @@ fn refusal(
     Err(failure::of(&error))
 }
 
-fn refused_row(fold: &Fold<'_>, version: &Version, first: u64, why: Why) -> Refused {
+fn refused_row(fold: &Fold<'_>, version: &Version, first: u64, why: RowRefusal) -> Refused {
     let mut bytes = Vec::new();
-    // Rows that were unpacked can be packed.
+    // A row that was unpacked can be packed.
     let _ = schemas::rows::pack(fold.values(version), &mut bytes);
     Refused {
         ordinal: first + version.ordinal,
         reason: why.reason,
         bytes,
-        waits: why.waits,
+        is_retryable: why.is_retryable,
     }
 }
 
-/// Runs a statement for one row of a table with triggers: whatever it did is undone where it fails.
+/// Runs a statement for one row of a table with triggers: its changes are rolled back if it fails.
 fn alone<T>(
     tx: &Transaction<'_>,
     is_watched: bool,
@@ -215,7 +215,7 @@ fn alone<T>(
     }
     tx.prepare_cached("SAVEPOINT slacktide_row")?.execute([])?;
     let done = work();
-    // Where the transaction was undone, so was the savepoint.
+    // A rollback of the transaction also removed the savepoint.
     if !tx.is_autocommit() {
         if !done.as_ref().is_ok_and(is_done) {
             tx.prepare_cached("ROLLBACK TO slacktide_row")?.execute([])?;
@@ -225,21 +225,21 @@ fn alone<T>(
     done
 }
 
-fn forms(schema: &RowSchema, routes: &Routes, traits: &Traits) -> Vec<Form> {
-    let form = |((column, kind), name): ((&Column, &ColumnType), &String)| Form {
+fn forms(schema: &RowSchema, mapping: &ColumnMapping, traits: &Traits) -> Vec<ColumnBinding> {
+    let form = |((column, kind), name): ((&Column, &ColumnType), &String)| ColumnBinding {
         text: is_text(kind),
         midnight: column.kind == ColumnType::Date && *kind == ColumnType::Timestamp,
         left_out: !traits.writes(name),
     };
-    let kinds = schema.columns.iter().zip(&routes.kinds);
-    kinds.zip(&routes.names).map(form).collect()
+    let kinds = schema.columns.iter().zip(&mapping.kinds);
+    kinds.zip(&mapping.names).map(form).collect()
 }
 
-/// Binds the values of a row from the first parameter on, and says how many they were.
+/// Binds the values of a row from the first parameter on. Returns their number.
 fn bind(
     statement: &mut CachedStatement<'_>,
     values: &[Value<'_>],
-    forms: &[Form],
+    forms: &[ColumnBinding],
 ) -> rusqlite::Result<usize> {
     let mut bound = 0;
     for (value, form) in values.iter().zip(forms).filter(|(_, form)| !form.left_out) {
@@ -252,7 +252,7 @@ fn bind(
     Ok(bound)
 }
 
-/// A date as the time that it begins with, as databases convert it.
+/// Returns the midnight timestamp of a date, as databases convert it.
 fn midnight(date: &str) -> String {
     match date.strip_suffix(" BC") {
         _ if date.ends_with("infinity") || date.contains(':') => date.to_owned(),
@@ -265,31 +265,32 @@ impl<'tx> Target<'tx> {
     fn new(
         tx: &'tx Transaction<'tx>,
         lane: &'tx Lane,
-        to: &Tables<'_>,
-        routes: &Routes,
+        to: &ChunkTarget<'_>,
+        mapping: &ColumnMapping,
         schema: &RowSchema,
     ) -> rusqlite::Result<Self> {
         let table = quoted(&to.layout.table);
         let traits = traits(tx, &to.layout.table)?;
-        let bound = routes.names.iter().map(String::as_str).chain([EPOCH, NUMBER]);
+        let bound = mapping.names.iter().map(String::as_str).chain([EPOCH, NUMBER]);
         let bound: Vec<&str> = bound
             .filter(|name| traits.writes(name))
             .chain((traits.merge != Merge::Typed).then_some(KEY))
             .collect();
-        // What does not come is NULL afterwards: a version is whole, whatever stood there before.
-        let missing = routes
+        // Columns that are not sent become NULL: a version is complete.
+        let missing = mapping
             .missing
             .iter()
             .map(String::as_str)
             .filter(|name| traits.writes(name));
         let missing: Vec<&str> = missing.collect();
         let key: Vec<&str> = schema.key.iter().map(|name| to.layout.column(name)).collect();
-        let is_respelt = |name: &str| {
-            let place = routes.names.iter().position(|known| known == name);
-            let column = place.and_then(|place| schema.columns.get(place));
-            column.is_some_and(|column| is_respelt(&column.kind))
+        let has_canonical_form = |name: &str| {
+            let chunk_number = mapping.names.iter().position(|known| known == name);
+            let column = chunk_number.and_then(|chunk_number| schema.columns.get(chunk_number));
+            column.is_some_and(|column| has_canonical_form(&column.kind))
         };
-        let is_set = |name: &&&str| !key.contains(name) || (traits.merge != Merge::Typed && is_respelt(name));
+        let is_set =
+            |name: &&&str| !key.contains(name) || (traits.merge != Merge::Typed && has_canonical_form(name));
         let sets: Vec<String> = bound
             .iter()
             .chain(&missing)
@@ -328,7 +329,7 @@ impl<'tx> Target<'tx> {
         };
         let (keys, cells) = (
             schema.key_indices().unwrap_or_default(),
-            forms(schema, routes, &traits),
+            forms(schema, mapping, &traits),
         );
         let is_text_at = |index: usize| cells.get(index).is_some_and(|form| form.text);
         Ok(Self {
@@ -339,10 +340,10 @@ impl<'tx> Target<'tx> {
             find: tx.prepare_cached(&format!("SELECT {EPOCH}, {NUMBER} FROM {table} WHERE {matches}"))?,
             delete: tx.prepare_cached(&format!("DELETE FROM {table} WHERE {matches}"))?,
             matches,
-            // A chunk from before the feed had a tombstone column must not pass by the tombstones of later ones.
+            // A chunk from before the feed had a tombstone column must not ignore the tombstones of later chunks.
             has_tombstones: schema.tombstone.is_some() || to.shape.known.tombstone.is_some(),
             is_whole: to.is_whole,
-            same: Same {
+            same: RowMatcher {
                 merge: traits.merge,
                 keys: keys.into_iter().map(|index| (index, is_text_at(index))).collect(),
             },
@@ -351,8 +352,8 @@ impl<'tx> Target<'tx> {
         })
     }
 
-    /// Writes a version, or removes what it deletes, and returns how many more rows there are; `None` where neither
-    /// came of it.
+    /// Writes a version or removes the row that it deletes. Returns the number of additional rows; `None` if neither
+    /// happened.
     fn put(&mut self, fold: &Fold<'_>, version: &Version) -> rusqlite::Result<Option<i64>> {
         let (tx, is_watched) = (self.tx, self.traits.is_watched);
         alone(tx, is_watched, || self.put_alone(fold, version), Option::is_some)
@@ -365,26 +366,27 @@ impl<'tx> Target<'tx> {
             self.same.bind_key(claim, values, 2)?;
             claim.raw_execute()?;
         }
-        let before = self.there(values, version)?;
+        let before = self.existing(values, version)?;
         if self.has_tombstones {
-            // A chunk that is stored again goes over what it stored before.
-            let row = before.filter(|row| !self.is_whole || *row != version.place);
+            // A chunk that is stored again overwrites its own rows.
+            let row = before.filter(|row| !self.is_whole || *row != version.chunk_number);
             let (recipient, feed) = (self.lane.recipient.as_str(), self.lane.feed.as_str());
             let tombstone = self
                 .tx
                 .prepare_cached("SELECT epoch, number FROM slacktide_tombstones WHERE recipient = ?1 AND feed = ?2 AND key = ?3")?
-                .query_row(params![recipient, feed, version.key], place)
+                .query_row(params![recipient, feed, version.key], chunk_number)
                 .optional()?;
-            match effect(version.place, version.deleted, row, tombstone) {
+            match effect(version.chunk_number, version.deleted, row, tombstone) {
                 Effect::Keep => return Ok(Some(0)),
                 Effect::Write => {}
                 Effect::Remove => return self.remove(values, version),
             }
         }
         let bound = bind(&mut self.upsert, values, &self.cells)?;
-        self.upsert.raw_bind_parameter(bound + 1, version.place.epoch)?;
         self.upsert
-            .raw_bind_parameter(bound + 2, int(version.place.number))?;
+            .raw_bind_parameter(bound + 1, version.chunk_number.epoch)?;
+        self.upsert
+            .raw_bind_parameter(bound + 2, int(version.chunk_number.number))?;
         if self.same.merge != Merge::Typed {
             self.upsert.raw_bind_parameter(bound + 3, &version.key)?;
         }
@@ -392,17 +394,17 @@ impl<'tx> Target<'tx> {
         if self.upsert.raw_execute()? > 0 && !self.traits.is_watched {
             return Ok(Some(more));
         }
-        // Nothing was written because something newer stands there, because the guard keeps the row apart, or because a
-        // trigger left it out.
-        let there = self.there(values, version)?;
-        let is_done = there.is_some_and(|there| there >= version.place);
+        // Nothing was written: a newer version is stored, the guard keeps another key's row, or a trigger ignored the
+        // row.
+        let existing = self.existing(values, version)?;
+        let is_done = existing.is_some_and(|existing| existing >= version.chunk_number);
         Ok(is_done.then_some(more))
     }
 
     fn remove(&mut self, values: &[Value<'_>], version: &Version) -> rusqlite::Result<Option<i64>> {
         self.same.bind(&mut self.delete, values, version)?;
         let removed = self.delete.raw_execute()?;
-        if self.traits.is_watched && self.there(values, version)?.is_some() {
+        if self.traits.is_watched && self.existing(values, version)?.is_some() {
             return Ok(None);
         }
         self.tx
@@ -411,28 +413,28 @@ impl<'tx> Target<'tx> {
                 self.lane.recipient.as_str(),
                 self.lane.feed.as_str(),
                 version.key,
-                version.place.epoch,
-                int(version.place.number)
+                version.chunk_number.epoch,
+                int(version.chunk_number.number)
             ])?;
         Ok(Some(-i64::try_from(removed).unwrap_or(0)))
     }
 
-    /// The place of the version that stands in the table.
-    fn there(&mut self, values: &[Value<'_>], version: &Version) -> rusqlite::Result<Option<Place>> {
+    /// Returns the chunk number of the stored version.
+    fn existing(&mut self, values: &[Value<'_>], version: &Version) -> rusqlite::Result<Option<ChunkNumber>> {
         self.same.bind(&mut self.find, values, version)?;
-        self.find.raw_query().next()?.map(place).transpose()
+        self.find.raw_query().next()?.map(chunk_number).transpose()
     }
 }
 
-/// What finds the older version of a row.
-struct Same {
+/// The condition that finds the older version of a row.
+struct RowMatcher {
     merge: Merge,
-    /// Where the key's values are, and whether their columns hold texts.
+    /// The indices of the key's values, and whether their columns hold texts.
     keys: Vec<(usize, bool)>,
 }
 
-impl Same {
-    /// Binds the columns of the key from a parameter on, and says which comes next.
+impl RowMatcher {
+    /// Binds the key columns from a parameter on. Returns the next parameter.
     fn bind_key(
         &self,
         statement: &mut CachedStatement<'_>,
@@ -445,7 +447,7 @@ impl Same {
         Ok(from + self.keys.len())
     }
 
-    /// Binds what finds the older version of a row, and says which parameter comes next.
+    /// Binds the condition's parameters. Returns the next parameter.
     fn bind(
         &self,
         statement: &mut CachedStatement<'_>,
@@ -464,9 +466,9 @@ impl Same {
     }
 }
 
-fn place(row: &rusqlite::Row<'_>) -> rusqlite::Result<Place> {
+fn chunk_number(row: &rusqlite::Row<'_>) -> rusqlite::Result<ChunkNumber> {
     let number: i64 = row.get(1)?;
-    Ok(Place {
+    Ok(ChunkNumber {
         epoch: row.get(0)?,
         number: u64::try_from(number).unwrap_or(0),
     })

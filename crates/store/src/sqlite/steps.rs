@@ -1,51 +1,51 @@
-//! What is done to a lane's tables, each step within the transaction that notes it.
+//! Changes a lane's tables. Each step runs in the transaction that records it.
 //!
-//! SQLite's types are affinities: an integer column holds any integer, a text column any text,
-//! so most types follow by themselves. Two do not. An integer that became a decimal needs a
-//! column of texts, or the digits behind the point would become a float: the column is made anew.
-//! A date that became a time is written as its midnight.
+//! SQLite's types are affinities: an integer column holds any integer, a text column any text, so most wider types
+//! need no change. There are two exceptions. An integer that became a decimal needs a text column, because the
+//! fraction would become a float: the column is rebuilt. A date that became a timestamp is written as its midnight.
 //!
-//! - `there` what is there; `make` tables; `retype` wider types; `moved` other names; `form` the column of the key's one form
+//! - `existing` existing columns; `make` creates tables; `retype` wider types; `rename` other names; `canonical_key`
+//!   the column of the canonical key
 
-mod form;
+mod canonical_key;
+mod existing;
 mod make;
-mod moved;
+mod rename;
 mod retype;
-mod there;
 
 use rusqlite::Transaction;
 
-use super::claims;
-use crate::claims::Found;
+use super::ownership;
 use crate::error::{Error, Result};
 use crate::layout::{LaneTables, Role};
+use crate::ownership::FoundTable;
 use crate::table::quoted;
 use crate::table::shape::{Change, Shape, Step};
+use existing::{add, find, own_columns, run};
 use make::make;
-use moved::{moved, set_aside};
+use rename::{rename_old_tables, verify_renamed};
 use retype::retype;
-use there::{add, find, own_columns, run};
 
-/// Checks that the tables may be written, adopts those that the configuration names since, where the lane's own ones were
-/// replaced, and gives a table what its key needs.
-pub(super) fn hold(tx: &Transaction<'_>, tables: &LaneTables, shape: &Shape) -> Result<()> {
-    if !claims::hold(tx, tables, &[Role::Current, Role::History])? {
+/// Checks that the tables may be written, adopts those that the configuration names now if the lane's own ones were
+/// replaced, and adds what a table's key needs.
+pub(super) fn prepare_tables(tx: &Transaction<'_>, tables: &LaneTables, shape: &Shape) -> Result<()> {
+    if !ownership::check_tables(tx, tables, &[Role::Current, Role::History])? {
         make(tx, tables, shape)?;
     }
-    form::give(tx, tables, shape)
+    canonical_key::give(tx, tables, shape)
 }
 
-/// Makes the tables of a lane that are gone.
+/// Creates missing tables of a lane.
 pub(super) fn make_missing(tx: &Transaction<'_>, tables: &LaneTables, shape: &Shape) -> Result<()> {
     for (role, table) in tables.roles() {
-        if claims::look(tx, tables, role, table)? == Found::Nothing {
+        if ownership::find_table(tx, tables, role, table)? == FoundTable::Missing {
             return make(tx, tables, shape);
         }
     }
     Ok(())
 }
 
-/// Takes the steps of a change; `before` is what was known.
+/// Takes the steps of a change; `before` is the old shape.
 pub(super) fn apply(
     tx: &Transaction<'_>,
     tables: &LaneTables,
@@ -58,11 +58,11 @@ pub(super) fn apply(
             Step::Make => make(tx, tables, &change.shape)?,
             Step::Add(column) => {
                 for (role, table) in tables.roles() {
-                    let Some(there) = own_columns(tx, tables, role, table)? else {
+                    let Some(existing) = own_columns(tx, tables, role, table)? else {
                         continue;
                     };
-                    // A table that was made in this very change has it.
-                    if find(&there, &column.name).is_some() && !change.steps.contains(&Step::Make) {
+                    // A table that this change created has the column.
+                    if find(&existing, &column.name).is_some() && !change.steps.contains(&Step::Make) {
                         let is_named = layout
                             .columns
                             .values()
@@ -71,7 +71,7 @@ pub(super) fn apply(
                             return Err(Error::of_column(tables, table, &column.name));
                         }
                     }
-                    add(tx, table, &there, column)?;
+                    add(tx, table, &existing, column)?;
                 }
             }
             Step::Retype { name, from, to } => {
@@ -81,17 +81,18 @@ pub(super) fn apply(
             }
             Step::Rename { from, to } => {
                 for (role, table) in tables.roles() {
-                    if own_columns(tx, tables, role, table)?.is_some_and(|there| find(&there, from).is_some())
+                    if own_columns(tx, tables, role, table)?
+                        .is_some_and(|existing| find(&existing, from).is_some())
                     {
                         let (table, from, to) = (quoted(table), quoted(from), quoted(to));
                         run(tx, &format!("ALTER TABLE {table} RENAME COLUMN {from} TO {to}"))?;
                     }
                 }
             }
-            Step::Moved(old) => moved(tx, old, tables, &change.shape)?,
+            Step::Moved(old) => verify_renamed(tx, old, tables, &change.shape)?,
             Step::SetAside { suffix } => {
-                let there = before.and_then(|shape| shape.layout.as_ref()).unwrap_or(layout);
-                set_aside(tx, &tables.with_layout(there), suffix)?;
+                let existing = before.and_then(|shape| shape.layout.as_ref()).unwrap_or(layout);
+                rename_old_tables(tx, &tables.with_layout(existing), suffix)?;
             }
         }
     }

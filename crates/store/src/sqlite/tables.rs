@@ -1,11 +1,11 @@
-//! Our own tables, and transactions.
+//! Bookkeeping tables, and transactions.
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::failure;
 use crate::error::Result;
 
-const OWN: &str = "
+const TABLES_SQL: &str = "
 CREATE TABLE IF NOT EXISTS slacktide_lanes (
     recipient TEXT NOT NULL, feed TEXT NOT NULL,
     epoch INTEGER NOT NULL, openings TEXT NOT NULL, stopped TEXT,
@@ -31,26 +31,27 @@ CREATE TABLE IF NOT EXISTS slacktide_tombstones (
     PRIMARY KEY (recipient, feed, key)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS slacktide_changes (
     recipient TEXT NOT NULL, feed TEXT NOT NULL, accepted_at TEXT NOT NULL,
-    epoch INTEGER NOT NULL, number INTEGER NOT NULL, asked TEXT NOT NULL, actor TEXT NOT NULL, reason TEXT NOT NULL);
+    epoch INTEGER NOT NULL, number INTEGER NOT NULL, changes TEXT NOT NULL, actor TEXT NOT NULL, reason TEXT NOT NULL);
 ";
 
 pub(super) fn prepare(connection: &mut Connection) -> Result<()> {
     let tx = begin(connection)?;
-    tx.execute_batch(OWN).map_err(|error| failure::of(&error))?;
-    for column in ["asked", "refused"] {
-        let there: bool = tx
+    tx.execute_batch(TABLES_SQL)
+        .map_err(|error| failure::of(&error))?;
+    for column in ["pending_change", "refused"] {
+        let existing: bool = tx
             .query_row(
                 "SELECT EXISTS (SELECT 1 FROM pragma_table_info('slacktide_lanes') WHERE name = ?1)",
                 [column],
                 |row| row.get(0),
             )
             .map_err(|error| failure::of(&error))?;
-        if !there {
+        if !existing {
             tx.execute_batch(&format!("ALTER TABLE slacktide_lanes ADD COLUMN {column} TEXT"))
                 .map_err(|error| failure::of(&error))?;
         }
     }
-    super::claims::prepare(&tx)?;
+    super::ownership::prepare(&tx)?;
     super::quarantine::prepare(&tx)?;
     super::refill::prepare(&tx)?;
     super::compaction::prepare(&tx)?;

@@ -1,33 +1,33 @@
-//! What of a table decides how its rows are written. Its owner may change all of it at any time, so it is read in the
-//! transaction that writes.
+//! Reads the properties of a table that decide how its rows are written. The table's owner may change them at any
+//! time, so they are read in the transaction that writes.
 
 use rusqlite::{Transaction, params};
 
 use crate::table::KEY;
 
-/// How rows find the older version of themselves.
+/// How a row finds its older version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Merge {
-    /// By the columns of the key.
+    /// By the key columns.
     Typed,
-    /// By the columns of the key, and only where the key in its one form is the same.
+    /// By the key columns, if the canonical key is equal too.
     Guarded,
-    /// By the key in its one form, which has a unique index.
+    /// By the canonical key, which has a unique index.
     Keyed,
 }
 
-/// What is to be known of a table.
+/// The properties of a table.
 pub(super) struct Traits {
-    /// Columns that the table computes.
+    /// Computed columns.
     pub(super) generated: Vec<String>,
-    /// A trigger may leave a row out, or refuse it after it was written.
+    /// Whether a trigger may ignore a row, or refuse it after it was written.
     pub(super) is_watched: bool,
-    /// How rows find their older version.
+    /// How a row finds its older version.
     pub(super) merge: Merge,
 }
 
 impl Traits {
-    /// Whether a column is written.
+    /// Returns whether a column is written.
     pub(super) fn writes(&self, name: &str) -> bool {
         !self
             .generated
@@ -36,7 +36,7 @@ impl Traits {
     }
 }
 
-/// Reads what a table is like.
+/// Reads the properties of a table.
 pub(super) fn traits(tx: &Transaction<'_>, table: &str) -> rusqlite::Result<Traits> {
     let generated = tx
         .prepare_cached("SELECT name FROM pragma_table_xinfo(?1) WHERE hidden IN (2, 3)")?
@@ -62,7 +62,7 @@ pub(super) fn traits(tx: &Transaction<'_>, table: &str) -> rusqlite::Result<Trai
     })
 }
 
-/// Whether the key in its one form has a unique index.
+/// Returns whether the canonical key has a unique index.
 pub(super) fn is_indexed(tx: &Transaction<'_>, table: &str) -> rusqlite::Result<bool> {
     tx.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM pragma_index_list(?1) l WHERE l.\"unique\" AND NOT l.partial \

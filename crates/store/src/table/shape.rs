@@ -1,22 +1,21 @@
-//! PURE: what a lane's tables look like, and what a chunk's columns ask of them.
+//! PURE: the shape of a lane's tables, and how a chunk's columns change it.
 //!
-//! The order of chunks decides, not the order in which they arrive: a chunk that lacks a column
-//! and stands behind the newest shape has dropped it; one that stands before is one from before
-//! the column came. A column whose type changed in another way goes on under its name, and the
-//! old one is set aside under another: each chunk's values go to the one that was the column's in
-//! its place, so an older chunk that comes later still finds where it belongs.
+//! The order of chunk numbers decides, not the order of arrival: a chunk after the newest shape without a column has
+//! dropped it; a chunk before it is older than the column. A column with an incompatible type continues under its
+//! name, and the old column is retired under another name. A chunk's values go to the column that was current at its
+//! chunk number, so a late older chunk still finds its column.
 //!
-//! - `known` what is known of them; `step` what can be done to the tables
-//! - `fit` what a chunk's columns ask of them; `routes` where its values go
+//! - `stored_shape` the known shape; `step` the changes of tables
+//! - `fit` compares a chunk's columns with the shape; `column_mapping` maps its values to columns
 
+mod column_mapping;
 mod fit;
-mod known;
-mod routes;
 mod step;
+mod stored_shape;
 #[cfg(test)]
 mod tests;
 
+pub use column_mapping::ColumnMapping;
 pub use fit::{Fit, fit};
-pub use known::{Aside, Shape};
-pub use routes::Routes;
 pub use step::{Change, Step};
+pub use stored_shape::{RetiredColumn, Shape};

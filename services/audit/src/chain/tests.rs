@@ -1,13 +1,13 @@
 //! Each rule broken once.
 
 use schemas::body;
-use schemas::chunk::{self, Verified};
+use schemas::chunk::{self, VerifiedChunk};
 use schemas::column::{Column, ColumnType, RowSchema};
 use schemas::cursor::Scalar;
 use schemas::digest::Digest;
+use schemas::encryption::EncryptionKey;
 use schemas::load::Load;
 use schemas::manifest::{Algorithms, Cause, Opening, Publisher, Totals};
-use schemas::seal::SealKey;
 use schemas::sign::SigningKey;
 
 use super::*;
@@ -73,7 +73,7 @@ pub(crate) fn chain(key: &SigningKey, count: u64) -> Vec<Manifest> {
             },
             load: Load::default(),
             rejects: Vec::new(),
-            body: body::close(b"").unwrap().0,
+            body: body::compress(b"").unwrap().0,
             read_from: at(),
             read_to: at(),
             algorithms: Algorithms::default(),
@@ -81,8 +81,8 @@ pub(crate) fn chain(key: &SigningKey, count: u64) -> Vec<Manifest> {
         .collect()
 }
 
-/// Seals them in a row, each naming the one before, unless `edit` says otherwise.
-fn sealed(mut manifests: Vec<Manifest>, edit: impl Fn(usize, &mut Manifest)) -> Vec<Verified> {
+/// Signs them as a chain, each naming the previous one, after `edit`.
+fn signed(mut manifests: Vec<Manifest>, edit: impl Fn(usize, &mut Manifest)) -> Vec<VerifiedChunk> {
     let key = SigningKey::generate();
     let mut previous = None;
     manifests
@@ -101,7 +101,7 @@ fn sealed(mut manifests: Vec<Manifest>, edit: impl Fn(usize, &mut Manifest)) -> 
             if manifest.totals.rows == 0 {
                 plain.clear();
             }
-            let bytes = chunk::seal(manifest.clone(), &plain, &key).unwrap().bytes;
+            let bytes = chunk::sign(manifest.clone(), &plain, &key).unwrap().bytes;
             let chunk = chunk::open(&bytes, &[key.public().clone()]).unwrap();
             previous = Some(chunk.digest);
             chunk
@@ -109,7 +109,7 @@ fn sealed(mut manifests: Vec<Manifest>, edit: impl Fn(usize, &mut Manifest)) -> 
         .collect()
 }
 
-fn walk(chunks: &[Verified]) -> Result<Report, String> {
+fn walk(chunks: &[VerifiedChunk]) -> Result<Report, String> {
     let mut chain = Chain::default();
     chunks
         .iter()
@@ -118,12 +118,12 @@ fn walk(chunks: &[Verified]) -> Result<Report, String> {
 }
 
 fn broken(edit: impl Fn(usize, &mut Manifest)) -> String {
-    walk(&sealed(chain(&SigningKey::generate(), 3), edit)).unwrap_err()
+    walk(&signed(chain(&SigningKey::generate(), 3), edit)).unwrap_err()
 }
 
 #[test]
-fn a_whole_chain_adds_up() {
-    let report = walk(&sealed(chain(&SigningKey::generate(), 3), |_, _| {})).unwrap();
+fn chain_complete_is_reported_with_its_sums() {
+    let report = walk(&signed(chain(&SigningKey::generate(), 3), |_, _| {})).unwrap();
     assert_eq!((report.chunks, report.rows, report.number), (3, 3, 3));
     assert_eq!(report.money["amount"], "4.50");
     assert_eq!(report.publishers.len(), 1);
@@ -131,8 +131,8 @@ fn a_whole_chain_adds_up() {
 }
 
 #[test]
-fn a_missing_chunk_and_a_swapped_pair_are_found() {
-    let chunks = sealed(chain(&SigningKey::generate(), 3), |_, _| {});
+fn chain_missing_or_swapped_chunk_is_found() {
+    let chunks = signed(chain(&SigningKey::generate(), 3), |_, _| {});
     let [first, second, third] = chunks.as_slice() else {
         panic!("three were made")
     };
@@ -143,7 +143,7 @@ fn a_missing_chunk_and_a_swapped_pair_are_found() {
     );
     assert!(walk(&[first.clone(), third.clone(), second.clone()]).is_err());
     assert!(walk(&[first.clone(), second.clone(), second.clone()]).is_err());
-    // Without its head it is no fault but a note: retention removes from the front.
+    // A missing beginning is reported but is not a fault: retention removes from the front.
     assert_eq!(
         walk(&[second.clone(), third.clone()])
             .unwrap()
@@ -154,7 +154,7 @@ fn a_missing_chunk_and_a_swapped_pair_are_found() {
 }
 
 #[test]
-fn a_rewritten_link_is_found() {
+fn chain_rewritten_link_is_found() {
     let error = broken(|place, manifest| {
         if place == 2 {
             manifest.previous = Some(Digest::of(&[b"another"]));
@@ -164,7 +164,7 @@ fn a_rewritten_link_is_found() {
 }
 
 #[test]
-fn a_gap_between_the_cursors_is_found() {
+fn chain_gap_between_cursors_is_found() {
     let error = broken(|place, manifest| {
         if place == 1 {
             manifest.cursor_before = Some(Cursor(vec![Scalar::Int(99)]));
@@ -174,7 +174,7 @@ fn a_gap_between_the_cursors_is_found() {
 }
 
 #[test]
-fn a_chunk_of_another_lane_is_found() {
+fn chain_chunk_of_another_lane_is_found() {
     let error = broken(|place, manifest| {
         if place == 1 {
             manifest.feed = "fee".parse().unwrap();
@@ -199,7 +199,7 @@ fn open_epoch(manifest: &mut Manifest, continues: Link) {
 }
 
 #[test]
-fn a_new_epoch_needs_an_opening_and_says_what_it_continues() {
+fn chain_new_epoch_needs_an_opening() {
     let missing = broken(|place, manifest| {
         if place == 2 {
             (manifest.epoch, manifest.number) = (2, 1);
@@ -207,7 +207,7 @@ fn a_new_epoch_needs_an_opening_and_says_what_it_continues() {
     });
     assert!(missing.contains("without an opening"), "{missing}");
 
-    let chunks = sealed(chain(&SigningKey::generate(), 3), |place, manifest| {
+    let chunks = signed(chain(&SigningKey::generate(), 3), |place, manifest| {
         if place == 2 {
             let digest = manifest.previous.unwrap();
             open_epoch(
@@ -224,31 +224,34 @@ fn a_new_epoch_needs_an_opening_and_says_what_it_continues() {
     assert_eq!((report.epoch, report.number, report.openings.len()), (2, 1, 1));
     assert!(report.openings[0].continues_here);
 
-    let elsewhere = Link {
+    let newest_elsewhere = Link {
         epoch: 1,
         number: 7,
         digest: Digest::of(&[b"lost with the restore"]),
     };
-    let chunks = sealed(chain(&SigningKey::generate(), 3), |place, manifest| {
+    let chunks = signed(chain(&SigningKey::generate(), 3), |place, manifest| {
         if place == 2 {
-            manifest.previous = Some(elsewhere.digest);
-            open_epoch(manifest, elsewhere);
+            manifest.previous = Some(newest_elsewhere.digest);
+            open_epoch(manifest, newest_elsewhere);
         }
     });
     assert!(!walk(&chunks).unwrap().openings[0].continues_here);
 }
 
-/// Sealed positions: the same for the same place, so that a gap is found without a key.
+/// Equal positions encrypt equally, so that a gap is found without a key.
 #[test]
-fn sealed_positions_are_compared_without_opening_and_a_change_of_keys_is_said() {
-    let (old, new) = (SealKey::generate().unwrap(), SealKey::generate().unwrap());
-    let seal = |key: &SealKey, cursor: &Option<Cursor>| {
+fn chain_encrypted_positions_are_compared_without_a_key() {
+    let (old, new) = (
+        EncryptionKey::generate().unwrap(),
+        EncryptionKey::generate().unwrap(),
+    );
+    let seal = |key: &EncryptionKey, cursor: &Option<Cursor>| {
         cursor
             .as_ref()
-            .map(|cursor| position::seal(cursor, &lane(), key).unwrap())
+            .map(|cursor| position::encrypt(cursor, &lane(), key).unwrap())
     };
-    let with = |keys: [&SealKey; 3], shift: i64| {
-        sealed(chain(&SigningKey::generate(), 3), |place, manifest| {
+    let with = |keys: [&EncryptionKey; 3], shift: i64| {
+        signed(chain(&SigningKey::generate(), 3), |place, manifest| {
             if place == 1 {
                 manifest.cursor_before = Some(Cursor(vec![Scalar::Int(1 + shift)]));
             }

@@ -1,37 +1,39 @@
-//! What the store reports of its lanes: on the board, and as receipts.
+//! Publishes the store's lane reports as status and as receipts.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use runtime::said::Said;
+use runtime::log_dedup::LogDedup;
 use store::LaneReport;
 
 use super::Poller;
 use crate::status::Missing;
 
 impl Poller {
-    /// Writes the receipts that are due, and shows how each lane stands.
+    /// Writes the due receipts and shows the state of each lane.
     pub(super) async fn write_receipts(&mut self) {
         let reports = match self.parts.store.reports().await {
             Ok(reports) => reports,
-            Err(error) => return self.trouble(&error.to_string()),
+            Err(error) => return self.record_failure(&error.to_string()),
         };
         for report in &reports {
-            self.say_held_up(report);
-            self.parts.board.lane(&report.lane, |status| {
+            self.log_blocked(report);
+            self.parts.registry.lane(&report.lane, |status| {
                 (status.epoch, status.frontier, status.pending) = (report.epoch, report.to, report.pending);
-                // What is stopped waits for its operator, and not for a chunk; what a store lost was not dropped elsewhere.
-                let waits = if report.held_up().is_some() || self.comparison.is_behind(&report.lane) {
+                // A stopped lane waits for an operator, not for a chunk. A chunk that the store lost was not dropped
+                // elsewhere.
+                let pending = if report.blocked_reason().is_some() || self.comparison.is_behind(&report.lane)
+                {
                     0
                 } else {
                     report.pending
                 };
                 let before = status.missing;
-                status.missing = Missing::of(report.epoch, report.to, waits, before, Timestamp::now());
-                status.stopped = report.held_up();
+                status.missing = Missing::of(report.epoch, report.to, pending, before, Timestamp::now());
+                status.stopped = report.blocked_reason();
                 status.refused = report.refused.as_ref().map(ToString::to_string);
-                status.waits.clone_from(&report.waits);
-                status.show_unremoved(report.unremoved);
+                status.pending_change.clone_from(&report.pending_change);
+                status.show_unfinished_removal(report.unfinished_removal);
                 status.compacted = report.compacted;
             });
         }
@@ -47,12 +49,12 @@ impl Poller {
         {
             match result {
                 Ok(to) => {
-                    // A lane whose transactions fail has its own trouble still.
+                    // A lane whose transactions fail keeps its own error.
                     let is_well = !self.failures.contains_key(&lane);
-                    if let Some(met) = self.receipts_said.get_mut(&lane).and_then(Said::over) {
-                        tracing::info!(%lane, met, "the lane's receipts are taken again");
+                    if let Some(met) = self.receipt_log.get_mut(&lane).and_then(LogDedup::recovered) {
+                        tracing::info!(%lane, met, "publishing receipts recovered");
                     }
-                    self.parts.board.lane(&lane, |status| {
+                    self.parts.registry.lane(&lane, |status| {
                         status.receipted = to;
                         if is_well {
                             status.last_error = None;
@@ -60,38 +62,33 @@ impl Poller {
                     });
                 }
                 Err(error) => {
-                    if self
-                        .receipts_said
-                        .entry(lane.clone())
-                        .or_default()
-                        .is_news(&error)
-                    {
-                        tracing::warn!(%lane, error, "the receipt waits");
+                    if self.receipt_log.entry(lane.clone()).or_default().is_new(&error) {
+                        tracing::warn!(%lane, error, "publishing a receipt failed");
                     }
                     self.parts
-                        .board
+                        .registry
                         .lane(&lane, |status| status.last_error = Some(error));
                 }
             }
         }
     }
 
-    /// Says once that a lane waits for an operator, and once that it does not any more.
-    fn say_held_up(&mut self, report: &LaneReport) {
+    /// Logs once when a lane starts to wait for an operator, and once when it continues.
+    fn log_blocked(&mut self, report: &LaneReport) {
         let lane = &report.lane;
-        match report.held_up() {
+        match report.blocked_reason() {
             Some(why) => {
-                if self.held_up.entry(lane.clone()).or_default().is_news(&why) {
-                    tracing::error!(%lane, why, "the lane waits for an operator");
+                if self.blocked_log.entry(lane.clone()).or_default().is_new(&why) {
+                    tracing::error!(%lane, why, "lane waits for an operator");
                 }
             }
             None => {
                 if self
-                    .held_up
+                    .blocked_log
                     .get_mut(lane)
-                    .is_some_and(|said| said.over().is_some())
+                    .is_some_and(|log_dedup| log_dedup.recovered().is_some())
                 {
-                    tracing::info!(%lane, "the lane goes on");
+                    tracing::info!(%lane, "lane continues");
                 }
             }
         }

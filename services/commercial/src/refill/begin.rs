@@ -4,18 +4,18 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use store::LaneReport;
-use store::merge::Place;
+use store::merge::ChunkNumber;
 
 /// Where a refill begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum From {
-    /// Behind what the ledger holds without a gap.
+    /// After the frontier.
     Receipt,
     /// At the first chunk that the exchange keeps.
     Start,
     /// At this chunk.
-    Chunk(Place),
-    /// At the first chunk that the exchange stored at this time or later.
+    Chunk(ChunkNumber),
+    /// At the first chunk that the exchange stored at or after this time.
     Time(Timestamp),
 }
 
@@ -25,7 +25,7 @@ impl FromStr for From {
     fn from_str(text: &str) -> Result<Self, String> {
         let chunk = |rest: &str| {
             let (epoch, number) = rest.split_once('.')?;
-            Some(Self::Chunk(Place {
+            Some(Self::Chunk(ChunkNumber {
                 epoch: epoch.parse().ok().filter(|epoch| *epoch > 0)?,
                 number: number.parse().ok().filter(|number| *number > 0)?,
             }))
@@ -41,15 +41,17 @@ impl FromStr for From {
     }
 }
 
-/// PURE: the first chunk that is needed; `None` where the exchange has to be asked what it keeps.
+/// PURE: returns the first needed chunk; `None` if the exchange must be asked which chunks it keeps.
 #[must_use]
-pub fn needed(from: From, report: Option<&LaneReport>) -> Option<Place> {
+pub fn needed(from: From, report: Option<&LaneReport>) -> Option<ChunkNumber> {
     match from {
-        From::Receipt => Some(report.map_or(Place { epoch: 1, number: 1 }, |report| Place {
-            epoch: report.epoch,
-            number: report.to + 1,
-        })),
-        From::Chunk(place) => Some(place),
+        From::Receipt => Some(
+            report.map_or(ChunkNumber { epoch: 1, number: 1 }, |report| ChunkNumber {
+                epoch: report.epoch,
+                number: report.to + 1,
+            }),
+        ),
+        From::Chunk(chunk_number) => Some(chunk_number),
         From::Start | From::Time(_) => None,
     }
 }
@@ -58,12 +60,12 @@ pub fn needed(from: From, report: Option<&LaneReport>) -> Option<Place> {
 mod tests {
     use super::*;
 
-    const fn at(epoch: u32, number: u64) -> Place {
-        Place { epoch, number }
+    const fn at(epoch: u32, number: u64) -> ChunkNumber {
+        ChunkNumber { epoch, number }
     }
 
     #[test]
-    fn refill_needs_what_lies_behind_the_frontier() {
+    fn refill_needs_chunks_after_frontier() {
         let report = store::samples::report(store::samples::lane(), 2, 9);
         assert_eq!(needed(From::Receipt, Some(&report)), Some(at(2, 10)));
         assert_eq!(needed(From::Receipt, None), Some(at(1, 1)));
@@ -72,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn refill_begins_at_a_receipt_a_start_a_chunk_or_a_time() {
+    fn refill_from_is_parsed() {
         assert_eq!("receipt".parse(), Ok(From::Receipt));
         assert_eq!("start".parse(), Ok(From::Start));
         assert_eq!("chunk:2.17".parse(), Ok(From::Chunk(at(2, 17))));

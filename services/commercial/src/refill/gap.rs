@@ -4,28 +4,28 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use schemas::manifest::Link;
-use store::merge::Place;
+use store::merge::ChunkNumber;
 
 /// A range of chunks that are missing at the exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gap {
     /// The first of them.
-    pub from: Place,
+    pub from: ChunkNumber,
     /// The first chunk after them that the exchange has; `None` if it has none.
-    pub until: Option<Place>,
+    pub until: Option<ChunkNumber>,
 }
 
 impl Gap {
-    /// Returns whether the range contains a place.
+    /// Returns whether the range contains a chunk.
     #[must_use]
-    pub fn contains(&self, place: Place) -> bool {
-        place >= self.from && self.until.is_none_or(|until| place < until)
+    pub fn contains(&self, chunk_number: ChunkNumber) -> bool {
+        chunk_number >= self.from && self.until.is_none_or(|until| chunk_number < until)
     }
 }
 
 impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Place { epoch, number } = self.from;
+        let ChunkNumber { epoch, number } = self.from;
         let Some(until) = self.until else {
             return write!(f, "chunks from {epoch}.{number} on");
         };
@@ -45,9 +45,9 @@ impl fmt::Display for Gap {
 /// opening continues.
 #[derive(Debug, Clone)]
 pub struct GapFinder {
-    /// The store holds everything up to this place, or it was not asked for.
-    held: Place,
-    /// The highest number that was read of each epoch.
+    /// The store holds everything up to this chunk, or it was not asked.
+    held: ChunkNumber,
+    /// The highest number read of each epoch.
     last: BTreeMap<u32, u64>,
     found: Vec<Gap>,
 }
@@ -55,9 +55,9 @@ pub struct GapFinder {
 impl GapFinder {
     /// Creates a finder for a read that begins at this chunk.
     #[must_use]
-    pub fn new(needed: Place) -> Self {
+    pub fn new(needed: ChunkNumber) -> Self {
         Self {
-            held: Place {
+            held: ChunkNumber {
                 number: needed.number.saturating_sub(1),
                 ..needed
             },
@@ -67,48 +67,57 @@ impl GapFinder {
     }
 
     /// Records the next chunk. `opening` is the link that it continues, if it opens its epoch.
-    pub fn observe(&mut self, place: Place, opening: Option<Option<Link>>) {
+    pub fn observe(&mut self, chunk_number: ChunkNumber, opening: Option<Option<Link>>) {
         let before = match opening {
             Some(None) => None,
-            Some(Some(link)) => Some(Place::of_link(&link)),
-            None => Some(Place {
-                number: place.number.saturating_sub(1),
-                ..place
+            Some(Some(link)) => Some(ChunkNumber::from_link(&link)),
+            None => Some(ChunkNumber {
+                number: chunk_number.number.saturating_sub(1),
+                ..chunk_number
             }),
         };
         if let Some(from) = before.and_then(|before| self.missing(before)) {
-            let until = Some(place);
+            let until = Some(chunk_number);
             self.found.push(Gap { from, until });
         }
-        let last = self.last.entry(place.epoch).or_default();
-        *last = place.number.max(*last);
+        let last = self.last.entry(chunk_number.epoch).or_default();
+        *last = chunk_number.number.max(*last);
     }
 
     /// Returns the first missing chunk up to this place; `None` if this chunk is not missing.
-    fn missing(&self, place: Place) -> Option<Place> {
-        if place <= self.held {
+    fn missing(&self, chunk_number: ChunkNumber) -> Option<ChunkNumber> {
+        if chunk_number <= self.held {
             return None;
         }
-        let held = (place.epoch == self.held.epoch).then_some(self.held.number);
-        let last = self.last.get(&place.epoch).copied().max(held);
-        if last.is_some_and(|last| last >= place.number) {
+        let held = (chunk_number.epoch == self.held.epoch).then_some(self.held.number);
+        let last = self.last.get(&chunk_number.epoch).copied().max(held);
+        if last.is_some_and(|last| last >= chunk_number.number) {
             return None;
         }
         let at = match last {
-            Some(number) => Place { number, ..place },
+            Some(number) => ChunkNumber {
+                number,
+                ..chunk_number
+            },
             None if self.last.is_empty() => self.held,
-            None => Place { number: 0, ..place },
+            None => ChunkNumber {
+                number: 0,
+                ..chunk_number
+            },
         };
-        Some(Place {
+        Some(ChunkNumber {
             number: at.number + 1,
             ..at
         })
     }
 
     /// Records the chunks that are still awaited after everything was read: those after the last chunk are missing.
-    pub fn observe_awaited(&mut self, awaited: &[Place]) {
+    pub fn observe_awaited(&mut self, awaited: &[ChunkNumber]) {
         let last = self.last();
-        let behind = awaited.iter().copied().filter(|place| Some(*place) > last);
+        let behind = awaited
+            .iter()
+            .copied()
+            .filter(|chunk_number| Some(*chunk_number) > last);
         let until = None;
         self.found.extend(behind.min().map(|from| Gap { from, until }));
     }
@@ -116,22 +125,22 @@ impl GapFinder {
     /// Records the frontier after everything was read. If nothing else is missing and the frontier is below the last chunk that was
     /// read, the exchange holds another history: none of its chunks after the frontier counts. A frontier below the first
     /// chunk of this read proves nothing.
-    pub fn observe_frontier(&mut self, frontier: Place, lineage_start: Place) {
+    pub fn observe_frontier(&mut self, frontier: ChunkNumber, lineage_start: ChunkNumber) {
         let is_below = frontier >= self.held && Some(frontier) < self.last();
         if is_below && self.relevant(lineage_start).is_empty() {
             let number = frontier.number + 1;
-            let (from, until) = (Place { number, ..frontier }, None);
+            let (from, until) = (ChunkNumber { number, ..frontier }, None);
             self.found.push(Gap { from, until });
         }
     }
 
-    /// Returns the highest place that was read.
-    fn last(&self) -> Option<Place> {
-        let place = |(epoch, number): (&u32, &u64)| Place {
+    /// Returns the highest chunk number that was read.
+    fn last(&self) -> Option<ChunkNumber> {
+        let chunk_number = |(epoch, number): (&u32, &u64)| ChunkNumber {
             epoch: *epoch,
             number: *number,
         };
-        self.last.last_key_value().map(place)
+        self.last.last_key_value().map(chunk_number)
     }
 
     /// Returns all gaps.
@@ -144,19 +153,25 @@ impl GapFinder {
     /// are missing at the exchange, or in `failed`. Their missing rows stay visible as rows that differ. A chunk that was awaited
     /// before the refill stays awaited: nothing else shows that its rows are out of date.
     #[must_use]
-    pub fn given_up(&self, awaited: &[Place], awaited_before: &[Place], failed: &[Place]) -> Vec<Place> {
-        let is_lost =
-            |place: &Place| failed.contains(place) || self.found.iter().any(|gap| gap.contains(*place));
-        let given_up = awaited.iter().filter(|place| is_lost(place));
+    pub fn given_up(
+        &self,
+        awaited: &[ChunkNumber],
+        awaited_before: &[ChunkNumber],
+        failed: &[ChunkNumber],
+    ) -> Vec<ChunkNumber> {
+        let is_lost = |chunk_number: &ChunkNumber| {
+            failed.contains(chunk_number) || self.found.iter().any(|gap| gap.contains(*chunk_number))
+        };
+        let given_up = awaited.iter().filter(|chunk_number| is_lost(chunk_number));
         given_up
-            .filter(|place| !awaited_before.contains(place))
+            .filter(|chunk_number| !awaited_before.contains(chunk_number))
             .copied()
             .collect()
     }
 
     /// Returns the gaps that matter: those after the start of the lineage, where the feed was sent again from its beginning.
     #[must_use]
-    pub fn relevant(&self, lineage_start: Place) -> Vec<Gap> {
+    pub fn relevant(&self, lineage_start: ChunkNumber) -> Vec<Gap> {
         let matters = |gap: &&Gap| gap.until.is_none_or(|until| until > lineage_start);
         self.found.iter().filter(matters).copied().collect()
     }
@@ -167,8 +182,8 @@ mod tests {
     use super::*;
     use schemas::digest::Digest;
 
-    const fn at(epoch: u32, number: u64) -> Place {
-        Place { epoch, number }
+    const fn at(epoch: u32, number: u64) -> ChunkNumber {
+        ChunkNumber { epoch, number }
     }
 
     /// An opening that continues this chunk.
@@ -180,22 +195,22 @@ mod tests {
         }))
     }
 
-    fn found(needed: Place, chunks: &[(Place, Option<Option<Link>>)]) -> GapFinder {
+    fn found(needed: ChunkNumber, chunks: &[(ChunkNumber, Option<Option<Link>>)]) -> GapFinder {
         let mut gaps = GapFinder::new(needed);
-        for (place, opening) in chunks {
-            gaps.observe(*place, *opening);
+        for (chunk_number, opening) in chunks {
+            gaps.observe(*chunk_number, *opening);
         }
         gaps
     }
 
-    fn describe(needed: Place, chunks: &[(Place, Option<Option<Link>>)]) -> String {
+    fn describe(needed: ChunkNumber, chunks: &[(ChunkNumber, Option<Option<Link>>)]) -> String {
         let gaps = found(needed, chunks);
         let texts: Vec<String> = gaps.all().iter().map(Gap::to_string).collect();
         texts.join(", ")
     }
 
     #[test]
-    fn gap_names_the_chunks_that_are_not_kept() {
+    fn gap_names_missing_chunks() {
         assert_eq!(describe(at(1, 4), &[(at(1, 4), None), (at(1, 5), None)]), "");
         assert_eq!(describe(at(1, 4), &[(at(1, 2), None), (at(1, 3), None)]), "");
         assert_eq!(describe(at(1, 4), &[(at(1, 5), None)]), "chunk 1.4");
@@ -265,7 +280,7 @@ mod tests {
     fn chunk_awaited_before_the_refill_is_not_given_up() {
         let gaps = found(at(1, 1), &[(at(1, 1), None), (at(1, 4), None), (at(1, 5), None)]);
         let awaited = [at(1, 1), at(1, 2), at(1, 3), at(1, 5)];
-        let given_up = |before: &[Place]| gaps.given_up(&awaited, before, &[at(1, 5)]);
+        let given_up = |before: &[ChunkNumber]| gaps.given_up(&awaited, before, &[at(1, 5)]);
         assert_eq!(given_up(&[]), [at(1, 2), at(1, 3), at(1, 5)]);
         assert_eq!(given_up(&[at(1, 3), at(1, 5)]), [at(1, 2)]);
     }

@@ -1,30 +1,30 @@
-//! A reply with its parts: verified, opened, put together. Nothing is stored here.
+//! Verifies, opens and joins a reply and its parts. Stores nothing.
 
 use exchange::Delivery;
 use jiff::Timestamp;
 use runtime::supervise::describe_end;
 use schemas::envelope::{Envelope, EnvelopeError};
-use schemas::part::{self, OpenedPart};
+use schemas::part::{self, VerifiedPart};
 use schemas::reply::Reply;
 use schemas::subject::Subject;
-use store::requests::Answered;
+use store::requests::ReceivedReply;
 
 use super::RequesterParts;
 
-/// What a delivery turned out to be.
+/// The result of opening a delivery.
 pub(super) enum Opened {
-    /// A reply of the bureau's to this recipient, with the parts that it names.
-    Reply(Box<Answered>),
-    /// It waits for something that may come: a key, a part. Why.
+    /// A reply of the bureau to this recipient, with the parts that it names.
+    Reply(Box<ReceivedReply>),
+    /// A key or a part is missing and may still arrive. Contains the cause.
     Waits(String),
-    /// No reply that could ever be stored as it is. Why.
+    /// Not a reply that can be stored as it is. Contains the cause.
     Unfit(String),
 }
 
 /// Opens a delivery.
 ///
 /// # Errors
-/// What the exchange answered when it was asked for the parts.
+/// The exchange's error while reading the parts.
 pub(super) async fn open(parts: &RequesterParts, delivery: &Delivery) -> Result<Opened, String> {
     let delivered_at = Timestamp::now();
     let envelope = match Envelope::decode(&delivery.bytes) {
@@ -33,14 +33,14 @@ pub(super) async fn open(parts: &RequesterParts, delivery: &Delivery) -> Result<
     };
     let reply: Reply = match envelope.verify(&parts.trusted) {
         Ok(reply) => reply,
-        // The key may be trusted yet: [trust] can be corrected.
+        // The key may become trusted: an operator can correct [trust].
         Err(error @ EnvelopeError::Untrusted { .. }) => return Ok(Opened::Waits(error.to_string())),
         Err(error) => return Ok(Opened::Unfit(error.to_string())),
     };
     let place = Subject::Reply(reply.recipient.clone(), reply.id.clone()).to_string();
     if place != delivery.subject || reply.recipient != parts.recipient {
         return Ok(Opened::Unfit(format!(
-            "a reply that says it belongs on {place} stands on {}",
+            "a reply for subject {place} arrived on {}",
             delivery.subject
         )));
     }
@@ -57,27 +57,28 @@ pub(super) async fn open(parts: &RequesterParts, delivery: &Delivery) -> Result<
             .part(&reply.recipient, &reply.id, attempt, number)
             .await;
         let Some(stored) = found.map_err(|error| error.to_string())? else {
-            let why = "a part that the reply names is not at the exchange, which may have been restored from an older copy";
+            let why = "a part of the reply is missing at the exchange, which may have been restored from an older copy";
             return Ok(Opened::Waits(format!("part {number}: {why}")));
         };
-        let (trusted, seals) = (parts.trusted.clone(), parts.seals.clone());
+        let (trusted, decryption_keys) = (parts.trusted.clone(), parts.decryption_keys.clone());
         // Unpacking costs CPU.
-        let opening = tokio::task::spawn_blocking(move || part::open(&stored.bytes, &trusted, &seals));
+        let opening =
+            tokio::task::spawn_blocking(move || part::open(&stored.bytes, &trusted, &decryption_keys));
         match opening
             .await
             .map_err(|error| format!("opening a part ended early: {}", describe_end(&error)))?
         {
             Ok(part) if part.digest == *digest => opened.push(part),
-            Ok(OpenedPart { .. }) => {
+            Ok(VerifiedPart { .. }) => {
                 return Ok(Opened::Unfit(format!(
                     "part {number} is not the one that the reply names"
                 )));
             }
-            Err(error) if error.waits_for_key().is_some() => return Ok(Opened::Waits(error.to_string())),
+            Err(error) if error.missing_key().is_some() => return Ok(Opened::Waits(error.to_string())),
             Err(error) => return Ok(Opened::Unfit(format!("part {number}: {error}"))),
         }
     }
-    Ok(Opened::Reply(Box::new(Answered {
+    Ok(Opened::Reply(Box::new(ReceivedReply {
         reply,
         digest: envelope.digest(),
         bytes: delivery.bytes.to_vec(),

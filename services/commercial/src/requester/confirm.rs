@@ -1,4 +1,4 @@
-//! The signed word that a reply is stored: made from what the store holds, so a crash loses none.
+//! Publishes signed confirmations. They are built from stored replies, so a crash loses none.
 
 use bytes::Bytes;
 use exchange::{ErrorKind, Filed};
@@ -7,38 +7,38 @@ use futures_util::stream;
 use jiff::Timestamp;
 use schemas::confirm::Confirm;
 use schemas::envelope::Envelope;
-use store::requests::Due;
+use store::requests::UnconfirmedReply;
 use tokio_util::sync::CancellationToken;
 
 use super::{AT_ONCE, RequesterParts};
 
-/// Confirms what is stored and was not confirmed yet.
+/// Confirms stored replies that were not confirmed yet.
 pub(super) async fn publish(parts: &RequesterParts, stop: &CancellationToken) -> Result<(), String> {
     while !stop.is_cancelled() {
-        let due = parts.store.due(&parts.recipient, AT_ONCE).await;
+        let due = parts.store.unconfirmed_replies(&parts.recipient, AT_ONCE).await;
         let due = due.map_err(|error| error.to_string())?;
         let last = due.len() < AT_ONCE as usize;
         let mut published = stream::iter(due)
             .map(|due| async move { (confirm(parts, &due).await, due) })
             .buffered(16);
-        let mut trouble = None;
+        let mut failure = None;
         while let Some((at, due)) = published.next().await {
             let at = match at {
                 Ok(at) => at,
-                // The others are confirmed all the same.
+                // The others are confirmed regardless.
                 Err(error) => {
-                    trouble = Some(error);
+                    failure = Some(error);
                     continue;
                 }
             };
             let noted = parts
                 .store
-                .confirmed(&parts.recipient, &due.id, &due.reply, at)
+                .mark_confirmed(&parts.recipient, &due.id, &due.reply, at)
                 .await;
             noted.map_err(|error| error.to_string())?;
-            parts.board.requests(|status| status.confirmed += 1);
+            parts.registry.requests(|status| status.confirmed += 1);
         }
-        match trouble {
+        match failure {
             Some(error) => return Err(error),
             None if last => break,
             None => {}
@@ -47,7 +47,7 @@ pub(super) async fn publish(parts: &RequesterParts, stop: &CancellationToken) ->
     Ok(())
 }
 
-async fn confirm(parts: &RequesterParts, due: &Due) -> Result<Timestamp, String> {
+async fn confirm(parts: &RequesterParts, due: &UnconfirmedReply) -> Result<Timestamp, String> {
     let confirm = Confirm {
         id: due.id.clone(),
         recipient: parts.recipient.clone(),
@@ -58,7 +58,7 @@ async fn confirm(parts: &RequesterParts, due: &Due) -> Result<Timestamp, String>
         stored_at: due.stored_at,
         key: parts.key.public().clone(),
     };
-    let bytes = Envelope::seal(&confirm, Vec::new(), &parts.key)
+    let bytes = Envelope::sign(&confirm, Vec::new(), &parts.key)
         .and_then(|envelope| envelope.encode())
         .map_err(|error| error.to_string())?;
     let bytes = Bytes::from(bytes);
@@ -70,12 +70,12 @@ async fn confirm(parts: &RequesterParts, due: &Due) -> Result<Timestamp, String>
         .as_ref()
         .is_err_and(|error| error.kind == ErrorKind::Unknown)
     {
-        // It may be there: confirming again tells.
+        // It may be published already: the retry shows it.
         filed = parts.exchange.confirm(&parts.recipient, &due.id, bytes).await;
     }
     match filed.map_err(|error| error.to_string())? {
         Filed::Done { .. } => Ok(Timestamp::now()),
         // Another requester was faster.
-        Filed::Already(stored) => Ok(stored.stored_at),
+        Filed::Exists(stored) => Ok(stored.stored_at),
     }
 }

@@ -1,4 +1,4 @@
-//! PURE: what was asked becomes a signed request.
+//! PURE: builds a signed request from an outbox row.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -9,18 +9,18 @@ use schemas::origin::Origin;
 use schemas::request::{Request, RequestId};
 use schemas::sign::SigningKey;
 use store::requests::Filing;
-use store::requests::outbox::Wish;
+use store::requests::outbox::RequestDraft;
 
-/// Who asked, where the insurer's program did not say.
+/// The filer's name if the insurer's program gives none.
 pub const UNNAMED: &str = "outbox";
 
-/// The request that a wish makes now. Its id follows from the recipient, the key and the day in UTC; the store knows
-/// a key that was used on another day.
+/// Builds the request of a draft. Its id derives from the recipient, the idempotency key and the current UTC day; the
+/// store detects a key that was used on another day.
 ///
 /// # Errors
-/// [`EnvelopeError`] when it cannot be signed.
+/// [`EnvelopeError`] if it cannot be signed.
 pub fn filing(
-    wish: Wish,
+    draft: RequestDraft,
     recipient: &RecipientName,
     key: &SigningKey,
     here: &Origin,
@@ -29,16 +29,16 @@ pub fn filing(
 ) -> Result<Filing, EnvelopeError> {
     let today = now.to_zoned(TimeZone::UTC).date();
     let request = Request {
-        id: RequestId::of_key(today, recipient, &wish.idempotency),
+        id: RequestId::from_idempotency_key(today, recipient, &draft.idempotency),
         recipient: recipient.clone(),
         origin: Some(here.clone()),
-        kind: wish.kind,
-        arguments: wish.arguments,
-        purpose: wish.purpose,
-        basis: wish.basis,
-        deadline: wish.deadline,
-        idempotency: Some(wish.idempotency),
-        filed_by: wish.filed_by.unwrap_or_else(|| UNNAMED.to_owned()),
+        kind: draft.kind,
+        arguments: draft.arguments,
+        purpose: draft.purpose,
+        basis: draft.basis,
+        deadline: draft.deadline,
+        idempotency: Some(draft.idempotency),
+        filed_by: draft.filed_by.unwrap_or_else(|| UNNAMED.to_owned()),
         filed_at: now,
         key: key.public().clone(),
     };
@@ -52,11 +52,11 @@ pub fn filing(
     })
 }
 
-/// A request's digest, and its bytes as they are published.
+/// Signs a request. Returns its digest and the bytes to publish.
 ///
 /// # Errors
-/// [`EnvelopeError`] when it cannot be signed.
+/// [`EnvelopeError`] if it cannot be signed.
 pub fn signed(request: &Request, key: &SigningKey) -> Result<(Digest, Vec<u8>), EnvelopeError> {
-    let envelope = Envelope::seal(request, Vec::new(), key)?;
+    let envelope = Envelope::sign(request, Vec::new(), key)?;
     Ok((envelope.digest(), envelope.encode()?))
 }

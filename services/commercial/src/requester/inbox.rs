@@ -1,4 +1,4 @@
-//! Replies: fetched, stored, settled after they are stored and never before.
+//! Fetches, stores and settles replies. A reply is settled only after it is stored.
 
 use std::time::Duration;
 
@@ -8,153 +8,155 @@ use futures_util::stream;
 use schemas::envelope::Envelope;
 use schemas::reply::Reply;
 use schemas::request::Request;
-use store::requests::{Answered, Became, Filed, Filing};
+use store::requests::{Filing, FilingOutcome, ReceivedReply, ReplyOutcome};
 use tokio_util::sync::CancellationToken;
 
 use super::RequesterParts;
 use super::answer::{Opened, open};
 
-/// Replies of a fetch; each holds all rows of its answer in memory.
-const FETCHED: usize = 16;
+/// The number of replies in one fetch. Each holds all rows of its answer in memory.
+const FETCH_BATCH: usize = 16;
 
-/// How many replies are opened beside the one that is being stored.
-const OPENED: usize = 4;
+/// The number of replies opened while another one is stored.
+const OPEN_AHEAD: usize = 4;
 
-/// How long until what waits for a key or a part is looked at again.
-const WAITS: Duration = Duration::from_secs(10);
+/// The retry delay of a reply that waits for a key or a part.
+const RETRY_WAITING: Duration = Duration::from_secs(10);
 
-/// How long until what can never be stored is looked at again: an operator may have found out why.
-const UNFIT: Duration = Duration::from_secs(3_600);
+/// The retry delay of an invalid reply. An operator may have found the cause by then.
+const RETRY_INVALID: Duration = Duration::from_secs(3_600);
 
-/// How long until what the store refuses is looked at again.
-const REFUSED: Duration = Duration::from_secs(15);
+/// The retry delay of a reply that the store refuses.
+const RETRY_REFUSED: Duration = Duration::from_secs(15);
 
-/// Refused replies that are shown; the reason is as a rule the same.
-const MOST_REFUSED: usize = 20;
+/// The maximum number of refused replies shown. They usually share one cause.
+const MAX_REFUSED_SHOWN: usize = 20;
 
-/// Stores what was answered, until nothing is left.
-pub(super) async fn store(parts: &RequesterParts, stop: &CancellationToken) -> Result<(), String> {
+/// Stores replies until none is left.
+pub(super) async fn store_replies(parts: &RequesterParts, stop: &CancellationToken) -> Result<(), String> {
     while !stop.is_cancelled() {
-        let fetched = parts.exchange.fetch_replies(&parts.recipient, FETCHED).await;
+        let fetched = parts.exchange.fetch_replies(&parts.recipient, FETCH_BATCH).await;
         let fetched = fetched.map_err(|error| error.to_string())?;
         if fetched.is_empty() {
             break;
         }
         let mut opened = stream::iter(fetched)
             .map(|delivery| async move { (open(parts, &delivery).await, delivery) })
-            .buffered(OPENED);
-        let mut trouble = None;
+            .buffered(OPEN_AHEAD);
+        let mut failure = None;
         while let Some((opened, delivery)) = opened.next().await {
-            let how = match opened {
-                Ok(Opened::Reply(answered)) => keep(parts, &answered, &delivery).await,
-                Ok(Opened::Waits(why)) => Ok(put_off(parts, &delivery, &why, WAITS)),
-                Ok(Opened::Unfit(why)) => Ok(put_off(parts, &delivery, &why, UNFIT)),
+            let settlement = match opened {
+                Ok(Opened::Reply(received)) => store_reply(parts, &received, &delivery).await,
+                Ok(Opened::Waits(why)) => Ok(defer(parts, &delivery, &why, RETRY_WAITING)),
+                Ok(Opened::Unfit(why)) => Ok(defer(parts, &delivery, &why, RETRY_INVALID)),
                 Err(error) => Err(error),
             };
-            let how = how.unwrap_or_else(|error| {
-                trouble = Some(error);
-                Settlement::Later(Duration::from_secs(1))
+            let settlement = settlement.unwrap_or_else(|error| {
+                failure = Some(error);
+                Settlement::Nak(Duration::from_secs(1))
             });
-            // What could not be settled comes again, and is known.
-            if let Err(error) = parts.exchange.settle(&[delivery], how).await {
-                trouble = Some(error.to_string());
+            // A reply that could not be settled is redelivered and is known then.
+            if let Err(error) = parts.exchange.settle(&[delivery], settlement).await {
+                failure = Some(error.to_string());
             }
         }
-        if let Some(error) = trouble {
+        if let Some(error) = failure {
             return Err(error);
         }
     }
     Ok(())
 }
 
-fn put_off(parts: &RequesterParts, delivery: &Delivery, why: &str, rest: Duration) -> Settlement {
-    parts.board.requests(|status| status.wait(&delivery.subject, why));
-    if parts.board.is_news("replies", why) {
+fn defer(parts: &RequesterParts, delivery: &Delivery, why: &str, rest: Duration) -> Settlement {
+    parts
+        .registry
+        .requests(|status| status.defer(&delivery.subject, why));
+    if parts.registry.is_news("replies", why) {
         tracing::error!(
             subject = delivery.subject,
             why,
-            "a reply is put off; it comes again"
+            "reply deferred, it is redelivered"
         );
     }
-    Settlement::Later(rest)
+    Settlement::Nak(rest)
 }
 
-/// A reply is stored, by whomever: it waits for nothing any more.
-fn well(parts: &RequesterParts, delivery: &Delivery) {
-    let mut is_well = false;
-    parts.board.requests(|status| {
-        status.waits_no_more(&delivery.subject);
-        is_well = status.put_off.is_none();
+/// Clears the deferred state of a reply after any process stored it.
+fn clear_deferred(parts: &RequesterParts, delivery: &Delivery) {
+    let mut is_cleared = false;
+    parts.registry.requests(|status| {
+        status.clear_deferred(&delivery.subject);
+        is_cleared = status.deferred.is_none();
     });
-    if is_well && let Some(met) = parts.board.over("replies") {
-        tracing::info!(met, "no reply is put off any more");
+    if is_cleared && let Some(met) = parts.registry.over("replies") {
+        tracing::info!(met, "deferred replies stored");
     }
 }
 
-pub(super) async fn keep(
+pub(super) async fn store_reply(
     parts: &RequesterParts,
-    answered: &Answered,
+    received: &ReceivedReply,
     delivery: &Delivery,
 ) -> Result<Settlement, String> {
-    let mut stored = parts.store.store_reply(answered).await;
-    if matches!(stored, Ok(Became::Unknown)) {
-        // Filed by another machine, or from a store that is gone: the exchange knows what was asked.
-        match adopt(parts, &answered.reply).await? {
-            Ok(()) => stored = parts.store.store_reply(answered).await,
-            Err(why) => return Ok(put_off(parts, delivery, &why, UNFIT)),
+    let mut stored = parts.store.store_reply(received).await;
+    if matches!(stored, Ok(ReplyOutcome::Unknown)) {
+        // Another host filed the request, or the store lost it. The exchange has the request.
+        match adopt_request(parts, &received.reply).await? {
+            Ok(()) => stored = parts.store.store_reply(received).await,
+            Err(why) => return Ok(defer(parts, delivery, &why, RETRY_INVALID)),
         }
     }
-    let id = answered.reply.id.to_string();
-    let became = match stored {
-        Ok(became) => became,
-        // Names, tables or columns: only an operator here can help, and the next look is soon after a correction.
+    let id = received.reply.id.to_string();
+    let outcome = match stored {
+        Ok(outcome) => outcome,
+        // Names, tables or columns do not fit. Only an operator can help, so the retry delay is short.
         Err(error) if error.kind == store::ErrorKind::Refused => {
             let why = error.to_string();
             show_refused(parts, &id, &why);
-            return Ok(put_off(parts, delivery, &why, REFUSED));
+            return Ok(defer(parts, delivery, &why, RETRY_REFUSED));
         }
         Err(error) => return Err(error.to_string()),
     };
-    parts.board.requests(|status| {
+    parts.registry.requests(|status| {
         status.refused.remove(&id);
     });
-    Ok(match became {
-        Became::Stored { rows, quarantined } => {
-            parts.board.requests(|status| {
+    Ok(match outcome {
+        ReplyOutcome::Stored { rows, quarantined } => {
+            parts.registry.requests(|status| {
                 status.replies += 1;
                 status.rows += rows;
                 status.rows_quarantined += quarantined;
                 *status
                     .outcomes
-                    .entry(answered.reply.outcome.name().to_owned())
+                    .entry(received.reply.outcome.name().to_owned())
                     .or_default() += 1;
             });
-            well(parts, delivery);
-            Settlement::Done
+            clear_deferred(parts, delivery);
+            Settlement::Ack
         }
-        Became::Already => {
-            well(parts, delivery);
-            Settlement::Done
+        ReplyOutcome::AlreadyStored => {
+            clear_deferred(parts, delivery);
+            Settlement::Ack
         }
-        Became::Unknown => put_off(parts, delivery, "the store forgot the request", WAITS),
-        Became::Contradicts { reason } => {
+        ReplyOutcome::Unknown => defer(parts, delivery, "the store forgot the request", RETRY_WAITING),
+        ReplyOutcome::Contradicts { reason } => {
             show_refused(parts, &id, &reason);
-            put_off(parts, delivery, &reason, UNFIT)
+            defer(parts, delivery, &reason, RETRY_INVALID)
         }
     })
 }
 
-/// Shows that a reply waits until somebody acts, until it is stored.
+/// Shows that a reply waits for an operator, until it is stored.
 fn show_refused(parts: &RequesterParts, id: &str, why: &str) {
-    parts.board.requests(|status| {
-        if status.refused.len() < MOST_REFUSED || status.refused.contains_key(id) {
+    parts.registry.requests(|status| {
+        if status.refused.len() < MAX_REFUSED_SHOWN || status.refused.contains_key(id) {
             status.refused.insert(id.to_owned(), why.to_owned());
         }
     });
 }
 
-/// Keeps the request as the exchange has it.
-async fn adopt(parts: &RequesterParts, reply: &Reply) -> Result<Result<(), String>, String> {
+/// Records the request as it is at the exchange.
+async fn adopt_request(parts: &RequesterParts, reply: &Reply) -> Result<Result<(), String>, String> {
     let (request, _) = parts
         .exchange
         .request_status(&reply.recipient, &reply.id)
@@ -173,7 +175,7 @@ async fn adopt(parts: &RequesterParts, reply: &Reply) -> Result<Result<(), Strin
     };
     if request.id != reply.id || request.recipient != reply.recipient {
         return Ok(Err(
-            "the request at the exchange says that it is another one".to_owned()
+            "the request at the exchange has another id or recipient".to_owned()
         ));
     }
     let filing = Filing {
@@ -189,9 +191,9 @@ async fn adopt(parts: &RequesterParts, reply: &Reply) -> Result<Result<(), Strin
         .await
         .map_err(|error| error.to_string())?;
     Ok(match filed {
-        Filed::Kept => Ok(()),
-        Filed::Known(id) if id == reply.id => Ok(()),
-        Filed::Known(id) | Filed::Contradicts(id) => {
+        FilingOutcome::Kept => Ok(()),
+        FilingOutcome::Known(id) if id == reply.id => Ok(()),
+        FilingOutcome::Known(id) | FilingOutcome::Contradicts(id) => {
             Err(format!("its idempotency key is another request's here: {id}"))
         }
     })

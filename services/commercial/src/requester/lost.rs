@@ -1,47 +1,47 @@
-//! Answers that were confirmed and are not stored any more: the store was restored from a backup, or replaced.
+//! Finds confirmed answers that the store lost, because it was restored from a backup or replaced.
 //!
-//! The exchange keeps each confirmation for ever, and a reply that was settled is not delivered again. So each confirmation is
-//! compared with the store once, and again after trouble.
+//! The exchange keeps each confirmation permanently and does not redeliver a settled reply. So each confirmation is
+//! compared with the store once, and again after an error.
 
 use std::collections::BTreeSet;
 
 use exchange::Delivery;
-use exchange::port::{From, Sequence, Stream};
+use exchange::port::{ReadFrom, Sequence, Stream};
 use schemas::request::RequestId;
 use schemas::subject::Subject;
 
 use super::RequesterParts;
 use super::answer::{Opened, open};
-use super::inbox::keep;
+use super::inbox::store_reply;
 
-/// Confirmations that are compared at once.
+/// The number of confirmations compared in one step.
 const AT_ONCE: usize = 500;
 
-/// What heals it.
+/// The command that repairs the store.
 pub const REFILL_ANSWERS: &str = "slacktide store refill-answers --config FILE";
 
-/// How far confirmations were compared.
+/// The progress of the comparison.
 #[derive(Debug, Default)]
-pub(super) struct Compared {
+pub(super) struct ConfirmationScan {
     next: Sequence,
     lost: BTreeSet<RequestId>,
 }
 
-/// Compares what was confirmed since, and what was lost before. Shows how many answers are lost.
-pub(super) async fn compare(parts: &RequesterParts, compared: &mut Compared) -> Result<(), String> {
+/// Compares new confirmations and known lost answers with the store. Shows the number of lost answers.
+pub(super) async fn compare(parts: &RequesterParts, compared: &mut ConfirmationScan) -> Result<(), String> {
     let (ids, next) = confirmed(parts, compared.next).await?;
     let asked: Vec<RequestId> = compared.lost.iter().cloned().chain(ids).collect();
     let lost = match asked.is_empty() {
         true => Vec::new(),
         false => unanswered(parts, &asked).await?,
     };
-    *compared = Compared {
+    *compared = ConfirmationScan {
         next,
         lost: lost.into_iter().collect(),
     };
     let count = compared.lost.len();
     let mut is_news = false;
-    parts.board.requests(|status| {
+    parts.registry.requests(|status| {
         is_news = status.lost_answers == 0 && count > 0;
         status.lost_answers = count as u64;
     });
@@ -49,7 +49,7 @@ pub(super) async fn compare(parts: &RequesterParts, compared: &mut Compared) -> 
         tracing::error!(
             answers = count,
             remedy = REFILL_ANSWERS,
-            "answers were confirmed and are not stored: the store is behind its own confirmations"
+            "the store lost confirmed answers"
         );
     }
     Ok(())
@@ -60,12 +60,12 @@ async fn unanswered(parts: &RequesterParts, ids: &[RequestId]) -> Result<Vec<Req
     left.map_err(|error| error.to_string())
 }
 
-/// Some requests that were confirmed, from a place on, and the next place.
+/// Returns some confirmed requests from a sequence on, and the next sequence.
 async fn confirmed(parts: &RequesterParts, next: Sequence) -> Result<(Vec<RequestId>, Sequence), String> {
     let filter = format!("confirm.{}.*", parts.recipient);
     let read = parts
         .exchange
-        .read(Stream::Confirms, From::Sequence(next), &filter, AT_ONCE)
+        .read(Stream::Confirms, ReadFrom::Sequence(next), &filter, AT_ONCE)
         .await
         .map_err(|error| error.to_string())?;
     let next = read.last().map_or(next, |last| last.sequence + 1);
@@ -79,21 +79,21 @@ async fn confirmed(parts: &RequesterParts, next: Sequence) -> Result<(Vec<Reques
     ))
 }
 
-/// What came of fetching lost answers again.
+/// The result of fetching lost answers again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RefilledAnswers {
-    /// Confirmations that were compared.
+    /// Confirmations compared.
     pub compared: u64,
-    /// Answers that were fetched and stored again.
+    /// Answers fetched and stored again.
     pub stored: u64,
     /// Requests whose answers are not stored, with the reason.
     pub left: Vec<(RequestId, String)>,
 }
 
-/// Fetches answers that were confirmed and are not stored, and stores them by the way of any other.
+/// Fetches and stores confirmed answers that are not stored, as for any reply.
 ///
 /// # Errors
-/// What store or exchange answered, in words. What was stored until then stays.
+/// The store's or the exchange's error. Answers stored until then stay.
 pub async fn refill_answers(parts: &RequesterParts) -> Result<RefilledAnswers, String> {
     let (mut refilled, mut next) = (RefilledAnswers::default(), 0);
     loop {
@@ -116,7 +116,7 @@ async fn one(parts: &RequesterParts, id: &RequestId) -> Result<Result<(), String
     let (_, reply) = status.map_err(|error| error.to_string())?;
     let Some(reply) = reply else {
         return Ok(Err(
-            "its reply is not at the exchange any more: ask again".to_owned()
+            "its reply is no longer at the exchange: file the request again".to_owned(),
         ));
     };
     let delivery = Delivery {
@@ -128,14 +128,14 @@ async fn one(parts: &RequesterParts, id: &RequestId) -> Result<Result<(), String
         token: String::new(),
     };
     let why = match open(parts, &delivery).await? {
-        Opened::Reply(answered) => {
-            keep(parts, &answered, &delivery).await?;
+        Opened::Reply(received) => {
+            store_reply(parts, &received, &delivery).await?;
             if unanswered(parts, std::slice::from_ref(id)).await?.is_empty() {
                 return Ok(Ok(()));
             }
-            let status = parts.board.status().requests.unwrap_or_default();
+            let status = parts.registry.status().requests.unwrap_or_default();
             let refused = status.refused.get(&id.to_string()).cloned();
-            refused.or(status.put_off).unwrap_or_default()
+            refused.or(status.deferred).unwrap_or_default()
         }
         Opened::Waits(why) | Opened::Unfit(why) => why,
     };

@@ -1,19 +1,19 @@
-//! Rows of the outbox become requests that are kept; kept requests go to the exchange.
+//! Records requests from outbox rows, and publishes recorded requests.
 
 use bytes::Bytes;
 use exchange::{ErrorKind, Filed as Published, Stored};
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use jiff::Timestamp;
-use store::requests::{Filed, Unpublished};
+use store::requests::{FilingOutcome, Unpublished};
 use tokio_util::sync::CancellationToken;
 
 use super::filing::filing;
 use super::{AT_ONCE, RequesterParts};
 
-/// Keeps what the insurer's programs wrote. A row that makes no request is marked with its reason, and the rows
-/// behind it go on.
-pub(super) async fn keep(parts: &RequesterParts, stop: &CancellationToken) -> Result<(), String> {
+/// Records the requests of outbox rows. An invalid row is marked with the reason and does not block the rows after
+/// it.
+pub(super) async fn record_requests(parts: &RequesterParts, stop: &CancellationToken) -> Result<(), String> {
     while !stop.is_cancelled() {
         let rows = parts
             .store
@@ -23,10 +23,10 @@ pub(super) async fn keep(parts: &RequesterParts, stop: &CancellationToken) -> Re
         let last = rows.len() < AT_ONCE as usize;
         for row in rows {
             let number = row.number;
-            let kept = match row.wish() {
+            let kept = match row.parse() {
                 Err(reason) => Err(reason),
-                Ok(wish) => filing(
-                    wish,
+                Ok(draft) => filing(
+                    draft,
                     &parts.recipient,
                     &parts.key,
                     &parts.here,
@@ -42,15 +42,15 @@ pub(super) async fn keep(parts: &RequesterParts, stop: &CancellationToken) -> Re
                         .file(&filing)
                         .await
                         .map_err(|error| error.to_string())?;
-                    parts.board.requests(|status| match filed {
-                        Filed::Kept | Filed::Known(_) => status.taken += 1,
-                        Filed::Contradicts(_) => status.unfit += 1,
+                    parts.registry.requests(|status| match filed {
+                        FilingOutcome::Kept | FilingOutcome::Known(_) => status.taken += 1,
+                        FilingOutcome::Contradicts(_) => status.unfit += 1,
                     });
                 }
                 Err(reason) => {
-                    let marked = parts.store.unfit(number, &reason).await;
+                    let marked = parts.store.refuse_row(number, &reason).await;
                     marked.map_err(|error| error.to_string())?;
-                    parts.board.requests(|status| status.unfit += 1);
+                    parts.registry.requests(|status| status.unfit += 1);
                 }
             }
         }
@@ -61,7 +61,7 @@ pub(super) async fn keep(parts: &RequesterParts, stop: &CancellationToken) -> Re
     Ok(())
 }
 
-/// Publishes what is kept and not at the exchange yet, some side by side.
+/// Publishes recorded requests that are not at the exchange yet, several in parallel.
 pub(super) async fn publish(parts: &RequesterParts, stop: &CancellationToken) -> Result<(), String> {
     while !stop.is_cancelled() {
         let kept = parts.store.unpublished(&parts.recipient, AT_ONCE).await;
@@ -70,30 +70,33 @@ pub(super) async fn publish(parts: &RequesterParts, stop: &CancellationToken) ->
         let mut published = stream::iter(kept)
             .map(|one| async move { (file(parts, &one).await, one) })
             .buffered(16);
-        let mut trouble = None;
+        let mut failure = None;
         while let Some((filed, one)) = published.next().await {
             let filed = match filed {
                 Ok(filed) => filed,
-                // The others are published all the same.
+                // The others are published regardless.
                 Err(error) => {
-                    trouble = Some(error);
+                    failure = Some(error);
                     continue;
                 }
             };
             let noted = match filed {
-                At::Exchange(at) => {
-                    parts.board.requests(|status| status.filed += 1);
-                    parts.store.published(&parts.recipient, &one.id, at).await
+                FilingResult::Exchange(at) => {
+                    parts.registry.requests(|status| status.filed += 1);
+                    parts.store.mark_published(&parts.recipient, &one.id, at).await
                 }
-                At::Nowhere(reason) => {
-                    tracing::error!(id = %one.id, reason, "the exchange does not take a request");
-                    parts.board.requests(|status| status.not_filed += 1);
-                    parts.store.not_filed(&parts.recipient, &one.id, &reason).await
+                FilingResult::Nowhere(reason) => {
+                    tracing::error!(id = %one.id, reason, "the exchange refuses a request");
+                    parts.registry.requests(|status| status.not_filed += 1);
+                    parts
+                        .store
+                        .mark_not_filed(&parts.recipient, &one.id, &reason)
+                        .await
                 }
             };
             noted.map_err(|error| error.to_string())?;
         }
-        match trouble {
+        match failure {
             Some(error) => return Err(error),
             None if last => break,
             None => {}
@@ -102,36 +105,36 @@ pub(super) async fn publish(parts: &RequesterParts, stop: &CancellationToken) ->
     Ok(())
 }
 
-/// Where a request is after it was handed in.
-enum At {
-    /// At the exchange, since then.
+/// The result of publishing a request.
+enum FilingResult {
+    /// The exchange stores it since this time.
     Exchange(Timestamp),
-    /// Nowhere, and it never will be.
+    /// The exchange refuses it permanently.
     Nowhere(String),
 }
 
-async fn file(parts: &RequesterParts, one: &Unpublished) -> Result<At, String> {
+async fn file(parts: &RequesterParts, one: &Unpublished) -> Result<FilingResult, String> {
     let bytes = Bytes::from(one.bytes.clone());
     match parts
         .exchange
         .file_request(&parts.recipient, &one.id, bytes)
         .await
     {
-        // An acknowledgement does not say when; it has just come.
-        Ok(Published::Done { .. }) => Ok(At::Exchange(Timestamp::now())),
-        Ok(Published::Already(stored)) => Ok(known(&stored, one)),
-        Err(error) if error.kind == ErrorKind::TooLarge => Ok(At::Nowhere(error.to_string())),
+        // An acknowledgement contains no time; it was stored just now.
+        Ok(Published::Done { .. }) => Ok(FilingResult::Exchange(Timestamp::now())),
+        Ok(Published::Exists(stored)) => Ok(known(&stored, one)),
+        Err(error) if error.kind == ErrorKind::TooLarge => Ok(FilingResult::Nowhere(error.to_string())),
         Err(error) => Err(error.to_string()),
     }
 }
 
-/// The same bytes are a lost acknowledgement; others were filed by somebody else.
-fn known(stored: &Stored, one: &Unpublished) -> At {
+/// Compares the stored request. The same bytes mean a lost acknowledgement; other bytes come from another filer.
+fn known(stored: &Stored, one: &Unpublished) -> FilingResult {
     if stored.bytes == one.bytes {
-        return At::Exchange(stored.stored_at);
+        return FilingResult::Exchange(stored.stored_at);
     }
-    At::Nowhere(
-        "another request stands at the exchange under this id: ask again with an idempotency key of its own"
+    FilingResult::Nowhere(
+        "another request is at the exchange under this id; file it again with another idempotency key"
             .to_owned(),
     )
 }

@@ -1,11 +1,12 @@
-//! The whole flow over an exchange in memory and a database in a file.
+//! The complete flow over an in-memory exchange and a SQLite file.
 //!
-//! - `office` who asks; `bureau` who answers by hand
-//! - `flow` all goes well; `crash` something ends in the middle; `forged` replies that do not hold; `lost` answers that a restored store lacks
+//! - `insurer_site` the insurer's programs and requesters; `bureau` simulated replies
+//! - `flow` normal operation; `crash` interrupted steps; `forged` invalid replies; `lost` answers that a restored
+//!   store lacks
 
 mod bureau;
 mod crash;
 mod flow;
 mod forged;
+mod insurer_site;
 mod lost;
-mod office;

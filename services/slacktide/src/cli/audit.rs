@@ -1,4 +1,4 @@
-//! What an auditor reads, and which part of it.
+//! Commands of an auditor.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -17,28 +17,28 @@ pub(crate) enum StreamName {
     Receipts,
     /// Data requests.
     Requests,
-    /// Wishes to cancel them.
+    /// Cancellations of requests.
     Cancels,
-    /// What officers decided about them.
+    /// Decisions of officers.
     Approvals,
-    /// How they stand while they wait; the last word of each.
+    /// The last progress update of each request.
     Progress,
-    /// Parts of their answers.
+    /// Parts of answers.
     Parts,
-    /// Their outcomes.
+    /// Outcomes of requests.
     Replies,
-    /// What the recipients stored of them.
+    /// Confirmations by recipients.
     Confirms,
-    /// Acts of people and agents.
+    /// Audit entries of operators and agents.
     Audit,
 }
 
-/// Since when, or since which heads.
+/// A start time, or a file of chain heads.
 #[derive(Debug, Clone)]
 pub(crate) enum Since {
     /// A time.
     Time(Timestamp),
-    /// The heads that a file keeps.
+    /// A file of chain heads.
     File(PathBuf),
 }
 
@@ -59,8 +59,8 @@ pub(crate) struct Part {
     /// Up to this sequence, itself included.
     #[arg(long, value_name = "SEQUENCE")]
     pub(crate) to: Option<u64>,
-    /// From this time on, for example 2026-01-31T08:00:00+08:00. With `verify` also a file that keeps the heads of all
-    /// chains: they must stand in the streams still, and the file is advanced when everything holds. Made where it is missing.
+    /// From this time on, for example 2026-01-31T08:00:00+08:00. With `verify` also a file with the heads of all chains: the
+    /// streams must still contain them; the file is updated if everything is valid, and created if it is missing.
     #[arg(long, value_name = "TIME or FILE")]
     pub(crate) since: Option<Since>,
     /// Before this time.
@@ -76,23 +76,23 @@ pub(crate) struct Part {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
-    /// Prints messages as JSON lines: manifests, or rows.
+    /// Print messages as JSON lines: manifests or rows.
     #[command(
         after_help = "Example:\n  slacktide audit replay --config config/auditor.toml --feed setl --rows"
     )]
     Replay {
         #[command(flatten)]
         config: Config,
-        /// Which stream.
+        /// The stream.
         #[arg(long, value_enum, default_value_t = StreamName::Data)]
         stream: StreamName,
         #[command(flatten)]
         part: Part,
-        /// Prints the rows of chunks instead of manifests. They hold personal data.
+        /// Print the rows of chunks instead of manifests. They contain personal data.
         #[arg(long)]
         rows: bool,
     },
-    /// Checks signatures, links, numbers and totals, and names the first fault of each feed.
+    /// Verify signatures, links, numbers and totals, and show the first fault of each feed.
     #[command(
         after_help = "Example:\n  slacktide audit verify --config config/auditor.toml --since heads.json"
     )]
@@ -101,7 +101,7 @@ pub(crate) enum AuditCommand {
         config: Config,
         #[command(flatten)]
         part: Part,
-        /// Prints the findings as JSON.
+        /// Print the findings as JSON.
         #[arg(long)]
         json: bool,
     },

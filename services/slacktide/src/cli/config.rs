@@ -1,4 +1,4 @@
-//! The configuration file, and the commands that only look at it.
+//! The configuration file, and commands to check and show it.
 
 use std::path::PathBuf;
 
@@ -14,14 +14,14 @@ pub(crate) struct Config {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
-    /// Checks a file of any kind; its tables tell which.
+    /// Check a file of any kind.
     #[command(after_help = "Example:\n  slacktide config check --config config/commercial.toml")]
     Check(Config),
-    /// Prints the effective values: defaults filled in, overrides marked, secrets left out.
+    /// Print the effective values: with defaults, marked overrides, without secrets.
     Show {
         #[command(flatten)]
         config: Config,
-        /// Prints them as JSON.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },

@@ -7,19 +7,19 @@ use clap::Args;
 /// The demo.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DemoArgs {
-    /// Rows in the core at the start, at least.
+    /// Minimum number of rows in the core at the start.
     #[arg(long, default_value_t = 220_000)]
     pub(crate) rows: u64,
-    /// How long the business works, in seconds.
+    /// Duration of the business load, in seconds.
     #[arg(long, default_value_t = 40)]
     pub(crate) seconds: u64,
-    /// Prints the report as JSON.
+    /// Print the report as JSON.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Leaves everything running at the end, until Ctrl-C.
+    /// Keep everything running at the end, until Ctrl-C.
     #[arg(long)]
     pub(crate) keep: bool,
-    /// Works in this folder and leaves it there; it must be empty or not exist.
+    /// Use and keep this folder; it must be empty or not exist.
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
     /// The seed of the data.
@@ -33,7 +33,7 @@ pub(crate) struct DemoLoadArgs {
     /// The core.
     #[arg(long)]
     pub(crate) core: PathBuf,
-    /// How long, in seconds.
+    /// Duration in seconds.
     #[arg(long)]
     pub(crate) seconds: u64,
     /// The seed of the data.

@@ -1,4 +1,4 @@
-//! The administrator's words about streams and consumers.
+//! Commands of the exchange's administrator.
 
 use std::path::PathBuf;
 
@@ -8,17 +8,17 @@ use super::{Config, PartyCommand};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ExchangeCommand {
-    /// Makes streams and consumers as the files say, after showing what differs.
+    /// Show how streams and consumers differ from the files, then apply the files.
     #[command(
         after_help = "Examples:\n  slacktide exchange apply --config config/admin.toml --dir nats/ --dry-run\n  slacktide exchange apply --config config/admin.toml --recipient insurer-a --yes"
     )]
     Apply {
         #[command(flatten)]
         config: Config,
-        /// The folder that holds streams/ and consumers/. Left out: the files shipped in this program.
+        /// The folder with streams/ and consumers/. Default: the files shipped in this program.
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
-        /// With the shipped files: for whom consumers are made. May be given several times.
+        /// With the shipped files: a recipient that gets consumers. May be given several times.
         #[arg(
             long,
             value_name = "NAME",
@@ -26,25 +26,25 @@ pub(crate) enum ExchangeCommand {
             conflicts_with = "dir"
         )]
         recipient: Vec<String>,
-        /// Does it without asking.
+        /// Apply without confirmation.
         #[arg(long)]
         yes: bool,
-        /// Makes changes that could destroy something, too.
+        /// Apply destructive changes, too.
         #[arg(long)]
         force: bool,
-        /// Shows what differs and changes nothing.
+        /// Show the differences and change nothing.
         #[arg(long)]
         dry_run: bool,
-        /// Prints the changes as JSON.
+        /// Print the changes as JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Shows streams and consumers with what they hold.
+    /// Show the streams and consumers with their contents.
     #[command(after_help = "Example:\n  slacktide exchange status --config config/admin.toml")]
     Status {
         #[command(flatten)]
         config: Config,
-        /// Prints it as JSON.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },

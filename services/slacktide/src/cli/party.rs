@@ -16,24 +16,24 @@ pub(crate) enum PartyCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Add a party: its account, its rights and, for a recipient, its consumers.
+    /// Add a party: its account, its permissions and, for a recipient, its consumers.
     #[command(
         after_help = "Examples:\n  slacktide exchange party add insurer-b --dir nats --dry-run\n  slacktide exchange party add insurer-b --dir nats --key \"$(cat insurer-b/connect.pub)\""
     )]
     Add {
         /// The name of the party, which its configuration gives as `[exchange] user`.
         name: String,
-        /// What the party does, and so what it may do.
+        /// The role of the party, which defines its permissions.
         #[arg(long, value_enum, default_value = "recipient")]
         role: PartyRole,
         /// The connection key (connect.pub, U…), or $NAME of a variable in the server's environment.
-        /// Left out: the variable $SLACKTIDE_NAME_NKEY, with the name of the party in capitals.
+        /// Default: the variable $SLACKTIDE_NAME_NKEY, with the name of the party in capitals.
         #[arg(long, value_name = "KEY")]
         key: Option<String>,
         #[command(flatten)]
         at: AccountDir,
     },
-    /// Remove a party: its account and its rights. Its messages and consumers stay.
+    /// Remove a party: its account and its permissions. Its messages and consumers stay.
     #[command(after_help = "Example:\n  slacktide exchange party remove insurer-b --dir nats")]
     Remove {
         /// The name of the party.
@@ -65,7 +65,7 @@ pub(crate) enum PartyCommand {
     },
 }
 
-/// Where the account files are, and what to do besides writing them.
+/// The folder of the account files, and options for writing them.
 #[derive(Debug, Args)]
 pub(crate) struct AccountDir {
     /// The folder that holds server.conf and parties.toml.
@@ -74,16 +74,16 @@ pub(crate) struct AccountDir {
     /// Show what would change, and change nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Reload the server with this process id afterwards (SIGHUP); twice where an account is new.
+    /// Reload the server with this process id afterwards (SIGHUP); twice if an account is new.
     #[arg(long, value_name = "PID")]
     pub(crate) reload: Option<i32>,
 }
 
-/// What a party does.
+/// The role of a party.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum PartyRole {
     /// An insurer: receives chunks, files requests.
     Recipient,
-    /// Reads what proves something.
+    /// Reads the audit evidence.
     Auditor,
 }

@@ -1,4 +1,4 @@
-//! The program: what all commands have in common, and which there are.
+//! The program: global options and the list of commands.
 
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -9,7 +9,7 @@ use super::{
     HelperCommand,
 };
 
-/// Moves records out of a busy system of record only while it has slack.
+/// Move records out of a busy system of record while it has slack.
 #[derive(Debug, Parser)]
 #[command(
     name = "slacktide",
@@ -17,21 +17,21 @@ use super::{
     propagate_version = true,
     max_term_width = 100,
     after_help = "\
-Exit codes: 0 done, 2 usage or configuration, 3 denied, 4 source, 5 exchange, 6 store, 7 evidence does not hold,
-8 host never idle, 9 unfinished, 70 a fault of the program.
+Exit codes: 0 done, 2 usage or configuration, 3 denied, 4 source, 5 exchange, 6 store, 7 evidence is not valid,
+8 host never idle, 9 unfinished, 70 internal error.
 
-Example: see all of it on this machine in about a minute:
+Example: run the whole system on this machine for about a minute:
   slacktide demo"
 )]
 pub(crate) struct Cli {
-    /// How log lines on standard error look.
+    /// Format of log lines on standard error.
     #[arg(long, global = true, value_enum, default_value_t = Format::Auto, env = "SLACKTIDE_LOG_FORMAT")]
     pub(crate) log_format: Format,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-/// The form of log lines.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Format {
     /// For people on a terminal, JSON elsewhere.
@@ -54,81 +54,81 @@ impl From<Format> for LogFormat {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// The bureau's agent: publishes rows while the core has slack.
+    /// Run or check the bureau's agent, which publishes rows while the core has slack.
     #[command(subcommand)]
     Social(AgentCommand),
-    /// The insurer's agent: polls, stores, and signs for it. As many as you like.
+    /// Run or check the insurer's agent, which stores chunks and signs receipts. Several may run.
     #[command(subcommand)]
     Commercial(AgentCommand),
-    /// Streams and consumers of the exchange, for the administrator.
+    /// Manage streams, consumers and parties of the exchange, as the administrator.
     #[command(subcommand)]
     Exchange(ExchangeCommand),
-    /// Looks at a configuration file without using it.
+    /// Check or show a configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Keys and certificates: a party's, or a whole test site's.
+    /// Create keys and certificates of a party or of a test site.
     #[command(subcommand)]
     Keys(crate::commands::keys::KeysCommand),
-    /// Says what is wrong before anything is touched, and how to mend it.
+    /// Check configuration and connectivity without changing anything.
     #[command(after_help = "Example:\n  slacktide doctor --config config/social.toml")]
     Doctor {
         #[command(flatten)]
         config: Config,
-        /// Checks files and keys only; opens no connection.
+        /// Check files and keys only; open no connection.
         #[arg(long)]
         offline: bool,
-        /// Prints the findings as JSON.
+        /// Print the findings as JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Asks the agent of a configuration whether it does its work: exit code 0 when it does.
+    /// Check the health of the running agent: exit code 0 if it works.
     Health(Config),
-    /// Both agents and the exchange in one screen: which side is behind, what is stopped, what to do.
+    /// Show both agents and the exchange: which side is behind, what is stopped, and the remedy.
     #[command(after_help = crate::commands::status::EXIT_CODES)]
     Status(crate::commands::status::StatusArgs),
-    /// Looks at feeds, and the operator's way on after a stop.
+    /// Show feeds, and restart them after a stop.
     #[command(subcommand)]
     Feed(crate::commands::feed::FeedCommand),
-    /// Keeps a recipient's, a feed's or a person's rows back, until it is released. Signed and audited.
+    /// Withhold a recipient's, a feed's or a person's rows until released. Signed and audited.
     #[command(subcommand)]
     Hold(crate::commands::hold::HoldCommand),
     /// Show and confirm the control record that agents obey.
     #[command(subcommand)]
     Orders(crate::commands::orders::OrdersCommand),
-    /// What could not be opened, stored or carried: looks at it, retries it, gives it up.
+    /// Show, retry or discard what could not be decrypted, stored or published.
     #[command(subcommand)]
     Quarantine(crate::commands::quarantine::QuarantineCommand),
-    /// For the receiver: which store is the right one, and answers that it lost.
+    /// For the receiver: accept a store, and refill lost answers.
     #[command(subcommand)]
     Store(crate::commands::store::StoreCommand),
-    /// What the insurer asks of the bureau, and what came of it.
+    /// File data requests to the bureau, and show their outcomes.
     #[command(subcommand)]
     Request(crate::commands::request::RequestCommand),
-    /// Officers of the bureau decide about requests that wait for them.
+    /// Approve or refuse data requests, as an officer of the bureau.
     #[command(subcommand)]
     Approvals(crate::commands::approvals::ApprovalsCommand),
-    /// Persons about whom nothing is sent: takes a list, shows how it stands.
+    /// Import and show the list of persons about whom nothing is sent.
     #[command(subcommand)]
     Blocklist(crate::commands::blocklist::BlocklistCommand),
-    /// What recipients see of rows.
+    /// Preview masked rows.
     #[command(subcommand)]
     Masking(crate::commands::masking::MaskingCommand),
-    /// When the core may be read: looks at the gate, and orders it.
+    /// Show and control the gate, which decides when the core may be read.
     #[command(subcommand)]
     Gate(GateCommand),
-    /// Reads and checks the live streams with a credential that can only read.
+    /// Read and verify the streams with a read-only credential.
     #[command(subcommand)]
     Audit(AuditCommand),
-    /// Puts the agent's own database backend into the kernel's idle class. Root; off unless installed.
+    /// Run the optional root helper that moves the agent's database backend into the kernel's idle class.
     #[command(subcommand)]
     IdleHelper(HelperCommand),
-    /// Prints a completion script for a shell.
+    /// Print a completion script for a shell.
     #[command(after_help = "Example:\n  slacktide completions bash > /etc/bash_completion.d/slacktide")]
     Completions {
         /// The shell.
         shell: Shell,
     },
-    /// Shows all of it on this machine: a core under load, the exchange, two pollers, a report.
+    /// Run the whole system on this machine: a core under load, the exchange, two pollers, a report.
     Demo(DemoArgs),
     /// The business load of the demo.
     #[command(hide = true)]
@@ -142,12 +142,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_whole() {
+    fn command_line_is_valid() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn a_rewind_needs_an_actor_and_a_reason() {
+    fn rewind_needs_an_actor_and_a_reason() {
         let words = [
             "slacktide",
             "feed",
@@ -161,9 +161,9 @@ mod tests {
             "f",
         ];
         assert!(Cli::try_parse_from(words).is_err());
-        let whole = words.iter().chain(&["--actor", "a", "--reason", "b"]);
-        assert!(Cli::try_parse_from(whole.clone()).is_ok());
-        // From somewhere, or accepting where it stands; not both.
-        assert!(Cli::try_parse_from(whole.chain(&["--accept"])).is_err());
+        let complete = words.iter().chain(&["--actor", "a", "--reason", "b"]);
+        assert!(Cli::try_parse_from(complete.clone()).is_ok());
+        // --from and --accept exclude each other.
+        assert!(Cli::try_parse_from(complete.chain(&["--accept"])).is_err());
     }
 }

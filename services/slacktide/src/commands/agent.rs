@@ -1,4 +1,4 @@
-//! What both agents do around their work: signals, the status page, the last log line.
+//! Shared by both agents: signals, status page, supervision and exit.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
 
-/// The word to stop, given by SIGTERM or SIGINT.
-pub(crate) fn stop() -> Result<Stop, Failure> {
+/// Returns the stop signal, set by SIGTERM or SIGINT.
+pub(crate) fn stop_on_signals() -> Result<Stop, Failure> {
     Stop::on_signals(SecondSignal::Exits).map_err(|error| Failure::internal(&error))
 }
 
-/// Starts the supervisor of an agent: a panic anywhere stops it in order.
+/// Starts the supervisor of an agent: a panic of any task stops the agent in order.
 pub(crate) fn supervise(stop: &Stop) -> Result<Supervisor, Failure> {
     let supervisor = Supervisor::start(stop).map_err(|error| Failure::internal(&error))?;
     supervisor.catch_panics();
@@ -32,7 +32,7 @@ pub(crate) fn live(supervisor: &Supervisor) -> Result<(), String> {
     supervisor.failure().map_or(Ok(()), |what| Err(what.to_owned()))
 }
 
-/// Starts the status page where one is configured. It ends with the process, so that it can be asked during the stop.
+/// Starts the status page, if one is configured. It runs until the process ends, so that it answers during the stop.
 pub(crate) async fn serve<T>(
     loaded: &Loaded<T>,
     health: Option<&HealthConfig>,
@@ -47,19 +47,23 @@ pub(crate) async fn serve<T>(
     health::serve(&health, report, CancellationToken::new())
         .await
         .map_err(|error| {
-            // The process before may not have ended yet: the service manager tries again.
-            let exit = if error.passes() { Exit::InUse } else { Exit::Usage };
+            // The previous process may still run: the service manager retries.
+            let exit = if error.is_transient() {
+                Exit::InUse
+            } else {
+                Exit::Usage
+            };
             Failure::new(exit, error.to_string())
         })?;
     Ok(())
 }
 
-/// Notifies the service manager that the agent has its settings and works, or waits; and when it stops.
+/// Notifies the service manager of start and stop.
 pub(crate) fn notify_manager(stop: &Stop) -> Notifier {
     Notifier::from_env(stop.token().clone())
 }
 
-/// Why the exchange is not there, if so.
+/// Fails with the reason if the exchange is not connected.
 pub(crate) fn connected(connection: &watch::Receiver<Connection>) -> Result<(), String> {
     match *connection.borrow() {
         Connection::Connected => Ok(()),
@@ -67,7 +71,7 @@ pub(crate) fn connected(connection: &watch::Receiver<Connection>) -> Result<(), 
             let what = if refused {
                 "refuses the credential"
             } else {
-                "is away"
+                "is unreachable"
             };
             let why = why.map_or(String::new(), |why| format!(": {why}"));
             Err(format!("the exchange {what} since {since:.0}{why}"))
@@ -75,8 +79,8 @@ pub(crate) fn connected(connection: &watch::Receiver<Connection>) -> Result<(), 
     }
 }
 
-/// Whether somebody has to act on the connection: a credential that is refused is refused until then.
-pub(crate) fn let_in(connection: &watch::Receiver<Connection>) -> Result<(), String> {
+/// Fails if the exchange refuses the credential: an operator must act.
+pub(crate) fn check_accepted(connection: &watch::Receiver<Connection>) -> Result<(), String> {
     let is_refused = matches!(
         *connection.borrow(),
         Connection::Disconnected { refused: true, .. }
@@ -84,7 +88,7 @@ pub(crate) fn let_in(connection: &watch::Receiver<Connection>) -> Result<(), Str
     if is_refused { connected(connection) } else { Ok(()) }
 }
 
-/// The exchange as the status page shows it: `connected`, `disconnected`, or `refused` where the credential is.
+/// The connection for the status page: `connected`, `disconnected`, or `refused` if the credential is refused.
 pub(crate) fn exchange(connection: &watch::Receiver<Connection>) -> serde_json::Value {
     match *connection.borrow() {
         Connection::Connected => serde_json::json!({ "state": "connected" }),
@@ -95,7 +99,7 @@ pub(crate) fn exchange(connection: &watch::Receiver<Connection>) -> serde_json::
     }
 }
 
-/// Runs the work until it ends. Whatever ended it, everything else of the process stops then, too.
+/// Runs the work until it ends, then stops everything else of the process.
 pub(crate) async fn until_stopped<E>(
     stop: &Stop,
     supervisor: &Supervisor,
@@ -115,7 +119,7 @@ pub(crate) async fn until_stopped<E>(
         Ok(()) if was_stopping => Ok(Exit::Done),
         Ok(()) => Err(Failure::new(
             Exit::Internal,
-            "the agent ended by itself; restart it and report this",
+            "the agent ended without a stop signal; restart it and report this",
         )),
         Err(error) => Err(failed(error)),
     }

@@ -1,7 +1,7 @@
-//! `slacktide approvals list|grant|refuse`: officers of the bureau decide about requests that wait for them.
+//! `slacktide approvals list|grant|refuse`: officers of the bureau decide about pending requests.
 //!
-//! An officer signs with a key of their own, and the decision stands for ever: the exchange takes one for each officer
-//! and request. What they say is for the bureau's records; the recipient learns the outcome only.
+//! An officer signs with their own key, and the decision is permanent: the exchange accepts one for each officer and
+//! request. The reason is for the bureau's records; the recipient sees the outcome only.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use exchange::port::Stream;
 use exchange::{Exchange, Filed, Stored};
 use jiff::Timestamp;
 use nats::JetStream;
-use requests::approval::Standing;
+use requests::approval::ApprovalState;
 use requests::kind::Kinds;
 use runtime::config::{Loaded, Secret};
 use runtime::exit::Exit;
@@ -31,55 +31,55 @@ use crate::settings::{SocialFile, load};
 /// The approvals commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ApprovalsCommand {
-    /// Shows the requests that wait for officers.
+    /// List the requests that wait for officers.
     #[command(after_help = "Example:\n  slacktide approvals list --config config/social.toml")]
     List {
-        /// Shows their arguments, too. They are about persons.
+        /// Show the arguments, too. They are personal data.
         #[arg(long)]
         personal: bool,
         #[command(flatten)]
         config: Config,
-        /// Prints them as JSON.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Lets a request be answered. Where the kind asks for two officers, it takes two.
+    /// Approve a request. A kind may need the approval of several officers.
     #[command(
         after_help = "Example:\n  slacktide approvals grant 20260131-x7k2m9q4 --recipient insurer-a --officer li_na --seed-file li_na/sign.seed --reason \"checked the contract\" --config config/social.toml"
     )]
     Grant(Decide),
-    /// Refuses a request for good.
+    /// Refuse a request permanently.
     #[command(
         after_help = "Example:\n  slacktide approvals refuse 20260131-x7k2m9q4 --recipient insurer-a --officer li_na --seed-file li_na/sign.seed --reason \"no such contract\" --config config/social.toml"
     )]
     Refuse(Decide),
 }
 
-/// A decision's words.
+/// The arguments of a decision.
 #[derive(Debug, Args)]
 pub(crate) struct Decide {
-    /// The request's id, or so much of its beginning that no other request of the recipient that waits has it.
+    /// The request's id, or a prefix that is unique among the recipient's pending requests.
     id: String,
-    /// Who filed it.
+    /// The recipient that filed the request.
     #[arg(long, value_name = "NAME")]
     recipient: RecipientName,
-    /// Who decides; named in `[trust] officers`.
+    /// The deciding officer, named in `[trust] officers`.
     #[arg(long, value_name = "NAME")]
     officer: OfficerName,
     /// The file of the officer's own signing seed.
     #[arg(long, value_name = "FILE")]
     seed_file: PathBuf,
-    /// Why. It is signed and kept; name no person in it.
+    /// The reason. It is signed and kept; do not name a person in it.
     #[arg(long, value_name = "TEXT")]
     reason: String,
     #[command(flatten)]
     config: Config,
-    /// Prints what was decided as JSON.
+    /// Print the decision as JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Runs a command to its end.
+/// Runs a subcommand.
 pub(crate) async fn run(command: ApprovalsCommand) -> Outcome {
     match command {
         ApprovalsCommand::List {
@@ -87,20 +87,20 @@ pub(crate) async fn run(command: ApprovalsCommand) -> Outcome {
             config,
             json,
         } => list(&config, personal, json).await,
-        ApprovalsCommand::Grant(decide) => decided(decide, Decision::Grant).await,
-        ApprovalsCommand::Refuse(decide) => decided(decide, Decision::Refuse).await,
+        ApprovalsCommand::Grant(decide) => decide_request(decide, Decision::Grant).await,
+        ApprovalsCommand::Refuse(decide) => decide_request(decide, Decision::Refuse).await,
     }
 }
 
-/// Requests read at once.
-const PAGE: usize = 500;
+/// The number of requests per read.
+const PAGE_SIZE: usize = 500;
 
 async fn list(config: &Config, personal: bool, json: bool) -> Outcome {
     let loaded: Loaded<SocialFile> = load(&config.config)?;
     let file = &loaded.value;
     let kinds = Kinds::new(file.kinds.clone()).map_err(|error| Failure::usage(error.to_string()))?;
-    let exchange = JetStream::connect(file.exchange.command(loaded.folder())?).await?;
-    let mut told = Vec::new();
+    let exchange = JetStream::connect(file.exchange.command_options(loaded.folder())?).await?;
+    let mut entries = Vec::new();
     for stored in &open_requests(&exchange).await? {
         let Some((request, digest)) = read(&stored.bytes) else {
             continue;
@@ -111,20 +111,20 @@ async fn list(config: &Config, personal: bool, json: bool) -> Outcome {
         else {
             continue;
         };
-        let said: Vec<Approval> = exchange
+        let approvals: Vec<Approval> = exchange
             .approvals(&request.recipient, &request.id)
             .await?
             .iter()
             .filter_map(|stored| approval(file, &stored.bytes))
-            .filter(|said| said.request == digest)
+            .filter(|approval| approval.request == digest)
             .collect();
-        // What an officer says is weighed here as the agent weighs it.
-        let standing = rule.judge(&request, digest, stored.stored_at, &said, Timestamp::now());
-        if let Standing::Waits { granted, needed } = standing {
-            told.push(line(
+        // The same evaluation as in the agent.
+        let state = rule.evaluate(&request, digest, stored.stored_at, &approvals, Timestamp::now());
+        if let ApprovalState::Pending { granted, needed } = state {
+            entries.push(entry(
                 &request,
                 stored.stored_at,
-                &said,
+                &approvals,
                 (granted, needed),
                 personal,
             ));
@@ -132,18 +132,18 @@ async fn list(config: &Config, personal: bool, json: bool) -> Outcome {
     }
     exchange.close().await;
     if json {
-        output::json(&told)?;
-    } else if told.is_empty() {
+        output::json(&entries)?;
+    } else if entries.is_empty() {
         output::line("no request waits for an officer");
     } else {
-        for one in &told {
-            output::lines(words(one));
+        for entry in &entries {
+            output::lines(render(entry));
         }
     }
     Ok(Exit::Done)
 }
 
-/// The requests of all recipients that have no outcome.
+/// Returns the requests of all recipients without an outcome.
 async fn open_requests(exchange: &JetStream) -> Result<Vec<Stored>, Failure> {
     let mut open = Vec::new();
     for party in exchange.parties(Stream::Requests).await? {
@@ -151,7 +151,7 @@ async fn open_requests(exchange: &JetStream) -> Result<Vec<Stored>, Failure> {
             RecipientName::new(party.as_str()).map_err(|error| Failure::usage(error.to_string()))?;
         let mut from = 1;
         loop {
-            let page = exchange.fetch_requests(&recipient, from, PAGE).await?;
+            let page = exchange.fetch_requests(&recipient, from, PAGE_SIZE).await?;
             let Some(last) = page.last() else { break };
             from = last.sequence + 1;
             open.extend(page);
@@ -168,19 +168,19 @@ fn read(bytes: &[u8]) -> Option<(Request, Digest)> {
 
 fn approval(file: &SocialFile, bytes: &[u8]) -> Option<Approval> {
     let envelope = Envelope::decode(bytes).ok()?;
-    let said: Approval = envelope.read().ok()?;
-    envelope.verify(file.trust.officers.get(&said.officer)?).ok()
+    let approval: Approval = envelope.read().ok()?;
+    envelope.verify(file.trust.officers.get(&approval.officer)?).ok()
 }
 
-pub(super) fn line(
+pub(super) fn entry(
     request: &Request,
     stored_at: Timestamp,
-    said: &[Approval],
+    approvals: &[Approval],
     (granted, needed): (u32, u32),
     personal: bool,
 ) -> serde_json::Value {
-    let by: Vec<&OfficerName> = said.iter().map(|one| &one.officer).collect();
-    let mut told = serde_json::json!({
+    let by: Vec<&OfficerName> = approvals.iter().map(|approval| &approval.officer).collect();
+    let mut entry = serde_json::json!({
         "id": request.id,
         "recipient": request.recipient,
         "kind": request.kind,
@@ -189,20 +189,20 @@ pub(super) fn line(
         "filed_by": request.filed_by,
         "stored_at": stored_at,
         "deadline": request.deadline,
-        "said_by": by,
+        "decided_by": by,
         "granted": granted,
         "needed": needed,
     });
-    if personal && let Some(told) = told.as_object_mut() {
+    if personal && let Some(entry) = entry.as_object_mut() {
         let arguments: std::collections::BTreeMap<&String, &Scalar> = request.arguments.iter().collect();
-        told.insert("arguments".to_owned(), serde_json::json!(arguments));
+        entry.insert("arguments".to_owned(), serde_json::json!(arguments));
     }
-    told
+    entry
 }
 
-pub(super) fn words(told: &serde_json::Value) -> Vec<String> {
-    let text = |name: &str| told[name].as_str().unwrap_or("-").to_owned();
-    let by: Vec<&str> = told["said_by"]
+pub(super) fn render(entry: &serde_json::Value) -> Vec<String> {
+    let text = |name: &str| entry[name].as_str().unwrap_or("-").to_owned();
+    let by: Vec<&str> = entry["decided_by"]
         .as_array()
         .into_iter()
         .flatten()
@@ -217,20 +217,20 @@ pub(super) fn words(told: &serde_json::Value) -> Vec<String> {
         text("basis"),
         text("filed_by"),
         text("stored_at"),
-        told["granted"],
-        told["needed"],
+        entry["granted"],
+        entry["needed"],
     );
     if !by.is_empty() {
         words.push_str(&format!(" ({})", by.join(", ")));
     }
     let mut lines = vec![words];
-    if let Some(arguments) = told.get("arguments") {
+    if let Some(arguments) = entry.get("arguments") {
         lines.push(format!("    {arguments}"));
     }
     lines
 }
 
-async fn decided(decide: Decide, decision: Decision) -> Outcome {
+async fn decide_request(decide: Decide, decision: Decision) -> Outcome {
     let loaded: Loaded<SocialFile> = load(&decide.config.config)?;
     let file = &loaded.value;
     let seed =
@@ -240,12 +240,12 @@ async fn decided(decide: Decide, decision: Decision) -> Outcome {
     let known = file.trust.officers.get(&decide.officer);
     if !known.is_some_and(|keys| keys.contains(key.public())) {
         return Err(Failure::usage(format!(
-            "[trust] officers does not name {} with the key {}: the agent would not count the decision",
+            "[trust] officers does not name {} with the key {}: the agent would ignore the decision",
             decide.officer,
             key.public()
         )));
     }
-    let exchange = JetStream::connect(file.exchange.command(loaded.folder())?).await?;
+    let exchange = JetStream::connect(file.exchange.command_options(loaded.folder())?).await?;
     let filed = async {
         let id = find(&exchange, &decide.recipient, &decide.id).await?;
         file_decision(&exchange, &decide, &id, decision, &key).await?;
@@ -262,31 +262,31 @@ async fn decided(decide: Decide, decision: Decision) -> Outcome {
         output::json(&serde_json::json!({ "id": id, "officer": decide.officer, "decision": word }))?;
     } else {
         output::line(&format!(
-            "{id} is {word} by {}; it stands for ever",
+            "{id} is {word} by {}; the decision is permanent",
             decide.officer
         ));
     }
     Ok(Exit::Done)
 }
 
-/// The request that is meant: by its whole id, or by the beginning of one that has no outcome.
+/// Finds a request by its full id, or by the prefix of a pending one.
 async fn find(exchange: &JetStream, recipient: &RecipientName, text: &str) -> Result<RequestId, Failure> {
-    let wrong = |error: slacktide_client::Error| Failure::usage(error.to_string());
-    if let Some(id) = slacktide_client::client::whole(text).map_err(wrong)? {
+    let usage = |error: slacktide_client::Error| Failure::usage(error.to_string());
+    if let Some(id) = slacktide_client::client::whole(text).map_err(usage)? {
         return Ok(id);
     }
     let (mut ids, mut from) = (Vec::new(), 1);
     loop {
-        let page = exchange.fetch_requests(recipient, from, PAGE).await?;
+        let page = exchange.fetch_requests(recipient, from, PAGE_SIZE).await?;
         let Some(last) = page.last() else { break };
         from = last.sequence + 1;
         let id = |stored: &Stored| stored.subject.rsplit('.').next()?.parse().ok();
         ids.extend(page.iter().filter_map(id));
     }
     match (slacktide_client::client::one_of(text, &ids), text.parse()) {
-        // It may have its outcome, which is told then.
+        // It may have its outcome, which is reported then.
         (Err(slacktide_client::Error::NoSuch(_)), Ok(id)) => Ok(id),
-        (found, _) => found.map_err(wrong),
+        (found, _) => found.map_err(usage),
     }
 }
 
@@ -301,14 +301,12 @@ async fn file_decision(
     let found = request.as_ref().and_then(|stored| read(&stored.bytes));
     let Some((request, digest)) = found else {
         return Err(Failure::usage(format!(
-            "there is no request {} of {} at the exchange; look with `slacktide approvals list`",
+            "there is no request {} of {} at the exchange; run `slacktide approvals list`",
             id, decide.recipient
         )));
     };
     if reply.is_some() {
-        return Err(Failure::usage(format!(
-            "{id} has its outcome already; nothing is left to decide"
-        )));
+        return Err(Failure::usage(format!("{id} already has its outcome")));
     }
     let approval = Approval {
         id: request.id,
@@ -320,7 +318,7 @@ async fn file_decision(
         at: Timestamp::now(),
         key: key.public().clone(),
     };
-    let bytes = Envelope::seal(&approval, Vec::new(), key)
+    let bytes = Envelope::sign(&approval, Vec::new(), key)
         .and_then(|envelope| envelope.encode())
         .map_err(|error| Failure::internal(&error))?;
     let filed = exchange
@@ -328,8 +326,8 @@ async fn file_decision(
         .await?;
     match filed {
         Filed::Done { .. } => Ok(()),
-        Filed::Already(_) => Err(Failure::usage(format!(
-            "{} has decided about {} before, and a decision stands for ever; look with `slacktide approvals list`",
+        Filed::Exists(_) => Err(Failure::usage(format!(
+            "{} has already decided about {}, and a decision is permanent; run `slacktide approvals list`",
             decide.officer, id
         ))),
     }

@@ -7,7 +7,7 @@ use ::audit::AuditError;
 use ::audit::replay::{Lines, replay};
 use ::audit::selection::Selection;
 use ::audit::verify::{Findings, Trust, verify};
-use ::exchange::port::{From, Stream};
+use ::exchange::port::{ReadFrom, Stream};
 use nats::JetStream;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
@@ -19,7 +19,7 @@ use crate::failure::{Failure, Outcome};
 use crate::output::{self, Line, Style};
 use crate::settings::{PartyFile, load};
 
-/// Runs one of them.
+/// Runs a subcommand.
 pub(crate) async fn run(command: AuditCommand) -> Outcome {
     match command {
         AuditCommand::Replay {
@@ -29,14 +29,14 @@ pub(crate) async fn run(command: AuditCommand) -> Outcome {
             rows,
         } => {
             if let Some(Since::File(path)) = &part.since {
-                return Err(no_time(path));
+                return Err(invalid_time(path));
             }
             let (loaded, exchange) = connect(&config.config).await?;
-            let ring = loaded.value.sealing.ring(loaded.folder())?;
+            let decryption_keys = loaded.value.encryption.decryption_keys(loaded.folder())?;
             let selection = selection(stream, &part)?;
             let lines = if rows { Lines::Rows } else { Lines::Payloads };
             let mut out = output::JsonLines::default();
-            replay(&exchange, &selection, lines, &ring, &mut out)
+            replay(&exchange, &selection, lines, &decryption_keys, &mut out)
                 .await
                 .map_err(failed)?;
             out.flush().map_err(|error| Failure::internal(&error))?;
@@ -44,12 +44,12 @@ pub(crate) async fn run(command: AuditCommand) -> Outcome {
         }
         AuditCommand::Verify { config, part, json } => {
             let (loaded, exchange) = connect(&config.config).await?;
-            let seals = loaded.value.sealing.ring(loaded.folder())?;
+            let decryption_keys = loaded.value.encryption.decryption_keys(loaded.folder())?;
             let here = loaded.value.origin();
             let trust = loaded.value.trust;
             if trust.chunks.is_empty() {
                 return Err(Failure::usage(format!(
-                    "{}: trust.chunks: is empty, so no signature counts; put the bureau's sign.pub (A…) there",
+                    "{}: trust.chunks: is empty, so no signature can be verified; put the bureau's sign.pub (A…) there",
                     loaded.path.display()
                 )));
             }
@@ -58,16 +58,16 @@ pub(crate) async fn run(command: AuditCommand) -> Outcome {
                 receipts: trust.receipts,
                 entries: trust.entries,
                 here,
-                seals,
+                decryption_keys,
             };
             let heads = HeadsFile::of(&part)?;
             let selection = selection(StreamName::Data, &part)?;
-            let kept = heads.as_ref().and_then(HeadsFile::kept);
-            let findings = verify(&exchange, &trust, &selection, kept)
+            let known_heads = heads.as_ref().and_then(HeadsFile::known_heads);
+            let findings = verify(&exchange, &trust, &selection, known_heads)
                 .await
                 .map_err(failed)?;
-            tell(&findings, json)?;
-            if !findings.sound() {
+            print(&findings, json)?;
+            if !findings.is_sound() {
                 return Ok(Exit::Evidence);
             }
             if let Some(heads) = heads {
@@ -78,7 +78,7 @@ pub(crate) async fn run(command: AuditCommand) -> Outcome {
     }
 }
 
-fn tell(findings: &Findings, json: bool) -> Result<(), Failure> {
+fn print(findings: &Findings, json: bool) -> Result<(), Failure> {
     if json {
         return output::json(findings);
     }
@@ -86,7 +86,7 @@ fn tell(findings: &Findings, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// PURE: the findings for people.
+/// Renders the findings as lines.
 pub(super) fn lines(findings: &Findings) -> Vec<Line> {
     let lanes = findings.lanes.iter().map(|(lane, report)| {
         format!(
@@ -97,16 +97,16 @@ pub(super) fn lines(findings: &Findings) -> Vec<Line> {
     let mut lines: Vec<Line> = lanes.map(Line::from).collect();
     lines.push(
         format!(
-            "{} of {} chunks, {} receipts and {} audit entries hold",
+            "{} of {} chunks, {} receipts and {} audit entries are valid",
             findings.chunks_verified, findings.chunks, findings.receipts_verified, findings.entries_verified
         )
         .into(),
     );
-    if findings.chunks_not_opened > 0 {
+    if findings.chunks_not_decrypted > 0 {
         let what = format!(
-            ": rows, rejects and sums of money of {} sealed chunks; their signatures, links, numbers and bodies hold. To \
-             check them too, give [sealing] a seed of the recipient",
-            findings.chunks_not_opened
+            ": rows, rejects and sums of money of {} encrypted chunks; their signatures, links, numbers and bodies are valid. To \
+             check them too, add a seed of the recipient to [encryption]",
+            findings.chunks_not_decrypted
         );
         lines.push(Line::styled(Style::Waiting, "NOT CHECKED").and(what));
     }
@@ -117,7 +117,7 @@ pub(super) fn lines(findings: &Findings) -> Vec<Line> {
 
 async fn connect(path: &Path) -> Result<(Loaded<PartyFile>, JetStream), Failure> {
     let loaded: Loaded<PartyFile> = load(path)?;
-    let options = loaded.value.exchange.command(loaded.folder())?;
+    let options = loaded.value.exchange.command_options(loaded.folder())?;
     let exchange = JetStream::connect(options).await?;
     Ok((loaded, exchange))
 }
@@ -135,11 +135,11 @@ fn selection(stream: StreamName, part: &Part) -> Result<Selection, Failure> {
         StreamName::Confirms => Stream::Confirms,
         StreamName::Audit => Stream::Audit,
     };
-    let bad = |error: schemas::name::BadName| Failure::usage(error.to_string());
+    let invalid = |error: schemas::name::BadName| Failure::usage(error.to_string());
     Ok(Selection {
         from: match &part.since {
-            Some(Since::Time(time)) => From::Time(*time),
-            _ => From::Sequence(part.from.unwrap_or(1)),
+            Some(Since::Time(time)) => ReadFrom::Time(*time),
+            _ => ReadFrom::Sequence(part.from.unwrap_or(1)),
         },
         to_sequence: part.to,
         to_time: part.until,
@@ -148,15 +148,20 @@ fn selection(stream: StreamName, part: &Part) -> Result<Selection, Failure> {
             .as_ref()
             .map(RecipientName::new)
             .transpose()
-            .map_err(bad)?,
-        feed: part.feed.as_ref().map(FeedName::new).transpose().map_err(bad)?,
+            .map_err(invalid)?,
+        feed: part
+            .feed
+            .as_ref()
+            .map(FeedName::new)
+            .transpose()
+            .map_err(invalid)?,
         ..Selection::all(stream)
     })
 }
 
-fn no_time(path: &Path) -> Failure {
+fn invalid_time(path: &Path) -> Failure {
     Failure::usage(format!(
-        "--since {}: that is no time; give one like 2026-01-31T08:00:00+08:00",
+        "--since {}: not a valid time; give one like 2026-01-31T08:00:00+08:00",
         path.display()
     ))
 }
@@ -164,9 +169,9 @@ fn no_time(path: &Path) -> Failure {
 fn failed(error: AuditError) -> Failure {
     match error {
         AuditError::Exchange { stream, source } => {
-            let place = format!("the {stream:?} stream cannot be read");
+            let context = format!("the {stream:?} stream cannot be read");
             let failure = Failure::from(source);
-            Failure::new(failure.exit, format!("{place}: {failure}"))
+            Failure::new(failure.exit, format!("{context}: {failure}"))
         }
         AuditError::Output(error) => {
             Failure::new(Exit::Unfinished, format!("the output cannot be written: {error}"))

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ::commercial::{Board, CommercialError, CommercialParts, PollOptions, RequesterParts};
+use ::commercial::{CommercialError, CommercialParts, PollOptions, RequesterParts, StatusRegistry};
 use nats::JetStream;
 use nats::topology::Role;
 use runtime::config::Loaded;
@@ -15,28 +15,28 @@ use schemas::name::PartyName;
 use tokio::sync::watch;
 
 use super::quarantine::watch as quarantine;
-use super::status::judge::Judged;
-use super::status::own::{self, OwnLanes};
-use super::{agent, measures};
+use super::status::agent_lanes::{self, AgentLanes};
+use super::status::judge::JudgedLane;
+use super::{agent, agent_metrics};
 use crate::compose;
 use crate::failure::{Failure, Outcome};
 use crate::fullness::FullnessWatch;
 use crate::output;
 use crate::settings::{CommercialFile, load};
 
-/// Runs the agent until it is told to stop.
+/// Runs the agent until a stop signal.
 pub(crate) async fn run(path: PathBuf) -> Outcome {
-    // First: an order to stop may come at any time.
-    let stop = agent::stop()?;
+    // First, because a stop signal may arrive at any time.
+    let stop = agent::stop_on_signals()?;
     let supervisor = agent::supervise(&stop)?;
     let loaded: Loaded<CommercialFile> = load(&path)?;
     let (file, folder) = (&loaded.value, loaded.folder());
     let key = file.signing.key(folder)?;
-    let options = file.exchange.agent(folder)?;
-    let seals = file.sealing.ring(folder)?;
+    let options = file.exchange.agent_options(folder)?;
+    let decryption_keys = file.encryption.decryption_keys(folder)?;
     let store = compose::quarantine(&loaded)?;
-    // A connection of its own: a long answer keeps no chunk waiting.
-    let asked = compose::requests(&loaded)?;
+    // A separate connection: a long answer delays no chunk.
+    let request_store = compose::requests(&loaded)?;
     let notifier = agent::notify_manager(&stop);
     let exchange = tokio::select! {
         exchange = JetStream::connect(options) => exchange?,
@@ -45,23 +45,23 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
             return Ok(Exit::Done);
         }
     };
-    let board = Board::default();
+    let registry = StatusRegistry::default();
     let bureau = match &file.commercial.bureau {
         Some(bureau) => bureau.clone(),
-        // As `slacktide status` assumes.
+        // The default of `slacktide status`.
         None => PartyName::new("bureau").map_err(|error| Failure::internal(&error))?,
     };
-    let lanes = OwnLanes::new(&path, bureau)?;
+    let lanes = AgentLanes::new(&path, bureau)?;
     let page = {
-        let (board, connection) = (board.clone(), exchange.connection());
-        move || own_page(&board, &connection)
+        let (registry, connection) = (registry.clone(), exchange.connection());
+        move || own_page(&registry, &connection)
     };
     lanes.watch(exchange.clone(), page, stop.token().clone());
     agent::serve(
         &loaded,
         file.health.as_ref(),
         Arc::new(Page {
-            board: board.clone(),
+            registry: registry.clone(),
             connection: exchange.connection(),
             started: jiff::Timestamp::now(),
             fullness: FullnessWatch::start(exchange.clone(), Role::Recipient, stop.token().clone()),
@@ -70,18 +70,18 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
         }),
     )
     .await?;
-    quarantine::keep(Arc::clone(&store), board.clone(), stop.token().clone());
+    quarantine::start(Arc::clone(&store), registry.clone(), stop.token().clone());
     let exchange = Arc::new(exchange);
-    let asking = RequesterParts {
+    let requester = RequesterParts {
         exchange: Arc::<JetStream>::clone(&exchange),
-        store: asked,
+        store: request_store,
         recipient: file.commercial.recipient.clone(),
         trusted: file.trust.answers().to_vec(),
         here: file.origin(),
-        seals: seals.clone(),
+        decryption_keys: decryption_keys.clone(),
         key: Arc::clone(&key),
         interval: file.requests.interval.unwrap_or(file.poll.interval).get(),
-        board: board.clone(),
+        registry: registry.clone(),
     };
     let parts = CommercialParts {
         exchange,
@@ -89,17 +89,17 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
         recipient: file.commercial.recipient.clone(),
         trusted: file.trust.chunks.clone(),
         here: file.origin(),
-        seals,
+        decryption_keys,
         key,
         options: PollOptions {
             interval: file.poll.interval.get(),
             max_messages: file.poll.max_messages,
-            keep: file.store.ledger.keep(),
+            ledger_retention: file.store.ledger.retention(),
             ..PollOptions::default()
         },
-        board,
+        registry,
     };
-    let running = ::commercial::run_asking(parts, Some(asking), stop.token().clone());
+    let running = ::commercial::run_asking(parts, Some(requester), stop.token().clone());
     let outcome = agent::until_stopped(&stop, &supervisor, running, failed).await;
     notifier.finish().await;
     outcome
@@ -113,12 +113,12 @@ fn failed(error: CommercialError) -> Failure {
     }
 }
 
-/// Checks the file, its keys and its secrets; opens nothing.
+/// Checks the file, its keys and its secrets. Opens no connection.
 pub(crate) fn check(path: &Path) -> Outcome {
     let loaded: Loaded<CommercialFile> = load(path)?;
     loaded.value.signing.key(loaded.folder())?;
-    loaded.value.exchange.agent(loaded.folder())?;
-    loaded.value.sealing.ring(loaded.folder())?;
+    loaded.value.exchange.agent_options(loaded.folder())?;
+    loaded.value.encryption.decryption_keys(loaded.folder())?;
     if let Some(url) = &loaded.value.store.url {
         url.read(loaded.folder())?;
     }
@@ -131,24 +131,24 @@ pub(crate) fn check(path: &Path) -> Outcome {
 }
 
 struct Page {
-    board: Board,
+    registry: StatusRegistry,
     connection: watch::Receiver<nats::Connection>,
     started: jiff::Timestamp,
     fullness: FullnessWatch,
     supervisor: Supervisor,
-    lanes: OwnLanes,
+    lanes: AgentLanes,
 }
 
 impl Page {
-    /// Each lane's state now.
-    fn judged(&self) -> Vec<Judged> {
-        self.lanes.judged(own_page(&self.board, &self.connection))
+    /// Returns each lane's current state.
+    fn judged(&self) -> Vec<JudgedLane> {
+        self.lanes.judged(own_page(&self.registry, &self.connection))
     }
 }
 
-/// The page without the lanes' states.
-fn own_page(board: &Board, connection: &watch::Receiver<nats::Connection>) -> serde_json::Value {
-    let mut status = serde_json::to_value(board.status()).unwrap_or_default();
+/// Returns the page without the lane states.
+fn own_page(registry: &StatusRegistry, connection: &watch::Receiver<nats::Connection>) -> serde_json::Value {
+    let mut status = serde_json::to_value(registry.status()).unwrap_or_default();
     if let Some(page) = status.as_object_mut() {
         page.insert("exchange".to_owned(), agent::exchange(connection));
     }
@@ -157,8 +157,8 @@ fn own_page(board: &Board, connection: &watch::Receiver<nats::Connection>) -> se
 
 impl Report for Page {
     fn status(&self) -> serde_json::Value {
-        let mut page = own_page(&self.board, &self.connection);
-        let states = own::data(&self.judged());
+        let mut page = own_page(&self.registry, &self.connection);
+        let states = agent_lanes::status_data(&self.judged());
         if let Some(page) = page.as_object_mut() {
             page.insert("states".to_owned(), states);
         }
@@ -170,9 +170,9 @@ impl Report for Page {
         reason = "metrics are floats; counts below 2^53 are exact"
     )]
     fn metrics(&self) -> String {
-        let status = self.board.status();
+        let status = self.registry.status();
         let mut text = MetricsText::new();
-        measures::process("insurer", self.started, &mut text);
+        agent_metrics::process("insurer", self.started, &mut text);
         text.counter(
             "slacktide_poll_ticks_total",
             "Ticks of the interval.",
@@ -191,11 +191,11 @@ impl Report for Page {
             &[],
             status.quarantined as f64,
         );
-        measures::commercial(&status, jiff::Timestamp::now(), &mut text);
-        measures::connection(&agent::exchange(&self.connection), &mut text);
+        agent_metrics::commercial(&status, jiff::Timestamp::now(), &mut text);
+        agent_metrics::connection(&agent::exchange(&self.connection), &mut text);
         self.fullness.metrics(&mut text);
         quarantine::metrics(&status, &mut text);
-        own::metrics(&self.judged(), &mut text);
+        agent_lanes::write_metrics(&self.judged(), &mut text);
         text.finish()
     }
 
@@ -205,17 +205,17 @@ impl Report for Page {
 
     fn ready(&self) -> Result<(), String> {
         agent::connected(&self.connection)?;
-        let status = self.board.status();
+        let status = self.registry.status();
         match (status.last_error, status.is_prepared) {
             (Some(why), _) => Err(why),
-            (None, false) => Err("the store did not answer yet".to_owned()),
+            (None, false) => Err("the store has not answered yet".to_owned()),
             (None, true) => Ok(()),
         }
     }
 
     fn healthy(&self) -> Result<(), String> {
-        agent::let_in(&self.connection)?;
-        let status = self.board.status();
+        agent::check_accepted(&self.connection)?;
+        let status = self.registry.status();
         if let Some(why) = &status.other_store {
             return Err(why.clone());
         }
@@ -230,7 +230,7 @@ impl Report for Page {
                 "{lost} answers were confirmed and are not stored: the store was restored or replaced; {}",
                 ::commercial::requester::REFILL_ANSWERS
             )),
-            None => own::healthy(&self.judged()),
+            None => agent_lanes::check_health(&self.judged()),
         }
     }
 }
@@ -240,7 +240,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn poller_whose_grace_is_over_ends_unfinished() {
+    fn poller_shutdown_timeout_exits_unfinished() {
         assert_eq!(failed(CommercialError::Unfinished).exit, Exit::Unfinished);
         let denied = store::Error::new(store::ErrorKind::Denied, "a", "b");
         assert_eq!(failed(CommercialError::Store(denied)).exit, Exit::Denied);

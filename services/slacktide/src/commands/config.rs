@@ -8,33 +8,33 @@ use serde::Serialize;
 
 use crate::failure::{Failure, Outcome};
 use crate::output;
-use crate::settings::{Kind, examples, load_any};
+use crate::settings::{ConfigFile, load_any, sample_keys};
 
 /// Checks a file of any kind.
 pub(crate) fn check(path: &Path) -> Outcome {
     let what = match load_any(path)? {
-        Kind::Social(loaded) => format!(
+        ConfigFile::Social(loaded) => format!(
             "a social agent's file with {} feeds and {} kinds of requests",
             loaded.value.feeds.len(),
             loaded.value.kinds.len()
         ),
-        Kind::Commercial(loaded) => format!(
+        ConfigFile::Commercial(loaded) => format!(
             "a commercial agent's file for {}",
             loaded.value.commercial.recipient
         ),
-        Kind::Party(loaded) => format!("a connection file of user {}", loaded.value.exchange.user),
+        ConfigFile::Party(loaded) => format!("a connection file of user {}", loaded.value.exchange.user),
     };
-    examples::refuse(path)?;
-    output::line(&format!("{}: good, {what}", path.display()));
+    sample_keys::refuse_sample_keys(path)?;
+    output::line(&format!("{}: valid, {what}", path.display()));
     Ok(Exit::Done)
 }
 
 /// Prints the effective values.
 pub(crate) fn show(path: &Path, json: bool) -> Outcome {
     match load_any(path)? {
-        Kind::Social(loaded) => print(&loaded, json),
-        Kind::Commercial(loaded) => print(&loaded, json),
-        Kind::Party(loaded) => print(&loaded, json),
+        ConfigFile::Social(loaded) => print(&loaded, json),
+        ConfigFile::Commercial(loaded) => print(&loaded, json),
+        ConfigFile::Party(loaded) => print(&loaded, json),
     }
 }
 

@@ -13,67 +13,67 @@ use crate::failure::{Failure, Outcome};
 use crate::output::{self, Line, Style};
 use crate::settings::{PartyFile, load};
 
-/// How an apply is wanted.
-pub(crate) struct Wish {
-    /// The folder; none: the shipped files.
+/// Options of `exchange apply`.
+pub(crate) struct ApplyOptions {
+    /// The folder; `None`: the shipped files.
     pub(crate) dir: Option<PathBuf>,
-    /// With the shipped files: for whom.
+    /// Recipients, with the shipped files.
     pub(crate) recipients: Vec<String>,
-    /// Without asking.
+    /// Apply without confirmation.
     pub(crate) yes: bool,
-    /// Destructive changes too.
+    /// Apply destructive changes, too.
     pub(crate) force: bool,
-    /// Nothing at all.
+    /// Change nothing.
     pub(crate) dry_run: bool,
-    /// As data.
+    /// Print JSON.
     pub(crate) json: bool,
 }
 
-/// Shows what differs, then makes it so.
-pub(crate) async fn apply(path: PathBuf, wish: Wish) -> Outcome {
-    let topology = read(&wish)?;
+/// Shows the differences, then applies them.
+pub(crate) async fn apply(path: PathBuf, options: ApplyOptions) -> Outcome {
+    let topology = read(&options)?;
     let admin = admin(&path).await?;
     let plan = topology::plan(&admin, &topology).await?;
-    if wish.json {
+    if options.json {
         output::json(&plan)?;
     } else {
         output::lines(plan.to_string().lines());
     }
-    if plan.is_empty() || wish.dry_run {
+    if plan.is_empty() || options.dry_run {
         return Ok(Exit::Done);
     }
-    if !wish.yes && !agreed()? {
+    if !options.yes && !confirm()? {
         output::note("nothing was changed");
         return Ok(Exit::Unfinished);
     }
-    topology::apply(&admin, &plan, wish.force).await?;
+    topology::apply(&admin, &plan, options.force).await?;
     let left: Plan = topology::plan(&admin, &topology).await?;
     if !left.is_empty() {
         return Err(Failure::new(
             Exit::Exchange,
-            "the exchange still differs from the files after the changes; look with `slacktide exchange apply --dry-run`",
+            "the exchange still differs from the files after the changes; run `slacktide exchange apply --dry-run`",
         ));
     }
     output::note(&format!("{} changes made", plan.changes.len()));
     Ok(Exit::Done)
 }
 
-fn read(wish: &Wish) -> Result<Topology, Failure> {
-    let files = match &wish.dir {
+fn read(options: &ApplyOptions) -> Result<Topology, Failure> {
+    let files = match &options.dir {
         Some(dir) => topology::load(dir),
         None => {
             let names: Result<Vec<RecipientName>, _> =
-                wish.recipients.iter().map(RecipientName::new).collect();
+                options.recipients.iter().map(RecipientName::new).collect();
             topology::embedded(&names.map_err(|error| Failure::usage(error.to_string()))?)
         }
     };
     files.map_err(|error| Failure::usage(error.to_string()))
 }
 
-fn agreed() -> Result<bool, Failure> {
+fn confirm() -> Result<bool, Failure> {
     if !std::io::stdin().is_terminal() {
         return Err(Failure::usage(
-            "nobody is there to be asked; give --yes to make these changes, or --dry-run to only see them",
+            "standard input is not a terminal, so the changes cannot be confirmed; give --yes to apply them, or --dry-run to show them",
         ));
     }
     output::note("make these changes? [y/N]");
@@ -85,7 +85,7 @@ fn agreed() -> Result<bool, Failure> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-/// Prints what is in the exchange.
+/// Prints the state of the exchange.
 pub(crate) async fn status(path: PathBuf, json: bool) -> Outcome {
     let status = topology::status(&admin(&path).await?).await?;
     if json {
@@ -110,11 +110,11 @@ pub(crate) async fn status(path: PathBuf, json: bool) -> Outcome {
                 ": raise max_bytes in the file of the stream and run `slacktide exchange apply`; a full stream refuses",
             )]);
         }
-        for one in &stream.consumers {
-            let paused = if one.paused { ", paused" } else { "" };
+        for consumer in &stream.consumers {
+            let paused = if consumer.paused { ", paused" } else { "" };
             output::line(&format!(
-                "  consumer {}: {} undelivered, {} unsettled, {} redelivered{paused}",
-                one.name, one.pending, one.ack_pending, one.redelivered
+                "  consumer {}: {} undelivered, {} unacked, {} redelivered{paused}",
+                consumer.name, consumer.pending, consumer.ack_pending, consumer.redelivered
             ));
         }
     }
@@ -123,6 +123,6 @@ pub(crate) async fn status(path: PathBuf, json: bool) -> Outcome {
 
 async fn admin(path: &Path) -> Result<Admin, Failure> {
     let loaded: Loaded<PartyFile> = load(path)?;
-    let options = loaded.value.exchange.command(loaded.folder())?;
+    let options = loaded.value.exchange.command_options(loaded.folder())?;
     Ok(Admin::new(JetStream::connect(options).await?))
 }

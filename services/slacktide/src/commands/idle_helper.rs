@@ -10,15 +10,15 @@ use runtime::exit::Exit;
 use super::agent;
 use crate::failure::{Failure, Outcome};
 
-/// Serves until it is told to stop.
+/// Serves until a stop signal.
 pub(crate) async fn run(path: PathBuf) -> Outcome {
-    must_be_ours(&path)?;
-    // Nothing from the environment: what this process may do stands in the one file.
+    check_file_trusted(&path)?;
+    // No overrides from the environment: the file alone decides what this process may do.
     let loaded: Loaded<HelperConfig> = load_with(&path, Vec::new())?;
-    let stop = agent::stop()?;
+    let stop = agent::stop_on_signals()?;
     let helper = Helper::open(&loaded.value).map_err(|error| {
         let exit = match &error {
-            HelperError::Cgroup(CgroupError::Rights { .. }) => Exit::Denied,
+            HelperError::Cgroup(CgroupError::PermissionDenied { .. }) => Exit::Denied,
             _ => Exit::Usage,
         };
         Failure::new(exit, error.to_string())
@@ -29,8 +29,8 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// Who can write the file, or rename a part of its path, decides what may be moved.
-fn must_be_ours(path: &Path) -> Result<(), Failure> {
+/// Refuses a file that others can write or replace: it decides which processes may be moved.
+fn check_file_trusted(path: &Path) -> Result<(), Failure> {
     // Loading it reports a file that is missing.
     if !path.exists() {
         return Ok(());
@@ -45,20 +45,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_others_may_change_is_refused() -> std::io::Result<()> {
+    fn helper_file_writable_by_others_is_refused() -> std::io::Result<()> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("helper.toml");
         std::fs::write(&file, "")?;
         let mode = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
         mode(&file, 0o644)?;
-        assert!(must_be_ours(&file).is_ok());
+        assert!(check_file_trusted(&file).is_ok());
         for open in [0o664, 0o646] {
             mode(&file, open)?;
-            assert!(must_be_ours(&file).is_err_and(|no| no.to_string().contains("chmod")));
+            assert!(check_file_trusted(&file).is_err_and(|no| no.to_string().contains("chmod")));
         }
         mode(&file, 0o644)?;
         mode(folder.path(), 0o777)?;
-        assert!(must_be_ours(&file).is_err());
+        assert!(check_file_trusted(&file).is_err());
         Ok(())
     }
 }

@@ -1,9 +1,9 @@
 //! `slacktide keys new|site|certificate|renew`.
 //!
-//! - `arguments` what may be said
+//! - `arguments` the command-line arguments
 //! - `files` writing a key or a certificate so that only its owner reads it
-//! - `certificates` the authority of a test site, and what it signs; `issue` one more certificate by it
-//! - `site` everything that a test site needs, wired together; `samples` its configuration files
+//! - `certificates` the authority of a test site and its certificates; `issue` issues one more
+//! - `site` creates a test site; `samples` its configuration files
 
 mod arguments;
 mod certificates;
@@ -15,7 +15,7 @@ mod site;
 use std::path::Path;
 
 use runtime::exit::Exit;
-use schemas::seal::SealKey;
+use schemas::encryption::EncryptionKey;
 use schemas::sign::SigningKey;
 use serde::Serialize;
 
@@ -24,7 +24,7 @@ use crate::output;
 use arguments::KeyKind;
 pub(crate) use arguments::KeysCommand;
 
-/// The public halves of a party's keys.
+/// A party's public keys.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Public {
     /// For the exchange's account file, `U…`.
@@ -33,12 +33,12 @@ pub(crate) struct Public {
     /// For the other parties' `[trust]`, `A…`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) sign: String,
-    /// For the bureau's `[sealing]`, `X…`.
+    /// For the bureau's `[encryption]`, `X…`.
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub(crate) seal: String,
+    pub(crate) encryption: String,
 }
 
-/// Runs one of them.
+/// Runs a subcommand.
 pub(crate) fn run(command: KeysCommand) -> Outcome {
     match command {
         KeysCommand::New { out, only, json } => new(&out, &only, json),
@@ -48,7 +48,7 @@ pub(crate) fn run(command: KeysCommand) -> Outcome {
     }
 }
 
-/// Makes a party's keys and says where the public halves go.
+/// Creates a party's keys and prints where the public keys go.
 fn new(out: &Path, only: &[KeyKind], json: bool) -> Outcome {
     let public = write(out, only)?;
     if json {
@@ -56,26 +56,26 @@ fn new(out: &Path, only: &[KeyKind], json: bool) -> Outcome {
         return Ok(Exit::Done);
     }
     let shown = out.display();
-    for (name, key, goes) in [
+    for (name, key, destination) in [
         ("connect", &public.connect, "for the exchange's account file"),
         ("sign", &public.sign, "for the other parties' [trust]"),
         (
-            "seal",
-            &public.seal,
-            "a recipient's: for the bureau's [sealing] recipients",
+            "encryption",
+            &public.encryption,
+            "a recipient's: for the bureau's [encryption] recipients",
         ),
     ] {
         if !key.is_empty() {
             output::line(&format!(
                 "{shown}/{name}.seed   secret: keep it on this machine, mode 0600"
             ));
-            output::line(&format!("{shown}/{name}.pub    {key}   {goes}"));
+            output::line(&format!("{shown}/{name}.pub    {key}   {destination}"));
         }
     }
     Ok(Exit::Done)
 }
 
-/// Makes all keys of a party in a folder. Nothing is ever overwritten.
+/// Creates all keys of a party in a folder. Never overwrites a file.
 pub(crate) fn write_keys(out: &Path) -> Result<Public, Failure> {
     write(out, &[])
 }
@@ -99,10 +99,14 @@ fn write(out: &Path, only: &[KeyKind]) -> Result<Public, Failure> {
         public.sign = key.public().to_string();
         texts.push(("sign", key.seed().map_err(|e| internal(&e))?, public.sign.clone()));
     }
-    if wanted(KeyKind::Seal) {
-        let key = SealKey::generate().map_err(|e| internal(&e))?;
-        public.seal = key.public().to_string();
-        texts.push(("seal", key.seed().map_err(|e| internal(&e))?, public.seal.clone()));
+    if wanted(KeyKind::Encryption) {
+        let key = EncryptionKey::generate().map_err(|e| internal(&e))?;
+        public.encryption = key.public().to_string();
+        texts.push((
+            "encryption",
+            key.seed().map_err(|e| internal(&e))?,
+            public.encryption.clone(),
+        ));
     }
     let texts: Vec<(String, String)> = texts
         .into_iter()
@@ -124,14 +128,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_files_a_key_seeds_for_the_owner_only_and_never_overwritten()
-    -> Result<(), Box<dyn std::error::Error>> {
+    fn keys_are_two_files_each_and_never_overwritten() -> Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
         let public = write_keys(folder.path())?;
         assert!(
-            public.connect.starts_with('U') && public.sign.starts_with('A') && public.seal.starts_with('X')
+            public.connect.starts_with('U')
+                && public.sign.starts_with('A')
+                && public.encryption.starts_with('X')
         );
-        for (name, first) in [("connect.seed", "SU"), ("sign.seed", "SA"), ("seal.seed", "SX")] {
+        for (name, first) in [
+            ("connect.seed", "SU"),
+            ("sign.seed", "SA"),
+            ("encryption.seed", "SX"),
+        ] {
             let path = folder.path().join(name);
             assert_eq!(std::fs::metadata(&path)?.permissions().mode() & 0o777, 0o600);
             assert!(std::fs::read_to_string(path)?.starts_with(first));
@@ -145,10 +154,10 @@ mod tests {
     }
 
     #[test]
-    fn one_kind_alone_for_a_change_of_keys() -> Result<(), Box<dyn std::error::Error>> {
+    fn keys_only_one_kind_is_written() -> Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
-        write(folder.path(), &[KeyKind::Seal])?;
-        assert!(folder.path().join("seal.seed").exists() && !folder.path().join("sign.seed").exists());
+        write(folder.path(), &[KeyKind::Encryption])?;
+        assert!(folder.path().join("encryption.seed").exists() && !folder.path().join("sign.seed").exists());
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! `slacktide masking preview`: what a recipient would be sent, on real rows.
 //!
 //! It goes the way that the agent goes: the file's gate has to be open, orders to pause count, and the first rows of
-//! the feed pass through the same code that packs chunks. What is printed is read back from the packed bytes.
+//! the feed pass through the same code that batches chunks. What is printed is read back from the packed bytes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use schemas::sign::SigningKey;
 use schemas::value::Value;
 use serde_json::{Map, json};
 use social::chunker::{Block, Chunker};
-use social::hold::{self, Holds, LaneHold};
+use social::hold::{self, HoldEffect, Holds};
 use source::Source;
 use tokio_util::sync::CancellationToken;
 
@@ -32,17 +32,17 @@ use crate::output;
 use crate::settings::feed::FeedTable;
 use crate::settings::{self, SocialFile, load};
 
-/// The commands about masks.
+/// The masking commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum MaskingCommand {
-    /// Prints the first rows of a feed as a recipient would get them. Personal data, where no mask hides it.
+    /// Show the first rows of a feed as a recipient would get them. Prints personal data that no mask hides.
     #[command(
         after_help = "Example:\n  slacktide masking preview --config config/social.toml --feed setl --recipient insurer-a --rows 3"
     )]
     Preview(PreviewArgs),
 }
 
-/// What is to be shown.
+/// The arguments of `preview`.
 #[derive(Debug, Args)]
 pub(crate) struct PreviewArgs {
     #[command(flatten)]
@@ -50,26 +50,26 @@ pub(crate) struct PreviewArgs {
     /// The feed.
     #[arg(long, value_name = "NAME")]
     feed: FeedName,
-    /// For whom.
+    /// The recipient.
     #[arg(long, value_name = "NAME")]
     recipient: RecipientName,
-    /// How many rows are read.
+    /// The number of rows.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=100))]
     rows: u16,
     /// How long to wait for the gate.
     #[arg(long, value_name = "TIME", default_value = "30s")]
     wait: Span,
-    /// Prints them as JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Runs a command to its end.
+/// Runs a subcommand.
 pub(crate) async fn run(command: MaskingCommand) -> Outcome {
     let MaskingCommand::Preview(args) = command;
     let loaded: Loaded<SocialFile> = load(&args.config.config)?;
-    let named = |feed: &&FeedTable| feed.name == args.feed && feed.recipients.contains(&args.recipient);
-    let feed = loaded.value.feeds.iter().find(named).ok_or_else(|| {
+    let matches = |feed: &&FeedTable| feed.name == args.feed && feed.recipients.contains(&args.recipient);
+    let feed = loaded.value.feeds.iter().find(matches).ok_or_else(|| {
         Failure::usage(format!(
             "{}: there is no feed {} for {}; correct the name",
             loaded.path.display(),
@@ -86,36 +86,36 @@ pub(crate) async fn run(command: MaskingCommand) -> Outcome {
     let now = Timestamp::now();
     if let Some(why) = orders
         .as_ref()
-        .and_then(|orders| paused(orders, &loaded.value, now))
+        .and_then(|orders| pause_reason(orders, &loaded.value, now))
     {
         return Err(Failure::new(Exit::TooBusy, why));
     }
-    let hold = judge(&loaded, feed, &lane, orders.as_ref(), &key)?;
-    let masks = settings::masks::lanes(&loaded)?.remove(&lane);
-    let make = |columns: &schemas::column::RowSchema| {
-        let chunker = Chunker::masking(columns, &feed.cursor, &feed.money, None, masks);
+    let hold = evaluate_holds(&loaded, feed, &lane, orders.as_ref(), &key)?;
+    let masks = settings::masks::lane_masks(&loaded)?.remove(&lane);
+    let new_chunker = |columns: &schemas::column::RowSchema| {
+        let chunker = Chunker::with_masks(columns, &feed.cursor, &feed.money, None, masks);
         let withhold = match &hold {
-            LaneHold::Free(withhold) => withhold.clone(),
-            LaneHold::Held(_) => None,
+            HoldEffect::Free(withhold) => withhold.clone(),
+            HoldEffect::Held(_) => None,
         };
         chunker
-            .and_then(|chunker| chunker.withholding(withhold))
+            .and_then(|chunker| chunker.with_row_filter(withhold))
             .map_err(|error| Failure::usage(format!("feed {}: {error}", feed.name)))
     };
     let stop = CancellationToken::new();
-    let read = rows(&loaded, feed, &args, make, &stop).await;
+    let read = read_rows(&loaded, feed, &args, new_chunker, &stop).await;
     stop.cancel();
     let chunker = read?;
-    if let LaneHold::Held(why) = &hold {
-        output::note(&format!("note: nothing is sent now: {why}"));
+    if let HoldEffect::Held(why) = &hold {
+        output::note(&format!("note: the lane is held, nothing is sent now: {why}"));
     }
-    tell(feed, &args, chunker)
+    print(feed, &args, chunker)
 }
 
-/// PURE: by whom the gate is paused, if it is.
-fn paused(orders: &Control, file: &SocialFile, now: Timestamp) -> Option<String> {
-    let scope = control::gate_of(&file.social.source);
-    let pause = control::fold(orders, now)
+/// Returns who paused the gate and why, or `None` if it is not paused.
+fn pause_reason(orders: &Control, file: &SocialFile, now: Timestamp) -> Option<String> {
+    let scope = control::gate_scope(&file.social.source);
+    let pause = control::orders_in_force(orders, now)
         .find(|order| order.scope == scope && matches!(order.action, AnyAction::Known(Action::Pause)))?;
     Some(format!(
         "the gate is paused by {}: {}; nothing is read until `slacktide gate resume`",
@@ -123,50 +123,58 @@ fn paused(orders: &Control, file: &SocialFile, now: Timestamp) -> Option<String>
     ))
 }
 
-fn judge(
+fn evaluate_holds(
     loaded: &Loaded<SocialFile>,
     feed: &FeedTable,
     lane: &Lane,
     orders: Option<&Control>,
     key: &SigningKey,
-) -> Result<LaneHold, Failure> {
+) -> Result<HoldEffect, Failure> {
     let persons = PersonKey::of(key).map_err(|error| Failure::internal(&error))?;
     let (persons, now) = (Arc::new(persons), Timestamp::now());
-    let holds = Holds::of(orders.into_iter().flat_map(|orders| control::fold(orders, now)));
+    let holds = Holds::of(
+        orders
+            .into_iter()
+            .flat_map(|orders| control::orders_in_force(orders, now)),
+    );
     let person = feed.person.as_deref();
-    let hold = hold::judge(&holds, lane, person, Some(&persons));
-    let list = settings::blocklist::keeper(loaded, key)?.map(|keeper| keeper.list());
+    let hold = hold::evaluate(&holds, lane, person, Some(&persons));
+    let list = settings::blocklist::open_blocklist(loaded, key)?.map(|keeper| keeper.list());
     Ok(match list {
-        Some(list) => hold::and_listed(hold, &list.borrow(), person, Some(&persons)),
+        Some(list) => hold::with_block_list(hold, &list.borrow(), person, Some(&persons)),
         None => hold,
     })
 }
 
-/// Reads under permits of the gate, as the agent does.
-async fn rows(
+/// Reads with permits of the gate, as the agent does.
+async fn read_rows(
     loaded: &Loaded<SocialFile>,
     feed: &FeedTable,
     args: &PreviewArgs,
-    make: impl FnOnce(&schemas::column::RowSchema) -> Result<Chunker, Failure>,
+    new_chunker: impl FnOnce(&schemas::column::RowSchema) -> Result<Chunker, Failure>,
     stop: &CancellationToken,
 ) -> Result<Chunker, Failure> {
     let own = OwnPids::new();
-    let more = crate::probes::signals(loaded)?;
-    let (gate, sampling) = Gate::start(&compose::gate(loaded), &own, more, Orders::default(), stop)
+    let probes = crate::probes::signals(loaded)?;
+    let (gate, sampling) = Gate::start(&compose::gate(loaded), &own, probes, Orders::default(), stop)
         .map_err(|error| Failure::usage(error.to_string()))?;
     let source = compose::source(loaded, gate.shut_flag())?;
-    let telling = compose::tell_backends(Arc::clone(&source), own, stop.clone());
-    let read = tokio::time::timeout(args.wait.get(), quantum(&gate, source.as_ref(), feed, args, make)).await;
+    let pid_reporting = compose::report_backend_pids(Arc::clone(&source), own, stop.clone());
+    let read = tokio::time::timeout(
+        args.wait.get(),
+        quantum(&gate, source.as_ref(), feed, args, new_chunker),
+    )
+    .await;
     let verdict = gate.verdict();
     source.close().await;
     stop.cancel();
-    sampling.joined().await;
-    let _ = telling.await;
+    sampling.join().await;
+    let _ = pid_reporting.await;
     read.unwrap_or_else(|_| {
         Err(Failure::new(
             Exit::TooBusy,
             format!(
-                "the gate did not let it through within {}: {}; repeat it when the core has slack",
+                "the gate gave no permit within {}: {}; retry when the core has slack",
                 args.wait, verdict.reason
             ),
         ))
@@ -178,17 +186,17 @@ async fn quantum(
     source: &dyn Source,
     feed: &FeedTable,
     args: &PreviewArgs,
-    make: impl FnOnce(&schemas::column::RowSchema) -> Result<Chunker, Failure>,
+    new_chunker: impl FnOnce(&schemas::column::RowSchema) -> Result<Chunker, Failure>,
 ) -> Result<Chunker, Failure> {
     let permit = gate.permit().await;
     let mut reader = source.open_feed(&feed.definition(), &permit).await?;
     drop(permit);
-    let mut chunker = make(reader.schema())?;
+    let mut chunker = new_chunker(reader.schema())?;
     loop {
         let permit = gate.permit().await;
         let reading = reader.fence(&permit).await?;
         let Some(fence) = reading.fence else {
-            // Somebody's transaction is open, or the lag is not over.
+            // A transaction is open, or the lag has not passed.
             drop(permit);
             tokio::time::sleep(Duration::from_millis(500)).await;
             continue;
@@ -198,7 +206,7 @@ async fn quantum(
             .read(None, &fence, usize::from(args.rows), &permit, &mut chunker)
             .await;
         match read {
-            // What came before the gate shut is real, too.
+            // Rows read before the gate closed are valid, too.
             Ok(_) => break,
             Err(_) if permit.is_revoked() && chunker.open_since().is_none() => {}
             Err(error) => return Err(error.into()),
@@ -211,9 +219,9 @@ async fn quantum(
     Ok(chunker)
 }
 
-fn tell(feed: &FeedTable, args: &PreviewArgs, mut chunker: Chunker) -> Outcome {
+fn print(feed: &FeedTable, args: &PreviewArgs, mut chunker: Chunker) -> Outcome {
     let blocks = chunker.take_closed();
-    let masks = feed.masks_of(&args.recipient);
+    let masks = feed.masks_for(&args.recipient);
     let mask = |column: &str| masks.get(column).map(|mask| mask.name());
     let names: Vec<&str> = chunker
         .schema()
@@ -227,7 +235,7 @@ fn tell(feed: &FeedTable, args: &PreviewArgs, mut chunker: Chunker) -> Outcome {
         .collect();
     let rows = blocks
         .iter()
-        .map(|block| unpacked(block, &names))
+        .map(|block| decode_rows(block, &names))
         .collect::<Result<Vec<_>, _>>()?;
     let rows: Vec<Map<String, serde_json::Value>> = rows.into_iter().flatten().collect();
     let withheld: u64 = blocks.iter().map(|block| block.totals.withheld).sum();
@@ -235,7 +243,7 @@ fn tell(feed: &FeedTable, args: &PreviewArgs, mut chunker: Chunker) -> Outcome {
     if args.json {
         let columns = chunker.schema().columns.iter();
         let columns: Vec<_> = columns
-            .map(|column| json!({ "name": column.name, "type": social::changed::kind(column), "mask": mask(&column.name) }))
+            .map(|column| json!({ "name": column.name, "type": social::definition_diff::column_type(column), "mask": mask(&column.name) }))
             .collect();
         output::json(&json!({
             "feed": feed.name, "recipient": args.recipient, "definition": feed.digest_for(&args.recipient),
@@ -244,9 +252,9 @@ fn tell(feed: &FeedTable, args: &PreviewArgs, mut chunker: Chunker) -> Outcome {
         return Ok(Exit::Done);
     }
     output::line(&format!("feed {} as {} would get it", feed.name, args.recipient));
-    let widest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-    for (at, row) in rows.iter().enumerate() {
-        output::line(&format!("row {}", at + 1));
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    for (index, row) in rows.iter().enumerate() {
+        output::line(&format!("row {}", index + 1));
         for name in &names {
             let value = match row.get(*name) {
                 Some(serde_json::Value::String(text)) => text.clone(),
@@ -254,7 +262,7 @@ fn tell(feed: &FeedTable, args: &PreviewArgs, mut chunker: Chunker) -> Outcome {
                 None => String::new(),
             };
             let mask = mask(name).map_or(String::new(), |mask| format!("   ({mask})"));
-            output::line(&format!("  {name:<widest$}  {}{mask}", output::escape(&value)));
+            output::line(&format!("  {name:<width$}  {}{mask}", output::escape(&value)));
         }
     }
     let dropped = not_sent
@@ -265,14 +273,14 @@ fn tell(feed: &FeedTable, args: &PreviewArgs, mut chunker: Chunker) -> Outcome {
     let dropped = if dropped.is_empty() { "none" } else { &dropped };
     output::line(&format!("columns that are not sent: {dropped}"));
     output::line(&format!(
-        "{} rows, {withheld} withheld by holds or the block list, {rejects} that cannot be carried",
+        "{} rows, {withheld} withheld by holds or the block list, {rejects} rejected",
         rows.len()
     ));
     Ok(Exit::Done)
 }
 
-/// The rows in a block's bytes.
-fn unpacked(block: &Block, names: &[&str]) -> Result<Vec<Map<String, serde_json::Value>>, Failure> {
+/// Decodes the rows of a block.
+fn decode_rows(block: &Block, names: &[&str]) -> Result<Vec<Map<String, serde_json::Value>>, Failure> {
     let mut reader = RowReader::new(&block.plain, names.len(), block.totals.rows);
     let (mut rows, mut row) = (Vec::new(), Vec::new());
     while reader
@@ -282,14 +290,14 @@ fn unpacked(block: &Block, names: &[&str]) -> Result<Vec<Map<String, serde_json:
         let named = names.iter().zip(&row);
         rows.push(
             named
-                .map(|(name, value)| ((*name).to_owned(), shown(*value)))
+                .map(|(name, value)| ((*name).to_owned(), to_json(*value)))
                 .collect(),
         );
     }
     Ok(rows)
 }
 
-fn shown(value: Value<'_>) -> serde_json::Value {
+fn to_json(value: Value<'_>) -> serde_json::Value {
     match value {
         Value::Null => serde_json::Value::Null,
         Value::Bool(value) => json!(value),
@@ -310,7 +318,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_printed_is_what_is_packed() -> Result<(), Box<dyn std::error::Error>> {
+    fn masking_preview_prints_the_encoded_rows() -> Result<(), Box<dyn std::error::Error>> {
         let column = |name: &str, kind| Column {
             name: name.into(),
             kind,
@@ -332,11 +340,11 @@ mod tests {
             ("name".to_owned(), Mask::Keep(Keep { first: 1, last: 0 })),
         ];
         let masks = Masks::new(masks.into(), &"insurer-a".parse()?, None)?.map(Arc::new);
-        let mut chunker = Chunker::masking(&schema, &["id".into()], &[], None, masks)?;
+        let mut chunker = Chunker::with_masks(&schema, &["id".into()], &[], None, masks)?;
         chunker.row(&[Value::Int(7), Value::Text("secret"), Value::Text("张三丰")]);
         chunker.close();
         let blocks = chunker.take_closed();
-        let rows = unpacked(&blocks[0], &["id", "name"])?;
+        let rows = decode_rows(&blocks[0], &["id", "name"])?;
         assert_eq!(serde_json::to_value(rows)?, json!([{ "id": 7, "name": "张*" }]));
         Ok(())
     }

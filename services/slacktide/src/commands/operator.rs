@@ -1,4 +1,4 @@
-//! Who acts: a person by name, and the chain of the party's operators that keeps it for ever.
+//! The acting operator, and the operators' audit chain.
 
 use nats::JetStream;
 use runtime::config::Loaded;
@@ -7,20 +7,20 @@ use schemas::control::Control;
 use schemas::name::PartyName;
 use schemas::sign::{PublicKey, SigningKey};
 use social::control_head;
-use social::epoch::Signatory;
+use social::epoch::AuditSigner;
 
 use crate::failure::Failure;
 use crate::output;
 use crate::settings::SocialFile;
 
-/// The operators' audit chain, in one life of this process.
+/// The operators' audit chain, for this process.
 pub(crate) struct Operator {
     writer: PartyName,
     instance: String,
 }
 
 impl Operator {
-    /// In this life.
+    /// Creates it for this process.
     pub(crate) fn new() -> Result<Self, Failure> {
         Ok(Self {
             writer: PartyName::new("operator").map_err(|error| Failure::internal(&error))?,
@@ -28,14 +28,14 @@ impl Operator {
         })
     }
 
-    /// Signs for a party whose operators have these keys, too.
+    /// Returns the signer of a party that also trusts these keys.
     pub(crate) fn signs<'a>(
         &'a self,
         key: &'a SigningKey,
         trusted: &'a [PublicKey],
         party: &'a PartyName,
-    ) -> Signatory<'a> {
-        Signatory {
+    ) -> AuditSigner<'a> {
+        AuditSigner {
             key,
             trusted,
             instance: &self.instance,
@@ -45,7 +45,7 @@ impl Operator {
     }
 }
 
-/// Reads the record of the bureau's orders in force, or `None` where there never was one.
+/// Reads the record of the bureau's orders in force, or `None` if there never was one.
 pub(crate) async fn orders_in_force(
     loaded: &Loaded<SocialFile>,
     key: &SigningKey,
@@ -53,30 +53,31 @@ pub(crate) async fn orders_in_force(
     let file = &loaded.value;
     let mut trusted = file.trust.operators.clone();
     trusted.push(key.public().clone());
-    let exchange = JetStream::connect(file.exchange.command(loaded.folder())?).await?;
+    let exchange = JetStream::connect(file.exchange.command_options(loaded.folder())?).await?;
     let head = control_head::read(&exchange, &file.social.name, &trusted).await;
     exchange::Exchange::close(&exchange).await;
     let head = head?;
-    let trouble = head.trouble();
-    if let (false, Some(why)) = (head.is_known(), &trouble) {
+    let problem = head.unreadable_message();
+    if let (false, Some(why)) = (head.is_known(), &problem) {
         return Err(Failure::new(Exit::Evidence, why.clone()));
     }
-    if let Some(why) = trouble {
+    if let Some(why) = problem {
         output::note(&format!("warning: {why}"));
     }
     Ok(head.record.map(|(record, _)| record))
 }
 
-/// Who it is, as they said or as the system knows; `does` is what they do, for the advice where neither is so.
-pub(crate) fn actor(said: Option<String>, does: &str) -> Result<String, Failure> {
+/// Returns the given name or the login name; `role` is for the error if there is neither.
+pub(crate) fn actor(given: Option<String>, role: &str) -> Result<String, Failure> {
     let unknown = || {
-        let what = format!("the login name is not known here: say with --actor who {does}");
+        let what =
+            format!("the login name is not known: give --actor with the name of the person who {role}");
         Failure::usage(what)
     };
-    said.or_else(login).ok_or_else(unknown)
+    given.or_else(login).ok_or_else(unknown)
 }
 
-/// The name that this process's user has in the system, and not what a variable says.
+/// Returns the name of this process's user from the user database, not from a variable.
 fn login() -> Option<String> {
     let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok()??;
     Some(user.name)

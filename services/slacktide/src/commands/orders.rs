@@ -1,7 +1,7 @@
-//! `slacktide orders show|confirm`: which control record is in force, and the operator's confirmation after a restore.
+//! `slacktide orders show|confirm`: the control record in force, and its confirmation after a restore.
 //!
-//! Agents stop where the exchange's orders are behind what something signed names. What is missing cannot be found out by a
-//! program: an operator gives it again, and confirms by number and digest what is to be obeyed.
+//! Agents stop if the orders at the exchange are older than a signed message shows. A program cannot restore the lost orders:
+//! an operator gives them again, and confirms the record in force by number and digest.
 
 use clap::{Args, Subcommand};
 use exchange::Exchange;
@@ -9,14 +9,14 @@ use jiff::Timestamp;
 use nats::JetStream;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
-use schemas::control::{self, Action, Confirmation, Order, SCOPE_OF_CONFIRMATION};
-use schemas::heads::Mark;
+use schemas::control::{self, Action, CONFIRMATION_SCOPE, Confirmation, Order};
+use schemas::heads::RecordRef;
 use schemas::name::Lane;
 use schemas::sign::SigningKey;
 use social::control_head::{self, Head};
-use social::high_water::HighWater;
-use social::order::{Wish, give};
-use social::witness::{Named, named_by_lane, named_by_lease};
+use social::high_water_file::HighWaterFile;
+use social::order::{OrderDraft, issue_order};
+use social::record_tracker::{RecordReference, named_by_lane, named_by_lease};
 
 use super::gate::order::{failed, sentence, warn};
 use super::operator::{Operator, actor};
@@ -26,7 +26,7 @@ use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::{SocialFile, load};
 
-/// The commands about the record of orders.
+/// The orders commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum OrdersCommand {
     /// Show the control record in force, its orders, and which records are lost.
@@ -34,7 +34,7 @@ pub(crate) enum OrdersCommand {
     Show {
         #[command(flatten)]
         config: Config,
-        /// Prints it as JSON.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
@@ -45,31 +45,31 @@ pub(crate) enum OrdersCommand {
     Confirm(ConfirmArgs),
 }
 
-/// What is confirmed.
+/// The arguments of `confirm`.
 #[derive(Debug, Args)]
 pub(crate) struct ConfirmArgs {
     #[command(flatten)]
     config: Config,
-    /// The record in force, NUMBER:DIGEST, as `orders show` names it; `none` where there is none.
+    /// The record in force, NUMBER:DIGEST, as `orders show` prints it; `none` if there is none.
     #[arg(long, value_name = "RECORD", value_parser = record)]
     record: RecordName,
-    /// The newest record that is lost. Left out: the newest one that lanes, lease or the local file name.
+    /// The newest lost record. Default: the newest one that lanes, lease or the local file name.
     #[arg(long, value_name = "RECORD")]
-    lost: Option<Mark>,
-    /// Why. It is signed and kept.
+    lost: Option<RecordRef>,
+    /// The reason. It is signed and kept.
     #[arg(long, value_name = "TEXT")]
     reason: String,
-    /// Who decides. Left out: the login name.
+    /// The deciding operator. Default: the login name.
     #[arg(long, value_name = "NAME")]
     actor: Option<String>,
-    /// Prints what is in force as JSON.
+    /// Print the orders in force as JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// A record, or none.
+/// A record or `none`.
 #[derive(Debug, Clone, Copy)]
-struct RecordName(Option<Mark>);
+struct RecordName(Option<RecordRef>);
 
 fn record(text: &str) -> Result<RecordName, String> {
     if text == "none" {
@@ -78,7 +78,7 @@ fn record(text: &str) -> Result<RecordName, String> {
     text.parse().map(|mark| RecordName(Some(mark)))
 }
 
-/// Runs a command to its end.
+/// Runs a subcommand.
 pub(crate) async fn run(command: OrdersCommand) -> Outcome {
     match command {
         OrdersCommand::Show { config, json } => show(&config, json).await,
@@ -86,25 +86,25 @@ pub(crate) async fn run(command: OrdersCommand) -> Outcome {
     }
 }
 
-/// The local file of the newest control record, where one is configured.
-pub(crate) fn high_water(loaded: &Loaded<SocialFile>) -> Option<HighWater> {
+/// Returns the local file of the newest control record, if one is configured.
+pub(crate) fn high_water(loaded: &Loaded<SocialFile>) -> Option<HighWaterFile> {
     let social = &loaded.value.social;
     let path = loaded.resolve(social.high_water.as_ref()?);
-    Some(HighWater::new(path, social.name.clone()))
+    Some(HighWaterFile::new(path, social.name.clone()))
 }
 
-/// Notes the record in force in the local file, where one is configured: the order binds also where that fails.
-pub(crate) fn note_high_water(loaded: &Loaded<SocialFile>, mark: Option<Mark>, before: &Head) {
+/// Writes the record in force to the local file, if one is configured. The order is in force even if that fails.
+pub(crate) fn note_high_water(loaded: &Loaded<SocialFile>, mark: Option<RecordRef>, before: &Head) {
     if let (Some(file), Some(mark)) = (high_water(loaded), mark)
-        && let Err(why) = file.note(mark, |noted| before.follows(noted))
+        && let Err(why) = file.record(mark, |noted| before.follows(noted))
     {
         output::note(&format!(
-            "note: the record is not noted in the local file, the agent does it when it runs: {why}"
+            "note: cannot write the record to the local file, the agent writes it when it runs: {why}"
         ));
     }
 }
 
-/// All lanes of the file.
+/// Returns all lanes of the file.
 pub(crate) fn lanes(file: &SocialFile) -> Vec<Lane> {
     let lanes = file.feeds.iter().flat_map(|feed| {
         feed.recipients.iter().map(|recipient| Lane {
@@ -120,7 +120,7 @@ pub(crate) async fn named(
     loaded: &Loaded<SocialFile>,
     exchange: &dyn Exchange,
     key: &SigningKey,
-) -> Result<Vec<Named>, Failure> {
+) -> Result<Vec<RecordReference>, Failure> {
     let file = &loaded.value;
     let mut all = Vec::new();
     for lane in lanes(file) {
@@ -131,7 +131,7 @@ pub(crate) async fn named(
     all.extend(named_by_lease(exchange, &file.social.source, &publishers).await?);
     if let Some(file) = high_water(loaded) {
         let mark = file.read().map_err(|why| Failure::new(Exit::Evidence, why))?;
-        all.extend(mark.map(|mark| Named {
+        all.extend(mark.map(|mark| RecordReference {
             mark,
             by: format!("the file {}", file.path().display()),
         }));
@@ -146,8 +146,8 @@ fn trusted(file: &SocialFile, key: &SigningKey) -> Vec<schemas::sign::PublicKey>
     trusted
 }
 
-/// The newest record that the head does not follow.
-fn lost(head: &Head, named: &[Named]) -> Option<Named> {
+/// Returns the newest record that the head does not follow.
+fn lost(head: &Head, named: &[RecordReference]) -> Option<RecordReference> {
     named
         .iter()
         .rev()
@@ -155,8 +155,8 @@ fn lost(head: &Head, named: &[Named]) -> Option<Named> {
         .cloned()
 }
 
-/// Why an agent would hold everything: a record that something names is lost, or the records cannot be trusted.
-pub(crate) async fn trouble(
+/// Returns why an agent would hold everything: a named record is lost, or the records cannot be trusted.
+pub(crate) async fn find_problem(
     loaded: &Loaded<SocialFile>,
     exchange: &dyn Exchange,
     key: &SigningKey,
@@ -164,26 +164,26 @@ pub(crate) async fn trouble(
     let trusted = trusted(&loaded.value, key);
     let head = control_head::read(exchange, &loaded.value.social.name, &trusted).await?;
     let named = named(loaded, exchange, key).await?;
-    let lost = lost(&head, &named).map(|lost| head.behind(&lost));
-    Ok(lost.or_else(|| head.trouble()))
+    let lost = lost(&head, &named).map(|lost| head.describe_loss(&lost));
+    Ok(lost.or_else(|| head.unreadable_message()))
 }
 
 async fn show(config: &Config, json: bool) -> Outcome {
     let loaded: Loaded<SocialFile> = load(&config.config)?;
     let key = loaded.value.signing.key(loaded.folder())?;
-    let exchange = JetStream::connect(loaded.value.exchange.command(loaded.folder())?).await?;
+    let exchange = JetStream::connect(loaded.value.exchange.command_options(loaded.folder())?).await?;
     let trusted = trusted(&loaded.value, &key);
     let head = control_head::read(&exchange, &loaded.value.social.name, &trusted).await;
     let named = named(&loaded, &exchange, &key).await;
     exchange.close().await;
     let (head, named) = (head?, named?);
     let lost = lost(&head, &named);
-    let trouble = lost
+    let problem = lost
         .as_ref()
-        .map(|lost| head.behind(lost))
-        .or_else(|| head.trouble());
-    tell(&head, lost.as_ref(), trouble.as_deref(), json)?;
-    Ok(if trouble.is_some() {
+        .map(|lost| head.describe_loss(lost))
+        .or_else(|| head.unreadable_message());
+    print(&head, lost.as_ref(), problem.as_deref(), json)?;
+    Ok(if problem.is_some() {
         Exit::Evidence
     } else {
         Exit::Done
@@ -196,13 +196,13 @@ async fn confirm(args: ConfirmArgs) -> Outcome {
     let key = file.signing.key(loaded.folder())?;
     let actor = actor(args.actor, "decides")?;
     let trusted = trusted(file, &key);
-    let exchange = JetStream::connect(file.exchange.command(loaded.folder())?).await?;
+    let exchange = JetStream::connect(file.exchange.command_options(loaded.folder())?).await?;
     let confirming = async {
         let head = control_head::read(&exchange, &file.social.name, &trusted).await?;
         let named = named(&loaded, &exchange, &key).await?;
         let newest = lost(&head, &named).map(|named| named.mark);
-        let wish = Wish {
-            scope: SCOPE_OF_CONFIRMATION.to_owned(),
+        let draft = OrderDraft {
+            scope: CONFIRMATION_SCOPE.to_owned(),
             action: Action::Confirm(Confirmation {
                 record: args.record.0,
                 lost: args.lost.max(newest),
@@ -213,10 +213,10 @@ async fn confirm(args: ConfirmArgs) -> Outcome {
         };
         let operator = Operator::new()?;
         let who = operator.signs(&key, &file.trust.operators, &file.social.name);
-        let given = give(&exchange, &who, &trusted, &wish, Timestamp::now())
+        let issued = issue_order(&exchange, &who, &trusted, &draft, Timestamp::now())
             .await
             .map_err(failed)?;
-        warn(&given);
+        warn(&issued);
         let head = control_head::read(&exchange, &file.social.name, &trusted).await?;
         Ok::<_, Failure>(head)
     };
@@ -224,21 +224,26 @@ async fn confirm(args: ConfirmArgs) -> Outcome {
     exchange.close().await;
     let head = head?;
     note_high_water(&loaded, head.mark(), &head);
-    tell(&head, None, None, args.json)?;
+    print(&head, None, None, args.json)?;
     Ok(Exit::Done)
 }
 
-fn tell(head: &Head, lost: Option<&Named>, trouble: Option<&str>, json: bool) -> Result<(), Failure> {
+fn print(
+    head: &Head,
+    lost: Option<&RecordReference>,
+    problem: Option<&str>,
+    json: bool,
+) -> Result<(), Failure> {
     let now = Timestamp::now();
     let orders: Vec<&Order> = head
         .record
         .iter()
-        .flat_map(|(record, _)| control::fold(record, now))
+        .flat_map(|(record, _)| control::orders_in_force(record, now))
         .collect();
     if json {
         return output::json(&serde_json::json!({
             "record": head.mark(), "in_force": orders, "lost": lost.map(|lost| lost.mark),
-            "lost_named_by": lost.map(|lost| &lost.by), "trouble": trouble,
+            "lost_named_by": lost.map(|lost| &lost.by), "error": problem,
         }));
     }
     let record = head.mark().map_or("none".to_owned(), |mark| mark.to_string());
@@ -249,8 +254,8 @@ fn tell(head: &Head, lost: Option<&Named>, trouble: Option<&str>, json: bool) ->
     for order in orders {
         output::line(&format!("  {}: {}", order.scope, sentence(order)));
     }
-    if let Some(trouble) = trouble {
-        output::line(trouble);
+    if let Some(problem) = problem {
+        output::line(problem);
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use crate::cli::{AccountDir, PartyCommand, PartyRole};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 
-/// Runs one of the commands.
+/// Runs a subcommand.
 pub(crate) fn run(command: PartyCommand) -> Outcome {
     match command {
         PartyCommand::List { dir, json } => list(&dir, json),
@@ -63,9 +63,9 @@ pub(crate) fn run(command: PartyCommand) -> Outcome {
 struct FileChange {
     /// The path below the folder.
     path: String,
-    /// The text that is there.
+    /// The current text.
     from: Option<String>,
-    /// The text to be there; `None`: the file goes.
+    /// The new text; `None`: the file is removed.
     to: Option<String>,
 }
 
@@ -124,7 +124,7 @@ fn described(party: &Party) -> serde_json::Value {
     json!({ "name": party.name.as_str(), "role": party.role.as_str(), "keys": keys })
 }
 
-/// Shows what changes, writes it, and has the server read it or shows how.
+/// Shows the changes, writes them, and reloads the server or shows how.
 fn update(parties: &Parties, at: &AccountDir) -> Outcome {
     let mut changes = changes(&at.dir, parties)?;
     let path = parties::FILE.to_owned();
@@ -140,7 +140,7 @@ fn update(parties: &Parties, at: &AccountDir) -> Outcome {
         output::lines(change.lines());
     }
     if changes.is_empty() {
-        output::note("the account files are as generated");
+        output::note("the account files are up to date");
     }
     if at.dry_run {
         return Ok(Exit::Done);
@@ -153,13 +153,13 @@ fn update(parties: &Parties, at: &AccountDir) -> Outcome {
         Some(pid) => reload(pid, is_new)?,
         None if changes.is_empty() => {}
         None => {
-            let twice = if is_new {
+            let repeat = if is_new {
                 ", given twice some seconds apart because an account is new"
             } else {
                 ""
             };
             output::note(&format!(
-                "the server reads them with `nats-server --signal reload`{twice}, or after a restart where its environment gets \
+                "the server reads them with `nats-server --signal reload`{repeat}, or after a restart where its environment gets \
                  a new variable"
             ));
         }
@@ -170,11 +170,11 @@ fn update(parties: &Parties, at: &AccountDir) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// How long a server takes to read its configuration again, amply.
-const REREAD: Duration = Duration::from_secs(2);
+/// An upper bound of the time in which a server reloads its configuration.
+const RELOAD_TIME: Duration = Duration::from_secs(2);
 
-/// Has the server read its files again. As of 2.15, nats-server puts what a new account may reach in force only when it reads
-/// the files once more after it has made the account.
+/// Makes the server reload its files. nats-server 2.15 applies the imports of a new account only at the next reload after it
+/// has created the account, so a new account needs two.
 fn reload(pid: i32, is_account_new: bool) -> Result<(), Failure> {
     let hang_up = || {
         kill(Pid::from_raw(pid), Signal::SIGHUP).map_err(|error| {
@@ -185,19 +185,19 @@ fn reload(pid: i32, is_account_new: bool) -> Result<(), Failure> {
     };
     hang_up()?;
     if is_account_new {
-        std::thread::sleep(REREAD);
+        std::thread::sleep(RELOAD_TIME);
         hang_up()?;
     }
     Ok(())
 }
 
-/// PURE: whether a change makes an account that the server does not know.
+/// Whether a change adds an account.
 fn is_new_account(change: &FileChange) -> bool {
     change.path.starts_with("accounts/") && change.from.is_none()
 }
 
-/// The generated files that differ from the folder. Files that were generated before and are no longer
-/// needed go, too; a file that was not generated is left alone.
+/// Returns the generated files that differ from the folder. Generated files that are no longer needed are removed;
+/// files that were not generated are kept.
 fn changes(dir: &Path, parties: &Parties) -> Result<Vec<FileChange>, Failure> {
     let mut wanted = accounts::files(parties);
     let recipients: Vec<&str> = parties
@@ -210,7 +210,7 @@ fn changes(dir: &Path, parties: &Parties) -> Result<Vec<FileChange>, Failure> {
     if dir.join("consumers").is_dir() {
         for recipient in &recipients {
             let (path, text) = topology::consumer_file(recipient);
-            // Limits in it are the operator's to change.
+            // Operators may change its limits.
             if !dir.join(&path).exists() {
                 wanted.push((path, text));
             }
@@ -247,16 +247,16 @@ fn changes(dir: &Path, parties: &Parties) -> Result<Vec<FileChange>, Failure> {
     Ok(changes)
 }
 
-/// The names of the files in a folder, sorted; none where there is no folder.
+/// Returns the sorted file names in a folder; empty if the folder does not exist.
 fn names(dir: &Path) -> Result<Vec<String>, Failure> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(at(dir, &error)),
+        Err(error) => return Err(path_error(dir, &error)),
     };
     let mut names = Vec::new();
     for entry in entries {
-        let entry = entry.map_err(|error| at(dir, &error))?;
+        let entry = entry.map_err(|error| path_error(dir, &error))?;
         names.extend(entry.file_name().into_string());
     }
     names.sort();
@@ -267,22 +267,22 @@ fn text(path: &Path) -> Result<Option<String>, Failure> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(at(path, &error)),
+        Err(error) => Err(path_error(path, &error)),
     }
 }
 
-/// Puts the new text in the place of the old one in one step.
+/// Replaces the file atomically.
 fn write(dir: &Path, change: &FileChange) -> Result<(), Failure> {
     let path = dir.join(&change.path);
     let Some(to) = &change.to else {
-        return fs::remove_file(&path).map_err(|error| at(&path, &error));
+        return fs::remove_file(&path).map_err(|error| path_error(&path, &error));
     };
     if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(|error| at(parent, &error))?;
+        fs::create_dir_all(parent).map_err(|error| path_error(parent, &error))?;
     }
-    let fresh = path.with_extension("new");
-    fs::write(&fresh, to).map_err(|error| at(&fresh, &error))?;
-    fs::rename(&fresh, &path).map_err(|error| at(&path, &error))
+    let temporary = path.with_extension("new");
+    fs::write(&temporary, to).map_err(|error| path_error(&temporary, &error))?;
+    fs::rename(&temporary, &path).map_err(|error| path_error(&path, &error))
 }
 
 fn read(dir: &Path) -> Result<Parties, Failure> {
@@ -310,7 +310,7 @@ fn refused(error: topology::PartiesError) -> Failure {
     Failure::usage(error.to_string())
 }
 
-fn at(path: &Path, error: &dyn std::fmt::Display) -> Failure {
+fn path_error(path: &Path, error: &dyn std::fmt::Display) -> Failure {
     Failure::usage(format!("{}: {error}", path.display()))
 }
 
@@ -352,7 +352,7 @@ mod tests {
         }
     }
 
-    fn everything(dir: &Path) -> Vec<(String, String)> {
+    fn all_files(dir: &Path) -> Vec<(String, String)> {
         let mut all = Vec::new();
         for folder in ["", "accounts", "consumers"] {
             for name in names(&dir.join(folder)).unwrap() {
@@ -368,7 +368,7 @@ mod tests {
     #[test]
     fn party_added_and_removed_leaves_the_files_as_they_were() {
         let dir = shipped();
-        let before = everything(dir.path());
+        let before = all_files(dir.path());
         let add = |dry_run| PartyCommand::Add {
             name: "insurer-b".into(),
             role: PartyRole::Recipient,
@@ -376,9 +376,9 @@ mod tests {
             at: at_dir(&dir, dry_run),
         };
         run(add(true)).unwrap();
-        assert_eq!(everything(dir.path()), before, "a dry run writes nothing");
+        assert_eq!(all_files(dir.path()), before, "a dry run writes nothing");
         run(add(false)).unwrap();
-        let added = everything(dir.path());
+        let added = all_files(dir.path());
         assert_eq!(added.len(), before.len() + 2, "an account and consumers");
         assert!(run(add(false)).is_err(), "the name is taken");
         run(PartyCommand::Remove {
@@ -386,7 +386,7 @@ mod tests {
             at: at_dir(&dir, false),
         })
         .unwrap();
-        assert_eq!(everything(dir.path()), before);
+        assert_eq!(all_files(dir.path()), before);
     }
 
     #[test]

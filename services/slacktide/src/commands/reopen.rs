@@ -1,7 +1,6 @@
-//! A new epoch of a lane, opened by an operator of the bureau.
+//! Opens a new epoch of a lane, for an operator of the bureau.
 //!
-//! The chunk it continues tells the columns. Where the exchange holds none that does, the source is asked, as any
-//! feed is opened.
+//! The columns come from the chunk that the epoch continues, or from the source if the exchange holds no such chunk.
 
 use std::sync::Arc;
 
@@ -12,7 +11,7 @@ use runtime::exit::Exit;
 use schemas::column::RowSchema;
 use schemas::name::RecipientName;
 use schemas::sign::SigningKey;
-use social::epoch::{EpochError, From, Opened, Order, open_epoch};
+use social::epoch::{EpochError, EpochOrder, OpenedEpoch, StartPoint, open_epoch};
 use social::tail::Trust;
 
 use super::operator::Operator;
@@ -22,7 +21,7 @@ use crate::failure::Failure;
 use crate::settings::SocialFile;
 use crate::settings::feed::FeedTable;
 
-/// Whose chunks and receipts of a recipient's lanes are believed.
+/// Returns the trusted keys of a recipient's lanes.
 pub(crate) fn trust(file: &SocialFile, key: &SigningKey, recipient: &RecipientName) -> Trust {
     let mut chunks = file.trust.chunks.clone();
     chunks.push(key.public().clone());
@@ -33,29 +32,29 @@ pub(crate) fn trust(file: &SocialFile, key: &SigningKey, recipient: &RecipientNa
     }
 }
 
-/// Opens it, in the name of the bureau.
+/// Opens the epoch in the name of the bureau.
 pub(crate) async fn reopen(
     loaded: &Loaded<SocialFile>,
     exchange: &dyn Exchange,
     (feed, key): (&FeedTable, &SigningKey),
-    order: &mut Order,
-) -> Result<Opened, Failure> {
+    order: &mut EpochOrder,
+) -> Result<OpenedEpoch, Failure> {
     let (file, operator) = (&loaded.value, Operator::new()?);
     let recipient = order.lane.recipient.clone();
     let trust = trust(file, key, &recipient);
     let who = operator.signs(key, &file.trust.operators, &file.social.name);
     order.named = named(loaded, exchange, key).await?;
     let mut opened = open_epoch(exchange, order, &trust, &who).await;
-    let tells_none = matches!(opened, Err(EpochError::NoSchema { .. }));
-    if tells_none && matches!(order.from, From::Receipt | From::Beginning) {
-        order.schema = Some(feed.shown_to(&recipient, columns(loaded, feed).await?)?);
+    let has_no_schema = matches!(opened, Err(EpochError::NoSchema { .. }));
+    if has_no_schema && matches!(order.from, StartPoint::Receipt | StartPoint::Beginning) {
+        order.schema = Some(feed.visible_columns(&recipient, columns(loaded, feed).await?)?);
         opened = open_epoch(exchange, order, &trust, &who).await;
     }
     opened.map_err(failed)
 }
 
-/// What it goes on from, in words.
-pub(crate) fn goes_on_from(opened: &Opened) -> String {
+/// Describes the position that the epoch continues from.
+pub(crate) fn describe_start(opened: &OpenedEpoch) -> String {
     opened.continues.map_or("the beginning".to_owned(), |link| {
         format!("epoch {} number {}", link.epoch, link.number)
     })

@@ -15,12 +15,12 @@ use runtime::metrics::MetricsText;
 use runtime::supervise::Supervisor;
 use social::control::ControlParts;
 use social::hold::{HoldWatch, Holds};
-use social::witness::Witness;
-use social::{Holding, Social, SocialError, SocialParts, SocialView};
+use social::record_tracker::RecordTracker;
+use social::{HoldConfig, Social, SocialError, SocialParts, SocialView};
 use tokio::sync::watch;
 
-use super::status::own::{self, OwnLanes};
-use super::{agent, measures, orders};
+use super::status::agent_lanes::{self, AgentLanes};
+use super::{agent, agent_metrics, orders};
 use crate::compose;
 use crate::failure::{Failure, Outcome};
 use crate::fullness::FullnessWatch;
@@ -29,44 +29,44 @@ use crate::output;
 use crate::reload;
 use crate::settings::{self, SocialFile, load};
 
-/// Puts this process behind others, as far as it may by itself; never a reason not to run.
-pub(crate) fn lower(path: &Path) {
-    // A file with a fault is told by the command itself.
+/// Lowers the priority of this process as far as it may without help. A failure does not stop the agent.
+pub(crate) fn lower_priority(path: &Path) {
+    // The command itself reports an invalid file.
     let Ok(loaded) = load::<SocialFile>(path) else {
         return;
     };
     if loaded.value.priority.own {
         for step in priority::own::lower() {
-            tracing::info!(%step, "own priority");
+            tracing::info!(%step, "lowered own priority");
         }
     }
 }
 
-/// Runs the agent until it is told to stop.
+/// Runs the agent until a stop signal.
 pub(crate) async fn run(path: PathBuf) -> Outcome {
-    // First: an order to stop may come at any time.
-    let stop = agent::stop()?;
+    // First, because a stop signal may arrive at any time.
+    let stop = agent::stop_on_signals()?;
     let supervisor = agent::supervise(&stop)?;
     let loaded: Loaded<SocialFile> = load(&path)?;
     let (file, folder) = (&loaded.value, loaded.folder());
     let key = file.signing.key(folder)?;
-    let options = file.exchange.agent(folder)?;
-    let sealing = file.sealing.keys(folder)?;
-    let blocklist = settings::blocklist::keeper(&loaded, &key)?;
-    let answering = settings::requests::answering(
+    let options = file.exchange.agent_options(folder)?;
+    let encryption_keys = file.encryption.encryption_keys(folder)?;
+    let blocklist = settings::blocklist::open_blocklist(&loaded, &key)?;
+    let answer_config = settings::requests::answer_config(
         &loaded,
         &key,
         blocklist.as_ref().map(social::blocklist::Keeper::list),
     )?;
-    let masks = settings::masks::lanes(&loaded)?;
+    let masks = settings::masks::lane_masks(&loaded)?;
     let own = OwnPids::new();
-    // The gate outlives the order to stop: work that is under way ends under its verdicts.
+    // The gate outlives the stop signal: running work ends under its control.
     let sampling_stop = tokio_util::sync::CancellationToken::new();
     let started = Timestamp::now();
-    let more = crate::probes::signals(&loaded)?;
-    // It might be paused.
+    let probes = crate::probes::signals(&loaded)?;
+    // The gate may be paused by an order.
     let unread = Orders::unread("the exchange was not reached yet");
-    let (gate, sampling) = Gate::start(&compose::gate(&loaded), &own, more, unread, &sampling_stop)
+    let (gate, sampling) = Gate::start(&compose::gate(&loaded), &own, probes, unread, &sampling_stop)
         .map_err(|error| Failure::usage(error.to_string()))?;
     let alarm_after: AlarmAfter = Arc::new(RwLock::new(file.gate.never_idle.alarm_after.get()));
     let reloading = reload::watch(
@@ -77,9 +77,9 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
         sampling_stop.clone(),
     );
     let source = compose::source(&loaded, gate.shut_flag())?;
-    let helping = compose::kernel_help(&loaded, gate.clone(), Arc::clone(&source), sampling_stop.clone());
-    let telling = compose::tell_backends(Arc::clone(&source), own, sampling_stop.clone());
-    let recording = compose::record(&loaded, &gate, Arc::clone(&source), sampling_stop.clone());
+    let kernel_help = compose::kernel_help(&loaded, gate.clone(), Arc::clone(&source), sampling_stop.clone());
+    let pid_reporting = compose::report_backend_pids(Arc::clone(&source), own, sampling_stop.clone());
+    let recorder = compose::record(&loaded, &gate, Arc::clone(&source), sampling_stop.clone());
     let notifier = agent::notify_manager(&stop);
     let exchange = tokio::select! {
         exchange = JetStream::connect(options) => exchange?,
@@ -90,16 +90,19 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     };
     let connection = exchange.connection();
     let fullness = FullnessWatch::start(exchange.clone(), Role::Bureau, stop.token().clone());
-    let (lanes, watched) = (OwnLanes::new(&path, file.social.name.clone())?, exchange.clone());
+    let (lanes, watched) = (
+        AgentLanes::new(&path, file.social.name.clone())?,
+        exchange.clone(),
+    );
     let exchange: Arc<dyn Exchange> = Arc::new(exchange);
     let instance = social::new_instance();
-    let witness = Witness::default();
-    let holds = witness.holds();
-    let obeying = social::control::keep(
+    let record_tracker = RecordTracker::default();
+    let holds = record_tracker.holds();
+    let control = social::control::keep(
         ControlParts {
             exchange: Arc::clone(&exchange),
             gate: gate.clone(),
-            witness: witness.clone(),
+            record_tracker: record_tracker.clone(),
             lanes: orders::lanes(file),
             publishers: file.trust.chunks.clone(),
             origin: file.origin(),
@@ -112,7 +115,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
         },
         stop.token().clone(),
     );
-    let told = holds.clone();
+    let page_holds = holds.clone();
     let mut agent = Social::new(SocialParts {
         exchange,
         source,
@@ -128,19 +131,19 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
         options: compose::social_options(file),
     })
     .map_err(|error| Failure::usage(error.to_string()))?
-    .sealing(sealing)
-    .holding(Holding {
+    .with_encryption(encryption_keys)
+    .with_holds(HoldConfig {
         holds,
         persons: compose::persons(file),
     })
-    .witnessing(witness)
-    .masking(masks)
-    .telling(file.social.name.clone());
-    if let Some(answering) = answering {
-        agent = agent.answering(answering);
+    .with_record_tracker(record_tracker)
+    .with_masks(masks)
+    .with_notices(file.social.name.clone());
+    if let Some(config) = answer_config {
+        agent = agent.with_answers(config);
     }
     if let Some(blocklist) = blocklist {
-        agent = agent.blocking(blocklist);
+        agent = agent.with_blocklist(blocklist);
     }
     let view = agent.view();
     let page = {
@@ -148,7 +151,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
         move || own_page(&view, &connection)
     };
     lanes.watch(watched, page, stop.token().clone());
-    let alarming = never_idle::watch(
+    let alarm = never_idle::watch(
         gate,
         {
             let view = view.clone();
@@ -165,7 +168,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
             view,
             started,
             connection,
-            holds: told,
+            holds: page_holds,
             fullness,
             supervisor: supervisor.clone(),
             lanes,
@@ -175,15 +178,15 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     let running = agent.run(stop.token().clone());
     let outcome = agent::until_stopped(&stop, &supervisor, running, failed).await;
     sampling_stop.cancel();
-    sampling.joined().await;
-    let _ = telling.await;
-    let _ = helping.await;
-    if let Some(recording) = recording {
-        let _ = recording.await;
+    sampling.join().await;
+    let _ = pid_reporting.await;
+    let _ = kernel_help.await;
+    if let Some(recorder) = recorder {
+        let _ = recorder.await;
     }
     let _ = reloading.await;
-    let _ = alarming.await;
-    let _ = obeying.await;
+    let _ = alarm.await;
+    let _ = control.await;
     notifier.finish().await;
     outcome
 }
@@ -195,14 +198,14 @@ fn failed(error: SocialError) -> Failure {
     }
 }
 
-/// Checks the file, its keys and its secrets; opens nothing.
+/// Checks the file, its keys and its secrets. Opens no connection.
 pub(crate) fn check(path: &Path) -> Outcome {
     let loaded: Loaded<SocialFile> = load(path)?;
     let key = loaded.value.signing.key(loaded.folder())?;
-    settings::blocklist::keeper(&loaded, &key)?;
-    settings::masks::lanes(&loaded)?;
-    loaded.value.exchange.agent(loaded.folder())?;
-    loaded.value.sealing.keys(loaded.folder())?;
+    settings::blocklist::open_blocklist(&loaded, &key)?;
+    settings::masks::lane_masks(&loaded)?;
+    loaded.value.exchange.agent_options(loaded.folder())?;
+    loaded.value.encryption.encryption_keys(loaded.folder())?;
     if let Some(url) = &loaded.value.source.url {
         url.read(loaded.folder())?;
     }
@@ -221,11 +224,11 @@ struct Page {
     holds: HoldWatch,
     fullness: FullnessWatch,
     supervisor: Supervisor,
-    lanes: OwnLanes,
+    lanes: AgentLanes,
 }
 
 impl Page {
-    /// The page without the lanes' states.
+    /// Returns the page without the lane states.
     fn own(&self) -> serde_json::Value {
         own_page(&self.view, &self.connection)
     }
@@ -244,7 +247,7 @@ fn own_page(view: &SocialView, connection: &watch::Receiver<nats::Connection>) -
 impl Report for Page {
     fn status(&self) -> serde_json::Value {
         let mut page = self.own();
-        let states = own::data(&self.lanes.judged(page.clone()));
+        let states = agent_lanes::status_data(&self.lanes.judged(page.clone()));
         if let Some(page) = page.as_object_mut() {
             page.insert("states".to_owned(), states);
         }
@@ -258,7 +261,7 @@ impl Report for Page {
     fn metrics(&self) -> String {
         let status = self.view.status();
         let mut text = MetricsText::new();
-        measures::process("bureau", self.started, &mut text);
+        agent_metrics::process("bureau", self.started, &mut text);
         status.gate.metrics(&mut text);
         let alarm = f64::from(u8::from(status.gate.alarm.is_some()));
         let help = "1 while the core has not been idle, or a feed not drained, for too long.";
@@ -274,7 +277,7 @@ impl Report for Page {
             );
         }
         let probes = crate::probes::count();
-        let help = "Statements with which signals asked the core, whether the gate was open or not.";
+        let help = "Statements with which signals probed the core, whether the gate was open or not.";
         text.counter("slacktide_probes_total", help, &[], probes.probes as f64);
         let help = "Probes that failed or were late.";
         text.counter(
@@ -308,9 +311,9 @@ impl Report for Page {
             &[],
             status.driver.rows_while_shut as f64,
         );
-        measures::social(&status, Timestamp::now(), &mut text);
-        measures::connection(&agent::exchange(&self.connection), &mut text);
-        own::metrics(&self.lanes.judged(self.own()), &mut text);
+        agent_metrics::social(&status, Timestamp::now(), &mut text);
+        agent_metrics::connection(&agent::exchange(&self.connection), &mut text);
+        agent_lanes::write_metrics(&self.lanes.judged(self.own()), &mut text);
         self.fullness.metrics(&mut text);
         text.finish()
     }
@@ -340,11 +343,11 @@ impl Report for Page {
     }
 
     fn healthy(&self) -> Result<(), String> {
-        agent::let_in(&self.connection)?;
+        agent::check_accepted(&self.connection)?;
         let status = self.view.status();
         if let ("behind", Some(why)) = (status.orders.state, &status.orders.reason) {
             return Err(why.clone());
         }
-        own::healthy(&self.lanes.judged(self.own()))
+        agent_lanes::check_health(&self.lanes.judged(self.own()))
     }
 }

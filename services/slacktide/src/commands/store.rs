@@ -1,11 +1,11 @@
-//! `slacktide store …`: what an insurer's operator says of the store itself.
+//! `slacktide store …`: an insurer's operator accepts a store or its rows, and refills answers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ::commercial::receipts::last;
 use ::commercial::requester::refill_answers;
-use ::commercial::{Board, RequesterParts};
+use ::commercial::{RequesterParts, StatusRegistry};
 use ::exchange::Exchange;
 use clap::{Args, Subcommand};
 use nats::JetStream;
@@ -13,8 +13,8 @@ use runtime::config::Loaded;
 use runtime::exit::Exit;
 use schemas::name::{FeedName, Lane, PartyName};
 use schemas::receipt::StoreId;
-use social::act::{Act, append};
-use store::{Answer, Refill};
+use social::audit_log::{AuditEvent, append};
+use store::{Approval, Refill};
 
 use super::operator::Operator;
 use crate::cli::Config;
@@ -26,13 +26,13 @@ use crate::settings::{CommercialFile, load};
 /// The store commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum StoreCommand {
-    /// Puts this store in the place of the one that signed the last receipts; with --feed, takes a table's rows as they are.
+    /// Accept this store in place of the one that signed the last receipts; with --feed, accept a table's rows as they are.
     /// Signed and audited.
     #[command(
-        after_help = "Examples:\n  a new database takes the place of one that is lost:\n  slacktide store accept --actor li.na --reason \"moved to db2\" --config config/commercial.toml\n  rows were deleted on purpose:\n  slacktide store accept --feed setl --actor li.na --reason \"older than ten years\" --config config/commercial.toml"
+        after_help = "Examples:\n  a new database replaces a lost one:\n  slacktide store accept --actor li.na --reason \"moved to db2\" --config config/commercial.toml\n  rows were deleted on purpose:\n  slacktide store accept --feed setl --actor li.na --reason \"older than ten years\" --config config/commercial.toml"
     )]
     Accept(AcceptArgs),
-    /// Fetch answers to requests again that were confirmed and are not stored any more.
+    /// Fetch confirmed answers again that are no longer stored.
     #[command(after_help = "Example:\n  slacktide store refill-answers --config config/commercial.toml")]
     RefillAnswers {
         #[command(flatten)]
@@ -40,34 +40,34 @@ pub(crate) enum StoreCommand {
     },
 }
 
-/// What is accepted, by whom and why.
+/// The arguments of `accept`.
 #[derive(Debug, Args)]
 pub(crate) struct AcceptArgs {
-    /// Takes the rows of this feed's table as they are, instead of the whole store.
+    /// Accept the rows of this feed's table as they are, instead of the whole store.
     #[arg(long, value_name = "NAME")]
     feed: Option<String>,
-    /// Who decides.
+    /// The deciding operator.
     #[arg(long, value_name = "NAME")]
     actor: String,
-    /// Why. It is signed and kept.
+    /// The reason. It is signed and kept.
     #[arg(long, value_name = "TEXT")]
     reason: String,
     #[command(flatten)]
     config: Config,
 }
 
-/// Runs a command to its end.
+/// Runs a subcommand.
 pub(crate) async fn run(command: StoreCommand) -> Outcome {
     match command {
         StoreCommand::Accept(args) => accept(args).await,
-        StoreCommand::RefillAnswers { config } => answers(config).await,
+        StoreCommand::RefillAnswers { config } => refill(config).await,
     }
 }
 
 async fn accept(args: AcceptArgs) -> Outcome {
     if args.actor.trim().is_empty() || args.reason.trim().is_empty() {
         return Err(Failure::usage(
-            "--actor and --reason are kept for ever and must say something",
+            "--actor and --reason are kept permanently and must not be empty",
         ));
     }
     let feed = args.feed.as_deref().map(FeedName::new).transpose();
@@ -75,8 +75,8 @@ async fn accept(args: AcceptArgs) -> Outcome {
     let loaded: Loaded<CommercialFile> = load(&args.config.config)?;
     let store = compose::refill(&loaded)?;
     store.prepare().await?;
-    let exchange = JetStream::connect(loaded.value.exchange.command(loaded.folder())?).await?;
-    let by = Answer {
+    let exchange = JetStream::connect(loaded.value.exchange.command_options(loaded.folder())?).await?;
+    let by = Approval {
         actor: args.actor,
         reason: args.reason,
     };
@@ -93,7 +93,7 @@ async fn accept_rows(
     loaded: &Loaded<CommercialFile>,
     (store, exchange): (&dyn Refill, &JetStream),
     feed: FeedName,
-    by: &Answer,
+    by: &Approval,
 ) -> Outcome {
     let lane = Lane {
         recipient: loaded.value.commercial.recipient.clone(),
@@ -107,9 +107,9 @@ async fn accept_rows(
     }
     let detail = BTreeMap::from([("lane".to_owned(), lane.to_string())]);
     sign(loaded, exchange, by, ("store.accept_rows", detail)).await?;
-    store.trust_rows(&lane, Some(by)).await?;
+    store.accept_row_count(&lane, Some(by)).await?;
     output::line(&format!(
-        "{lane}: the rows of its table are taken as they are, and counted from here on"
+        "{lane}: the rows of its table are accepted as they are; counting starts from here"
     ));
     Ok(Exit::Done)
 }
@@ -117,7 +117,7 @@ async fn accept_rows(
 async fn accept_store(
     loaded: &Loaded<CommercialFile>,
     (store, exchange): (&dyn Refill, &JetStream),
-    by: &Answer,
+    by: &Approval,
 ) -> Outcome {
     let identity = store.identity().await?;
     let mut others: Vec<StoreId> = Vec::new();
@@ -138,7 +138,7 @@ async fn accept_store(
     others.dedup();
     if others.is_empty() {
         output::line(&format!(
-            "store {} signed the last receipts: nothing has to be accepted",
+            "store {} signed the last receipts: nothing to accept",
             identity.id
         ));
         return Ok(Exit::Done);
@@ -151,11 +151,11 @@ async fn accept_store(
     sign(loaded, exchange, by, ("store.accept", detail)).await?;
     store.replace(&others, by).await?;
     output::line(&format!(
-        "store {} takes the place of {}: its agent goes on within seconds, and the agent of the other one stops",
+        "store {} replaces {}: its agent continues within seconds, and the agent of the other store stops",
         identity.id,
         listed.join(", ")
     ));
-    output::line("what it does not hold yet is fetched by");
+    output::line("fetch missing chunks with");
     for lane in lanes {
         output::line(&format!(
             "  slacktide feed refill {} --from start --config FILE",
@@ -165,11 +165,11 @@ async fn accept_store(
     Ok(Exit::Done)
 }
 
-/// Into the party's audit chain, first: nothing is done that nobody answers for.
+/// Appends to the party's audit chain, before anything is changed.
 async fn sign(
     loaded: &Loaded<CommercialFile>,
     exchange: &JetStream,
-    by: &Answer,
+    by: &Approval,
     (action, detail): (&str, BTreeMap<String, String>),
 ) -> Result<(), Failure> {
     let file = &loaded.value;
@@ -178,7 +178,7 @@ async fn sign(
     let party = party.map_err(|error| Failure::internal(&error))?;
     let operator = Operator::new()?;
     let who = operator.signs(&key, &[], &party);
-    let act = Act {
+    let act = AuditEvent {
         actor: by.actor.clone(),
         action: action.to_owned(),
         reason: by.reason.clone(),
@@ -187,27 +187,27 @@ async fn sign(
     append(exchange, &who, &act).await.map(|_| ()).map_err(|error| {
         Failure::new(
             Exit::Exchange,
-            format!("nothing was accepted, for it could not be signed into the audit chain: {error}"),
+            format!("nothing was accepted: cannot append to the audit chain: {error}"),
         )
     })
 }
 
-async fn answers(config: Config) -> Outcome {
+async fn refill(config: Config) -> Outcome {
     let loaded: Loaded<CommercialFile> = load(&config.config)?;
     let (file, folder) = (&loaded.value, loaded.folder());
     let store = compose::requests(&loaded)?;
     store.prepare().await?;
-    let exchange = Arc::new(JetStream::connect(file.exchange.command(folder)?).await?);
+    let exchange = Arc::new(JetStream::connect(file.exchange.command_options(folder)?).await?);
     let parts = RequesterParts {
         exchange: Arc::<JetStream>::clone(&exchange),
         store: Arc::clone(&store),
         recipient: file.commercial.recipient.clone(),
         trusted: file.trust.answers().to_vec(),
         here: file.origin(),
-        seals: file.sealing.ring(folder)?,
+        decryption_keys: file.encryption.decryption_keys(folder)?,
         key: file.signing.key(folder)?,
         interval: file.poll.interval.get(),
-        board: Board::default(),
+        registry: StatusRegistry::default(),
     };
     let done = refill_answers(&parts).await;
     store.close().await;

@@ -1,4 +1,4 @@
-//! The demo's processes: started, looked after, stopped in order, never left behind.
+//! The demo's processes: started, supervised and stopped in order, never left running.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 
 use crate::failure::Failure;
 
-/// One of them. Killed when dropped; stopped politely by [`Process::stop`].
+/// A process. Killed when dropped; stopped gracefully by [`Process::stop`].
 pub(crate) struct Process {
     name: &'static str,
     /// The process.
@@ -19,11 +19,11 @@ pub(crate) struct Process {
     log: PathBuf,
 }
 
-/// This very program.
+/// Returns a command for this program.
 pub(crate) fn this_program() -> Result<Command, Failure> {
     let program = std::env::current_exe().map_err(|error| Failure::internal(&error))?;
     let mut command = Command::new(program);
-    // Overrides meant for the caller's own agents must not reach the demo's.
+    // Overrides for the user's own agents must not apply to the demo's.
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("SLACKTIDE_") {
             command.env_remove(&name);
@@ -32,16 +32,15 @@ pub(crate) fn this_program() -> Result<Command, Failure> {
     Ok(command)
 }
 
-/// Starts it, with its words going to a file.
+/// Starts the process, with its output in a file.
 pub(crate) fn start(name: &'static str, mut command: Command, log: &Path) -> Result<Process, Failure> {
-    let failed = |error: &dyn std::fmt::Display| {
-        Failure::new(Exit::Internal, format!("{name} cannot be started: {error}"))
-    };
+    let failed =
+        |error: &dyn std::fmt::Display| Failure::new(Exit::Internal, format!("cannot start {name}: {error}"));
     let file = std::fs::File::create(log).map_err(|error| failed(&error))?;
     let child = command
         .stderr(Stdio::from(file))
         .kill_on_drop(true)
-        // Ctrl-C goes to the demo, which stops its processes in order.
+        // The demo handles Ctrl-C and stops its processes in order.
         .process_group(0)
         .spawn()
         .map_err(|error| failed(&error))?;
@@ -53,8 +52,8 @@ pub(crate) fn start(name: &'static str, mut command: Command, log: &Path) -> Res
 }
 
 impl Process {
-    /// An error when it ended though nobody asked.
-    pub(crate) fn must_run(&mut self) -> Result<(), Failure> {
+    /// Returns an error if the process ended unexpectedly.
+    pub(crate) fn check_running(&mut self) -> Result<(), Failure> {
         match self.child.try_wait() {
             Ok(None) => Ok(()),
             Ok(Some(status)) => Err(self.ended(&status.to_string())),
@@ -65,11 +64,11 @@ impl Process {
     fn ended(&self, how: &str) -> Failure {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         let last: Vec<&str> = log.lines().rev().take(5).collect();
-        let what = format!("{} ended before its time ({how}); its last words:", self.name);
+        let what = format!("{} ended unexpectedly ({how}); end of its output:", self.name);
         Failure::new(Exit::Internal, what).with(last.into_iter().rev().map(str::to_owned))
     }
 
-    /// Asks it to stop and waits; after the grace it is killed.
+    /// Asks the process to stop and waits; kills it after the grace period.
     pub(crate) async fn stop(&mut self, grace: Duration) -> bool {
         if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
@@ -84,7 +83,7 @@ impl Process {
     }
 }
 
-/// Waits until a file is there and has text.
+/// Waits until a file exists and is not empty.
 pub(crate) async fn text_of(path: &Path, process: &mut Process, within: Duration) -> Result<String, Failure> {
     let end = tokio::time::Instant::now() + within;
     loop {
@@ -93,9 +92,9 @@ pub(crate) async fn text_of(path: &Path, process: &mut Process, within: Duration
         {
             return Ok(text);
         }
-        process.must_run()?;
+        process.check_running()?;
         if tokio::time::Instant::now() >= end {
-            return Err(process.ended("it did not get ready in time"));
+            return Err(process.ended("it was not ready in time"));
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -1,5 +1,4 @@
-//! Core against store, row by row, by a reader of its own: plain SQL on both files, and nothing
-//! of the path between them.
+//! Compares core and store row by row with an independent reader: plain SQL on both files, without the code in between.
 
 use std::cmp::Ordering;
 use std::path::Path;
@@ -9,46 +8,46 @@ use rusqlite::{Connection, OpenFlags, Rows};
 
 use super::data::tables::{TABLES, Table};
 
-/// What the comparison found.
+/// The result of the comparison.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Findings {
     /// Rows in the core.
     pub(crate) core: u64,
     /// Rows in the store.
     pub(crate) store: u64,
-    /// In the core only.
+    /// Rows in the core only.
     pub(crate) missing: u64,
-    /// In the store more than once, or in the store only.
-    pub(crate) doubled: u64,
-    /// In both, with another value.
+    /// Rows more than once in the store, or in the store only.
+    pub(crate) duplicated: u64,
+    /// Rows in both with different values.
     pub(crate) differing: u64,
 }
 
 impl Findings {
-    /// Whether they are the same.
+    /// Whether core and store are equal.
     #[cfg(test)]
     pub(crate) fn agree(&self) -> bool {
-        self.core == self.store && self.missing + self.doubled + self.differing == 0
+        self.core == self.store && self.missing + self.duplicated + self.differing == 0
     }
 }
 
-/// Opens a file to look at.
-pub(crate) fn look(path: &Path) -> rusqlite::Result<Connection> {
+/// Opens a database file read-only.
+pub(crate) fn open_read_only(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     Ok(connection)
 }
 
-/// A cheap look at whether everything has arrived: counts and sums of change times agree.
+/// A cheap check whether all rows have arrived: counts and sums of change times are equal.
 pub(crate) fn caught_up(core: &Path, store: &Path) -> rusqlite::Result<bool> {
-    let (core, store) = (look(core)?, look(store)?);
+    let (core, store) = (open_read_only(core)?, open_read_only(store)?);
     for table in &TABLES {
         let sql = format!("SELECT count(*), total(updt_time) FROM \"{}\"", table.name);
         let read = |db: &Connection| {
             db.query_row(&sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, f64>(1)?)))
         };
-        // A table that the store has not made yet is not there.
+        // The store may not have created the table yet.
         let Ok(there) = read(&store) else { return Ok(false) };
         let here = read(&core)?;
         if here.0 != there.0 || (here.1 - there.1).abs() > 0.5 {
@@ -60,15 +59,15 @@ pub(crate) fn caught_up(core: &Path, store: &Path) -> rusqlite::Result<bool> {
 
 /// Compares every column of every row.
 pub(crate) fn compare(core: &Path, store: &Path) -> rusqlite::Result<Findings> {
-    let (core, store) = (look(core)?, look(store)?);
+    let (core, store) = (open_read_only(core)?, open_read_only(store)?);
     let mut findings = Findings::default();
     for table in &TABLES {
-        one(&core, &store, table, &mut findings)?;
+        compare_table(&core, &store, table, &mut findings)?;
     }
     Ok(findings)
 }
 
-fn one(
+fn compare_table(
     core: &Connection,
     store: &Connection,
     table: &Table,
@@ -99,7 +98,7 @@ fn one(
     )
 }
 
-/// Walks two lists in the order of their keys.
+/// Merges two lists in the order of their keys.
 fn merge(
     here: &mut Rows<'_>,
     there: &mut Rows<'_>,
@@ -114,7 +113,7 @@ fn merge(
             (None, None) => return Ok(()),
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
-            (Some(left), Some(right)) => by_key(&left[..key], &right[..key]),
+            (Some(left), Some(right)) => compare_keys(&left[..key], &right[..key]),
         };
         match order {
             Ordering::Less => {
@@ -125,7 +124,7 @@ fn merge(
             }
             Ordering::Greater => {
                 findings.store += 1;
-                findings.doubled += 1;
+                findings.duplicated += 1;
                 right = next(there, width)?;
             }
             Ordering::Equal => {
@@ -150,8 +149,8 @@ fn next(rows: &mut Rows<'_>, width: usize) -> rusqlite::Result<Option<Vec<Value>
     }
 }
 
-/// SQLite's binary order; keys here are text.
-fn by_key(left: &[Value], right: &[Value]) -> Ordering {
+/// Compares keys in SQLite's binary order; keys here are text.
+fn compare_keys(left: &[Value], right: &[Value]) -> Ordering {
     let text = |value: &Value| match value {
         Value::Text(text) => text.clone().into_bytes(),
         other => format!("{other:?}").into_bytes(),
@@ -181,16 +180,16 @@ mod tests {
     }
 
     #[test]
-    fn a_planted_missing_doubled_and_differing_row_is_each_found() -> rusqlite::Result<()> {
+    fn compare_finds_missing_duplicated_and_differing_rows() -> rusqlite::Result<()> {
         let core = "('a','1.00'),('b','2.00'),('c','3.00')";
         assert!(found(core, core)?.agree());
         assert_eq!(found(core, "('a','1.00'),('c','3.00')")?.missing, 1);
         assert_eq!(
-            found(core, "('a','1.00'),('b','2.00'),('b','2.00'),('c','3.00')")?.doubled,
+            found(core, "('a','1.00'),('b','2.00'),('b','2.00'),('c','3.00')")?.duplicated,
             1
         );
         assert_eq!(
-            found(core, "('a','1.00'),('b','2.00'),('bb','2.00'),('c','3.00')")?.doubled,
+            found(core, "('a','1.00'),('b','2.00'),('bb','2.00'),('c','3.00')")?.duplicated,
             1
         );
         assert_eq!(
@@ -200,7 +199,7 @@ mod tests {
         assert_eq!(
             found(core, "('a',1.00),('b','2.00'),('c','3.00')")?.differing,
             1,
-            "a number is not a text"
+            "a number differs from a text"
         );
         assert_eq!(
             found(core, "('d','1')")?,
@@ -208,7 +207,7 @@ mod tests {
                 core: 3,
                 store: 1,
                 missing: 3,
-                doubled: 1,
+                duplicated: 1,
                 differing: 0
             }
         );

@@ -1,33 +1,33 @@
-//! How fresh rows are that the business changed while the demo ran, from the store's own ledger.
+//! Freshness of rows that changed during the demo, from the store's own ledger.
 
 use std::path::Path;
 
 use serde::Serialize;
 
-use super::compare::look;
+use super::compare::open_read_only;
 use super::data::tables::TABLES;
 
-/// The middle and the slow end of a span, in milliseconds.
+/// Median and 95th percentile of a duration, in milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Spread {
-    /// Half of the rows took less.
+    /// The median.
     pub(crate) p50: i64,
-    /// 95 of 100 rows took less.
+    /// The 95th percentile.
     pub(crate) p95: i64,
 }
 
-/// From a change in the core to its row at the store, in three parts.
+/// The delay from a change in the core to its row in the store, in three parts.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Freshness {
-    /// From the change until it was read: the gate, the lag, the idle poll.
+    /// From the change to its read: the gate, the lag, the idle poll.
     pub(crate) wait_idle_ms: Spread,
-    /// From the read until the exchange had it.
+    /// From the read to the exchange.
     pub(crate) transit_ms: Spread,
-    /// From there until it was stored: the poller's interval.
+    /// From the exchange to the store: the poller's interval.
     pub(crate) wait_poll_ms: Spread,
 }
 
-/// PURE: the spread of these spans.
+/// PURE: returns the percentiles of durations.
 pub(crate) fn spread(mut spans: Vec<i64>) -> Spread {
     spans.sort_unstable();
     let at = |percent: usize| {
@@ -41,9 +41,9 @@ pub(crate) fn spread(mut spans: Vec<i64>) -> Spread {
     }
 }
 
-/// Over all rows that were changed at `since` (milliseconds of the epoch) or later.
+/// Measures all rows that changed at `since` (Unix milliseconds) or later.
 pub(crate) fn measure(store: &Path, since: i64) -> rusqlite::Result<Freshness> {
-    let store = look(store)?;
+    let store = open_read_only(store)?;
     let (mut idle, mut transit, mut poll) = (Vec::new(), Vec::new(), Vec::new());
     for table in &TABLES {
         let sql = format!(
@@ -72,7 +72,7 @@ pub(crate) fn measure(store: &Path, since: i64) -> rusqlite::Result<Freshness> {
     })
 }
 
-/// A time as the ledger has it: text with a zone, or microseconds of the epoch.
+/// Parses a time of the ledger: text with a zone, or Unix microseconds.
 fn millis(value: &rusqlite::types::ValueRef<'_>) -> Option<i64> {
     match value {
         rusqlite::types::ValueRef::Text(text) => {
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_spread_is_of_the_sorted_spans() {
+    fn spread_uses_the_sorted_durations() {
         assert_eq!(spread((1..=100).rev().collect()), Spread { p50: 51, p95: 96 });
         assert_eq!(spread(vec![7]), Spread { p50: 7, p95: 7 });
         assert_eq!(spread(Vec::new()), Spread::default());

@@ -1,39 +1,39 @@
-//! What is seen while the demo runs: one block that renews itself on a terminal, lines elsewhere.
+//! The display of a running demo: a block that is redrawn on a terminal, lines otherwise.
 
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::page::{number, over_lanes, text};
+use super::page::{number, sum_over_lanes, text};
 use crate::output::Block;
 
-/// How often a line is written where no terminal is.
-const LINE_EVERY: Duration = Duration::from_secs(5);
+/// Interval of the lines without a terminal.
+const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// A look at everything.
-pub(crate) struct Look<'a> {
-    /// What the demo does now.
-    pub(crate) stage: &'a str,
-    /// `busy`, `quiet`, or nothing.
+/// The state of the demo.
+pub(crate) struct Snapshot<'a> {
+    /// The current phase of the demo.
+    pub(crate) phase: &'a str,
+    /// `busy`, `quiet`, or empty.
     pub(crate) business: &'a str,
     /// The social agent's status.
     pub(crate) social: &'a Value,
-    /// Rows at the start.
+    /// Number of rows at the start.
     pub(crate) rows: u64,
-    /// Until the business ends.
+    /// Time until the business ends.
     pub(crate) left: Duration,
 }
 
 /// The display.
-pub(crate) struct Live {
+pub(crate) struct Display {
     shown: Block,
     last: Option<Instant>,
     moved: (Instant, u64),
     rate: u64,
 }
 
-impl Live {
-    /// For standard error, as it is.
+impl Display {
+    /// Creates a display on standard error.
     pub(crate) fn new() -> Self {
         Self {
             shown: Block::new(),
@@ -43,14 +43,14 @@ impl Live {
         }
     }
 
-    /// Says what comes next, above the block.
-    pub(crate) fn say(&mut self, line: &str) {
+    /// Writes a line above the block.
+    pub(crate) fn note(&mut self, line: &str) {
         self.shown.note(line);
     }
 
-    /// Shows it.
-    pub(crate) fn show(&mut self, look: &Look<'_>) {
-        let rows = over_lanes(look.social, "rows");
+    /// Shows the state.
+    pub(crate) fn show(&mut self, snapshot: &Snapshot<'_>) {
+        let rows = sum_over_lanes(snapshot.social, "rows");
         let passed = self.moved.0.elapsed();
         if passed >= Duration::from_millis(900) {
             let per_second =
@@ -58,10 +58,10 @@ impl Live {
             self.rate = u64::try_from(per_second).unwrap_or(0);
             self.moved = (Instant::now(), rows);
         }
-        let block = block(look, self.rate);
+        let block = block(snapshot, self.rate);
         if self.shown.is_terminal() {
             self.shown.draw(&block);
-        } else if self.last.is_none_or(|last| last.elapsed() >= LINE_EVERY) {
+        } else if self.last.is_none_or(|last| last.elapsed() >= LINE_INTERVAL) {
             self.last = Some(Instant::now());
             let line: Vec<&str> = block.iter().map(|line| line.trim()).collect();
             self.shown.note(&line.join(" | "));
@@ -69,38 +69,38 @@ impl Live {
     }
 }
 
-/// PURE: the block.
-fn block(look: &Look<'_>, rate: u64) -> Vec<String> {
-    let social = look.social;
+/// PURE: renders the block.
+fn block(snapshot: &Snapshot<'_>, rate: u64) -> Vec<String> {
+    let social = snapshot.social;
     let (state, reason) = (text(social, "/gate/state"), text(social, "/gate/reason"));
-    let rows = over_lanes(social, "rows");
-    let left = if look.left.is_zero() {
+    let rows = sum_over_lanes(social, "rows");
+    let left = if snapshot.left.is_zero() {
         String::new()
     } else {
-        format!(", {} s left", look.left.as_secs())
+        format!(", {} s left", snapshot.left.as_secs())
     };
-    let backlog = look.rows.saturating_sub(rows);
+    let backlog = snapshot.rows.saturating_sub(rows);
     let backlog = if backlog > 0 {
-        format!("about {backlog} to go")
+        format!("about {backlog} left")
     } else {
-        "caught up with the first load".to_owned()
+        "first load completed".to_owned()
     };
-    let business = if look.business.is_empty() {
-        "stopped"
+    let business = if snapshot.business.is_empty() {
+        "ended"
     } else {
-        look.business
+        snapshot.business
     };
     vec![
-        format!("  {}{left}", look.stage),
+        format!("  {}{left}", snapshot.phase),
         format!("  business  {business}"),
         format!(
             "  gate      {} ({reason})",
             if state.is_empty() { "starting" } else { state }
         ),
-        format!("  rows      {rows} moved, {rate} a second, {backlog}"),
+        format!("  rows      {rows} published, {rate} per second, {backlog}"),
         format!(
             "  chunks    {} published, the gate shut {} times, {} rows read while it was shut",
-            over_lanes(social, "chunks"),
+            sum_over_lanes(social, "chunks"),
             number(social, "/gate/shuts"),
             number(social, "/driver/rows_while_shut")
         ),
@@ -112,23 +112,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shows_gate_reason_rows_and_time_left() {
+    fn display_shows_gate_reason_rows_and_time_left() {
         let social = serde_json::json!({
             "gate": { "state": "shut", "reason": "host_cpu 91.0 % >= 70.0 %", "shuts": 2 },
             "lanes": { "a.b": { "rows": 10, "chunks": 1 }, "a.c": { "rows": 5, "chunks": 1 } },
             "driver": { "rows_while_shut": 0 },
         });
-        let look = Look {
-            stage: "running",
+        let snapshot = Snapshot {
+            phase: "running",
             business: "busy",
             social: &social,
             rows: 100,
             left: Duration::from_secs(9),
         };
-        let text = block(&look, 7).join("\n");
+        let text = block(&snapshot, 7).join("\n");
         for wanted in [
             "shut (host_cpu 91.0 %",
-            "15 moved, 7 a second, about 85 to go",
+            "15 published, 7 per second, about 85 left",
             "9 s left",
             "2 published",
         ] {

@@ -1,8 +1,8 @@
-//! The business of the demo: a process of its own that settles, queries and prices, in phases.
+//! The business of the demo: a separate process that settles, queries and prices, in phases.
 //!
-//! Busy: as many threads as cores keep the host at work. Quiet: a trickle. New settlements and
-//! changes to existing rows come all the while. It ends by itself, or when its standard input
-//! ends, which is when the demo is gone.
+//! In busy phases one thread per core loads the host; in quiet phases there is little work. New settlements and changes
+//! to existing rows continue in both. The process ends after its time, or when its standard input closes because the
+//! demo has ended.
 
 use std::io::Read;
 use std::path::Path;
@@ -14,42 +14,42 @@ use jiff::Timestamp;
 use runtime::exit::Exit;
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::data::chance::Chance;
 use super::data::core;
+use super::data::rng::Rng;
 use crate::cli::DemoLoadArgs;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 
-/// How long a busy phase lasts; the business begins with one.
-const BUSY: Duration = Duration::from_secs(5);
-/// How long a quiet phase lasts.
-const QUIET: Duration = Duration::from_secs(8);
+/// Duration of a busy phase; the business begins with one.
+const BUSY_DURATION: Duration = Duration::from_secs(5);
+/// Duration of a quiet phase.
+const QUIET_DURATION: Duration = Duration::from_secs(8);
 
-/// What the threads share.
-struct Shop {
-    /// The next settlement's number.
+/// State shared by the threads.
+struct Business {
+    /// The number of the next settlement.
     number: AtomicU64,
-    /// The last time given to a row: never goes back.
+    /// The last time given to a row: never decreases.
     clock: AtomicI64,
-    over: AtomicBool,
+    stopped: AtomicBool,
     end: Instant,
     begin: Instant,
-    trouble: Mutex<Option<String>>,
+    error: Mutex<Option<String>>,
 }
 
-impl Shop {
-    fn is_over(&self) -> bool {
-        self.over.load(Ordering::Relaxed) || Instant::now() >= self.end
+impl Business {
+    fn is_ended(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed) || Instant::now() >= self.end
     }
 }
 
-/// PURE: whether the business is busy, so long after its beginning.
+/// PURE: whether the business is busy this long after its start.
 pub(crate) fn is_busy(since: Duration) -> bool {
-    let place = since.as_millis() % (BUSY + QUIET).as_millis();
-    place < BUSY.as_millis()
+    let position = since.as_millis() % (BUSY_DURATION + QUIET_DURATION).as_millis();
+    position < BUSY_DURATION.as_millis()
 }
 
-/// Runs the business until its time is over.
+/// Runs the business until its end.
 pub(crate) fn run(args: &DemoLoadArgs) -> Outcome {
     let failed = |error: rusqlite::Error| Failure::new(Exit::Source, format!("the demo's business: {error}"));
     let core = core::open(&args.core).map_err(failed)?;
@@ -59,31 +59,35 @@ pub(crate) fn run(args: &DemoLoadArgs) -> Outcome {
         .map_err(failed)?;
     drop(core);
     let begin = Instant::now();
-    let shop = Arc::new(Shop {
-        // Far above history, so that restarts of the business never meet a number again.
+    let business = Arc::new(Business {
+        // Far above the existing numbers, so that a restarted business never reuses one.
         number: AtomicU64::new(1_000_000 + settled),
         clock: AtomicI64::new(0),
-        over: AtomicBool::new(false),
+        stopped: AtomicBool::new(false),
         end: begin + Duration::from_secs(args.seconds),
         begin,
-        trouble: Mutex::new(None),
+        error: Mutex::new(None),
     });
-    watch_input(Arc::clone(&shop));
+    watch_input(Arc::clone(&business));
     let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     std::thread::scope(|scope| {
         for at in 0..threads {
-            let shop = &shop;
+            let business = &business;
             scope.spawn(move || {
-                if let Err(error) = work(shop, &args.core, args.seed, at) {
-                    *shop.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
-                    shop.over.store(true, Ordering::Relaxed);
+                if let Err(error) = work(business, &args.core, args.seed, at) {
+                    *business.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+                    business.stopped.store(true, Ordering::Relaxed);
                 }
             });
         }
-        tell_phases(&shop);
+        print_phases(&business);
     });
-    let trouble = shop.trouble.lock().unwrap_or_else(PoisonError::into_inner).take();
-    match trouble {
+    let error = business
+        .error
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take();
+    match error {
         Some(error) => Err(Failure::new(
             Exit::Source,
             format!("the demo's business: {error}"),
@@ -92,36 +96,36 @@ pub(crate) fn run(args: &DemoLoadArgs) -> Outcome {
     }
 }
 
-fn watch_input(shop: Arc<Shop>) {
+fn watch_input(business: Arc<Business>) {
     std::thread::spawn(move || {
         let mut rest = Vec::new();
         let _ = std::io::stdin().lock().read_to_end(&mut rest);
-        shop.over.store(true, Ordering::Relaxed);
+        business.stopped.store(true, Ordering::Relaxed);
     });
 }
 
-fn tell_phases(shop: &Shop) {
-    let mut told = None;
-    while !shop.is_over() {
-        let busy = is_busy(shop.begin.elapsed());
-        if told != Some(busy) {
-            told = Some(busy);
+fn print_phases(business: &Business) {
+    let mut printed = None;
+    while !business.is_ended() {
+        let busy = is_busy(business.begin.elapsed());
+        if printed != Some(busy) {
+            printed = Some(busy);
             output::line(if busy { "busy" } else { "quiet" });
         }
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
-fn work(shop: &Shop, path: &Path, seed: u64, at: usize) -> rusqlite::Result<()> {
+fn work(business: &Business, path: &Path, seed: u64, at: usize) -> rusqlite::Result<()> {
     let mut core = core::open(path)?;
-    let mut chance = Chance::new(seed ^ ((at as u64 + 1) << 32));
-    while !shop.is_over() {
-        let busy = is_busy(shop.begin.elapsed());
+    let mut rng = Rng::new(seed ^ ((at as u64 + 1) << 32));
+    while !business.is_ended() {
+        let busy = is_busy(business.begin.elapsed());
         if busy || at == 0 {
-            transact(shop, &mut core, &mut chance)?;
+            transact(business, &mut core, &mut rng)?;
         }
         if busy {
-            price(&mut chance, Duration::from_millis(60));
+            price(&mut rng, Duration::from_millis(60));
             core.prepare_cached("SELECT count(*), max(det_item_fee_sumamt) FROM (SELECT det_item_fee_sumamt FROM fee ORDER BY rid DESC LIMIT 5000)")?
                 .query_row([], |_| Ok(()))?;
         } else {
@@ -131,16 +135,16 @@ fn work(shop: &Shop, path: &Path, seed: u64, at: usize) -> rusqlite::Result<()> 
     Ok(())
 }
 
-/// One settlement, and changes to three older rows, in one transaction. The time is taken inside
-/// the write lock, so it is in the order of commits.
-fn transact(shop: &Shop, core: &mut Connection, chance: &mut Chance) -> rusqlite::Result<()> {
+/// Inserts one settlement and updates three older rows, in one transaction. The time is taken under the write lock, so
+/// it increases in commit order.
+fn transact(business: &Business, core: &mut Connection, rng: &mut Rng) -> rusqlite::Result<()> {
     let tx = core.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let now = Timestamp::now()
         .as_millisecond()
-        .max(shop.clock.load(Ordering::SeqCst));
-    shop.clock.store(now, Ordering::SeqCst);
-    let number = shop.number.fetch_add(1, Ordering::SeqCst);
-    core::settle(&tx, number, now, chance)?;
+        .max(business.clock.load(Ordering::SeqCst));
+    business.clock.store(now, Ordering::SeqCst);
+    let number = business.number.fetch_add(1, Ordering::SeqCst);
+    core::settle(&tx, number, now, rng)?;
     for (table, change) in [
         (
             "setl",
@@ -155,8 +159,8 @@ fn transact(shop: &Shop, core: &mut Connection, chance: &mut Chance) -> rusqlite
             "psn_insu_stas = CASE psn_insu_stas WHEN '1' THEN '2' ELSE '1' END",
         ),
     ] {
-        let most: i64 = tx.query_row(&format!("SELECT max(rid) FROM {table}"), [], |row| row.get(0))?;
-        let rid = chance.between(1, most);
+        let max_rid: i64 = tx.query_row(&format!("SELECT max(rid) FROM {table}"), [], |row| row.get(0))?;
+        let rid = rng.between(1, max_rid);
         tx.prepare_cached(&format!(
             "UPDATE {table} SET {change}, updt_time = ?1 WHERE rid = ?2"
         ))?
@@ -165,13 +169,13 @@ fn transact(shop: &Shop, core: &mut Connection, chance: &mut Chance) -> rusqlite
     tx.commit()
 }
 
-/// Works the processor, as a price calculation does.
-fn price(chance: &mut Chance, how_long: Duration) {
+/// Uses CPU time like a price calculation.
+fn price(rng: &mut Rng, how_long: Duration) {
     let end = Instant::now() + how_long;
     let mut sum = 0_u64;
     while Instant::now() < end {
         for _ in 0..10_000 {
-            sum = sum.wrapping_add(chance.next());
+            sum = sum.wrapping_add(rng.next());
         }
     }
     std::hint::black_box(sum);
@@ -182,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_business_comes_and_goes() {
+    fn business_alternates_busy_and_quiet_phases() {
         let phases: Vec<bool> = [0, 4_999, 5_000, 12_999, 13_000]
             .map(|ms| is_busy(Duration::from_millis(ms)))
             .to_vec();

@@ -1,10 +1,10 @@
-//! The agents' status pages, as anybody on the host may read them.
+//! Reads the agents' status pages, as any local user can.
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// An agent's status; none while it does not answer.
+/// Returns an agent's status; `None` while it does not answer.
 pub(crate) async fn status(addr: &str) -> Option<Value> {
     tokio::time::timeout(std::time::Duration::from_secs(1), ask(addr))
         .await
@@ -24,18 +24,18 @@ async fn ask(addr: &str) -> Option<Value> {
     serde_json::from_str(body).ok()
 }
 
-/// A number by its path, 0 where it is not there.
+/// Returns a number by its path; 0 if missing.
 pub(crate) fn number(value: &Value, path: &str) -> u64 {
     value.pointer(path).and_then(Value::as_u64).unwrap_or(0)
 }
 
-/// A text by its path.
+/// Returns a text by its path.
 pub(crate) fn text<'a>(value: &'a Value, path: &str) -> &'a str {
     value.pointer(path).and_then(Value::as_str).unwrap_or("")
 }
 
-/// The sum of one number over all lanes.
-pub(crate) fn over_lanes(value: &Value, key: &str) -> u64 {
+/// Returns the sum of a number over all lanes.
+pub(crate) fn sum_over_lanes(value: &Value, key: &str) -> u64 {
     let lanes = value.pointer("/lanes").and_then(Value::as_object);
     lanes
         .into_iter()

@@ -1,4 +1,4 @@
-//! What the demo found, at a glance and as data.
+//! The demo's results, as text and as data.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use super::freshness::{Freshness, Spread};
 
-/// Everything that it found.
+/// The results.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Report {
-    /// Whether core and store agree, nothing was read while shut, and all evidence holds.
+    /// Whether core and store are equal, nothing was read while the gate was shut, and all evidence is valid.
     pub(crate) agree: bool,
     /// Rows in the core at the end.
     pub(crate) rows_core: u64,
@@ -17,77 +17,77 @@ pub(crate) struct Report {
     pub(crate) rows_published: u64,
     /// Rows in the store.
     pub(crate) rows_stored: u64,
-    /// In the core and not in the store.
+    /// Rows in the core but not in the store.
     pub(crate) missing: u64,
-    /// In the store more than once, or not in the core.
-    pub(crate) doubled: u64,
-    /// In both, with another value.
+    /// Rows more than once in the store, or not in the core.
+    pub(crate) duplicated: u64,
+    /// Rows in both with different values.
     pub(crate) differing: u64,
-    /// Rows that the database driver handed out while the gate was shut.
+    /// Rows that the database driver returned while the gate was shut.
     pub(crate) rows_read_while_shut: u64,
-    /// Rows that it handed out between the verdict and the end of the yield (at most 100 ms).
+    /// Rows that it returned between the verdict and the end of the yield (at most 100 ms).
     pub(crate) rows_read_while_yielding: u64,
-    /// Statements that the driver saw begin while the gate was shut.
+    /// Statements that began while the gate was shut, as seen by the driver.
     pub(crate) statements_while_shut: u64,
     /// Chunks at the exchange.
     pub(crate) chunks: u64,
-    /// Of these, chunks whose signature, link, number and totals hold.
+    /// Chunks with valid signature, link, number and totals.
     pub(crate) chunks_verified: u64,
-    /// Receipts whose signature and content hold.
+    /// Receipts with valid signature and content.
     pub(crate) receipts_verified: u64,
     /// The first fault of each feed.
     pub(crate) faults: Vec<String>,
-    /// Times that the gate shut.
+    /// Transitions to shut.
     pub(crate) gate_shuts: u64,
-    /// The same by reason.
+    /// Transitions to shut, by reason.
     pub(crate) gate_shut_reasons: BTreeMap<String, u64>,
-    /// How long it was open, in milliseconds.
+    /// Time open, in milliseconds.
     pub(crate) gate_open_ms: u64,
-    /// How long it was shut, in milliseconds.
+    /// Time shut, in milliseconds.
     pub(crate) gate_shut_ms: u64,
-    /// The longest time from the sample that shut the gate until all work on the core had ended.
+    /// Longest time to yield: from the sample that shut the gate to the end of all work on the core.
     pub(crate) time_to_yield_ms: f64,
-    /// Of rows that changed while the demo ran.
+    /// Freshness of rows that changed during the demo.
     pub(crate) freshness: Freshness,
-    /// Rows that were new or changed while the demo ran.
+    /// Rows that were inserted or changed during the demo.
     pub(crate) changed_while_running: u64,
-    /// Rows published a second while the gate was open.
+    /// Rows published per second while the gate was open.
     pub(crate) rows_per_second_open: u64,
-    /// The whole demo.
+    /// Duration of the demo.
     pub(crate) seconds: f64,
 }
 
 impl Report {
-    /// Decides whether all is well.
-    pub(crate) fn judge(&mut self) {
+    /// Evaluates whether everything is correct.
+    pub(crate) fn evaluate(&mut self) {
         self.agree = self.rows_core == self.rows_stored
-            && self.missing + self.doubled + self.differing == 0
+            && self.missing + self.duplicated + self.differing == 0
             && self.rows_read_while_shut == 0
             && self.chunks > 0
             && self.chunks == self.chunks_verified
             && self.faults.is_empty();
     }
 
-    /// For people.
+    /// Renders the report for a terminal.
     pub(crate) fn lines(&self) -> Vec<String> {
         let verdict = if self.agree {
-            "core and store agree, row by row"
+            "core and store are equal, row by row"
         } else {
-            "SOMETHING IS WRONG"
+            "CORE, STORE OR EVIDENCE DISAGREE"
         };
         let mut lines = vec![String::new(), format!("  {verdict}"), String::new()];
         let mut line = |name: &str, value: String| lines.push(format!("  {name:<22}{value}"));
-        line("rows in the core", grouped(self.rows_core));
-        line("rows stored", grouped(self.rows_stored));
-        line("missing", grouped(self.missing));
-        line("doubled", grouped(self.doubled));
-        line("differing", grouped(self.differing));
+        line("rows in the core", with_separators(self.rows_core));
+        line("rows stored", with_separators(self.rows_stored));
+        line("missing", with_separators(self.missing));
+        line("duplicated", with_separators(self.duplicated));
+        line("differing", with_separators(self.differing));
         line(
             "rows published",
             format!(
-                "{}, of these {} new or changed while it ran",
-                grouped(self.rows_published),
-                grouped(self.changed_while_running)
+                "{}, of which {} were inserted or changed during the run",
+                with_separators(self.rows_published),
+                with_separators(self.changed_while_running)
             ),
         );
         let reasons: Vec<String> = self
@@ -105,14 +105,14 @@ impl Report {
         line(
             "rows read while shut",
             format!(
-                "{}, counted by a trace in the database driver; {} more in the {:.1} ms that it took to yield",
+                "{}, counted by a trace in the database driver; {} more in the {:.1} ms until it had yielded",
                 self.rows_read_while_shut, self.rows_read_while_yielding, self.time_to_yield_ms
             ),
         );
         line(
             "chunks",
             format!(
-                "{}, of these {} verified: signature, link, number, totals",
+                "{}, of which {} verified: signature, link, number, totals",
                 self.chunks, self.chunks_verified
             ),
         );
@@ -129,7 +129,10 @@ impl Report {
         );
         line(
             "rows a second",
-            format!("{} while the gate was open", grouped(self.rows_per_second_open)),
+            format!(
+                "{} while the gate was open",
+                with_separators(self.rows_per_second_open)
+            ),
         );
         line("time", format!("{:.0} s", self.seconds));
         lines.extend(self.faults.iter().map(|fault| format!("  FAULT {fault}")));
@@ -137,8 +140,8 @@ impl Report {
     }
 }
 
-/// `232624` as `232,624`.
-fn grouped(number: u64) -> String {
+/// Formats `232624` as `232,624`.
+fn with_separators(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
@@ -155,16 +158,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digits_are_grouped() {
+    fn numbers_are_formatted_with_separators() {
         let numbers = [0, 12, 999, 1_000, 232_624, 1_000_000];
         assert_eq!(
-            numbers.map(grouped),
+            numbers.map(with_separators),
             ["0", "12", "999", "1,000", "232,624", "1,000,000"]
         );
     }
 
     #[test]
-    fn one_thing_wrong_is_enough() {
+    fn report_with_one_error_does_not_agree() {
         let good = Report {
             rows_core: 2,
             rows_stored: 2,
@@ -175,7 +178,7 @@ mod tests {
         let judged = |change: fn(&mut Report)| {
             let mut report = good.clone();
             change(&mut report);
-            report.judge();
+            report.evaluate();
             report.agree
         };
         assert!(judged(|_| {}));

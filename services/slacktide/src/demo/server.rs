@@ -13,7 +13,7 @@ use tokio::process::Command;
 use super::child::{self, Process};
 use crate::failure::Failure;
 
-/// The nats-server to run: named by the caller, on the path, or in `.tools/bin` here or above.
+/// Returns the nats-server binary: from the environment, the path, or `.tools/bin` here or in a parent folder.
 fn binary() -> Result<PathBuf, Failure> {
     if let Some(named) = std::env::var_os("SLACKTIDE_NATS_SERVER").filter(|name| !name.is_empty()) {
         let path = PathBuf::from(named);
@@ -21,7 +21,7 @@ fn binary() -> Result<PathBuf, Failure> {
             return Ok(path);
         }
         return Err(missing(&format!(
-            "SLACKTIDE_NATS_SERVER names {}, which is not there",
+            "SLACKTIDE_NATS_SERVER names {}, which does not exist",
             path.display()
         )));
     }
@@ -32,16 +32,16 @@ fn binary() -> Result<PathBuf, Failure> {
     on_path
         .chain(tools)
         .find(|path| path.is_file())
-        .ok_or_else(|| missing("there is no nats-server on the path"))
+        .ok_or_else(|| missing("nats-server is not on the path"))
 }
 
 fn missing(what: &str) -> Failure {
     Failure::usage(format!(
-        "{what}; run `make tools`, or install nats-server 2.11 or later, or set SLACKTIDE_NATS_SERVER"
+        "{what}; run `make tools`, or install nats-server 2.14.4 or later, or set SLACKTIDE_NATS_SERVER"
     ))
 }
 
-/// Starts it on free ports of the loopback; gives its address.
+/// Starts the server on free loopback ports; returns its URL.
 pub(crate) async fn start(
     dir: &Path,
     recipient: &RecipientName,
@@ -86,8 +86,8 @@ pub(crate) async fn start(
     Ok((process, url))
 }
 
-/// Makes streams and consumers, as `slacktide exchange apply` does.
-pub(crate) async fn furnish(admin: nats::Options, recipient: &RecipientName) -> Result<(), Failure> {
+/// Creates streams and consumers, as `slacktide exchange apply` does.
+pub(crate) async fn apply_topology(admin: nats::Options, recipient: &RecipientName) -> Result<(), Failure> {
     let admin = Admin::new(JetStream::connect(admin).await?);
     let files =
         topology::embedded(std::slice::from_ref(recipient)).map_err(|error| Failure::internal(&error))?;

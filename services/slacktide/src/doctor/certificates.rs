@@ -1,4 +1,4 @@
-//! The certificates of a connection: whose they are, and until when.
+//! The certificates of a connection: subjects and expiry.
 
 use std::path::Path;
 
@@ -10,17 +10,17 @@ use super::finding::Findings;
 use crate::failure::Failure;
 use crate::settings::exchange::TlsTable;
 
-/// Somebody should look so many days before the end.
-const SOON_DAYS: i64 = 30;
+/// The number of days before expiry from which a warning is reported.
+const WARNING_DAYS: i64 = 30;
 
-/// What a certificate says of itself.
+/// Subject and expiry of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Certificate {
     subject: String,
-    until: Timestamp,
+    expires_at: Timestamp,
 }
 
-/// Looks at the files; connects to nobody.
+/// Checks the files. Opens no connection.
 pub(crate) fn examine(tls: &TlsTable, folder: &Path, now: Timestamp, findings: &mut Findings) {
     let files = [("authority", Some(&tls.ca)), ("certificate", tls.cert.as_ref())];
     for (about, path) in files {
@@ -28,8 +28,8 @@ pub(crate) fn examine(tls: &TlsTable, folder: &Path, now: Timestamp, findings: &
         let path = folder.join(path);
         match read(&path) {
             Ok(all) => {
-                for one in all {
-                    tell(about, &one, &path, now, findings);
+                for certificate in all {
+                    report(about, &certificate, &path, now, findings);
                 }
             }
             Err(why) => {
@@ -40,13 +40,18 @@ pub(crate) fn examine(tls: &TlsTable, folder: &Path, now: Timestamp, findings: &
     }
 }
 
-fn tell(about: &str, one: &Certificate, path: &Path, now: Timestamp, findings: &mut Findings) {
-    let days = one.until.duration_since(now).as_secs() / 86_400;
-    let what = format!("{}, until {:.0} ({})", one.subject, one.until, path.display());
-    if one.until <= now {
-        let what = format!("{what}: it is over, renew it");
+fn report(about: &str, certificate: &Certificate, path: &Path, now: Timestamp, findings: &mut Findings) {
+    let days = certificate.expires_at.duration_since(now).as_secs() / 86_400;
+    let what = format!(
+        "{}, until {:.0} ({})",
+        certificate.subject,
+        certificate.expires_at,
+        path.display()
+    );
+    if certificate.expires_at <= now {
+        let what = format!("{what}: it has expired, renew it");
         findings.fail(about, &Failure::new(Exit::Denied, what));
-    } else if days < SOON_DAYS {
+    } else if days < WARNING_DAYS {
         findings.warn(about, format!("{what}: {days} days are left, renew it"));
     } else {
         findings.ok(about, what);
@@ -62,14 +67,14 @@ fn read(path: &Path) -> Result<Vec<Certificate>, String> {
             continue;
         }
         let parsed = pem.parse_x509().map_err(|error| error.to_string())?;
-        let until = Timestamp::from_second(parsed.validity().not_after.timestamp());
+        let expires_at = Timestamp::from_second(parsed.validity().not_after.timestamp());
         all.push(Certificate {
             subject: parsed.subject().to_string(),
-            until: until.map_err(|error| error.to_string())?,
+            expires_at: expires_at.map_err(|error| error.to_string())?,
         });
     }
     if all.is_empty() {
-        return Err("no certificate is in it".to_owned());
+        return Err("the file contains no certificate".to_owned());
     }
     Ok(all)
 }
@@ -79,14 +84,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_certificate_is_told_warned_of_and_over_by_its_own_date() -> Result<(), Box<dyn std::error::Error>> {
+    fn certificate_is_valid_expiring_or_expired_by_its_date() -> Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
         let key = rcgen::KeyPair::generate()?;
         let mut params = rcgen::CertificateParams::new(Vec::new())?;
         params.not_after = rcgen::date_time_ymd(2030, 6, 30);
         std::fs::write(folder.path().join("a.pem"), params.self_signed(&key)?.pem())?;
         std::fs::write(folder.path().join("b.pem"), key.serialize_pem())?;
-        let look = |file: &str, now: &str| -> Result<(Exit, String), Box<dyn std::error::Error>> {
+        let check = |file: &str, now: &str| -> Result<(Exit, String), Box<dyn std::error::Error>> {
             let tls = TlsTable {
                 ca: file.into(),
                 cert: None,
@@ -94,18 +99,18 @@ mod tests {
             };
             let mut findings = Findings::default();
             examine(&tls, folder.path(), now.parse()?, &mut findings);
-            Ok((findings.exit(), findings.told()))
+            Ok((findings.exit(), findings.plain_text()))
         };
-        for (now, exit, told) in [
+        for (now, exit, expected) in [
             ("2030-05-30T00:00:00Z", Exit::Done, "ok "),
             ("2030-06-20T00:00:00Z", Exit::Done, "10 days are left, renew it"),
-            ("2030-06-30T00:00:00Z", Exit::Denied, "it is over, renew it"),
+            ("2030-06-30T00:00:00Z", Exit::Denied, "it has expired, renew it"),
         ] {
-            let found = look("a.pem", now)?;
-            assert!(found.0 == exit && found.1.contains(told), "{now}: {found:?}");
+            let found = check("a.pem", now)?;
+            assert!(found.0 == exit && found.1.contains(expected), "{now}: {found:?}");
         }
         for file in ["b.pem", "none.pem"] {
-            let found = look(file, "2030-01-01T00:00:00Z")?;
+            let found = check(file, "2030-01-01T00:00:00Z")?;
             assert!(found.0 == Exit::Denied && found.1.contains(file), "{found:?}");
         }
         Ok(())

@@ -22,8 +22,8 @@ use crate::failure::Failure;
 use crate::settings::CommercialFile;
 use crate::settings::database::DatabaseKind;
 
-/// Warns when others of this host may read the store's file. A new one is its owner's only; one from before keeps its mode.
-fn readers(loaded: &Loaded<CommercialFile>, findings: &mut Findings) {
+/// Warns if other users can read the store's file. New files have mode 0600; existing ones keep their mode.
+fn file_mode(loaded: &Loaded<CommercialFile>, findings: &mut Findings) {
     use std::os::unix::fs::PermissionsExt as _;
     let table = &loaded.value.store;
     let Some(path) = table
@@ -43,27 +43,27 @@ fn readers(loaded: &Loaded<CommercialFile>, findings: &mut Findings) {
             findings.warn(
                 "store",
                 format!(
-                    "{file} holds personal data, and others of this host may open it: run chmod 600 {file}"
+                    "{file} contains personal data, and other users of this host can open it: run chmod 600 {file}"
                 ),
             );
         }
     }
 }
 
-/// Looks at everything.
+/// Runs all checks.
 pub(crate) async fn examine(loaded: &Loaded<CommercialFile>, offline: bool, findings: &mut Findings) {
     let (file, folder) = (&loaded.value, loaded.folder());
     match file.signing.key(folder) {
-        Ok(key) => findings.ok("signing key", format!("public half {}", key.public())),
+        Ok(key) => findings.ok("signing key", format!("public key {}", key.public())),
         Err(failure) => findings.fail("signing key", &failure),
     }
-    if let Err(failure) = file.sealing.ring(folder) {
-        findings.fail("sealing", &failure);
+    if let Err(failure) = file.encryption.decryption_keys(folder) {
+        findings.fail("encryption", &failure);
     }
     let connected = exchange::examine(&file.exchange, folder, offline, findings).await;
     if let Some(exchange) = &connected {
         let recipient = &file.commercial.recipient;
-        let drained = exchange.drained(recipient).await;
+        let drained = exchange.is_drained(recipient).await;
         if let Some(drained) = exchange::stream(&format!("consumer {recipient}"), drained, findings) {
             findings.ok(
                 "backlog",
@@ -74,11 +74,11 @@ pub(crate) async fn examine(loaded: &Loaded<CommercialFile>, offline: bool, find
                 },
             );
         }
-        // An id that nobody filed: what matters is that it may be looked for.
+        // An id that does not exist: the check is whether it may be read.
         let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
-        let id = RequestId::of_key(today, recipient, "slacktide doctor");
-        let looked = exchange.request_status(recipient, &id).await;
-        exchange::stream("streams of requests", looked, findings);
+        let id = RequestId::from_idempotency_key(today, recipient, "slacktide doctor");
+        let answer = exchange.request_status(recipient, &id).await;
+        exchange::stream("streams of requests", answer, findings);
         exchange::fullness(exchange, Role::Recipient, findings).await;
     }
     if offline {
@@ -97,15 +97,15 @@ pub(crate) async fn examine(loaded: &Loaded<CommercialFile>, offline: bool, find
     match compose::store(loaded) {
         Ok(store) => {
             let prepared = store.prepare().await;
-            readers(loaded, findings);
+            file_mode(loaded, findings);
             match prepared {
-                Ok(()) => findings.ok("store", "is reached, and its own tables can be made"),
+                Ok(()) => findings.ok("store", "is reachable, and its own tables can be created"),
                 Err(error) => findings.fail("store", &Failure::from(error)),
             }
             match store.reports().await {
                 Ok(lanes) => {
                     for lane in &lanes {
-                        if let Some(why) = &lane.waits {
+                        if let Some(why) = &lane.pending_change {
                             findings.warn("lane", why.clone());
                         }
                         if let Some(why) = &lane.refused {
@@ -153,7 +153,7 @@ async fn receipts(
         Ok(receipts) => receipts.into_iter().map(|(receipt, _)| receipt).collect(),
         Err(error) => return findings.fail("receipts", &Failure::from(error)),
     };
-    // The store is read behind the receipts: it can only be further.
+    // The store is read after the receipts, so that it can only be ahead of them.
     let (identity, lanes) = match (store.identity().await, store.reports().await) {
         (Ok(identity), Ok(lanes)) => (identity, lanes),
         (Err(error), _) | (_, Err(error)) => return findings.fail("receipts", &Failure::from(error)),
@@ -172,6 +172,6 @@ async fn receipts(
         }
     }
     if is_good {
-        findings.ok("receipts", "the store holds what it signed for");
+        findings.ok("receipts", "the store holds everything that it acknowledged");
     }
 }

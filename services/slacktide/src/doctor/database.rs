@@ -1,11 +1,11 @@
-//! What protects the connection to a database.
+//! The security of a database connection.
 
 use servers::Security;
 
 use super::finding::Findings;
 use crate::failure::Failure;
 
-/// Reports what is in force on a connection that was opened, or why none could be.
+/// Reports the security of an opened connection, or the connection error.
 pub(crate) fn security(about: &str, found: Result<Security, Failure>, findings: &mut Findings) {
     match found {
         Ok(security) => match security.weakness() {

@@ -1,4 +1,4 @@
-//! The connection of any file: reached, let in, and how long it takes.
+//! Checks the connection to the exchange: reachability, credential and round-trip time.
 
 use std::path::Path;
 
@@ -12,14 +12,14 @@ use super::finding::Findings;
 use crate::failure::Failure;
 use crate::settings::exchange::ExchangeTable;
 
-/// Connects and asks once; the connection, where there is one.
+/// Connects and measures a round trip. Returns the connection, if there is one.
 pub(crate) async fn examine(
     table: &ExchangeTable,
     folder: &Path,
     offline: bool,
     findings: &mut Findings,
 ) -> Option<JetStream> {
-    let options = match table.command(folder) {
+    let options = match table.command_options(folder) {
         Ok(options) => options,
         Err(failure) => {
             findings.fail("connection key", &failure);
@@ -45,7 +45,7 @@ pub(crate) async fn examine(
             let ms = took.as_millis();
             findings.ok(
                 "exchange",
-                format!("user {} is let in, an answer takes {ms} ms", table.user),
+                format!("user {} is accepted, the round trip takes {ms} ms", table.user),
             );
             Some(exchange)
         }
@@ -56,11 +56,11 @@ pub(crate) async fn examine(
     }
 }
 
-/// Notes whether a stream may be read as this party must.
+/// Reports whether this party may read a stream.
 pub(crate) fn stream<T>(about: &str, answer: ::exchange::Result<T>, findings: &mut Findings) -> Option<T> {
     match answer {
         Ok(found) => {
-            findings.ok(about, "is there and may be read");
+            findings.ok(about, "exists and can be read");
             Some(found)
         }
         Err(error) => {
@@ -70,32 +70,32 @@ pub(crate) fn stream<T>(about: &str, answer: ::exchange::Result<T>, findings: &m
     }
 }
 
-/// Notes each stream of the exchange that is almost full; for the administrator.
+/// Reports each stream of the exchange that is almost full, for the administrator.
 pub(crate) async fn fullness_of_all(exchange: &JetStream, findings: &mut Findings) {
     match nats::topology::status(&Admin::new(exchange.clone())).await {
         Ok(status) => {
             let all: Vec<Fullness> = status.streams.iter().filter_map(StreamStatus::fullness).collect();
-            note_fullness(&all, findings);
+            report_fullness(&all, findings);
         }
         Err(error) => findings.fail("streams", &Failure::from(error)),
     }
 }
 
-/// Notes each stream that a party publishes in and that is almost full.
+/// Reports each almost full stream that a party publishes in.
 pub(crate) async fn fullness(exchange: &JetStream, role: Role, findings: &mut Findings) {
     match exchange.fullness(role).await {
-        Ok(all) => note_fullness(&all, findings),
+        Ok(all) => report_fullness(&all, findings),
         Err(error) => findings.fail("streams", &Failure::from(error)),
     }
 }
 
-fn note_fullness(all: &[Fullness], findings: &mut Findings) {
+fn report_fullness(all: &[Fullness], findings: &mut Findings) {
     let alarming: Vec<&Fullness> = all.iter().filter(|fullness| fullness.is_alarming()).collect();
     if alarming.is_empty() {
-        let most = all.iter().map(Fullness::percent).max().unwrap_or(0);
+        let max_percent = all.iter().map(Fullness::percent).max().unwrap_or(0);
         findings.ok(
-            "room in the streams",
-            format!("at most {most} % of a limit is used"),
+            "stream usage",
+            format!("at most {max_percent} % of a limit is used"),
         );
     }
     for fullness in alarming {

@@ -1,4 +1,4 @@
-//! One finding, and the list.
+//! Findings and their list.
 
 use runtime::exit::Exit;
 use serde::Serialize;
@@ -6,29 +6,29 @@ use serde::Serialize;
 use crate::failure::Failure;
 use crate::output::{Line, Style};
 
-/// How bad it is.
+/// The severity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Level {
-    /// Good.
+    /// No problem.
     Ok,
-    /// It works, and somebody should look.
+    /// It works, but an operator should check it.
     Warn,
     /// It cannot work.
     Fail,
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
     level: Level,
-    /// What was looked at.
+    /// The subject of the check.
     about: String,
-    /// What was found, and what to do about it.
+    /// The result and the remedy.
     what: String,
 }
 
-/// All of them.
+/// A list of findings.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Findings {
     findings: Vec<Finding>,
@@ -40,23 +40,23 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
-    /// Good.
+    /// Adds a success.
     pub(crate) fn ok(&mut self, about: &str, what: impl Into<String>) {
         self.add(Level::Ok, about, what.into());
     }
 
-    /// Somebody should look.
+    /// Adds a warning.
     pub(crate) fn warn(&mut self, about: &str, what: impl Into<String>) {
         self.add(Level::Warn, about, what.into());
     }
 
-    /// It cannot work; the first failure gives the exit code.
+    /// Adds a failure; the first one determines the exit code.
     pub(crate) fn fail(&mut self, about: &str, failure: &Failure) {
         self.exit.get_or_insert(failure.exit);
         self.add(Level::Fail, about, failure.to_string());
     }
 
-    /// Statements to be run by an administrator; each once.
+    /// Adds statements for an administrator, without duplicates.
     pub(crate) fn grant(&mut self, statements: Vec<String>) {
         for statement in statements {
             if !self.grants.contains(&statement) {
@@ -65,17 +65,17 @@ impl Findings {
         }
     }
 
-    /// Whether something cannot work.
-    pub(crate) fn failed(&self) -> bool {
+    /// Whether a check failed.
+    pub(crate) fn has_failed(&self) -> bool {
         self.exit.is_some()
     }
 
-    /// The class of the first failure.
+    /// Returns the exit code of the first failure.
     pub(crate) fn exit(&self) -> Exit {
         self.exit.unwrap_or(Exit::Done)
     }
 
-    /// For people.
+    /// Renders lines.
     pub(crate) fn lines(&self) -> Vec<Line> {
         let line = |Finding { level, about, what }: &Finding| {
             let (style, word) = match level {
@@ -89,16 +89,17 @@ impl Findings {
         if !self.grants.is_empty() {
             lines.push(Line::default());
             lines.push(
-                "what the read-only account needs, to be run by an administrator of the database:".into(),
+                "privileges for the read-only account, to be granted by an administrator of the database:"
+                    .into(),
             );
             lines.extend(self.grants.iter().map(|grant| format!("  {grant}").into()));
         }
         lines
     }
 
-    /// The lines without colours.
+    /// Returns the lines without colours.
     #[cfg(test)]
-    pub(crate) fn told(&self) -> String {
+    pub(crate) fn plain_text(&self) -> String {
         self.lines().iter().map(|line| line.plain() + "\n").collect()
     }
 
@@ -116,15 +117,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_failure_gives_the_code_and_warnings_give_none() {
+    fn findings_first_failure_determines_the_exit_code() {
         let mut findings = Findings::default();
         findings.ok("a", "good");
         findings.warn("b", "look");
-        assert!(!findings.failed());
+        assert!(!findings.has_failed());
         findings.fail("c", &Failure::new(Exit::Denied, "no; do"));
         findings.fail("d", &Failure::new(Exit::Source, "no; do"));
         findings.grant(vec!["GRANT a".to_owned(), "GRANT a".to_owned()]);
         assert_eq!(findings.exit(), Exit::Denied);
-        assert!(findings.told().contains("FAIL  c") && findings.told().matches("GRANT").count() == 1);
+        assert!(
+            findings.plain_text().contains("FAIL  c") && findings.plain_text().matches("GRANT").count() == 1
+        );
     }
 }

@@ -1,35 +1,35 @@
-//! Each kind of request: made ready at the source, and compared with what its grants give away. No row is read.
+//! Prepares each kind of request at the source, and compares it with its grants. Reads no row.
 
 use gate::Gate;
 use requests::kind::{Kind, KindConfig};
 use requests::mask::Mask;
 use schemas::name::{FeedName, RecipientName};
-use social::responder::{fits, question};
+use social::responder::{check_columns, request_query};
 use source::{CursorSetBy, FeedDefinition, Source};
 
 use super::finding::Findings;
 use crate::failure::Failure;
 
-/// Asks the source for the columns of each kind, under a permit of this gate.
+/// Reads the columns of each kind from the source, with a permit of the gate.
 pub(super) async fn examine(kinds: &[KindConfig], source: &dyn Source, gate: &Gate, findings: &mut Findings) {
     for kind in kinds {
         let about = format!("kind {}", kind.name);
-        // With nothing for its arguments: what it brings, and what they are compared with, does not depend on them.
-        let asked = match Kind::new(kind.clone()) {
-            Ok(checked) => question(&checked, checked.sent_empty()),
+        // With NULL arguments: the result columns do not depend on them.
+        let query = match Kind::new(kind.clone()) {
+            Ok(checked) => request_query(&checked, checked.null_source_arguments()),
             Err(error) => {
                 findings.fail(&about, &Failure::usage(error.what));
                 continue;
             }
         };
         let permit = gate.permit().await;
-        match source.open_question(&asked, &permit).await {
+        match source.open_request_query(&query, &permit).await {
             Err(error) => findings.fail(&about, &Failure::from(error)),
             Ok(reader) => {
                 for missing in reader.missing_indexes() {
                     findings.warn(&about, missing.to_string());
                 }
-                match fits(kind, reader.schema()) {
+                match check_columns(kind, reader.schema()) {
                     Ok(what) => findings.ok(&about, what),
                     Err(what) => findings.fail(&about, &Failure::usage(what)),
                 }
@@ -38,26 +38,26 @@ pub(super) async fn examine(kinds: &[KindConfig], source: &dyn Source, gate: &Ga
     }
 }
 
-/// Warns of kinds that tell the token of a number that was asked about. Reads the configuration only.
+/// Warns of kinds that return the token of a requested number. Reads the configuration only.
 pub(super) fn tokens(kinds: &[KindConfig], findings: &mut Findings) {
     for kind in kinds {
-        for (recipient, column) in told_tokens(kind) {
+        for (recipient, column) in exposed_tokens(kind) {
             findings.warn(
                 &format!("kind {}", kind.name),
                 format!(
-                    "{recipient} asks by a number and gets the token of that number in column {column}: it can learn the \
-                     token of any number, and so whose rows the tokens of its feeds are; take {column} out of the \
-                     grant's columns, since whoever asks knows the number"
+                    "{recipient} requests by number and gets the token of that number in column {column}: it can learn the \
+                     token of any number, and so identify the persons in its feeds; remove {column} from the \
+                     grant's columns, because the requester knows the number"
                 ),
             );
         }
     }
 }
 
-/// PURE: recipients with the column in which each gets the token of what it asked by.
-fn told_tokens(kind: &KindConfig) -> Vec<(&RecipientName, &String)> {
+/// Returns recipients with the column that returns the token of a requested value.
+fn exposed_tokens(kind: &KindConfig) -> Vec<(&RecipientName, &String)> {
     let by_person = kind.arguments.iter().any(|argument| argument.person);
-    let is_asked = |column: &String| {
+    let is_requested = |column: &String| {
         (by_person && kind.person.contains(column))
             || kind.arguments.iter().any(|argument| argument.name == *column)
     };
@@ -66,12 +66,12 @@ fn told_tokens(kind: &KindConfig) -> Vec<(&RecipientName, &String)> {
         masked.map(move |(column, _)| (grant, column))
     });
     grants
-        .filter(|(grant, column)| grant.columns.contains(column) && is_asked(column))
+        .filter(|(grant, column)| grant.columns.contains(column) && is_requested(column))
         .map(|(grant, column)| (&grant.recipient, column))
         .collect()
 }
 
-/// What the read-only account needs is the same as for a feed of that SQL which waits for no transaction.
+/// Converts a kind to a feed with the same SQL, to determine the privileges of the read-only account.
 pub(super) fn as_feed(kind: &KindConfig) -> Option<FeedDefinition> {
     Some(FeedDefinition {
         name: FeedName::new("kind").ok()?,
@@ -102,7 +102,7 @@ sql = "SELECT id, psn_no, amount FROM claim WHERE psn_no = $1"
 arguments = [{ name = "psn_no", type = "text", person = true }]
 order = ["id"]
 person = ["psn_no"]
-most_rows = 10
+max_rows = 10
 [[grant]]
 recipient = "insurer-a"
 purposes = { "01" = ["01"] }
@@ -110,21 +110,21 @@ columns = ["id", "amount"]
 "#;
 
     #[test]
-    fn kind_by_number_that_returns_its_token_is_warned_of() {
-        let told = |from: &str, to: &str| {
+    fn kind_that_returns_the_requested_token_is_warned_of() {
+        let warnings = |from: &str, to: &str| {
             let kind: KindConfig = toml::from_str(&KIND.replace(from, to)).unwrap();
             let mut findings = Findings::default();
             tokens(&[kind], &mut findings);
-            findings.told()
+            findings.plain_text()
         };
         let columns = "columns = [\"id\", \"amount\"]";
         let granted = |masks: &str| {
-            told(
+            warnings(
                 columns,
                 &format!("columns = [\"id\", \"psn_no\"]\nmasks = {{ {masks} }}"),
             )
         };
-        assert_eq!(told("", ""), "");
+        assert_eq!(warnings("", ""), "");
         assert_eq!(granted("psn_no = { keep = { last = 4 } }"), "");
         assert_eq!(granted("id = \"token\""), "");
         let warned = granted("psn_no = \"token\"");
@@ -134,17 +134,21 @@ columns = ["id", "amount"]
                 && warned.contains("psn_no"),
             "{warned}"
         );
-        // Whatever the argument is for: what has the column's name is compared with it.
+        // Also without `person`: an argument with the column's name is compared with it.
         let unmarked = KIND
             .replace(", person = true", "")
             .replace(columns, "columns = [\"psn_no\"]\nmasks = { psn_no = \"token\" }");
         let mut findings = Findings::default();
         tokens(&[toml::from_str(&unmarked).unwrap()], &mut findings);
-        assert!(findings.told().contains("psn_no"), "{}", findings.told());
+        assert!(
+            findings.plain_text().contains("psn_no"),
+            "{}",
+            findings.plain_text()
+        );
     }
 
     #[tokio::test]
-    async fn a_kind_is_tried_at_the_source_and_each_fault_is_named() {
+    async fn kind_is_prepared_at_the_source_and_faults_are_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("core.db");
         let core = rusqlite::Connection::open(&path).unwrap();
@@ -153,7 +157,7 @@ columns = ["id", "amount"]
         let gate = Gate::fixed_open();
         let source = SqliteSource::new(SqliteConfig::new(&path), gate.shut_flag()).unwrap();
         let source: Arc<dyn Source> = Arc::new(source);
-        for (from, to, told) in [
+        for (from, to, expected) in [
             ("", "", "ok    kind claim.by_person 3 columns; insurer-a gets 2"),
             ("FROM claim", "FROM clame", "FAIL  kind claim.by_person"),
             (
@@ -175,8 +179,8 @@ columns = ["id", "amount"]
             let kind: KindConfig = toml::from_str(&KIND.replace(from, to)).unwrap();
             let mut findings = Findings::default();
             examine(&[kind], source.as_ref(), &gate, &mut findings).await;
-            let found = findings.told();
-            assert!(found.contains(told), "{to}: {found}");
+            let found = findings.plain_text();
+            assert!(found.contains(expected), "{to}: {found}");
         }
         source.close().await;
     }

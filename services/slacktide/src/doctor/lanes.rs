@@ -1,27 +1,27 @@
-//! The lanes of a bureau: what would stop one at the agent's start, by the very decisions of the agent.
+//! Checks what would stop a lane at the agent's start, with the agent's own decision functions.
 
 use std::collections::BTreeMap;
 
 use ::exchange::Exchange;
 use runtime::config::Loaded;
 use schemas::name::{FeedName, Lane};
-use social::changed::{self, Now};
+use social::definition_diff::{self, CurrentDefinition};
 use social::step::{self, Action, Event, step};
 use social::stop::StopReason;
-use social::tail::{self, Beside};
-use source::identity::changed as source_changed;
-use source::{FeedReader, FenceReading, Standing};
+use social::tail::{self, TailContext};
+use source::identity::detect_change;
+use source::{FeedReader, FenceReading, LanePosition};
 
 use super::finding::Findings;
 use crate::commands::reopen::trust;
 use crate::settings::SocialFile;
 use crate::settings::feed::FeedTable;
 
-/// A lane as the exchange holds it.
+/// The tail of a lane at the exchange.
 pub(super) struct Tail {
     lane: Lane,
     event: Event,
-    beside: Beside,
+    context: TailContext,
 }
 
 /// Lanes by feed.
@@ -34,8 +34,9 @@ pub(super) async fn read(
     findings: &mut Findings,
 ) -> Tails {
     let (file, folder) = (&loaded.value, loaded.folder());
-    // What is wrong with these is a finding of its own.
-    let (Ok(key), Ok(sealing)) = (file.signing.key(folder), file.sealing.keys(folder)) else {
+    // Other checks report problems with the keys.
+    let (Ok(key), Ok(encryption_keys)) = (file.signing.key(folder), file.encryption.encryption_keys(folder))
+    else {
         return Tails::new();
     };
     let mut tails = Tails::new();
@@ -46,12 +47,12 @@ pub(super) async fn read(
                 feed: feed.name.clone(),
             };
             let trust = trust(file, &key, recipient);
-            let (event, beside) = tail::read(exchange, &lane, &trust, &sealing.own).await;
-            if let Some(why) = &beside.receipt_trouble {
+            let (event, context) = tail::read(exchange, &lane, &trust, &encryption_keys.own).await;
+            if let Some(why) = &context.receipt_error {
                 findings.warn(&about(&lane), format!("its last receipt is not used: {why}"));
             }
             let of_feed = tails.entry(feed.name.clone()).or_default();
-            of_feed.push(Tail { lane, event, beside });
+            of_feed.push(Tail { lane, event, context });
         }
     }
     tails
@@ -61,15 +62,15 @@ fn about(lane: &Lane) -> String {
     format!("lane {lane}")
 }
 
-/// Gives a reader the positions of its feed's lanes, before the fence is taken.
-pub(super) fn give_positions(tails: &[Tail], reader: &mut dyn FeedReader) {
-    let standing = |tail: &Tail| {
-        Some(Standing {
+/// Sets the positions of the feed's lanes in a reader, before the fence is read.
+pub(super) fn set_positions(tails: &[Tail], reader: &mut dyn FeedReader) {
+    let lane_position = |tail: &Tail| {
+        Some(LanePosition {
             position: position(tail)?,
-            read_at: tail.beside.read_at,
+            read_at: tail.context.read_at,
         })
     };
-    reader.stands_at(tails.iter().filter_map(standing).collect());
+    reader.set_lane_positions(tails.iter().filter_map(lane_position).collect());
 }
 
 fn position(tail: &Tail) -> Option<schemas::cursor::Cursor> {
@@ -79,7 +80,7 @@ fn position(tail: &Tail) -> Option<schemas::cursor::Cursor> {
     }
 }
 
-/// Warns of each lane that the agent would stop. `source` is the answer of the feed's source, where it was asked.
+/// Warns of each lane that the agent would stop. `source` is the reading of the feed's source, if there is one.
 pub(super) fn examine(
     feed: &FeedTable,
     tails: &[Tail],
@@ -97,25 +98,25 @@ pub(super) fn examine(
     }
 }
 
-/// What the exchange and the file decide.
+/// Returns why exchange and file would stop the lane.
 fn stopped_by_exchange(feed: &FeedTable, tail: &Tail, reader: Option<&dyn FeedReader>) -> Option<String> {
     let definition = feed.digest_for(&tail.lane.recipient);
-    let begun = step(step::Lane::new("doctor".to_owned(), definition), Event::Begin);
-    let (_, actions) = step(begun.0, tail.event.clone());
+    let started = step(step::Lane::new("doctor".to_owned(), definition), Event::Begin);
+    let (_, actions) = step(started.0, tail.event.clone());
     let stop = actions.into_iter().find_map(|action| match action {
         Action::Stop(reason) => Some(reason),
         _ => None,
     })?;
-    Some(match (&stop, &tail.beside.schema) {
+    Some(match (&stop, &tail.context.schema) {
         (StopReason::DefinitionChanged, Some(before)) => {
             let shown = reader.and_then(|reader| {
                 let columns = reader.schema().clone();
-                feed.shown_to(&tail.lane.recipient, columns).ok()
+                feed.visible_columns(&tail.lane.recipient, columns).ok()
             });
-            changed::told(
+            definition_diff::describe_change(
                 &tail.lane,
-                (before, tail.beside.definition),
-                (&Now::of(&feed.definition()), definition),
+                (before, tail.context.definition),
+                (&CurrentDefinition::of(&feed.definition()), definition),
                 shown.as_ref(),
             )
         }
@@ -123,13 +124,13 @@ fn stopped_by_exchange(feed: &FeedTable, tail: &Tail, reader: Option<&dyn FeedRe
     })
 }
 
-/// What the source decides: it is another one, or holds less than it held.
+/// Returns why the source would stop the lane: it is another database or was rolled back.
 fn stopped_by_source(tail: &Tail, reading: &FenceReading) -> Option<String> {
-    let before = tail.beside.source.as_ref();
-    let other = before.and_then(|before| source_changed(before, &reading.source));
+    let before = tail.context.source.as_ref();
+    let other = before.and_then(|before| detect_change(before, &reading.source));
     let is_beyond = || {
         let position = position(tail);
-        !tail.beside.is_source_accepted && position.is_some_and(|at| reading.beyond.contains(&at))
+        !tail.context.is_source_accepted && position.is_some_and(|at| reading.beyond.contains(&at))
     };
     let what = match other {
         Some(other) => other.to_string(),

@@ -1,4 +1,4 @@
-//! The status page: whether an agent could serve it.
+//! Checks whether an agent could serve the status page.
 
 use std::io;
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::finding::Findings;
 use crate::commands::health::answers;
 use crate::failure::Failure;
 
-/// Tries the address. One at which an agent answers is that agent's.
+/// Checks that the address is free or that an agent answers at it.
 pub(super) async fn examine(config: Option<&HealthConfig>, folder: &Path, findings: &mut Findings) {
     let Some(config) = config else { return };
     let config = HealthConfig {
@@ -21,17 +21,21 @@ pub(super) async fn examine(config: Option<&HealthConfig>, folder: &Path, findin
     let about = "status page";
     match can_serve(&config).await {
         Ok(()) => findings.ok(about, format!("{} is free", config.listen)),
-        Err(error) if error.passes() && answers(config.listen).await => {
+        Err(error) if error.is_transient() && answers(config.listen).await => {
             findings.ok(about, format!("an agent answers at {}", config.listen));
         }
         Err(error) => {
-            let exit = if error.passes() { Exit::InUse } else { Exit::Usage };
+            let exit = if error.is_transient() {
+                Exit::InUse
+            } else {
+                Exit::Usage
+            };
             findings.fail(about, &Failure::new(exit, error.to_string()));
         }
     }
 }
 
-/// Checks that the page could be served now. Serves nothing and writes nothing.
+/// Checks that the page could be served. Writes nothing.
 async fn can_serve(config: &HealthConfig) -> Result<(), HealthError> {
     if !config.listen.ip().is_loopback() {
         return Err(HealthError::NotLoopback(config.listen));
@@ -52,7 +56,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn page_that_cannot_be_served_is_found() {
+    async fn page_that_cannot_be_served_is_reported() {
         let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let listen = taken.local_addr().unwrap();
         // Another program has the port, and closes each connection.
@@ -66,7 +70,7 @@ mod tests {
             };
             let mut findings = Findings::default();
             examine(Some(&config), folder.path(), &mut findings).await;
-            findings.told()
+            findings.plain_text()
         };
         assert!(examined(free, Some("page.addr")).await.starts_with("ok"));
         for (listen, file, word) in [

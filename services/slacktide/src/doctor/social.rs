@@ -11,8 +11,8 @@ use source::{FeedReader, FenceReading, Source};
 
 use super::exchange;
 use super::finding::Findings;
-use super::hidden;
 use super::lanes::{self, Tails};
+use super::masking;
 use super::{database, kinds, page, priority};
 use crate::commands::orders;
 use crate::compose;
@@ -22,18 +22,18 @@ use crate::settings::{self, SocialFile};
 use ::exchange::Exchange;
 use ::exchange::port::Stream;
 
-/// A clock that is off by more makes freshness and evidence hard to read.
-const SKEW_MS: i64 = 2_000;
+/// The maximum clock skew that is not reported.
+const MAX_SKEW_MS: i64 = 2_000;
 
-/// Looks at everything.
+/// Runs all checks.
 pub(crate) async fn examine(loaded: &Loaded<SocialFile>, offline: bool, findings: &mut Findings) {
     let (file, folder) = (&loaded.value, loaded.folder());
     match file.signing.key(folder) {
-        Ok(key) => findings.ok("signing key", format!("public half {}", key.public())),
+        Ok(key) => findings.ok("signing key", format!("public key {}", key.public())),
         Err(failure) => findings.fail("signing key", &failure),
     }
-    hidden::lists(loaded, findings);
-    parts(loaded, findings);
+    masking::check_lists(loaded, findings);
+    check_secrets(loaded, findings);
     let mut tails = Tails::new();
     if let Some(exchange) = exchange::examine(&file.exchange, folder, offline, findings).await {
         streams(&exchange, file, findings).await;
@@ -55,16 +55,16 @@ pub(crate) async fn examine(loaded: &Loaded<SocialFile>, offline: bool, findings
     source(loaded, &tails, findings).await;
 }
 
-/// Checks the parts of the file, and the files that it names, that the agent reads at its start.
-fn parts(loaded: &Loaded<SocialFile>, findings: &mut Findings) {
+/// Checks keys, requests and the high-water file, as the agent reads them at its start.
+fn check_secrets(loaded: &Loaded<SocialFile>, findings: &mut Findings) {
     let (file, folder) = (&loaded.value, loaded.folder());
-    match file.sealing.keys(folder) {
+    match file.encryption.encryption_keys(folder) {
         Ok(keys) if keys.recipients.is_empty() => {}
-        Ok(keys) => findings.ok("sealing", format!("to {} recipients", keys.recipients.len())),
-        Err(failure) => findings.fail("sealing", &failure),
+        Ok(keys) => findings.ok("encryption", format!("to {} recipients", keys.recipients.len())),
+        Err(failure) => findings.fail("encryption", &failure),
     }
     if let Ok(key) = file.signing.key(folder)
-        && let Err(failure) = settings::requests::answering(loaded, &key, None)
+        && let Err(failure) = settings::requests::answer_config(loaded, &key, None)
     {
         findings.fail("requests", &failure);
     }
@@ -75,14 +75,14 @@ fn parts(loaded: &Loaded<SocialFile>, findings: &mut Findings) {
     }
 }
 
-/// Whether the agent would obey the orders in force, or hold everything because one is lost.
+/// Checks that the orders in force can be read and none is lost; otherwise the agent holds everything.
 async fn orders(loaded: &Loaded<SocialFile>, exchange: &JetStream, findings: &mut Findings) {
     let Ok(key) = loaded.value.signing.key(loaded.folder()) else {
         return;
     };
-    match orders::trouble(loaded, exchange, &key).await {
+    match orders::find_problem(loaded, exchange, &key).await {
         Ok(None) => findings.ok("orders", "can be read, and none is lost"),
-        Ok(Some(trouble)) => findings.warn("orders", trouble),
+        Ok(Some(problem)) => findings.warn("orders", problem),
         Err(failure) => findings.fail("orders", &failure),
     }
 }
@@ -95,7 +95,7 @@ async fn streams(exchange: &JetStream, file: &SocialFile, findings: &mut Finding
     );
     if let Some(lease) = lease.flatten() {
         let skew = Timestamp::now().as_millisecond() - lease.stored_at.as_millisecond();
-        if skew < -SKEW_MS {
+        if skew < -MAX_SKEW_MS {
             findings.warn(
                 "clock",
                 format!("is {} ms behind the exchange's; set both by NTP", -skew),
@@ -111,7 +111,7 @@ async fn streams(exchange: &JetStream, file: &SocialFile, findings: &mut Finding
         };
         feed.recipients.iter().map(lane).collect::<Vec<_>>()
     });
-    // The first lane stands for all: streams and permissions are by stream and party.
+    // Checking the first lane is enough: permissions are per stream and party.
     if let Some(lane) = lanes.into_iter().next() {
         let name = |kind: &str| format!("stream {kind}_{}", lane.recipient);
         exchange::stream(&name("DATA"), exchange.last_chunk(&lane).await, findings);
@@ -122,7 +122,7 @@ async fn streams(exchange: &JetStream, file: &SocialFile, findings: &mut Finding
     }
 }
 
-/// Whether the streams of requests are there: one for each recipient.
+/// Checks the streams of requests, one for each recipient.
 async fn requests(exchange: &JetStream, findings: &mut Findings) {
     let listed = exchange.parties(Stream::Requests).await;
     let Some(parties) = exchange::stream("streams of requests", listed, findings) else {
@@ -136,20 +136,20 @@ async fn requests(exchange: &JetStream, findings: &mut Findings) {
     }
 }
 
-/// Samples to wait for signals that have not spoken yet.
-const PATIENCE: u32 = 30;
+/// The maximum number of samples to wait for missing signals.
+const MAX_SAMPLES: u32 = 30;
 
 async fn gate(loaded: &Loaded<SocialFile>, findings: &mut Findings) {
     let file = &loaded.value;
     let stop = tokio_util::sync::CancellationToken::new();
-    let more = match crate::probes::signals(loaded) {
-        Ok(more) => more,
+    let probes = match crate::probes::signals(loaded) {
+        Ok(probes) => probes,
         Err(error) => return findings.fail("gate", &error),
     };
     match Gate::start(
         &compose::gate(loaded),
         &OwnPids::new(),
-        more,
+        probes,
         Orders::default(),
         &stop,
     ) {
@@ -157,29 +157,29 @@ async fn gate(loaded: &Loaded<SocialFile>, findings: &mut Findings) {
             let mut verdicts = gate.subscribe();
             // CPU is measured between two readings.
             let wait = file.gate.interval.get() * 4;
-            for at in 0..PATIENCE {
+            for sample in 0..MAX_SAMPLES {
                 let _ = tokio::time::timeout(wait, verdicts.changed()).await;
-                // Probes take turns, a second apart; a signal that never answers is told below.
-                if at >= 2 && gate.status().failures.is_empty() {
+                // Probes run one after the other, a second apart; a signal that never answers is reported below.
+                if sample >= 2 && gate.status().failures.is_empty() {
                     break;
                 }
             }
             let status = gate.status();
             let failed = status.readings_milli.values().any(Option::is_none);
-            let what = format!("says {:?} now: {}", status.state, status.reason).to_lowercase();
+            let what = format!("is {:?} now: {}", status.state, status.reason).to_lowercase();
             if failed {
                 findings.warn("gate", what)
             } else {
                 findings.ok("gate", what)
             }
             stop.cancel();
-            sampling.joined().await;
+            sampling.join().await;
         }
         Err(error) => findings.fail("gate", &Failure::usage(error.to_string())),
     }
 }
 
-/// What protects the connection to the core.
+/// Checks the security of the connection to the core.
 async fn security(loaded: &Loaded<SocialFile>, findings: &mut Findings) {
     let Some(url) = &loaded.value.source.url else {
         return;
@@ -224,13 +224,13 @@ async fn grants(loaded: &Loaded<SocialFile>, findings: &mut Findings) {
     }
 }
 
-/// PURE: the user of a connection string.
+/// Returns the user of a connection string.
 fn role(url: &str) -> Option<String> {
     let url = servers::Url::parse(url).ok()?;
     url.user().filter(|user| !user.is_empty()).map(str::to_owned)
 }
 
-/// Opens every feed under a gate that is fixed open: an operator asked. It reads keys and cursors, and no other value.
+/// Opens every feed under a gate that is always open. Reads keys and cursors, but no other value.
 async fn source(loaded: &Loaded<SocialFile>, tails: &Tails, findings: &mut Findings) {
     let gate = Gate::fixed_open();
     let source: std::sync::Arc<dyn Source> = match compose::source(loaded, gate.shut_flag()) {
@@ -239,7 +239,7 @@ async fn source(loaded: &Loaded<SocialFile>, tails: &Tails, findings: &mut Findi
     };
     findings.ok(
         "source",
-        "is asked whatever the gate says, because you are looking",
+        "is checked regardless of the gate, because an operator runs the doctor",
     );
     for feed in &loaded.value.feeds {
         let permit = gate.permit().await;
@@ -247,16 +247,16 @@ async fn source(loaded: &Loaded<SocialFile>, tails: &Tails, findings: &mut Findi
         let tails = tails.get(&feed.name).map(Vec::as_slice).unwrap_or_default();
         let mut opened = source.open_feed(&feed.definition(), &permit).await;
         if let Ok(reader) = &mut opened {
-            hidden::columns(feed, reader.schema(), findings);
+            masking::check_columns(feed, reader.schema(), findings);
             for missing in reader.missing_indexes() {
                 findings.warn(&about, missing.to_string());
             }
-            lanes::give_positions(tails, reader.as_mut());
+            lanes::set_positions(tails, reader.as_mut());
         } else {
             lanes::examine(feed, tails, None, findings);
         }
         match opened {
-            Ok(mut reader) => match proven(reader.as_mut(), &permit, &about, findings).await {
+            Ok(mut reader) => match run_checks(reader.as_mut(), &permit, &about, findings).await {
                 Ok(reading) => {
                     lanes::examine(feed, tails, Some((reader.as_ref(), &reading)), findings);
                     fence(&about, reader.as_ref(), reading, findings);
@@ -273,28 +273,28 @@ async fn source(loaded: &Loaded<SocialFile>, tails: &Tails, findings: &mut Findi
     source.close().await;
 }
 
-/// Reports a feed that can be read, and who holds its fence.
+/// Reports a readable feed, and the transaction that holds its fence.
 fn fence(about: &str, reader: &dyn FeedReader, reading: FenceReading, findings: &mut Findings) {
-    match reading.held {
-        Some(held) => findings.warn(
+    match reading.holder {
+        Some(holder) => findings.warn(
             about,
             format!(
                 "its fence is held by a {} of {} ({}) since {}; end it, or the feed waits",
-                held.what, held.role, held.application, held.since
+                holder.what, holder.role, holder.application, holder.since
             ),
         ),
         None => findings.ok(
             about,
             format!(
-                "{} columns, cursor and fence are good",
+                "{} columns, cursor and fence are valid",
                 reader.schema().columns.len()
             ),
         ),
     }
 }
 
-/// Takes the fence, and makes the checks that the agent makes while it runs.
-async fn proven(
+/// Reads the fence, and runs the checks that the agent makes while it runs.
+async fn run_checks(
     reader: &mut dyn FeedReader,
     permit: &Permit,
     about: &str,
@@ -302,7 +302,7 @@ async fn proven(
 ) -> source::Result<FenceReading> {
     let reading = reader.fence(permit).await?;
     let began = tokio::time::Instant::now();
-    while reader.examine(permit).await? && began.elapsed() < PROVING {}
+    while reader.run_next_check(permit).await? && began.elapsed() < MAX_CHECK_TIME {}
     let evidence = reader.evidence();
     for (code, reason) in evidence.iter().flat_map(|evidence| evidence.unverified.iter()) {
         findings.warn(about, format!("{code}: {}; {}", reason.detail, reason.remedy));
@@ -310,15 +310,15 @@ async fn proven(
     Ok(reading)
 }
 
-/// Checks of a feed that take longer are made while the agent runs.
-const PROVING: std::time::Duration = std::time::Duration::from_secs(10);
+/// The time limit of a feed's checks; the agent makes the others.
+const MAX_CHECK_TIME: std::time::Duration = std::time::Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_role_is_read_from_either_form() {
+    fn role_is_parsed_from_both_url_formats() {
         assert_eq!(role("postgres://reader:p%40@h:5432/d").as_deref(), Some("reader"));
         assert_eq!(role("postgresql://reader@h/d").as_deref(), Some("reader"));
         assert_eq!(role("host=h user=reader dbname=d").as_deref(), Some("reader"));

@@ -1,12 +1,12 @@
-//! PURE: aligned columns with a header, cut to the width of a screen.
+//! Aligned columns with a header, truncated to the width of a screen.
 
 use super::escape;
 
-/// Between two columns.
+/// The gap between two columns.
 const GAP: usize = 2;
 
-/// A column that may be cut keeps so much.
-const LEAST: usize = 8;
+/// The minimum width of a truncated column.
+const MIN_WIDTH: usize = 8;
 
 /// Rows of cells under a header.
 #[derive(Debug, Clone)]
@@ -15,7 +15,7 @@ pub(crate) struct Columns {
 }
 
 impl Columns {
-    /// A table with this header.
+    /// Creates a table with a header.
     pub(crate) fn new(header: &[&str]) -> Self {
         Self {
             rows: vec![header.iter().map(|name| (*name).to_owned()).collect()],
@@ -28,7 +28,7 @@ impl Columns {
             .push(cells.into_iter().map(|cell| escape(&cell).into_owned()).collect());
     }
 
-    /// The lines. Where there is a width, cells of the columns that are named are cut until the lines fit.
+    /// Renders the lines. With a width, cells of the columns in `cut` are truncated until the lines fit.
     pub(crate) fn render(&self, width: Option<usize>, cut: &[&str]) -> Vec<String> {
         let header = self.rows.first().cloned().unwrap_or_default();
         let mut widths = vec![0; header.len()];
@@ -44,13 +44,13 @@ impl Columns {
     }
 }
 
-/// Takes a character from the widest of the columns that may be cut, until all fit.
+/// Narrows the widest of the columns in `cut` until all columns fit.
 fn narrow(widths: &mut [usize], header: &[String], cut: &[&str], width: usize) {
     while widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1) > width {
         let widest = widths
             .iter_mut()
             .zip(header)
-            .filter(|(wide, name)| **wide > LEAST && cut.contains(&name.as_str()))
+            .filter(|(wide, name)| **wide > MIN_WIDTH && cut.contains(&name.as_str()))
             .max_by_key(|(wide, _)| **wide);
         match widest {
             Some((wide, _)) => *wide -= 1,
@@ -84,12 +84,12 @@ fn shortened(cell: &str, width: usize) -> String {
     short + "…"
 }
 
-/// Returns how many places a text takes on a terminal.
+/// Returns the display width of a text.
 pub(crate) fn display_width(text: &str) -> usize {
     text.chars().map(char_width).sum()
 }
 
-/// Chinese, Japanese and Korean characters take two places.
+/// Returns the display width of a character: 2 for Chinese, Japanese and Korean ones.
 fn char_width(c: char) -> usize {
     let wide = [
         '\u{1100}'..='\u{115f}',
@@ -126,7 +126,7 @@ mod tests {
         );
         let cut = columns.render(Some(16), &["LONG"]);
         assert_eq!(cut[1], "1     a text of…");
-        // What may not be cut is whole.
+        // Other columns are not truncated.
         assert_eq!(columns.render(Some(4), &[]), whole);
     }
 }

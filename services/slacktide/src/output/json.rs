@@ -1,4 +1,4 @@
-//! JSON that is safe on a terminal and still the same JSON: what cannot be seen is written as `\uXXXX`.
+//! JSON that is safe on a terminal: invisible characters are written as `\uXXXX`, which keeps the values.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -7,51 +7,51 @@ use schemas::visible::{Escape, escape};
 
 use super::Stream;
 
-/// Returns written JSON with every character escaped that cannot be seen. No value changes.
+/// Escapes invisible characters in JSON text. No value changes.
 fn safe(text: &str) -> Cow<'_, str> {
     escape(text, Escape::Json)
 }
 
-/// Returns written JSON, safe and with the end of its line.
+/// Returns escaped JSON with a line end.
 pub(super) fn line(text: &str) -> String {
     safe(text).into_owned() + "\n"
 }
 
-/// Returns a value as `json` shows it.
+/// Returns a value as `json` prints it.
 #[cfg(test)]
 pub(crate) fn json_text(value: &impl serde::Serialize) -> String {
     safe(&serde_json::to_string_pretty(value).unwrap_or_default()).into_owned()
 }
 
-/// Bytes that are written at once.
-const PIECE: usize = 64 << 10;
+/// The buffer size of writes, in bytes.
+const BUFFER_SIZE: usize = 64 << 10;
 
 /// A writer of JSON lines to standard output.
 #[derive(Default)]
 pub(crate) struct JsonLines {
-    /// Lines that are safe and not written yet.
+    /// Escaped lines that are not written yet.
     ready: Vec<u8>,
-    /// The beginning of a line.
-    begun: Vec<u8>,
+    /// The incomplete last line.
+    partial: Vec<u8>,
 }
 
 impl JsonLines {
     fn end_line(&mut self) {
-        let text = String::from_utf8_lossy(&self.begun);
+        let text = String::from_utf8_lossy(&self.partial);
         self.ready.extend_from_slice(safe(&text).as_bytes());
-        self.begun.clear();
+        self.partial.clear();
     }
 }
 
 impl Write for JsonLines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            self.begun.extend_from_slice(piece);
+            self.partial.extend_from_slice(piece);
             if piece.ends_with(b"\n") {
                 self.end_line();
             }
         }
-        if self.ready.len() >= PIECE {
+        if self.ready.len() >= BUFFER_SIZE {
             Stream::Out.write(&self.ready)?;
             self.ready.clear();
         }

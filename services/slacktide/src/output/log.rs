@@ -5,8 +5,8 @@ use schemas::visible::{Escape, escape};
 
 use super::{Line, Stream, Style};
 
-/// Returns where log lines go. Fields may hold texts of another party, of a database or of the exchange, so each line
-/// is escaped whole, whatever its formatter did.
+/// Returns the sink of log lines. Fields may contain text of another party, of a database or of the exchange, so each
+/// line is escaped after formatting.
 pub(crate) fn log_sink() -> LogSink {
     LogSink {
         write,
@@ -15,12 +15,12 @@ pub(crate) fn log_sink() -> LogSink {
 }
 
 fn write(line: &LogLine<'_>) {
-    // Nobody is left to be told that the log cannot be written.
-    let _ = Stream::Error.write(format!("{}\n", rendered(line, Stream::Error.is_coloured())).as_bytes());
+    // A failure to write the log cannot be reported.
+    let _ = Stream::Error.write(format!("{}\n", render(line, Stream::Error.is_coloured())).as_bytes());
 }
 
-/// PURE: a log line as it is written.
-fn rendered(line: &LogLine<'_>, is_coloured: bool) -> String {
+/// Renders a log line.
+fn render(line: &LogLine<'_>, is_coloured: bool) -> String {
     if line.is_json {
         return escape(&line.text.replace('\n', " "), Escape::Json).into_owned();
     }
@@ -30,7 +30,7 @@ fn rendered(line: &LogLine<'_>, is_coloured: bool) -> String {
         tracing::Level::WARN => Some(Style::Waiting),
         _ => None,
     };
-    // The level is the first word behind the time.
+    // The level is the first word after the time.
     match (style, line.text.split_once(level)) {
         (Some(style), Some((before, behind))) => {
             let coloured = Line::from(before).and_styled(style, level).and(behind);
@@ -40,7 +40,7 @@ fn rendered(line: &LogLine<'_>, is_coloured: bool) -> String {
     }
 }
 
-/// Shows a panic as an error, with its place and without its message, which may quote what was read.
+/// Reports a panic with its location and without its message, which may quote data.
 pub(crate) fn report_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current();
@@ -69,15 +69,15 @@ mod tests {
     #[test]
     fn log_hostile_field_is_escaped_in_both_forms() {
         let hostile = "2026-01-01T00:00:00Z  WARN a: b why=\u{1b}[2J\n2026 ERROR forged \u{202e}";
-        let shown = rendered(&line(hostile, false), false);
+        let shown = render(&line(hostile, false), false);
         assert_eq!(
             shown,
             "2026-01-01T00:00:00Z  WARN a: b why=\\u{1b}[2J\\n2026 ERROR forged \\u{202e}"
         );
-        let coloured = rendered(&line(hostile, false), true);
+        let coloured = render(&line(hostile, false), true);
         assert_eq!(coloured.matches('\x1b').count(), 2, "{coloured:?}");
         assert!(coloured.contains("\x1b[33mWARN\x1b[0m"), "{coloured:?}");
-        let json = rendered(&line("{\"why\":\"\u{9b}2J\u{202e}\"}", true), true);
+        let json = render(&line("{\"why\":\"\u{9b}2J\u{202e}\"}", true), true);
         assert_eq!(json, "{\"why\":\"\\u009b2J\\u202e\"}");
     }
 }

@@ -1,20 +1,20 @@
-//! What is redrawn in place: cursor movement, which no text can carry.
+//! Output that is redrawn in place.
 
 use std::io;
 
-use super::{Line, Stream, shown};
+use super::{Line, Stream, render_lines};
 
-/// The other screen of a terminal, taken while it lives.
+/// The alternate screen of a terminal, until it is dropped.
 pub(crate) struct Screen(());
 
 impl Screen {
-    /// Takes it; `None` where standard output is no terminal, or one without cursor movement.
+    /// Opens it; `None` if standard output is not a terminal with cursor movement.
     pub(crate) fn open() -> Option<Self> {
         let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         if is_dumb || !Stream::Out.is_terminal() {
             return None;
         }
-        // No cursor and no wrapping: the terminal itself cuts what is too wide.
+        // Hide the cursor and disable wrapping: the terminal truncates long lines.
         let _ = Stream::Out.write(b"\x1b[?1049h\x1b[?25l\x1b[?7l");
         Some(Self(()))
     }
@@ -36,17 +36,17 @@ impl Drop for Screen {
     }
 }
 
-/// Shows the lines of a result, on a terminal in place of what it shows now.
+/// Shows the lines of a result; on a terminal it clears the screen first.
 pub(crate) fn redraw(lines: &[Line]) -> io::Result<()> {
     let clear = if Stream::Out.is_terminal() {
         "\x1b[H\x1b[2J"
     } else {
         ""
     };
-    Stream::Out.write(format!("{clear}{}", shown(Stream::Out, lines)).as_bytes())
+    Stream::Out.write(format!("{clear}{}", render_lines(Stream::Out, lines)).as_bytes())
 }
 
-/// Some lines on standard error that are replaced by the next ones.
+/// Lines on standard error that the next ones replace.
 pub(crate) struct Block {
     is_terminal: bool,
     height: usize,
@@ -66,7 +66,7 @@ impl Block {
         self.is_terminal
     }
 
-    /// Leaves what is drawn where it is, and writes a line below it.
+    /// Keeps the drawn lines and writes a line below them.
     pub(crate) fn note(&mut self, text: &str) {
         self.height = 0;
         super::note(text);

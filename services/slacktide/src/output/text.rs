@@ -1,25 +1,25 @@
-//! PURE: one line for a reader, whoever wrote the words in it.
+//! One line of output with styles.
 //!
-//! A style is a value beside the text and never a part of it. Rendering escapes the text of every span, so a colour,
-//! a cursor movement or a line break in a foreign text is shown as its escape, and no caller has to remember it.
+//! A style is separate from the text. Rendering escapes the text of every span, so a colour, a cursor movement or a line
+//! break in foreign text is shown as its escape.
 
 use std::borrow::Cow;
 
 use schemas::visible::{self, Escape};
 
-/// Returns the text with everything escaped that acts on a terminal without being seen.
+/// Escapes every invisible character that acts on a terminal.
 pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     visible::escape(text, Escape::Text)
 }
 
-/// What a span means; colours are only how that is shown.
+/// The meaning of a span, shown as a colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Style {
     /// It works.
     Good,
     /// It waits.
     Waiting,
-    /// Somebody has to act.
+    /// An operator must act.
     Alarm,
 }
 
@@ -59,7 +59,7 @@ impl Line {
         self
     }
 
-    /// Returns the line as it is written to a terminal, a pipe or a file.
+    /// Renders the line for a terminal, a pipe or a file.
     pub(crate) fn render(&self, is_coloured: bool) -> String {
         let mut shown = String::new();
         for (style, text) in &self.spans {

@@ -1,4 +1,4 @@
-//! The list of persons about whom nothing is sent.
+//! The block list: persons about whom no rows are sent.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,8 +20,11 @@ pub(crate) struct BlocklistTable {
     pub(crate) path: PathBuf,
 }
 
-/// Reads the list, where one is configured. One that cannot be read is a reason not to start.
-pub(crate) fn keeper(loaded: &Loaded<SocialFile>, key: &SigningKey) -> Result<Option<Keeper>, Failure> {
+/// Reads the list, if one is configured. The agent does not start if it cannot be read.
+pub(crate) fn open_blocklist(
+    loaded: &Loaded<SocialFile>,
+    key: &SigningKey,
+) -> Result<Option<Keeper>, Failure> {
     let Some(table) = &loaded.value.blocklist else {
         return Ok(None);
     };
@@ -29,7 +32,7 @@ pub(crate) fn keeper(loaded: &Loaded<SocialFile>, key: &SigningKey) -> Result<Op
     let keeper = Keeper::start(loaded.resolve(&table.path), Arc::new(persons));
     keeper.map(Some).map_err(|error| {
         Failure::usage(format!(
-            "blocklist.path: {error}; without the list nobody can tell about whom nothing may be sent, so the agent does not \
+            "blocklist.path: {error}; without the list it is unknown whose rows must be withheld, so the agent does not \
              start"
         ))
     })

@@ -10,37 +10,37 @@ use schemas::sign::PublicKey;
 use serde::{Deserialize, Serialize};
 
 use super::database::{self, DatabaseKind, DatabaseUrl};
+use super::encryption::EncryptionTable;
 use super::exchange::ExchangeTable;
-use super::file::Checked;
+use super::file::Validate;
 use super::key::SigningTable;
-use super::requests::AskTable;
-use super::rule::Broken;
-use super::sealing::SealingTable;
+use super::requests::RequesterTable;
 use super::store::{LedgerTable, StoreFeeds};
+use super::violation::ConfigViolation;
 
 /// The configuration of `slacktide commercial`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CommercialFile {
-    /// Who it receives for.
+    /// The recipient that the agent serves.
     pub(crate) commercial: CommercialTable,
-    /// How to reach the exchange.
+    /// The connection to the exchange.
     pub(crate) exchange: ExchangeTable,
-    /// Signs receipts.
+    /// The key that signs receipts.
     pub(crate) signing: SigningTable,
-    /// Whose chunks are stored.
+    /// The trusted publishers.
     pub(crate) trust: CommercialTrust,
-    /// What opens sealed chunks.
+    /// The keys that decrypt chunks.
     #[serde(default)]
-    pub(crate) sealing: SealingTable,
-    /// Where they are stored.
+    pub(crate) encryption: EncryptionTable,
+    /// The store.
     pub(crate) store: StoreTable,
-    /// The first fixed interval.
+    /// The polling interval for chunks.
     #[serde(default)]
     pub(crate) poll: PollTable,
-    /// How often what is asked and answered is looked at.
+    /// The polling interval for requests and replies.
     #[serde(default)]
-    pub(crate) requests: AskTable,
+    pub(crate) requests: RequesterTable,
     /// The status page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) health: Option<HealthConfig>,
@@ -52,10 +52,10 @@ pub(crate) struct CommercialFile {
 pub(crate) struct CommercialTable {
     /// The recipient in the subjects.
     pub(crate) recipient: RecipientName,
-    /// The bureau that chunks have to name, and that requests are for; none: any.
+    /// The bureau that chunks must name and that requests are for; `None`: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) bureau: Option<PartyName>,
-    /// The bureau's system of record, likewise.
+    /// The bureau's system of record that messages must name; `None`: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) source: Option<SourceName>,
     /// The only feeds that are stored; without it every feed is.
@@ -69,13 +69,13 @@ pub(crate) struct CommercialTable {
 pub(crate) struct CommercialTrust {
     /// Signing keys of publishers, `A…`.
     pub(crate) chunks: Vec<PublicKey>,
-    /// Signing keys of those who answer requests; none: those of publishers.
+    /// Signing keys of responders; empty: the publishers' keys.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) replies: Vec<PublicKey>,
 }
 
 impl CommercialTrust {
-    /// Whose answers are stored.
+    /// The keys of trusted responders.
     pub(crate) fn answers(&self) -> &[PublicKey] {
         if self.replies.is_empty() {
             &self.chunks
@@ -89,12 +89,12 @@ impl CommercialTrust {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StoreTable {
-    /// Which database.
+    /// The database system.
     pub(crate) kind: DatabaseKind,
-    /// PostgreSQL: where.
+    /// PostgreSQL: the URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) url: Option<DatabaseUrl>,
-    /// SQLite: which file.
+    /// SQLite: the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) path: Option<PathBuf>,
     /// PostgreSQL: the schema of the target tables.
@@ -103,13 +103,13 @@ pub(crate) struct StoreTable {
     /// PostgreSQL: a statement that runs longer is cancelled.
     #[serde(default = "five_minutes")]
     pub(crate) statement_timeout: Span,
-    /// What is kept of a row: its newest version, every version, or both.
+    /// Whether a row's newest version, every version, or both are kept.
     #[serde(default)]
     pub(crate) mode: store::Mode,
-    /// Which entries of the ledger are kept one by one.
+    /// The ledger entries that are kept individually.
     #[serde(default)]
     pub(crate) ledger: LedgerTable,
-    /// What differs by feed.
+    /// Settings of single feeds.
     #[serde(default, skip_serializing_if = "StoreFeeds::is_empty")]
     pub(crate) feed: StoreFeeds,
 }
@@ -122,9 +122,9 @@ fn five_minutes() -> Span {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct PollTable {
-    /// From tick to tick.
+    /// The time between ticks.
     pub(crate) interval: Span,
-    /// Most messages of a fetch.
+    /// The maximum number of messages per fetch.
     pub(crate) max_messages: usize,
 }
 
@@ -138,7 +138,7 @@ impl Default for PollTable {
 }
 
 impl CommercialFile {
-    /// Where messages have to belong.
+    /// The origin that messages must carry.
     pub(crate) fn origin(&self) -> Origin {
         Origin {
             site: self.exchange.site.clone(),
@@ -148,68 +148,68 @@ impl CommercialFile {
     }
 }
 
-impl Checked for CommercialFile {
-    fn broken(&self) -> Vec<Broken> {
-        let mut broken = self.exchange.broken();
-        broken.extend(self.requests.broken());
+impl Validate for CommercialFile {
+    fn violations(&self) -> Vec<ConfigViolation> {
+        let mut violations = self.exchange.violations();
+        violations.extend(self.requests.violations());
         if self.trust.chunks.is_empty() {
-            broken.push(Broken::new(
+            violations.push(ConfigViolation::new(
                 "trust.chunks",
                 "is empty, so no chunk could be stored",
                 "put the bureau's sign.pub (A…) there",
             ));
         }
         let store = &self.store;
-        broken.extend(database::broken(
+        violations.extend(database::violations(
             "store",
             store.kind,
             store.url.as_ref(),
             store.path.as_deref(),
         ));
-        broken.extend(super::store::broken(store.kind, &store.feed));
-        broken.extend(store.ledger.broken());
+        violations.extend(super::store::violations(store.kind, &store.feed));
+        violations.extend(store.ledger.violations());
         if store.kind == DatabaseKind::Sqlite && store.schema.is_some() {
-            broken.push(Broken::new(
+            violations.push(ConfigViolation::new(
                 "store.schema",
                 "is for PostgreSQL, and kind is \"sqlite\"",
                 "remove it",
             ));
         }
         if let Some(Err(what)) = store.schema.as_deref().map(store::naming::schema) {
-            broken.push(Broken::new(
+            violations.push(ConfigViolation::new(
                 "store.schema",
                 what,
                 "name another schema, or leave it out for \"public\"",
             ));
         }
         if self.commercial.feeds.as_ref().is_some_and(Vec::is_empty) {
-            broken.push(Broken::new(
+            violations.push(ConfigViolation::new(
                 "commercial.feeds",
                 "is empty, so nothing would be stored",
                 "name the feeds that are stored, or leave it out for all",
             ));
         }
         if !(1..=3_600).contains(&store.statement_timeout.get().as_secs()) {
-            broken.push(Broken::new(
+            violations.push(ConfigViolation::new(
                 "store.statement_timeout",
                 format!("is {}", store.statement_timeout),
                 "give 1s to 1h; 5m is usual, and a chunk must be stored within it",
             ));
         }
         if self.poll.interval.get().as_millis() < 10 {
-            broken.push(Broken::new(
+            violations.push(ConfigViolation::new(
                 "poll.interval",
                 format!("is {}", self.poll.interval),
-                "10ms is the least; 1s is usual",
+                "the minimum is 10ms; 1s is usual",
             ));
         }
         if !(1..=1_000).contains(&self.poll.max_messages) {
-            broken.push(Broken::new(
+            violations.push(ConfigViolation::new(
                 "poll.max_messages",
                 format!("is {}", self.poll.max_messages),
                 "give 1 to 1000; twice this times the pollers must stay below the consumer's max_ack_pending",
             ));
         }
-        broken
+        violations
     }
 }

@@ -1,4 +1,4 @@
-//! Where a database is.
+//! The location of a database.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use servers::Url;
 
-use super::rule::Broken;
+use super::violation::ConfigViolation;
 use crate::failure::Failure;
 
-/// Which database.
+/// The database system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum DatabaseKind {
@@ -22,23 +22,22 @@ pub(crate) enum DatabaseKind {
     Sqlite,
 }
 
-/// Where a URL stands: `{ file = … }`, `{ env = … }`, or `{ value = … }` where it holds no
-/// password.
+/// The place of a URL: `{ file = … }`, `{ env = … }`, or `{ value = … }` without a password.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum DatabaseUrl {
-    /// In a file that only its owner reads.
+    /// A file that only its owner can read.
     File(PathBuf),
-    /// In a variable of the environment.
+    /// An environment variable.
     Env(String),
-    /// Here.
+    /// The URL itself.
     Value(String),
 }
 
-/// A URL that stands where its place belongs is refused without being repeated: it holds a password.
+/// Refuses a URL in place of the table without repeating it: it may hold a password.
 impl<'de> Deserialize<'de> for DatabaseUrl {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Place;
+        struct PlaceVisitor;
 
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -48,7 +47,7 @@ impl<'de> Deserialize<'de> for DatabaseUrl {
             value: Option<String>,
         }
 
-        impl<'de> Visitor<'de> for Place {
+        impl<'de> Visitor<'de> for PlaceVisitor {
             type Value = DatabaseUrl;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -59,7 +58,7 @@ impl<'de> Deserialize<'de> for DatabaseUrl {
 
             fn visit_str<E: de::Error>(self, _: &str) -> Result<DatabaseUrl, E> {
                 Err(E::custom(format!(
-                    "is a text; give {}",
+                    "is a string; give {}",
                     &self as &dyn de::Expected
                 )))
             }
@@ -86,19 +85,19 @@ impl<'de> Deserialize<'de> for DatabaseUrl {
             }
         }
 
-        deserializer.deserialize_any(Place)
+        deserializer.deserialize_any(PlaceVisitor)
     }
 }
 
 impl DatabaseUrl {
-    /// The URL. Relative files are meant from `folder`, also those that it names itself.
+    /// Returns the URL. Relative files, also those that the URL names, are relative to `folder`.
     ///
     /// # Errors
-    /// Where it cannot be read or used. No part of it is in the error.
+    /// If it cannot be read or used. No part of it is in the error.
     pub(crate) fn read(&self, folder: &Path) -> Result<SecretText, Failure> {
         let (from, text) = match self {
-            Self::File(path) => of_secret(&Secret::File(path.clone()), folder)?,
-            Self::Env(name) => of_secret(&Secret::Env(name.clone()), folder)?,
+            Self::File(path) => read_secret(&Secret::File(path.clone()), folder)?,
+            Self::Env(name) => read_secret(&Secret::Env(name.clone()), folder)?,
             Self::Value(text) => ("url".to_owned(), SecretText::new(text.clone())),
         };
         let anchored = Url::anchored(text.expose(), folder);
@@ -112,47 +111,47 @@ impl DatabaseUrl {
     }
 }
 
-fn of_secret(secret: &Secret, folder: &Path) -> Result<(String, SecretText), Failure> {
+fn read_secret(secret: &Secret, folder: &Path) -> Result<(String, SecretText), Failure> {
     Ok((secret.to_string(), secret.read(folder)?))
 }
 
-/// The rules about the two ways to say where a database is.
-pub(crate) fn broken(
+/// Returns the violated rules about `url` and `path`.
+pub(crate) fn violations(
     table: &str,
     kind: DatabaseKind,
     url: Option<&DatabaseUrl>,
     path: Option<&Path>,
-) -> Vec<Broken> {
-    let mut broken = Vec::new();
-    let mut say = |key: &str, what: &str, remedy: &str| {
-        broken.push(Broken::new(&format!("{table}.{key}"), what, remedy))
+) -> Vec<ConfigViolation> {
+    let mut violations = Vec::new();
+    let mut report = |key: &str, what: &str, remedy: &str| {
+        violations.push(ConfigViolation::new(&format!("{table}.{key}"), what, remedy))
     };
     match kind {
         DatabaseKind::Postgres => {
             if url.is_none() {
-                say(
+                report(
                     "url",
                     "is missing",
-                    "say where PostgreSQL is: url = { env = \"DATABASE_URL\" }, or { file = … }",
+                    "give the URL of PostgreSQL: url = { env = \"DATABASE_URL\" }, or { file = … }",
                 );
             }
             if path.is_some() {
-                say(
+                report(
                     "path",
                     "is for SQLite, and kind is \"postgres\"",
-                    "remove it, or say kind = \"sqlite\"",
+                    "remove it, or set kind = \"sqlite\"",
                 );
             }
         }
         DatabaseKind::Sqlite => {
             if path.is_none() {
-                say("path", "is missing", "say which file: path = \"core.db\"");
+                report("path", "is missing", "give the file: path = \"core.db\"");
             }
             if url.is_some() {
-                say(
+                report(
                     "url",
                     "is for PostgreSQL, and kind is \"sqlite\"",
-                    "remove it, or say kind = \"postgres\"",
+                    "remove it, or set kind = \"postgres\"",
                 );
             }
         }
@@ -160,16 +159,16 @@ pub(crate) fn broken(
     if let Some(DatabaseUrl::Value(text)) = url
         && let Err(error) = Url::parse(text)
     {
-        say("url", &error.to_string(), error.remedy());
+        report("url", &error.to_string(), error.remedy());
     }
     if url.is_some_and(DatabaseUrl::holds_password) {
-        say(
+        report(
             "url",
-            "holds a password in clear",
+            "holds a password in clear text",
             "put it into a file of mode 0600 or into a variable: { file = … } or { env = … }",
         );
     }
-    broken
+    violations
 }
 
 #[cfg(test)]
@@ -187,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn url_file_with_a_fault_is_named_and_not_shown() {
+    fn url_file_invalid_is_named_and_not_shown() {
         for (text, expected) in [
             (
                 "postgres://u:hush@db/core\npostgres://u:hush@other/core\n",
@@ -216,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn url_in_the_place_of_its_place_is_not_repeated() {
+    fn url_instead_of_a_table_is_not_repeated() {
         #[derive(Deserialize)]
         struct Holder {
             url: DatabaseUrl,
@@ -241,9 +240,9 @@ mod tests {
     }
 
     #[test]
-    fn url_in_the_file_itself_is_checked_with_it() {
+    fn url_as_a_value_is_checked_with_the_file() {
         let url = DatabaseUrl::Value("postgres://u@db/core?hush=1".to_owned());
-        let found = broken("source", DatabaseKind::Postgres, Some(&url), None);
+        let found = violations("source", DatabaseKind::Postgres, Some(&url), None);
         let text = format!("{found:?}");
         assert!(
             text.contains("parameter 1 of the URL") && !text.contains("hush"),

@@ -1,4 +1,4 @@
-//! How to reach the exchange.
+//! The connection to the exchange.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use runtime::config::Secret;
 use schemas::name::SiteName;
 use serde::{Deserialize, Serialize};
 
-use super::rule::Broken;
+use super::violation::ConfigViolation;
 use crate::failure::Failure;
 
 /// The `[exchange]` table.
@@ -16,19 +16,19 @@ use crate::failure::Failure;
 pub(crate) struct ExchangeTable {
     /// `nats://host:port`; several, separated by commas, for a cluster.
     pub(crate) url: String,
-    /// The site that this exchange and its parties are; the same in every file of it.
+    /// The name of the site; the same in every file of the site.
     #[serde(default)]
     pub(crate) site: SiteName,
     /// The user in the exchange's account file.
     pub(crate) user: String,
     /// The seed of the connection key, `SU…`.
     pub(crate) seed: Secret,
-    /// Mutual TLS; none: as the address and the exchange say.
+    /// Mutual TLS; `None`: the URL scheme and the exchange decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<TlsTable>,
 }
 
-/// The `[exchange.tls]` table: PEM files, read anew at every connection.
+/// The `[exchange.tls]` table: PEM files, read again at every connection.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TlsTable {
@@ -43,7 +43,7 @@ pub(crate) struct TlsTable {
 }
 
 impl TlsTable {
-    /// The files; relative ones are meant from `folder`. The private key's must not be open to all.
+    /// Returns the files, relative to `folder`. Refuses a private key that others can read.
     pub(crate) fn files(&self, folder: &Path) -> Result<nats::Tls, Failure> {
         let client = match (&self.cert, &self.key) {
             (Some(cert), Some(key)) => {
@@ -60,18 +60,18 @@ impl TlsTable {
 }
 
 impl ExchangeTable {
-    /// The rules it breaks.
-    pub(crate) fn broken(&self) -> Vec<Broken> {
-        let mut broken = Vec::new();
+    /// Returns the rules that the table violates.
+    pub(crate) fn violations(&self) -> Vec<ConfigViolation> {
+        let mut violations = Vec::new();
         let schemes = ["nats://", "tls://"];
         if self
             .url
             .split(',')
             .any(|url| !schemes.iter().any(|scheme| url.trim().starts_with(scheme)))
         {
-            broken.push(Broken::new(
+            violations.push(ConfigViolation::new(
                 "exchange.url",
-                "is no address of an exchange",
+                "is not an address of an exchange",
                 "write \"nats://host:port\", several separated by commas",
             ));
         }
@@ -80,37 +80,37 @@ impl ExchangeTable {
             .as_ref()
             .is_some_and(|tls| tls.cert.is_some() != tls.key.is_some())
         {
-            broken.push(Broken::new(
+            violations.push(ConfigViolation::new(
                 "exchange.tls",
                 "has a certificate without a key, or the reverse",
                 "give both cert and key, or neither",
             ));
         }
         if schemas::name::PartyName::new(self.user.as_str()).is_err() {
-            broken.push(Broken::new(
+            violations.push(ConfigViolation::new(
                 "exchange.user",
                 format!("is {:?}", self.user),
                 "use the user's name in the exchange's account file: a-z, 0-9, '_' and '-', a letter first",
             ));
         }
-        broken
+        violations
     }
 
-    /// For an agent, which waits for the exchange.
-    pub(crate) fn agent(&self, folder: &Path) -> Result<nats::Options, Failure> {
-        let (from, folder) = (self.seed.clone(), folder.to_owned());
+    /// Options of an agent, which waits for the exchange.
+    pub(crate) fn agent_options(&self, folder: &Path) -> Result<nats::Options, Failure> {
+        let (seed, folder) = (self.seed.clone(), folder.to_owned());
         let options =
             nats::Options::agent(&self.url, &self.user, self.seed(&folder)?).over(self.tls(&folder)?);
-        // A variable of a running process does not change; a file does.
-        let anew: Option<nats::ReadSeed> = matches!(from, Secret::File(_)).then(|| {
-            let read = move || Some(from.read(&folder).ok()?.expose().to_owned());
+        // An environment variable does not change in a running process; a file does.
+        let read_seed: Option<nats::ReadSeed> = matches!(seed, Secret::File(_)).then(|| {
+            let read = move || Some(seed.read(&folder).ok()?.expose().to_owned());
             Arc::new(read) as nats::ReadSeed
         });
-        Ok(options.reading_seed(anew))
+        Ok(options.reading_seed(read_seed))
     }
 
-    /// For a command, which fails at once.
-    pub(crate) fn command(&self, folder: &Path) -> Result<nats::Options, Failure> {
+    /// Options of a command, which fails at once.
+    pub(crate) fn command_options(&self, folder: &Path) -> Result<nats::Options, Failure> {
         Ok(nats::Options::command(&self.url, &self.user, self.seed(folder)?).over(self.tls(folder)?))
     }
 

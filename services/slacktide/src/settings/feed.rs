@@ -1,4 +1,4 @@
-//! One feed: a named, keyed, ordered query, and who it is for.
+//! A feed: a named, keyed, ordered query and its recipients.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,36 +10,36 @@ use source::feed::{CursorClock, CursorCounts, FutureRows};
 use source::{CursorSetBy, FeedDefinition};
 
 use super::database::DatabaseKind;
-use super::rule::Broken;
+use super::violation::ConfigViolation;
 
 /// A `[[feed]]`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FeedTable {
-    /// Its name: in subjects, and of the table at the store.
+    /// The name, in subjects and of the table at the store.
     pub(crate) name: FeedName,
-    /// Counted up when the columns change.
-    #[serde(default = "one")]
+    /// Incremented when the columns change.
+    #[serde(default = "first_version")]
     pub(crate) version: u32,
     /// A SELECT over any table or view, without ORDER BY and LIMIT.
     pub(crate) sql: String,
-    /// The columns that order it, the last one a unique key.
+    /// The columns that order the feed; the last one is a unique key.
     pub(crate) cursor: Vec<String>,
-    /// How the first of them is set.
+    /// How the first cursor column is set.
     pub(crate) cursor_set_by: CursorSetBy,
-    /// How late a row may be committed after its cursor was taken.
+    /// The maximum time between a row's cursor value and its commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) lag: Option<Span>,
-    /// What becomes of rows whose cursor is ahead of the source's clock. No part of the definition.
+    /// The treatment of rows whose cursor is ahead of the source's clock. Not part of the definition.
     #[serde(default, skip_serializing_if = "is_hold")]
     pub(crate) future: FutureRows,
-    /// How far ahead of the clock a cursor may be before it is shown. No part of the definition.
+    /// How far a cursor may be ahead of the clock before it is reported. Not part of the definition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) future_tolerance: Option<Span>,
-    /// The zone in which a cursor without a zone is written. No part of the definition.
+    /// The time zone of a cursor without a zone. Not part of the definition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) cursor_zone: Option<String>,
-    /// What an integer cursor counts. No part of the definition.
+    /// The unit of an integer cursor. Not part of the definition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) cursor_counts: Option<CursorCounts>,
     /// The columns that identify a row at the store.
@@ -50,20 +50,20 @@ pub(crate) struct FeedTable {
     /// The column that marks a deleted row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tombstone: Option<String>,
-    /// The output column that names a person, so that their rows can be kept back. No part of the definition.
+    /// The output column that identifies a person, so that their rows can be withheld. Not part of the definition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) person: Option<String>,
-    /// Who it is for.
+    /// The recipients.
     pub(crate) recipients: Vec<RecipientName>,
-    /// Types by column, where the source declares none.
+    /// Types of columns for which the source declares none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) types: BTreeMap<String, String>,
-    /// By recipient and column: what it may not see whole.
+    /// Masks by recipient and column.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) masks: BTreeMap<RecipientName, ColumnMasks>,
 }
 
-fn one() -> u32 {
+fn first_version() -> u32 {
     1
 }
 
@@ -75,8 +75,8 @@ fn is_hold(rows: &FutureRows) -> bool {
     *rows == FutureRows::Hold
 }
 
-/// Clock resolution and skew inside the database, where no lag is given.
-const MARGIN: Span = Span::from_secs(2);
+/// The default lag: clock resolution and skew inside the database.
+const DEFAULT_LAG: Span = Span::from_secs(2);
 
 impl FeedTable {
     /// The definition that the source reads.
@@ -87,7 +87,7 @@ impl FeedTable {
             sql: self.sql.trim().trim_end_matches(';').to_owned(),
             cursor: self.cursor.clone(),
             cursor_set_by: self.cursor_set_by,
-            lag: self.lag.unwrap_or(MARGIN).get(),
+            lag: self.lag.unwrap_or(DEFAULT_LAG).get(),
             key: self.key.clone(),
             money: self.money.clone(),
             tombstone: self.tombstone.clone(),
@@ -97,54 +97,56 @@ impl FeedTable {
     }
 
     fn clock(&self) -> CursorClock {
-        let usual = CursorClock::default();
+        let defaults = CursorClock::default();
         CursorClock {
             future: self.future,
-            tolerance: self.future_tolerance.map_or(usual.tolerance, Span::get),
+            tolerance: self.future_tolerance.map_or(defaults.tolerance, Span::get),
             zone: self.cursor_zone.clone(),
             counts: self.cursor_counts,
         }
     }
 
-    /// The rules it breaks; `at` is its place among the feeds.
-    pub(crate) fn broken(&self, at: usize, kind: DatabaseKind, seen: &mut BTreeSet<FeedName>) -> Vec<Broken> {
-        let mut broken = Vec::new();
-        let mut say =
-            |key: &str, what: String, remedy: &str| broken.push(Broken::in_feed(at, key, what, remedy));
+    /// Returns the violated rules; `index` is the feed's index in the file.
+    pub(crate) fn violations(
+        &self,
+        index: usize,
+        kind: DatabaseKind,
+        seen: &mut BTreeSet<FeedName>,
+    ) -> Vec<ConfigViolation> {
+        let mut violations = Vec::new();
+        let mut report = |key: &str, what: String, remedy: &str| {
+            violations.push(ConfigViolation::in_feed(index, key, what, remedy))
+        };
         if !seen.insert(self.name.clone()) {
-            say(
+            report(
                 "name",
                 format!("{:?} is taken by another feed", self.name.as_str()),
                 "give each feed a name of its own",
             );
         }
-        if !starts_like_a_query(&self.sql) {
-            say(
+        if !is_query(&self.sql) {
+            report(
                 "sql",
                 "does not begin with SELECT or WITH".to_owned(),
                 "write one query over tables or views",
             );
         }
         if self.cursor.is_empty() {
-            say(
+            report(
                 "cursor",
                 "is empty".to_owned(),
                 "name the columns that order the feed, ending in a unique key: [\"updated_at\", \"id\"]",
             );
         }
         if self.key.is_empty() {
-            say(
+            report(
                 "key",
                 "is empty".to_owned(),
                 "name the columns that identify a row at the store",
             );
         }
         if self.recipients.is_empty() {
-            say(
-                "recipients",
-                "is empty".to_owned(),
-                "name at least one party that the feed is for",
-            );
+            report("recipients", "is empty".to_owned(), "name at least one recipient");
         }
         for (key, names) in [
             ("cursor", &self.cursor),
@@ -152,26 +154,25 @@ impl FeedTable {
             ("money", &self.money),
         ] {
             if names.iter().collect::<BTreeSet<_>>().len() != names.len() {
-                say(key, "names a column twice".to_owned(), "name each column once");
+                report(key, "names a column twice".to_owned(), "name each column once");
             }
         }
         if self.recipients.iter().collect::<BTreeSet<_>>().len() != self.recipients.len() {
-            say(
+            report(
                 "recipients",
                 "names a party twice".to_owned(),
                 "name each party once",
             );
         }
         match self.cursor_set_by {
-            CursorSetBy::Application if self.lag.is_none_or(|lag| lag.get().is_zero()) => say(
+            CursorSetBy::Application if self.lag.is_none_or(|lag| lag.get().is_zero()) => report(
                 "lag",
                 "is missing, and the application sets the cursor".to_owned(),
-                "say how late a row may be committed after its cursor value was taken: lag = \"5s\"",
+                "give the longest time from the cursor value to the commit: lag = \"5s\"",
             ),
-            CursorSetBy::Transaction | CursorSetBy::Statement if kind == DatabaseKind::Sqlite => say(
+            CursorSetBy::Transaction | CursorSetBy::Statement if kind == DatabaseKind::Sqlite => report(
                 "cursor_set_by",
-                "names a fence that SQLite cannot give: it does not tell who has a transaction open"
-                    .to_owned(),
+                "names a fence that SQLite cannot provide: it does not list open transactions".to_owned(),
                 "use \"application\" with a lag, or \"sequence\" for an AUTOINCREMENT column",
             ),
             _ => {}
@@ -179,27 +180,27 @@ impl FeedTable {
         if let Some(zone) = &self.cursor_zone
             && jiff::tz::TimeZone::get(zone).is_err()
         {
-            say(
+            report(
                 "cursor_zone",
-                format!("{zone:?} is not a time zone that is known here"),
+                format!("{zone:?} is not a known time zone"),
                 "write a name such as \"Asia/Shanghai\"",
             );
         }
         for (column, name) in &self.types {
             if source::declared::parse(name).is_none() {
                 let what = format!("gives column {column:?} the type {name:?}, which is not known");
-                say(
+                report(
                     "types",
                     what,
                     "use a type such as \"decimal(16,2)\", \"date\", \"timestamptz\", \"int8\" or \"text\"",
                 );
             }
         }
-        broken
+        violations
     }
 }
 
-fn starts_like_a_query(sql: &str) -> bool {
+fn is_query(sql: &str) -> bool {
     let first = sql
         .trim_start()
         .split(|c: char| !c.is_ascii_alphabetic())

@@ -1,4 +1,4 @@
-//! The key that signs.
+//! The signing key.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub(crate) struct SigningTable {
 }
 
 impl SigningTable {
-    /// Reads the key. A connection seed in its place is named as such.
+    /// Reads the key. The error names a connection seed in its place.
     pub(crate) fn key(&self, folder: &Path) -> Result<Arc<SigningKey>, Failure> {
         let text = self.seed.read(folder)?;
         let key = SigningKey::from_seed(text.expose())
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_connection_seed_where_a_signing_seed_belongs_is_named() -> std::io::Result<()> {
+    fn signing_table_connection_seed_is_named() -> std::io::Result<()> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("connect.seed");
         let seed = nkeys::KeyPair::new_user().seed().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The secret from which the tokens of masked columns are made.
+//! The secret for the tokens of masked columns.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::failure::Failure;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MaskingTable {
-    /// The secret, at least 32 characters made at random. It is for ever: another one makes other tokens.
+    /// The secret, at least 32 random characters. It must never change: another secret makes other tokens.
     pub(crate) key: Secret,
 }
 

@@ -1,4 +1,4 @@
-//! What recipients see of a feed: `[feed.masks.<recipient>]`, a mask for each column.
+//! The masks of a feed: `[feed.masks.<recipient>]`, one per column.
 
 use std::sync::Arc;
 
@@ -10,27 +10,27 @@ use social::mask::{self, ColumnMasks, LaneMasks, Masks};
 
 use super::SocialFile;
 use super::feed::FeedTable;
-use super::rule::Broken;
+use super::violation::ConfigViolation;
 use crate::failure::Failure;
 
 impl FeedTable {
-    /// The masks for a recipient; none of them where it sees everything.
-    pub(crate) fn masks_of(&self, recipient: &RecipientName) -> ColumnMasks {
+    /// Returns the masks for a recipient; empty if it sees everything.
+    pub(crate) fn masks_for(&self, recipient: &RecipientName) -> ColumnMasks {
         self.masks.get(recipient).cloned().unwrap_or_default()
     }
 
-    /// The digest of the feed's definition, as it is for a recipient.
+    /// Returns the digest of the feed's definition for a recipient.
     pub(crate) fn digest_for(&self, recipient: &RecipientName) -> Digest {
-        mask::definition(self.definition().digest(), &self.masks_of(recipient))
+        mask::definition(self.definition().digest(), &self.masks_for(recipient))
     }
 
-    /// The columns that a recipient sees, out of those that the source brings.
-    pub(crate) fn shown_to(
+    /// Returns the columns that a recipient sees, out of the source's columns.
+    pub(crate) fn visible_columns(
         &self,
         recipient: &RecipientName,
         columns: RowSchema,
     ) -> Result<RowSchema, Failure> {
-        let masks = self.masks_of(recipient);
+        let masks = self.masks_for(recipient);
         if masks.is_empty() {
             return Ok(columns);
         }
@@ -41,41 +41,41 @@ impl FeedTable {
         Ok(plan.schema().clone())
     }
 
-    /// The rules that its masks break; `at` is its place among the feeds.
-    pub(super) fn broken_masks(&self, at: usize, has_key: bool) -> Vec<Broken> {
-        let mut broken = Vec::new();
+    /// Returns the rules that the masks violate; `index` is the feed's index in the file.
+    pub(super) fn mask_violations(&self, index: usize, has_key: bool) -> Vec<ConfigViolation> {
+        let mut violations = Vec::new();
         for (recipient, masks) in &self.masks {
             let key = format!("masks.{recipient}");
             if !self.recipients.contains(recipient) {
-                broken.push(Broken::in_feed(
-                    at,
+                violations.push(ConfigViolation::in_feed(
+                    index,
                     &key,
-                    "is for nobody that the feed is for",
-                    "correct the name; a recipient that is misspelt here would see everything",
+                    "names a party that is not a recipient of the feed",
+                    "correct the name; a misspelt recipient would see everything",
                 ));
             }
             if let Err(error) = mask::check(masks, &self.definition()) {
-                let remedy = "correct the mask, or take it away; docs/masking.md shows all of them";
-                broken.push(Broken::in_feed(at, &key, error.to_string(), remedy));
+                let remedy = "correct or remove the mask; docs/masking.md lists all masks";
+                violations.push(ConfigViolation::in_feed(index, &key, error.to_string(), remedy));
             }
             let token = masks
                 .iter()
                 .find(|(_, mask)| **mask == requests::mask::Mask::Token);
             if let Some((column, _)) = token.filter(|_| !has_key) {
-                broken.push(Broken::in_feed(
-                    at,
+                violations.push(ConfigViolation::in_feed(
+                    index,
                     &key,
                     format!("masks {column:?} as a token, and there is no key to make tokens"),
-                    "write [masking] with key = { file = \"keys/masking.key\" }, at least 32 characters made at random",
+                    "write [masking] with key = { file = \"keys/masking.key\" }, at least 32 random characters",
                 ));
             }
         }
-        broken
+        violations
     }
 }
 
-/// The masks of all lanes. A secret that cannot be read is a reason not to start.
-pub(crate) fn lanes(loaded: &Loaded<SocialFile>) -> Result<LaneMasks, Failure> {
+/// Returns the masks of all lanes. The agent does not start if the secret cannot be read.
+pub(crate) fn lane_masks(loaded: &Loaded<SocialFile>) -> Result<LaneMasks, Failure> {
     let file = &loaded.value;
     let key = match &file.masking {
         Some(masking) => Some(masking.key(loaded.folder())?),
@@ -84,7 +84,7 @@ pub(crate) fn lanes(loaded: &Loaded<SocialFile>) -> Result<LaneMasks, Failure> {
     let mut lanes = LaneMasks::new();
     for feed in &file.feeds {
         for recipient in &feed.recipients {
-            let masks = Masks::new(feed.masks_of(recipient), recipient, key.as_deref())
+            let masks = Masks::new(feed.masks_for(recipient), recipient, key.as_deref())
                 .map_err(|error| Failure::usage(format!("feed {}: {error}", feed.name)))?;
             if let Some(masks) = masks {
                 let lane = Lane {

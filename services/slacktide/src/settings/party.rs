@@ -1,26 +1,26 @@
-//! The administrator's and the auditor's file: a connection, and whom to trust.
+//! The administrator's and the auditor's file: a connection and trusted keys.
 
 use schemas::origin::Origin;
 use schemas::sign::PublicKey;
 use serde::{Deserialize, Serialize};
 
+use super::encryption::EncryptionTable;
 use super::exchange::ExchangeTable;
-use super::file::Checked;
-use super::rule::Broken;
-use super::sealing::SealingTable;
+use super::file::Validate;
+use super::violation::ConfigViolation;
 
 /// A file without an agent.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PartyFile {
-    /// How to reach the exchange.
+    /// The connection to the exchange.
     pub(crate) exchange: ExchangeTable,
-    /// Whose signatures count; for `audit verify`.
+    /// The trusted signing keys, for `audit verify`.
     #[serde(default)]
     pub(crate) trust: PartyTrust,
-    /// What opens sealed chunks, where the auditor may.
+    /// The decryption keys, if the auditor may decrypt chunks.
     #[serde(default)]
-    pub(crate) sealing: SealingTable,
+    pub(crate) encryption: EncryptionTable,
 }
 
 /// The `[trust]` table of an auditor.
@@ -36,7 +36,7 @@ pub(crate) struct PartyTrust {
 }
 
 impl PartyFile {
-    /// Where messages have to belong.
+    /// The origin that messages must carry.
     pub(crate) fn origin(&self) -> Origin {
         Origin {
             site: self.exchange.site.clone(),
@@ -45,8 +45,8 @@ impl PartyFile {
     }
 }
 
-impl Checked for PartyFile {
-    fn broken(&self) -> Vec<Broken> {
-        self.exchange.broken()
+impl Validate for PartyFile {
+    fn violations(&self) -> Vec<ConfigViolation> {
+        self.exchange.violations()
     }
 }

@@ -1,4 +1,4 @@
-//! The `[priority]` table: how far behind others the agent puts itself.
+//! The `[priority]` table: the priority of the agent's process.
 
 use std::path::PathBuf;
 
@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct PriorityTable {
-    /// Whether the agent lowers itself: nice 19, autogroup, idle IO class.
+    /// Whether the agent lowers its own priority: nice 19, autogroup, idle IO class.
     pub(crate) own: bool,
-    /// The socket of the helper on the core's host; left out: none is asked.
+    /// The socket of the helper on the core's host; `None`: no helper.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) helper: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! The `[store]` table's part about where rows go: tables, names, what is kept of a row.
+//! The tables `[store.feed.NAME]` and `[store.ledger]`: target tables, names and retention.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -6,25 +6,25 @@ use std::time::Duration;
 use runtime::span::Span;
 use schemas::name::FeedName;
 use serde::{Deserialize, Serialize};
-use store::{FeedOptions, Keep, Mode, Options, naming};
+use store::{FeedOptions, LedgerRetention, Mode, Options, naming};
 
 use super::database::DatabaseKind;
-use super::rule::Broken;
+use super::violation::ConfigViolation;
 
-/// A `[store.feed.NAME]` table: what differs from what holds for all feeds.
+/// A `[store.feed.NAME]` table: overrides for one feed.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct StoreFeedTable {
-    /// The table; otherwise the feed's name.
+    /// The table; default: the feed's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) table: Option<String>,
-    /// The table of history; otherwise the table's name with `_history` behind.
+    /// The history table; default: the table's name and `_history`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) history: Option<String>,
     /// PostgreSQL: the schema of both.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) schema: Option<String>,
-    /// What is kept of a row.
+    /// The versions of a row that are kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) mode: Option<Mode>,
     /// Names at the store by names in the feed.
@@ -32,70 +32,70 @@ pub(crate) struct StoreFeedTable {
     pub(crate) columns: BTreeMap<String, String>,
 }
 
-/// The `[store.ledger]` table: which entries are kept one by one. Older ones are folded.
+/// The `[store.ledger]` table: entries that are kept individually. Older ones are folded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct LedgerTable {
-    /// The newest of each lane, so many.
+    /// The number of newest entries per lane.
     pub(crate) entries: u64,
-    /// And every one that is not older.
+    /// Entries up to this age are kept in addition.
     pub(crate) age: Span,
 }
 
 impl Default for LedgerTable {
     fn default() -> Self {
-        let keep = Keep::default();
+        let retention = LedgerRetention::default();
         Self {
-            entries: keep.entries,
-            age: Span::from_secs(keep.age.as_secs()),
+            entries: retention.entries,
+            age: Span::from_secs(retention.age.as_secs()),
         }
     }
 }
 
 impl LedgerTable {
-    /// As the store takes it.
-    pub(crate) fn keep(self) -> Keep {
-        Keep {
+    /// Converts to the options of the store.
+    pub(crate) fn retention(self) -> LedgerRetention {
+        LedgerRetention {
             entries: self.entries,
             age: self.age.get(),
         }
     }
 
-    /// The rules that it breaks.
-    pub(crate) fn broken(self) -> Vec<Broken> {
-        let mut broken = Vec::new();
+    /// Returns the rules that the table violates.
+    pub(crate) fn violations(self) -> Vec<ConfigViolation> {
+        let mut violations = Vec::new();
         if !(1..=1_000_000_000).contains(&self.entries) {
-            broken.push(Broken::new(
+            violations.push(ConfigViolation::new(
                 "store.ledger.entries",
                 format!("is {}", self.entries),
                 "give 1 to 1000000000; 10000 is usual",
             ));
         }
-        if self.age.get() > MOST_AGE {
-            broken.push(Broken::new(
+        if self.age.get() > MAX_AGE {
+            violations.push(ConfigViolation::new(
                 "store.ledger.age",
                 format!("is {}", self.age),
                 "give 0s to 3650d; 30d is usual",
             ));
         }
-        broken
+        violations
     }
 }
 
 /// Ten years.
-const MOST_AGE: Duration = Duration::from_hours(24 * 3_650);
+const MAX_AGE: Duration = Duration::from_hours(24 * 3_650);
 
-/// All feeds' tables.
+/// The tables of all feeds.
 pub(crate) type StoreFeeds = BTreeMap<FeedName, StoreFeedTable>;
 
-/// As the store takes it.
+/// Converts to the options of the store.
 pub(crate) fn options(
     mode: Mode,
     schema: Option<&str>,
     feeds: &StoreFeeds,
     only: Option<&[FeedName]>,
 ) -> Options {
-    let one = |(name, table): (&FeedName, &StoreFeedTable)| {
+    let feed_options = |(name, table): (&FeedName, &StoreFeedTable)| {
         let table = table.clone();
         let options = FeedOptions {
             table: table.table,
@@ -109,22 +109,26 @@ pub(crate) fn options(
     Options {
         mode,
         schema: schema.map(str::to_owned),
-        feeds: feeds.iter().map(one).collect(),
+        feeds: feeds.iter().map(feed_options).collect(),
         only: only.map(|only| only.iter().cloned().collect()),
     }
 }
 
-/// The rules about names.
-pub(crate) fn broken(kind: DatabaseKind, feeds: &StoreFeeds) -> Vec<Broken> {
-    let mut broken = Vec::new();
+/// Returns the violated rules about names.
+pub(crate) fn violations(kind: DatabaseKind, feeds: &StoreFeeds) -> Vec<ConfigViolation> {
+    let mut violations = Vec::new();
     let mut taken: BTreeSet<(Option<&str>, String)> = BTreeSet::new();
     let all = options(Mode::Both, None, feeds, None);
     for (feed, table) in feeds {
-        let mut say = |key: &str, what: String, remedy: &str| {
-            broken.push(Broken::new(&format!("store.feed.{feed}.{key}"), what, remedy));
+        let mut report = |key: &str, what: String, remedy: &str| {
+            violations.push(ConfigViolation::new(
+                &format!("store.feed.{feed}.{key}"),
+                what,
+                remedy,
+            ));
         };
         if kind == DatabaseKind::Sqlite && table.schema.is_some() {
-            say(
+            report(
                 "schema",
                 "is for PostgreSQL, and kind is \"sqlite\"".to_owned(),
                 "remove it",
@@ -144,15 +148,15 @@ pub(crate) fn broken(kind: DatabaseKind, feeds: &StoreFeeds) -> Vec<Broken> {
                 _ => naming::table(name),
             };
             if let Err(what) = checked {
-                say(key, format!("{name:?} {what}"), "give another name");
+                report(key, format!("{name:?} {what}"), "give another name");
             }
         }
         let layout = all.layout(feed);
         for (key, name) in [("table", &layout.table), ("history", &layout.history)] {
             if !taken.insert((table.schema.as_deref(), name.to_lowercase())) {
-                say(
+                report(
                     key,
-                    format!("{name:?} is the table of another feed, or of this one's other rows"),
+                    format!("{name:?} is the table of another feed, or this feed's other table"),
                     "give each its own",
                 );
             }
@@ -160,14 +164,14 @@ pub(crate) fn broken(kind: DatabaseKind, feeds: &StoreFeeds) -> Vec<Broken> {
         let mut targets = BTreeSet::new();
         for (from, to) in &table.columns {
             if let Err(what) = naming::column(to) {
-                say(
+                report(
                     "columns",
                     format!("{from:?} = {to:?}: the name {what}"),
                     "give another name",
                 );
             }
             if !targets.insert(to.to_lowercase()) {
-                say(
+                report(
                     "columns",
                     format!("two columns are called {to:?}"),
                     "give each its own name",
@@ -175,7 +179,7 @@ pub(crate) fn broken(kind: DatabaseKind, feeds: &StoreFeeds) -> Vec<Broken> {
             }
         }
     }
-    broken
+    violations
 }
 
 #[cfg(test)]
@@ -187,17 +191,17 @@ mod tests {
     }
 
     #[test]
-    fn names_that_clash_or_do_not_fit_are_refused_with_their_place() {
+    fn store_names_invalid_or_duplicate_are_refused() {
         let wrong = feeds(
             "[claim]\ntable = \"t\"\n[visit]\ntable = \"T\"\nhistory = \"slacktide_x\"\nschema = \"s\"\n\
              [visit.columns]\na = \"c\"\nb = \"C\"\n",
         );
-        let told: Vec<String> = broken(DatabaseKind::Sqlite, &wrong)
+        let found: Vec<String> = violations(DatabaseKind::Sqlite, &wrong)
             .iter()
-            .map(|broken| format!("{broken:?}"))
+            .map(|violation| format!("{violation:?}"))
             .collect();
         for word in ["visit.schema", "visit.history", "two columns"] {
-            assert!(told.iter().any(|line| line.contains(word)), "{word}: {told:?}");
+            assert!(found.iter().any(|line| line.contains(word)), "{word}: {found:?}");
         }
         for name in [
             "slacktide",
@@ -209,20 +213,20 @@ mod tests {
         ] {
             for key in ["table", "history", "schema"] {
                 let wrong = feeds(&format!("[claim]\n{key} = \"{name}\"\n"));
-                let told = format!("{:?}", broken(DatabaseKind::Postgres, &wrong));
+                let found = format!("{:?}", violations(DatabaseKind::Postgres, &wrong));
                 assert!(
-                    told.contains(&format!("store.feed.claim.{key}")),
-                    "{key} = {name}: {told}"
+                    found.contains(&format!("store.feed.claim.{key}")),
+                    "{key} = {name}: {found}"
                 );
             }
         }
         for name in ["xmin", "_slacktide_epoch", "rowid"] {
             let wrong = feeds(&format!("[claim]\n[claim.columns]\na = \"{name}\"\n"));
-            assert_eq!(broken(DatabaseKind::Sqlite, &wrong).len(), 1, "{name}");
+            assert_eq!(violations(DatabaseKind::Sqlite, &wrong).len(), 1, "{name}");
         }
         let good =
             feeds("[claim]\ntable = \"Claims\"\nmode = \"both\"\n[claim.columns]\nid = \"claim_id\"\n");
-        assert!(broken(DatabaseKind::Postgres, &good).is_empty());
+        assert!(violations(DatabaseKind::Postgres, &good).is_empty());
         assert_eq!(good.len(), 1);
     }
 }

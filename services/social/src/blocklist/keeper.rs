@@ -1,7 +1,7 @@
-//! Looks at the file every second, and takes it up when it was replaced.
+//! Polls the file every second, and reads it when it was replaced.
 //!
-//! A file is read again when its times, its length or its place on the disk are others. A write may fall into the
-//! same tick of the file system's clock as the look before it, so a file that changed a moment ago is read again, too.
+//! A file is read again when its times, its length or its inode differ. A write may fall into the same tick of the file system's
+//! clock as the previous poll, so a file that changed a moment ago is read again too.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use requests::blocklist::BlockList;
-use runtime::said::Said;
+use runtime::log_dedup::LogDedup;
 use runtime::supervise::describe_end;
 use schemas::person::PersonKey;
 use tokio::sync::watch;
@@ -19,22 +19,22 @@ use tokio_util::sync::CancellationToken;
 
 use super::{BlockListError, BlockListStatus, ListWatch, digest, read};
 
-/// Between looks: a list is in force well within 5 s.
-const LOOK: Duration = Duration::from_secs(1);
+/// Between ticks: a list is in force well within 5 s.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A file that is younger than this might be written again without its times showing it.
-const TICK_S: i64 = 2;
+/// A younger file, in seconds, may be written again without a change of its times.
+const CLOCK_TICK_S: i64 = 2;
 
-/// What tells one state of a file from another; none: there is no file.
+/// Distinguishes the states of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+struct FileStamp {
     place: (u64, u64),
     length: u64,
     changed: (i64, i64),
     modified: (i64, i64),
 }
 
-impl Stamp {
+impl FileStamp {
     fn of(about: &Metadata) -> Self {
         Self {
             place: (about.dev(), about.ino()),
@@ -44,121 +44,118 @@ impl Stamp {
         }
     }
 
-    fn look(path: &Path) -> Option<Self> {
+    fn read(path: &Path) -> Option<Self> {
         std::fs::metadata(path).ok().as_ref().map(Self::of)
     }
 
     fn is_settled(&self, now: Timestamp) -> bool {
-        now.as_second().saturating_sub(self.changed.0) > TICK_S
+        now.as_second().saturating_sub(self.changed.0) > CLOCK_TICK_S
     }
 }
 
-/// Keeps the list as the file says.
+/// Keeps the list current with the file.
 #[derive(Debug)]
 pub struct Keeper {
     path: PathBuf,
     key: Arc<PersonKey>,
     list: watch::Sender<Arc<BlockList>>,
     status: watch::Sender<BlockListStatus>,
-    /// The state that was read last; none: look again at once.
-    seen: Option<Option<Stamp>>,
-    said: Said,
+    /// The state that was read last; `None` to read again at the next poll.
+    seen: Option<Option<FileStamp>>,
+    log_dedup: LogDedup,
 }
 
 impl Keeper {
     /// Reads the list for the first time. Blocks.
     ///
     /// # Errors
-    /// [`BlockListError`]: nobody may start without the list that was configured.
+    /// [`BlockListError`]: the agent must not start without the configured list.
     pub fn start(path: PathBuf, key: Arc<PersonKey>) -> Result<Self, BlockListError> {
-        let stamp = Stamp::look(&path);
+        let stamp = FileStamp::read(&path);
         let list = read(&path, &key)?;
         let now = Timestamp::now();
         let seen = stamp.filter(|stamp| stamp.is_settled(now)).map(Some);
         Ok(Self {
-            status: watch::channel(shown(&list, now)).0,
+            status: watch::channel(status_of(&list, now)).0,
             list: watch::channel(Arc::new(list)).0,
-            said: Said::default(),
+            log_dedup: LogDedup::default(),
             path,
             key,
             seen,
         })
     }
 
-    /// Who is on it, as it is now.
+    /// Returns the current list.
     #[must_use]
     pub fn list(&self) -> ListWatch {
         self.list.subscribe()
     }
 
-    /// What is shown of it.
+    /// Returns its status.
     #[must_use]
     pub fn status(&self) -> watch::Receiver<BlockListStatus> {
         self.status.subscribe()
     }
 
-    /// Keeps it until `stop`.
+    /// Keeps it current until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut looks = tokio::time::interval(LOOK);
-        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut ticks = tokio::time::interval(POLL_INTERVAL);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            tokio::select! { () = stop.cancelled() => return, _ = looks.tick() => {} }
+            tokio::select! { () = stop.cancelled() => return, _ = ticks.tick() => {} }
             let (path, key, seen) = (self.path.clone(), Arc::clone(&self.key), self.seen);
-            let looking = tokio::task::spawn_blocking(move || look(&path, &key, seen));
-            match looking.await {
+            let polling = tokio::task::spawn_blocking(move || poll(&path, &key, seen));
+            match polling.await {
                 Ok(Some((seen, found))) => {
                     self.seen = seen;
-                    self.take(found);
+                    self.apply(found);
                 }
                 Ok(None) => {}
-                Err(error) => tracing::error!(
-                    error = describe_end(&error),
-                    "a look at the block list ended early"
-                ),
+                Err(error) => tracing::error!(error = describe_end(&error), "polling the block list failed"),
             }
         }
     }
 
-    fn take(&mut self, found: Result<BlockList, BlockListError>) {
+    fn apply(&mut self, found: Result<BlockList, BlockListError>) {
         match found {
             Ok(list) => {
-                if self.said.over().is_some() {
-                    tracing::info!("the block list can be read again");
+                if self.log_dedup.recovered().is_some() {
+                    tracing::info!("block list is readable again");
                 }
-                // Rows are read again under another list, so the same one is no news.
+                // A new list causes rows to be read again, so an equal list is ignored.
                 if **self.list.borrow() == list {
                     return;
                 }
-                let status = shown(&list, Timestamp::now());
-                tracing::info!(persons = status.persons, made = %status.made, "a new block list is in force");
+                let status = status_of(&list, Timestamp::now());
+                tracing::info!(persons = status.persons, made = %status.made, "new block list in force");
                 self.list.send_replace(Arc::new(list));
                 self.status.send_replace(status);
             }
             Err(error) => {
                 let what = format!(
-                    "{error}; until then no feed that names persons is read, and no request answered"
+                    "{error}; until then no feed that names persons is read, and no request is answered"
                 );
-                if self.said.is_news(&what) {
-                    tracing::error!(error = what, "block list");
+                if self.log_dedup.is_new(&what) {
+                    tracing::error!(error = what, "block list is unreadable");
                 }
-                if self.status.borrow().trouble.as_ref() == Some(&what) {
+                if self.status.borrow().error.as_ref() == Some(&what) {
                     return;
                 }
-                // Who was on the file that cannot be read nobody can tell: neither the list before nor an empty one will do.
-                let unread = BlockList::clone(&self.list.borrow()).unread(what.clone());
+                // The content of the unreadable file is unknown, so neither the previous list nor an empty one is safe.
+                let unread = BlockList::clone(&self.list.borrow()).unreadable(what.clone());
                 self.list.send_replace(Arc::new(unread));
-                self.status.send_modify(|status| status.trouble = Some(what));
+                self.status.send_modify(|status| status.error = Some(what));
             }
         }
     }
 }
 
-type Look = (Option<Option<Stamp>>, Result<BlockList, BlockListError>);
+type PollResult = (Option<Option<FileStamp>>, Result<BlockList, BlockListError>);
 
-/// One look; none: nothing changed.
-fn look(path: &Path, key: &PersonKey, seen: Option<Option<Stamp>>) -> Option<Look> {
-    // Before the file is read: what is written meanwhile shows at the next look.
-    let stamp = Stamp::look(path);
+/// Polls the file once; `None` if it did not change.
+fn poll(path: &Path, key: &PersonKey, seen: Option<Option<FileStamp>>) -> Option<PollResult> {
+    // Before the read, so that a write in the meantime is seen by the next poll.
+    let stamp = FileStamp::read(path);
     if seen == Some(stamp) {
         return None;
     }
@@ -167,12 +164,12 @@ fn look(path: &Path, key: &PersonKey, seen: Option<Option<Stamp>>) -> Option<Loo
     Some((settled.then_some(stamp), read(path, key)))
 }
 
-fn shown(list: &BlockList, taken_at: Timestamp) -> BlockListStatus {
+fn status_of(list: &BlockList, taken_at: Timestamp) -> BlockListStatus {
     BlockListStatus {
         persons: list.len(),
         made: list.made,
         digest: digest(list),
         taken_at,
-        trouble: None,
+        error: None,
     }
 }

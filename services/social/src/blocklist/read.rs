@@ -1,18 +1,18 @@
-//! A file becomes a list, or a reason why not. No reason holds anybody's number.
+//! Reads and parses block list files. No error holds a person's number.
 
 use std::path::Path;
 
-use requests::blocklist::file::{self, BadFile};
-use requests::blocklist::{BlockList, OtherKey};
+use requests::blocklist::file::{self, BlockListFileError};
+use requests::blocklist::{BlockList, KeyMismatch};
 use schemas::person::PersonKey;
 
 use super::BlockListError;
 
-/// Bytes of a file at most: fifty million persons.
-const MOST_BYTES: u64 = 1 << 30;
+/// The maximum size of a file in bytes: fifty million persons.
+const MAX_BYTES: u64 = 1 << 30;
 
-/// Faults that a message names; the others are counted.
-const MOST_TOLD: usize = 5;
+/// The maximum number of faults listed in an error; the others are counted.
+const MAX_LISTED_FAULTS: usize = 5;
 
 /// Reads the file at `path`. Blocks.
 ///
@@ -25,19 +25,19 @@ pub fn read(path: &Path, key: &PersonKey) -> Result<BlockList, BlockListError> {
     };
     let about = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
     if !about.is_file() {
-        // A pipe would keep us waiting for ever.
-        return Err(unreadable("it is no regular file".to_owned()));
+        // Reading a pipe could block permanently.
+        return Err(unreadable("it is not a regular file".to_owned()));
     }
-    if about.len() > MOST_BYTES {
-        return Err(unreadable(format!("it has more than {MOST_BYTES} bytes")));
+    if about.len() > MAX_BYTES {
+        return Err(unreadable(format!("it has more than {MAX_BYTES} bytes")));
     }
     let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
     parse(&bytes, key).map_err(|bad| match bad {
-        Bad::Damaged(why) => BlockListError::Damaged {
+        ParseError::Damaged(why) => BlockListError::Damaged {
             path: path.to_owned(),
             why,
         },
-        Bad::OtherKey(source) => BlockListError::OtherKey {
+        ParseError::KeyMismatch(source) => BlockListError::KeyMismatch {
             path: path.to_owned(),
             source,
         },
@@ -46,35 +46,35 @@ pub fn read(path: &Path, key: &PersonKey) -> Result<BlockList, BlockListError> {
 
 /// What is wrong with the bytes of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Bad {
-    /// They are not whole.
+pub enum ParseError {
+    /// They are incomplete.
     Damaged(String),
-    /// Nobody here can tell whom they mean.
-    OtherKey(OtherKey),
+    /// They were made with another key.
+    KeyMismatch(KeyMismatch),
 }
 
 /// Reads the bytes of either form of a list.
 ///
 /// # Errors
-/// When they are not whole, or made with another key.
-pub fn parse(bytes: &[u8], key: &PersonKey) -> Result<BlockList, Bad> {
+/// If they are incomplete or made with another key.
+pub fn parse(bytes: &[u8], key: &PersonKey) -> Result<BlockList, ParseError> {
     if bytes.first() != Some(&b'{') {
-        return file::read(bytes, key).map_err(|bad| Bad::Damaged(told(&bad)));
+        return file::read(bytes, key).map_err(|bad| ParseError::Damaged(describe(&bad)));
     }
     let list: BlockList = serde_json::from_slice(bytes).map_err(|error| {
-        // The error's own words may repeat what stands there.
+        // The error's own text may repeat content of the file.
         let (line, column) = (error.line(), error.column());
-        Bad::Damaged(format!("it is no whole list at line {line}, column {column}"))
+        ParseError::Damaged(format!("it is not a complete list: line {line}, column {column}"))
     })?;
-    list.own(key).map_err(Bad::OtherKey)?;
+    list.check_key(key).map_err(ParseError::KeyMismatch)?;
     Ok(list)
 }
 
-fn told(bad: &BadFile) -> String {
-    let faults = bad.faults.iter().take(MOST_TOLD);
-    let mut told = faults.map(ToString::to_string).collect::<Vec<_>>().join("; ");
-    if let more @ 1.. = bad.faults.len().saturating_sub(MOST_TOLD) {
-        told.push_str(&format!("; and {more} lines more"));
+fn describe(bad: &BlockListFileError) -> String {
+    let faults = bad.faults.iter().take(MAX_LISTED_FAULTS);
+    let mut text = faults.map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    if let more @ 1.. = bad.faults.len().saturating_sub(MAX_LISTED_FAULTS) {
+        text.push_str(&format!("; and {more} lines more"));
     }
-    told
+    text
 }

@@ -1,4 +1,4 @@
-//! The list over real files, in time that the test moves.
+//! The list with real files.
 
 use std::path::Path;
 use std::time::Duration;
@@ -21,19 +21,22 @@ fn text(persons: &[&str]) -> String {
     )
 }
 
-/// As an import does it.
+/// Replaces the file like an import.
 fn replace(path: &Path, bytes: impl AsRef<[u8]>) {
-    let beside = path.with_extension("new");
-    std::fs::write(&beside, bytes).unwrap();
-    std::fs::rename(&beside, path).unwrap();
+    let temporary = path.with_extension("new");
+    std::fs::write(&temporary, bytes).unwrap();
+    std::fs::rename(&temporary, path).unwrap();
 }
 
 fn names(list: &ListWatch, key: &PersonKey, person: &str) -> bool {
-    list.borrow().under(key).unwrap().names(Value::Text(person))
+    list.borrow()
+        .with_key(key)
+        .unwrap()
+        .contains_value(Value::Text(person))
 }
 
 #[test]
-fn a_list_that_cannot_be_read_keeps_the_agent_from_starting() {
+fn blocklist_unreadable_at_start_is_an_error() {
     let (folder, key) = (tempfile::tempdir().unwrap(), key());
     let path = folder.path().join("blocklist");
     let start = || Keeper::start(path.clone(), Arc::clone(&key)).map(|_| ());
@@ -54,7 +57,7 @@ fn a_list_that_cannot_be_read_keeps_the_agent_from_starting() {
 }
 
 #[test]
-fn the_kept_form_holds_nobody_and_reads_under_its_own_key_alone() {
+fn blocklist_imported_form_needs_its_key_and_names_no_one() {
     let (folder, [key, other]) = (tempfile::tempdir().unwrap(), [key(), key()]);
     let path = folder.path().join("blocklist");
     let list = parse(text(&["31010004711", "31010004712"]).as_bytes(), &key).unwrap();
@@ -63,15 +66,15 @@ fn the_kept_form_holds_nobody_and_reads_under_its_own_key_alone() {
     std::fs::write(&path, &kept).unwrap();
     assert_eq!(read(&path, &key), Ok(list));
     let error = read(&path, &other).unwrap_err();
-    assert!(matches!(error, BlockListError::OtherKey { .. }), "{error}");
-    // Cut anywhere, nothing of it is taken.
+    assert!(matches!(error, BlockListError::KeyMismatch { .. }), "{error}");
+    // Truncated anywhere, it is refused.
     for end in (1..kept.len()).step_by(7) {
         assert!(parse(&kept[..end], &key).is_err(), "{end} bytes passed");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_list_that_is_replaced_is_in_force_within_5_s_and_a_damaged_one_answers_nothing() {
+async fn blocklist_new_file_applies_in_5_s_and_damage_holds() {
     let (folder, key) = (tempfile::tempdir().unwrap(), key());
     let path = folder.path().join("blocklist");
     std::fs::write(&path, text(&["4711"])).unwrap();
@@ -87,33 +90,33 @@ async fn a_list_that_is_replaced_is_in_force_within_5_s_and_a_damaged_one_answer
         .unwrap()
         .unwrap();
     assert!(!names(&list, &key, "4711") && names(&list, &key, "4712"));
-    // Gone or cut short: neither the list before nor an empty one is asked.
+    // Removed or truncated: neither the previous list nor an empty one is used.
     for damage in [
         Some("HDR,slacktide-blocklist,1,2026-01-31\nPSN,4713\n"),
         None,
         Some(""),
     ] {
-        let before = status.borrow().trouble.clone();
+        let before = status.borrow().error.clone();
         match damage {
             Some(text) => replace(&path, text),
             None => std::fs::remove_file(&path).unwrap(),
         }
-        let other = status.wait_for(|status| status.trouble.is_some() && status.trouble != before);
-        let told = tokio::time::timeout(within, other)
+        let other = status.wait_for(|status| status.error.is_some() && status.error != before);
+        let shown = tokio::time::timeout(within, other)
             .await
             .unwrap()
             .unwrap()
             .clone();
-        let trouble = told.trouble.unwrap();
-        assert!(trouble.contains("no request answered"), "{trouble}");
+        let error = shown.error.unwrap();
+        assert!(error.contains("no request is answered"), "{error}");
         assert_eq!(
-            list.borrow_and_update().under(&key).unwrap_err().to_string(),
-            trouble
+            list.borrow_and_update().with_key(&key).unwrap_err().to_string(),
+            error
         );
-        assert_eq!(told.persons, 1);
+        assert_eq!(shown.persons, 1);
     }
     replace(&path, text(&["4712"]));
-    let whole = status.wait_for(|status| status.trouble.is_none());
+    let whole = status.wait_for(|status| status.error.is_none());
     tokio::time::timeout(within, whole).await.unwrap().unwrap();
     assert!(names(&list, &key, "4712") && list.has_changed().unwrap());
     list.mark_unchanged();
@@ -128,8 +131,8 @@ async fn a_list_that_is_replaced_is_in_force_within_5_s_and_a_damaged_one_answer
 }
 
 #[test]
-fn nobody_is_on_the_list_of_an_agent_that_has_none() {
+fn blocklist_empty_names_no_one() {
     let key = key();
-    let list = nobody(&key);
-    assert!(list.borrow().is_empty() && list.borrow().under(&key).is_ok());
+    let list = empty(&key);
+    assert!(list.borrow().is_empty() && list.borrow().with_key(&key).is_ok());
 }

@@ -1,4 +1,4 @@
-//! A row's position: the values of its cursor columns.
+//! Makes positions of rows: the values of their cursor columns.
 
 use schemas::column::RowSchema;
 use schemas::cursor::{Cursor, Scalar};
@@ -6,39 +6,39 @@ use schemas::rows::RowReader;
 use schemas::value::Value;
 
 use super::ChunkerError;
-use super::places::places;
+use super::column_indices::column_indices;
 
-/// A text longer than this is no cursor value.
-pub(super) const MOST_CURSOR: usize = 8_192;
+/// The maximum length of a cursor text.
+pub(super) const MAX_CURSOR_BYTES: usize = 8_192;
 
-/// Where positions stand in rows.
+/// The cursor columns.
 #[derive(Debug)]
 pub(super) struct Positions {
     names: Vec<String>,
     source: Vec<usize>,
     sent: Vec<usize>,
-    /// Columns that are sent.
+    /// The number of columns that are sent.
     width: usize,
 }
 
 impl Positions {
-    /// By the source's columns and those that are sent.
+    /// Finds the cursor columns in the source's row and in the row that is sent.
     pub(super) fn new(schema: &RowSchema, sent: &RowSchema, cursor: &[String]) -> Result<Self, ChunkerError> {
         Ok(Self {
             names: cursor.to_vec(),
-            source: places(schema, "cursor", cursor)?,
-            sent: places(sent, "cursor", cursor)?,
+            source: column_indices(schema, "cursor", cursor)?,
+            sent: column_indices(sent, "cursor", cursor)?,
             width: sent.columns.len(),
         })
     }
 
-    /// Of a row of the source's.
-    pub(super) fn of(&self, row: &[Value<'_>]) -> Result<Cursor, ChunkerError> {
+    /// Returns the position of a source row.
+    pub(super) fn of_row(&self, row: &[Value<'_>]) -> Result<Cursor, ChunkerError> {
         self.at(row, &self.source)
     }
 
-    /// Of the first packed row.
-    pub(super) fn of_packed(&self, bytes: &[u8]) -> Result<Cursor, ChunkerError> {
+    /// Returns the position of the first packed row.
+    pub(super) fn of_packed_row(&self, bytes: &[u8]) -> Result<Cursor, ChunkerError> {
         let mut row = Vec::with_capacity(self.width);
         RowReader::new(bytes, self.width, 1)
             .next_into(&mut row)
@@ -46,26 +46,26 @@ impl Positions {
         self.at(&row, &self.sent)
     }
 
-    /// Whether a row of the source's has one, without making it.
-    pub(super) fn is_in(&self, row: &[Value<'_>]) -> bool {
-        self.source.iter().all(|place| match row.get(*place) {
+    /// Returns whether a source row has a usable position, without building it.
+    pub(super) fn has_position(&self, row: &[Value<'_>]) -> bool {
+        self.source.iter().all(|index| match row.get(*index) {
             Some(Value::Int(_)) => true,
-            Some(Value::Text(text)) => text.len() <= MOST_CURSOR,
+            Some(Value::Text(text)) => text.len() <= MAX_CURSOR_BYTES,
             _ => false,
         })
     }
 
-    fn at(&self, row: &[Value<'_>], places: &[usize]) -> Result<Cursor, ChunkerError> {
-        let scalar = |(place, name): (&usize, &String)| {
-            let value = row.get(*place).copied().unwrap_or(Value::Null);
-            if matches!(value, Value::Text(text) if text.len() > MOST_CURSOR) {
+    fn at(&self, row: &[Value<'_>], column_indices: &[usize]) -> Result<Cursor, ChunkerError> {
+        let scalar = |(index, name): (&usize, &String)| {
+            let value = row.get(*index).copied().unwrap_or(Value::Null);
+            if matches!(value, Value::Text(text) if text.len() > MAX_CURSOR_BYTES) {
                 return Err(ChunkerError::Cursor(format!(
-                    "column {name:?} holds a text of over {MOST_CURSOR} bytes"
+                    "column {name:?} holds a text of over {MAX_CURSOR_BYTES} bytes"
                 )));
             }
             Scalar::from_value(value).map_err(|e| ChunkerError::Cursor(format!("column {name:?}: {e}")))
         };
-        places
+        column_indices
             .iter()
             .zip(&self.names)
             .map(scalar)

@@ -1,6 +1,6 @@
-//! Rows that no message carries: told in their place, without what is masked.
+//! Rejects: rows that no message can carry, reported without masked values.
 
-use schemas::body::MOST_PLAIN;
+use schemas::body::MAX_PLAIN_BYTES;
 use schemas::column::ColumnType;
 use schemas::cursor::{Cursor, Scalar};
 use schemas::manifest::Reject;
@@ -11,40 +11,39 @@ use source::RowSink as _;
 use super::{Chunker, ChunkerError};
 
 impl Chunker {
-    /// Whether a row as it is sent is deleted. A row without a key could not be told from another, and one whose mark is not
-    /// known might be deleted or not: both are rejects.
-    pub(super) fn mark(&self, row: &[Value<'_>]) -> Result<bool, Reject> {
-        let at = |place: usize| row.get(place).copied().unwrap_or(Value::Null);
-        let reject = |place: usize, reason: &str| Reject {
+    /// Returns whether a sent row is deleted. A row without a key, and one with an unknown tombstone value, are rejects.
+    pub(super) fn is_deleted(&self, row: &[Value<'_>]) -> Result<bool, Reject> {
+        let at = |index: usize| row.get(index).copied().unwrap_or(Value::Null);
+        let reject = |index: usize, reason: &str| Reject {
             key: self
                 .sent
                 .key
                 .iter()
-                .map(|place| Scalar::of_key(at(*place)))
+                .map(|index| Scalar::from_key_value(at(*index)))
                 .collect(),
             column: self
                 .sent
                 .schema
                 .columns
-                .get(place)
+                .get(index)
                 .map(|column| column.name.clone()),
             reason: reason.to_owned(),
         };
-        if let Some(place) = self.sent.key.iter().find(|place| at(**place) == Value::Null) {
+        if let Some(index) = self.sent.key.iter().find(|index| at(**index) == Value::Null) {
             return Err(reject(
-                *place,
-                "a column of the key is null, so the row cannot be told from others",
+                *index,
+                "a column of the key is null, so the row cannot be identified",
             ));
         }
-        let Some(place) = self.sent.tombstone else {
+        let Some(index) = self.sent.tombstone else {
             return Ok(false);
         };
-        let kind = self.sent.schema.columns.get(place).map(|column| &column.kind);
+        let kind = self.sent.schema.columns.get(index).map(|column| &column.kind);
         let kind = kind.unwrap_or(&ColumnType::Any);
-        tombstone::is_deleted(kind, at(place), self.quantum_from).map_err(|reason| reject(place, reason))
+        tombstone::is_deleted(kind, at(index), self.quantum_from).map_err(|reason| reject(index, reason))
     }
 
-    /// `row` as it is sent: what is masked is in no reject either.
+    /// Rejects a row that is too large. `row` is the row that is sent, so masked values are not in the reject.
     pub(super) fn too_large(
         &mut self,
         row: &[Value<'_>],
@@ -60,15 +59,15 @@ impl Chunker {
             .iter()
             .enumerate()
             .max_by_key(|(_, value)| size(value))
-            .map(|(place, _)| place);
-        let key = |place: &usize| row.get(*place).and_then(|value| Scalar::of_key(*value));
+            .map(|(index, _)| index);
+        let key = |index: &usize| row.get(*index).and_then(|value| Scalar::from_key_value(*value));
         let reject = Reject {
             key: self.sent.key.iter().map(key).collect(),
             column: largest
-                .and_then(|place| self.sent.schema.columns.get(place))
+                .and_then(|index| self.sent.schema.columns.get(index))
                 .map(|column| column.name.clone()),
             reason: format!(
-                "the row packs to {bytes} bytes, more than the {MOST_PLAIN} that a message carries"
+                "the row packs to {bytes} bytes, more than the {MAX_PLAIN_BYTES} that a message carries"
             ),
         };
         match cursor {
@@ -78,8 +77,8 @@ impl Chunker {
     }
 }
 
-/// At most so many bytes of the manifest are one reject's: a character of one byte may be escaped as six.
-pub(super) fn in_manifest(reject: &Reject) -> usize {
+/// Returns the maximum size of a reject in the manifest: JSON may escape one byte as six.
+pub(super) fn manifest_bytes(reject: &Reject) -> usize {
     let of = |value: &Option<Scalar>| match value {
         Some(Scalar::Text(text)) => text.len() * 6,
         _ => 24,

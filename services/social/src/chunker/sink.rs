@@ -1,31 +1,31 @@
-//! Rows as the source hands them over.
+//! Takes rows from the source.
 
-use schemas::body::{CLOSE_AT, MOST_PLAIN};
+use schemas::body::{CHUNK_TARGET_BYTES, MAX_PLAIN_BYTES};
 use schemas::cursor::{Cursor, Scalar};
 use schemas::manifest::Reject;
 use schemas::rows;
 use schemas::value::Value;
 use source::RowSink;
 
-use super::position::MOST_CURSOR;
-use super::reject::in_manifest;
-use super::{Chunker, ChunkerError, Last, MOST_KEY, MOST_REJECTED, MOST_REJECTS};
+use super::position::MAX_CURSOR_BYTES;
+use super::reject::manifest_bytes;
+use super::{Chunker, ChunkerError, LastRow, MAX_KEY_BYTES, MAX_REJECT_BYTES, MAX_REJECTS};
 
 impl RowSink for Chunker {
     fn row(&mut self, row: &[Value<'_>]) {
         if self.fault.is_some() {
             return;
         }
-        if !self.positions.is_in(row) {
-            self.fault = self.positions.of(row).err();
+        if !self.positions.has_position(row) {
+            self.fault = self.positions.of_row(row).err();
             return;
         }
-        if self.keeps_back(row) {
+        if self.withhold_row(row) {
             return;
         }
         match self.shown.clone() {
-            Some((masks, plan)) => masks.with(&plan, row, |sent| self.take(row, sent)),
-            None => self.take(row, row),
+            Some((masks, plan)) => masks.with(&plan, row, |sent| self.push_row(row, sent)),
+            None => self.push_row(row, row),
         }
     }
 
@@ -33,33 +33,33 @@ impl RowSink for Chunker {
         if self.fault.is_some() {
             return;
         }
-        if cursor.0.iter().any(|value| is_long(value, MOST_CURSOR)) {
-            let what = format!("a row that cannot be carried has one of over {MOST_CURSOR} bytes");
+        if cursor.0.iter().any(|value| is_long(value, MAX_CURSOR_BYTES)) {
+            let what = format!("a row that cannot be carried has a cursor of over {MAX_CURSOR_BYTES} bytes");
             self.fault = Some(ChunkerError::Cursor(what));
             return;
         }
-        self.last = Last::Passed(cursor);
-        self.note(reject);
+        self.last = LastRow::Passed(cursor);
+        self.push_reject(reject);
     }
 }
 
-/// Rejects travel in the manifest, which has to stay small.
+/// Returns whether a value is too long for the manifest, which must stay small.
 fn is_long(value: &Scalar, most: usize) -> bool {
     matches!(value, Scalar::Text(text) if text.len() > most)
 }
 
 impl Chunker {
-    /// Takes the note of a row that has no place in the order. The position stays where it is.
-    pub fn reject_unplaced(&mut self, reject: Reject) {
+    /// Adds the reject of a row without a position in the order. The cursor does not move.
+    pub fn reject_unordered(&mut self, reject: Reject) {
         if self.fault.is_none() {
-            self.note(reject);
+            self.push_reject(reject);
         }
     }
 
-    /// Keeps the note of a row, without what the recipient must not see.
-    fn note(&mut self, mut reject: Reject) {
+    /// Adds a reject without what the recipient must not see.
+    fn push_reject(&mut self, mut reject: Reject) {
         if self.withhold.is_some() {
-            // Whose row it is cannot be told: its key might name them.
+            // The person is unknown, and the key might name them.
             reject.key = vec![None; self.sent.key.len()];
         }
         if self.shown.is_some() {
@@ -67,24 +67,24 @@ impl Chunker {
             reject.column = reject.column.filter(is_sent);
         }
         for value in &mut reject.key {
-            value.take_if(|value| is_long(value, MOST_KEY));
+            value.take_if(|value| is_long(value, MAX_KEY_BYTES));
         }
-        self.rejected += in_manifest(&reject);
+        self.reject_bytes += manifest_bytes(&reject);
         self.rejects.push(reject);
         self.read_from.get_or_insert(self.quantum_from);
-        if self.rejects.len() >= MOST_REJECTS || self.rejected >= MOST_REJECTED {
+        if self.rejects.len() >= MAX_REJECTS || self.reject_bytes >= MAX_REJECT_BYTES {
             self.close();
         }
     }
 }
 
 impl Chunker {
-    /// Packs what is sent of the source's row.
-    fn take(&mut self, row: &[Value<'_>], sent: &[Value<'_>]) {
-        let is_deleted = match self.mark(sent) {
+    /// Packs the row that is sent.
+    fn push_row(&mut self, row: &[Value<'_>], sent: &[Value<'_>]) {
+        let is_deleted = match self.is_deleted(sent) {
             Ok(is_deleted) => is_deleted,
             Err(reject) => {
-                match self.positions.of(row) {
+                match self.positions.of_row(row) {
                     Ok(cursor) => self.reject(cursor, reject),
                     Err(fault) => self.fault = Some(fault),
                 }
@@ -98,13 +98,13 @@ impl Chunker {
         }
         let bytes = self.plain.len() - start;
         self.packed += bytes;
-        if bytes > MOST_PLAIN {
+        if bytes > MAX_PLAIN_BYTES {
             self.plain.truncate(start);
-            let cursor = self.positions.of(row);
+            let cursor = self.positions.of_row(row);
             return self.too_large(sent, cursor, bytes);
         }
-        // A large row travels alone.
-        let start = if bytes > CLOSE_AT && (self.rows > 0 || !self.rejects.is_empty()) {
+        // A large row gets its own block.
+        let start = if bytes > CHUNK_TARGET_BYTES && (self.rows > 0 || !self.rejects.is_empty()) {
             let large = self.plain.split_off(start);
             self.close();
             if self.fault.is_some() {
@@ -115,25 +115,25 @@ impl Chunker {
         } else {
             start
         };
-        self.add(sent, start, is_deleted);
-        if self.plain.len() >= CLOSE_AT {
+        self.count_row(sent, start, is_deleted);
+        if self.plain.len() >= CHUNK_TARGET_BYTES {
             self.close();
         }
     }
 
-    /// Keeps a row back, where a hold names its person. The position moves on behind it.
-    fn keeps_back(&mut self, row: &[Value<'_>]) -> bool {
-        let Some((place, withhold)) = &self.withhold else {
+    /// Withholds a row whose person a hold or the block list names. The position moves past it.
+    fn withhold_row(&mut self, row: &[Value<'_>]) -> bool {
+        let Some((index, withhold)) = &self.withhold else {
             return false;
         };
-        let value = row.get(*place).copied().unwrap_or(Value::Null);
+        let value = row.get(*index).copied().unwrap_or(Value::Null);
         let Some(id) = withhold.by(value).map(str::to_owned) else {
             return false;
         };
-        match self.positions.of(row) {
+        match self.positions.of_row(row) {
             Ok(cursor) => {
                 *self.withheld.entry(id).or_default() += 1;
-                self.last = Last::Passed(cursor);
+                self.last = LastRow::Passed(cursor);
                 self.read_from.get_or_insert(self.quantum_from);
             }
             Err(fault) => self.fault = Some(fault),
@@ -141,12 +141,12 @@ impl Chunker {
         true
     }
 
-    /// Counts a row as it is sent.
-    fn add(&mut self, row: &[Value<'_>], start: usize, is_deleted: bool) {
+    /// Counts a row that was packed.
+    fn count_row(&mut self, row: &[Value<'_>], start: usize, is_deleted: bool) {
         self.money.add(row);
         self.deleted += u64::from(is_deleted);
         self.rows += 1;
-        self.last = Last::Row { start };
+        self.last = LastRow::Row { start };
         self.read_from.get_or_insert(self.quantum_from);
     }
 }

@@ -1,7 +1,7 @@
-use schemas::body::MOST_PLAIN;
+use schemas::body::MAX_PLAIN_BYTES;
 use source::RowSink as _;
 
-use super::position::MOST_CURSOR;
+use super::position::MAX_CURSOR_BYTES;
 use super::*;
 use schemas::column::{Column, ColumnType};
 use schemas::cursor::Scalar;
@@ -52,7 +52,7 @@ fn put(chunker: &mut Chunker, id: i64, amount: &str, note: &str, gone: bool) {
 }
 
 #[test]
-fn blocks_follow_each_other_without_a_gap_and_their_sums_are_exact() {
+fn chunker_blocks_have_no_gaps_and_exact_sums() {
     let mut chunker = chunker(at(0));
     let note = "x".repeat(1_000);
     (1..=600).for_each(|id| put(&mut chunker, id, "0.10", &note, id % 100 == 0));
@@ -62,7 +62,7 @@ fn blocks_follow_each_other_without_a_gap_and_their_sums_are_exact() {
     let mut before = at(0);
     for block in &blocks {
         assert_eq!(block.cursor_before, before);
-        assert!(block.plain.len() < CLOSE_AT + 2_000);
+        assert!(block.plain.len() < CHUNK_TARGET_BYTES + 2_000);
         before.clone_from(&block.cursor_after);
     }
     assert_eq!(before, at(600));
@@ -76,11 +76,11 @@ fn blocks_follow_each_other_without_a_gap_and_their_sums_are_exact() {
 }
 
 #[test]
-fn a_large_row_travels_alone_and_a_larger_one_is_a_reject_in_its_place() {
+fn chunker_large_row_is_alone_and_a_larger_one_is_a_reject() {
     let mut chunker = chunker(None);
     put(&mut chunker, 1, "1", "small", false);
-    put(&mut chunker, 2, "1", &"l".repeat(CLOSE_AT + 1), false);
-    put(&mut chunker, 3, "1", &"h".repeat(MOST_PLAIN), false);
+    put(&mut chunker, 2, "1", &"l".repeat(CHUNK_TARGET_BYTES + 1), false);
+    put(&mut chunker, 3, "1", &"h".repeat(MAX_PLAIN_BYTES), false);
     put(&mut chunker, 4, "1", "small", false);
     chunker.close();
     let blocks = chunker.take_closed();
@@ -90,7 +90,7 @@ fn a_large_row_travels_alone_and_a_larger_one_is_a_reject_in_its_place() {
     );
     assert_eq!(blocks[0].cursor_after, at(1));
     assert_eq!(blocks[1].cursor_after, at(2));
-    assert!(blocks.iter().all(|block| block.plain.len() <= MOST_PLAIN));
+    assert!(blocks.iter().all(|block| block.plain.len() <= MAX_PLAIN_BYTES));
     let reject = &blocks[2].rejects[0];
     assert_eq!(
         (reject.key.as_slice(), reject.column.as_deref()),
@@ -99,7 +99,7 @@ fn a_large_row_travels_alone_and_a_larger_one_is_a_reject_in_its_place() {
 }
 
 #[test]
-fn a_block_of_rejects_alone_still_moves_the_position() {
+fn chunker_block_of_rejects_moves_the_position() {
     let mut chunker = chunker(at(7));
     chunker.reject(
         Cursor(vec![Scalar::Int(8)]),
@@ -122,7 +122,7 @@ fn a_block_of_rejects_alone_still_moves_the_position() {
 }
 
 #[test]
-fn null_cursors_do_not_vanish() {
+fn chunker_null_cursor_is_an_error() {
     let mut chunker = chunker(None);
     put(&mut chunker, 1, "1", "fine", false);
     chunker.row(&[Value::Null, Value::Null, Value::Null, Value::Null]);
@@ -133,26 +133,29 @@ fn null_cursors_do_not_vanish() {
 }
 
 #[test]
-fn a_missing_column_is_named() {
+fn chunker_missing_column_is_named() {
     let error = Chunker::new(&schema(), &["no_such".into()], &[], None)
         .unwrap_err()
         .to_string();
     assert!(error.contains("cursor") && error.contains("no_such"), "{error}");
 }
 
-/// Rejects travel in the manifest: hundreds of them with long keys would make a message that nobody takes.
+/// Rejects travel in the manifest: hundreds of them with long keys would make a message too large to publish.
 #[test]
-fn a_rejects_long_key_is_left_out_and_a_long_cursor_is_none() {
+fn chunker_long_reject_key_is_left_out_and_long_cursor_fails() {
     let mut chunker = chunker(None);
     let reject = |key: &str| Reject {
         key: vec![Some(Scalar::Text(key.to_owned())), Some(Scalar::Int(1))],
         column: None,
         reason: "bad".into(),
     };
-    chunker.reject(Cursor(vec![Scalar::Int(1)]), reject(&"k".repeat(MOST_KEY + 1)));
+    chunker.reject(
+        Cursor(vec![Scalar::Int(1)]),
+        reject(&"k".repeat(MAX_KEY_BYTES + 1)),
+    );
     chunker.reject(Cursor(vec![Scalar::Int(2)]), reject("short"));
     chunker.reject(
-        Cursor(vec![Scalar::Text("c".repeat(MOST_CURSOR + 1))]),
+        Cursor(vec![Scalar::Text("c".repeat(MAX_CURSOR_BYTES + 1))]),
         reject("short"),
     );
     assert!(chunker.take_fault().is_some());
@@ -166,12 +169,12 @@ fn a_rejects_long_key_is_left_out_and_a_long_cursor_is_none() {
     assert_eq!(keys, [None, Some(Scalar::Text("short".to_owned()))]);
 }
 
-/// Keys of many columns full of what JSON escapes: the manifest has to stay small all the same.
+/// Keys of many columns full of what JSON escapes: the manifest must still stay small.
 #[test]
-fn rejects_of_many_bytes_close_a_block_before_there_are_many_of_them() {
+fn chunker_large_rejects_close_the_block() {
     let mut chunker = chunker(None);
     for id in 0..400 {
-        let key = vec![Some(Scalar::Text("\u{1}".repeat(MOST_KEY))); 8];
+        let key = vec![Some(Scalar::Text("\u{1}".repeat(MAX_KEY_BYTES))); 8];
         let (column, reason) = (None, "bad".to_owned());
         chunker.reject(Cursor(vec![Scalar::Int(id)]), Reject { key, column, reason });
     }
@@ -194,17 +197,16 @@ fn rejects_of_many_bytes_close_a_block_before_there_are_many_of_them() {
     }
 }
 
-/// A core that drops and adds columns moves the others: a chunker of the old places would take another column
-/// for the cursor.
+/// Dropped and added columns shift the others: old indices would take another column for the cursor.
 #[test]
-fn after_a_change_of_columns_it_goes_on_where_it_stood_under_the_new_places() {
+fn chunker_changed_columns_continue_at_the_same_position() {
     let mut chunker = chunker(at(0));
     put(&mut chunker, 1, "0.10", "a", false);
     chunker.close();
     let mut after = schema();
     after.columns.rotate_left(1);
     let mut next = chunker
-        .reshaped(&after, &["id".into()], &["amount".into()])
+        .with_schema(&after, &["id".into()], &["amount".into()])
         .unwrap();
     assert_eq!(next.position().unwrap(), at(1));
     next.row(&[
@@ -258,7 +260,7 @@ fn chunker_unknown_tombstone_is_a_reject_and_no_deletion() {
         let reject = &block.rejects[0];
         assert_eq!(reject.key, [Some(Scalar::Int(2))]);
         assert_eq!(reject.column.as_deref(), Some("gone"));
-        // The value does not stand in it.
+        // The reject does not hold the value.
         assert!(
             !reject.reason.contains(&format!("{unknown:?}")),
             "{}",
@@ -290,9 +292,9 @@ fn chunker_row_without_a_key_is_a_reject() {
     assert_eq!(reject.column.as_deref(), Some("note"));
 }
 
-/// The note of a row that has no place in the order leaves the position where it is.
+/// The reject of a row without a position in the order does not move the cursor.
 #[test]
-fn chunker_unplaced_row_moves_no_position() {
+fn chunker_unordered_row_moves_no_position() {
     for before in [None, at(7)] {
         let mut chunker = chunker(before.clone());
         let reject = || Reject {
@@ -300,13 +302,13 @@ fn chunker_unplaced_row_moves_no_position() {
             column: Some("id".into()),
             reason: "ahead".into(),
         };
-        chunker.reject_unplaced(reject());
+        chunker.reject_unordered(reject());
         assert_eq!(chunker.position().unwrap(), before);
         put(&mut chunker, 8, "1", "x", false);
-        chunker.reject_unplaced(reject());
+        chunker.reject_unordered(reject());
         assert_eq!(chunker.position().unwrap(), at(8));
         chunker.close();
-        chunker.reject_unplaced(reject());
+        chunker.reject_unordered(reject());
         chunker.close();
         let blocks = chunker.take_closed();
         assert_eq!(

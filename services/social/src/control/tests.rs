@@ -1,4 +1,4 @@
-//! What is believed of the exchange, and what follows from it.
+//! Which orders are accepted from the exchange, and their effect.
 
 use bytes::Bytes;
 use exchange::Stored;
@@ -9,9 +9,14 @@ use schemas::envelope::Envelope;
 use super::*;
 
 /// Takes the head of these messages.
-fn take(known: &mut Known, witness: &Witness, messages: &[Stored], key: &SigningKey) -> Result<(), Trouble> {
+fn take(
+    state: &mut OrdersInForce,
+    record_tracker: &RecordTracker,
+    messages: &[Stored],
+    key: &SigningKey,
+) -> Result<(), OrdersError> {
     let head = control_head::fold(messages, &"bureau".parse().unwrap(), &[key.public().clone()]);
-    known.take(head, witness, at(0))
+    state.take(head, record_tracker, at(0))
 }
 
 fn at(second: i64) -> Timestamp {
@@ -41,7 +46,7 @@ fn stored(sequence: u64, number: u64, orders: Vec<Order>, newest: Order, key: &S
         at: at(0),
         key: key.public().clone(),
     };
-    let envelope = Envelope::seal(&control, Vec::new(), key).unwrap();
+    let envelope = Envelope::sign(&control, Vec::new(), key).unwrap();
     Stored {
         subject: "control.bureau".into(),
         sequence,
@@ -51,59 +56,63 @@ fn stored(sequence: u64, number: u64, orders: Vec<Order>, newest: Order, key: &S
 }
 
 #[test]
-fn a_pause_is_obeyed_ends_by_itself_and_each_change_is_an_act() {
-    let (key, witness) = (SigningKey::generate(), Witness::default());
-    let mut known = Known::default();
-    assert!(!known.is_read, "orders that nobody read are not none");
+fn control_pause_is_obeyed_expires_and_is_audited() {
+    let (key, record_tracker) = (SigningKey::generate(), RecordTracker::default());
+    let mut state = OrdersInForce::default();
+    assert!(!state.is_read, "unread orders are not an empty list");
     let pause = order("p", Action::Pause, Some(60));
     let record = stored(7, 1, vec![pause.clone()], pause, &key);
-    take(&mut known, &witness, &[record], &key).unwrap();
-    let (orders, acts) = known.fold("gate.core", at(1));
+    take(&mut state, &record_tracker, &[record], &key).unwrap();
+    let (orders, events) = state.fold("gate.core", at(1));
     assert!(orders.paused(at(1)).is_some());
-    assert_eq!(acts[0].action, "gate.pause.begins");
+    assert_eq!(events[0].action, "gate.pause.begins");
     assert!(
-        known.fold("gate.core", at(2)).1.is_empty(),
-        "an act is noted once"
+        state.fold("gate.core", at(2)).1.is_empty(),
+        "an event is recorded once"
     );
-    let (orders, acts) = known.fold("gate.core", at(60));
+    let (orders, events) = state.fold("gate.core", at(60));
     assert_eq!(
-        (orders, acts[0].action.as_str()),
+        (orders, events[0].action.as_str()),
         (Orders::default(), "gate.pause.ends")
     );
-    assert_eq!(acts[0].detail["cause"], "its time is over");
+    assert_eq!(events[0].detail["cause"], "expired");
 }
 
 #[test]
-fn control_forged_or_older_message_leaves_the_orders_as_they_were() {
-    let (key, other, witness) = (SigningKey::generate(), SigningKey::generate(), Witness::default());
-    let mut known = Known::default();
+fn control_forged_or_older_message_keeps_the_orders() {
+    let (key, other, record_tracker) = (
+        SigningKey::generate(),
+        SigningKey::generate(),
+        RecordTracker::default(),
+    );
+    let mut state = OrdersInForce::default();
     let (pause, resume) = (order("p", Action::Pause, None), order("r", Action::Resume, None));
     let mut messages = vec![stored(1, 1, Vec::new(), resume.clone(), &other)];
-    let refused = take(&mut known, &witness, &messages, &key);
-    assert!(matches!(refused, Err(Trouble::Refused(_))), "{refused:?}");
-    assert!(!known.is_read, "a forged record must not open the gate");
+    let refused = take(&mut state, &record_tracker, &messages, &key);
+    assert!(matches!(refused, Err(OrdersError::Refused(_))), "{refused:?}");
+    assert!(!state.is_read, "a forged record must not open the gate");
     messages.push(stored(6, 5, vec![pause.clone()], pause, &key));
-    take(&mut known, &witness, &messages, &key).unwrap();
+    take(&mut state, &record_tracker, &messages, &key).unwrap();
     for message in [
         stored(7, 6, Vec::new(), resume.clone(), &other),
         stored(8, 4, Vec::new(), resume.clone(), &key),
     ] {
         messages.push(message);
-        let refused = take(&mut known, &witness, &messages, &key);
-        assert!(matches!(refused, Err(Trouble::Refused(_))), "{refused:?}");
-        assert_eq!(witness.status().state, "in force");
+        let refused = take(&mut state, &record_tracker, &messages, &key);
+        assert!(matches!(refused, Err(OrdersError::Refused(_))), "{refused:?}");
+        assert_eq!(record_tracker.status().state, "in force");
     }
-    assert!(known.fold("gate.core", at(9)).0.pause.is_some());
+    assert!(state.fold("gate.core", at(9)).0.pause.is_some());
     messages.push(stored(9, 6, Vec::new(), resume, &key));
-    take(&mut known, &witness, &messages, &key).unwrap();
-    let (orders, acts) = known.fold("gate.core", at(9));
+    take(&mut state, &record_tracker, &messages, &key).unwrap();
+    let (orders, events) = state.fold("gate.core", at(9));
     assert_eq!(
-        (orders, acts[0].detail["cause"].as_str()),
+        (orders, events[0].detail["cause"].as_str()),
         (Orders::default(), "order r")
     );
 }
 
-/// Restored, cut off, rewritten, or not the record that something names.
+/// Restored, truncated, rewritten, or not the record that a message names.
 #[test]
 fn control_lost_record_is_behind_however_it_was_lost() {
     let key = SigningKey::generate();
@@ -128,46 +137,46 @@ fn control_lost_record_is_behind_however_it_was_lost() {
     for (case, left) in lost.into_iter().enumerate() {
         // By an agent that saw it, and by one that was started afterwards and finds it named.
         for saw_it in [true, false] {
-            let (mut known, witness) = (Known::default(), Witness::default());
+            let (mut state, record_tracker) = (OrdersInForce::default(), RecordTracker::default());
             if saw_it {
-                take(&mut known, &witness, &both, &key).unwrap();
+                take(&mut state, &record_tracker, &both, &key).unwrap();
             } else {
                 let digest = Envelope::decode(&second.bytes).unwrap().digest();
-                witness.see(Mark { number: 2, digest }, || "a lease".into());
+                record_tracker.observe(RecordRef { number: 2, digest }, || "a lease".into());
             }
-            let behind = take(&mut known, &witness, left, &key);
+            let behind = take(&mut state, &record_tracker, left, &key);
             assert!(
-                matches!(behind, Err(Trouble::Behind(_))),
+                matches!(behind, Err(OrdersError::Behind(_))),
                 "case {case}: {behind:?}"
             );
-            take(&mut known, &witness, &both, &key).unwrap();
-            assert_eq!(witness.status().state, "in force", "case {case}");
+            take(&mut state, &record_tracker, &both, &key).unwrap();
+            assert_eq!(record_tracker.status().state, "in force", "case {case}");
         }
     }
-    let never = Mark {
+    let never = RecordRef {
         number: 1,
         digest: Digest::of(&[b"another record 1"]),
     };
-    let (mut known, witness) = (Known::default(), Witness::default());
-    witness.see(never, || "the file".into());
+    let (mut state, record_tracker) = (OrdersInForce::default(), RecordTracker::default());
+    record_tracker.observe(never, || "the file".into());
     assert!(matches!(
-        take(&mut known, &witness, &both, &key),
-        Err(Trouble::Behind(_))
+        take(&mut state, &record_tracker, &both, &key),
+        Err(OrdersError::Behind(_))
     ));
 }
 
 #[test]
-fn another_gates_order_and_a_later_kind_bind_nobody_here() {
-    let (key, witness) = (SigningKey::generate(), Witness::default());
+fn control_other_gate_and_unknown_kind_are_not_obeyed() {
+    let (key, record_tracker) = (SigningKey::generate(), RecordTracker::default());
     let mut elsewhere = order("e", Action::Pause, None);
     elsewhere.scope = "gate.other".into();
     let mut later = order("l", Action::Pause, None);
     later.action = AnyAction::Other([("kind".to_owned(), "hold".into())].into());
-    let mut known = Known::default();
+    let mut state = OrdersInForce::default();
     let limit = order("m", Action::Limit { duty_milli: 200 }, None);
     let record = stored(1, 1, vec![elsewhere, later, limit.clone()], limit, &key);
-    take(&mut known, &witness, &[record], &key).unwrap();
-    let (orders, acts) = known.fold("gate.core", at(1));
-    assert!(orders.pause.is_none() && orders.most.is_some_and(|(most, _)| (most - 0.2).abs() < 1e-9));
-    assert_eq!(acts.len(), 1);
+    take(&mut state, &record_tracker, &[record], &key).unwrap();
+    let (orders, events) = state.fold("gate.core", at(1));
+    assert!(orders.pause.is_none() && orders.max_duty.is_some_and(|(most, _)| (most - 0.2).abs() < 1e-9));
+    assert_eq!(events.len(), 1);
 }

@@ -1,22 +1,22 @@
-//! Why no epoch was opened, with what to do.
+//! The errors of opening an epoch, with the remedy.
 
 use schemas::name::Lane;
 
 /// Why no epoch was opened.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum EpochError {
-    /// The exchange failed. Where it says so, the opening may have been stored: look, then repeat.
+    /// The exchange failed. The error states if the opening may have been stored.
     #[error(transparent)]
     Exchange(#[from] exchange::Error),
-    /// Nothing to go on from.
+    /// There is no receipt to continue from.
     #[error(
-        "lane {lane} has no receipt to go on from: wait for the receiver's first one, or send everything again from the start"
+        "lane {lane} has no receipt to continue from: wait for the receiver's first one, or send everything again from the start"
     )]
     NoReceipt {
         /// The lane.
         lane: Lane,
     },
-    /// A receipt or a tail that is not trusted.
+    /// A receipt or a tail is not trusted.
     #[error("lane {lane}: {what}; correct [trust] and repeat")]
     Untrusted {
         /// The lane.
@@ -24,15 +24,15 @@ pub enum EpochError {
         /// What is wrong.
         what: String,
     },
-    /// Somebody published in between, again and again.
-    #[error("lane {lane} is being published to: stop the publisher, or repeat")]
+    /// Another process won every attempt.
+    #[error("lane {lane} is being published to: stop the publisher, or try again")]
     Busy {
         /// The lane.
         lane: Lane,
     },
     /// There is no chunk and the columns are not known.
     #[error(
-        "lane {lane} holds no chunk at the exchange that tells its columns: open the epoch where the source can be reached"
+        "lane {lane} has no chunk at the exchange that holds its columns: open the epoch on a host that reaches the source"
     )]
     NoSchema {
         /// The lane.
@@ -69,17 +69,17 @@ pub enum EpochError {
         /// The lane.
         lane: Lane,
     },
-    /// The new definition cannot go on where the old one stood.
+    /// The lane cannot continue from its last chunk.
     #[error("lane {lane}: {what}; send everything again with --from beginning")]
-    NoWayOn {
+    NotContinuable {
         /// The lane.
         lane: Lane,
         /// Why not.
         what: String,
     },
-    /// The position before a chunk is not known any more.
+    /// The position before a chunk is no longer known.
     #[error(
-        "lane {lane}: the exchange does not keep chunk {epoch}.{number}, which tells the position before it; {known}"
+        "lane {lane}: the exchange does not keep chunk {epoch}.{number}, which holds the position before it; {known}"
     )]
     NoChunk {
         /// The lane.
@@ -88,19 +88,19 @@ pub enum EpochError {
         epoch: u32,
         /// Its number.
         number: u64,
-        /// What is.
+        /// The positions that are known.
         known: String,
     },
     /// Another epoch would end a resynchronisation before the store equals the source.
     #[error(
         "lane {lane} is being sent again from its start, and another epoch would leave rows at the store that are gone at the \
-         source: wait for its end, or begin it again with `slacktide feed resync`"
+         source: wait for its end, or restart it with `slacktide feed resync`"
     )]
     ResyncUnderWay {
         /// The lane.
         lane: Lane,
     },
-    /// Sealing failed.
-    #[error("the opening could not be sealed: {0}")]
-    Seal(String),
+    /// Signing failed.
+    #[error("cannot sign the opening: {0}")]
+    Signing(String),
 }

@@ -1,4 +1,4 @@
-//! PURE: where a new epoch begins.
+//! PURE: plans where a new epoch begins.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use schemas::cursor::Cursor;
 use schemas::digest::Digest;
 use schemas::manifest::{Cause, Link, Manifest};
 
-use super::{EpochError, From, Order};
+use super::{EpochError, EpochOrder, StartPoint};
 
-/// What the last receipt vouches for.
+/// The frontier and position of the last receipt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Basis {
+pub struct ReceiptBasis {
     /// Epoch of `to`.
     pub epoch: u32,
-    /// The frontier; 0: nothing yet.
+    /// The frontier; 0 if nothing was received yet.
     pub to: u64,
     /// The digest of chunk `to`.
     pub head: Option<Digest>,
@@ -24,29 +24,29 @@ pub struct Basis {
 /// Where a new epoch begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// Its number: above whatever receipt and tail know.
+    /// Its number: above those of receipt and tail.
     pub epoch: u32,
-    /// What it goes on from.
+    /// The chunk that it continues.
     pub continues: Option<Link>,
-    /// The position that is read on from.
+    /// The position to continue from.
     pub cursor: Option<Cursor>,
 }
 
-/// A chunk that is kept and that an operator named: an epoch may go on from the position before it.
+/// A kept chunk that an operator named: an epoch may continue from the position before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Named {
+pub(super) struct NamedChunk {
     /// The chunk before it.
     pub continues: Option<Link>,
     /// The position before it.
     pub cursor: Option<Cursor>,
     /// The definition that it was read by.
     pub definition: Digest,
-    /// Whether it counts along the lineage of the lane's last chunk.
-    pub counts: bool,
+    /// Whether it is on the lineage of the lane's last chunk.
+    pub is_on_lineage: bool,
 }
 
-impl Named {
-    /// By its manifest. `openings` are what the epochs from its own to the last one go on from.
+impl NamedChunk {
+    /// Takes a chunk by its manifest. `openings` are the chunks that the epochs up to `last` continue.
     #[must_use]
     pub(super) fn of(manifest: &Manifest, last: u32, openings: &BTreeMap<u32, Option<Link>>) -> Self {
         let before = manifest.previous.filter(|_| manifest.number > 1);
@@ -60,18 +60,18 @@ impl Named {
             continues: continues.or(opened),
             cursor: manifest.cursor_before.clone(),
             definition: manifest.definition,
-            counts: counts((manifest.epoch, manifest.number), last, openings),
+            is_on_lineage: is_on_lineage((manifest.epoch, manifest.number), last, openings),
         }
     }
 }
 
-/// PURE: whether everything before a chunk counts along the lineage that the openings tell.
-fn counts((epoch, number): (u32, u64), last: u32, openings: &BTreeMap<u32, Option<Link>>) -> bool {
+/// PURE: returns whether a chunk is on the lineage that the openings describe.
+fn is_on_lineage((epoch, number): (u32, u64), last: u32, openings: &BTreeMap<u32, Option<Link>>) -> bool {
     let mut at = last;
     while at > epoch {
         match openings.get(&at) {
             Some(Some(link)) if link.epoch == epoch => return number <= link.number + 1,
-            // The guard on `at` ends the walk whatever the links say.
+            // The guard on `at` ends the walk for any links.
             Some(Some(link)) if link.epoch > epoch && link.epoch < at => at = link.epoch,
             _ => return false,
         }
@@ -79,9 +79,9 @@ fn counts((epoch, number): (u32, u64), last: u32, openings: &BTreeMap<u32, Optio
     at == epoch
 }
 
-/// PURE: the plan; none where there is no receipt to go on from.
+/// PURE: returns the plan; `None` if there is no receipt to continue from.
 #[must_use]
-pub fn plan(receipt: Option<&Basis>, tail_epoch: u32, from_start: bool) -> Option<Plan> {
+pub fn plan(receipt: Option<&ReceiptBasis>, tail_epoch: u32, from_start: bool) -> Option<Plan> {
     let epoch = receipt.map_or(0, |receipt| receipt.epoch).max(tail_epoch) + 1;
     if from_start {
         return Some(Plan {
@@ -103,14 +103,14 @@ pub fn plan(receipt: Option<&Basis>, tail_epoch: u32, from_start: bool) -> Optio
     })
 }
 
-/// PURE: the plan of an epoch that goes on behind the tail, or from the position before a chunk.
-pub(super) fn behind(
-    order: &Order,
-    from: From,
+/// PURE: returns the plan of an epoch that continues from the tail, or from the position before a chunk.
+pub(super) fn plan_from_tail(
+    order: &EpochOrder,
+    from: StartPoint,
     tail: &Manifest,
     link: Link,
-    receipt: Option<&Basis>,
-    named: Option<&Named>,
+    receipt: Option<&ReceiptBasis>,
+    named: Option<&NamedChunk>,
 ) -> Result<Plan, EpochError> {
     let lane = order.lane.clone();
     if receipt.is_some_and(|receipt| (receipt.epoch, receipt.to) > (link.epoch, link.number)) {
@@ -125,9 +125,9 @@ pub(super) fn behind(
     let is_other_source = order.cause == Cause::SourceChanged;
     if is_changed && is_other_source {
         let what = "its definition changed, too, and must be accepted first".to_owned();
-        return Err(EpochError::NoWayOn { lane, what });
+        return Err(EpochError::NotContinuable { lane, what });
     }
-    let From::Chunk { epoch, number } = from else {
+    let StartPoint::Chunk { epoch, number } = from else {
         return if is_changed || is_other_source {
             Ok(plan(Some(link), tail.cursor_after.clone()))
         } else {
@@ -136,9 +136,9 @@ pub(super) fn behind(
     };
     if is_changed {
         let what = "its definition changed since, and must be accepted first".to_owned();
-        return Err(EpochError::NoWayOn { lane, what });
+        return Err(EpochError::NotContinuable { lane, what });
     }
-    let held = tail.totals.held_back.values();
+    let held = tail.totals.outstanding.values();
     if let Some(back) = held
         .clone()
         .find(|back| (back.epoch, back.number) == (epoch, number))
@@ -157,13 +157,13 @@ pub(super) fn behind(
     if let Some(named) = named {
         let what = if named.definition != order.definition {
             "another definition read that chunk, and its position may not fit"
-        } else if !named.counts {
+        } else if !named.is_on_lineage {
             "a later epoch left that chunk behind"
         } else {
             return Ok(plan(named.continues, named.cursor.clone()));
         };
         let what = what.to_owned();
-        return Err(EpochError::NoWayOn { lane, what });
+        return Err(EpochError::NotContinuable { lane, what });
     }
     let mut known: Vec<String> = held
         .map(|back| format!("chunk:{}.{}", back.epoch, back.number))
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn chunk_counts_along_the_lineage_of_the_last_one() {
+    fn epoch_plan_chunk_is_on_the_lineage_of_the_last_one() {
         let link = |epoch, number| {
             Some(Link {
                 epoch,
@@ -192,7 +192,7 @@ mod tests {
                 digest: Digest::of(&[b"x"]),
             })
         };
-        // Epoch 2 left 1.21 and later behind; epoch 4 went on from 2.5, so epoch 3 does not count.
+        // Epoch 2 continues from 1.20 and drops later chunks; epoch 4 continues from 2.5, so epoch 3 is not on the lineage.
         let openings = BTreeMap::from([(2, link(1, 20)), (3, link(2, 9)), (4, link(2, 5))]);
         for (place, wanted) in [
             ((4, 7), true),
@@ -204,9 +204,9 @@ mod tests {
             ((1, 21), true),
             ((1, 22), false),
         ] {
-            assert_eq!(counts(place, 4, &openings), wanted, "{place:?}");
+            assert_eq!(is_on_lineage(place, 4, &openings), wanted, "{place:?}");
         }
-        assert!(!counts((1, 1), 2, &BTreeMap::from([(2, None)])));
-        assert!(!counts((1, 1), 2, &BTreeMap::new()));
+        assert!(!is_on_lineage((1, 1), 2, &BTreeMap::from([(2, None)])));
+        assert!(!is_on_lineage((1, 1), 2, &BTreeMap::new()));
     }
 }

@@ -1,4 +1,4 @@
-//! Where an epoch may go on from, and what is still kept back afterwards.
+//! Where an epoch may continue from, and which rows are still outstanding afterwards.
 
 use super::*;
 use schemas::cursor::Scalar;
@@ -15,8 +15,8 @@ fn cursor(at: i64) -> Option<Cursor> {
     Some(Cursor(vec![Scalar::Int(at)]))
 }
 
-fn order(from: From, definition: &[u8]) -> Order {
-    Order {
+fn order(from: StartPoint, definition: &[u8]) -> EpochOrder {
+    EpochOrder {
         lane: Lane {
             recipient: "a".parse().unwrap(),
             feed: "f".parse().unwrap(),
@@ -32,11 +32,11 @@ fn order(from: From, definition: &[u8]) -> Order {
     }
 }
 
-/// Chunk 2.9 with rows kept back since 2.7 and 2.9, read by the definition `old`.
+/// Chunk 2.9 with rows withheld since 2.7 and 2.9, read by the definition `old`.
 fn tail() -> Manifest {
     let key = SigningKey::generate();
     let (party, writer) = ("bureau".parse().unwrap(), "operator".parse().unwrap());
-    let who = Signatory {
+    let signer = AuditSigner {
         key: &key,
         trusted: &[],
         instance: "i",
@@ -50,7 +50,7 @@ fn tail() -> Manifest {
         key: Vec::new(),
         tombstone: None,
     };
-    let back = |number: u64| HeldBack {
+    let back = |number: u64| OutstandingRows {
         epoch: 2,
         number,
         continues: Some(link(2, number - 1)),
@@ -63,15 +63,15 @@ fn tail() -> Manifest {
         cursor_before: cursor(90),
         cursor_after: cursor(99),
         totals: Totals {
-            held_back: [("h7".to_owned(), back(7)), ("h9".to_owned(), back(9))].into(),
+            outstanding: [("h7".to_owned(), back(7)), ("h9".to_owned(), back(9))].into(),
             ..Totals::default()
         },
-        ..opening(&order(From::Tail, b"old"), &who, 2, None, None, schema)
+        ..opening(&order(StartPoint::Tail, b"old"), &signer, 2, None, None, schema)
     }
 }
 
-fn receipt(epoch: u32, to: u64) -> Basis {
-    Basis {
+fn receipt(epoch: u32, to: u64) -> ReceiptBasis {
+    ReceiptBasis {
         epoch,
         to,
         head: Some(link(epoch, to).digest),
@@ -80,11 +80,11 @@ fn receipt(epoch: u32, to: u64) -> Basis {
 }
 
 #[test]
-fn a_changed_definition_is_accepted_where_the_lane_stands() {
+fn epoch_changed_definition_continues_from_the_tail() {
     let tail = tail();
-    let planned = behind(
-        &order(From::Tail, b"new"),
-        From::Tail,
+    let planned = plan_from_tail(
+        &order(StartPoint::Tail, b"new"),
+        StartPoint::Tail,
         &tail,
         link(2, 9),
         Some(&receipt(2, 5)),
@@ -96,13 +96,13 @@ fn a_changed_definition_is_accepted_where_the_lane_stands() {
         (3, Some(link(2, 9)), cursor(99))
     );
     assert_eq!(
-        still_held_back(&tail.totals.held_back, planned.continues).len(),
+        still_held_back(&tail.totals.outstanding, planned.continues).len(),
         2
     );
     assert!(matches!(
-        behind(
-            &order(From::Tail, b"old"),
-            From::Tail,
+        plan_from_tail(
+            &order(StartPoint::Tail, b"old"),
+            StartPoint::Tail,
             &tail,
             link(2, 9),
             None,
@@ -111,9 +111,9 @@ fn a_changed_definition_is_accepted_where_the_lane_stands() {
         Err(EpochError::Unchanged { .. })
     ));
     assert!(matches!(
-        behind(
-            &order(From::Tail, b"new"),
-            From::Tail,
+        plan_from_tail(
+            &order(StartPoint::Tail, b"new"),
+            StartPoint::Tail,
             &tail,
             link(2, 9),
             Some(&receipt(2, 10)),
@@ -124,11 +124,11 @@ fn a_changed_definition_is_accepted_where_the_lane_stands() {
 }
 
 #[test]
-fn what_was_kept_back_is_sent_again_from_before_it_began() {
+fn epoch_withheld_rows_are_sent_again_from_their_start() {
     let tail = tail();
-    let from = |number| From::Chunk { epoch: 2, number };
+    let from = |number| StartPoint::Chunk { epoch: 2, number };
     let plan = |number, definition: &[u8]| {
-        behind(
+        plan_from_tail(
             &order(from(number), definition),
             from(number),
             &tail,
@@ -142,31 +142,31 @@ fn what_was_kept_back_is_sent_again_from_before_it_began() {
         (seven.continues, seven.cursor.clone()),
         (Some(link(2, 6)), cursor(70))
     );
-    assert!(still_held_back(&tail.totals.held_back, seven.continues).is_empty());
+    assert!(still_held_back(&tail.totals.outstanding, seven.continues).is_empty());
     let nine = plan(9, b"old").unwrap();
     assert_eq!(
         (nine.continues, nine.cursor.clone()),
         (Some(link(2, 8)), cursor(90))
     );
-    let left = still_held_back(&tail.totals.held_back, nine.continues);
+    let left = still_held_back(&tail.totals.outstanding, nine.continues);
     assert_eq!(left.keys().collect::<Vec<_>>(), ["h7"]);
     let unknown = plan(8, b"old").unwrap_err().to_string();
     assert!(unknown.contains("chunk:2.7, chunk:2.9"), "{unknown}");
-    assert!(matches!(plan(7, b"new"), Err(EpochError::NoWayOn { .. })));
+    assert!(matches!(plan(7, b"new"), Err(EpochError::NotContinuable { .. })));
 }
 
 #[test]
-fn source_accepted_goes_on_where_the_lane_stands() {
-    let accept = |definition: &[u8]| Order {
+fn epoch_accepted_source_continues_from_the_tail() {
+    let accept = |definition: &[u8]| EpochOrder {
         cause: Cause::SourceChanged,
-        ..order(From::Tail, definition)
+        ..order(StartPoint::Tail, definition)
     };
-    let plan = behind(&accept(b"old"), From::Tail, &tail(), link(2, 9), None, None).unwrap();
+    let plan = plan_from_tail(&accept(b"old"), StartPoint::Tail, &tail(), link(2, 9), None, None).unwrap();
     assert_eq!(
         (plan.epoch, plan.continues, plan.cursor),
         (3, Some(link(2, 9)), cursor(99))
     );
-    // Two questions are two answers.
-    let both = behind(&accept(b"new"), From::Tail, &tail(), link(2, 9), None, None);
-    assert!(matches!(both, Err(EpochError::NoWayOn { .. })));
+    // Both changes must be accepted separately.
+    let both = plan_from_tail(&accept(b"new"), StartPoint::Tail, &tail(), link(2, 9), None, None);
+    assert!(matches!(both, Err(EpochError::NotContinuable { .. })));
 }

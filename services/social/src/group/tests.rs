@@ -42,16 +42,16 @@ fn masked(lane: usize, at: i64, mask: Option<Mask>) -> Group {
         .map_or(definition, |masks| masks.definition(definition));
     let masks = masks.map(Arc::new);
     Group {
-        packs: vec![Pack {
+        batches: vec![Batch {
             members: vec![Member { lane, generation: 1 }],
-            chunker: Chunker::masking(&schema(), &["id".into()], &[], before, masks).unwrap(),
+            chunker: Chunker::with_masks(&schema(), &["id".into()], &[], before, masks).unwrap(),
             definition,
             load: Load::default(),
         }],
         limit: 1,
         drained: true,
         resync: None,
-        unplaced: Vec::new(),
+        unordered: Vec::new(),
     }
 }
 
@@ -60,40 +60,43 @@ fn row(group: &mut Group, id: i64) {
 }
 
 #[test]
-fn recipients_at_equal_cursors_share_one_read_and_a_lagging_one_does_not() {
+fn group_equal_cursors_share_a_read_and_lagging_ones_do_not() {
     let joined = join(vec![group(0, 5), group(1, 5), group(2, 4)]).unwrap();
-    let members: Vec<usize> = joined.iter().map(|group| group.packs[0].members.len()).collect();
+    let members: Vec<usize> = joined
+        .iter()
+        .map(|group| group.batches[0].members.len())
+        .collect();
     assert_eq!(members, [2, 1]);
 }
 
 #[test]
-fn a_group_with_an_open_block_is_joined_by_nobody() {
+fn group_with_an_open_block_is_not_joined() {
     let mut open = group(0, 4);
     row(&mut open, 5);
     assert_eq!(join(vec![open, group(1, 5)]).unwrap().len(), 2);
 }
 
 #[test]
-fn a_lane_that_went_elsewhere_leaves_its_group() {
+fn group_lane_of_another_generation_leaves() {
     let mut groups = join(vec![group(0, 5), group(1, 5), masked(2, 5, Some(Mask::Drop))]).unwrap();
-    assert_eq!((groups.len(), groups[0].packs.len()), (1, 2));
+    assert_eq!((groups.len(), groups[0].batches.len()), (1, 2));
     prune(&mut groups, |lane| Some(if lane == 1 { 2 } else { 1 }));
     assert_eq!(
-        groups[0].packs[0].members,
+        groups[0].batches[0].members,
         [Member {
             lane: 0,
             generation: 1
         }]
     );
     prune(&mut groups, |lane| (lane == 2).then_some(1));
-    assert_eq!(groups[0].packs.len(), 1);
+    assert_eq!(groups[0].batches.len(), 1);
     assert!(groups[0].has(2) && !groups[0].has(0));
     prune(&mut groups, |_| None);
     assert!(groups.is_empty());
 }
 
 #[test]
-fn recipients_with_other_masks_share_the_read_and_no_packed_byte() {
+fn group_other_masks_share_the_read_and_no_packed_byte() {
     let groups = vec![
         group(0, 5),
         masked(1, 5, Some(Mask::Drop)),
@@ -103,13 +106,13 @@ fn recipients_with_other_masks_share_the_read_and_no_packed_byte() {
     let mut joined = join(groups).unwrap();
     assert_eq!(joined.len(), 1, "one read");
     let group = &mut joined[0];
-    let members: Vec<usize> = group.packs.iter().map(|pack| pack.members.len()).collect();
+    let members: Vec<usize> = group.batches.iter().map(|batch| batch.members.len()).collect();
     assert_eq!(members, [1, 2, 1]);
     (6..9).for_each(|id| row(group, id));
     group.close();
     let at = Some(Cursor(vec![Scalar::Int(8)]));
-    for (pack, shown) in group.packs.iter_mut().zip([true, false, false]) {
-        let blocks = pack.chunker.take_closed();
+    for (batch, shown) in group.batches.iter_mut().zip([true, false, false]) {
+        let blocks = batch.chunker.take_closed();
         assert_eq!((blocks.len(), blocks[0].totals.rows), (1, 3));
         assert_eq!(blocks[0].cursor_after, at);
         let packed = String::from_utf8_lossy(&blocks[0].plain).contains("secret");
@@ -119,16 +122,18 @@ fn recipients_with_other_masks_share_the_read_and_no_packed_byte() {
 }
 
 #[test]
-fn packs_that_came_apart_are_read_for_one_by_one() {
+fn group_batches_at_different_positions_are_split() {
     let mut groups = join(vec![group(0, 5), masked(1, 5, Some(Mask::Drop))]).unwrap();
-    groups[0].packs[1].chunker.row(&[Value::Text("x"), Value::Int(6)]);
+    groups[0].batches[1]
+        .chunker
+        .row(&[Value::Text("x"), Value::Int(6)]);
     let parted = join(groups).unwrap();
     assert_eq!(parted.len(), 2);
     assert_eq!(parted[1].position().unwrap(), Some(Cursor(vec![Scalar::Int(6)])));
 }
 
 #[test]
-fn group_unplaced_row_is_noted_once_for_as_long_as_it_stands() {
+fn group_unordered_row_is_rejected_once_while_it_persists() {
     let note = |id| Reject {
         key: vec![Some(Scalar::Int(id))],
         column: None,
@@ -136,22 +141,22 @@ fn group_unplaced_row_is_noted_once_for_as_long_as_it_stands() {
     };
     let noted = |group: &mut Group| {
         group.close();
-        let blocks = group.packs[0].chunker.take_closed();
+        let blocks = group.batches[0].chunker.take_closed();
         blocks.iter().map(|block| block.rejects.len()).sum::<usize>()
     };
     let mut one = group(0, 5);
-    one.reject_unplaced(&[note(1)]);
+    one.reject_unordered(&[note(1)]);
     assert_eq!(noted(&mut one), 1);
-    one.reject_unplaced(&[note(1), note(2)]);
+    one.reject_unordered(&[note(1), note(2)]);
     assert_eq!(noted(&mut one), 1);
-    one.reject_unplaced(&[note(2)]);
+    one.reject_unordered(&[note(2)]);
     assert_eq!(noted(&mut one), 0);
     // It was repaired, and is wrong again.
-    one.reject_unplaced(&[note(1)]);
+    one.reject_unordered(&[note(1)]);
     assert_eq!(noted(&mut one), 1);
-    // One who joins has not been sent it.
+    // A lane that joins was not sent it.
     let mut joined = join(vec![one, group(1, 5)]).unwrap();
-    joined[0].reject_unplaced(&[note(1)]);
+    joined[0].reject_unordered(&[note(1)]);
     assert_eq!(noted(&mut joined[0]), 1);
     assert_eq!(joined[0].position().unwrap(), Some(Cursor(vec![Scalar::Int(5)])));
 }
@@ -162,7 +167,7 @@ fn at(id: i64) -> Option<Cursor> {
 
 /// The blocks that were closed: rows, positions, whether each completes a resynchronisation.
 fn closed(group: &mut Group) -> Vec<(u64, Option<Cursor>, Option<Cursor>, bool)> {
-    let blocks = group.packs[0].chunker.take_closed();
+    let blocks = group.batches[0].chunker.take_closed();
     let what = |block: crate::chunker::Block| {
         let rows = block.totals.rows;
         (
@@ -176,14 +181,17 @@ fn closed(group: &mut Group) -> Vec<(u64, Option<Cursor>, Option<Cursor>, bool)>
 }
 
 #[test]
-fn resync_brings_rows_beyond_the_fence_and_keeps_the_position() {
+fn resync_sends_rows_beyond_the_fence_at_the_same_position() {
     let mut group = group(0, 0);
-    group.resync = Some(Phase::Within);
+    group.resync = Some(ResyncPhase::WithinFence);
     (1..=3).for_each(|id| row(&mut group, id));
     group.advance_resync().unwrap();
-    assert_eq!((group.resync, group.drained), (Some(Phase::Beyond), false));
+    assert_eq!(
+        (group.resync, group.drained),
+        (Some(ResyncPhase::BeyondFence), false)
+    );
     assert_eq!(closed(&mut group), [(3, at(0), at(3), false)]);
-    // The next quantum beyond the fence goes on behind the one before it.
+    // The next quantum beyond the fence continues after the previous one.
     row(&mut group, 7);
     group.close();
     row(&mut group, 8);
@@ -199,7 +207,7 @@ fn resync_brings_rows_beyond_the_fence_and_keeps_the_position() {
 #[test]
 fn resync_without_rows_is_completed_by_an_empty_block() {
     let mut group = group(0, 5);
-    group.resync = Some(Phase::Within);
+    group.resync = Some(ResyncPhase::WithinFence);
     group.advance_resync().unwrap();
     group.advance_resync().unwrap();
     assert_eq!(closed(&mut group), [(0, at(5), at(5), true)]);
@@ -208,7 +216,7 @@ fn resync_without_rows_is_completed_by_an_empty_block() {
 #[test]
 fn resync_interrupted_beyond_the_fence_begins_there_again() {
     let mut group = group(0, 0);
-    group.resync = Some(Phase::Within);
+    group.resync = Some(ResyncPhase::WithinFence);
     row(&mut group, 1);
     group.advance_resync().unwrap();
     closed(&mut group);
@@ -216,7 +224,7 @@ fn resync_interrupted_beyond_the_fence_begins_there_again() {
     group.interrupt_resync();
     assert_eq!(
         (group.resync, group.position().unwrap()),
-        (Some(Phase::Within), at(1))
+        (Some(ResyncPhase::WithinFence), at(1))
     );
     assert!(closed(&mut group).is_empty() && group.open_since().is_none());
     // Nothing of what was dropped is in the block that completes it.
@@ -232,7 +240,7 @@ fn resync_interrupted_beyond_the_fence_begins_there_again() {
 #[test]
 fn resync_lane_is_read_for_alone_until_it_is_complete() {
     let mut resyncing = group(1, 5);
-    resyncing.resync = Some(Phase::Within);
+    resyncing.resync = Some(ResyncPhase::WithinFence);
     let joined = join(vec![group(0, 5), resyncing]).unwrap();
     assert_eq!(joined.len(), 2);
     let joined = join(vec![group(0, 5), group(1, 5)]).unwrap();
@@ -240,54 +248,63 @@ fn resync_lane_is_read_for_alone_until_it_is_complete() {
 }
 
 #[test]
-fn group_beyond_the_fence_has_no_standing_and_no_bound() {
+fn group_beyond_the_fence_has_no_source_position() {
     let mut group = group(0, 5);
     let fence = Fence::UpTo(Scalar::Int(9));
     let within = Some(&fence);
-    assert_eq!((group.standing(), group.bound(within)), (at(5), within));
+    assert_eq!((group.source_position(), group.bound(within)), (at(5), within));
     assert_eq!(group.bound(None), None);
-    group.resync = Some(Phase::Within);
+    group.resync = Some(ResyncPhase::WithinFence);
     group.end_quantum(End::Limit).unwrap();
-    assert_eq!((group.standing(), group.drained), (at(5), false));
+    assert_eq!((group.source_position(), group.drained), (at(5), false));
     group.end_quantum(End::Drained).unwrap();
     assert_eq!(
-        (group.standing(), group.bound(within)),
+        (group.source_position(), group.bound(within)),
         (None, Some(&Fence::Open))
     );
     assert_eq!(group.bound(None), Some(&Fence::Open));
     group.end_quantum(End::Revoked).unwrap();
-    assert_eq!((group.standing(), group.bound(within)), (at(5), within));
+    assert_eq!((group.source_position(), group.bound(within)), (at(5), within));
 }
 
-/// Trap: over a table that was emptied no fence is ever there, and the resynchronisation would never end.
+/// Trap: an emptied table never has a fence, and the resynchronisation would never end.
 #[test]
 fn resync_of_an_empty_source_is_completed_without_a_fence() {
     let mut group = group(0, 5);
     group.await_fence(true).unwrap();
     assert!(group.drained);
-    (group.resync, group.drained) = (Some(Phase::Within), false);
+    (group.resync, group.drained) = (Some(ResyncPhase::WithinFence), false);
     group.await_fence(false).unwrap();
-    assert_eq!((group.resync, group.drained), (Some(Phase::Within), true));
+    assert_eq!(
+        (group.resync, group.drained),
+        (Some(ResyncPhase::WithinFence), true)
+    );
     group.await_fence(true).unwrap();
-    assert_eq!((group.resync, group.drained), (Some(Phase::Beyond), false));
+    assert_eq!(
+        (group.resync, group.drained),
+        (Some(ResyncPhase::BeyondFence), false)
+    );
     group.await_fence(false).unwrap();
-    assert!(!group.drained, "what lies beyond is read without a fence");
+    assert!(!group.drained, "rows beyond it are read without a fence");
     group.end_quantum(End::Drained).unwrap();
     assert_eq!(closed(&mut group), [(0, at(5), at(5), true)]);
 }
 
-/// Trap: columns that change while rows beyond the fence are brought, which must not become the position.
+/// Trap: columns that change while rows beyond the fence are read, which must not become the position.
 #[test]
 fn resync_reshaped_beyond_the_fence_begins_there_again() {
     let mut group = group(0, 0);
-    group.resync = Some(Phase::Within);
+    group.resync = Some(ResyncPhase::WithinFence);
     row(&mut group, 1);
     group.end_quantum(End::Drained).unwrap();
     row(&mut group, 9);
     group.close();
     closed(&mut group);
     assert!(group.reshape(&schema(), &["id".into()], &[]).is_empty());
-    assert_eq!((group.resync, group.standing()), (Some(Phase::Within), at(1)));
+    assert_eq!(
+        (group.resync, group.source_position()),
+        (Some(ResyncPhase::WithinFence), at(1))
+    );
     group.end_quantum(End::Drained).unwrap();
     row(&mut group, 9);
     group.end_quantum(End::Drained).unwrap();
@@ -296,10 +313,10 @@ fn resync_reshaped_beyond_the_fence_begins_there_again() {
 }
 
 #[test]
-fn group_reshaped_leaves_out_what_does_not_go_with_the_columns() {
+fn group_reshape_removes_batches_that_do_not_match() {
     let mut group = group(0, 5);
     let mut narrower = schema();
     narrower.columns.retain(|column| column.name == "text");
     assert_eq!(group.reshape(&narrower, &["id".into()], &[]).len(), 1);
-    assert!(group.packs.is_empty());
+    assert!(group.batches.is_empty());
 }

@@ -1,4 +1,4 @@
-//! What a lane's executor is made of, and what passes between it and the reader.
+//! The dependencies of a lane's worker, and the messages between it and the reader.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,37 +6,37 @@ use std::time::Duration;
 use exchange::Exchange;
 use jiff::Timestamp;
 use schemas::cursor::Cursor;
+use schemas::encryption::DecryptionKeys;
 use schemas::name::Lane;
 use schemas::person::PersonKey;
-use schemas::seal::SealRing;
 use schemas::sign::SigningKey;
-use schemas::source::SourceMark;
+use schemas::source::SourceIdentity;
 
 use crate::blocklist::ListWatch;
-use crate::changed;
-use crate::hold::{HoldWatch, Withhold};
+use crate::definition_diff::CurrentDefinition;
+use crate::hold::{HoldWatch, RowFilterRules};
 use crate::lease_keeper::LeaseWatch;
 use crate::mask::Masks;
-use crate::seal::{LaneSeal, Packed};
-use crate::status::Board;
+use crate::record_tracker::RecordTracker;
+use crate::signed_chunk::{LaneEncryption, RowBatch};
+use crate::status::StatusRegistry;
 use crate::tail::Trust;
-use crate::witness::Witness;
 
-/// A block for a lane, read for this generation of it.
+/// A block for one generation of a lane.
 #[derive(Debug, Clone)]
-pub struct Parcel {
+pub struct QueuedBatch {
     /// The generation.
     pub generation: u64,
     /// The block.
-    pub packed: Arc<Packed>,
+    pub rows: Arc<RowBatch>,
 }
 
-/// What the reader hands to a lane.
+/// A message from the reader to a lane.
 #[derive(Debug, Clone)]
-pub enum Handed {
+pub enum LaneMessage {
     /// A block of rows.
-    Block(Parcel),
-    /// The source is not the one that this generation of the lane was read from: what changed.
+    Block(QueuedBatch),
+    /// The source is not the one that this generation of the lane was read from.
     SourceChanged {
         /// The generation.
         generation: u64,
@@ -45,66 +45,66 @@ pub enum Handed {
     },
 }
 
-/// Where the reader has to go on for a lane.
+/// Where the reader must continue for a lane.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Position {
-    /// Counted up whenever what was read and not stored is void.
+    /// Increases whenever rows that were read and not stored are dropped.
     pub generation: u64,
-    /// The place to read on from; none: nothing may be read for this lane now.
+    /// The position to continue from; `None` if nothing may be read for this lane now.
     pub from: Option<Option<Cursor>>,
-    /// Whether the exchange was read, whatever came of it: before that, a reader that is about
-    /// to begin waits for this lane, so that lanes at equal cursors begin together.
+    /// Whether the exchange was read, with any result. Until then, a reader that is about to begin waits for this lane, so
+    /// that lanes at equal cursors begin together.
     pub known: bool,
-    /// Whether the feed is sent again from its start, up to a chunk that completes it.
+    /// Whether a resynchronisation is under way.
     pub is_resync: bool,
-    /// Which rows are to be kept back.
-    pub withhold: Option<Arc<Withhold>>,
-    /// The database that the lane's last chunk was read from; none: any may be read.
-    pub source: Option<SourceMark>,
-    /// An operator accepted that the source holds nothing at this place.
+    /// The rows to withhold.
+    pub withhold: Option<Arc<RowFilterRules>>,
+    /// The database that the lane's last chunk was read from; `None` if any may be read.
+    pub source: Option<SourceIdentity>,
+    /// Whether an operator accepted that the source holds nothing at this position.
     pub is_source_accepted: bool,
     /// When the lane's last rows were read.
     pub read_at: Option<Timestamp>,
 }
 
-/// What a lane's executor is made of.
+/// The dependencies of a lane's worker.
 pub struct LaneParts {
-    /// Its name.
+    /// The lane.
     pub lane: Lane,
     /// The exchange.
     pub exchange: Arc<dyn Exchange>,
     /// Signs chunks.
     pub key: Arc<SigningKey>,
-    /// Whose tail and receipts count.
+    /// The keys trusted for the tail and receipts.
     pub trust: Trust,
-    /// How chunks are sealed to the recipient; none: their bodies are in clear.
-    pub seal: Option<LaneSeal>,
-    /// What opens the lane's sealed positions.
-    pub own: SealRing,
-    /// This life of this process.
+    /// The keys for encrypting chunks; `None` if their bodies are plain.
+    pub encryption: Option<LaneEncryption>,
+    /// The keys that decrypt the lane's positions.
+    pub own: DecryptionKeys,
+    /// Identifies this run of the process.
     pub instance: String,
-    /// What the recipient sees of rows; none: all of them.
+    /// The recipient's masks; `None` if rows are sent whole.
     pub masks: Option<Arc<Masks>>,
-    /// The digest of the feed's definition, as it is for this lane.
+    /// The digest of the feed's definition for this lane.
     pub definition: schemas::digest::Digest,
     /// The lease.
     pub lease: LeaseWatch,
-    /// What operators hold.
+    /// The operators' holds.
     pub holds: HoldWatch,
-    /// Which control record chunks name, and which ones lanes see named.
-    pub witness: Witness,
-    /// The block list; none: nobody is on any.
+    /// Tracks control records.
+    pub record_tracker: RecordTracker,
+    /// The block list, if there is one.
     pub listed: Option<ListWatch>,
-    /// The column that names a person, where the feed says so.
+    /// The column that names a person, if the feed has one.
     pub person: Option<String>,
-    /// Tells persons by their marks.
+    /// Computes the digests of persons.
     pub person_key: Option<Arc<PersonKey>>,
-    /// What the feed is now, for people: see [`changed`].
-    pub now: changed::Now,
-    /// Where it shows what it does.
-    pub board: Board,
-    /// How long between looks at a stopped lane.
+    /// The configured definition, for messages.
+    pub now: CurrentDefinition,
+    /// Receives the status.
+    pub registry: StatusRegistry,
+    /// The interval for rechecking a stopped lane.
     pub recheck: Duration,
-    /// How long between looks at a lane that is not in doubt.
+    /// The interval for checking a lane that is not in doubt.
     pub check: Duration,
 }

@@ -5,16 +5,16 @@ use schemas::sign::SigningKey;
 
 use super::*;
 
-/// What the stream of orders takes, headers included.
-const MOST: usize = 64 * 1024 - 1024;
+/// The maximum message size of the stream of orders, less its headers.
+const LIMIT: usize = 64 * 1024 - 1024;
 
-fn wish(action: Action) -> Wish {
-    Wish {
+fn draft(action: Action) -> OrderDraft {
+    OrderDraft {
         scope: "gate.core".to_owned(),
         action,
         // The longest texts, of characters that take the most bytes.
-        actor: "\u{20000}".repeat(MOST_ACTOR),
-        reason: "\u{20000}".repeat(MOST_REASON),
+        actor: "\u{20000}".repeat(MAX_ACTOR_CHARS),
+        reason: "\u{20000}".repeat(MAX_REASON_CHARS),
         lasts: None,
     }
 }
@@ -25,7 +25,7 @@ async fn orders_of_any_length_leave_room_for_a_pause() {
     let key = SigningKey::generate();
     let trusted = [key.public().clone()];
     let (party, writer) = ("bureau".parse().unwrap(), "operator".parse().unwrap());
-    let who = Signatory {
+    let signer = AuditSigner {
         party: &party,
         writer: &writer,
         key: &key,
@@ -33,14 +33,14 @@ async fn orders_of_any_length_leave_room_for_a_pause() {
         instance: "test",
     };
     let now = Timestamp::UNIX_EPOCH;
-    let hold = wish(Action::Hold(Hold {
+    let hold = draft(Action::Hold(Hold {
         recipients: Vec::new(),
         feeds: Vec::new(),
         person: None,
     }));
     let mut holds = 0;
     let refused = loop {
-        match give(&exchange, &who, &trusted, &hold, now).await {
+        match issue_order(&exchange, &signer, &trusted, &hold, now).await {
             Ok(_) => holds += 1,
             Err(error) => break error,
         }
@@ -50,9 +50,11 @@ async fn orders_of_any_length_leave_room_for_a_pause() {
         "{holds}: {refused}"
     );
     for action in [Action::Pause, Action::Resume, Action::Pause] {
-        give(&exchange, &who, &trusted, &wish(action), now).await.unwrap();
+        issue_order(&exchange, &signer, &trusted, &draft(action), now)
+            .await
+            .unwrap();
         let stored = exchange.last_control(&party).await.unwrap().unwrap();
-        assert!(stored.bytes.len() <= MOST, "{} bytes", stored.bytes.len());
+        assert!(stored.bytes.len() <= LIMIT, "{} bytes", stored.bytes.len());
     }
 }
 
@@ -60,27 +62,27 @@ async fn orders_of_any_length_leave_room_for_a_pause() {
 fn order_over_unknown_orders_holds_everything() {
     let (key, now) = (SigningKey::generate(), Timestamp::UNIX_EPOCH);
     let (party, writer) = ("bureau".parse().unwrap(), "operator".parse().unwrap());
-    let who = Signatory {
+    let signer = AuditSigner {
         key: &key,
         trusted: &[],
         instance: "i",
         party: &party,
         writer: &writer,
     };
-    let wish = Wish {
+    let draft = OrderDraft {
         scope: "gate.core".into(),
         action: Action::Pause,
         actor: "li.na".into(),
         reason: "year end".into(),
         lasts: None,
     };
-    let newest = order(&wish, now).unwrap();
+    let newest = order(&draft, now).unwrap();
     let known = Head {
         expected: 7,
         ..Head::default()
     };
     let kinds = |head: &Head| {
-        let record = follow(head, &newest, &who, now).unwrap();
+        let record = next_record(head, &newest, &signer, now).unwrap();
         let kinds: Vec<&str> = record.orders.iter().map(|order| order.action.kind()).collect();
         (record.number, kinds.join(" "))
     };

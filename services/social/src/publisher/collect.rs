@@ -1,30 +1,30 @@
-//! PURE: how long the open block of a feed waits for more rows.
+//! PURE: decides how long a feed's open block waits for more rows.
 //!
-//! A trickle would make a chunk at each look: thousands an hour, each with its signature, its sync and its ledger entry. So
-//! chunks that are closed only because nothing more is there keep a distance. A block that is full, a row after a pause and
-//! the end of a backlog do not wait, and no block waits longer than the distance: lanes that stand at different places have
-//! blocks of their own, and those of one must not keep another's open.
+//! A trickle of rows would make a chunk at each poll: thousands an hour, each with a signature, a sync and a ledger entry. So
+//! chunks that are closed only because no more rows are there keep a minimum distance. A full block, a row after a pause and the
+//! end of a backlog do not wait, and no block waits longer than the distance: lanes at different positions have separate blocks,
+//! and one lane's blocks must not keep another's open.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Keeps the distance of one feed's chunks.
+/// Keeps the minimum distance between one feed's chunks.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Collector {
-    /// When a block was closed last because nothing more was there.
+    /// When a block was last closed because no more rows were there.
     closed_at: Option<Instant>,
 }
 
 impl Collector {
-    /// How long a block that nothing more is there for stays open, which has been open for so long.
+    /// Returns how long a drained block stays open, given how long it has been open.
     pub(super) fn wait(&self, distance: Duration, open_for: Duration, now: Instant) -> Duration {
         self.closed_at.map_or(Duration::ZERO, |at| {
             distance.saturating_sub(now.saturating_duration_since(at).max(open_for))
         })
     }
 
-    /// A block was closed because nothing more was there.
+    /// Records that a block was closed because no more rows were there.
     pub(super) fn closed(&mut self, now: Instant) {
         self.closed_at = Some(now);
     }
@@ -47,7 +47,7 @@ mod tests {
         assert_eq!(collector.wait(S(0), S(0), begun), S(0));
     }
 
-    /// Trap: a lane that is behind is read for beside one with a trickle, whose chunk is always the last one.
+    /// Trap: a lagging lane is read for next to one with a trickle, whose chunk is always the last one.
     #[tokio::test(start_paused = true)]
     async fn collector_block_waits_no_longer_than_the_distance() {
         let (mut collector, begun) = (Collector::default(), Instant::now());

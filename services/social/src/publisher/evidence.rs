@@ -1,4 +1,4 @@
-//! What the source cannot prove of the feed: on the screen, and to the recipients.
+//! Reports what the source cannot prove of the feed, in the status and to the recipients.
 
 use schemas::manifest::Reject;
 use source::evidence::CODES;
@@ -6,13 +6,13 @@ use source::evidence::CODES;
 use super::Publisher;
 
 impl Publisher {
-    /// Shows what is not proven, and sends the notes of rows that have no place in the order.
+    /// Shows what is not proven, and sends the rejects of rows without a position in the order.
     pub(super) fn show_evidence(&mut self) {
         let Some(evidence) = self.reader.as_ref().and_then(|reader| reader.evidence()) else {
             return;
         };
         let mut fresh = Vec::new();
-        self.parts.board.feed(&self.parts.definition.name, |feed| {
+        self.parts.registry.feed(&self.parts.definition.name, |feed| {
             for code in CODES {
                 match evidence.unverified.iter().find(|(set, _)| *set == code) {
                     Some((_, reason)) => {
@@ -32,12 +32,12 @@ impl Publisher {
         for (code, reason) in fresh {
             tracing::warn!(
                 feed = %self.parts.definition.name, code, detail = reason.detail, remedy = reason.remedy,
-                "the feed is unverified"
+                "feed is unverified"
             );
         }
-        let unplaced: Vec<Reject> = evidence.unplaced().cloned().collect();
+        let unordered: Vec<Reject> = evidence.unordered_rows().cloned().collect();
         for group in &mut self.groups {
-            group.reject_unplaced(&unplaced);
+            group.reject_unordered(&unordered);
         }
     }
 }

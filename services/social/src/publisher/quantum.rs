@@ -1,4 +1,4 @@
-//! One quantum on the source, and its blocks on their way to the lanes.
+//! Reads one quantum at the source, and sends its blocks to the lanes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,74 +9,74 @@ use source::{End, ErrorKind};
 use tokio::time::Instant;
 
 use super::source_state::KnownSource;
-use super::{FENCE_AGE, Publisher, Turn, age};
-use crate::lane::{Handed, Parcel};
-use crate::quantum::Took;
-use crate::seal::Packed;
+use super::{MAX_FENCE_AGE, NextStep, Publisher, age};
+use crate::lane::{LaneMessage, QueuedBatch};
+use crate::quantum::QuantumStats;
+use crate::signed_chunk::RowBatch;
 
 impl Publisher {
-    pub(super) async fn quantum(&mut self, index: usize, permit: &Permit) -> Turn {
+    pub(super) async fn run_quantum(&mut self, index: usize, permit: &Permit) -> NextStep {
         if self
             .fence
             .as_ref()
-            .is_none_or(|(_, taken)| taken.elapsed() > FENCE_AGE)
+            .is_none_or(|(_, taken)| taken.elapsed() > MAX_FENCE_AGE)
         {
-            let standings = self.standings();
+            let lane_positions = self.lane_positions();
             let Some(reader) = self.reader.as_mut() else {
-                return Turn::Go;
+                return NextStep::Continue;
             };
-            reader.stands_at(standings);
+            reader.set_lane_positions(lane_positions);
             let reading = match reader.fence(permit).await {
                 Ok(reading) => reading,
-                Err(_) if permit.is_revoked() => return Turn::Go,
-                Err(error) => return self.failed(&error),
+                Err(_) if permit.is_revoked() => return NextStep::Continue,
+                Err(error) => return self.source_failed(&error),
             };
-            self.has_news |= reading.has_news;
-            let is_same = self.judge_source(&reading).await;
+            self.has_new_rows |= reading.has_new_rows;
+            let is_same = self.check_source(&reading).await;
             self.is_empty = reading.is_empty;
             if !is_same {
-                // Opened anew: what was proven of the feed was proven of another source.
+                // The feed is opened again: its checks were made at another source.
                 (self.reader, self.fence) = (None, None);
-                return Turn::Go;
+                return NextStep::Continue;
             }
             self.fence = reading.fence.map(|fence| (fence, Instant::now()));
             if self.fence.is_none() {
                 for group in &mut self.groups {
                     if let Err(error) = group.await_fence(reading.is_empty) {
-                        return self.unusable(&error);
+                        return self.stop_feed(&error);
                     }
                 }
             }
         }
         let (Some(reader), Some(group)) = (self.reader.as_mut(), self.groups.get_mut(index)) else {
-            return Turn::Go;
+            return NextStep::Continue;
         };
         let name = &self.parts.definition.name;
         let fence = self.fence.as_ref().map(|(fence, _)| fence);
         let Some(bound) = group.bound(fence) else {
-            return Turn::Go;
+            return NextStep::Continue;
         };
         let after = match group.position() {
             Ok(after) => after,
-            Err(error) => return self.unusable(&error),
+            Err(error) => return self.stop_feed(&error),
         };
         group.begin_quantum(Timestamp::now());
         let asked = self.parts.options.sizing.within(group.limit, permit.quantum());
         let read = reader.read(after.as_ref(), bound, asked, permit, group).await;
         group.merge(&permit.load_evidence());
         if group.position().ok().flatten() != after {
-            // Named from the first row on: what is open now may be handed over behind a look at another source.
+            // Recorded from the first row on: the open block may be sent after a check of another source.
             let named = KnownSource::Named(self.source.clone());
-            for member in group.packs.iter().flat_map(|pack| &pack.members) {
+            for member in group.batches.iter().flat_map(|batch| &batch.members) {
                 self.known.insert(member.lane, (member.generation, named.clone()));
             }
         }
         let sizing = &self.parts.options.sizing;
         match read {
             Ok(quantum) => {
-                let took = Took {
+                let took = QuantumStats {
                     limit: group.limit,
-                    asked,
+                    requested: asked,
                     rows: quantum.rows,
                     bytes: group.packed(),
                     time: quantum.took,
@@ -87,12 +87,12 @@ impl Publisher {
                 let advanced = group.end_quantum(quantum.end);
                 self.limit = group.limit;
                 let next = group.limit;
-                self.has_news |= quantum.rows > 0;
+                self.has_new_rows |= quantum.rows > 0;
                 self.failures = 0;
-                if let Some(met) = self.said.over() {
-                    tracing::info!(feed = %name, met, "the source's trouble is over");
+                if let Some(occurrences) = self.log_dedup.recovered() {
+                    tracing::info!(feed = %name, occurrences, "source reads succeed again");
                 }
-                self.parts.board.feed(name, |feed| {
+                self.parts.registry.feed(name, |feed| {
                     feed.quanta += 1;
                     feed.rows_read += quantum.rows;
                     feed.quantum_rows = next;
@@ -100,11 +100,11 @@ impl Publisher {
                 });
                 self.show_evidence();
                 let Some(group) = self.groups.get_mut(index) else {
-                    return Turn::Go;
+                    return NextStep::Continue;
                 };
                 if let Some(error) = group.take_fault().or(advanced.err()) {
                     group.close();
-                    return self.unusable(&error);
+                    return self.stop_feed(&error);
                 }
                 let is_open = group.open_since();
                 let open_for = is_open.map_or(Duration::ZERO, age);
@@ -125,13 +125,13 @@ impl Publisher {
                     End::Limit => {}
                     End::Revoked => group.close(),
                 }
-                self.state("reading");
-                Turn::Go
+                self.set_state("reading");
+                NextStep::Continue
             }
             Err(_) if permit.is_revoked() => {
                 group.interrupt_resync();
                 group.close();
-                Turn::Go
+                NextStep::Continue
             }
             Err(error) => {
                 group.interrupt_resync();
@@ -140,7 +140,7 @@ impl Publisher {
                     self.limit = group.limit;
                 }
                 group.close();
-                self.failed(&error)
+                self.source_failed(&error)
             }
         }
     }
@@ -148,51 +148,50 @@ impl Publisher {
     pub(super) async fn flush(&mut self, index: usize) {
         if let Some(group) = self.groups.get_mut(index) {
             group.close();
-            self.hand_over(index).await;
+            self.send_blocks(index).await;
         }
     }
 
-    /// Gives closed blocks to the group's lanes; waits where a lane is not ready for more.
-    pub(super) async fn hand_over(&mut self, index: usize) {
+    /// Sends closed blocks to the group's lanes; waits for lanes that are not ready.
+    pub(super) async fn send_blocks(&mut self, index: usize) {
         let Some(group) = self.groups.get_mut(index) else {
             return;
         };
         let now = Timestamp::now();
-        for pack in &mut group.packs {
-            let blocks = pack.chunker.take_closed();
+        for batch in &mut group.batches {
+            let blocks = batch.chunker.take_closed();
             if blocks.is_empty() {
                 continue;
             }
             for block in blocks {
-                let packed = Arc::new(
-                    Packed::new(
+                let rows = Arc::new(
+                    RowBatch::new(
                         block,
-                        Arc::clone(pack.chunker.schema()),
-                        pack.definition,
-                        pack.load.clone(),
+                        Arc::clone(batch.chunker.schema()),
+                        batch.definition,
+                        batch.load.clone(),
                         now,
                     )
                     .read_from_source(self.source.clone()),
                 );
-                for member in &pack.members {
+                for member in &batch.members {
                     let Some(lane) = self.parts.lanes.get_mut(member.lane) else {
                         continue;
                     };
-                    let parcel = Handed::Block(Parcel {
+                    let message = LaneMessage::Block(QueuedBatch {
                         generation: member.generation,
-                        packed: Arc::clone(&packed),
+                        rows: Arc::clone(&rows),
                     });
                     let mut position = lane.position.clone();
                     tokio::select! {
-                        // The lane has ended, or what was read for it is void: nothing is lost,
-                        // for it says itself where to read on.
-                        _ = lane.outbox.send(parcel) => {}
+                        // If the lane has ended or dropped its rows, nothing is lost: it publishes where to continue.
+                        _ = lane.outbox.send(message) => {}
                         _ = position.wait_for(|position| position.generation != member.generation) => {}
                     }
                 }
             }
-            if pack.chunker.open_since().is_none() {
-                pack.load = schemas::load::Load::default();
+            if batch.chunker.open_since().is_none() {
+                batch.load = schemas::load::Load::default();
             }
         }
     }

@@ -1,72 +1,75 @@
-//! Whether the source is the one that the lanes were read from, and whether it tells everything.
+//! Checks whether the source is the one that the lanes were read from, and whether it can prove completeness.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use schemas::cursor::Cursor;
-use schemas::source::SourceMark;
-use source::fence::ClockTrouble;
-use source::{FenceReading, Holder, Standing};
+use schemas::source::SourceIdentity;
+use source::fence::ClockProblem;
+use source::{FenceHolder, FenceReading, LanePosition};
 
 use super::Publisher;
 use crate::group::Group;
-use crate::lane::Handed;
-use crate::source_verdict::judge;
+use crate::lane::LaneMessage;
+use crate::source_verdict::evaluate;
 
-/// How long a fence may be held before "caught up" is not claimed any more, where the feed's margin is not longer. A transaction of
-/// a business may take some seconds: its holder is shown, and an operator has nothing to do.
-const HELD_UNVERIFIED_AFTER: Duration = Duration::from_secs(30);
+/// How long a fence may stall before "caught up" is no longer claimed, unless the feed's margin is longer. A transaction of
+/// normal operation may take some seconds: its holder is shown, and no action is needed.
+const STALL_UNVERIFIED_AFTER: Duration = Duration::from_secs(30);
 
-/// What is known of the source of a lane, for one generation of it.
+/// The known source of one generation of a lane.
 #[derive(Debug, Clone)]
 pub(super) enum KnownSource {
-    /// Rows were read from it.
-    Named(Option<SourceMark>),
-    /// It is another one: nothing is read for the lane.
-    Other,
+    /// Rows were read from this source.
+    Named(Option<SourceIdentity>),
+    /// The source is another one: nothing is read for the lane.
+    Replaced,
 }
 
 impl Publisher {
-    /// Where the lanes stand that are read for.
-    pub(super) fn standings(&self) -> Vec<Standing> {
+    /// Returns the positions of the lanes that are read for.
+    pub(super) fn lane_positions(&self) -> Vec<LanePosition> {
         let read_at = |lane: usize| self.parts.lanes.get(lane)?.position.borrow().read_at;
-        let mut standings: Vec<Standing> = Vec::new();
+        let mut lane_positions: Vec<LanePosition> = Vec::new();
         for group in &self.groups {
-            let Some(position) = group.standing() else {
+            let Some(position) = group.source_position() else {
                 continue;
             };
-            let members = group.packs.iter().flat_map(|pack| &pack.members);
-            standings.push(Standing {
+            let members = group.batches.iter().flat_map(|batch| &batch.members);
+            lane_positions.push(LanePosition {
                 position,
                 read_at: members.filter_map(|member| read_at(member.lane)).min(),
             });
         }
-        standings
+        lane_positions
     }
 
-    /// Shows what a look told of the source, takes positions back, and stops the lanes for which it is another one.
-    /// Returns whether it is the same for all.
-    pub(super) async fn judge_source(&mut self, reading: &FenceReading) -> bool {
+    /// Shows the fence, moves positions back after a clock step, and stops the lanes for which the source is another one. Returns
+    /// whether it is the same for all.
+    pub(super) async fn check_source(&mut self, reading: &FenceReading) -> bool {
         self.show_fence(reading);
         let now = Timestamp::now();
         for group in &mut self.groups {
-            let at = group.standing();
-            let back = reading.again.iter().find(|(from, _)| Some(from) == at.as_ref());
+            let at = group.source_position();
+            let back = reading
+                .reread_from
+                .iter()
+                .find(|(from, _)| Some(from) == at.as_ref());
             if let Some((_, to)) = back {
-                tracing::warn!(feed = %self.parts.definition.name, "the source's clock went back: rows since then are read again");
+                tracing::warn!(feed = %self.parts.definition.name, "source clock went back, reading the rows since then again");
                 group.go_back(to, now);
             }
         }
         let mut others: Vec<(usize, u64, String)> = Vec::new();
         for group in &self.groups {
-            let at = group.standing();
+            let at = group.source_position();
             let is_beyond = at.as_ref().is_some_and(|at| reading.beyond.contains(at));
-            for member in group.packs.iter().flat_map(|pack| &pack.members) {
+            for member in group.batches.iter().flat_map(|batch| &batch.members) {
                 let before = self.source_of(member.lane, member.generation);
                 let is_accepted = self.is_accepted(member.lane, at.as_ref());
-                let verdict = judge(before.as_ref(), &reading.source, is_beyond, is_accepted);
+                let verdict = evaluate(before.as_ref(), &reading.source, is_beyond, is_accepted);
                 self.show_beyond(member.lane, verdict.shows_beyond);
-                if let Some(what) = verdict.stops {
+                if let Some(what) = verdict.stop_reason {
                     others.push((member.lane, member.generation, what));
                 }
             }
@@ -79,15 +82,15 @@ impl Publisher {
         is_same
     }
 
-    /// The source that a lane was read from last.
-    fn source_of(&self, lane: usize, generation: u64) -> Option<SourceMark> {
+    /// Returns the source that a lane was last read from.
+    fn source_of(&self, lane: usize, generation: u64) -> Option<SourceIdentity> {
         match self.known.get(&lane) {
             Some((of, KnownSource::Named(mark))) if *of == generation => mark.clone(),
             _ => self.parts.lanes.get(lane)?.position.borrow().source.clone(),
         }
     }
 
-    /// Whether an operator accepted that the source holds nothing at a lane's place.
+    /// Returns whether an operator accepted that the source holds nothing at a lane's position.
     fn is_accepted(&self, lane: usize, at: Option<&Cursor>) -> bool {
         self.parts.lanes.get(lane).is_some_and(|lane| {
             let position = lane.position.borrow();
@@ -100,12 +103,12 @@ impl Publisher {
             return;
         };
         let (feed, recipient) = (&lane.lane.feed, &lane.lane.recipient);
-        self.parts.board.lane(&lane.lane, |lane| {
+        self.parts.registry.lane(&lane.lane, |lane| {
             if is_beyond {
                 lane.unverified.set(
                     "position_beyond",
-                    "an operator accepted the source although its greatest position is below the lane's: rows that take \
-                     positions up to that are not read",
+                    "an operator accepted the source although its greatest position is below the lane's: new rows up to the \
+                     lane's position are not read",
                     format!("send everything again: slacktide feed resync {feed} --recipient {recipient}"),
                 );
             } else {
@@ -114,61 +117,61 @@ impl Publisher {
         });
     }
 
-    /// Whether nothing may be read for this generation of a lane.
-    pub(super) fn is_other_source(&self, lane: usize, generation: u64) -> bool {
-        matches!(self.known.get(&lane), Some((of, KnownSource::Other)) if *of == generation)
+    /// Returns whether the source is another one for this generation of a lane.
+    pub(super) fn is_source_replaced(&self, lane: usize, generation: u64) -> bool {
+        matches!(self.known.get(&lane), Some((of, KnownSource::Replaced)) if *of == generation)
     }
 
-    /// What was read for it and not handed over is dropped.
+    /// Stops a lane; rows that were read for it and not sent are dropped.
     async fn stop_lane(&mut self, index: usize, generation: u64, what: String) {
-        self.known.insert(index, (generation, KnownSource::Other));
+        self.known.insert(index, (generation, KnownSource::Replaced));
         for group in &mut self.groups {
-            for pack in &mut group.packs {
-                pack.members.retain(|member| member.lane != index);
+            for batch in &mut group.batches {
+                batch.members.retain(|member| member.lane != index);
             }
-            group.packs.retain(|pack| !pack.members.is_empty());
+            group.batches.retain(|batch| !batch.members.is_empty());
         }
-        self.groups.retain(|group| !group.packs.is_empty());
+        self.groups.retain(|group| !group.batches.is_empty());
         let Some(lane) = self.parts.lanes.get(index) else {
             return;
         };
         let mut position = lane.position.clone();
         tokio::select! {
-            _ = lane.outbox.send(Handed::SourceChanged { generation, what }) => {}
+            _ = lane.outbox.send(LaneMessage::SourceChanged { generation, what }) => {}
             _ = position.wait_for(|position| position.generation != generation) => {}
         }
     }
 
     fn show_fence(&self, reading: &FenceReading) {
         let name = &self.parts.definition.name;
-        self.parts.board.feed(name, |feed| {
-            feed.fence_held_by.clone_from(&reading.held);
-            match &reading.held {
-                Some(holder) if reading.held_for > held_unverified_after(self.parts.definition.lag) => {
+        self.parts.registry.feed(name, |feed| {
+            feed.fence_stalled_by.clone_from(&reading.holder);
+            match &reading.holder {
+                Some(holder) if reading.stalled_for > stall_unverified_after(self.parts.definition.lag) => {
                     feed.unverified.set(
-                        "fence_held",
-                        held(holder),
+                        "fence_stalled",
+                        describe_stall(holder),
                         "end the transaction at the source; rows that are committed since it began wait for it",
                     );
                 }
                 _ => {
-                    feed.unverified.clear("fence_held");
+                    feed.unverified.clear("fence_stalled");
                 }
             }
             let (mut is_behind, mut is_ahead) = (false, false);
             match reading.clock {
-                Some(ClockTrouble::Behind { by }) => {
+                Some(ClockProblem::Behind { by }) => {
                     is_behind = true;
                     feed.unverified.set(
                         "source_clock_behind",
                         format!(
-                            "the source's clock is {} below what was read before, so nothing is read until it has passed that",
+                            "the source's clock is {} behind earlier readings, so nothing is read until it has caught up",
                             seconds(by)
                         ),
-                        "check the time service of the source's host; the rows since then are read again by themselves",
+                        "check the time service of the source's host; the rows since then are read again automatically",
                     );
                 }
-                Some(ClockTrouble::Ahead { by }) => {
+                Some(ClockProblem::Ahead { by }) => {
                     is_ahead = true;
                     feed.unverified.set(
                         "source_clock_ahead",
@@ -191,12 +194,12 @@ impl Publisher {
     }
 }
 
-/// PURE: from when on a held fence makes the lanes of a feed with this margin unverified.
-fn held_unverified_after(margin: Duration) -> Duration {
-    HELD_UNVERIFIED_AFTER.max(margin)
+/// PURE: returns after how long a stalled fence makes the lanes of a feed with this margin unverified.
+fn stall_unverified_after(margin: Duration) -> Duration {
+    STALL_UNVERIFIED_AFTER.max(margin)
 }
 
-fn held(holder: &Holder) -> String {
+fn describe_stall(holder: &FenceHolder) -> String {
     format!(
         "a {} of role {} (application {:?}, since {}) is open, and rows committed since it began cannot be read",
         holder.what, holder.role, holder.application, holder.since
@@ -207,11 +210,10 @@ fn seconds(span: Duration) -> String {
     format!("{}.{} s", span.as_secs(), span.subsec_millis() / 100)
 }
 
-/// A group that goes on from a position before the one that it reached.
 impl Group {
     fn go_back(&mut self, to: &Cursor, now: Timestamp) {
         self.begin_quantum(now);
-        let packs = self.packs.iter_mut();
-        packs.for_each(|pack| pack.chunker.go_back(to.clone()));
+        let batches = self.batches.iter_mut();
+        batches.for_each(|batch| batch.chunker.go_back(to.clone()));
     }
 }

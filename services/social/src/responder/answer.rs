@@ -1,97 +1,97 @@
-//! One answer while it is read: what was read of it, and the messages that it becomes.
+//! The state of one answer, and the messages made of it.
 //!
-//! Making a message compresses, seals and signs, which takes milliseconds of CPU for a large one: callers do it
-//! off the asynchronous threads.
+//! Making a message compresses, encrypts and signs, which takes milliseconds of CPU for a large one: callers do it off the
+//! asynchronous threads.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use requests::admission::RowLimit;
 use requests::mask::plan::Plan;
-use requests::queue::Key;
-use schemas::body::BodyForm;
+use requests::queue::RequestKey;
+use schemas::body::BodyFormat;
 use schemas::chunk::ChunkError;
 use schemas::column::RowSchema;
 use schemas::digest::Digest;
+use schemas::encryption::EncryptionPublicKey;
 use schemas::load::Load;
 use schemas::manifest::Algorithms;
-use schemas::part::{self, Part, SealedPart};
+use schemas::part::{self, Part, SignedPart};
 use schemas::reply::{Outcome, Reply};
-use schemas::seal::SealPublicKey;
 use schemas::sign::SigningKey;
-use source::QuestionReader;
+use source::RequestQueryReader;
 
-use super::packer::{Block, Packer};
+use super::row_batcher::{Block, RowBatcher};
 
-/// What is known of an answer.
+/// The state of an answer.
 pub struct Answer {
-    /// What it answers.
-    pub about: About,
-    /// Which attempt it is.
+    /// The request that it answers.
+    pub request_ref: RequestRef,
+    /// The attempt, from 1.
     pub attempt: u32,
-    /// The question at the source, with what of it is sent; none: it has to be opened (again).
-    pub open: Option<Open>,
-    /// What was read; none: nothing yet.
-    pub packed: Option<Packed>,
-    /// Rows of the next quantum.
+    /// The open query at the source, if any.
+    pub query: Option<OpenQuery>,
+    /// The rows that were read; `None` before the first quantum.
+    pub batch: Option<AnswerRows>,
+    /// The row limit of the next quantum.
     pub limit: usize,
-    /// Rows in all, at most, and what says so.
-    pub most_rows: (u64, RowLimit),
-    /// The load of all quanta.
+    /// The row limit of the answer, and which rule sets it.
+    pub max_rows: (u64, RowLimit),
+    /// The load during all quanta.
     pub load: Load,
-    /// When the first quantum began, and the last one ended.
+    /// When the first quantum began and the last one ended.
     pub read: Option<(Timestamp, Timestamp)>,
-    /// Milliseconds on the source.
+    /// The source time in milliseconds.
     pub cost_ms: u64,
-    /// Read to its end, or as far as is allowed.
-    pub ended: Option<Ended>,
-    /// Closed and not stored yet, in order.
+    /// How reading ended, if it has.
+    pub ended: Option<ReadEnd>,
+    /// The closed blocks that are not stored yet, in order.
     pub blocks: Vec<Block>,
     /// The digests of the parts that are stored.
     pub stored: Vec<Digest>,
-    /// What is in them.
-    pub sums: Sums,
+    /// The totals of the stored parts.
+    pub sums: PartTotals,
 }
 
-/// Which request, and by which rules.
+/// A reference to a request and its kind's definition.
 #[derive(Debug, Clone)]
-pub struct About {
-    /// Which.
-    pub key: Key,
+pub struct RequestRef {
+    /// The request's key.
+    pub key: RequestKey,
     /// The digest of the request as filed.
     pub request: Digest,
-    /// When it is no longer wanted.
+    /// The deadline.
     pub deadline: Option<Timestamp>,
-    /// The digest of the kind's definition for this recipient; none where the kind is not known.
+    /// The digest of the kind's definition for this recipient; `None` if the kind is unknown.
     pub definition: Option<Digest>,
 }
 
-/// A question that is open at the source.
-pub struct Open {
-    /// Reads it.
-    pub reader: Box<dyn QuestionReader>,
-    /// The columns that are sent, and how.
+/// A query that is open at the source.
+pub struct OpenQuery {
+    /// Reads its rows.
+    pub reader: Box<dyn RequestQueryReader>,
+    /// The columns that are sent, with their masks.
     pub plan: Plan,
 }
 
-/// Rows on their way into parts.
-pub struct Packed {
-    /// Takes them.
-    pub packer: Packer,
+/// The rows of an answer.
+pub struct AnswerRows {
+    /// Batches them into blocks.
+    pub batcher: RowBatcher,
     /// The columns that are sent.
     pub schema: Arc<RowSchema>,
     /// The source's columns.
     pub columns: RowSchema,
-    /// By which state of the lists the open block was screened.
+    /// The version of the rules that filtered the open block.
     pub screened_by: u64,
 }
 
 /// Counts of stored parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Sums {
+pub struct PartTotals {
     /// Rows.
     pub rows: u64,
-    /// Rows kept back.
+    /// Withheld rows.
     pub withheld: u64,
     /// Rows that could not be carried.
     pub rejects: u64,
@@ -99,27 +99,27 @@ pub struct Sums {
 
 /// How reading ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ended {
-    /// There is nothing more.
-    All,
-    /// There is more, and why it is not read.
-    Cut(String),
+pub enum ReadEnd {
+    /// Everything was read.
+    Complete,
+    /// There is more, which is not read for this reason.
+    Truncated(String),
 }
 
-/// What signs, and as whom.
+/// Signs parts and outcomes.
 #[derive(Clone)]
 pub struct Signer {
-    /// This life of this process.
+    /// Identifies this run of the process.
     pub instance: String,
     /// The bureau's key.
     pub key: Arc<SigningKey>,
-    /// To whom bodies are sealed; none: in clear.
-    pub to: Option<SealPublicKey>,
+    /// The key that bodies are encrypted to; `None` for plain bodies.
+    pub to: Option<EncryptionPublicKey>,
 }
 
-/// Everything that a part is made of.
-pub struct Draft {
-    about: About,
+/// The content of a part before signing.
+pub struct PartDraft {
+    request_ref: RequestRef,
     attempt: u32,
     number: u32,
     schema: Arc<RowSchema>,
@@ -127,43 +127,41 @@ pub struct Draft {
 }
 
 impl Answer {
-    /// Nothing read yet.
+    /// Creates an answer of which nothing was read.
     #[must_use]
-    pub fn new(about: About, attempt: u32, limit: usize, most_rows: (u64, RowLimit)) -> Self {
+    pub fn new(request_ref: RequestRef, attempt: u32, limit: usize, max_rows: (u64, RowLimit)) -> Self {
         Self {
-            about,
+            request_ref,
             attempt,
-            open: None,
-            packed: None,
+            query: None,
+            batch: None,
             limit,
-            most_rows,
+            max_rows,
             load: Load::default(),
             read: None,
             cost_ms: 0,
             ended: None,
             blocks: Vec::new(),
             stored: Vec::new(),
-            sums: Sums::default(),
+            sums: PartTotals::default(),
         }
     }
 
-    /// Rows that were read for it so far, stored or not.
+    /// Returns the rows read so far, stored or not.
     #[must_use]
     pub fn rows(&self) -> u64 {
-        self.packed
-            .as_ref()
-            .map_or(0, |packed| packed.packer.count().rows)
+        self.batch.as_ref().map_or(0, |batch| batch.batcher.count().rows)
     }
 
-    /// Rows kept back so far.
+    /// Returns the withheld rows so far.
     #[must_use]
     pub fn withheld(&self) -> u64 {
-        self.packed
+        self.batch
             .as_ref()
-            .map_or(0, |packed| packed.packer.count().withheld)
+            .map_or(0, |batch| batch.batcher.count().withheld)
     }
 
-    /// The number of the next part.
+    /// Returns the number of the next part.
     #[must_use]
     pub fn next_number(&self) -> u32 {
         u32::try_from(self.stored.len())
@@ -171,21 +169,21 @@ impl Answer {
             .saturating_add(1)
     }
 
-    /// The next part, to be made; none where nothing is closed.
+    /// Returns the next part to sign; `None` if no block is closed.
     #[must_use]
-    pub fn draft(&self) -> Option<Draft> {
-        let (block, packed) = (self.blocks.first()?, self.packed.as_ref()?);
-        Some(Draft {
-            about: self.about.clone(),
+    pub fn draft(&self) -> Option<PartDraft> {
+        let (block, batch) = (self.blocks.first()?, self.batch.as_ref()?);
+        Some(PartDraft {
+            request_ref: self.request_ref.clone(),
             attempt: self.attempt,
             number: self.next_number(),
-            schema: Arc::clone(&packed.schema),
+            schema: Arc::clone(&batch.schema),
             block: block.clone(),
         })
     }
 
-    /// The first closed block is stored as the next part.
-    pub fn is_stored(&mut self, digest: Digest) {
+    /// Records that the first closed block is stored as the next part.
+    pub fn mark_stored(&mut self, digest: Digest) {
         if self.blocks.is_empty() {
             return;
         }
@@ -196,54 +194,54 @@ impl Answer {
         self.stored.push(digest);
     }
 
-    /// Its outcome, once it is read and all of it is stored.
+    /// Returns the outcome, once everything is read and stored.
     #[must_use]
     pub fn outcome(&self) -> Option<Outcome> {
         let ended = self.ended.as_ref().filter(|_| self.blocks.is_empty())?;
         let (rows, parts) = (self.sums.rows, self.stored.clone());
         Some(match ended {
-            Ended::Cut(reason) => Outcome::Partial {
+            ReadEnd::Truncated(reason) => Outcome::Partial {
                 rows,
                 parts,
                 reason: reason.clone(),
             },
-            // A row that could not be carried is something all the same.
-            Ended::All if rows == 0 && self.sums.rejects == 0 => Outcome::Empty,
-            Ended::All => Outcome::Answered { rows, parts },
+            // Rejected rows make an answer non-empty.
+            ReadEnd::Complete if rows == 0 && self.sums.rejects == 0 => Outcome::Empty,
+            ReadEnd::Complete => Outcome::Answered { rows, parts },
         })
     }
 }
 
-impl Draft {
-    /// Makes it.
+impl PartDraft {
+    /// Encrypts and signs the part.
     ///
     /// # Errors
-    /// [`ChunkError`] when it is too large, or cannot be sealed or signed.
-    pub fn seal(self, signer: &Signer) -> Result<SealedPart, ChunkError> {
+    /// [`ChunkError`] if it is too large, or cannot be encrypted or signed.
+    pub fn sign(self, signer: &Signer) -> Result<SignedPart, ChunkError> {
         let part = Part {
-            id: self.about.key.id,
-            recipient: self.about.key.recipient,
-            request: self.about.request,
+            id: self.request_ref.key.id,
+            recipient: self.request_ref.key.recipient,
+            request: self.request_ref.request,
             attempt: self.attempt,
             number: self.number,
             schema: (*self.schema).clone(),
-            definition: self.about.definition.unwrap_or(self.about.request),
+            definition: self.request_ref.definition.unwrap_or(self.request_ref.request),
             totals: self.block.totals,
             load: self.block.load,
             rejects: self.block.rejects,
-            body: unpacked(),
+            body: empty_body_form(),
             read_from: self.block.read_from,
             read_to: self.block.read_to.max(self.block.read_from),
             instance: signer.instance.clone(),
             algorithms: Algorithms::default(),
             key: signer.key.public().clone(),
         };
-        part::seal(part, &self.block.plain, &signer.key, signer.to.as_ref())
+        part::sign(part, &self.block.plain, &signer.key, signer.to.as_ref())
     }
 }
 
-impl About {
-    /// A reply to it that touched no source.
+impl RequestRef {
+    /// Makes a reply without source evidence.
     #[must_use]
     pub fn reply(&self, outcome: Outcome, signer: &Signer, at: Timestamp) -> Reply {
         Reply {
@@ -264,7 +262,7 @@ impl About {
     }
 }
 
-/// A reply with the evidence of what was read, whatever came of it.
+/// Adds the source evidence of an answer to a reply, for any outcome.
 #[must_use]
 pub fn with_evidence(mut reply: Reply, answer: &Answer) -> Reply {
     if !reply.outcome.parts().is_empty() {
@@ -283,14 +281,14 @@ pub fn with_evidence(mut reply: Reply, answer: &Answer) -> Reply {
     reply
 }
 
-/// Filled in when the part is sealed.
-fn unpacked() -> BodyForm {
-    BodyForm {
+/// Returns a placeholder that is filled in when the part is signed.
+fn empty_body_form() -> BodyFormat {
+    BodyFormat {
         digest: Digest::of(&[]),
         bytes: 0,
         plain_bytes: 0,
         encoding: String::new(),
         compression: String::new(),
-        sealing: None,
+        encryption: None,
     }
 }

@@ -1,9 +1,8 @@
-//! PURE: what time it is at the exchange, by whose clock deadlines are judged.
+//! PURE: estimates the exchange's time, by which deadlines are judged.
 //!
-//! The exchange tells no time by itself, but the time at which it stored something. The lease is stored
-//! again and again, so its record is never old: it tells the time but for that age, and the freshest one
-//! seen tells it best. Between two looks our own steady clock goes on. What is told is never later than
-//! the exchange's time, so nothing is called expired too early.
+//! The exchange reports the time only as the storage time of a message. The lease is stored again and again, so its record is
+//! at most some seconds old; the freshest record seen gives the best estimate. Between two polls the local monotonic clock
+//! advances it. The estimate is never later than the exchange's time, so nothing expires too early.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,7 +10,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-/// The exchange's time as far as it is known. Clones are the same.
+/// The estimated time of the exchange. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct ExchangeClock(Arc<Mutex<Option<Anchor>>>);
 
@@ -30,13 +29,13 @@ impl Anchor {
 }
 
 impl ExchangeClock {
-    /// A record that the exchange stored at `stored_at`, seen at `seen`, at most so old by then.
-    pub fn saw(&self, stored_at: Timestamp, seen: Instant, most_age: Duration) {
+    /// Takes a record that the exchange stored at `stored_at` and that was seen at `seen`, at most `max_age` later.
+    pub fn observe(&self, stored_at: Timestamp, seen: Instant, max_age: Duration) {
         let mut anchor = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *anchor = Some(better(*anchor, Anchor { stored_at, seen }, most_age));
+        *anchor = Some(newer_anchor(*anchor, Anchor { stored_at, seen }, max_age));
     }
 
-    /// The time there; none while nothing was seen.
+    /// Returns the exchange's time; `None` before the first record.
     #[must_use]
     pub fn now(&self, at: Instant) -> Option<Timestamp> {
         let anchor = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -44,11 +43,11 @@ impl ExchangeClock {
     }
 }
 
-/// The later time wins, unless it cannot be: then the exchange's clock was set back.
-fn better(before: Option<Anchor>, seen: Anchor, most_age: Duration) -> Anchor {
+/// Returns the anchor with the later time. If that exceeds `max_age`, the exchange's clock was set back and the new one wins.
+fn newer_anchor(before: Option<Anchor>, seen: Anchor, max_age: Duration) -> Anchor {
     let Some(before) = before else { return seen };
     let ahead = before.at(seen.seen).duration_since(seen.stored_at);
-    if ahead.is_negative() || ahead.unsigned_abs() > most_age {
+    if ahead.is_negative() || ahead.unsigned_abs() > max_age {
         seen
     } else {
         before
@@ -64,20 +63,20 @@ mod tests {
     }
 
     #[test]
-    fn the_freshest_record_tells_the_time_and_a_clock_that_was_set_back_is_followed() {
+    fn clock_follows_the_freshest_record_and_a_step_back() {
         let (clock, begin) = (ExchangeClock::default(), Instant::now());
         let most = Duration::from_secs(5);
         let after = |milli: u64| begin + Duration::from_millis(milli);
         assert_eq!(clock.now(begin), None);
-        clock.saw(at(0), begin, most);
+        clock.observe(at(0), begin, most);
         assert_eq!(clock.now(after(700)), Some(at(700)));
-        // Another look at a record that is a second old tells nothing new.
-        clock.saw(at(0), after(1_000), most);
+        // The same record again adds nothing.
+        clock.observe(at(0), after(1_000), most);
         assert_eq!(clock.now(after(1_000)), Some(at(1_000)));
-        // A fresher one does.
-        clock.saw(at(1_300), after(1_100), most);
+        // A fresher record moves the clock.
+        clock.observe(at(1_300), after(1_100), most);
         assert_eq!(clock.now(after(1_100)), Some(at(1_300)));
-        clock.saw(at(-90_000), after(2_000), most);
+        clock.observe(at(-90_000), after(2_000), most);
         assert_eq!(clock.now(after(2_000)), Some(at(-90_000)));
     }
 }

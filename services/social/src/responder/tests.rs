@@ -1,9 +1,9 @@
-//! The whole responder, in the whole agent, over an exchange in memory and a source that is a list of rows.
+//! The responder in the whole agent, with an in-memory exchange and a source that is a list of rows.
 
 mod crash;
-mod decided;
-mod kinds;
-mod lists;
-mod scene;
-mod seen;
-mod table;
+mod fixture;
+mod kind_checks;
+mod observe;
+mod outcomes;
+mod restrictions;
+mod table_source;

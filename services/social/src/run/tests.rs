@@ -1,11 +1,11 @@
-//! The whole agent over an exchange in memory and a source that is a list of numbers.
+//! The whole agent with an in-memory exchange and a source of numbers.
 
 use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use exchange::port::{From as Start, Sequence, Stream};
+use exchange::port::{ReadFrom as Start, Sequence, Stream};
 use exchange::{Delivery, Error, Filed, Published, Result, Settlement, Stored};
 use gate::Permit;
 use jiff::Timestamp;
@@ -17,29 +17,29 @@ use schemas::origin::Origin;
 use schemas::request::RequestId;
 use schemas::value::Value;
 use source::fence::Fence;
-use source::port::DriverCount;
+use source::port::DriverCounts;
 use source::{CursorSetBy, End, FeedReader, FenceReading, Quantum, RowSink};
 
 use super::*;
 
 mod held;
 mod idle;
-mod lapsed;
-mod logged;
+mod lease_expired;
+mod log_output;
 mod masked;
-mod replaced;
+mod source_replaced;
 mod standby;
-mod unplaced;
+mod unordered_rows;
 
 #[derive(Default)]
 struct Memory {
     lanes: Mutex<BTreeMap<Lane, Vec<Stored>>>,
     lease: Mutex<Option<Stored>>,
-    /// Every so many publishes are stored and not acknowledged.
+    /// Every n-th publish is stored and not acknowledged.
     lose_every: u64,
     publishes: Mutex<u64>,
     /// The lease cannot be read.
-    is_away: std::sync::atomic::AtomicBool,
+    is_unreachable: std::sync::atomic::AtomicBool,
 }
 
 fn stored(sequence: u64, bytes: Bytes) -> Stored {
@@ -52,7 +52,7 @@ fn stored(sequence: u64, bytes: Bytes) -> Stored {
 }
 
 impl Memory {
-    fn chunks(&self, lane: &Lane, key: &PublicKey) -> Vec<chunk::Verified> {
+    fn chunks(&self, lane: &Lane, key: &PublicKey) -> Vec<chunk::VerifiedChunk> {
         let lanes = self.lanes.lock().unwrap();
         let open = |stored: &Stored| chunk::open(&stored.bytes, std::slice::from_ref(key)).unwrap();
         lanes
@@ -104,7 +104,7 @@ impl Exchange for Memory {
         Ok(None)
     }
     async fn lease(&self, _: &SourceName) -> Result<Option<Stored>> {
-        if self.is_away.load(std::sync::atomic::Ordering::Relaxed) {
+        if self.is_unreachable.load(std::sync::atomic::Ordering::Relaxed) {
             return Err(Error::new(exchange::ErrorKind::Unreachable, "no connection"));
         }
         Ok(self.lease.lock().unwrap().clone())
@@ -126,7 +126,7 @@ impl Exchange for Memory {
     async fn fetch_chunks(&self, _: &RecipientName, _: usize) -> Result<Vec<Delivery>> {
         unused()
     }
-    async fn drained(&self, _: &RecipientName) -> Result<bool> {
+    async fn is_drained(&self, _: &RecipientName) -> Result<bool> {
         unused()
     }
     async fn settle(&self, _: &[Delivery], _: Settlement) -> Result<()> {
@@ -205,7 +205,7 @@ impl Exchange for Memory {
     }
 }
 
-/// Rows 1 to `rows`; counts what it is asked for.
+/// A source of rows 1 to `rows` that counts its reads.
 struct Numbers {
     rows: i64,
     reads: Arc<Mutex<u64>>,
@@ -244,8 +244,8 @@ impl Source for Numbers {
     fn own_backends(&self) -> Vec<u32> {
         Vec::new()
     }
-    fn counted(&self) -> DriverCount {
-        DriverCount::default()
+    fn driver_counts(&self) -> DriverCounts {
+        DriverCounts::default()
     }
     async fn close(&self) {}
 }
@@ -376,10 +376,10 @@ async fn until(done: impl Fn() -> bool) {
     };
     tokio::time::timeout(Duration::from_secs(20), wait)
         .await
-        .expect("it did not come about in time");
+        .expect("the condition was not met in time");
 }
 
-fn check_chain(chunks: &[chunk::Verified], rows: i64) {
+fn check_chain(chunks: &[chunk::VerifiedChunk], rows: i64) {
     let mut next = 1;
     for (at, chunk) in chunks.iter().enumerate() {
         assert_eq!(chunk.manifest.number, at as u64 + 1);
@@ -397,7 +397,7 @@ fn check_chain(chunks: &[chunk::Verified], rows: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_row_is_published_once_to_both_recipients_although_acknowledgements_are_lost() {
+async fn agent_lost_acks_publish_every_row_once_to_each_recipient() {
     let exchange = Arc::new(Memory {
         lose_every: 3,
         ..Memory::default()
@@ -419,7 +419,7 @@ async fn every_row_is_published_once_to_both_recipients_although_acknowledgement
     );
     stop.cancel();
     assert_eq!(agent.await.unwrap(), Ok(()));
-    assert!(exchange.is_released(), "a clean stop gives the lease back");
+    assert!(exchange.is_released(), "a regular stop releases the lease");
 }
 
 /// A restored exchange holds an older record of the agent that stops.
@@ -433,7 +433,7 @@ async fn lease_restored_record_is_released_at_a_stop() {
         new_instance(),
         "test".into(),
         Arc::new(SigningKey::generate()),
-        // It renews nothing meanwhile.
+        // It does not renew during the test.
         crate::lease::Timing::of(Duration::from_secs(600)),
     );
     let stop = CancellationToken::new();
@@ -448,7 +448,7 @@ async fn lease_restored_record_is_released_at_a_stop() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_standby_reads_nothing_and_takes_over_when_the_first_ends() {
+async fn standby_reads_nothing_and_takes_over_after_a_kill() {
     let exchange = Arc::new(Memory::default());
     let key = Arc::new(SigningKey::generate());
     let (first_reads, second_reads) = (Arc::new(Mutex::new(0)), Arc::new(Mutex::new(0)));
@@ -459,7 +459,7 @@ async fn a_standby_reads_nothing_and_takes_over_when_the_first_ends() {
     let (view, stop) = (second.view(), CancellationToken::new());
     let second = tokio::spawn(second.run(stop.clone()));
     until(|| !view.status().lease.holder.is_empty()).await;
-    // Killed: it gives nothing back.
+    // Killed: it does not release the lease.
     assert_eq!(*second_reads.lock().unwrap(), 0);
     first.abort();
     all_published(&exchange, &key, 9_000).await;
@@ -471,7 +471,7 @@ async fn a_standby_reads_nothing_and_takes_over_when_the_first_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_read_while_the_gate_is_shut_and_all_of_it_once_it_opens() {
+async fn agent_closed_gate_reads_nothing_until_it_opens() {
     let exchange = Arc::new(Memory::default());
     let (key, reads) = (Arc::new(SigningKey::generate()), Arc::new(Mutex::new(0)));
     let (gate, script) = Gate::scripted();

@@ -1,4 +1,4 @@
-//! The agent as others see it.
+//! The view of a running agent.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use tokio::sync::watch;
 
 use crate::blocklist::BlockListStatus;
 use crate::lease_keeper::LeaseWatch;
-use crate::status::{Board, LeaseStatus, SocialStatus};
-use crate::witness::Witness;
+use crate::record_tracker::RecordTracker;
+use crate::status::{LeaseStatus, SocialStatus, StatusRegistry};
 
-/// The agent as others may look at it while it runs.
+/// A view of a running agent.
 #[derive(Clone)]
 pub struct SocialView {
     pub(super) instance: String,
@@ -19,30 +19,30 @@ pub struct SocialView {
     pub(super) source: Arc<dyn Source>,
     pub(super) lease: LeaseWatch,
     pub(super) blocklist: Option<watch::Receiver<BlockListStatus>>,
-    pub(super) board: Board,
-    pub(super) witness: Witness,
+    pub(super) registry: StatusRegistry,
+    pub(super) record_tracker: RecordTracker,
 }
 
 impl SocialView {
-    /// The agent at a glance.
+    /// Returns the status of the agent.
     #[must_use]
     pub fn status(&self) -> SocialStatus {
-        let standing = self.lease.standing();
+        let state = self.lease.state();
         SocialStatus {
             instance: self.instance.clone(),
             gate: self.gate.status(),
             lease: LeaseStatus {
                 held: self.lease.term().is_some(),
-                holder: standing.holder,
-                term: standing.term,
-                trouble: standing.trouble,
+                holder: state.holder,
+                term: state.term,
+                error: state.error,
             },
-            orders: self.witness.status(),
-            feeds: self.board.feeds(),
-            lanes: self.board.lanes(),
-            requests: self.board.of_requests(),
+            orders: self.record_tracker.status(),
+            feeds: self.registry.feeds(),
+            lanes: self.registry.lanes(),
+            requests: self.registry.request_status(),
             blocklist: self.blocklist.as_ref().map(|status| status.borrow().clone()),
-            driver: self.source.counted(),
+            driver: self.source.driver_counts(),
         }
     }
 }

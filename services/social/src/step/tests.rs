@@ -27,7 +27,7 @@ fn tail(sequence: u64, link: Link, instance: &str, at: i64) -> Option<Tail> {
     })
 }
 
-fn read(tail: Option<Tail>, receipt: Option<Signed>) -> Event {
+fn read(tail: Option<Tail>, receipt: Option<ReceiptFrontier>) -> Event {
     Event::TailRead { tail, receipt }
 }
 
@@ -41,7 +41,7 @@ fn in_flight() -> Lane {
     assert_eq!(actions, [Action::ReadFrom(cursor(5))]);
     let (lane, actions) = step(
         lane,
-        Event::Ready(Offer {
+        Event::Ready(PreparedChunk {
             link: link(1, 6, "six"),
             cursor: cursor(6),
         }),
@@ -61,12 +61,12 @@ fn doubt() -> Lane {
 }
 
 #[test]
-fn an_empty_lane_begins_with_number_one() {
+fn lane_empty_begins_with_number_one() {
     let (lane, actions) = step(lane(), read(None, None));
     assert_eq!(actions, [Action::ReadFrom(None)]);
     assert_eq!(
-        lane.next_place(),
-        Some(Place {
+        lane.next_position(),
+        Some(ChainPosition {
             epoch: 1,
             number: 1,
             previous: None
@@ -75,11 +75,11 @@ fn an_empty_lane_begins_with_number_one() {
 }
 
 #[test]
-fn the_next_place_is_behind_the_chunk_in_flight() {
+fn lane_next_position_follows_the_chunk_in_flight() {
     let lane = in_flight();
     assert_eq!(
-        lane.next_place(),
-        Some(Place {
+        lane.next_position(),
+        Some(ChainPosition {
             epoch: 1,
             number: 7,
             previous: Some(digest("six"))
@@ -87,7 +87,7 @@ fn the_next_place_is_behind_the_chunk_in_flight() {
     );
     let (same, actions) = step(
         lane.clone(),
-        Event::Ready(Offer {
+        Event::Ready(PreparedChunk {
             link: link(1, 7, "seven"),
             cursor: None,
         }),
@@ -96,14 +96,14 @@ fn the_next_place_is_behind_the_chunk_in_flight() {
 }
 
 #[test]
-fn a_lost_acknowledgement_is_told_by_instance_and_digest() {
+fn lane_lost_ack_is_recognised_by_instance_and_digest() {
     let (lane, actions) = step(doubt(), read(tail(60, link(1, 6, "six"), "me", 6), None));
     assert_eq!(actions, [Action::Stored]);
     assert_eq!(lane.last(), Some(link(1, 6, "six")));
 }
 
 #[test]
-fn what_was_not_stored_is_sent_again_with_the_same_expectation() {
+fn lane_chunk_not_stored_is_sent_again_unchanged() {
     let (_, actions) = step(doubt(), read(tail(50, link(1, 5, "five"), "other", 5), None));
     assert_eq!(
         actions,
@@ -115,16 +115,16 @@ fn what_was_not_stored_is_sent_again_with_the_same_expectation() {
 }
 
 #[test]
-fn a_lost_race_adopts_the_tail_and_drops_the_pending_chunk() {
+fn lane_lost_race_adopts_the_tail_and_drops_its_chunk() {
     let (conflict, actions) = step(in_flight(), Event::Conflict);
     assert_eq!(actions, [Action::ReadTail { backed_off: false }]);
     let (lane, actions) = step(conflict, read(tail(61, link(1, 6, "theirs"), "other", 9), None));
     assert_eq!(actions, [Action::ReadFrom(cursor(9))]);
-    assert_eq!(lane.next_place().unwrap().previous, Some(digest("theirs")));
+    assert_eq!(lane.next_position().unwrap().previous, Some(digest("theirs")));
 }
 
 #[test]
-fn a_tail_behind_what_was_acknowledged_stops_the_lane_until_a_new_epoch() {
+fn lane_tail_behind_the_ack_stops_it_until_a_new_epoch() {
     let (lane, actions) = step(doubt(), read(tail(40, link(1, 4, "four"), "me", 4), None));
     let [Action::Stop(reason)] = actions.as_slice() else {
         panic!("{actions:?}")
@@ -138,13 +138,13 @@ fn a_tail_behind_what_was_acknowledged_stops_the_lane_until_a_new_epoch() {
 }
 
 #[test]
-fn an_emptied_or_replaced_tail_stops_the_lane() {
+fn lane_emptied_or_replaced_tail_stops_it() {
     for (tail, receipt) in [
         (None, None),
         (tail(50, link(1, 5, "another five"), "other", 5), None),
         (
             tail(50, link(1, 5, "five"), "other", 5),
-            Some(Signed {
+            Some(ReceiptFrontier {
                 epoch: 1,
                 to: 6,
                 head: None,
@@ -152,7 +152,7 @@ fn an_emptied_or_replaced_tail_stops_the_lane() {
         ),
         (
             tail(50, link(1, 5, "five"), "other", 5),
-            Some(Signed {
+            Some(ReceiptFrontier {
                 epoch: 1,
                 to: 5,
                 head: Some(digest("another five")),
@@ -165,8 +165,8 @@ fn an_emptied_or_replaced_tail_stops_the_lane() {
 }
 
 #[test]
-fn a_receipt_of_an_older_epoch_is_not_ahead_of_an_opening() {
-    let signed = Signed {
+fn lane_receipt_of_older_epoch_is_not_ahead_of_an_opening() {
+    let signed = ReceiptFrontier {
         epoch: 1,
         to: 900,
         head: Some(digest("x")),
@@ -179,7 +179,7 @@ fn a_receipt_of_an_older_epoch_is_not_ahead_of_an_opening() {
 }
 
 #[test]
-fn another_definition_refuses_and_names_the_way_out() {
+fn lane_other_definition_stops_it_and_names_the_remedy() {
     let mut other = tail(3, link(1, 1, "one"), "me", 4).unwrap();
     other.definition = digest("old feed");
     let (lane, actions) = step(lane(), read(Some(other), None));
@@ -194,7 +194,7 @@ fn another_definition_refuses_and_names_the_way_out() {
 }
 
 #[test]
-fn a_full_or_unreachable_exchange_is_tried_again_and_a_denial_stops() {
+fn lane_full_exchange_is_retried_and_a_denial_stops_it() {
     for kind in [ErrorKind::Full, ErrorKind::Unreachable] {
         let (_, actions) = step(in_flight(), Event::Failed(kind, String::new()));
         assert_eq!(
@@ -216,9 +216,9 @@ fn a_full_or_unreachable_exchange_is_tried_again_and_a_denial_stops() {
 }
 
 #[test]
-fn a_lost_lease_forgets_the_chunk_in_flight_but_not_what_was_seen() {
+fn lane_lost_lease_drops_the_chunk_and_keeps_the_last_link() {
     let (lane, actions) = step(in_flight(), Event::LeaseLost);
-    assert!(actions.is_empty() && lane.next_place().is_none());
+    assert!(actions.is_empty() && lane.next_position().is_none());
     let (lane, actions) = step(lane, Event::Acked { sequence: 60 });
     assert!(actions.is_empty(), "a late answer counts for nothing");
     let (lane, _) = step(lane, Event::Begin);
@@ -227,18 +227,18 @@ fn a_lost_lease_forgets_the_chunk_in_flight_but_not_what_was_seen() {
 }
 
 #[test]
-fn a_look_that_finds_nothing_new_drops_nothing_and_one_that_finds_a_restore_stops() {
+fn lane_check_keeps_unchanged_lane_and_stops_restored_one() {
     let (idle, _) = step(lane(), read(tail(50, link(1, 5, "five"), "other", 5), None));
     let (checking, actions) = step(idle.clone(), Event::Check);
     assert_eq!(actions, [Action::ReadTail { backed_off: false }]);
-    assert_eq!(checking.next_place(), idle.next_place());
+    assert_eq!(checking.next_position(), idle.next_position());
     let (same, actions) = step(
         checking.clone(),
         read(tail(50, link(1, 5, "five"), "other", 5), None),
     );
     assert_eq!((same, actions), (idle, Vec::new()));
-    // Restored to before an opening that the receiver has long signed for.
-    let signed = Signed {
+    // Restored to before an opening that the receiver has acknowledged.
+    let signed = ReceiptFrontier {
         epoch: 2,
         to: 7,
         head: None,
@@ -251,7 +251,7 @@ fn a_look_that_finds_nothing_new_drops_nothing_and_one_that_finds_a_restore_stop
 }
 
 #[test]
-fn source_that_changed_stops_the_lane_until_a_new_epoch() {
+fn lane_changed_source_stops_it_until_a_new_epoch() {
     for lane in [
         step(lane(), read(tail(50, link(1, 5, "five"), "other", 5), None)).0,
         in_flight(),
@@ -260,7 +260,7 @@ fn source_that_changed_stops_the_lane_until_a_new_epoch() {
         let (stopped, actions) = step(lane, what());
         let reason = StopReason::SourceChanged("another file".into());
         assert_eq!(actions, [Action::Stop(reason.clone())]);
-        // Looking again lifts nothing, and what was read for it before is void.
+        // A recheck does not lift the stop, and earlier reads are void.
         let (stopped, _) = step(stopped, Event::Begin);
         let (stopped, _) = step(stopped, read(tail(51, link(1, 5, "five"), "other", 5), None));
         let (stopped, actions) = step(stopped, what());

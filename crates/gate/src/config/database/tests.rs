@@ -7,7 +7,7 @@ fn parse(text: &str) -> Result<GateConfig, String> {
 }
 
 #[test]
-fn off_unless_given_and_safe_when_given() {
+fn database_signals_are_off_by_default_and_valid_when_set() {
     let names = |text: &str| -> Vec<String> {
         let limits = parse(text).unwrap_or_default().limits().signals;
         limits
@@ -25,10 +25,10 @@ fn off_unless_given_and_safe_when_given() {
     );
 }
 
-/// Trap: a misspelt metric throttles for ever.
+/// Trap: a misspelt metric throttles permanently.
 #[test]
-fn contradictions_and_misspellings_are_refused_by_key() {
-    for (text, told) in [
+fn database_signals_errors_name_the_key() {
+    for (text, expected) in [
         ("[signals.database]\nactiv = {}", "`activ`"),
         ("[signals.database]\nactive = { stopp = 1 }", "`stopp`"),
         (
@@ -49,11 +49,11 @@ fn contradictions_and_misspellings_are_refused_by_key() {
         ),
         (
             "[signals.database]\ncanary = { sql = \"BEGIN\" }",
-            "gate.signals.database.canary.sql is no query",
+            "gate.signals.database.canary.sql is not a query",
         ),
         (
             "[signals.sql.queue]\nsql = \"SELECT 1;\"\nstop = 2\nresume = 1",
-            "gate.signals.sql.NAME.sql of \"queue\" is no query",
+            "gate.signals.sql.NAME.sql of \"queue\" is not a query",
         ),
         (
             "[signals.sql.queue]\nsql = \"SELECT 1\"\nstop = 1\nresume = 1",
@@ -65,6 +65,6 @@ fn contradictions_and_misspellings_are_refused_by_key() {
         ),
     ] {
         let error = parse(text).err().unwrap_or_default();
-        assert!(error.contains(told), "{text}: {error}");
+        assert!(error.contains(expected), "{text}: {error}");
     }
 }

@@ -1,16 +1,16 @@
-//! How windows and blackouts are written.
+//! The notation of windows and blackouts.
 
 use jiff::civil::{Date, DateTime, Time};
 use jiff::{Timestamp, ToSpan};
 
-use super::rule::When;
+use super::period::Period;
 
 const NAMES: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
-/// Days of the week: `mon`, `mon-fri`, `sat-mon`; every day when none is given.
+/// Parses days of the week: `mon`, `mon-fri`, `sat-mon`; every day if empty.
 ///
 /// # Errors
-/// What is wrong with it, for people.
+/// What is wrong, for display.
 pub fn days(given: &[String]) -> Result<[bool; 7], String> {
     let mut days = [given.is_empty(); 7];
     let day = |name: &str| {
@@ -32,7 +32,7 @@ pub fn days(given: &[String]) -> Result<[bool; 7], String> {
     Ok(days)
 }
 
-/// `22:00`; `24:00` is midnight at the end.
+/// Parses `22:00`; `24:00` is midnight at the end of the day.
 fn time(text: &str) -> Option<Time> {
     if text == "24:00" {
         return Some(Time::midnight());
@@ -42,59 +42,59 @@ fn time(text: &str) -> Option<Time> {
     Time::new(two(hour)?, two(minute)?, 0, 0).ok()
 }
 
-/// A weekly window: `from` and `to` are times of the day. Equal ones are the whole day.
+/// Parses a weekly window: `from` and `to` are times of day. Equal times are the whole day.
 ///
 /// # Errors
-/// What is wrong with it, for people.
-pub fn window(given: &[String], from: &str, to: &str) -> Result<When, String> {
-    let read = |text: &str| time(text).ok_or_else(|| format!("says {text:?}; write a time as 22:00"));
-    Ok(When::Weekly {
+/// What is wrong, for display.
+pub fn window(given: &[String], from: &str, to: &str) -> Result<Period, String> {
+    let read = |text: &str| time(text).ok_or_else(|| format!("has {text:?}; write a time as 22:00"));
+    Ok(Period::Weekly {
         days: days(given)?,
         from: read(from)?,
         to: read(to)?,
     })
 }
 
-/// A blackout: weekly when `from` is a time of the day; otherwise both are dates (the last one
-/// included), dates with times by the zone's clock, or timestamps with a zone.
+/// Parses a blackout: weekly if `from` is a time of day. Otherwise both are dates (the last one included), local dates
+/// with times, or timestamps with a zone.
 ///
 /// # Errors
-/// What is wrong with it, for people.
-pub fn when(given: &[String], from: &str, to: &str) -> Result<When, String> {
+/// What is wrong, for display.
+pub fn when(given: &[String], from: &str, to: &str) -> Result<Period, String> {
     if time(from).is_some() || !given.is_empty() {
         return window(given, from, to);
     }
     let when = if let (Ok(from), Ok(to)) = (from.parse::<Timestamp>(), to.parse::<Timestamp>()) {
-        When::Exact { from, to }
+        Period::Exact { from, to }
     } else {
-        When::Local {
+        Period::Local {
             from: local(from, false)?,
             to: local(to, true)?,
         }
     };
     let forward = match &when {
-        When::Exact { from, to } => from < to,
-        When::Local { from, to } => from < to,
-        When::Weekly { .. } => true,
+        Period::Exact { from, to } => from < to,
+        Period::Local { from, to } => from < to,
+        Period::Weekly { .. } => true,
     };
     if forward {
         Ok(when)
     } else {
-        Err(format!("ends at {to}, before it begins at {from}"))
+        Err(format!("ends at {to}, before its start {from}"))
     }
 }
 
 fn local(text: &str, end: bool) -> Result<DateTime, String> {
-    let wrong = || {
+    let error = || {
         format!(
-            "says {text:?}; write both from and to as 22:00, as 2026-12-31, as 2026-12-31T20:00, or as 2026-12-31T20:00:00+08:00"
+            "has {text:?}; write both from and to as 22:00, as 2026-12-31, as 2026-12-31T20:00, or as 2026-12-31T20:00:00+08:00"
         )
     };
-    // A date parser reads a date out of a longer text, and would drop its zone.
+    // The date parser accepts a longer text and would ignore its zone.
     if text.len() == 10 {
-        let date: Date = text.parse().map_err(|_| wrong())?;
+        let date: Date = text.parse().map_err(|_| error())?;
         let date = if end {
-            date.checked_add(1.day()).map_err(|_| wrong())?
+            date.checked_add(1.day()).map_err(|_| error())?
         } else {
             date
         };
@@ -104,8 +104,8 @@ fn local(text: &str, end: bool) -> Result<DateTime, String> {
         .get(10..)
         .is_some_and(|time| !time.contains(['Z', 'z', '+', '-', '[']));
     if is_plain {
-        text.parse().map_err(|_| wrong())
+        text.parse().map_err(|_| error())
     } else {
-        Err(wrong())
+        Err(error())
     }
 }

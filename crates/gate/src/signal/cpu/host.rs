@@ -1,32 +1,31 @@
 //! The host's CPU counters.
 //!
-//! On Linux from the root control group, where it can be seen: to the nanosecond by version 1
-//! (`cpuacct.usage`, to which interrupts and stolen time are added from `/proc/stat`), to the
-//! kernel's own tick by version 2 (`cpu.stat`, which holds them). A container sees its own group
-//! in that place, and a group that is not the root is not taken; a counter that tells much less
-//! than `/proc/stat` does is dropped. Otherwise from `/proc/stat` alone, which counts in ticks
-//! of 10 ms: then the window is at least 200 ms, which resolves 2.5 percent on two cores.
+//! On Linux they come from the root control group, if visible: with nanosecond resolution in version 1
+//! (`cpuacct.usage`, plus interrupts and stolen time from `/proc/stat`), with the kernel's tick resolution in version 2
+//! (`cpu.stat`, which includes them). A container sees its own group in that place; a group that is not the root is not
+//! used. A counter far below `/proc/stat` is dropped. Otherwise they come from `/proc/stat` alone, in ticks of 10 ms:
+//! then the window is at least 200 ms, which resolves 2.5 percent on two cores.
 //!
-//! `sysinfo` does not tell when it could not read, and keeps the figure before for 200 ms; both
-//! would leave a gate open that should shut. It is used elsewhere, with these two in mind.
+//! `sysinfo` does not report failed reads and keeps the previous value for 200 ms; both would leave a gate open that
+//! should shut. It is used on other systems, with checks for both.
 
 use std::time::{Duration, Instant};
 
 use super::share::HostTimes;
 use crate::signal::SignalError;
 
-/// Reads the host's counters.
+/// Reader of the host's counters.
 #[derive(Debug)]
 pub struct Host {
     origin: Instant,
     #[cfg(target_os = "linux")]
     linux: super::root::Counters,
     #[cfg(not(target_os = "linux"))]
-    elsewhere: elsewhere::Counters,
+    other_systems: other_systems::Counters,
 }
 
 impl Host {
-    /// A reader.
+    /// Creates a reader.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -34,27 +33,27 @@ impl Host {
             #[cfg(target_os = "linux")]
             linux: super::root::Counters::new(),
             #[cfg(not(target_os = "linux"))]
-            elsewhere: elsewhere::Counters::new(),
+            other_systems: other_systems::Counters::new(),
         }
     }
 
-    /// The counters now.
+    /// Reads the current counters.
     ///
     /// # Errors
-    /// When they cannot be read or understood.
+    /// If they cannot be read or parsed.
     #[cfg(target_os = "linux")]
     pub fn read(&mut self) -> Result<HostTimes, SignalError> {
         let origin = self.origin;
         self.linux.read(|| origin.elapsed())
     }
 
-    /// The counters now.
+    /// Reads the current counters.
     ///
     /// # Errors
-    /// When they cannot be read.
+    /// If they cannot be read.
     #[cfg(not(target_os = "linux"))]
     pub fn read(&mut self) -> Result<HostTimes, SignalError> {
-        self.elsewhere.read(self.origin.elapsed())
+        self.other_systems.read(self.origin.elapsed())
     }
 }
 
@@ -64,15 +63,15 @@ impl Default for Host {
     }
 }
 
-/// PURE: interrupts and stolen time in the text of `/proc/stat`, in ticks.
+/// PURE: returns interrupt and stolen time in `/proc/stat`, in ticks.
 #[must_use]
-pub fn besides(text: &str) -> Option<u64> {
+pub fn interrupt_and_steal_ticks(text: &str) -> Option<u64> {
     let line = text.lines().find(|line| line.starts_with("cpu "))?;
     let fields = line.split_ascii_whitespace().skip(6).take(3);
     fields.map(|field| field.parse::<u64>().ok()).sum()
 }
 
-/// PURE: the counters in the text of `/proc/stat`. Guest time is part of user time there.
+/// PURE: parses the counters in `/proc/stat`. Guest time is part of user time.
 #[must_use]
 pub fn parse(text: &str, at: Duration) -> Option<HostTimes> {
     let mut fields = text
@@ -82,7 +81,7 @@ pub fn parse(text: &str, at: Duration) -> Option<HostTimes> {
         .skip(1);
     let mut next = || fields.next()?.parse::<u64>().ok();
     let (user, nice, system, idle) = (next()?, next()?, next()?, next()?);
-    // Kernels before 2.6 end here; what they lack is zero.
+    // Kernels before 2.6 have only these fields.
     let [iowait, irq, softirq, steal] = [(); 4].map(|()| next().unwrap_or(0));
     let busy = user + nice + system + irq + softirq + steal;
     let cores = text.lines().filter(|line| {
@@ -101,7 +100,7 @@ pub fn parse(text: &str, at: Duration) -> Option<HostTimes> {
 }
 
 #[cfg(not(target_os = "linux"))]
-mod elsewhere {
+mod other_systems {
     use std::time::Duration;
 
     use sysinfo::{CpuRefreshKind, System};
@@ -109,7 +108,7 @@ mod elsewhere {
     use super::super::share::HostTimes;
     use crate::signal::SignalError;
 
-    /// Sums the percentages of `sysinfo` into counters of microseconds.
+    /// Accumulates the percentages of `sysinfo` into counters of microseconds.
     #[derive(Debug)]
     pub(super) struct Counters {
         system: Option<System>,
@@ -133,7 +132,7 @@ mod elsewhere {
             let window = at.saturating_sub(self.times.at);
             if self.times.cores > 0 && window < sysinfo::MINIMUM_CPU_UPDATE_INTERVAL {
                 return Err(SignalError(
-                    "this system's CPU counters need an interval of 250ms".to_owned(),
+                    "CPU counters of this system need an interval of at least 250ms".to_owned(),
                 ));
             }
             let system = match &mut self.system {
@@ -144,7 +143,7 @@ mod elsewhere {
             let cores = u32::try_from(system.cpus().len()).unwrap_or(0);
             let percent = f64::from(system.global_cpu_usage());
             if cores == 0 || !percent.is_finite() {
-                return Err(SignalError("this system tells no CPU usage".to_owned()));
+                return Err(SignalError("this system reports no CPU usage".to_owned()));
             }
             let micros = u64::try_from(window.as_micros()).unwrap_or(u64::MAX);
             let busy = window.mul_f64(percent.clamp(0.0, 100.0) / 100.0).as_micros();
@@ -162,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn idle_and_waiting_for_io_are_idle_and_stolen_time_is_busy() {
+    fn host_counts_io_wait_as_idle_and_stolen_time_as_busy() {
         let text = "cpu  10 20 30 400 50 6 7 8 9 9\ncpu0 1 2 3 4\ncpu1 1 2 3 4\nintr 5\n";
         let times = parse(text, Duration::ZERO);
         let wanted = HostTimes {
@@ -178,7 +177,7 @@ mod tests {
 
     /// Trap: a probe error read as "not loaded".
     #[test]
-    fn a_text_without_counters_is_no_reading() {
+    fn host_text_without_counters_is_refused() {
         for text in [
             "",
             "cpu",

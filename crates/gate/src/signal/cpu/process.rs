@@ -1,7 +1,7 @@
 //! The CPU time of our processes.
 //!
-//! The whole process list is looked through every two seconds and only for entries that need
-//! it; in between only the processes found are read, on Linux from files that are held open.
+//! The process list is scanned every two seconds, and only if an entry requires it. In between, only the processes
+//! found are read; on Linux from files that are kept open.
 
 #[cfg(target_os = "linux")]
 use std::collections::btree_map::Entry;
@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use sysinfo::{Pid, Process, ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind};
 
-use super::share::Life;
+use super::share::ThreadInstance;
 use crate::own::{OwnEntry, OwnPids};
 use crate::signal::SignalError;
 
-/// How often the whole process list is looked through.
-const SCAN_EVERY: Duration = Duration::from_secs(2);
+/// Interval between scans of the process list.
+const SCAN_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Finds our processes and reads their CPU time.
 #[derive(Debug)]
@@ -23,16 +23,16 @@ pub struct OwnProcesses {
     entries: Vec<OwnEntry>,
     pids: OwnPids,
     system: Option<System>,
-    found: BTreeSet<Life>,
+    found: BTreeSet<ThreadInstance>,
     scanned: Option<Instant>,
     #[cfg(target_os = "linux")]
     tasks: BTreeMap<u32, super::tasks::Tasks>,
     #[cfg(target_os = "linux")]
-    lives: u64,
+    instances: u64,
 }
 
 impl OwnProcesses {
-    /// Our processes by these entries, this registry, and this process itself.
+    /// Creates a reader of the processes in these entries, in this registry, and of this process.
     #[must_use]
     pub fn new(entries: Vec<OwnEntry>, pids: OwnPids) -> Self {
         Self {
@@ -44,25 +44,25 @@ impl OwnProcesses {
             #[cfg(target_os = "linux")]
             tasks: BTreeMap::new(),
             #[cfg(target_os = "linux")]
-            lives: 0,
+            instances: 0,
         }
     }
 
-    /// Whether the next reading looks through the whole process list, which takes milliseconds.
+    /// Whether the next reading scans the process list, which takes milliseconds.
     #[must_use]
     pub fn will_scan(&self) -> bool {
-        self.scanned.is_none_or(|at| at.elapsed() >= SCAN_EVERY)
+        self.scanned.is_none_or(|at| at.elapsed() >= SCAN_INTERVAL)
             && self
                 .entries
                 .iter()
                 .any(|entry| !matches!(entry, OwnEntry::Pid(_)))
     }
 
-    /// CPU time since its start of each of them, in nanoseconds.
+    /// Returns the total CPU time of each of our threads, in nanoseconds.
     ///
     /// # Errors
-    /// When this system tells nothing about its processes.
-    pub fn read(&mut self) -> Result<BTreeMap<Life, u64>, SignalError> {
+    /// If this system shows no processes.
+    pub fn read(&mut self) -> Result<BTreeMap<ThreadInstance, u64>, SignalError> {
         if self.will_scan() {
             let mut system = self.take_system()?;
             self.scan(&mut system);
@@ -86,38 +86,38 @@ impl OwnProcesses {
     }
 
     #[cfg(target_os = "linux")]
-    fn times(&mut self, named: &BTreeSet<u32>) -> Result<BTreeMap<Life, u64>, SignalError> {
+    fn times(&mut self, named: &BTreeSet<u32>) -> Result<BTreeMap<ThreadInstance, u64>, SignalError> {
         let mut times = BTreeMap::new();
-        let found: BTreeSet<u32> = self.found.iter().map(|life| life.pid).collect();
+        let found: BTreeSet<u32> = self.found.iter().map(|instance| instance.pid).collect();
         self.tasks
             .retain(|pid, _| named.contains(pid) || found.contains(pid));
         for pid in named.union(&found) {
             let tasks = match self.tasks.entry(*pid) {
                 Entry::Occupied(tasks) => tasks.into_mut(),
-                Entry::Vacant(place) => match super::tasks::Tasks::of(*pid) {
+                Entry::Vacant(place) => match super::tasks::Tasks::open(*pid) {
                     Some(tasks) => place.insert(tasks),
                     None => continue,
                 },
             };
-            if !tasks.read(&mut self.lives, &mut times) {
+            if !tasks.read(&mut self.instances, &mut times) {
                 self.tasks.remove(pid);
-                // Who has this id now is another process, and is looked at by the next scan.
-                self.found.retain(|life| life.pid != *pid);
+                // The id may belong to another process now; the next scan examines it.
+                self.found.retain(|instance| instance.pid != *pid);
             }
         }
         if times.is_empty() {
-            return Err(SignalError("/proc tells nothing about this process".to_owned()));
+            return Err(SignalError("/proc shows no thread of this process".to_owned()));
         }
         Ok(times)
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn times(&mut self, named: &BTreeSet<u32>) -> Result<BTreeMap<Life, u64>, SignalError> {
+    fn times(&mut self, named: &BTreeSet<u32>) -> Result<BTreeMap<ThreadInstance, u64>, SignalError> {
         let mut system = self.take_system()?;
         let wanted: Vec<Pid> = named
             .iter()
             .copied()
-            .chain(self.found.iter().map(|life| life.pid))
+            .chain(self.found.iter().map(|instance| instance.pid))
             .map(Pid::from_u32)
             .collect();
         let kind = ProcessRefreshKind::nothing().with_cpu();
@@ -127,18 +127,18 @@ impl OwnProcesses {
             .filter_map(|pid| system.process(*pid))
             .map(|process| {
                 (
-                    life(process),
+                    instance(process),
                     process.accumulated_cpu_time().saturating_mul(1_000_000),
                 )
             })
-            .filter(|(life, _)| named.contains(&life.pid) || self.found.contains(life))
+            .filter(|(instance, _)| named.contains(&instance.pid) || self.found.contains(instance))
             .collect();
         self.system = Some(system);
         Ok(times)
     }
 
     fn scan(&mut self, system: &mut System) {
-        // Always: a process that was seen between fork and exec had another command line.
+        // Always, as a process between fork and exec has another command line.
         let kind = ProcessRefreshKind::nothing().with_cmd(UpdateKind::Always);
         system.refresh_processes_specifics(ProcessesToUpdate::All, true, kind);
         let units = self
@@ -162,19 +162,19 @@ impl OwnProcesses {
             .processes()
             .values()
             .filter(|process| is_ours(process))
-            .map(life)
+            .map(instance)
             .collect();
     }
 }
 
-fn life(process: &Process) -> Life {
-    Life {
+fn instance(process: &Process) -> ThreadInstance {
+    ThreadInstance {
         pid: process.pid().as_u32(),
         started: process.start_time(),
     }
 }
 
-/// The control groups of a process; none where there are none.
+/// Returns the control groups of a process; empty if there are none.
 fn cgroup(pid: Pid) -> String {
     std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default()
 }
@@ -187,34 +187,34 @@ mod tests {
 
     use super::*;
 
-    /// Ends the child that a test started.
-    struct Leash(Child);
+    /// Kills the child when dropped.
+    struct ChildGuard(Child);
 
-    impl Drop for Leash {
+    impl Drop for ChildGuard {
         fn drop(&mut self) {
             let _ = self.0.kill();
             let _ = self.0.wait();
         }
     }
 
-    fn started(program: &str, arguments: &[&str]) -> std::io::Result<Leash> {
+    fn spawn(program: &str, arguments: &[&str]) -> std::io::Result<ChildGuard> {
         Command::new(program)
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
-            .map(Leash)
+            .map(ChildGuard)
     }
 
     fn pids(own: &mut OwnProcesses) -> Vec<u32> {
         let times = own.read().unwrap_or_default();
-        let pids: BTreeSet<u32> = times.keys().map(|life| life.pid).collect();
+        let pids: BTreeSet<u32> = times.keys().map(|instance| instance.pid).collect();
         pids.into_iter().collect()
     }
 
     #[test]
-    fn this_process_is_always_ours_and_others_when_told() -> std::io::Result<()> {
-        let other = started("cat", &["-"])?;
+    fn own_processes_include_this_one_and_registered_ones() -> std::io::Result<()> {
+        let other = spawn("cat", &["-"])?;
         let registry = OwnPids::new();
         let mut own = OwnProcesses::new(Vec::new(), registry.clone());
         assert_eq!(pids(&mut own), [std::process::id()]);
@@ -226,11 +226,11 @@ mod tests {
     }
 
     #[test]
-    fn a_program_is_found_by_its_leading_arguments_only() -> std::io::Result<()> {
-        let wanted = started("cat", &["-u", "-"])?;
-        let other = started("cat", &["-", "-u"])?;
+    fn program_is_found_by_its_leading_arguments() -> std::io::Result<()> {
+        let wanted = spawn("cat", &["-u", "-"])?;
+        let other = spawn("cat", &["-", "-u"])?;
         let entry: Result<OwnEntry, _> = "cat -u".parse();
-        // The child has another command line until it has become its program.
+        // The child has another command line until exec.
         while std::fs::read_to_string(format!("/proc/{}/comm", wanted.0.id()))?.trim() != "cat" {
             std::thread::yield_now();
         }
@@ -241,8 +241,8 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_ended_is_no_longer_read() -> std::io::Result<()> {
-        let mut other = started("cat", &["-"])?;
+    fn ended_process_is_no_longer_read() -> std::io::Result<()> {
+        let mut other = spawn("cat", &["-"])?;
         let registry = OwnPids::new();
         registry.add(other.0.id());
         let mut own = OwnProcesses::new(Vec::new(), registry);
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_of_threads_is_counted_once() {
+    fn thread_time_is_counted_once() {
         let mut own = OwnProcesses::new(Vec::new(), OwnPids::new());
         let before: u64 = own.read().unwrap_or_default().values().sum();
         let begun = Instant::now();
@@ -272,8 +272,8 @@ mod tests {
             .collect();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let mut spent = 0;
-        // They are listed after half a second, and a busy machine lets them run when it likes: half a second of their
-        // time, however long that takes.
+        // The threads are listed within half a second, but a busy machine may delay them: wait for half a second of
+        // their CPU time, however long that takes.
         while spent < 500_000_000 {
             let now: u64 = own.read().unwrap_or_default().values().sum();
             spent = spent.max(now.saturating_sub(before));

@@ -1,4 +1,4 @@
-//! The counters of the root control group, where they are there and can be believed.
+//! The counters of the root control group, if present and plausible.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,66 +6,66 @@ use std::time::Duration;
 use super::host;
 use super::share::HostTimes;
 use crate::signal::SignalError;
-use crate::signal::procfs::Held;
+use crate::signal::procfs::ProcFile;
 
-/// One tick of `/proc/stat`, in nanoseconds: the kernel shows hundredths of a second to all.
-const TICK: u64 = 10_000_000;
+/// One tick of `/proc/stat` in nanoseconds: the kernel reports hundredths of a second.
+const TICK_NS: u64 = 10_000_000;
 
-/// How often the exact counter is held against the ticks.
-const CHECK: Duration = Duration::from_secs(2);
+/// Interval of the plausibility check against the ticks.
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Which counter.
+/// The counter file, by control group version.
 #[derive(Debug)]
-enum Exact {
-    One(Held),
-    Two(Held),
+enum CgroupCounter {
+    V1(ProcFile),
+    V2(ProcFile),
 }
 
-/// Reads the host's counters on Linux.
+/// Reader of the host's counters on Linux.
 #[derive(Debug)]
 pub struct Counters {
-    stat: Option<Held>,
-    exact: Option<Exact>,
+    stat: Option<ProcFile>,
+    exact: Option<CgroupCounter>,
     anchor: Option<(HostTimes, u64)>,
 }
 
 impl Counters {
-    /// The best counters of this system.
+    /// Selects the best counters of this system.
     #[must_use]
     pub fn new() -> Self {
         Self {
             stat: None,
-            exact: find(),
+            exact: find_counter(),
             anchor: None,
         }
     }
 
-    /// The counters now, by this clock.
+    /// Reads the current counters, timed by this clock.
     ///
     /// # Errors
-    /// When they cannot be read or understood.
+    /// If they cannot be read or parsed.
     pub fn read(&mut self, clock: impl Fn() -> Duration) -> Result<HostTimes, SignalError> {
         let unread = |what: String| SignalError(format!("/proc/stat: {what}"));
         let stat = match &mut self.stat {
             Some(stat) => stat,
-            none => none.insert(Held::open("/proc/stat").map_err(|error| unread(error.to_string()))?),
+            none => none.insert(ProcFile::open("/proc/stat").map_err(|error| unread(error.to_string()))?),
         };
         let text = stat.text()?;
-        let nothing = || unread("has no line of CPU counters".to_owned());
+        let nothing = || unread("no line of CPU counters".to_owned());
         let at = clock();
         let ticks = host::parse(text, at).ok_or_else(nothing)?;
-        let besides = host::besides(text).ok_or_else(nothing)?;
+        let interrupt_and_steal_ticks = host::interrupt_and_steal_ticks(text).ok_or_else(nothing)?;
         let Some(exact) = &mut self.exact else {
             return Ok(ticks);
         };
         let busy = match exact {
-            Exact::One(held) => held
+            CgroupCounter::V1(file) => file
                 .text()?
                 .trim()
                 .parse::<u64>()
                 .ok()
-                .and_then(|nanos| nanos.checked_add(besides.checked_mul(TICK)?)),
-            Exact::Two(held) => usage(held.text()?),
+                .and_then(|nanos| nanos.checked_add(interrupt_and_steal_ticks.checked_mul(TICK_NS)?)),
+            CgroupCounter::V2(file) => usage(file.text()?),
         };
         let busy = busy.ok_or_else(|| {
             SignalError("the CPU counter of the root control group is not a number".to_owned())
@@ -74,7 +74,7 @@ impl Counters {
         let total = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
         let precise = HostTimes {
             busy,
-            interrupts: ticks.interrupts.saturating_mul(TICK),
+            interrupts: ticks.interrupts.saturating_mul(TICK_NS),
             total: total.saturating_mul(u64::from(ticks.cores)),
             cores: ticks.cores,
             precise: true,
@@ -82,7 +82,7 @@ impl Counters {
         };
         if !self.is_believable(ticks, busy) {
             tracing::warn!(
-                "the CPU counter of the root control group tells less than /proc/stat: it is not used"
+                "CPU counter of the root control group is lower than /proc/stat; counter not used"
             );
             self.exact = None;
             return Ok(ticks);
@@ -90,18 +90,18 @@ impl Counters {
         Ok(precise)
     }
 
-    /// Less than what the ticks say by more than a quarter of the machine is not believed.
+    /// Whether the counter is not below the ticks by more than a quarter of the machine.
     fn is_believable(&mut self, ticks: HostTimes, busy: u64) -> bool {
         let Some((then, busy_then)) = self.anchor else {
             self.anchor = Some((ticks, busy));
             return true;
         };
-        if ticks.at.saturating_sub(then.at) < CHECK {
+        if ticks.at.saturating_sub(then.at) < CHECK_INTERVAL {
             return true;
         }
         self.anchor = Some((ticks, busy));
-        let by_ticks = ticks.busy.saturating_sub(then.busy).saturating_mul(TICK);
-        let all = ticks.total.saturating_sub(then.total).saturating_mul(TICK);
+        let by_ticks = ticks.busy.saturating_sub(then.busy).saturating_mul(TICK_NS);
+        let all = ticks.total.saturating_sub(then.total).saturating_mul(TICK_NS);
         busy.saturating_sub(busy_then).saturating_add(all / 4) >= by_ticks
     }
 }
@@ -112,24 +112,24 @@ impl Default for Counters {
     }
 }
 
-/// The root group alone has a `release_agent` (version 1) and no `cgroup.type` (version 2).
-fn find() -> Option<Exact> {
+/// Only the root group has a `release_agent` (version 1) and no `cgroup.type` (version 2).
+fn find_counter() -> Option<CgroupCounter> {
     for folder in ["/sys/fs/cgroup/cpuacct", "/sys/fs/cgroup/cpu,cpuacct"] {
         let is_root = Path::new(folder).join("release_agent").exists();
-        if let (true, Ok(held)) = (is_root, Held::open(format!("{folder}/cpuacct.usage"))) {
-            return Some(Exact::One(held));
+        if let (true, Ok(file)) = (is_root, ProcFile::open(format!("{folder}/cpuacct.usage"))) {
+            return Some(CgroupCounter::V1(file));
         }
     }
     let folder = Path::new("/sys/fs/cgroup");
     if folder.join("cgroup.controllers").exists() && !folder.join("cgroup.type").exists() {
-        let mut held = Held::open("/sys/fs/cgroup/cpu.stat").ok()?;
-        let counts = held.text().ok().and_then(usage).is_some_and(|nanos| nanos > 0);
-        return counts.then_some(Exact::Two(held));
+        let mut file = ProcFile::open("/sys/fs/cgroup/cpu.stat").ok()?;
+        let counts = file.text().ok().and_then(usage).is_some_and(|nanos| nanos > 0);
+        return counts.then_some(CgroupCounter::V2(file));
     }
     None
 }
 
-/// PURE: all CPU time in the text of `cpu.stat`, in nanoseconds.
+/// PURE: returns the total CPU time in `cpu.stat`, in nanoseconds.
 #[must_use]
 pub fn usage(text: &str) -> Option<u64> {
     let micros = text.lines().find_map(|line| line.strip_prefix("usage_usec "))?;
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_recorded_cpu_stat_is_read_and_a_partial_one_is_not() {
+    fn cpu_stat_is_parsed_and_partial_text_refused() {
         let text = "usage_usec 14789060009\nuser_usec 12638860000\nsystem_usec 2150200009\n";
         assert_eq!(usage(text), Some(14_789_060_009_000));
         for text in ["", "usage_usec", "usage_usec x", "user_usec 3"] {
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_that_stands_still_beside_busy_ticks_is_not_believed() {
+    fn stuck_counter_during_busy_ticks_is_not_believed() {
         let mut counters = Counters {
             stat: None,
             exact: None,

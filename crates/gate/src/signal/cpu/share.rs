@@ -1,68 +1,69 @@
-//! PURE: what the host did for others than us.
+//! PURE: computes the load that is not ours.
 //!
-//! Interrupts are nobody's: the kernel does not say for whom it received a packet. Most of them follow from what runs, our
-//! rows over a socket not least, and where nothing counts them exactly a tick of 10 ms falls on them now and then. So they are
-//! shared out as the processes' own time is: counted as the business's alone they made a gate that has the
-//! host for itself shut out its own work several times a second.
+//! Interrupts belong to no process: the kernel does not record for which process it received a packet. Most of them
+//! follow from the running work, such as our rows over a socket. Without exact accounting a tick of 10 ms is
+//! occasionally charged to them. They are therefore attributed in proportion to the CPU time of the processes. Counting
+//! them all as the business's would make a gate on an otherwise idle host shut because of its own work several times a
+//! second.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The host's CPU counters over all cores, in any one unit.
+/// The host's CPU counters over all cores, in one unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostTimes {
-    /// Time in which a core worked or was stolen.
+    /// Busy and stolen time.
     pub busy: u64,
-    /// Of that, time in interrupts.
+    /// Time in interrupts; part of `busy`.
     pub interrupts: u64,
-    /// All time.
+    /// Total time.
     pub total: u64,
-    /// Cores.
+    /// Number of cores.
     pub cores: u32,
-    /// Whether they are exact, or sampled at the kernel's ticks; the two are not compared.
+    /// Whether the counters are exact, not sampled at the kernel's ticks; the two kinds are not compared.
     pub precise: bool,
-    /// When they were read, on any monotonic clock.
+    /// When they were read, on a monotonic clock.
     pub at: Duration,
 }
 
-/// One thread of a process in one life: a recycled process id is another process.
+/// One thread of one process instance: a reused process id is another instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Life {
+pub struct ThreadInstance {
     /// The process id.
     pub pid: u32,
-    /// Which life: a number that no other thread with this process id gets.
+    /// A number unique to the instance among those with this process id.
     pub started: u64,
 }
 
-/// The host's counters and the CPU time of our processes, read together.
+/// The host's counters and the CPU time of our processes at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The host.
+    /// The host's counters.
     pub host: HostTimes,
-    /// CPU time since its start of each thread of ours, in nanoseconds.
-    pub own: BTreeMap<Life, u64>,
+    /// Total CPU time of each of our threads, in nanoseconds.
+    pub own: BTreeMap<ThreadInstance, u64>,
 }
 
-/// Two snapshots that cannot be compared.
+/// Why two snapshots cannot be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ShareError {
-    /// The window has no length.
+    /// The window is empty.
     #[error("no time has passed by the CPU counters")]
     NoWindow,
-    /// A counter went back, or busy time exceeds all time.
-    #[error("the CPU counters went back")]
-    WentBack,
+    /// A counter decreased, or busy time exceeds total time.
+    #[error("the CPU counters decreased")]
+    CounterDecreased,
 }
 
-/// Percent of all cores that worked for others, between two snapshots; 0 to 100.
+/// Returns the percentage of all cores used by others between two snapshots, from 0 to 100.
 ///
 /// # Errors
-/// When the window has no length or the counters went back: then nothing is known.
+/// If the window is empty or a counter decreased.
 #[expect(
     clippy::cast_precision_loss,
     reason = "differences over a window are far below 2^52"
 )]
-pub fn foreground(before: &Snapshot, after: &Snapshot) -> Result<f64, ShareError> {
+pub fn foreground_percent(before: &Snapshot, after: &Snapshot) -> Result<f64, ShareError> {
     if after.host.precise != before.host.precise {
         return Err(ShareError::NoWindow);
     }
@@ -70,34 +71,34 @@ pub fn foreground(before: &Snapshot, after: &Snapshot) -> Result<f64, ShareError
         .host
         .busy
         .checked_sub(before.host.busy)
-        .ok_or(ShareError::WentBack)?;
+        .ok_or(ShareError::CounterDecreased)?;
     let interrupts = after.host.interrupts.saturating_sub(before.host.interrupts);
     let total = after
         .host
         .total
         .checked_sub(before.host.total)
-        .ok_or(ShareError::WentBack)?;
+        .ok_or(ShareError::CounterDecreased)?;
     let window = after
         .host
         .at
         .checked_sub(before.host.at)
-        .ok_or(ShareError::WentBack)?;
+        .ok_or(ShareError::CounterDecreased)?;
     if total == 0 || window.is_zero() || after.host.cores == 0 {
         return Err(ShareError::NoWindow);
     }
-    // The exact counter and the clock are not read in one instant.
+    // The exact counter and the clock are not read atomically.
     let slack = if after.host.precise {
         total / 4 + 10_000_000
     } else {
         0
     };
     if busy > total.saturating_add(slack) {
-        return Err(ShareError::WentBack);
+        return Err(ShareError::CounterDecreased);
     }
     let own_ns: u64 = after
         .own
         .iter()
-        .filter_map(|(life, time)| Some(time.saturating_sub(*before.own.get(life)?)))
+        .filter_map(|(instance, time)| Some(time.saturating_sub(*before.own.get(instance)?)))
         .sum();
     let busy_share = (busy as f64 / total as f64).min(1.0);
     let capacity_ns = window.as_secs_f64() * 1e9 * f64::from(after.host.cores);
@@ -132,7 +133,7 @@ mod tests {
                 .iter()
                 .map(|(pid, time)| {
                     (
-                        Life {
+                        ThreadInstance {
                             pid: *pid,
                             started: 7,
                         },
@@ -144,12 +145,12 @@ mod tests {
     }
 
     fn percent(before: &Snapshot, after: &Snapshot) -> i64 {
-        foreground(before, after).map_or(-1, crate::sample::milli)
+        foreground_percent(before, after).map_or(-1, crate::sample::milli)
     }
 
     /// Trap: its own work read as foreground load, so it pauses itself.
     #[test]
-    fn our_own_work_is_not_the_businesss() {
+    fn share_excludes_our_own_work() {
         // 1 s on 2 cores: 160 of 200 ticks busy, 1,200 ms of them ours.
         let before = snapshot(0, 0, 0, &[(1, 500), (2, 0)]);
         let after = snapshot(1_000, 160, 200, &[(1, 1_500), (2, 200)]);
@@ -158,7 +159,7 @@ mod tests {
 
     /// Trap: its own work read as foreground load, so it pauses itself.
     #[test]
-    fn interrupts_are_shared_out_as_the_work_is() {
+    fn share_attributes_interrupts_proportionally() {
         let interrupted = |own: u64| {
             let before = snapshot(0, 0, 0, &[(1, 0)]);
             let mut after = snapshot(1_000, 100, 200, &[(1, own)]);
@@ -181,49 +182,51 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_vanished_or_came_counts_as_the_businesss() {
+    fn share_of_ended_and_new_processes_belongs_to_business() {
         let before = snapshot(0, 0, 0, &[(1, 900_000)]);
         let after = snapshot(1_000, 100, 200, &[(2, 900_000)]);
         assert_eq!(percent(&before, &after), 50_000);
     }
 
     #[test]
-    fn a_recycled_process_id_is_another_process() {
+    fn share_reused_process_id_is_another_process() {
         let before = snapshot(0, 0, 0, &[(1, 100)]);
         let mut after = snapshot(1_000, 100, 200, &[]);
-        after.own.insert(Life { pid: 1, started: 8 }, 1_000_000_000);
+        after
+            .own
+            .insert(ThreadInstance { pid: 1, started: 8 }, 1_000_000_000);
         assert_eq!(percent(&before, &after), 50_000);
     }
 
     #[test]
-    fn what_cannot_be_compared_is_an_error() {
+    fn share_of_incomparable_snapshots_is_an_error() {
         let here = snapshot(1_000, 100, 200, &[]);
-        assert_eq!(foreground(&here, &here), Err(ShareError::NoWindow));
+        assert_eq!(foreground_percent(&here, &here), Err(ShareError::NoWindow));
         assert_eq!(
-            foreground(&here, &snapshot(2_000, 99, 300, &[])),
-            Err(ShareError::WentBack)
+            foreground_percent(&here, &snapshot(2_000, 99, 300, &[])),
+            Err(ShareError::CounterDecreased)
         );
         assert_eq!(
-            foreground(&here, &snapshot(900, 100, 300, &[])),
-            Err(ShareError::WentBack)
+            foreground_percent(&here, &snapshot(900, 100, 300, &[])),
+            Err(ShareError::CounterDecreased)
         );
         assert_eq!(
-            foreground(&here, &snapshot(2_000, 400, 300, &[])),
-            Err(ShareError::WentBack)
+            foreground_percent(&here, &snapshot(2_000, 400, 300, &[])),
+            Err(ShareError::CounterDecreased)
         );
     }
 
     proptest! {
         #[test]
-        fn always_a_percentage_and_never_below_what_others_did(
+        fn share_is_a_percentage_and_never_above_the_total(
             busy in 0_u64..400, interrupts in 0_u64..500, idle in 0_u64..400, ms in 1_u64..2_000, own in 0_u64..10_000,
         ) {
             let before = snapshot(0, 0, 0, &[(1, 0)]);
             let mut after = snapshot(ms, busy, busy + idle, &[(1, own)]);
             after.host.interrupts = interrupts;
-            if let Ok(percent) = foreground(&before, &after) {
+            if let Ok(percent) = foreground_percent(&before, &after) {
                 prop_assert!((0.0..=100.0).contains(&percent));
-                let without = foreground(&before, &snapshot(ms, busy, busy + idle, &[]));
+                let without = foreground_percent(&before, &snapshot(ms, busy, busy + idle, &[]));
                 prop_assert!(without.is_ok_and(|without| percent <= without));
             } else {
                 prop_assert_eq!(busy + idle, 0);

@@ -1,8 +1,8 @@
-//! The host's signals: what each sees, what it is held to, and whether this system has it.
+//! The host's signals: description, default limits, and whether this system supports them.
 //!
-//! Two are on unless turned off. Our own work is in the run queue, the pressures and the disk's
-//! time too, where agent, database and exchange share a host: held to limits they would shut the
-//! gate for our own load and open it again, so they are used only when asked for.
+//! Two are on by default. On a host shared by agent, database and exchange, the run queue, the pressures and the disk
+//! time include our own work. With limits on them the gate would shut because of its own load and open again, so they
+//! are off by default.
 
 use std::path::PathBuf;
 
@@ -12,34 +12,34 @@ use crate::foreground::ForegroundReader;
 use crate::limits::Limit;
 use crate::signal::cpu;
 
-/// A signal as it is shipped.
+/// The defaults of a signal.
 #[derive(Debug, Clone, Copy)]
-pub struct Shipped {
-    /// Its name.
+pub struct SignalDefaults {
+    /// The signal's name.
     pub name: &'static str,
-    /// Its unit.
+    /// The signal's unit.
     pub unit: &'static str,
-    /// Whether it is used when nothing is said.
-    pub on: bool,
+    /// Whether the signal is on by default.
+    pub enabled: bool,
     /// Stop, resume and critical limit.
     pub limits: (f64, f64, Option<f64>),
-    /// No limit may be above this.
-    pub most: f64,
-    /// What it sees where the agent runs beside the core.
-    pub here: &'static str,
-    /// Its keys for stop, resume, critical, only and group, below `gate`.
+    /// Upper bound for its limits.
+    pub max_limit: f64,
+    /// What it measures if the agent runs on the core's host.
+    pub description: &'static str,
+    /// Its keys below `gate`: stop, resume, critical, only and group.
     pub keys: [&'static str; 5],
 }
 
-macro_rules! shipped {
-    ($name:literal, $unit:expr, $on:literal, $limits:expr, $most:expr, $here:literal) => {
-        Shipped {
+macro_rules! defaults {
+    ($name:literal, $unit:expr, $enabled:literal, $limits:expr, $max_limit:expr, $description:literal) => {
+        SignalDefaults {
             name: $name,
             unit: $unit,
-            on: $on,
+            enabled: $enabled,
             limits: $limits,
-            most: $most,
-            here: $here,
+            max_limit: $max_limit,
+            description: $description,
             keys: [
                 concat!("signals.", $name, ".stop"),
                 concat!("signals.", $name, ".resume"),
@@ -51,8 +51,8 @@ macro_rules! shipped {
     };
 }
 
-/// CPU of the host without our own share.
-pub const HOST_CPU: Shipped = shipped!(
+/// CPU load of the host without our own share.
+pub const HOST_CPU: SignalDefaults = defaults!(
     "host_cpu",
     cpu::UNIT,
     true,
@@ -61,9 +61,9 @@ pub const HOST_CPU: Shipped = shipped!(
     "CPU of the core's host without our own share"
 );
 
-/// The others.
-pub const HOST: &[Shipped] = &[
-    shipped!(
+/// The other signals.
+pub const HOST: &[SignalDefaults] = &[
+    defaults!(
         "memory",
         "percent",
         true,
@@ -71,7 +71,7 @@ pub const HOST: &[Shipped] = &[
         100.0,
         "memory of the core's host that is not available"
     ),
-    shipped!(
+    defaults!(
         "run_queue",
         "tasks per core",
         false,
@@ -79,7 +79,7 @@ pub const HOST: &[Shipped] = &[
         10_000.0,
         "tasks of the core's host that run or could run, less the mean number of ours that ran"
     ),
-    shipped!(
+    defaults!(
         "sched_delay",
         "ms per s of CPU",
         false,
@@ -87,7 +87,7 @@ pub const HOST: &[Shipped] = &[
         1_000_000.0,
         "how long the business's processes waited for a processor"
     ),
-    shipped!(
+    defaults!(
         "psi_cpu",
         "percent",
         false,
@@ -95,7 +95,7 @@ pub const HOST: &[Shipped] = &[
         100.0,
         "share of the time in which some task waited for a processor, ours too"
     ),
-    shipped!(
+    defaults!(
         "psi_io",
         "percent",
         false,
@@ -103,7 +103,7 @@ pub const HOST: &[Shipped] = &[
         100.0,
         "share of the time in which some task waited for a disk, ours too"
     ),
-    shipped!(
+    defaults!(
         "psi_memory",
         "percent",
         false,
@@ -111,7 +111,7 @@ pub const HOST: &[Shipped] = &[
         100.0,
         "share of the time in which some task waited for memory, ours too"
     ),
-    shipped!(
+    defaults!(
         "disk",
         "percent",
         false,
@@ -119,7 +119,7 @@ pub const HOST: &[Shipped] = &[
         100.0,
         "share of the time in which the busiest whole disk worked, for us too"
     ),
-    shipped!(
+    defaults!(
         "network",
         "MB/s",
         false,
@@ -129,65 +129,65 @@ pub const HOST: &[Shipped] = &[
     ),
 ];
 
-/// What the user is told of a signal.
+/// The description of a signal for users.
 #[derive(Debug, Clone)]
 pub struct SignalInfo {
     /// Its name.
     pub name: &'static str,
     /// Its unit.
     pub unit: &'static str,
-    /// What it sees where the agent runs beside the core.
-    pub here: &'static str,
-    /// What it sees where the core is remote.
-    pub remote: &'static str,
-    /// Whether it is used when nothing is said.
-    pub on: bool,
-    /// The limits when nothing is said.
+    /// What it measures if the agent runs on the core's host.
+    pub description: &'static str,
+    /// What it measures if the core is remote.
+    pub remote_description: &'static str,
+    /// Whether it is on by default.
+    pub enabled: bool,
+    /// The default limits.
     pub limits: Limit,
-    /// Whether this system has it, or why not.
+    /// Whether this system supports it, or why not.
     pub available: Result<(), String>,
 }
 
-/// All signals of the host.
+/// Returns all signals of the host.
 #[must_use]
 pub fn catalogue() -> Vec<SignalInfo> {
     let config = SignalsConfig::default();
     let all = std::iter::once(&HOST_CPU).chain(HOST);
-    let info = |shipped: &Shipped| SignalInfo {
-        name: shipped.name,
-        unit: shipped.unit,
-        here: shipped.here,
-        remote: "the agent's own host, not the core's: use signals of the database",
-        on: shipped.on,
+    let info = |defaults: &SignalDefaults| SignalInfo {
+        name: defaults.name,
+        unit: defaults.unit,
+        description: defaults.description,
+        remote_description: "the agent's own host, not the core's: use signals of the database",
+        enabled: defaults.enabled,
         limits: Limit {
-            stop: shipped.limits.0,
-            resume: shipped.limits.1,
-            critical: shipped.limits.2,
+            stop: defaults.limits.0,
+            resume: defaults.limits.1,
+            critical: defaults.limits.2,
             quiet: None,
-            unit: shipped.unit,
+            unit: defaults.unit,
         },
-        available: available(shipped.name, &config),
+        available: check_available(defaults.name, &config),
     };
     all.map(info).collect()
 }
 
-/// Whether this system has a signal.
+/// Checks whether this system supports a signal.
 ///
 /// # Errors
 /// Why not.
-pub fn available(name: &str, config: &SignalsConfig) -> Result<(), String> {
+pub fn check_available(name: &str, config: &SignalsConfig) -> Result<(), String> {
     let read = |path: &str| std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"));
     let known = |path: &str, known: bool| {
         if known {
             Ok(())
         } else {
-            Err(format!("{path} does not say it"))
+            Err(format!("{path} does not contain the value"))
         }
     };
     match name {
         "memory" => {
             if let Some(group) = &config.memory.group {
-                group::GroupMemory::of(group).read().map_err(|error| error.0)?;
+                group::GroupMemory::new(group).read().map_err(|error| error.0)?;
             }
             known("/proc/meminfo", parse::memory(&read("/proc/meminfo")?).is_some())
         }
@@ -195,9 +195,9 @@ pub fn available(name: &str, config: &SignalsConfig) -> Result<(), String> {
             "/proc/loadavg",
             parse::runnable(&read("/proc/loadavg")?).is_some(),
         ),
-        "sched_delay" => ForegroundReader::available().map_err(|error| error.0),
+        "sched_delay" => ForegroundReader::check_available().map_err(|error| error.0),
         "psi_cpu" | "psi_io" | "psi_memory" => {
-            let path = pressure_file(name, config);
+            let path = pressure_path(name, config);
             let path = path.to_string_lossy();
             let text = read(&path).map_err(|error| {
                 let whose = config
@@ -205,14 +205,14 @@ pub fn available(name: &str, config: &SignalsConfig) -> Result<(), String> {
                     .group
                     .as_ref()
                     .map_or("this kernel", |_| "that control group");
-                format!("{whose} keeps no pressure figures ({error}); start the kernel with psi=1")
+                format!("{whose} has no pressure statistics ({error}); start the kernel with psi=1")
             })?;
             known(&path, parse::stalled(&text).is_some())
         }
         "disk" => {
             let wanted = |name: &str| {
                 if config.disk.only.is_empty() {
-                    !parse::is_no_disk(name)
+                    !parse::is_virtual_disk(name)
                 } else {
                     config.disk.only.iter().any(|disk| disk == name)
                 }
@@ -222,24 +222,24 @@ pub fn available(name: &str, config: &SignalsConfig) -> Result<(), String> {
         }
         "network" => {
             let links = parse::interfaces(&read("/proc/net/dev")?).unwrap_or_default();
-            let wanted = |name: &str| is_link(name, &config.network.only);
+            let wanted = |name: &str| is_counted_interface(name, &config.network.only);
             known("/proc/net/dev", links.iter().any(|(name, ..)| wanted(name)))
         }
         _ => Ok(()),
     }
 }
 
-/// Where the kernel keeps the pressure that a signal reads: the host's, or that of the group it names.
-pub(super) fn pressure_file(name: &str, config: &SignalsConfig) -> PathBuf {
+/// Returns the pressure file of a signal: the host's, or that of its control group.
+pub(super) fn pressure_path(name: &str, config: &SignalsConfig) -> PathBuf {
     let resource = name.trim_start_matches("psi_");
     match &config.host(name).group {
-        Some(group) => group::pressure(group, resource),
+        Some(group) => group::pressure_path(group, resource),
         None => PathBuf::from("/proc/pressure").join(resource),
     }
 }
 
-/// Whether an interface counts: those that are named, or all but the loopback.
-pub(super) fn is_link(name: &str, only: &[String]) -> bool {
+/// Whether an interface counts: the named ones, or all but the loopback.
+pub(super) fn is_counted_interface(name: &str, only: &[String]) -> bool {
     if only.is_empty() {
         name != "lo"
     } else {

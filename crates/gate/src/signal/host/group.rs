@@ -1,69 +1,69 @@
-//! What a control group of the core tells: how full its memory is, and where its pressure stands.
+//! Memory and pressure of the core's control group.
 //!
-//! A limit of a group or of a group above it binds before the host's memory is used up, and
-//! `/proc/meminfo` knows nothing of it. Control groups of version 2 only.
+//! A limit of a group or of its ancestors applies before the host's memory is used up, and `/proc/meminfo` does not
+//! show it. Control groups of version 2 only.
 //!
-//! A group is made anew with every start of its service, and a file of the old one cannot be read any
-//! more: the reading fails, which shuts the gate, and the next one opens the files anew.
+//! A group is recreated when its service restarts, and files of the old group cannot be read any more. The reading then
+//! fails, which shuts the gate, and the next one opens the files again.
 
 use std::path::{Path, PathBuf};
 
 use super::parse;
 use crate::signal::SignalError;
-use crate::signal::procfs::Held;
+use crate::signal::procfs::ProcFile;
 
-/// The file of a group that holds what `/proc/pressure/NAME` holds of the host.
+/// Returns the group's pressure file, the counterpart of `/proc/pressure/NAME`.
 #[must_use]
-pub fn pressure(group: &Path, name: &str) -> PathBuf {
+pub fn pressure_path(group: &Path, name: &str) -> PathBuf {
     group.join(format!("{name}.pressure"))
 }
 
-/// The memory of a group and of those above it.
+/// The memory of a group and of its ancestors.
 #[derive(Debug)]
 pub struct GroupMemory {
     group: PathBuf,
-    held: Vec<Level>,
+    levels: Vec<Level>,
 }
 
 #[derive(Debug)]
 struct Level {
-    most: Held,
-    current: Held,
-    stat: Held,
+    limit: ProcFile,
+    current: ProcFile,
+    stat: ProcFile,
 }
 
 impl GroupMemory {
-    /// Of the group in this folder. Opens nothing yet.
+    /// Creates a reader of the group in this folder. Opens nothing yet.
     #[must_use]
-    pub fn of(group: &Path) -> Self {
+    pub fn new(group: &Path) -> Self {
         Self {
             group: group.to_owned(),
-            held: Vec::new(),
+            levels: Vec::new(),
         }
     }
 
-    /// Percent of the fullest of the levels that have a limit; none when no level has one.
+    /// Returns the percentage used at the fullest level with a limit; `None` if no level has one.
     ///
     /// # Errors
-    /// When there is no such group of version 2, or a file of it cannot be read.
+    /// If this is not a group of version 2, or a file cannot be read.
     pub fn read(&mut self) -> Result<Option<f64>, SignalError> {
-        if self.held.is_empty() {
-            self.held = levels(&self.group)?;
+        if self.levels.is_empty() {
+            self.levels = open_levels(&self.group)?;
         }
         let read = self
-            .held
+            .levels
             .iter_mut()
-            .map(Level::used)
+            .map(Level::used_percent)
             .collect::<Result<Vec<_>, _>>();
         if read.is_err() {
-            self.held.clear();
+            self.levels.clear();
         }
         Ok(read?.into_iter().flatten().reduce(f64::max))
     }
 }
 
-/// From the group upwards, as far as there are limits to set: the uppermost group has none.
-fn levels(group: &Path) -> Result<Vec<Level>, SignalError> {
+/// Opens the group and its ancestors that have limits; the root group has none.
+fn open_levels(group: &Path) -> Result<Vec<Level>, SignalError> {
     let mut levels = Vec::new();
     for folder in group.ancestors() {
         if !levels.is_empty() && !folder.join("memory.max").exists() {
@@ -72,14 +72,14 @@ fn levels(group: &Path) -> Result<Vec<Level>, SignalError> {
         let open = |name: &str| {
             let path = folder.join(name);
             let path = path.to_string_lossy();
-            Held::open(path.as_ref()).map_err(|error| {
+            ProcFile::open(path.as_ref()).map_err(|error| {
                 SignalError(format!(
-                    "{path}: {error}; name the folder of a control group of version 2 whose memory is accounted"
+                    "{path}: {error}; name the folder of a control group of version 2 with memory accounting"
                 ))
             })
         };
         levels.push(Level {
-            most: open("memory.max")?,
+            limit: open("memory.max")?,
             current: open("memory.current")?,
             stat: open("memory.stat")?,
         });
@@ -88,15 +88,15 @@ fn levels(group: &Path) -> Result<Vec<Level>, SignalError> {
 }
 
 impl Level {
-    fn used(&mut self) -> Result<Option<f64>, SignalError> {
-        let unknown = || SignalError("the control group's memory files do not say it".to_owned());
-        let most = parse::group_limit(self.most.text()?).ok_or_else(unknown)?;
-        let Some(most) = most else { return Ok(None) };
+    fn used_percent(&mut self) -> Result<Option<f64>, SignalError> {
+        let unknown = || SignalError("no value in the control group's memory files".to_owned());
+        let limit = parse::group_limit(self.limit.text()?).ok_or_else(unknown)?;
+        let Some(limit) = limit else { return Ok(None) };
         let current = parse::group_bytes(self.current.text()?).ok_or_else(unknown)?;
         let idle = parse::group_idle_files(self.stat.text()?).ok_or_else(unknown)?;
-        // What of the files' cache nobody has looked at lately is given back first, as the host's
-        // available memory counts it too. A limit of nothing is full.
-        Ok(Some(parse::percent(current.saturating_sub(idle), most.max(1))))
+        // Inactive cached files are reclaimed first, and the host's available memory includes them too. A limit of zero
+        // counts as full.
+        Ok(Some(parse::percent(current.saturating_sub(idle), limit.max(1))))
     }
 }
 
@@ -107,24 +107,24 @@ mod tests {
 
     use super::*;
 
-    fn level(folder: &Path, most: &str, current: &str, idle: &str) -> io::Result<()> {
+    fn level(folder: &Path, limit: &str, current: &str, idle: &str) -> io::Result<()> {
         fs::create_dir_all(folder)?;
-        fs::write(folder.join("memory.max"), most)?;
+        fs::write(folder.join("memory.max"), limit)?;
         fs::write(folder.join("memory.current"), current)?;
         let stat = format!("anon 5\ninactive_file {idle}\nactive_file 7\n");
         fs::write(folder.join("memory.stat"), stat)
     }
 
     #[test]
-    fn the_fullest_level_counts_and_idle_cache_does_not() -> io::Result<()> {
+    fn memory_is_that_of_the_fullest_level_without_idle_cache() -> io::Result<()> {
         let root = tempfile::tempdir()?;
         let slice = root.path().join("system.slice");
         let group = slice.join("postgresql.service");
         level(&slice, "max\n", "900\n", "0")?;
         level(&group, "1000\n", "900\n", "400")?;
-        let mut memory = GroupMemory::of(&group);
+        let mut memory = GroupMemory::new(&group);
         assert_eq!(memory.read().map_err(io::Error::other)?, Some(50.0));
-        // A limit that is set while we run, above the group.
+        // A limit that is set later, on an ancestor.
         fs::write(slice.join("memory.max"), "1000\n")?;
         assert_eq!(memory.read().map_err(io::Error::other)?, Some(90.0));
         fs::write(slice.join("memory.max"), "0\n")?;
@@ -137,14 +137,14 @@ mod tests {
     }
 
     #[test]
-    fn a_group_that_is_not_there_or_says_nothing_is_no_reading_and_comes_back() -> io::Result<()> {
+    fn memory_of_a_missing_group_fails_until_it_exists() -> io::Result<()> {
         let root = tempfile::tempdir()?;
         let group = root.path().join("core");
-        let mut memory = GroupMemory::of(&group);
-        let told = memory.read().map_or_else(|error| error.0, |_| String::new());
+        let mut memory = GroupMemory::new(&group);
+        let error = memory.read().map_or_else(|error| error.0, |_| String::new());
         assert!(
-            told.contains("memory.max") && told.contains("version 2"),
-            "{told}"
+            error.contains("memory.max") && error.contains("version 2"),
+            "{error}"
         );
         level(&group, "10\n", "5\n", "0")?;
         assert_eq!(memory.read().map_err(io::Error::other)?, Some(50.0));

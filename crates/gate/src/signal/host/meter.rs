@@ -1,38 +1,38 @@
-//! Reads the kernel's files, and compares two looks where a rate is wanted.
+//! Reads the kernel's files, and computes rates from two readings.
 //!
-//! The kernel brings the totals of pressure up to date every two seconds only, so a pressure is
-//! the mean over the time between the last two changes of its total, and zero when the total has
-//! stood for longer than the kernel takes. A short stall is seen up to two seconds late.
+//! The kernel updates the pressure totals only every two seconds. A pressure is therefore the mean over the time
+//! between the last two changes of its total, and zero if the total is unchanged for longer than that. A short stall is
+//! seen up to two seconds late.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::catalogue::{self, is_link};
+use super::catalogue::{self, is_counted_interface};
 use super::{group, parse};
 use crate::config::SignalsConfig;
-use crate::foreground::{ForegroundReader, Snapshot, between};
+use crate::foreground::{ForegroundReader, Snapshot, contention_between};
 use crate::own::OwnPids;
 use crate::signal::SignalError;
 use crate::signal::cpu::process::OwnProcesses;
-use crate::signal::procfs::Held;
+use crate::signal::procfs::ProcFile;
 
-/// The kernel's pace for pressure is two seconds and a tick; this leaves room.
-const PRESSURE_STANDS: Duration = Duration::from_millis(2_500);
+/// The kernel's update interval for pressure is two seconds and a tick; this leaves room.
+const PRESSURE_UPDATE_INTERVAL: Duration = Duration::from_millis(2_500);
 
-/// How many looks at the run queue make one reading.
-const LOOKS: usize = 5;
+/// Number of run queue samples per reading.
+const RUN_QUEUE_SAMPLES: usize = 5;
 
-/// What one signal reads.
+/// The meter of one signal.
 #[derive(Debug)]
-pub struct Meter {
+pub struct HostMeter {
     path: PathBuf,
-    held: Option<Held>,
-    what: What,
+    file: Option<ProcFile>,
+    source: Source,
 }
 
 #[derive(Debug)]
-enum What {
+enum Source {
     Memory {
         group: Option<group::GroupMemory>,
     },
@@ -40,7 +40,7 @@ enum What {
     RunQueue {
         own: Box<OwnProcesses>,
         before: Option<(Instant, u64)>,
-        looks: VecDeque<f64>,
+        samples: VecDeque<f64>,
     },
     Disk {
         only: Vec<String>,
@@ -56,7 +56,7 @@ enum What {
     },
 }
 
-/// PURE: the pressure, from totals as they come.
+/// PURE: the pressure, from consecutive totals.
 #[derive(Debug, Default)]
 pub struct Pressure {
     changed: Option<(Duration, u64)>,
@@ -64,7 +64,7 @@ pub struct Pressure {
 }
 
 impl Pressure {
-    /// Takes in a total in microseconds; gives percent, none before it is known.
+    /// Adds a total in microseconds; returns percent, `None` before it is known.
     pub fn add(&mut self, at: Duration, total: u64) -> Option<f64> {
         let Some((then, before)) = self.changed else {
             self.changed = Some((at, total));
@@ -78,7 +78,7 @@ impl Pressure {
             };
             return None;
         };
-        if total > before || window >= PRESSURE_STANDS {
+        if total > before || window >= PRESSURE_UPDATE_INTERVAL {
             let micros = u64::try_from(window.as_micros()).unwrap_or(u64::MAX).max(1);
             self.percent = Some(parse::percent(total - before, micros));
             self.changed = Some((at, total));
@@ -87,111 +87,118 @@ impl Pressure {
     }
 }
 
-impl Meter {
-    /// The meter of a signal of the catalogue.
+impl HostMeter {
+    /// Creates the meter of a signal of the catalogue.
     #[must_use]
-    pub fn of(name: &str, config: &SignalsConfig, own_pids: &OwnPids) -> Self {
-        let (path, what) = match name {
+    pub fn new(name: &str, config: &SignalsConfig, own_pids: &OwnPids) -> Self {
+        let (path, source) = match name {
             "psi_cpu" | "psi_io" | "psi_memory" => {
-                let path = catalogue::pressure_file(name, config);
-                (path, What::Pressure(Pressure::default()))
+                let path = catalogue::pressure_path(name, config);
+                (path, Source::Pressure(Pressure::default()))
             }
             "run_queue" => {
                 let own = Box::new(OwnProcesses::new(Vec::new(), own_pids.clone()));
                 (
                     "/proc/loadavg".into(),
-                    What::RunQueue {
+                    Source::RunQueue {
                         own,
                         before: None,
-                        looks: VecDeque::new(),
+                        samples: VecDeque::new(),
                     },
                 )
             }
             "disk" => {
                 let only = config.disk.only.clone();
-                ("/proc/diskstats".into(), What::Disk { only, before: None })
+                ("/proc/diskstats".into(), Source::Disk { only, before: None })
             }
             "network" => {
                 let only = config.network.only.clone();
-                ("/proc/net/dev".into(), What::Network { only, before: None })
+                ("/proc/net/dev".into(), Source::Network { only, before: None })
             }
             "sched_delay" => {
                 let reader = Box::new(ForegroundReader::new(own_pids.clone(), config.foreground.clone()));
-                (PathBuf::new(), What::Delay { reader, before: None })
+                (PathBuf::new(), Source::Delay { reader, before: None })
             }
             _ => {
-                let group = config.memory.group.as_deref().map(group::GroupMemory::of);
-                ("/proc/meminfo".into(), What::Memory { group })
+                let group = config.memory.group.as_deref().map(group::GroupMemory::new);
+                ("/proc/meminfo".into(), Source::Memory { group })
             }
         };
         Self {
             path,
-            held: None,
-            what,
+            file: None,
+            source,
         }
     }
 
-    /// The reading now.
+    /// Reads the current value.
     ///
     /// # Errors
-    /// When the file cannot be read or understood, and at the first look of a rate.
+    /// If the file cannot be read or parsed, and at the first reading of a rate.
     pub fn read(&mut self) -> Result<f64, SignalError> {
-        if let What::Delay { reader, before } = &mut self.what {
-            return delay(reader, before);
+        if let Source::Delay { reader, before } = &mut self.source {
+            return scheduling_delay(reader, before);
         }
         let path = self.path.to_string_lossy();
-        let held = match &mut self.held {
-            Some(held) => held,
-            none => none
-                .insert(Held::open(path.as_ref()).map_err(|error| SignalError(format!("{path}: {error}")))?),
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(
+                ProcFile::open(path.as_ref()).map_err(|error| SignalError(format!("{path}: {error}")))?,
+            ),
         };
-        let text = held.text()?;
-        let unknown = || SignalError(format!("{path} does not say it"));
-        match &mut self.what {
-            What::Memory { group } => {
+        let text = file.text()?;
+        let unknown = || SignalError(format!("no value in {path}"));
+        match &mut self.source {
+            Source::Memory { group } => {
                 let host = parse::memory(text).ok_or_else(unknown)?;
                 let group = group.as_mut().map_or(Ok(None), group::GroupMemory::read)?;
                 Ok(group.map_or(host, |group| group.max(host)))
             }
-            What::Pressure(pressure) => {
+            Source::Pressure(pressure) => {
                 let total = parse::stalled(text).ok_or_else(unknown)?;
-                pressure.add(origin().elapsed(), total).ok_or_else(first)
+                pressure.add(origin().elapsed(), total).ok_or_else(first_reading)
             }
-            What::RunQueue { own, before, looks } => {
+            Source::RunQueue { own, before, samples } => {
                 let running = parse::runnable(text).ok_or_else(unknown)?;
-                queue(running, own, before, looks)
+                run_queue_per_core(running, own, before, samples)
             }
-            What::Disk { only, before } => {
-                let wanted = |name: &str| {
+            Source::Disk { only, before } => {
+                let is_counted = |name: &str| {
                     if only.is_empty() {
-                        !parse::is_no_disk(name) && Path::new("/sys/block").join(name).exists()
+                        !parse::is_virtual_disk(name) && Path::new("/sys/block").join(name).exists()
                     } else {
                         only.iter().any(|disk| disk == name)
                     }
                 };
-                let now = (Instant::now(), parse::disks(text, wanted).ok_or_else(unknown)?);
+                let now = (
+                    Instant::now(),
+                    parse::disks(text, is_counted).ok_or_else(unknown)?,
+                );
                 if now.1.is_empty() || now.1.len() < only.len() {
                     return Err(SignalError(
-                        "a disk of signals.disk.only is not there, or there is none".to_owned(),
+                        "a disk of signals.disk.only does not exist, or there is no disk".to_owned(),
                     ));
                 }
-                let then = before.replace(now.clone()).ok_or_else(first)?;
-                busiest(&then, &now)
+                let then = before.replace(now.clone()).ok_or_else(first_reading)?;
+                busiest_disk_percent(&then, &now)
             }
-            What::Network { only, before } => {
+            Source::Network { only, before } => {
                 let all = parse::interfaces(text).ok_or_else(unknown)?;
-                let wanted = all.into_iter().filter(|(name, ..)| is_link(name, only));
-                let moved = wanted.map(|(name, received, sent)| (name, received.saturating_add(sent)));
+                let is_counted = all
+                    .into_iter()
+                    .filter(|(name, ..)| is_counted_interface(name, only));
+                let moved = is_counted.map(|(name, received, sent)| (name, received.saturating_add(sent)));
                 let now = (Instant::now(), moved.collect::<Vec<_>>());
                 if now.1.is_empty() || now.1.len() < only.len() {
                     return Err(SignalError(
-                        "an interface of signals.network.only is not there, or there is none".to_owned(),
+                        "an interface of signals.network.only does not exist, or there is no interface"
+                            .to_owned(),
                     ));
                 }
-                let then = before.replace(now.clone()).ok_or_else(first)?;
-                fullest(&then, &now)
+                let then = before.replace(now.clone()).ok_or_else(first_reading)?;
+                busiest_interface_rate(&then, &now)
             }
-            What::Delay { .. } => Err(unknown()),
+            Source::Delay { .. } => Err(unknown()),
         }
     }
 }
@@ -201,11 +208,11 @@ fn origin() -> Instant {
     *ORIGIN.get_or_init(Instant::now)
 }
 
-fn first() -> SignalError {
-    SignalError("first reading, nothing to compare it with yet".to_owned())
+fn first_reading() -> SignalError {
+    SignalError("first reading, no previous value to compare with".to_owned())
 }
 
-fn busiest(
+fn busiest_disk_percent(
     then: &(Instant, Vec<(String, u64)>),
     now: &(Instant, Vec<(String, u64)>),
 ) -> Result<f64, SignalError> {
@@ -216,17 +223,17 @@ fn busiest(
         let (_, before) = then.1.iter().find(|(other, _)| other == name)?;
         time.checked_sub(*before)
     });
-    let most = busy.max().ok_or_else(first)?;
+    let most = busy.max().ok_or_else(first_reading)?;
     Ok(parse::percent(most.saturating_mul(1_000), window))
 }
 
-/// Bytes a microsecond, which are megabytes a second, of the interface that moved the most. A
-/// counter that went back says nothing: the interface was made anew.
+/// Returns bytes per microsecond (MB/s) of the busiest interface. A counter that decreased is ignored: the interface
+/// was recreated.
 #[expect(
     clippy::cast_precision_loss,
     reason = "bytes over a window are far below 2^52"
 )]
-fn fullest(
+fn busiest_interface_rate(
     then: &(Instant, Vec<(String, u64)>),
     now: &(Instant, Vec<(String, u64)>),
 ) -> Result<f64, SignalError> {
@@ -235,46 +242,49 @@ fn fullest(
         let (_, before) = then.1.iter().find(|(other, _)| other == name)?;
         bytes.checked_sub(*before)
     });
-    let most = moved.max().ok_or_else(first)?;
+    let most = moved.max().ok_or_else(first_reading)?;
     Ok(most as f64 / window)
 }
 
-/// Runnable tasks per core, less the one that looks and the mean number of ours that ran.
+/// Returns runnable tasks per core, without this one and the mean number of ours that ran.
 #[expect(clippy::cast_precision_loss, reason = "counts of tasks and windows are small")]
-fn queue(
+fn run_queue_per_core(
     running: u64,
     own: &mut OwnProcesses,
     before: &mut Option<(Instant, u64)>,
-    looks: &mut VecDeque<f64>,
+    samples: &mut VecDeque<f64>,
 ) -> Result<f64, SignalError> {
     let now = (Instant::now(), own.read()?.values().sum());
-    let (then, spent) = before.replace(now).ok_or_else(first)?;
+    let (then, spent) = before.replace(now).ok_or_else(first_reading)?;
     let window = (now.0 - then).as_nanos().max(1) as f64;
     let ours = now.1.saturating_sub(spent) as f64 / window;
     let cores = std::thread::available_parallelism().map_err(|error| SignalError(error.to_string()))?;
     let others = (running.saturating_sub(1) as f64 - ours).max(0.0);
-    looks.push_back(others / cores.get() as f64);
-    if looks.len() > LOOKS {
-        looks.pop_front();
+    samples.push_back(others / cores.get() as f64);
+    if samples.len() > RUN_QUEUE_SAMPLES {
+        samples.pop_front();
     }
-    Ok(looks.iter().sum::<f64>() / looks.len() as f64)
+    Ok(samples.iter().sum::<f64>() / samples.len() as f64)
 }
 
-fn delay(reader: &mut ForegroundReader, before: &mut Option<Snapshot>) -> Result<f64, SignalError> {
+fn scheduling_delay(
+    reader: &mut ForegroundReader,
+    before: &mut Option<Snapshot>,
+) -> Result<f64, SignalError> {
     let then = before.take();
     let now = reader.read()?;
     if !now.known {
         return Err(SignalError(
-            "no process of the business is seen here; name its programs in signals.foreground, or turn sched_delay off when the core is remote"
+            "no process of the business is visible; name its programs in signals.foreground, or turn sched_delay off for a remote core"
                 .to_owned(),
         ));
     }
-    let then = then.map(|then| between(&then, &now));
+    let then = then.map(|then| contention_between(&then, &now));
     *before = Some(now);
-    let strain = then.ok_or_else(first)?.unwrap_or_default();
-    // A business that hardly ran says nothing by its ratio: at least 1 ms of run time.
-    let run = strain.run.max(Duration::from_millis(1));
-    Ok(strain.wait.as_secs_f64() / run.as_secs_f64() * 1_000.0)
+    let contention = then.ok_or_else(first_reading)?.unwrap_or_default();
+    // At least 1 ms of run time, as the ratio of an idle business is meaningless.
+    let run = contention.run.max(Duration::from_millis(1));
+    Ok(contention.wait.as_secs_f64() / run.as_secs_f64() * 1_000.0)
 }
 
 #[cfg(test)]
@@ -283,9 +293,9 @@ mod tests {
 
     use super::*;
 
-    /// Trap: pressure averaged over ten seconds shuts for ever.
+    /// Trap: pressure averaged over ten seconds shuts the gate permanently.
     #[test]
-    fn pressure_is_over_the_kernels_window_and_ends_with_it() {
+    fn pressure_covers_the_kernels_window_only() {
         let mut pressure = Pressure::default();
         let at = |ms| Duration::from_millis(ms);
         assert_eq!(pressure.add(at(0), 5_000_000), None);
@@ -293,12 +303,12 @@ mod tests {
         assert_eq!(pressure.add(at(2_000), 6_000_000), Some(50.0));
         assert_eq!(pressure.add(at(3_000), 6_000_000), Some(50.0));
         assert_eq!(pressure.add(at(4_600), 6_000_000), Some(0.0));
-        // A counter that went back is no reading.
+        // A decreasing counter gives no value.
         assert_eq!(pressure.add(at(5_000), 1), None);
     }
 
     #[test]
-    fn the_fullest_interface_counts_in_megabytes_a_second() {
+    fn network_is_the_busiest_interface_in_megabytes_per_second() {
         let at = Instant::now();
         let link = |name: &str, bytes| (name.to_owned(), bytes);
         let then = (at, vec![link("eth0", 0), link("eth1", 500)]);
@@ -306,15 +316,19 @@ mod tests {
             at + Duration::from_millis(100),
             vec![link("eth0", 8_000_000), link("eth1", 600)],
         );
-        assert!(fullest(&then, &now).is_ok_and(|rate| (rate - 80.0).abs() < 1e-9));
-        // Made anew between the two looks.
-        assert!(fullest(&now, &then).is_err());
-        assert!(is_link("eth0", &[]) && !is_link("lo", &[]) && is_link("lo", &["lo".to_owned()]));
+        assert!(busiest_interface_rate(&then, &now).is_ok_and(|rate| (rate - 80.0).abs() < 1e-9));
+        // Recreated between the two readings.
+        assert!(busiest_interface_rate(&now, &then).is_err());
+        assert!(
+            is_counted_interface("eth0", &[])
+                && !is_counted_interface("lo", &[])
+                && is_counted_interface("lo", &["lo".to_owned()])
+        );
     }
 
     proptest! {
         #[test]
-        fn pressure_is_a_percentage_or_nothing(totals in proptest::collection::vec(0_u64..u64::MAX, 1..20)) {
+        fn pressure_is_a_percentage_or_unknown(totals in proptest::collection::vec(0_u64..u64::MAX, 1..20)) {
             let mut pressure = Pressure::default();
             for (step, total) in (1_u64..).zip(totals) {
                 let percent = pressure.add(Duration::from_millis(step * 100), total);

@@ -1,6 +1,6 @@
-//! PURE: the kernel's texts about the host. A partial text is none, never a low reading.
+//! PURE: parsers of the kernel's host statistics. A partial text gives `None`, never a low value.
 
-/// Percent of memory that is used, in the text of `/proc/meminfo`.
+/// Returns the percentage of used memory in `/proc/meminfo`.
 #[must_use]
 pub fn memory(text: &str) -> Option<f64> {
     let (total, available) = (kibibytes(text, "MemTotal:")?, kibibytes(text, "MemAvailable:")?);
@@ -15,7 +15,7 @@ fn kibibytes(text: &str, key: &str) -> Option<u64> {
     rest.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
-/// The limit in bytes in a control group's `memory.max`: none where it says `max`.
+/// Returns the limit in bytes in a control group's `memory.max`: `Some(None)` for `max`.
 #[must_use]
 pub fn group_limit(text: &str) -> Option<Option<u64>> {
     match text.trim() {
@@ -24,13 +24,13 @@ pub fn group_limit(text: &str) -> Option<Option<u64>> {
     }
 }
 
-/// Bytes, in a control group's `memory.current`.
+/// Returns the bytes in a control group's `memory.current`.
 #[must_use]
 pub fn group_bytes(text: &str) -> Option<u64> {
     text.trim().parse().ok()
 }
 
-/// Bytes of cached files that nobody looked at lately, in a control group's `memory.stat`.
+/// Returns the bytes of inactive cached files in a control group's `memory.stat`.
 #[must_use]
 pub fn group_idle_files(text: &str) -> Option<u64> {
     let bytes = text
@@ -39,14 +39,14 @@ pub fn group_idle_files(text: &str) -> Option<u64> {
     bytes.trim().parse().ok()
 }
 
-/// Microseconds in which some task was stalled, in the text of a file of `/proc/pressure`.
+/// Returns the microseconds in which some task was stalled, in a file of `/proc/pressure`.
 #[must_use]
 pub fn stalled(text: &str) -> Option<u64> {
     let line = text.lines().find(|line| line.starts_with("some "))?;
     line.rsplit_once("total=")?.1.trim().parse().ok()
 }
 
-/// Tasks that run or could run, in the text of `/proc/loadavg`.
+/// Returns the runnable tasks in `/proc/loadavg`.
 #[must_use]
 pub fn runnable(text: &str) -> Option<u64> {
     text.split_ascii_whitespace()
@@ -57,8 +57,7 @@ pub fn runnable(text: &str) -> Option<u64> {
         .ok()
 }
 
-/// Milliseconds in which each whole disk was busy, in the text of `/proc/diskstats`. None when a
-/// line is not understood.
+/// Returns the busy milliseconds of each whole disk in `/proc/diskstats`; `None` if a line cannot be parsed.
 #[must_use]
 pub fn disks(text: &str, is_wanted: impl Fn(&str) -> bool) -> Option<Vec<(String, u64)>> {
     let mut disks = Vec::new();
@@ -72,17 +71,16 @@ pub fn disks(text: &str, is_wanted: impl Fn(&str) -> bool) -> Option<Vec<(String
     Some(disks)
 }
 
-/// Whether a disk of this name is memory, a file, or removable.
+/// Whether a device of this name is memory, a file, or removable.
 #[must_use]
-pub fn is_no_disk(name: &str) -> bool {
+pub fn is_virtual_disk(name: &str) -> bool {
     ["loop", "ram", "zram", "sr", "fd"].iter().any(|kind| {
         name.strip_prefix(kind)
             .is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit()))
     })
 }
 
-/// Bytes received and sent by each interface, in the text of `/proc/net/dev`. None when a line is
-/// not understood.
+/// Returns the bytes received and sent by each interface in `/proc/net/dev`; `None` if a line cannot be parsed.
 #[must_use]
 pub fn interfaces(text: &str) -> Option<Vec<(String, u64, u64)>> {
     let rows = text.lines().skip(2).map(|line| {
@@ -95,7 +93,7 @@ pub fn interfaces(text: &str) -> Option<Vec<(String, u64, u64)>> {
     (!rows.is_empty()).then_some(rows)
 }
 
-/// A share in percent.
+/// Returns a share in percent.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "percentages need no 52 bits")]
 pub fn percent(part: u64, whole: u64) -> f64 {
@@ -115,30 +113,30 @@ mod tests {
     const NET: &str = "Inter-|   Receive                                                |  Transmit\n face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n    lo: 34777299494 5623766    0    0    0     0          0         0 34777299494 5623766    0    0    0     0       0          0\n  eth0: 383026893   15836    0    0    0     0          0         0  1082180   10052    0    0    0     0       0          0\n";
 
     #[test]
-    fn recorded_files_are_read() {
+    fn recorded_kernel_texts_are_parsed() {
         assert_eq!(memory(MEMORY).map(f64::round), Some(75.0));
         assert_eq!(stalled(PRESSURE), Some(1_775_333_290));
         assert_eq!(runnable("0.31 0.28 0.18 4/135 8812\n"), Some(4));
-        let disk = disks(DISKS, |name| !is_no_disk(name));
+        let disk = disks(DISKS, |name| !is_virtual_disk(name));
         assert_eq!(disk, Some(vec![("vda".to_owned(), 277_044)]));
         let net = interfaces(NET).unwrap_or_default();
         assert_eq!(net.get(1), Some(&("eth0".to_owned(), 383_026_893, 1_082_180)));
     }
 
     #[test]
-    fn a_disk_is_told_from_what_only_looks_like_one() {
+    fn disk_names_are_distinguished_from_virtual_ones() {
         for name in ["loop0", "ram15", "zram0", "sr0"] {
-            assert!(is_no_disk(name), "{name}");
+            assert!(is_virtual_disk(name), "{name}");
         }
         for name in ["sda", "nvme0n1", "vda", "dm-0", "md127"] {
-            assert!(!is_no_disk(name), "{name}");
+            assert!(!is_virtual_disk(name), "{name}");
         }
     }
 
     proptest! {
-        /// Trap: a probe error read as "not loaded". A cut text gives none, or what it says whole.
+        /// Trap: a probe error read as "not loaded". A truncated text gives `None` or the correct value.
         #[test]
-        fn a_cut_text_never_gives_a_reading_out_of_range(cut in 0_usize..400) {
+        fn truncated_text_gives_no_value_out_of_range(cut in 0_usize..400) {
             let cut_at = |text: &'static str| text.get(..cut.min(text.len())).unwrap_or_default();
             if let Some(value) = memory(cut_at(MEMORY)) {
                 prop_assert!((0.0..=100.0).contains(&value));

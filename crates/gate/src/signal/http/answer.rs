@@ -1,13 +1,13 @@
-//! PURE: the number in an answer.
+//! PURE: extracts the number from an answer.
 
-/// What came back.
+/// An HTTP answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) body: Vec<u8>,
 }
 
-/// The value; the body is never part of an error.
+/// Returns the value; an error never contains the body.
 pub(super) fn value(answer: &Answer, status: bool, pointer: Option<&str>) -> Result<f64, String> {
     if status {
         return Ok(if answer.status == 200 { 0.0 } else { 1.0 });
@@ -19,7 +19,7 @@ pub(super) fn value(answer: &Answer, status: bool, pointer: Option<&str>) -> Res
         None => std::str::from_utf8(&answer.body)
             .ok()
             .and_then(|text| text.trim().parse::<f64>().ok())
-            .ok_or("answered with no number; say where in a JSON answer it stands: json = \"/path\"")?,
+            .ok_or("answered with no number; for a JSON answer set json = \"/path\"")?,
         Some(pointer) => {
             let json: serde_json::Value =
                 serde_json::from_slice(&answer.body).map_err(|_| "answered with no JSON")?;
@@ -39,7 +39,7 @@ pub(super) fn value(answer: &Answer, status: bool, pointer: Option<&str>) -> Res
 mod tests {
     use super::*;
 
-    fn said(status: u16, body: &str, pointer: Option<&str>) -> Result<f64, String> {
+    fn read_value(status: u16, body: &str, pointer: Option<&str>) -> Result<f64, String> {
         let answer = Answer {
             status,
             body: body.into(),
@@ -48,10 +48,10 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_a_number_and_anything_else_is_told_without_the_body() {
-        assert_eq!(said(200, " 1.5\n", None), Ok(1.5));
+    fn answer_without_a_number_is_an_error_without_the_body() {
+        assert_eq!(read_value(200, " 1.5\n", None), Ok(1.5));
         assert_eq!(
-            said(200, "{\"data\":[{\"lag\":3}]}", Some("/data/0/lag")),
+            read_value(200, "{\"data\":[{\"lag\":3}]}", Some("/data/0/lag")),
             Ok(3.0)
         );
         for (status, body, pointer) in [
@@ -62,7 +62,7 @@ mod tests {
             (200, "{\"lag\":\"3\"}", Some("/lag")),
             (200, "secret", Some("/lag")),
         ] {
-            let error = said(status, body, pointer).err().unwrap_or_default();
+            let error = read_value(status, body, pointer).err().unwrap_or_default();
             assert!(
                 error.starts_with("answered with ") && !error.contains("secret"),
                 "{error}"
@@ -71,14 +71,14 @@ mod tests {
     }
 
     #[test]
-    fn a_status_of_200_is_0_and_any_other_1() {
+    fn answer_status_200_is_0_and_any_other_is_1() {
         for (status, number) in [(200, 0.0), (417, 1.0), (429, 1.0), (500, 1.0), (204, 1.0)] {
             let answer = Answer {
                 status,
                 body: Vec::new(),
             };
-            let said = value(&answer, true, None).unwrap_or(f64::NAN);
-            assert!((said - number).abs() < 1e-9, "{status}");
+            let read_value = value(&answer, true, None).unwrap_or(f64::NAN);
+            assert!((read_value - number).abs() < 1e-9, "{status}");
         }
     }
 }

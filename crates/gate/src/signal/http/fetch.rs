@@ -1,4 +1,4 @@
-//! One request: a connection of its own, a bounded answer, no redirect.
+//! One request: its own connection, a bounded answer, no redirect.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,23 +19,23 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use super::answer::Answer;
 use crate::config::http::UrlSignalConfig;
 
-/// The longest answer that is read, in bytes.
-const MOST: usize = 64 * 1024;
+/// Maximum size of an answer, in bytes.
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
-/// What is asked. It has no `Debug`: it holds secrets.
+/// A request. It has no `Debug` because it contains secrets.
 pub(super) struct Request {
     uri: Uri,
     host: String,
     port: u16,
-    told: String,
+    display_host: String,
     header: Option<(HeaderName, HeaderValue)>,
     tls: Option<TlsConnector>,
 }
 
 impl Request {
     pub(super) fn new(table: &UrlSignalConfig, folder: &Path) -> Result<Self, String> {
-        let uri: Uri = table.url.parse().map_err(|_| "url is no address")?;
-        let host = uri.host().ok_or("url names no host")?;
+        let uri: Uri = table.url.parse().map_err(|_| "url is not a valid address")?;
+        let host = uri.host().ok_or("url has no host")?;
         let host = host.trim_matches(['[', ']']).to_owned();
         let secure = uri.scheme_str() == Some("https");
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
@@ -43,17 +43,17 @@ impl Request {
             let name: HeaderName = header
                 .name
                 .parse()
-                .map_err(|_| "header.name is no name of a header")?;
+                .map_err(|_| "header.name is not a valid header name")?;
             let text = header.value.read(folder).map_err(|error| error.to_string())?;
             let mut value: HeaderValue = text
                 .expose()
                 .parse()
-                .map_err(|_| "header.value has what a header cannot hold")?;
+                .map_err(|_| "header.value has characters that a header cannot contain")?;
             value.set_sensitive(true);
             Ok::<_, String>((name, value))
         });
         Ok(Self {
-            told: table.host().to_owned(),
+            display_host: table.host().to_owned(),
             header: header.transpose()?,
             tls: if secure { Some(connector()?) } else { None },
             uri,
@@ -62,9 +62,9 @@ impl Request {
         })
     }
 
-    /// The host, for people; never more of the URL.
-    pub(super) fn told(&self) -> &str {
-        &self.told
+    /// Returns the host for display; never more of the URL.
+    pub(super) fn display_host(&self) -> &str {
+        &self.display_host
     }
 
     pub(super) async fn get(&self) -> Result<Answer, String> {
@@ -88,7 +88,7 @@ impl Request {
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     ) -> Result<Answer, String> {
-        let broken = |_| "broke the connection off";
+        let broken = |_| "connection closed by the peer";
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         let exchange = async {
             let path = self
@@ -106,33 +106,33 @@ impl Request {
             }
             let request = request
                 .body(Empty::<Bytes>::new())
-                .map_err(|_| "url cannot be asked".to_owned())?;
+                .map_err(|_| "url is not valid in a request".to_owned())?;
             let response = sender.send_request(request).await.map_err(broken)?;
             let status = response.status().as_u16();
             if response
                 .headers()
                 .get(header::CONTENT_LENGTH)
                 .and_then(|length| length.to_str().ok()?.parse::<usize>().ok())
-                .is_some_and(|length| length > MOST)
+                .is_some_and(|length| length > MAX_ANSWER_BYTES)
             {
                 return Err("answered with more than 64 KB".to_owned());
             }
-            let body = Limited::new(response.into_body(), MOST)
+            let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES)
                 .collect()
                 .await
-                .map_err(|_| "answered with more than 64 KB, or broke off".to_owned())?;
+                .map_err(|_| "answered with more than 64 KB, or the connection broke".to_owned())?;
             Ok(Answer {
                 status,
                 body: body.to_bytes().to_vec(),
             })
         };
-        // The connection is driven here, not in a task: it ends with the request.
+        // Drives the connection here, not in a task, so that it ends with the request.
         let mut connection = std::pin::pin!(connection);
         let mut exchange = std::pin::pin!(exchange);
         tokio::select! {
             biased;
             answer = &mut exchange => answer,
-            // The peer may have closed after its whole answer.
+            // The peer may have closed the connection after the whole answer.
             _ = &mut connection => exchange.await,
         }
     }
@@ -142,7 +142,7 @@ fn connector() -> Result<TlsConnector, String> {
     let mut roots = RootCertStore::empty();
     let (known, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if known == 0 {
-        return Err("this system has no certificates to trust; install its ca-certificates".to_owned());
+        return Err("this system has no trusted certificates; install ca-certificates".to_owned());
     }
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()

@@ -5,22 +5,21 @@ use super::*;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
-/// Answers every request with the next of these texts; the last one again and again. Gives its
-/// address and what it was asked.
+/// Answers each request with the next text, repeating the last one. Returns its address and the requests received.
 async fn server(answers: Vec<String>) -> std::io::Result<(String, Arc<Mutex<Vec<String>>>)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?.to_string();
     let asked = Arc::new(Mutex::new(Vec::new()));
-    let heard = Arc::clone(&asked);
+    let recorder = Arc::clone(&asked);
     tokio::spawn(async move {
         let mut index = 0;
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut buffer = vec![0; 4096];
             let read = stream.read(&mut buffer).await.unwrap_or(0);
             let text = String::from_utf8_lossy(&buffer[..read]).into_owned();
-            heard.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+            recorder.lock().unwrap_or_else(PoisonError::into_inner).push(text);
             let Some(answer) = answers.get(index.min(answers.len().saturating_sub(1))) else {
-                // Says nothing, and keeps the connection.
+                // Keeps the connection open without an answer.
                 std::future::pending::<()>().await;
                 return;
             };
@@ -43,17 +42,17 @@ fn signals(text: &str, folder: &Path) -> Result<Vec<Box<dyn Signal>>, Box<dyn st
 async fn next(signal: &mut Box<dyn Signal>) -> Result<f64, SignalError> {
     loop {
         match signal.read().await {
-            // Or so long ago that a slow machine has let it grow old.
+            // Or a slow machine let the value expire.
             Err(error) if error.0 == "not asked yet" || error.0.starts_with("last asked") => {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
-            said => return said,
+            reading => return reading,
         }
     }
 }
 
 #[tokio::test]
-async fn a_number_in_json_with_a_secret_header() -> Outcome {
+async fn url_signal_reads_json_with_a_secret_header() -> Outcome {
     let folder = tempfile::tempdir()?;
     let secret = folder.path().join("token");
     std::fs::write(&secret, "Bearer t0ken")?;
@@ -75,22 +74,22 @@ async fn a_number_in_json_with_a_secret_header() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_status_of_a_throttler_is_a_value_and_no_redirect_is_followed() -> Outcome {
+async fn url_signal_status_is_a_value_and_redirects_are_ignored() -> Outcome {
     let moved = "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n";
     let (address, asked) = server(vec![moved.to_owned()]).await?;
     let text = format!("[url.check]\nurl = \"http://{address}/\"\nvalue = \"status\"\ntimeout = \"60s\"");
     let mut signals = signals(&text, Path::new("."))?;
     assert_eq!(next(&mut signals[0]).await, Ok(1.0));
-    // A slow machine lets it be asked twice.
+    // A slow machine may poll twice.
     let asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
     assert!(asked.iter().all(|text| text.starts_with("GET / ")), "{asked:?}");
     Ok(())
 }
 
 #[tokio::test]
-async fn silence_a_flood_and_nobody_there_fail_and_tell_the_host_only() -> Outcome {
+async fn url_signal_errors_show_the_host_only() -> Outcome {
     let flood = format!("HTTP/1.1 200 OK\r\n\r\n{}", "9".repeat(80_000));
-    for (answers, timeout, told) in [
+    for (answers, timeout, expected) in [
         (vec![], "200ms", "no answer within 200 ms"),
         (vec![flood], "60s", "more than 64 KB"),
         (vec![ok("{\"t0ken\":1}")], "60s", "answered with no number"),
@@ -106,12 +105,12 @@ async fn silence_a_flood_and_nobody_there_fail_and_tell_the_host_only() -> Outco
             .map(|error| error.0)
             .unwrap_or_default();
         assert!(
-            error.starts_with(&format!("{address}: ")) && error.contains(told),
+            error.starts_with(&format!("{address}: ")) && error.contains(expected),
             "{error}"
         );
         assert!(!error.contains("s3cret") && !error.contains("t0ken"), "{error}");
     }
-    // Taken by a socket that does not listen, so that nobody else listens there either.
+    // Bound but not listening, so that no other process can listen there.
     let taken = tokio::net::TcpSocket::new_v4()?;
     taken.bind(([127, 0, 0, 1], 0).into())?;
     let address = taken.local_addr()?;

@@ -4,23 +4,23 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What a scripted probe does at its turn.
+/// What a scripted probe does when it is called.
 #[derive(Debug, Clone, PartialEq)]
-enum Turn {
-    Say(f64, u64),
+enum ScriptedProbe {
+    Value(f64, u64),
     Fail,
     Hang,
-    Lose,
+    Disconnect,
 }
 
-type Diary = Arc<StdMutex<Vec<(Instant, Instant)>>>;
+type CallTimes = Arc<StdMutex<Vec<(Instant, Instant)>>>;
 
 struct Scripted {
     name: SignalName,
-    script: VecDeque<Turn>,
+    script: VecDeque<ScriptedProbe>,
     refusals: u32,
     connected: bool,
-    diary: Diary,
+    call_times: CallTimes,
 }
 
 #[async_trait]
@@ -35,7 +35,7 @@ impl Probe for Scripted {
 
     async fn connect(&mut self) -> Result<(), SignalError> {
         let now = Instant::now();
-        self.diary.lock().unwrap().push((now, now));
+        self.call_times.lock().unwrap().push((now, now));
         if self.refusals > 0 {
             self.refusals -= 1;
             return Err(SignalError("refused".to_owned()));
@@ -46,21 +46,21 @@ impl Probe for Scripted {
 
     async fn probe(&mut self) -> Result<BTreeMap<SignalName, f64>, SignalError> {
         let began = Instant::now();
-        self.diary.lock().unwrap().push((began, began));
-        let turn = self.script.pop_front().unwrap_or(Turn::Say(1.0, 0));
-        let outcome = match turn {
-            Turn::Say(value, ms) => {
+        self.call_times.lock().unwrap().push((began, began));
+        let step = self.script.pop_front().unwrap_or(ScriptedProbe::Value(1.0, 0));
+        let outcome = match step {
+            ScriptedProbe::Value(value, ms) => {
                 tokio::time::sleep(Duration::from_millis(ms)).await;
                 Ok(BTreeMap::from([(self.name.clone(), value)]))
             }
-            Turn::Fail => Err(SignalError("failed".to_owned())),
-            Turn::Hang => std::future::pending().await,
-            Turn::Lose => {
+            ScriptedProbe::Fail => Err(SignalError("failed".to_owned())),
+            ScriptedProbe::Hang => std::future::pending().await,
+            ScriptedProbe::Disconnect => {
                 self.connected = false;
                 Err(SignalError("lost".to_owned()))
             }
         };
-        self.diary.lock().unwrap().last_mut().unwrap().1 = Instant::now();
+        self.call_times.lock().unwrap().last_mut().unwrap().1 = Instant::now();
         outcome
     }
 
@@ -69,13 +69,13 @@ impl Probe for Scripted {
     }
 }
 
-fn probe(name: &str, script: &[Turn], refusals: u32, diary: &Diary) -> Box<dyn Probe> {
+fn probe(name: &str, script: &[ScriptedProbe], refusals: u32, call_times: &CallTimes) -> Box<dyn Probe> {
     Box::new(Scripted {
         name: name.into(),
         script: script.iter().cloned().collect(),
         refusals,
         connected: false,
-        diary: Arc::clone(diary),
+        call_times: Arc::clone(call_times),
     })
 }
 
@@ -87,53 +87,53 @@ fn paused() -> tokio::runtime::Runtime {
         .unwrap()
 }
 
-fn turns() -> impl Strategy<Value = Vec<Turn>> {
-    let turn = prop_oneof![
-        4 => (0.0..9.0_f64, 0_u64..9).prop_map(|(value, ms)| Turn::Say(value, ms)),
-        1 => Just(Turn::Fail),
-        1 => Just(Turn::Hang),
-        1 => Just(Turn::Lose),
+fn any_script() -> impl Strategy<Value = Vec<ScriptedProbe>> {
+    let step = prop_oneof![
+        4 => (0.0..9.0_f64, 0_u64..9).prop_map(|(value, ms)| ScriptedProbe::Value(value, ms)),
+        1 => Just(ScriptedProbe::Fail),
+        1 => Just(ScriptedProbe::Hang),
+        1 => Just(ScriptedProbe::Disconnect),
     ];
-    prop::collection::vec(turn, 0..12)
+    prop::collection::vec(step, 0..12)
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Never two statements, nor attempts to connect, within a second: whatever fails, hangs or
-    /// is lost, and also when the signals are configured anew in between.
+    /// At most one statement or connection attempt per second, regardless of failures, hangs and disconnects, and also across a
+    /// reconfiguration of the signals.
     #[test]
-    fn never_two_within_a_second(scripts in prop::collection::vec((turns(), 0_u32..3), 1..5), anew in 0_u64..20_000) {
-        let diary = Diary::default();
+    fn probes_keep_their_spacing(scripts in prop::collection::vec((any_script(), 0_u32..3), 1..5), restart_ms in 0_u64..20_000) {
+        let call_times = CallTimes::default();
         paused().block_on(async {
             let prober = Prober::new();
             let probes = || scripts.iter().enumerate().map(|(index, (script, refusals))| {
-                probe(&format!("p{index}"), script, *refusals, &diary)
+                probe(&format!("p{index}"), script, *refusals, &call_times)
             }).collect::<Vec<_>>();
             let first = prober.start(probes());
-            tokio::time::sleep(Duration::from_millis(anew)).await;
+            tokio::time::sleep(Duration::from_millis(restart_ms)).await;
             let second = prober.start(probes());
             tokio::time::sleep(Duration::from_millis(100)).await;
             drop(first);
             tokio::time::sleep(Duration::from_secs(30)).await;
             drop(second);
         });
-        let diary = diary.lock().unwrap();
-        for pair in diary.windows(2) {
-            prop_assert!(pair[1].0 - pair[0].1 >= APART, "{:?}", pair[1].0 - pair[0].1);
+        let call_times = call_times.lock().unwrap();
+        for pair in call_times.windows(2) {
+            prop_assert!(pair[1].0 - pair[0].1 >= MIN_SPACING, "{:?}", pair[1].0 - pair[0].1);
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_late_probe_fails_after_five_milliseconds_and_is_connected_anew() {
-    let diary = Diary::default();
+async fn probe_late_fails_after_five_milliseconds_and_reconnects() {
+    let call_times = CallTimes::default();
     let prober = Prober::new();
     let mut signals = prober.start(vec![probe(
         "db_active",
-        &[Turn::Say(3.0, 1), Turn::Hang],
+        &[ScriptedProbe::Value(3.0, 1), ScriptedProbe::Hang],
         0,
-        &diary,
+        &call_times,
     )]);
     assert_eq!(
         signals[0].read().await,
@@ -144,7 +144,7 @@ async fn a_late_probe_fails_after_five_milliseconds_and_is_connected_anew() {
     tokio::time::sleep(Duration::from_millis(920)).await;
     let late = signals[0].read().await;
     assert_eq!(late, Err(SignalError("no answer within 5 ms".to_owned())));
-    // Connected in one turn, asked in the next.
+    // One slot for connecting, the next for the statement.
     tokio::time::sleep(Duration::from_millis(2_500)).await;
     assert_eq!(signals[0].read().await, Ok(1.0));
     let count = prober.count();
@@ -152,10 +152,10 @@ async fn a_late_probe_fails_after_five_milliseconds_and_is_connected_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_value_ages_and_a_source_that_is_gone_fails_every_signal() {
-    let diary = Diary::default();
+async fn source_unreachable_fails_every_signal() {
+    let call_times = CallTimes::default();
     let prober = Prober::new();
-    let probes = vec![probe("a", &[], 0, &diary), probe("b", &[], 9, &diary)];
+    let probes = vec![probe("a", &[], 0, &call_times), probe("b", &[], 9, &call_times)];
     let mut signals = prober.start(probes);
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     assert_eq!(signals[0].read().await, Ok(1.0));
@@ -166,24 +166,24 @@ async fn a_value_ages_and_a_source_that_is_gone_fails_every_signal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_old_value_is_no_value() {
-    let kept = Arc::new(Kept::default());
-    kept.keep("a".into(), Ok(1.0));
-    let mut signal = Probed {
+async fn reading_older_than_its_maximum_is_an_error() {
+    let readings = Arc::new(LatestReadings::default());
+    readings.store("a".into(), Ok(1.0));
+    let mut signal = ProbedSignal {
         name: "a".into(),
         unit: "ms",
-        kept,
-        most_age: Duration::from_secs(3),
+        readings,
+        max_age: Duration::from_secs(3),
         _task: Arc::new(Task(tokio::spawn(async {}))),
     };
     assert_eq!(signal.read().await, Ok(1.0));
     tokio::time::sleep(Duration::from_millis(3_001)).await;
     let error = signal.read().await.unwrap_err();
-    assert_eq!(error.0, "last probed 3001 ms ago, 3000 ms is the most");
+    assert_eq!(error.0, "last probed 3001 ms ago, the maximum is 3000 ms");
 }
 
 #[tokio::test]
-async fn no_probe_is_no_task() {
+async fn prober_without_probes_starts_no_task() {
     let prober = Prober::new();
     assert!(prober.start(Vec::new()).is_empty());
     assert_eq!(prober.count(), ProbeCount::default());

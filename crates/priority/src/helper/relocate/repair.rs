@@ -1,32 +1,31 @@
-//! A process that got the number of the one that was meant, and may have been moved in its place, is put back.
+//! Moves back a process that reused the id of the target and may have been moved in its place.
 
 use super::super::host::Host;
 use crate::io_class::IoClass;
 
-/// How many processes are put back for one request at most. A number that changes hands in each of them is given away
-/// on purpose.
+/// Maximum processes moved back per request. An id that is reused more often is reused deliberately.
 const ROUNDS: usize = 64;
 
-/// What has to be put back of a process that got the number.
+/// The settings to restore of a process that reused the id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Plan {
-    /// The group that it belongs in.
+    /// Its previous group.
     pub(super) group: Option<String>,
-    /// The IO class that it had.
+    /// Its previous I/O class.
     pub(super) io_class: Option<IoClass>,
 }
 
-/// What was written by a number, so that another process may have got it.
+/// The settings written by id, which another process may have received.
 #[derive(Debug, Clone)]
-pub(super) struct Written {
-    /// The groups that it was moved to.
+pub(super) struct WrittenSettings {
+    /// The groups it was moved to.
     pub(super) groups: Vec<String>,
-    /// Whether it was given the idle IO class.
+    /// Whether the idle I/O class was set.
     pub(super) io_class: bool,
 }
 
-impl Written {
-    /// A move to this group.
+impl WrittenSettings {
+    /// Returns a move to this group.
     pub(super) fn group(group: &str) -> Self {
         Self {
             groups: vec![group.to_owned()],
@@ -35,61 +34,58 @@ impl Written {
     }
 }
 
-/// PURE. A process that got the number was forked a moment ago, and a fork has the group and the IO class of its
-/// parent. If it is in a group that we wrote, and its parent is not, we put it there. The same with the IO class.
+/// PURE. A process that reused the id was forked a moment ago, with the group and the I/O class of its parent. If it is
+/// in a group that we wrote, and its parent is not, we moved it there. The same applies to the I/O class.
 pub(super) fn plan(
-    written: &Written,
+    written: &WrittenSettings,
     group: Option<&str>,
     parent_group: Option<&str>,
     io_class: Option<IoClass>,
     parent_io_class: Option<IoClass>,
 ) -> Plan {
-    let misplaced = group.is_some_and(|group| written.groups.iter().any(|one| one == group));
+    let is_misplaced = group.is_some_and(|group| written.groups.iter().any(|one| one == group));
     let home = parent_group.unwrap_or("/");
     let changed =
         written.io_class && io_class == Some(IoClass::IDLE) && parent_io_class != Some(IoClass::IDLE);
     Plan {
-        group: (misplaced && group != Some(home)).then(|| home.to_owned()),
+        group: (is_misplaced && group != Some(home)).then(|| home.to_owned()),
         io_class: changed.then(|| parent_io_class.unwrap_or(IoClass::NONE)),
     }
 }
 
-/// Puts back whatever process has the number now, and what it forked meanwhile.
-pub(super) fn repair<H: Host>(host: &H, written: Written, pid: u32) {
-    work_off(host, written, vec![pid]);
+/// Moves back the process that has the id now, and its children.
+pub(super) fn repair<H: Host>(host: &H, written: WrittenSettings, pid: u32) {
+    repair_all(host, written, vec![pid]);
 }
 
-/// Puts back what a process forked while it was in the group.
-pub(super) fn repair_children<H: Host>(host: &H, written: Written, pid: u32) {
-    work_off(host, written, host.children(pid));
+/// Moves back the children that a process forked while it was in the group.
+pub(super) fn repair_children<H: Host>(host: &H, written: WrittenSettings, pid: u32) {
+    repair_all(host, written, host.children(pid));
 }
 
-fn work_off<H: Host>(host: &H, mut written: Written, mut numbers: Vec<u32>) {
+fn repair_all<H: Host>(host: &H, mut written: WrittenSettings, mut pids: Vec<u32>) {
     for _ in 0..ROUNDS {
-        let Some(pid) = numbers.pop() else { return };
-        match put_back(host, &mut written, pid) {
+        let Some(pid) = pids.pop() else { return };
+        match repair_one(host, &mut written, pid) {
             Round::Done => {}
-            Round::Moved => numbers.extend(host.children(pid)),
-            Round::Again => numbers.push(pid),
+            Round::Moved => pids.extend(host.children(pid)),
+            Round::Again => pids.push(pid),
         }
     }
-    tracing::error!(
-        ?numbers,
-        "processes not put back, their numbers change hands too fast"
-    );
+    tracing::error!(?pids, "processes not moved back, their ids are reused too fast");
 }
 
 enum Round {
-    /// No process has the number, or nothing is wrong with the process that has it.
+    /// No process has the id, or the process that has it is in the right group.
     Done,
-    /// It was put back, or could not be.
+    /// It was moved back, or could not be.
     Moved,
-    /// The number changed hands meanwhile.
+    /// The id was reused meanwhile.
     Again,
 }
 
-fn put_back<H: Host>(host: &H, written: &mut Written, pid: u32) -> Round {
-    let Some(newcomer) = host.open(pid) else {
+fn repair_one<H: Host>(host: &H, written: &mut WrittenSettings, pid: u32) -> Round {
+    let Some(process) = host.open(pid) else {
         return Round::Done;
     };
     let parent = host.parent(pid);
@@ -108,8 +104,8 @@ fn put_back<H: Host>(host: &H, written: &mut Written, pid: u32) -> Round {
         io_class,
         parent_io_class,
     );
-    // With the same parent as before, it was the parent that was read. And all of it was of the newcomer.
-    if !host.is_running(&newcomer) || host.parent(pid) != parent {
+    // With the same parent as before, the parent was the one that was read, and all facts concern the new process.
+    if !host.is_running(&process) || host.parent(pid) != parent {
         return Round::Again;
     }
     let mut outcome = Ok(());
@@ -120,18 +116,18 @@ fn put_back<H: Host>(host: &H, written: &mut Written, pid: u32) -> Round {
     if let Some(class) = plan.io_class {
         outcome = outcome.and(host.set_io_class(class, pid));
     }
-    if !host.is_running(&newcomer) {
-        // Another one has the number, and what was just written.
+    if !host.is_running(&process) {
+        // Another process has the id, and received the settings just written.
         return Round::Again;
     }
     match outcome {
         Ok(()) if plan.group.is_none() && plan.io_class.is_none() => Round::Done,
         Ok(()) => {
-            tracing::warn!(pid, ?plan, "process had got the number of another one, put back");
+            tracing::warn!(pid, ?plan, "process with a reused id moved back");
             Round::Moved
         }
         Err(error) => {
-            tracing::error!(pid, ?plan, %error, "process had got the number of another one, not put back");
+            tracing::error!(pid, ?plan, %error, "process with a reused id not moved back");
             Round::Moved
         }
     }
@@ -143,7 +139,7 @@ mod tests {
 
     #[test]
     fn plan_puts_back_only_what_we_wrote() {
-        let written = Written::group("/idle");
+        let written = WrittenSettings::group("/idle");
         let of = |group, parent| plan(&written, group, parent, None, None).group;
         assert_eq!(of(Some("/idle"), Some("/app")).as_deref(), Some("/app"));
         assert_eq!(of(Some("/idle"), None).as_deref(), Some("/"));
@@ -159,7 +155,7 @@ mod tests {
 
     #[test]
     fn plan_gives_the_io_class_of_the_parent() {
-        let mut written = Written::group("/idle");
+        let mut written = WrittenSettings::group("/idle");
         written.io_class = true;
         let of = |own, parent| plan(&written, None, None, own, parent).io_class;
         let idle = Some(IoClass::IDLE);
@@ -168,7 +164,7 @@ mod tests {
         assert_eq!(of(idle, idle), None);
         assert_eq!(of(Some(IoClass::NONE), idle), None);
         assert_eq!(of(None, None), None);
-        // Its own choice, for we did not write it.
+        // Its own choice, not written by us.
         written.io_class = false;
         assert_eq!(
             plan(&written, None, None, idle, Some(IoClass::NONE)).io_class,

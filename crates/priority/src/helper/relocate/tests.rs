@@ -1,7 +1,7 @@
-//! A host on which something happens between any two steps of a move.
+//! A simulated host on which an event happens between any two steps of a move.
 //!
-//! Trap: a number is given to another process between the check and the move. Every moment is tried, and two of them
-//! together, and the start time of the other process may be the very same tick.
+//! Trap: an id is reused between the check and the move. Every moment is tried, and pairs of them, and the start time
+//! of the other process may be the same tick.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -9,15 +9,15 @@ use std::collections::BTreeMap;
 use super::*;
 
 const IDLE: &str = "/idle";
-const ASKER: u32 = 10;
+const REQUESTER: u32 = 10;
 const BACKEND: u32 = 30;
 const CHILD: u32 = 77;
 const AGENT: u32 = 99;
 
-/// What may happen to the process that has a number at the time.
+/// Events that may happen to the process with an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Event {
-    /// It ends, and its number is given away: to a child of process 1, or of another one.
+    /// It ends, and its id is reused: by a child of process 1, or of another process.
     Reuse { pid: u32, parent: u32 },
     /// It ends and is reaped.
     End(u32),
@@ -35,21 +35,21 @@ struct Process {
     uid: u32,
     group: String,
     io_class: IoClass,
-    /// Where it has to be at the end.
+    /// The group it must be in at the end.
     home: String,
     is_running: bool,
 }
 
 #[derive(Debug, Default)]
-struct World {
+struct SimulatedHost {
     processes: Vec<Process>,
     events: BTreeMap<usize, Event>,
     steps: usize,
-    /// Handles prove nothing: what the check is worth without them.
+    /// Handles prove nothing, to test the test.
     is_blind: bool,
 }
 
-impl World {
+impl SimulatedHost {
     fn add(&mut self, pid: u32, parent: u32, uid: u32, group: &str) {
         self.processes.push(Process {
             pid,
@@ -62,7 +62,7 @@ impl World {
         });
     }
 
-    /// Which process has the number now.
+    /// Returns which process has the id now.
     fn holder(&self, pid: u32) -> Option<usize> {
         let has = |process: &Process| process.pid == pid && process.is_running;
         self.processes.iter().position(has)
@@ -81,7 +81,7 @@ impl World {
             Event::Reuse { parent, .. } => {
                 self.processes[at].is_running = false;
                 let group = self.get(parent).expect("it runs").group.clone();
-                // Of the same user, too, so that only the handle distinguishes them.
+                // Of the same user too, so that only the handle distinguishes them.
                 let uid = self.processes[at].uid;
                 self.add(pid, parent, uid, &group);
             }
@@ -95,21 +95,21 @@ impl World {
     }
 }
 
-struct Model(RefCell<World>);
+struct Model(RefCell<SimulatedHost>);
 
 impl Model {
-    /// A step begins: what was to happen before it happens.
-    fn step(&self) -> std::cell::RefMut<'_, World> {
-        let mut world = self.0.borrow_mut();
-        let now = world.steps;
-        world.steps += 1;
-        if let Some(event) = world.events.remove(&now) {
-            world.happen(event);
+    /// Begins a step; a scheduled event happens before it.
+    fn step(&self) -> std::cell::RefMut<'_, SimulatedHost> {
+        let mut host_state = self.0.borrow_mut();
+        let now = host_state.steps;
+        host_state.steps += 1;
+        if let Some(event) = host_state.events.remove(&now) {
+            host_state.happen(event);
         }
-        world
+        host_state
     }
 
-    /// What an examination reads, field by field. The start time is left out: all of them started in one tick.
+    /// Returns what an examination reads. The start time is omitted: all of them started in one tick.
     fn identity(&self, pid: u32) -> Result<(u32, u32), Denial> {
         let ended = || Denial::from(format!("process {pid} has ended"));
         self.step().get(pid).ok_or_else(ended)?;
@@ -126,8 +126,8 @@ impl Host for Model {
     }
 
     fn is_running(&self, handle: &usize) -> bool {
-        let world = self.step();
-        world.is_blind || world.processes[*handle].is_running
+        let host_state = self.step();
+        host_state.is_blind || host_state.processes[*handle].is_running
     }
 
     fn parent(&self, pid: u32) -> Option<u32> {
@@ -139,16 +139,16 @@ impl Host for Model {
     }
 
     fn children(&self, pid: u32) -> Vec<u32> {
-        let world = self.step();
-        let children = world.processes.iter();
+        let host_state = self.step();
+        let children = host_state.processes.iter();
         let children = children.filter(|process| process.is_running && process.parent == pid);
         children.map(|process| process.pid).collect()
     }
 
     fn put(&self, group: &str, pid: u32) -> Result<(), String> {
-        let mut world = self.step();
-        let at = world.holder(pid).ok_or("no such process")?;
-        group.clone_into(&mut world.processes[at].group);
+        let mut host_state = self.step();
+        let at = host_state.holder(pid).ok_or("no such process")?;
+        group.clone_into(&mut host_state.processes[at].group);
         Ok(())
     }
 
@@ -157,36 +157,36 @@ impl Host for Model {
     }
 
     fn set_io_class(&self, class: IoClass, pid: u32) -> Result<(), String> {
-        let mut world = self.step();
-        let at = world.holder(pid).ok_or("no such process")?;
-        world.processes[at].io_class = class;
+        let mut host_state = self.step();
+        let at = host_state.holder(pid).ok_or("no such process")?;
+        host_state.processes[at].io_class = class;
         Ok(())
     }
 }
 
-/// Asks for `target` to be moved while these things happen, and returns the answer and what is left.
-fn run(target: u32, events: &[(usize, Event)], is_blind: bool) -> (Result<(), Denial>, World) {
-    let mut world = World {
+/// Requests to move `target` while the events happen; returns the reply and the final state.
+fn run(target: u32, events: &[(usize, Event)], is_blind: bool) -> (Result<(), Denial>, SimulatedHost) {
+    let mut host_state = SimulatedHost {
         events: events.iter().copied().collect(),
         is_blind,
-        ..World::default()
+        ..SimulatedHost::default()
     };
-    world.add(1, 0, 0, "/");
-    world.add(2, 1, 0, "/app");
-    world.add(20, 1, 26, "/db");
-    world.add(ASKER, 1, AGENT, "/agent");
-    world.add(BACKEND, 20, 26, "/db");
+    host_state.add(1, 0, 0, "/");
+    host_state.add(2, 1, 0, "/app");
+    host_state.add(20, 1, 26, "/db");
+    host_state.add(REQUESTER, 1, AGENT, "/agent");
+    host_state.add(BACKEND, 20, 26, "/db");
     let handles = (
-        world.holder(ASKER).expect("it runs"),
-        world.holder(target).expect("it runs"),
+        host_state.holder(REQUESTER).expect("it runs"),
+        host_state.holder(target).expect("it runs"),
     );
-    let model = Model(RefCell::new(world));
-    let wanted = if target == ASKER { AGENT } else { 26 };
+    let model = Model(RefCell::new(host_state));
+    let wanted = if target == REQUESTER { AGENT } else { 26 };
     let examine = || {
-        let asker = model.identity(ASKER)?;
+        let requester = model.identity(REQUESTER)?;
         let backend = model.identity(target)?;
-        if asker.1 == AGENT && backend.1 == wanted {
-            Ok((asker, backend))
+        if requester.1 == AGENT && backend.1 == wanted {
+            Ok((requester, backend))
         } else {
             Err("another user's".to_owned().into())
         }
@@ -194,33 +194,36 @@ fn run(target: u32, events: &[(usize, Event)], is_blind: bool) -> (Result<(), De
     let target = Target {
         pid: target,
         handle: &handles.1,
-        asker: &handles.0,
+        requester: &handles.0,
     };
     let answer = relocate(&model, IDLE, &target, examine).map(drop);
     (answer, model.0.into_inner())
 }
 
-/// Everything that runs is where it belongs. Only the target may be idle, and only if the answer is yes.
-fn misplaced(target: u32, answer: &Result<(), Denial>, world: &World) -> Option<Process> {
-    let ours = world.processes.iter().position(|process| process.pid == target);
+/// Returns a running process in the wrong group. Only the target may be idle, and only after success.
+fn misplaced(target: u32, answer: &Result<(), Denial>, host_state: &SimulatedHost) -> Option<Process> {
+    let ours = host_state
+        .processes
+        .iter()
+        .position(|process| process.pid == target);
     let is_wrong = |at: usize, process: &Process| {
         let moved = process.group != process.home || process.io_class != IoClass::NONE;
-        // What the target itself forks goes with it.
+        // Children of the target itself are moved with it.
         let is_ours = Some(at) == ours || process.pid == CHILD;
         process.is_running && moved && !(is_ours && answer.is_ok())
     };
-    let mut all = world.processes.iter().enumerate();
+    let mut all = host_state.processes.iter().enumerate();
     all.find(|(at, process)| is_wrong(*at, process))
         .map(|(_, process)| process.clone())
 }
 
-/// How many steps a move takes when nothing happens.
+/// Returns how many steps a move takes without events.
 fn steps(target: u32) -> usize {
-    let (answer, world) = run(target, &[], false);
+    let (answer, host_state) = run(target, &[], false);
     assert_eq!(answer, Ok(()));
-    let moved = world.get(target).expect("it runs");
+    let moved = host_state.get(target).expect("it runs");
     assert_eq!((moved.group.as_str(), moved.io_class), (IDLE, IoClass::IDLE));
-    world.steps
+    host_state.steps
 }
 
 fn reuse(pid: u32) -> Event {
@@ -228,25 +231,34 @@ fn reuse(pid: u32) -> Event {
 }
 
 #[test]
-fn reused_number_at_any_moment_moves_no_stranger() {
-    for target in [ASKER, BACKEND] {
+fn reused_id_at_any_moment_moves_no_other_process() {
+    for target in [REQUESTER, BACKEND] {
         let steps = steps(target);
         for at in 0..=steps {
-            for event in [reuse(target), Event::End(target), reuse(ASKER), Event::End(ASKER)] {
-                let (answer, world) = run(target, &[(at, event)], false);
-                // The asker has to be there until its backend is moved.
+            for event in [
+                reuse(target),
+                Event::End(target),
+                reuse(REQUESTER),
+                Event::End(REQUESTER),
+            ] {
+                let (answer, host_state) = run(target, &[(at, event)], false);
+                // The requester must run until its backend is moved.
                 if event == reuse(target) || event == Event::End(target) {
                     assert_eq!(answer.is_ok(), at == steps, "{event:?} at step {at}: {answer:?}");
                 }
-                assert_eq!(misplaced(target, &answer, &world), None, "{event:?} at step {at}");
+                assert_eq!(
+                    misplaced(target, &answer, &host_state),
+                    None,
+                    "{event:?} at step {at}"
+                );
             }
         }
     }
 }
 
 #[test]
-fn number_reused_twice_moves_no_stranger() {
-    // A repair takes steps, too.
+fn id_reused_twice_moves_no_other_process() {
+    // A repair takes steps too.
     let steps = steps(BACKEND) + 24;
     for first in 0..=steps {
         for second in first + 1..=steps {
@@ -254,9 +266,9 @@ fn number_reused_twice_moves_no_stranger() {
                 pid: BACKEND,
                 parent: 2,
             };
-            let (answer, world) = run(BACKEND, &[(first, reuse(BACKEND)), (second, to_another)], false);
+            let (answer, host_state) = run(BACKEND, &[(first, reuse(BACKEND)), (second, to_another)], false);
             assert_eq!(
-                misplaced(BACKEND, &answer, &world),
+                misplaced(BACKEND, &answer, &host_state),
                 None,
                 "at steps {first} and {second}"
             );
@@ -265,14 +277,14 @@ fn number_reused_twice_moves_no_stranger() {
 }
 
 #[test]
-fn fork_of_a_stranger_is_put_back_with_it() {
+fn fork_of_an_unrelated_process_is_moved_back_with_it() {
     let steps = steps(BACKEND) + 24;
     for first in 0..=steps {
         for second in first + 1..=steps {
             let events = [(first, reuse(BACKEND)), (second, Event::Fork(BACKEND))];
-            let (answer, world) = run(BACKEND, &events, false);
+            let (answer, host_state) = run(BACKEND, &events, false);
             assert_eq!(
-                misplaced(BACKEND, &answer, &world),
+                misplaced(BACKEND, &answer, &host_state),
                 None,
                 "at steps {first} and {second}"
             );
@@ -282,21 +294,21 @@ fn fork_of_a_stranger_is_put_back_with_it() {
 
 #[test]
 fn setuid_program_at_any_moment_is_moved_back() {
-    let steps = steps(ASKER);
+    let steps = steps(REQUESTER);
     let mut refused = 0;
     for at in 0..=steps {
-        let (answer, world) = run(ASKER, &[(at, Event::Setuid(ASKER))], false);
-        // After the second examination it runs as the asker that was moved, as a member of the group would.
+        let (answer, host_state) = run(REQUESTER, &[(at, Event::Setuid(REQUESTER))], false);
+        // After the second examination it runs as the moved requester, like a member of the group.
         refused += usize::from(answer.is_err());
-        assert_eq!(misplaced(ASKER, &answer, &world), None, "at step {at}");
+        assert_eq!(misplaced(REQUESTER, &answer, &host_state), None, "at step {at}");
         for fork in at + 1..steps + 8 {
-            let (answer, world) = run(
-                ASKER,
-                &[(at, Event::Setuid(ASKER)), (fork, Event::Fork(ASKER))],
+            let (answer, host_state) = run(
+                REQUESTER,
+                &[(at, Event::Setuid(REQUESTER)), (fork, Event::Fork(REQUESTER))],
                 false,
             );
             assert_eq!(
-                misplaced(ASKER, &answer, &world),
+                misplaced(REQUESTER, &answer, &host_state),
                 None,
                 "at steps {at} and {fork}"
             );
@@ -305,18 +317,18 @@ fn setuid_program_at_any_moment_is_moved_back() {
     assert!(refused > steps / 2, "{refused} of {steps}");
 }
 
-/// What the tests above are worth: with handles that prove nothing they find a stranger in the group.
+/// Validates the tests above: without working handles they find an unrelated process in the group.
 #[test]
-fn model_without_handles_finds_a_stranger_moved() {
-    for target in [ASKER, BACKEND] {
+fn model_without_handles_finds_an_unrelated_process_moved() {
+    for target in [REQUESTER, BACKEND] {
         let found = (0..=steps(target)).any(|at| {
-            let (answer, world) = run(target, &[(at, reuse(target))], true);
-            let stranger = world
+            let (answer, host_state) = run(target, &[(at, reuse(target))], true);
+            let stranger = host_state
                 .processes
                 .iter()
                 .skip(5)
                 .any(|process| process.group == IDLE);
-            stranger && misplaced(target, &answer, &world).is_some()
+            stranger && misplaced(target, &answer, &host_state).is_some()
         });
         assert!(found, "{target}");
     }
@@ -324,7 +336,7 @@ fn model_without_handles_finds_a_stranger_moved() {
 
 #[test]
 fn failed_move_is_reported_and_leaves_the_group() {
-    let (answer, world) = run(BACKEND, &[(0, Event::Setuid(ASKER))], false);
+    let (answer, host_state) = run(BACKEND, &[(0, Event::Setuid(REQUESTER))], false);
     assert_eq!(answer, Err("another user's".to_owned().into()));
-    assert_eq!(world.get(BACKEND).expect("it runs").group, "/db");
+    assert_eq!(host_state.get(BACKEND).expect("it runs").group, "/db");
 }

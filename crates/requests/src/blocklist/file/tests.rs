@@ -8,13 +8,13 @@ fn key() -> PersonKey {
     PersonKey::of(&SigningKey::generate()).unwrap()
 }
 
-fn faults(text: &str) -> Vec<(usize, Wrong)> {
+fn faults(text: &str) -> Vec<(usize, LineErrorKind)> {
     let bad = read(text.as_bytes(), &key()).map(|list| list.len()).unwrap_err();
     bad.faults.iter().map(|fault| (fault.line, fault.what)).collect()
 }
 
 #[test]
-fn a_whole_file_reads_with_either_line_end() {
+fn blocklist_file_accepts_both_line_ends() {
     let key = key();
     for text in [
         "HDR,slacktide-blocklist,1,2026-01-31\nPSN,4711\nPSN,4712\nTRL,2\n",
@@ -22,7 +22,7 @@ fn a_whole_file_reads_with_either_line_end() {
     ] {
         let list = read(text.as_bytes(), &key).unwrap();
         assert_eq!((list.len(), list.made), (2, jiff::civil::date(2026, 1, 31)));
-        assert!(list.under(&key).unwrap().names(Value::Text("4712")));
+        assert!(list.with_key(&key).unwrap().contains_value(Value::Text("4712")));
     }
     let none = read(b"HDR,slacktide-blocklist,1,2026-01-31\nTRL,0\n", &key).unwrap();
     assert!(none.is_empty());
@@ -34,25 +34,37 @@ fn a_whole_file_reads_with_either_line_end() {
 }
 
 #[test]
-fn every_fault_is_named_by_its_line() {
+fn blocklist_file_error_names_the_line() {
     let header = "HDR,slacktide-blocklist,1,2026-01-31";
-    assert_eq!(faults(""), [(1, Wrong::Header), (1, Wrong::NoTrailer)]);
-    assert_eq!(faults(&format!("{header}\nPSN,1\n")), [(2, Wrong::NoTrailer)]);
+    assert_eq!(
+        faults(""),
+        [(1, LineErrorKind::Header), (1, LineErrorKind::NoTrailer)]
+    );
+    assert_eq!(
+        faults(&format!("{header}\nPSN,1\n")),
+        [(2, LineErrorKind::NoTrailer)]
+    );
     assert_eq!(
         faults(&format!("{header}\nPSN,1\nTRL,2\n")),
-        [(3, Wrong::Count { said: 2, found: 1 })]
+        [(
+            3,
+            LineErrorKind::Count {
+                declared: 2,
+                found: 1
+            }
+        )]
     );
     assert_eq!(
         faults(&format!("{header}\nTRL,0\nPSN,1\n")),
-        [(3, Wrong::AfterTrailer)]
+        [(3, LineErrorKind::AfterTrailer)]
     );
     assert_eq!(
         faults("HDR,slacktide-blocklist,2,2026-01-31\nTRL,0"),
-        [(1, Wrong::Header)]
+        [(1, LineErrorKind::Header)]
     );
     assert_eq!(
         faults("HDR,slacktide-blocklist,1,2026-02-31\nTRL,0"),
-        [(1, Wrong::Header)]
+        [(1, LineErrorKind::Header)]
     );
     let odd = format!(
         "{header}\n\nPSN,\nPSN,1,2\npsn,3\nPSN,{}\nTRL,5\n",
@@ -61,29 +73,32 @@ fn every_fault_is_named_by_its_line() {
     assert_eq!(
         faults(&odd),
         [
-            (2, Wrong::NoPerson),
-            (3, Wrong::Number),
-            (4, Wrong::Number),
-            (5, Wrong::NoPerson),
-            (6, Wrong::Number)
+            (2, LineErrorKind::NoPerson),
+            (3, LineErrorKind::Number),
+            (4, LineErrorKind::Number),
+            (5, LineErrorKind::NoPerson),
+            (6, LineErrorKind::Number)
         ]
     );
     let bytes = [header.as_bytes(), b"\nPSN,\xff\nTRL,1\n"].concat();
     let bad = read(&bytes, &key()).unwrap_err();
     assert_eq!(
         bad.faults[0],
-        Fault {
+        LineError {
             line: 2,
-            what: Wrong::NotText
+            what: LineErrorKind::NotText
         }
     );
-    assert_eq!(faults(&format!("{header}\nTRL,-0\n")), [(2, Wrong::NoTrailer)]);
+    assert_eq!(
+        faults(&format!("{header}\nTRL,-0\n")),
+        [(2, LineErrorKind::NoTrailer)]
+    );
 }
 
 proptest! {
-    /// Whatever is cut, added or changed, nothing of the file is taken, and no message holds a number.
+    /// A truncated, extended or changed file is rejected completely, and no message contains a number.
     #[test]
-    fn a_damaged_file_is_refused_whole_and_says_nothing_of_anybody(
+    fn blocklist_damaged_file_is_refused_without_numbers(
         persons in prop::collection::vec("7[0-9]{11}", 1..40),
         damage in 0_usize..5,
         at in any::<prop::sample::Index>(),
@@ -104,16 +119,16 @@ proptest! {
         }
         let bad = read(lines.join("\n").as_bytes(), &key).unwrap_err();
         if damage == 2 {
-            prop_assert_eq!(&bad.faults, &[Fault { line: line + 1, what: Wrong::NoPerson }]);
+            prop_assert_eq!(&bad.faults, &[LineError { line: line + 1, what: LineErrorKind::NoPerson }]);
         }
-        let told = format!("{bad} {bad:?}");
+        let message = format!("{bad} {bad:?}");
         for person in &persons {
-            prop_assert!(!told.contains(person.as_str()));
+            prop_assert!(!message.contains(person.as_str()));
         }
     }
 
     #[test]
-    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn blocklist_any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let _ = read(&bytes, &key());
     }
 }

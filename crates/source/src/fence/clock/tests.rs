@@ -1,4 +1,4 @@
-//! Clocks that step, in single cases and over many histories.
+//! Clocks that step, in single cases and over many random histories.
 
 use super::*;
 
@@ -8,9 +8,9 @@ fn at(second: f64) -> Timestamp {
     Timestamp::UNIX_EPOCH + Duration::from_secs_f64(1_000_000.0 + second)
 }
 
-/// A look that took no time: the source's clock, the agent's, both as seconds; what was read last.
-fn look(source: f64, agent: f64, position: Option<f64>) -> ClockLook {
-    ClockLook {
+/// A sample that took no time: the source's clock, the agent's, both as seconds; the position.
+fn sample(source: f64, agent: f64, position: Option<f64>) -> ClockSample {
+    ClockSample {
         source: at(source),
         agent: at(agent),
         steady: (Duration::from_secs_f64(agent), Duration::from_secs_f64(agent)),
@@ -19,74 +19,74 @@ fn look(source: f64, agent: f64, position: Option<f64>) -> ClockLook {
     }
 }
 
-fn take(clock: &mut SourceClock, look: ClockLook) -> ClockReading {
-    clock.take(&look, Some(minus(look.source, MARGIN)))
+fn observe(clock: &mut SourceClock, sample: ClockSample) -> ClockReading {
+    clock.observe(&sample, Some(minus(sample.source, MARGIN)))
 }
 
 #[test]
-fn clock_that_goes_forward_leaves_the_fence_as_it_is() {
+fn clock_that_goes_forward_keeps_the_fence() {
     let mut clock = SourceClock::new(MARGIN);
     for second in 0..100 {
         let now = f64::from(second);
-        let reading = take(&mut clock, look(now, now, Some(now - 3.5)));
+        let reading = observe(&mut clock, sample(now, now, Some(now - 3.5)));
         assert_eq!(reading.below, Some(at(now - 2.0)));
-        assert_eq!((reading.trouble, reading.again), (None, None));
+        assert_eq!((reading.problem, reading.reread_from), (None, None));
     }
 }
 
 #[test]
-fn clock_set_back_stops_the_feed_until_it_has_passed() {
+fn clock_set_back_stops_the_feed_until_it_catches_up() {
     let mut clock = SourceClock::new(MARGIN);
-    take(&mut clock, look(100.0, 100.0, Some(97.0)));
-    let reading = take(&mut clock, look(81.0, 101.0, Some(97.5)));
+    observe(&mut clock, sample(100.0, 100.0, Some(97.0)));
+    let reading = observe(&mut clock, sample(81.0, 101.0, Some(97.5)));
     let by = Duration::from_secs(17);
-    assert_eq!(reading.trouble, Some(ClockTrouble::Behind { by }));
+    assert_eq!(reading.problem, Some(ClockProblem::Behind { by }));
     assert_eq!(reading.below, None);
-    // The lowest that the clock can have shown since the look before, less the margin.
-    assert_eq!(reading.again, Some(at(78.0)));
-    // The position was taken back; the fence is not passed yet.
-    let reading = take(&mut clock, look(90.0, 110.0, Some(77.9)));
-    assert_eq!((reading.below, reading.again), (None, None));
-    let reading = take(&mut clock, look(99.0, 119.0, Some(77.9)));
-    assert_eq!((reading.below, reading.trouble), (Some(at(97.0)), None));
+    // The lowest time that the clock can have shown since the sample before, less the margin.
+    assert_eq!(reading.reread_from, Some(at(78.0)));
+    // The position moved back; the fence is not passed yet.
+    let reading = observe(&mut clock, sample(90.0, 110.0, Some(77.9)));
+    assert_eq!((reading.below, reading.reread_from), (None, None));
+    let reading = observe(&mut clock, sample(99.0, 119.0, Some(77.9)));
+    assert_eq!((reading.below, reading.problem), (Some(at(97.0)), None));
 }
 
-/// The look after the step comes so late that the clock has passed the fence again.
+/// The sample after the step is so late that the clock has passed the fence again.
 #[test]
-fn clock_set_back_between_looks_takes_positions_back() {
+fn clock_set_back_between_samples_moves_positions_back() {
     let mut clock = SourceClock::new(MARGIN);
-    take(&mut clock, look(100.0, 100.0, Some(97.0)));
-    let reading = take(&mut clock, look(130.0, 150.0, Some(97.5)));
-    assert_eq!(reading.trouble, None);
-    assert_eq!((reading.below, reading.again), (None, Some(at(78.0))));
-    let reading = take(&mut clock, look(131.0, 151.0, Some(77.9)));
-    assert_eq!((reading.below, reading.again), (Some(at(129.0)), None));
+    observe(&mut clock, sample(100.0, 100.0, Some(97.0)));
+    let reading = observe(&mut clock, sample(130.0, 150.0, Some(97.5)));
+    assert_eq!(reading.problem, None);
+    assert_eq!((reading.below, reading.reread_from), (None, Some(at(78.0))));
+    let reading = observe(&mut clock, sample(131.0, 151.0, Some(77.9)));
+    assert_eq!((reading.below, reading.reread_from), (Some(at(129.0)), None));
 }
 
-/// The rest of a look may fail, and then nobody took anything back.
+/// A later step of the reading may fail, and then no position moved back.
 #[test]
-fn clock_set_back_is_told_until_positions_are_taken_back() {
+fn clock_set_back_is_reported_until_positions_moved() {
     let mut clock = SourceClock::new(MARGIN);
-    take(&mut clock, look(100.0, 100.0, Some(97.0)));
-    take(&mut clock, look(130.0, 150.0, Some(97.5)));
-    let reading = take(&mut clock, look(131.0, 151.0, Some(97.5)));
-    assert_eq!((reading.below, reading.again), (None, Some(at(78.0))));
-    let reading = take(&mut clock, look(132.0, 152.0, Some(77.9)));
-    assert_eq!((reading.below, reading.again), (Some(at(130.0)), None));
-    let reading = take(&mut clock, look(133.0, 153.0, Some(129.0)));
-    assert_eq!(reading.again, None);
+    observe(&mut clock, sample(100.0, 100.0, Some(97.0)));
+    observe(&mut clock, sample(130.0, 150.0, Some(97.5)));
+    let reading = observe(&mut clock, sample(131.0, 151.0, Some(97.5)));
+    assert_eq!((reading.below, reading.reread_from), (None, Some(at(78.0))));
+    let reading = observe(&mut clock, sample(132.0, 152.0, Some(77.9)));
+    assert_eq!((reading.below, reading.reread_from), (Some(at(130.0)), None));
+    let reading = observe(&mut clock, sample(133.0, 153.0, Some(129.0)));
+    assert_eq!(reading.reread_from, None);
 }
 
 #[test]
-fn clock_set_back_by_less_than_the_margin_harms_nothing() {
+fn clock_set_back_within_the_margin_is_harmless() {
     let mut clock = SourceClock::new(MARGIN);
-    take(&mut clock, look(100.0, 100.0, Some(97.9)));
-    let reading = take(&mut clock, look(99.5, 101.0, Some(97.9)));
-    assert_eq!((reading.trouble, reading.again), (None, None));
+    observe(&mut clock, sample(100.0, 100.0, Some(97.9)));
+    let reading = observe(&mut clock, sample(99.5, 101.0, Some(97.9)));
+    assert_eq!((reading.problem, reading.reread_from), (None, None));
     assert_eq!(reading.below, Some(at(97.5)));
 }
 
-/// An hour ahead for four seconds, then right again.
+/// The clock is an hour ahead for four seconds.
 #[test]
 fn clock_ahead_for_seconds_skips_nothing() {
     let mut clock = SourceClock::new(MARGIN);
@@ -99,19 +99,19 @@ fn clock_ahead_for_seconds_skips_nothing() {
         } else {
             now
         };
-        // A row of this moment, below what was read: it would never be found.
+        // A row of this moment, below the position, is never found.
         if source <= position {
             lost.push(now);
         }
-        let reading = take(&mut clock, look(source, now, Some(position)));
+        let reading = observe(&mut clock, sample(source, now, Some(position)));
         if source > now + 5.0 {
             assert_eq!(reading.below, Some(at(now + 2.0)));
-            assert!(matches!(reading.trouble, Some(ClockTrouble::Ahead { .. })));
+            assert!(matches!(reading.problem, Some(ClockProblem::Ahead { .. })));
         }
-        if let Some(again) = reading.again {
-            position = (again.duration_since(at(0.0))).as_secs_f64() - 0.001;
+        if let Some(reread_from) = reading.reread_from {
+            position = (reread_from.duration_since(at(0.0))).as_secs_f64() - 0.001;
         }
-        // Rows are read up to the fence, those of the wrong hour stay above it.
+        // Rows are read up to the fence; rows of the wrong hour stay above it.
         if let Some(below) = reading.below {
             let below = below.duration_since(at(0.0)).as_secs_f64();
             position = position.max(below.min(now) - 0.001);
@@ -121,27 +121,27 @@ fn clock_ahead_for_seconds_skips_nothing() {
 }
 
 #[test]
-fn clock_below_the_position_at_start_takes_it_back_behind_the_pause() {
+fn clock_below_the_position_at_start_moves_it_back() {
     let mut clock = SourceClock::new(MARGIN);
-    let first = ClockLook {
+    let first = ClockSample {
         read_at: Some(at(100.0)),
-        ..look(80.0, 160.0, Some(97.0))
+        ..sample(80.0, 160.0, Some(97.0))
     };
-    let reading = take(&mut clock, first);
-    assert!(matches!(reading.trouble, Some(ClockTrouble::Behind { .. })));
-    // The source's clock less the minute since the chunk was read, a quarter of an hour and the margin.
-    assert_eq!(reading.again, Some(at(80.0 - 60.0 - 900.0 - 2.0)));
-    let reading = take(&mut SourceClock::new(MARGIN), look(160.0, 160.0, Some(97.0)));
-    assert_eq!((reading.below, reading.again), (Some(at(158.0)), None));
+    let reading = observe(&mut clock, first);
+    assert!(matches!(reading.problem, Some(ClockProblem::Behind { .. })));
+    // The source's clock less the minute since the chunk was read, 15 minutes and the margin.
+    assert_eq!(reading.reread_from, Some(at(80.0 - 60.0 - 900.0 - 2.0)));
+    let reading = observe(&mut SourceClock::new(MARGIN), sample(160.0, 160.0, Some(97.0)));
+    assert_eq!((reading.below, reading.reread_from), (Some(at(158.0)), None));
 }
 
-/// A source whose clock steps at random, a reader that follows it: every row is read once at least.
+/// The source's clock steps at random. A reader that follows it reads every row at least once.
 #[test]
 fn clock_histories_lose_no_row() {
     for seed in 1..400_u64 {
         history(seed, true);
     }
-    // Without the clock's judgement rows are lost, so that the histories try something.
+    // Without the clock check rows are lost, which proves that the histories contain steps.
     assert!((1..400).any(|seed| history(seed, false) > 0));
 }
 
@@ -163,7 +163,7 @@ fn history(seed: u64, is_judged: bool) -> usize {
     let mut wait = 0;
     while now < 400_000 {
         now += 100;
-        // Two steps between two looks are not told from none; a step then comes after a look.
+        // Two steps between two samples cannot be detected, so a step only follows a sample.
         if next(300) == 0 && looked == now - 100 && now < 200_000 {
             offset = i64::try_from(next(120_000)).unwrap() - 60_000;
         }
@@ -179,7 +179,7 @@ fn history(seed: u64, is_judged: bool) -> usize {
         }
         wait = next(30);
         looked = now;
-        let look = ClockLook {
+        let sample = ClockSample {
             source,
             agent,
             steady: (millis(now), millis(now)),
@@ -188,16 +188,16 @@ fn history(seed: u64, is_judged: bool) -> usize {
         };
         let below = Some(minus(source, MARGIN));
         let reading = if is_judged {
-            clock.take(&look, below)
+            clock.observe(&sample, below)
         } else {
             ClockReading {
                 below,
                 ..ClockReading::default()
             }
         };
-        if let Some(again) = reading.again {
+        if let Some(reread_from) = reading.reread_from {
             // A value below that of every row from then on.
-            let before = minus(again, Duration::from_micros(1));
+            let before = minus(reread_from, Duration::from_micros(1));
             position = position.map(|position| position.min(before));
         }
         let Some(below) = reading.below else { continue };
@@ -212,7 +212,7 @@ fn history(seed: u64, is_judged: bool) -> usize {
             position = position.max(Some(at));
         }
     }
-    // What is within the last fence.
+    // Rows within the last fence.
     let settled = begin + millis(390_000);
     let lost = (0..written.len()).filter(|row| !read.contains(row) && written[*row] < settled);
     let lost = lost.count();

@@ -1,4 +1,4 @@
-//! Who works and who waits, without us: one statement for three signals.
+//! Counts active and waiting sessions of other clients, in one statement for three signals.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,9 +14,8 @@ use super::unreadable;
 
 pub(super) const NAMES: [&str; 3] = [ACTIVE, LOCK_WAITS, IO_WAITS];
 
-/// Clients of every database of the server: they share its host. Without this session, and
-/// without those of our account under our names. A session whose kind is hidden is one that the
-/// account may not look at.
+/// Clients of every database of the server, because they share its host. Excludes this session and the agent's own. A session
+/// with a hidden backend type is one that the account may not see.
 const SESSIONS: &str = "SELECT count(*) FILTER (WHERE a.state IN ('active', 'fastpath function call')), \
     count(*) FILTER (WHERE a.state = 'active' AND a.wait_event_type = 'Lock'), \
     count(*) FILTER (WHERE a.state = 'active' AND a.wait_event_type = 'IO'), \
@@ -59,11 +58,11 @@ impl Probe for Activity {
         let rows = self.link.ask(SESSIONS).await?;
         let row = rows
             .first()
-            .ok_or_else(|| SignalError("pg_stat_activity gave nothing".to_owned()))?;
+            .ok_or_else(|| SignalError("pg_stat_activity returned no row".to_owned()))?;
         let count = |column: usize| row.try_get::<_, i64>(column).map_err(unreadable);
         if count(3)? > 0 {
             return Err(SignalError(format!(
-                "the account cannot see the activity of {} sessions of others; GRANT pg_read_all_stats to it, \
+                "the account cannot see the activity of {} sessions of other accounts; GRANT pg_read_all_stats to it, \
                  which `slacktide doctor` prints",
                 count(3)?
             )));

@@ -1,4 +1,4 @@
-//! How long a small statement takes: what the business feels, felt by us.
+//! Measures the time of a small statement, as the business's clients experience it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

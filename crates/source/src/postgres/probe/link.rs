@@ -12,20 +12,20 @@ use tokio_postgres::{Client, Row};
 use crate::error::Result;
 use crate::postgres::failure;
 
-/// Its name in the source's list of sessions.
+/// Its application name at the server.
 pub(super) const APPLICATION: &str = "slacktide-probe";
 
 pub(super) struct Link {
     servers: Servers,
-    live: Mutex<Option<Arc<Live>>>,
+    live: Mutex<Option<Arc<LiveConnection>>>,
 }
 
-struct Live {
+struct LiveConnection {
     client: Client,
     connection: JoinHandle<()>,
 }
 
-impl Drop for Live {
+impl Drop for LiveConnection {
     fn drop(&mut self) {
         self.connection.abort();
     }
@@ -34,7 +34,7 @@ impl Drop for Live {
 impl Link {
     pub(super) fn new(url: &str) -> Result<Self> {
         let servers = Servers::of(url, APPLICATION, CONNECT_WITHIN * 2);
-        let servers = servers.map_err(|error| failure::of_url(&error))?;
+        let servers = servers.map_err(|error| failure::invalid_url(&error))?;
         let settings = format!(
             "-c statement_timeout={timeout} -c lock_timeout={timeout} -c default_transaction_read_only=on \
              -c idle_in_transaction_session_timeout=1000 -c client_min_messages=error -c max_parallel_workers_per_gather=0 {}",
@@ -47,7 +47,7 @@ impl Link {
         })
     }
 
-    fn live(&self) -> Option<Arc<Live>> {
+    fn live(&self) -> Option<Arc<LiveConnection>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -62,19 +62,19 @@ impl Link {
     pub(super) async fn connect(&self) -> std::result::Result<(), SignalError> {
         self.disconnect();
         let reached = self.servers.connect().await;
-        let reached = reached.map_err(|why| SignalError(failure::unreached(why).to_string()))?;
+        let reached = reached.map_err(|why| SignalError(failure::connect_error(why).to_string()))?;
         let (client, driver) = (reached.client, reached.driver);
         let connection = tokio::spawn(async move {
             if let Err(error) = driver.run().await {
-                tracing::debug!(error = %failure::of(&error, None), "the connection of the probes ended");
+                tracing::debug!(error = %failure::classify(&error, None), "the connection of the probes ended");
             }
         });
         *self.live.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Arc::new(Live { client, connection }));
+            Some(Arc::new(LiveConnection { client, connection }));
         Ok(())
     }
 
-    /// One statement, in one round trip.
+    /// Runs one statement in one round trip.
     pub(super) async fn ask(&self, sql: &str) -> std::result::Result<Vec<Row>, SignalError> {
         let live = self
             .live()
@@ -82,14 +82,14 @@ impl Link {
         live.client
             .query_typed(sql, &[])
             .await
-            .map_err(|error| told(&error))
+            .map_err(|error| describe(&error))
     }
 }
 
-/// Why, with the remedy; never a value out of a row.
-fn told(error: &tokio_postgres::Error) -> SignalError {
+/// Returns the error with its remedy and without any row's value.
+fn describe(error: &tokio_postgres::Error) -> SignalError {
     if error.code() == Some(&SqlState::QUERY_CANCELED) {
         return SignalError(format!("no answer within {} ms", TIMEOUT.as_millis()));
     }
-    SignalError(failure::of(error, None).to_string())
+    SignalError(failure::classify(error, None).to_string())
 }

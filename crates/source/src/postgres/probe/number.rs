@@ -1,20 +1,17 @@
-//! A number of whatever type the database gives, as the gate takes it.
+//! Converts a number of any database type to the gate's type.
 
 use std::error::Error;
 
 use tokio_postgres::types::{FromSql, Type};
 
-/// A finite number; also a boolean, as 0 or 1.
+/// A finite number, or a boolean as 0 or 1.
 #[derive(Debug, PartialEq)]
 pub(super) struct Number(pub(super) f64);
 
 type Outcome<T> = std::result::Result<T, Box<dyn Error + Sync + Send>>;
 
 impl<'a> FromSql<'a> for Number {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a limit is no account: 53 bits are plenty"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "53 bits are enough for a load limit")]
     fn from_sql(kind: &Type, raw: &'a [u8]) -> Outcome<Self> {
         let value = match *kind {
             Type::BOOL => f64::from(u8::from(bool::from_sql(kind, raw)?)),
@@ -40,7 +37,7 @@ impl<'a> FromSql<'a> for Number {
     }
 }
 
-/// The wire's numeric: digits to the base 10,000, the weight of the first, a sign.
+/// Decodes a numeric of the wire protocol: digits to the base 10,000, the weight of the first, a sign.
 fn numeric(raw: &[u8]) -> Option<f64> {
     let word = |at: usize| raw.get(at..at + 2)?.try_into().ok().map(u16::from_be_bytes);
     let (digits, sign) = (usize::from(word(0)?), word(4)?);
@@ -52,7 +49,7 @@ fn numeric(raw: &[u8]) -> Option<f64> {
     match sign {
         0 => Some(value),
         0x4000 => Some(-value),
-        // Not a number, or without end.
+        // NaN or an infinity.
         _ => None,
     }
 }
@@ -74,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn numerics_are_read_as_numbers_and_nan_is_none() {
+    fn probe_numeric_is_a_number_and_nan_is_none() {
         for (digits, weight, sign, value) in [
             (&[][..], 0, 0, 0.0),
             (&[12, 3400], 0, 0, 12.34),

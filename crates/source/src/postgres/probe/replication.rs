@@ -1,4 +1,4 @@
-//! How far the replicas are behind: our reading must not add to it.
+//! Measures how far the replicas are behind, because reading must not delay them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,10 +12,9 @@ use gate::signal::probe::Probe;
 use super::link::Link;
 use super::unreadable;
 
-/// On a primary: its slowest replica, and one that does not answer while there is something to
-/// replay is behind since its last word. On a replica: the age of what it replayed last, unless
-/// it has replayed everything. A replica whose state is hidden is one that the account may not
-/// look at.
+/// On a primary: its slowest replica. A replica that does not respond while it has data to replay is behind since its last reply.
+/// On a replica: the age of the last replayed transaction, unless everything is replayed. A replica with a hidden state is one
+/// that the account may not see.
 const LAG: &str = "SELECT pg_catalog.pg_is_in_recovery(), count(r.pid), \
     count(r.pid) FILTER (WHERE r.state IS NULL), \
     extract(epoch FROM CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN max(greatest(r.replay_lag, \
@@ -53,7 +52,7 @@ impl Probe for Replication {
         let rows = self.link.ask(LAG).await?;
         let row = rows
             .first()
-            .ok_or_else(|| SignalError("pg_stat_replication gave nothing".to_owned()))?;
+            .ok_or_else(|| SignalError("pg_stat_replication returned no row".to_owned()))?;
         let standby: bool = row.try_get(0).map_err(unreadable)?;
         let replicas: i64 = row.try_get(1).map_err(unreadable)?;
         let hidden: i64 = row.try_get(2).map_err(unreadable)?;
@@ -65,7 +64,7 @@ impl Probe for Replication {
                     .to_owned(),
             ));
         }
-        // One that has gone is not one that keeps up.
+        // A missing replica does not count as up to date.
         if !standby && replicas == 0 {
             return Err(SignalError(
                 "no replica is connected; turn db_replication_lag off if there is none".to_owned(),

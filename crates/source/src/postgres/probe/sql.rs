@@ -1,4 +1,4 @@
-//! The user's own SQL: one row of one number.
+//! The operator's own SQL: one row of one number.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,18 +41,21 @@ impl Probe for Sql {
         let at = |what: String| SignalError(format!("{}: {what}", self.name));
         let rows = self.link.ask(&self.sql).await.map_err(|error| at(error.0))?;
         let [row] = rows.as_slice() else {
-            return Err(at(format!("gave {} rows; make it give one", rows.len())));
+            return Err(at(format!("returned {} rows; it must return one", rows.len())));
         };
         let [column] = row.columns() else {
             return Err(at(format!(
-                "gave {} columns; make it give one",
+                "returned {} columns; it must return one",
                 row.columns().len()
             )));
         };
-        let number: Option<Number> = row
-            .try_get(0)
-            .map_err(|_| at(format!("gave a {}; make it give a number", column.type_().name())))?;
-        let Number(value) = number.ok_or_else(|| at("gave no value; COALESCE it to a number".to_owned()))?;
+        let number: Option<Number> = row.try_get(0).map_err(|_| {
+            at(format!(
+                "returned a {}; it must return a number",
+                column.type_().name()
+            ))
+        })?;
+        let Number(value) = number.ok_or_else(|| at("returned null; COALESCE it to a number".to_owned()))?;
         Ok(BTreeMap::from([(self.name.clone(), value)]))
     }
 

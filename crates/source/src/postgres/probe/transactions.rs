@@ -1,7 +1,7 @@
-//! Transactions per second, from two looks at the server's counts.
+//! Transactions per second, from two readings of the server's counters.
 //!
-//! The counts come from the sessions about once a second each, so a single reading is rough. Our
-//! own reader's statements are left out; the probes' own, one a second, are not.
+//! Sessions report their counts about once a second, so a single rate is rough. The agent's own statements are subtracted. The
+//! probes' own, one a second, are not.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,11 +22,11 @@ const COUNTS: &str = "SELECT xact_commit + xact_rollback FROM pg_catalog.pg_stat
 pub(super) struct Transactions {
     link: Arc<Link>,
     own: OwnStatements,
-    last: Option<Look>,
+    last: Option<CounterReading>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Look {
+struct CounterReading {
     at: Instant,
     all: i64,
     own: u64,
@@ -42,9 +42,9 @@ impl Transactions {
     }
 }
 
-/// Others' transactions per second from one look to the next; none where the counts went back,
-/// as they do when the statistics are reset.
-fn rate(from: Look, to: Look) -> Option<f64> {
+/// Returns other clients' transactions per second between two readings, or `None` if a counter went back, as after a reset of the
+/// statistics.
+fn rate(from: CounterReading, to: CounterReading) -> Option<f64> {
     let seconds = (to.at - from.at).as_secs_f64();
     let all = u32::try_from(to.all.checked_sub(from.all)?).ok()?;
     let own = u32::try_from(to.own.saturating_sub(from.own)).unwrap_or(u32::MAX);
@@ -71,18 +71,19 @@ impl Probe for Transactions {
         let row = rows
             .first()
             .ok_or_else(|| SignalError("pg_stat_database does not show the database".to_owned()))?;
-        let look = Look {
+        let reading = CounterReading {
             at: Instant::now(),
             all: row.try_get(0).map_err(unreadable)?,
             own: (self.own)(),
         };
-        self.last = Some(look);
+        self.last = Some(reading);
         let rate = last
             .ok_or_else(|| {
-                SignalError("transactions are counted between two looks; this was the first".to_owned())
+                SignalError("the transaction rate needs two readings; this was the first".to_owned())
             })
             .and_then(|last| {
-                rate(last, look).ok_or_else(|| SignalError("the database's statistics were reset".to_owned()))
+                rate(last, reading)
+                    .ok_or_else(|| SignalError("the database's statistics were reset".to_owned()))
             })?;
         Ok(BTreeMap::from([(TRANSACTIONS.into(), rate)]))
     }
@@ -98,30 +99,30 @@ mod tests {
 
     use super::*;
 
-    /// Trap: its own work read as foreground load, so it pauses itself.
+    /// Regression: the gate read its own work as foreground load, so it paused itself.
     #[test]
-    fn our_own_transactions_are_left_out_and_a_reset_is_no_number() {
+    fn probe_rate_excludes_own_and_ignores_a_reset() {
         let at = Instant::now();
-        let from = Look {
+        let from = CounterReading {
             at,
             all: 1_000,
             own: 10,
         };
-        let look = |all, own| Look {
+        let reading = |all, own| CounterReading {
             at: at + Duration::from_secs(2),
             all,
             own,
         };
-        assert_eq!(rate(from, look(1_500, 210)), Some(150.0));
-        // The server's counts come late.
-        assert_eq!(rate(from, look(1_100, 210)), Some(0.0));
-        assert_eq!(rate(from, look(5, 210)), None);
+        assert_eq!(rate(from, reading(1_500, 210)), Some(150.0));
+        // The server's counts are late.
+        assert_eq!(rate(from, reading(1_100, 210)), Some(0.0));
+        assert_eq!(rate(from, reading(5, 210)), None);
         assert_eq!(
             rate(
                 from,
-                Look {
+                CounterReading {
                     at,
-                    ..look(1_500, 10)
+                    ..reading(1_500, 10)
                 }
             ),
             None

@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 
-use super::super::{Failure, Outcome, all_stored, claims, ensure, report, row, same, table, texts};
-use super::{Keeper, NOT_UNIQUE, UNIQUE, by, counted, execute, only, open, store_of};
+use super::super::{Failure, Outcome, all_stored, claims_schema, ensure, report, row, same, table, texts};
+use super::{NOT_UNIQUE, QuarantineReceiver, UNIQUE, by, counted, execute, only, open, store_of};
 use crate::port::{Arrival, Unreadable};
-use crate::quarantine::{Became, Ending, Kind, Quarantine};
+use crate::quarantine::{Ending, Kind, Quarantine, RetryOutcome};
 use crate::samples::{Chain, lane};
 
-/// A message as a poller that does not trust its signer keeps it.
+/// A message as a poller keeps it that does not trust its signer.
 pub(super) fn untrusted(arrival: &Arrival) -> Unreadable {
     Unreadable {
         lane: lane(),
@@ -20,79 +20,83 @@ pub(super) fn untrusted(arrival: &Arrival) -> Unreadable {
     }
 }
 
-/// Three chunks over the same row, the second of which is kept aside.
+/// Three chunks over the same row; the second is quarantined.
 async fn second_kept(quarantine: &dyn Quarantine) -> Result<Arrival, Failure> {
-    let mut chain = Chain::new(lane(), claims(), 0);
+    let mut chain = Chain::new(lane(), claims_schema(), 0);
     let first = chain.next(&[row(1, "a"), row(2, "a")]);
     let second = chain.next(&[row(2, "b"), row(3, "b"), row(4, "b")]);
     let third = chain.next(&[row(3, "c")]);
     quarantine.quarantine(&untrusted(&second)).await?;
     let outcomes = quarantine.store(&lane(), &[first, third]).await?;
     ensure(outcomes.len() == 2, format_args!("{outcomes:?}"))?;
-    let told = report(quarantine).await?;
+    let lane_report = report(quarantine).await?;
     same(
         "frontier, quarantined",
-        &(told.to, told.quarantined, told.rows),
+        &(lane_report.to, lane_report.quarantined, lane_report.rows),
         &(3, vec![2], 3),
     )?;
     Ok(second)
 }
 
 const AFTER: [&str; 4] = ["1:a@1.1", "2:b@1.2", "3:c@1.3", "4:b@1.2"];
-const RELEASED: Became = Became::Released { rows: 3, refused: 0 };
+const RELEASED: RetryOutcome = RetryOutcome::Released { rows: 3, refused: 0 };
 
-/// In the order of places, whenever it comes.
-pub(super) async fn released(keeper: &dyn Keeper) -> Outcome {
-    let quarantine = open(keeper).await?;
+/// Released in the order of chunk numbers, at any time.
+pub(super) async fn released(receiver: &dyn QuarantineReceiver) -> Outcome {
+    let quarantine = open(receiver).await?;
     let second = second_kept(quarantine.as_ref()).await?;
     let entry = only(quarantine.as_ref()).await?;
     same("kind", &entry.kind, &Kind::Message)?;
     let wanted = [
         RELEASED,
-        Became::Ended {
-            how: Ending::Released,
+        RetryOutcome::Ended {
+            ending: Ending::Released,
         },
     ];
-    for became in wanted {
+    for outcome in wanted {
         let answer = quarantine.retry_message(&entry.id, &second, &by()).await?;
-        same("became", &answer, &became)?;
-        same("the table", &table(keeper).await?, &texts(&AFTER))?;
+        same("became", &answer, &outcome)?;
+        same("the table", &table(receiver).await?, &texts(&AFTER))?;
     }
-    let told = report(store_of(&quarantine)).await?;
+    let lane_report = report(store_of(&quarantine)).await?;
     same(
         "frontier, quarantined, rows",
-        &(told.to, told.quarantined, told.rows),
+        &(lane_report.to, lane_report.quarantined, lane_report.rows),
         &(3, vec![], 6),
     )?;
-    // The poller that does not trust it yet gets it once more.
+    // A poller that does not trust it yet receives it again.
     quarantine.quarantine(&untrusted(&second)).await?;
     same("kept again", &super::kept(quarantine.as_ref()).await?.len(), &0)
 }
 
-/// The chunk is stored; the entry and the frontier were not touched yet.
-pub(super) async fn killed_between(keeper: &dyn Keeper) -> Outcome {
-    let quarantine = open(keeper).await?;
+/// Interrupted: the chunk is stored, the entry and the frontier are unchanged.
+pub(super) async fn killed_between(receiver: &dyn QuarantineReceiver) -> Outcome {
+    let quarantine = open(receiver).await?;
     let second = second_kept(quarantine.as_ref()).await?;
     all_stored(store_of(&quarantine), std::slice::from_ref(&second)).await?;
     let entry = only(quarantine.as_ref()).await?;
-    let answer = keeper
+    let answer = receiver
         .quarantine()
         .retry_message(&entry.id, &second, &by())
         .await?;
     same("became", &answer, &RELEASED)?;
-    same("the table", &table(keeper).await?, &texts(&AFTER))?;
-    let told = report(store_of(&quarantine)).await?;
-    same("quarantined, rows", &(told.quarantined, told.rows), &(vec![], 6))
+    same("the table", &table(receiver).await?, &texts(&AFTER))?;
+    let lane_report = report(store_of(&quarantine)).await?;
+    same(
+        "quarantined, rows",
+        &(lane_report.quarantined, lane_report.rows),
+        &(vec![], 6),
+    )
 }
 
-/// Four operators, one message.
-pub(super) async fn at_once(keeper: &dyn Keeper) -> Outcome {
-    let quarantine = open(keeper).await?;
+/// Four operators retry one message.
+pub(super) async fn at_once(receiver: &dyn QuarantineReceiver) -> Outcome {
+    let quarantine = open(receiver).await?;
     let second = second_kept(quarantine.as_ref()).await?;
     let id = only(quarantine.as_ref()).await?.id;
     let tasks: Vec<_> = (0..4)
         .map(|_| {
-            let (quarantine, id, second) = (keeper.quarantine(), id.clone(), second.clone());
+            let (quarantine, id, second) = (receiver.quarantine(), id.clone(), second.clone());
             tokio::spawn(async move { quarantine.retry_message(&id, &second, &by()).await })
         })
         .collect();
@@ -102,24 +106,28 @@ pub(super) async fn at_once(keeper: &dyn Keeper) -> Outcome {
     }
     same(
         "released once",
-        &counted(&answers, |became| *became == RELEASED),
+        &counted(&answers, |outcome| *outcome == RELEASED),
         &1,
     )?;
-    same("out", &counted(&answers, Became::is_out), &4)?;
-    same("the table", &table(keeper).await?, &texts(&AFTER))?;
-    let told = report(store_of(&quarantine)).await?;
-    same("quarantined, rows", &(told.quarantined, told.rows), &(vec![], 6))
+    same("out", &counted(&answers, RetryOutcome::is_out), &4)?;
+    same("the table", &table(receiver).await?, &texts(&AFTER))?;
+    let lane_report = report(store_of(&quarantine)).await?;
+    same(
+        "quarantined, rows",
+        &(lane_report.quarantined, lane_report.rows),
+        &(vec![], 6),
+    )
 }
 
 /// The number stays in the receipts until the last of its rows is stored.
-pub(super) async fn refused_rows(keeper: &dyn Keeper) -> Outcome {
-    let quarantine = open(keeper).await?;
-    let mut chain = Chain::new(lane(), claims(), 0);
+pub(super) async fn refused_rows(receiver: &dyn QuarantineReceiver) -> Outcome {
+    let quarantine = open(receiver).await?;
+    let mut chain = Chain::new(lane(), claims_schema(), 0);
     let first = chain.next(&[row(1, "taken")]);
     let second = chain.next(&[row(2, "taken"), row(3, "good")]);
     quarantine.quarantine(&untrusted(&second)).await?;
     all_stored(store_of(&quarantine), &[first]).await?;
-    execute(keeper, UNIQUE).await?;
+    execute(receiver, UNIQUE).await?;
     same(
         "listed",
         &report(store_of(&quarantine)).await?.quarantined,
@@ -127,7 +135,7 @@ pub(super) async fn refused_rows(keeper: &dyn Keeper) -> Outcome {
     )?;
     let message = only(quarantine.as_ref()).await?.id;
     let answer = quarantine.retry_message(&message, &second, &by()).await?;
-    same("became", &answer, &Became::Released { rows: 2, refused: 1 })?;
+    same("became", &answer, &RetryOutcome::Released { rows: 2, refused: 1 })?;
     same(
         "listed still",
         &report(store_of(&quarantine)).await?.quarantined,
@@ -135,9 +143,9 @@ pub(super) async fn refused_rows(keeper: &dyn Keeper) -> Outcome {
     )?;
     let entry = only(quarantine.as_ref()).await?;
     same("kind", &entry.kind, &Kind::Row)?;
-    execute(keeper, NOT_UNIQUE).await?;
+    execute(receiver, NOT_UNIQUE).await?;
     let answers = quarantine.retry_rows(&lane(), &[entry.id], &by()).await?;
-    same("out", &counted(&answers, Became::is_out), &1)?;
+    same("out", &counted(&answers, RetryOutcome::is_out), &1)?;
     same(
         "listed no more",
         &report(store_of(&quarantine)).await?.quarantined,
@@ -145,30 +153,30 @@ pub(super) async fn refused_rows(keeper: &dyn Keeper) -> Outcome {
     )
 }
 
-/// A forgery that claims the place of a stored chunk, and one day is trusted by mistake.
-pub(super) async fn contradicts(keeper: &dyn Keeper) -> Outcome {
-    let quarantine = open(keeper).await?;
-    let mut chain = Chain::new(lane(), claims(), 0);
+/// A forged message claims a stored chunk's number and is trusted by mistake later.
+pub(super) async fn contradicts(receiver: &dyn QuarantineReceiver) -> Outcome {
+    let quarantine = open(receiver).await?;
+    let mut chain = Chain::new(lane(), claims_schema(), 0);
     let first = chain.next(&[row(1, "true")]);
-    let forged = Chain::new(lane(), claims(), 9).next(&[row(1, "forged")]);
+    let forged = Chain::new(lane(), claims_schema(), 9).next(&[row(1, "forged")]);
     all_stored(store_of(&quarantine), &[first]).await?;
     quarantine.quarantine(&untrusted(&forged)).await?;
     let id = only(quarantine.as_ref()).await?.id;
     let answer = quarantine.retry_message(&id, &forged, &by()).await?;
     ensure(
-        matches!(answer, Became::Contradicts { .. }),
+        matches!(answer, RetryOutcome::Contradicts { .. }),
         format_args!("{answer:?}"),
     )?;
     all_stored(store_of(&quarantine), &[chain.next(&[row(2, "next")])]).await?;
-    let told = report(store_of(&quarantine)).await?;
+    let lane_report = report(store_of(&quarantine)).await?;
     same(
         "frontier, stopped, quarantined",
-        &(told.to, told.stopped, told.quarantined),
+        &(lane_report.to, lane_report.stopped, lane_report.quarantined),
         &(2, None, vec![]),
     )?;
     same(
         "the table",
-        &table(keeper).await?,
+        &table(receiver).await?,
         &texts(&["1:true@1.1", "2:next@1.2"]),
     )
 }

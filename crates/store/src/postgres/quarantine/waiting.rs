@@ -1,24 +1,26 @@
-//! Rows that another row may make room for: tried again without an operator.
+//! Retries rows that wait for another row, without an operator.
 
 use jiff::Timestamp;
 use schemas::name::{FeedName, Lane, RecipientName};
 
 use super::super::failure;
-use super::super::records::{self, Hold};
-use super::super::rows::{Park, parks};
+use super::super::records::{self, LaneLock};
+use super::super::rows::{FreedColumns, columns_to_free};
 use super::super::session::{IMMEDIATE, Session};
-use super::verbs::{Tried, Try, release, save_recount, stage_for, stays, target, tried, try_row};
+use super::transactions::{
+    RowRetry, TryOutcome, record_reason, release, save_recount, stage_for, target, tried, try_row,
+};
 use crate::error::Result;
 use crate::layout::LaneTables;
-use crate::merge::Place;
-use crate::quarantine::waiting::{MOST, Retried, SOON, by_itself, next_try};
+use crate::merge::ChunkNumber;
+use crate::quarantine::waiting::{MAX_ROWS_PER_TRY, Retried, SOON, automatic_retry, next_try};
 use crate::record::{LaneRecord, broken};
 
 fn pg<T>(result: std::result::Result<T, tokio_postgres::Error>) -> Result<T> {
     result.map_err(|error| failure::of(&error))
 }
 
-/// The lanes with rows whose time has come.
+/// Returns the lanes with due rows.
 pub(super) async fn due(session: &Session, now: Timestamp) -> Result<Vec<Lane>> {
     let rows = pg(session
         .client
@@ -36,8 +38,7 @@ pub(super) async fn due(session: &Session, now: Timestamp) -> Result<Vec<Lane>> 
     rows.iter().map(lane).collect()
 }
 
-/// Tries rows of a lane again: those whose time has come; right after a chunk of the lane (`soon`) also those that were
-/// tried a few times only.
+/// Retries due rows of a lane. Right after a chunk of the lane (`soon`), also retries rows with few tries.
 pub(in crate::postgres) async fn retry(
     session: &mut Session,
     tables: &LaneTables,
@@ -50,7 +51,7 @@ pub(in crate::postgres) async fn retry(
     if !ids.is_empty() {
         stage_for(session, tables, &ids).await?;
         session.begin(IMMEDIATE).await?;
-        if let Some(record) = records::lane(session, lane, Hold::Alone).await? {
+        if let Some(record) = records::lane(session, lane, LaneLock::Alone).await? {
             retried.released = retry_all(session, tables, &record, &ids, now).await?;
             save_recount(session, lane, &record).await?;
         }
@@ -80,7 +81,7 @@ async fn ids(session: &Session, lane: &Lane, soon: bool, now: Timestamp) -> Resu
                 &now.to_string(),
                 &soon,
                 &i32::try_from(SOON).unwrap_or(i32::MAX),
-                &i64::from(MOST),
+                &i64::from(MAX_ROWS_PER_TRY),
             ],
         )
         .await)?;
@@ -93,8 +94,8 @@ async fn retry_all(
     record: &LaneRecord,
     ids: &[String],
     now: Timestamp,
-) -> Result<Vec<Place>> {
-    let (lane, by) = (&tables.lane, by_itself());
+) -> Result<Vec<ChunkNumber>> {
+    let (lane, by) = (&tables.lane, automatic_retry());
     let mut waiting = Vec::with_capacity(ids.len());
     for id in ids {
         if let Ok(row) = tried(session, lane, id, record, &by).await? {
@@ -102,22 +103,22 @@ async fn retry_all(
         }
     }
     let (mut released, mut refused) = (Vec::new(), Vec::new());
-    // Each row may make room for another: forwards and backwards, until nothing moves.
+    // Each row may make room for another: repeat in both directions until nothing moves.
     loop {
         let before = waiting.len();
         let mut still = Vec::with_capacity(before);
         refused.clear();
         for row in waiting {
             match try_row(session, tables, record, &row).await? {
-                Try::Stored(net) => {
+                TryOutcome::Stored(net) => {
                     release(session, lane, &row, net, &by).await?;
-                    released.push(Place::of(&row.arrival));
+                    released.push(ChunkNumber::of(&row.arrival));
                 }
-                Try::Refused(why) => {
+                TryOutcome::Refused(why) => {
                     refused.push((row.entry.id.clone(), why));
                     still.push(row);
                 }
-                Try::Not(_) => {}
+                TryOutcome::Not(_) => {}
             }
         }
         waiting = still;
@@ -128,16 +129,16 @@ async fn retry_all(
     }
     for (row, net) in together(session, tables, record, &waiting).await? {
         release(session, lane, row, net, &by).await?;
-        released.push(Place::of(&row.arrival));
+        released.push(ChunkNumber::of(&row.arrival));
         refused.retain(|(id, _)| *id != row.entry.id);
     }
     for (id, why) in &refused {
-        stays(session, lane, id, &why.reason).await?;
+        record_reason(session, lane, id, &why.reason).await?;
         let tries = waiting.iter().find(|row| row.entry.id == *id);
         let tries = tries
             .and_then(|row| row.entry.waiting)
             .map_or(0, |waiting| waiting.tries);
-        let at = why.waits.then(|| next_try(tries, now).to_string());
+        let at = why.is_retryable.then(|| next_try(tries, now).to_string());
         pg(session
             .client
             .execute(
@@ -150,34 +151,34 @@ async fn retry_all(
     Ok(released)
 }
 
-/// A row that is stored, and how many more rows its table has.
-type Stored<'a> = (&'a Tried, Option<i64>);
+/// A stored row, and the number of additional rows in its table.
+type Stored<'a> = (&'a RowRetry, Option<i64>);
 
-/// Stores rows together that hold what is unique from each other, and returns those that were stored. What is refused
-/// even so waits for another row: it is left out, and the rest is tried again without it.
+/// Stores rows together that hold each other's unique values, and returns the stored ones. A row that is still
+/// refused waits for another row: it is left out, and the rest is retried.
 async fn together<'a>(
     session: &Session,
     tables: &LaneTables,
     record: &LaneRecord,
-    waiting: &'a [Tried],
+    waiting: &'a [RowRetry],
 ) -> Result<Vec<Stored<'a>>> {
-    let mut set: Vec<&Tried> = waiting.iter().collect();
+    let mut set: Vec<&RowRetry> = waiting.iter().collect();
     if set.len() < 2 || !tables.layout.mode.keeps_current() {
         return Ok(Vec::new());
     }
     let Some(first) = set.first() else {
         return Ok(Vec::new());
     };
-    let parks = match target(session, tables, record, first).await? {
-        Ok(target) => parks(session, tables, target.key()).await?,
+    let columns_to_free = match target(session, tables, record, first).await? {
+        Ok(target) => columns_to_free(session, tables, target.key()).await?,
         Err(_) => None,
     };
-    let parks = parks.unwrap_or_default();
+    let columns_to_free = columns_to_free.unwrap_or_default();
     while set.len() > 1 {
         session
             .run("SAVEPOINT together; SET CONSTRAINTS ALL DEFERRED")
             .await?;
-        let (stored, refused) = all_of(session, tables, record, &set, &parks).await?;
+        let (stored, refused) = all_of(session, tables, record, &set, &columns_to_free).await?;
         if refused.is_empty() && session.run(IMMEDIATE).await.is_ok() {
             session.run("RELEASE SAVEPOINT together").await?;
             return Ok(stored);
@@ -195,25 +196,28 @@ async fn together<'a>(
     Ok(Vec::new())
 }
 
-/// Lets the older versions of all rows give up what is unique, then writes each. Returns those that are stored, and the
-/// ids of those that are refused.
+/// Frees the unique values of the older versions of all rows, then writes each row. Returns the stored rows and the
+/// ids of the refused ones.
 async fn all_of<'a>(
     session: &Session,
     tables: &LaneTables,
     record: &LaneRecord,
-    set: &[&'a Tried],
-    parks: &[Park],
+    set: &[&'a RowRetry],
+    columns_to_free: &[FreedColumns],
 ) -> Result<(Vec<Stored<'a>>, Vec<String>)> {
     let none = || {
         let ids = set.iter().map(|row| row.entry.id.clone());
         Ok((Vec::new(), ids.collect()))
     };
-    if !parks.is_empty() {
+    if !columns_to_free.is_empty() {
         for row in set {
             let Ok(target) = target(session, tables, record, row).await? else {
                 return none();
             };
-            if !target.park(session, &row.arrival, parks).await? {
+            if !target
+                .free_unique_values(session, &row.arrival, columns_to_free)
+                .await?
+            {
                 return none();
             }
         }
@@ -221,7 +225,7 @@ async fn all_of<'a>(
     let (mut stored, mut refused) = (Vec::new(), Vec::new());
     for row in set {
         match try_row(session, tables, record, row).await? {
-            Try::Stored(net) => stored.push((*row, net)),
+            TryOutcome::Stored(net) => stored.push((*row, net)),
             _ => refused.push(row.entry.id.clone()),
         }
     }

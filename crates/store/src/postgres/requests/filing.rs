@@ -1,4 +1,4 @@
-//! The outbox, and requests on their way to the exchange.
+//! The outbox, and requests until they are at the exchange.
 
 use jiff::Timestamp;
 use schemas::digest::Digest;
@@ -10,17 +10,17 @@ use super::super::session::Session;
 use super::{pg, unsigned};
 use crate::error::Result;
 use crate::record::broken;
-use crate::requests::answer::asked_for;
+use crate::requests::answer::content_digest_of;
 use crate::requests::outbox::OutboxRow;
-use crate::requests::{Filed, Filing, KEY_TAKEN, Unpublished};
+use crate::requests::{Filing, FilingOutcome, KEY_TAKEN, Unpublished};
 
-pub(super) async fn outbox(session: &Session, most: u32) -> Result<Vec<OutboxRow>> {
+pub(super) async fn outbox(session: &Session, limit: u32) -> Result<Vec<OutboxRow>> {
     let rows = pg(session
         .client
         .query(
             "SELECT number, idempotency, kind, arguments, purpose, basis, deadline, filed_by FROM slacktide.outbox \
              WHERE state IS NULL ORDER BY number LIMIT $1",
-            &[&i64::from(most)],
+            &[&i64::from(limit)],
         )
         .await)?;
     let read = |row: &tokio_postgres::Row| {
@@ -44,14 +44,14 @@ pub(super) async fn refuse(session: &Session, number: u64, reason: &str) -> Resu
     pg(session.client.execute(sql, &[&int(number), &reason]).await).map(|_| ())
 }
 
-pub(super) async fn file(session: &Session, filing: &Filing) -> Result<Filed> {
+pub(super) async fn file(session: &Session, filing: &Filing) -> Result<FilingOutcome> {
     session.begin("").await?;
     let filed = keep(session, filing).await?;
     if let Some(number) = filing.outbox {
         match &filed {
-            Filed::Kept => take(session, number, &filing.request.id).await?,
-            Filed::Known(id) => take(session, number, id).await?,
-            Filed::Contradicts(_) => refuse(session, number, KEY_TAKEN).await?,
+            FilingOutcome::Kept => take(session, number, &filing.request.id).await?,
+            FilingOutcome::Known(id) => take(session, number, id).await?,
+            FilingOutcome::Contradicts(_) => refuse(session, number, KEY_TAKEN).await?,
         }
     }
     session.commit().await?;
@@ -67,23 +67,23 @@ async fn take(session: &Session, number: u64, id: &RequestId) -> Result<()> {
     .map(|_| ())
 }
 
-async fn keep(session: &Session, filing: &Filing) -> Result<Filed> {
+async fn keep(session: &Session, filing: &Filing) -> Result<FilingOutcome> {
     let request = &filing.request;
     let (recipient, id) = (request.recipient.as_str(), request.id.to_string());
-    let (wish, digest) = (asked_for(request).to_string(), filing.digest.to_string());
+    let (content_digest, digest) = (content_digest_of(request).to_string(), filing.digest.to_string());
     let exchanged_at = filing.exchanged_at.map(|at| at.to_string());
     let kept = pg(session
         .client
         .execute(
-            "INSERT INTO slacktide.requests (recipient, id, kind, idempotency, wish, digest, bytes, filed_by, filed_at, \
-             deadline, kept_at, exchanged_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::timestamptz, \
+            "INSERT INTO slacktide.requests (recipient, id, kind, idempotency, content_digest, digest, bytes, filed_by, filed_at, \
+             deadline, recorded_at, exchanged_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::timestamptz, \
              $10::text::timestamptz, clock_timestamp(), $11::text::timestamptz) ON CONFLICT DO NOTHING",
             &[
                 &recipient,
                 &id,
                 &request.kind,
                 &request.idempotency,
-                &wish,
+                &content_digest,
                 &digest,
                 &filing.bytes,
                 &request.filed_by,
@@ -94,22 +94,22 @@ async fn keep(session: &Session, filing: &Filing) -> Result<Filed> {
         )
         .await)?;
     if kept == 1 {
-        return Ok(Filed::Kept);
+        return Ok(FilingOutcome::Kept);
     }
     let row = pg(session
         .client
         .query_one(
-            "SELECT id, wish FROM slacktide.requests WHERE recipient = $1 AND (id = $2 OR idempotency = $3) \
+            "SELECT id, content_digest FROM slacktide.requests WHERE recipient = $1 AND (id = $2 OR idempotency = $3) \
              ORDER BY id = $2 DESC LIMIT 1",
             &[&recipient, &id, &request.idempotency],
         )
         .await)?;
-    let (known, known_wish): (String, String) = (pg(row.try_get(0))?, pg(row.try_get(1))?);
+    let (known, known_digest): (String, String) = (pg(row.try_get(0))?, pg(row.try_get(1))?);
     let known: RequestId = known.parse().map_err(|_| broken("slacktide.requests"))?;
-    if known_wish != wish {
-        return Ok(Filed::Contradicts(known));
+    if known_digest != content_digest {
+        return Ok(FilingOutcome::Contradicts(known));
     }
-    // What stands at the exchange is the request, whatever was signed here.
+    // The request at the exchange is authoritative, not the one that was signed here.
     if exchanged_at.is_some() && known == request.id {
         pg(session
             .client
@@ -120,20 +120,20 @@ async fn keep(session: &Session, filing: &Filing) -> Result<Filed> {
             )
             .await)?;
     }
-    Ok(Filed::Known(known))
+    Ok(FilingOutcome::Known(known))
 }
 
 pub(super) async fn unpublished(
     session: &Session,
     recipient: &RecipientName,
-    most: u32,
+    limit: u32,
 ) -> Result<Vec<Unpublished>> {
     let rows = pg(session
         .client
         .query(
             "SELECT id, bytes FROM slacktide.requests WHERE recipient = $1 AND exchanged_at IS NULL AND reason IS NULL \
-             ORDER BY kept_at, id LIMIT $2",
-            &[&recipient.as_str(), &i64::from(most)],
+             ORDER BY recorded_at, id LIMIT $2",
+            &[&recipient.as_str(), &i64::from(limit)],
         )
         .await)?;
     let read = |row: &tokio_postgres::Row| {
@@ -146,7 +146,7 @@ pub(super) async fn unpublished(
     rows.iter().map(read).collect()
 }
 
-pub(super) async fn published(
+pub(super) async fn mark_published(
     session: &Session,
     recipient: &RecipientName,
     id: &RequestId,
@@ -161,7 +161,7 @@ pub(super) async fn published(
     .map(|_| ())
 }
 
-pub(super) async fn not_filed(
+pub(super) async fn mark_not_filed(
     session: &Session,
     recipient: &RecipientName,
     id: &RequestId,
@@ -176,7 +176,7 @@ pub(super) async fn not_filed(
     .map(|_| ())
 }
 
-pub(super) async fn confirmed(
+pub(super) async fn mark_confirmed(
     session: &Session,
     recipient: &RecipientName,
     id: &RequestId,

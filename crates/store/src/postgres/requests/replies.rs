@@ -1,8 +1,7 @@
-//! A reply with its rows, in one transaction.
+//! Stores a reply with its rows in one transaction.
 //!
-//! The table of its kind is made or widened before, in a transaction of its own, as feeds' are.
-//! Then the reply's own row goes in first: whoever stores the same reply at the same time waits
-//! for it, and finds it.
+//! The table of its kind is created or widened before, in its own transaction, like feeds' tables. The reply's own
+//! row is written first: a process that stores the same reply concurrently waits for it and finds it.
 
 use schemas::column::RowSchema;
 use schemas::digest::Digest;
@@ -10,39 +9,43 @@ use schemas::digest::Digest;
 use super::super::records::int;
 use super::super::rows::{Target as Rows, stage};
 use super::super::session::{IMMEDIATE, Session};
-use super::super::{TRIES, claims, failure, jitter, steps, tables};
+use super::super::{MAX_TRIES, failure, jitter, ownership, steps, tables};
 use super::{pg, unsigned};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{Database, LaneTables, Options, Role};
-use crate::merge::Place;
+use crate::merge::ChunkNumber;
 use crate::record::{broken, text};
 use crate::requests::answer::{arrival, change, code_and_reason, columns, target, whole};
-use crate::requests::{ANOTHER_REPLY, ANOTHER_REQUEST, Answered, Became};
+use crate::requests::{ANOTHER_REPLY, ANOTHER_REQUEST, ReceivedReply, ReplyOutcome};
 use crate::table::shape::Shape;
 
-pub(super) async fn store(session: &mut Session, options: &Options, answered: &Answered) -> Result<Became> {
-    if let Err(reason) = whole(answered) {
-        return Ok(Became::Contradicts { reason });
+pub(super) async fn store(
+    session: &mut Session,
+    options: &Options,
+    received: &ReceivedReply,
+) -> Result<ReplyOutcome> {
+    if let Err(reason) = whole(received) {
+        return Ok(ReplyOutcome::Contradicts { reason });
     }
     let mut tries = 0;
     loop {
-        let done = once(session, options, answered).await;
-        if !matches!(done, Ok(Some(Became::Stored { .. }))) {
+        let done = once(session, options, received).await;
+        if !matches!(done, Ok(Some(ReplyOutcome::Stored { .. }))) {
             session.rollback().await;
         }
         match done {
-            Ok(Some(became)) => return Ok(became),
+            Ok(Some(outcome)) => return Ok(outcome),
             Err(error) if error.kind != ErrorKind::Contended => return Err(error),
             Ok(None) | Err(_) => tries += 1,
         }
-        if tries >= TRIES {
+        if tries >= MAX_TRIES {
             return Err(failure::contended());
         }
         tokio::time::sleep(jitter(tries)).await;
     }
 }
 
-/// Where rows go, as it was when it was looked at.
+/// The target of rows, as read before the transaction.
 struct Destination {
     kind: String,
     target: LaneTables,
@@ -50,25 +53,29 @@ struct Destination {
     shape: Shape,
 }
 
-/// None: another process changed the table meanwhile.
-async fn once(session: &mut Session, options: &Options, answered: &Answered) -> Result<Option<Became>> {
-    let kind = match known(session, answered).await? {
+/// Stores a reply once. Returns `None` if another process changed the table meanwhile.
+async fn once(
+    session: &mut Session,
+    options: &Options,
+    received: &ReceivedReply,
+) -> Result<Option<ReplyOutcome>> {
+    let kind = match known(session, received).await? {
         Ok(kind) => kind,
-        Err(became) => return Ok(Some(became)),
+        Err(outcome) => return Ok(Some(outcome)),
     };
-    let into = match answered.parts.first() {
+    let into = match received.parts.first() {
         None => None,
         Some(part) => {
             let schema = columns(&part.part.schema);
-            let target = match target(options, Database::Postgres, &answered.reply.recipient, &kind) {
+            let target = match target(options, Database::Postgres, &received.reply.recipient, &kind) {
                 Ok(target) => target,
-                Err(reason) => return Ok(Some(Became::Contradicts { reason })),
+                Err(reason) => return Ok(Some(ReplyOutcome::Contradicts { reason })),
             };
             let shape = ensure(session, &target, &kind, &schema).await?;
-            let routes = shape.routes(&schema, place(i64::MAX.unsigned_abs()), &target.layout);
-            let staged = stage(session, &target.layout, &target.lane, &shape, &routes).await;
+            let mapping = shape.mapping(&schema, chunk_number(i64::MAX.unsigned_abs()), &target.layout);
+            let staged = stage(session, &target.layout, &target.lane, &shape, &mapping).await;
             if let Err(error) = staged {
-                return match claims::explain(session, &target, error).await {
+                return match ownership::explain(session, &target, error).await {
                     Some(error) => Err(error),
                     None => Ok(None),
                 };
@@ -82,13 +89,13 @@ async fn once(session: &mut Session, options: &Options, answered: &Answered) -> 
         }
     };
     session.begin(IMMEDIATE).await?;
-    if !note(session, answered, into.as_ref()).await? {
+    if !note(session, received, into.as_ref()).await? {
         session.rollback().await;
-        return Ok(known(session, answered).await?.err());
+        return Ok(known(session, received).await?.err());
     }
-    let (mut rows, mut quarantined) = (answered.reply.outcome.rows(), 0);
+    let (mut rows, mut quarantined) = (received.reply.outcome.rows(), 0);
     if let Some(into) = &into {
-        match store_rows(session, answered, into).await? {
+        match store_rows(session, received, into).await? {
             None => return Ok(None),
             Some(refused) => quarantined = refused,
         }
@@ -98,8 +105,8 @@ async fn once(session: &mut Session, options: &Options, answered: &Answered) -> 
             .execute(
                 "UPDATE slacktide.replies SET rows = $3, quarantined = $4 WHERE recipient = $1 AND id = $2",
                 &[
-                    &answered.reply.recipient.as_str(),
-                    &answered.reply.id.to_string(),
+                    &received.reply.recipient.as_str(),
+                    &received.reply.id.to_string(),
                     &int(rows),
                     &int(quarantined),
                 ],
@@ -107,16 +114,19 @@ async fn once(session: &mut Session, options: &Options, answered: &Answered) -> 
             .await)?;
     }
     session.commit().await?;
-    Ok(Some(Became::Stored { rows, quarantined }))
+    Ok(Some(ReplyOutcome::Stored { rows, quarantined }))
 }
 
-fn place(number: u64) -> Place {
-    Place { epoch: 1, number }
+fn chunk_number(number: u64) -> ChunkNumber {
+    ChunkNumber { epoch: 1, number }
 }
 
-/// The request's kind, where its reply may be stored.
-async fn known(session: &Session, answered: &Answered) -> Result<std::result::Result<String, Became>> {
-    let reply = &answered.reply;
+/// Returns the request's kind if its reply may be stored.
+async fn known(
+    session: &Session,
+    received: &ReceivedReply,
+) -> Result<std::result::Result<String, ReplyOutcome>> {
+    let reply = &received.reply;
     let found = pg(session
         .client
         .query_opt(
@@ -126,32 +136,33 @@ async fn known(session: &Session, answered: &Answered) -> Result<std::result::Re
         )
         .await)?;
     let Some(row) = found else {
-        return Ok(Err(Became::Unknown));
+        return Ok(Err(ReplyOutcome::Unknown));
     };
     let digest = |text: &str| Digest::from_hex(text).map_err(|_| broken("slacktide.requests"));
     let (request, stored): (String, Option<String>) = (pg(row.try_get(1))?, pg(row.try_get(2))?);
     let contradicts = |reason: &str| {
-        Err(Became::Contradicts {
+        Err(ReplyOutcome::Contradicts {
             reason: reason.to_owned(),
         })
     };
     Ok(match stored.as_deref().map(digest).transpose()? {
-        Some(stored) if stored == answered.digest => Err(Became::Already),
+        Some(stored) if stored == received.digest => Err(ReplyOutcome::AlreadyStored),
         Some(_) => contradicts(ANOTHER_REPLY),
         None if digest(&request)? != reply.request => contradicts(ANOTHER_REQUEST),
         None => Ok(pg(row.try_get(0))?),
     })
 }
 
-/// What is known of a kind's table, and the number of its last reply.
+/// Returns the shape of a kind's table and the number of its last reply.
 async fn answers(
     session: &Session,
     target: &LaneTables,
     kind: &str,
-    hold: &str,
+    row_lock: &str,
 ) -> Result<Option<(Shape, u64)>> {
-    let sql =
-        format!("SELECT columns, number FROM slacktide.answers WHERE recipient = $1 AND kind = $2 {hold}");
+    let sql = format!(
+        "SELECT columns, number FROM slacktide.answers WHERE recipient = $1 AND kind = $2 {row_lock}"
+    );
     let found = pg(session
         .client
         .query_opt(&sql, &[&target.lane.recipient.as_str(), &kind])
@@ -162,16 +173,16 @@ async fn answers(
     Ok(Some((shape, unsigned(pg(row.try_get(1))?))))
 }
 
-/// Makes or widens the kind's table.
+/// Creates or widens the kind's table.
 async fn ensure(session: &Session, target: &LaneTables, kind: &str, schema: &RowSchema) -> Result<Shape> {
-    for hold in ["", "FOR UPDATE"] {
-        let known = answers(session, target, kind, hold).await?;
+    for row_lock in ["", "FOR UPDATE"] {
+        let known = answers(session, target, kind, row_lock).await?;
         let number = known.as_ref().map_or(0, |(_, number)| *number);
         let shape = known.map(|(shape, _)| shape);
-        let next = change(shape.as_ref(), schema, place(number + 1), target)?;
+        let next = change(shape.as_ref(), schema, chunk_number(number + 1), target)?;
         match (next, shape) {
-            (None, Some(shape)) if hold.is_empty() => {
-                let is_due = claims::is_adoption_due(session, target).await?;
+            (None, Some(shape)) if row_lock.is_empty() => {
+                let is_due = ownership::is_adoption_due(session, target).await?;
                 if !is_due && !steps::is_form_missing(session, target, &shape).await? {
                     return Ok(shape);
                 }
@@ -182,7 +193,7 @@ async fn ensure(session: &Session, target: &LaneTables, kind: &str, schema: &Row
                 session.commit().await?;
                 return Ok(shape);
             }
-            (Some(change), before) if !hold.is_empty() => {
+            (Some(change), before) if !row_lock.is_empty() => {
                 steps::apply(session, target, before.as_ref(), &change).await?;
                 pg(session
                     .client
@@ -203,9 +214,9 @@ async fn ensure(session: &Session, target: &LaneTables, kind: &str, schema: &Row
     Err(failure::contended())
 }
 
-/// Writes the reply's row; false where there is one.
-async fn note(session: &Session, answered: &Answered, into: Option<&Destination>) -> Result<bool> {
-    let reply = &answered.reply;
+/// Writes the reply's row; `false` if there is one.
+async fn note(session: &Session, received: &ReceivedReply, into: Option<&Destination>) -> Result<bool> {
+    let reply = &received.reply;
     let (code, reason) = code_and_reason(&reply.outcome);
     let table = into.map(|into| into.target.layout.sql(&into.target.layout.table));
     let written = pg(session
@@ -217,24 +228,24 @@ async fn note(session: &Session, answered: &Answered, into: Option<&Destination>
             &[
                 &reply.recipient.as_str(),
                 &reply.id.to_string(),
-                &answered.digest.to_string(),
-                &answered.bytes,
+                &received.digest.to_string(),
+                &received.bytes,
                 &reply.outcome.name(),
                 &code,
                 &reason,
                 &int(reply.outcome.rows()),
                 &int(reply.withheld),
                 &table,
-                &answered.exchanged_at.to_string(),
-                &answered.delivered_at.to_string(),
+                &received.exchanged_at.to_string(),
+                &received.delivered_at.to_string(),
             ],
         )
         .await)?;
     Ok(written == 1)
 }
 
-/// Says how many were refused; none where the table has changed meanwhile.
-async fn store_rows(session: &Session, answered: &Answered, into: &Destination) -> Result<Option<u64>> {
+/// Returns the number of refused rows; `None` if the table was changed meanwhile.
+async fn store_rows(session: &Session, received: &ReceivedReply, into: &Destination) -> Result<Option<u64>> {
     let Destination {
         kind,
         target,
@@ -245,7 +256,7 @@ async fn store_rows(session: &Session, answered: &Answered, into: &Destination) 
         Some((now, number)) if now == *shape => number + 1,
         _ => return Ok(None),
     };
-    let (recipient, id) = (answered.reply.recipient.as_str(), answered.reply.id.to_string());
+    let (recipient, id) = (received.reply.recipient.as_str(), received.reply.id.to_string());
     pg(session
         .client
         .execute(
@@ -253,21 +264,21 @@ async fn store_rows(session: &Session, answered: &Answered, into: &Destination) 
             &[&recipient, kind, &int(number)],
         )
         .await)?;
-    if !claims::hold(session, target, &[Role::Current]).await? {
+    if !ownership::lock_tables(session, target, &[Role::Current]).await? {
         return Ok(None);
     }
     let (mut before, mut refused) = (0, 0);
-    for part in &answered.parts {
+    for part in &received.parts {
         let chunk =
-            arrival(part, schema, (number, before), target, answered.exchanged_at).map_err(|error| {
+            arrival(part, schema, (number, before), target, received.exchanged_at).map_err(|error| {
                 Error::new(
                     ErrorKind::Database,
                     format!("an opened part does not read: {error}"),
                     "report it",
                 )
             })?;
-        let routes = shape.routes(schema, place(number), &target.layout);
-        let rows = Rows::new(session, target, shape, schema, routes).await?;
+        let mapping = shape.mapping(schema, chunk_number(number), &target.layout);
+        let rows = Rows::new(session, target, shape, schema, mapping).await?;
         for row in rows.store(session, &[(0, &chunk)], true).await?.0 {
             refused += 1;
             pg(session

@@ -1,4 +1,4 @@
-//! COPY: rows go as text, in pieces.
+//! COPY: rows are sent as text, in pieces.
 
 use bytes::Bytes;
 use futures_util::SinkExt;
@@ -10,22 +10,22 @@ use crate::merge::{Fold, Version};
 use crate::table::{DELETED, EPOCH, KEY, NUMBER, ORDINAL, listed};
 
 /// COPY data is sent in pieces of about this size.
-const PIECE: usize = 128 << 10;
+const COPY_CHUNK_BYTES: usize = 128 << 10;
 
-/// What goes behind a row's columns and its place.
+/// Additional columns after a row's columns and its chunk number.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum More {
+pub(super) enum ExtraColumns {
     Nothing,
-    /// Its key in its one form.
+    /// The canonical key.
     Key,
-    /// The same, and whether it deletes.
+    /// The canonical key, and whether the version deletes.
     Staged,
-    /// Its place in the chunk, and whether it deletes.
+    /// The row's number in the chunk, and whether the version deletes.
     Version,
 }
 
-/// Rows of the same columns.
-pub(super) struct Bulk<'a> {
+/// Rows with the same columns.
+pub(super) struct RowBatch<'a> {
     pub(super) schema: &'a RowSchema,
     pub(super) fold: &'a Fold<'a>,
     pub(super) versions: &'a [&'a Version],
@@ -33,53 +33,53 @@ pub(super) struct Bulk<'a> {
     pub(super) first: u64,
 }
 
-/// Writes rows into a table, and returns how many the table took; `come` are the store's names of their columns.
+/// Copies rows into a table and returns the number of written rows; `sent` are the store's names of their columns.
 pub(super) async fn copy(
     session: &Session,
     into: &str,
-    come: &[String],
-    more: More,
-    bulk: &Bulk<'_>,
+    sent: &[String],
+    more: ExtraColumns,
+    bulk: &RowBatch<'_>,
 ) -> Result<u64, tokio_postgres::Error> {
-    let mut names: Vec<&str> = come.iter().map(String::as_str).chain([EPOCH, NUMBER]).collect();
+    let mut names: Vec<&str> = sent.iter().map(String::as_str).chain([EPOCH, NUMBER]).collect();
     match more {
-        More::Nothing => {}
-        More::Key => names.push(KEY),
-        More::Staged => names.extend([KEY, "_slacktide_deleted"]),
-        More::Version => names.extend([ORDINAL, DELETED]),
+        ExtraColumns::Nothing => {}
+        ExtraColumns::Key => names.push(KEY),
+        ExtraColumns::Staged => names.extend([KEY, "_slacktide_deleted"]),
+        ExtraColumns::Version => names.extend([ORDINAL, DELETED]),
     }
     let sql = format!("COPY {into} ({}) FROM STDIN", listed(names));
     let sink = session.client.copy_in::<_, Bytes>(&sql).await?;
     futures_util::pin_mut!(sink);
-    let mut piece = Vec::with_capacity(PIECE + 4_096);
+    let mut piece = Vec::with_capacity(COPY_CHUNK_BYTES + 4_096);
     for version in bulk.versions {
         for (column, value) in bulk.schema.columns.iter().zip(bulk.fold.values(version)) {
             cell::write(&column.kind, *value, &mut piece);
             piece.push(b'\t');
         }
-        cell::number(i64::from(version.place.epoch), &mut piece);
+        cell::number(i64::from(version.chunk_number.epoch), &mut piece);
         piece.push(b'\t');
-        cell::number(records::int(version.place.number), &mut piece);
+        cell::number(records::int(version.chunk_number.number), &mut piece);
         match more {
-            More::Nothing => {}
-            More::Key | More::Staged => {
+            ExtraColumns::Nothing => {}
+            ExtraColumns::Key | ExtraColumns::Staged => {
                 piece.push(b'\t');
                 cell::hex(&version.key, &mut piece);
-                if more == More::Staged {
+                if more == ExtraColumns::Staged {
                     piece.extend_from_slice(flag(version.deleted));
                 }
             }
-            More::Version => {
+            ExtraColumns::Version => {
                 piece.push(b'\t');
                 cell::number(records::int(bulk.first + version.ordinal), &mut piece);
                 piece.extend_from_slice(flag(version.deleted));
             }
         }
         piece.push(b'\n');
-        if piece.len() >= PIECE {
-            let full = std::mem::replace(&mut piece, Vec::with_capacity(PIECE + 4_096));
+        if piece.len() >= COPY_CHUNK_BYTES {
+            let full = std::mem::replace(&mut piece, Vec::with_capacity(COPY_CHUNK_BYTES + 4_096));
             if sink.send(Bytes::from(full)).await.is_err() {
-                // The server has ended the COPY; its answer says why.
+                // The server has ended the COPY; its answer contains the reason.
                 return sink.finish().await;
             }
         }

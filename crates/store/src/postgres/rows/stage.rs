@@ -1,35 +1,35 @@
-//! Staging tables: temporary, one for each shape of a lane's rows, kept for as long as the connection lives.
+//! Temporary staging tables: one for each shape of a lane's rows, kept while the connection is open.
 
 use schemas::column::RowSchema;
 use schemas::name::Lane;
 
 use super::super::failure;
-use super::super::session::{Session, Staged};
+use super::super::session::{Session, StageKey};
 use crate::error::Result;
 use crate::layout::Layout;
-use crate::table::shape::{Routes, Shape};
+use crate::table::shape::{ColumnMapping, Shape};
 use crate::table::{EPOCH, KEY, NUMBER, listed};
 
-/// A lane whose columns changed more often than this has its staging tables made anew.
-const MOST_STAGES: usize = 8;
+/// A lane with more shapes than this gets new staging tables.
+const MAX_STAGES: usize = 8;
 
-/// Makes the staging table of these columns, for as long as the connection lives. Not within a
-/// transaction: undoing it would undo the table.
+/// Creates the staging table of these columns. Must run outside of a transaction, whose rollback would drop the
+/// table.
 pub(in crate::postgres) async fn stage(
     session: &mut Session,
     layout: &Layout,
     lane: &Lane,
     shape: &Shape,
-    routes: &Routes,
+    mapping: &ColumnMapping,
 ) -> Result<()> {
-    let staged = staged(shape, routes);
-    if session.stage(lane, &staged).is_some() {
+    let stage_key = stage_key(shape, mapping);
+    if session.stage(lane, &stage_key).is_some() {
         return Ok(());
     }
     if session
         .stages
         .get(lane)
-        .is_some_and(|stages| stages.len() >= MOST_STAGES)
+        .is_some_and(|stages| stages.len() >= MAX_STAGES)
     {
         for (_, name) in session.stages.remove(lane).unwrap_or_default() {
             session
@@ -45,7 +45,7 @@ pub(in crate::postgres) async fn stage(
     }
     session.made += 1;
     let name = format!("slacktide_stage_{}", session.made);
-    let names = routes.names.iter().map(String::as_str).chain([EPOCH, NUMBER]);
+    let names = mapping.names.iter().map(String::as_str).chain([EPOCH, NUMBER]);
     session
         .run(&format!(
             "CREATE TEMPORARY TABLE {name} ON COMMIT DELETE ROWS AS SELECT {}, NULL::bytea AS {KEY}, \
@@ -57,11 +57,11 @@ pub(in crate::postgres) async fn stage(
         .stages
         .entry(lane.clone())
         .or_default()
-        .push((staged, name));
+        .push((stage_key, name));
     Ok(())
 }
 
-/// Whether a table is not an ordinary one: the server does not tell new rows of it from others.
+/// Returns whether a table is partitioned: the server does not report new rows of it.
 pub(in crate::postgres) async fn is_partitioned(session: &Session, table: &str) -> Result<bool> {
     let fail = |error: tokio_postgres::Error| failure::of(&error);
     let row = session
@@ -75,13 +75,13 @@ pub(in crate::postgres) async fn is_partitioned(session: &Session, table: &str) 
     row.try_get(0).map_err(fail)
 }
 
-/// What a staging table was made for: the tables as they were, and the columns of it.
-pub(super) fn staged(shape: &Shape, routes: &Routes) -> Staged {
-    (shape.clone(), routes.names.clone())
+/// Returns the key of a staging table: the shape of the tables, and its columns.
+pub(super) fn stage_key(shape: &Shape, mapping: &ColumnMapping) -> StageKey {
+    (shape.clone(), mapping.names.clone())
 }
 
-/// Whether rows of the lane may be deleted. A chunk from before the feed had a tombstone column
-/// must not pass by the tombstones of later ones.
+/// Returns whether rows of the lane may be deleted. A chunk from before the feed had a tombstone column must not
+/// ignore the tombstones of later chunks.
 pub(super) fn has_tombstones(shape: &Shape, schema: &RowSchema) -> bool {
     shape.known.tombstone.is_some() || schema.tombstone.is_some()
 }

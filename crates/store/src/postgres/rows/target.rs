@@ -1,4 +1,4 @@
-//! Rows into the tables: a bulk at a time, each under a savepoint; what is refused is sought by halves.
+//! Writes rows into the tables, one bulk at a time under a savepoint. Refused rows are found by halving.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -7,45 +7,45 @@ use schemas::column::RowSchema;
 use schemas::name::Lane;
 use schemas::rows::RowError;
 
-use super::super::failure::Why;
+use super::super::failure::RowRefusal;
 use super::super::session::Session;
-use super::super::{failure, fit, records};
-use super::copy::{Bulk, More, copy};
-use super::names::{How, Names};
-use super::stage::{has_tombstones, staged};
-use super::taken::{Taken, upserted};
+use super::super::{failure, records, value_check};
+use super::copy::{ExtraColumns, RowBatch, copy};
+use super::stage::{has_tombstones, stage_key};
 use super::traits::{Merge, Traits, traits};
+use super::upsert_sql::{UpsertOptions, UpsertSql};
+use super::write_result::{WriteResult, read_counts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::LaneTables;
 use crate::merge::{Fold, Version, every};
 use crate::port::Arrival;
 use crate::quarantine::LEFT_OUT;
-use crate::table::shape::{Routes, Shape};
+use crate::table::shape::{ColumnMapping, Shape};
 use crate::table::{EPOCH, NUMBER, ORDINAL};
 
-/// A row that was refused.
+/// A refused row.
 pub(in crate::postgres) struct Refused {
     pub(in crate::postgres) arrival: usize,
     pub(in crate::postgres) ordinal: u64,
     pub(in crate::postgres) reason: String,
     pub(in crate::postgres) bytes: Vec<u8>,
-    /// Another row may make room for it.
-    pub(in crate::postgres) waits: bool,
+    /// Whether another row may make room for it.
+    pub(in crate::postgres) is_retryable: bool,
 }
 
-/// Rows that share their columns, on their way.
+/// The target of rows that share their columns.
 pub(in crate::postgres) struct Target<'a> {
     lane: &'a Lane,
     schema: &'a RowSchema,
-    names: Names,
+    names: UpsertSql,
     current: Option<Current>,
     history: Option<String>,
     /// Whether rows of this lane may be deleted.
     tombstones: bool,
-    /// The ordinal of a chunk's first row: above 0 where the chunk is a single row of one.
+    /// The number of a chunk's first row: above 0 if the chunk is a single row.
     first: u64,
-    how: How,
-    /// How many more rows the table of newest versions has, or without one the history.
+    options: UpsertOptions,
+    /// The number of additional rows in the table of newest versions, or in the history if it is the only table.
     net: AtomicI64,
 }
 
@@ -55,58 +55,58 @@ struct Current {
     traits: Traits,
 }
 
-/// Which way a bulk goes.
+/// The write path of a bulk.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
-    /// By COPY into the table of newest versions.
+enum WritePath {
+    /// COPY into the table of newest versions.
     Direct,
-    /// By a staging table, and from there where nothing newer stands.
+    /// COPY into a staging table, then an upsert of rows that are not older.
     Staged,
-    /// By COPY into the history.
+    /// COPY into the history.
     History,
 }
 
 /// Why a bulk was not stored.
-enum Stop {
-    /// A value or a constraint; something else may store the rest.
-    Data(Why),
-    /// The environment.
+enum BatchError {
+    /// A row was refused; the rest may be stored.
+    Data(RowRefusal),
+    /// The environment failed.
     Failed(Error),
 }
 
-impl From<Error> for Stop {
+impl From<Error> for BatchError {
     fn from(error: Error) -> Self {
         Self::Failed(error)
     }
 }
 
 impl<'a> Target<'a> {
-    /// Over a staging table that was made. The table must be held.
+    /// Creates a target. Its staging table must exist and the table must be locked.
     pub(in crate::postgres) async fn new(
         session: &Session,
         tables: &'a LaneTables,
         shape: &Shape,
         schema: &'a RowSchema,
-        routes: Routes,
+        mapping: ColumnMapping,
     ) -> Result<Self> {
         let (layout, lane) = (&tables.layout, &tables.lane);
         let tombstones = has_tombstones(shape, schema);
-        let staged = staged(shape, &routes);
-        let names = Names::of(schema, layout, routes);
+        let stage_key = stage_key(shape, &mapping);
+        let names = UpsertSql::of(schema, layout, mapping);
         let current = match layout.mode.keeps_current() {
             false => None,
             true => {
-                let stage = session.stage(lane, &staged).ok_or_else(|| {
+                let stage = session.stage(lane, &stage_key).ok_or_else(|| {
                     Error::new(
                         ErrorKind::Database,
                         format!("lane {lane} has no staging table"),
-                        "it is tried again",
+                        "it is retried",
                     )
                 })?;
                 Some(Current {
                     table: layout.sql(&layout.table),
                     stage: format!("pg_temp.{stage}"),
-                    traits: traits(session, tables, (&names.come, &names.key), tombstones).await?,
+                    traits: traits(session, tables, (&names.sent, &names.key), tombstones).await?,
                 })
             }
         };
@@ -118,7 +118,7 @@ impl<'a> Target<'a> {
             history: layout.mode.keeps_history().then(|| layout.sql(&layout.history)),
             tombstones,
             first: 0,
-            how: How {
+            options: UpsertOptions {
                 older: "<=",
                 is_counted: session.is_counted(lane),
             },
@@ -126,28 +126,28 @@ impl<'a> Target<'a> {
         })
     }
 
-    /// Returns how many more rows the table has since; `None` where the server does not tell new rows from others.
+    /// Returns the number of additional rows; `None` if the server does not report new rows.
     pub(in crate::postgres) fn net(&self) -> Option<i64> {
-        self.how.is_counted.then(|| self.net.load(Ordering::Relaxed))
+        self.options.is_counted.then(|| self.net.load(Ordering::Relaxed))
     }
 
-    /// For a single row, which stood in this place of its chunk.
+    /// Sets the number in its chunk of a single row.
     pub(in crate::postgres) fn row_at(self, ordinal: u64) -> Self {
-        let how = How {
+        let options = UpsertOptions {
             older: "<",
-            ..self.how
+            ..self.options
         };
         Self {
             first: ordinal,
-            how,
+            options,
             ..self
         }
     }
 
-    /// Stores arrivals; `direct` tries COPY into the target first. Says what was refused, and
-    /// whether `direct` met a row that was there.
+    /// Stores arrivals; `direct` tries COPY into the target first. Returns the refused rows, and whether `direct` met
+    /// an existing row.
     ///
-    /// A row is in all tables or in none: what one of them refuses is taken back from the other.
+    /// A row is in all tables or in none: a row that one table refuses is removed from the other.
     pub(in crate::postgres) async fn store(
         &self,
         session: &Session,
@@ -158,7 +158,7 @@ impl<'a> Target<'a> {
         if self.history.is_some() {
             let all = every(self.schema, arrivals).map_err(|error| unread(&error))?;
             let versions: Vec<&Version> = all.versions.iter().collect();
-            self.halve(session, &all, &versions, Way::History, &mut refused)
+            self.halve(session, &all, &versions, WritePath::History, &mut refused)
                 .await?;
         }
         if self.current.is_none() {
@@ -189,49 +189,49 @@ impl<'a> Target<'a> {
         let versions: Vec<&Version> = all.versions.iter().collect();
         let mut conflict = false;
         if direct && self.goes_directly() {
-            match self.attempt(session, &all, &versions, Way::Direct).await {
+            match self.attempt(session, &all, &versions, WritePath::Direct).await {
                 Ok(()) => return Ok((Vec::new(), false)),
-                Err(Stop::Failed(error)) => return Err(error),
-                Err(Stop::Data(why)) => conflict = why.is_duplicate,
+                Err(BatchError::Failed(error)) => return Err(error),
+                Err(BatchError::Data(why)) => conflict = why.is_duplicate,
             }
         }
-        match self.attempt(session, &all, &versions, Way::Staged).await {
+        match self.attempt(session, &all, &versions, WritePath::Staged).await {
             Ok(()) => return Ok((Vec::new(), conflict)),
-            Err(Stop::Failed(error)) => return Err(error),
-            Err(Stop::Data(_)) => {}
+            Err(BatchError::Failed(error)) => return Err(error),
+            Err(BatchError::Data(_)) => {}
         }
-        // Each chunk by itself: a row that is refused must leave the older version of its key
-        // standing, whichever chunks came in the same call.
+        // Each chunk is written separately: a refused row must leave the older version of its key in place, for any
+        // grouping of chunks.
         let mut refused = Vec::new();
         for one in arrivals {
             let chunk = every(self.schema, &[*one])
                 .map_err(|error| unread(&error))?
                 .newest(wanted);
             let versions: Vec<&Version> = chunk.versions.iter().collect();
-            self.halve(session, &chunk, &versions, Way::Staged, &mut refused)
+            self.halve(session, &chunk, &versions, WritePath::Staged, &mut refused)
                 .await?;
         }
         Ok((refused, conflict))
     }
 
-    /// Whether COPY into the table does what the way by staging does. A row that goes in directly passes by the
-    /// tombstones, leaves defaults where nothing comes, and cannot leave out what the table computes.
+    /// Returns whether COPY into the table has the same result as staging. A direct row ignores tombstones, leaves
+    /// defaults in missing columns, and cannot leave out computed columns.
     fn goes_directly(&self) -> bool {
         let plain = |current: &Current| {
             let traits = &current.traits;
             let is_computed = |name: &String| traits.generated.contains(name);
-            !traits.is_secured && traits.merge != Merge::Guarded && !self.names.come.iter().any(is_computed)
+            !traits.is_secured && traits.merge != Merge::Guarded && !self.names.sent.iter().any(is_computed)
         };
         !self.tombstones && self.names.missing.is_empty() && self.current.as_ref().is_some_and(plain)
     }
 
-    /// Stores what can be stored, in halves.
+    /// Stores as many rows as possible, by halving.
     async fn halve(
         &self,
         session: &Session,
         fold: &Fold<'_>,
         versions: &[&Version],
-        way: Way,
+        way: WritePath,
         refused: &mut Vec<Refused>,
     ) -> Result<()> {
         let mut open = vec![versions];
@@ -241,8 +241,8 @@ impl<'a> Target<'a> {
             }
             match (self.attempt(session, fold, part, way).await, part) {
                 (Ok(()), _) => {}
-                (Err(Stop::Failed(error)), _) => return Err(error),
-                (Err(Stop::Data(why)), [version]) => {
+                (Err(BatchError::Failed(error)), _) => return Err(error),
+                (Err(BatchError::Data(why)), [version]) => {
                     let mut bytes = Vec::new();
                     schemas::rows::pack(fold.values(version), &mut bytes).map_err(|error| unread(&error))?;
                     refused.push(Refused {
@@ -250,10 +250,10 @@ impl<'a> Target<'a> {
                         ordinal: self.first + version.ordinal,
                         reason: why.reason,
                         bytes,
-                        waits: why.waits,
+                        is_retryable: why.is_retryable,
                     });
                 }
-                (Err(Stop::Data(_)), part) => {
+                (Err(BatchError::Data(_)), part) => {
                     let (left, right) = part.split_at(part.len() / 2);
                     open.extend([right, left]);
                 }
@@ -262,44 +262,44 @@ impl<'a> Target<'a> {
         Ok(())
     }
 
-    /// One bulk under a savepoint.
+    /// Writes one bulk under a savepoint.
     async fn attempt(
         &self,
         session: &Session,
         fold: &Fold<'_>,
         versions: &[&Version],
-        way: Way,
-    ) -> std::result::Result<(), Stop> {
+        way: WritePath,
+    ) -> std::result::Result<(), BatchError> {
         let live = versions.iter().filter(|version| !version.deleted);
-        let unfit = |version: &&Version| fit::unfit(&self.schema.columns, fold.values(version));
+        let unfit = |version: &&Version| value_check::unfit(&self.schema.columns, fold.values(version));
         if let Some(reason) = live.copied().find_map(|version| unfit(&version)) {
-            return Err(Stop::Data(Why::of(reason)));
+            return Err(BatchError::Data(RowRefusal::of(reason)));
         }
         session.run("SAVEPOINT bulk").await?;
-        let (bulk, come) = (self.bulk(fold, versions), &self.names.come);
-        let copied = |rows: u64| Taken {
+        let (bulk, sent) = (self.bulk(fold, versions), &self.names.sent);
+        let copied = |rows: u64| WriteResult {
             is_whole: rows == versions.len() as u64,
             net: records::signed(rows),
         };
         let done = match (way, &self.current, &self.history) {
-            (Way::Direct, Some(current), _) => {
+            (WritePath::Direct, Some(current), _) => {
                 let more = match current.traits.merge {
-                    Merge::Keyed => More::Key,
-                    _ => More::Nothing,
+                    Merge::Keyed => ExtraColumns::Key,
+                    _ => ExtraColumns::Nothing,
                 };
-                let rows = copy(session, &current.table, come, more, &bulk).await;
+                let rows = copy(session, &current.table, sent, more, &bulk).await;
                 rows.map(copied)
             }
-            (Way::Staged, Some(current), _) => self.staged(session, current, &bulk).await,
-            (Way::History, current, Some(history)) => {
-                let rows = copy(session, history, come, More::Version, &bulk).await;
-                // The history is counted where there is no other table.
+            (WritePath::Staged, Some(current), _) => self.staged(session, current, &bulk).await,
+            (WritePath::History, current, Some(history)) => {
+                let rows = copy(session, history, sent, ExtraColumns::Version, &bulk).await;
+                // The history is counted if it is the only table.
                 rows.map(copied).map(|taken| match current {
-                    Some(_) => Taken { net: 0, ..taken },
+                    Some(_) => WriteResult { net: 0, ..taken },
                     None => taken,
                 })
             }
-            _ => Ok(Taken {
+            _ => Ok(WriteResult {
                 is_whole: true,
                 net: 0,
             }),
@@ -310,23 +310,23 @@ impl<'a> Target<'a> {
                 self.net.fetch_add(taken.net, Ordering::Relaxed);
                 return Ok(());
             }
-            Ok(_) => Why::of(LEFT_OUT.to_owned()),
+            Ok(_) => RowRefusal::of(LEFT_OUT.to_owned()),
             Err(error) => {
-                let columns: Vec<&str> = self.names.come.iter().map(String::as_str).collect();
+                let columns: Vec<&str> = self.names.sent.iter().map(String::as_str).collect();
                 match failure::of_row(&error, &columns) {
                     Some(why) => why,
-                    None => return Err(Stop::Failed(failure::of(&error))),
+                    None => return Err(BatchError::Failed(failure::of(&error))),
                 }
             }
         };
         session
             .run("ROLLBACK TO SAVEPOINT bulk; RELEASE SAVEPOINT bulk")
             .await?;
-        Err(Stop::Data(why))
+        Err(BatchError::Data(why))
     }
 
-    fn bulk<'b>(&'b self, fold: &'b Fold<'b>, versions: &'b [&'b Version]) -> Bulk<'b> {
-        Bulk {
+    fn bulk<'b>(&'b self, fold: &'b Fold<'b>, versions: &'b [&'b Version]) -> RowBatch<'b> {
+        RowBatch {
             schema: self.schema,
             fold,
             versions,
@@ -334,55 +334,55 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// Brings rows by the staging table, and returns whether each became what it is to be.
+    /// Writes rows through the staging table and returns whether each has its expected result.
     async fn staged(
         &self,
         session: &Session,
         current: &Current,
-        bulk: &Bulk<'_>,
-    ) -> std::result::Result<Taken, tokio_postgres::Error> {
+        bulk: &RowBatch<'_>,
+    ) -> std::result::Result<WriteResult, tokio_postgres::Error> {
         let Current {
             table, stage, traits, ..
         } = current;
         self.fill(session, current, bulk).await?;
         let mut upsert = if self.tombstones {
             self.names
-                .upsert_past_tombstones(self.lane, table, stage, self.how, traits)
+                .upsert_past_tombstones(self.lane, table, stage, self.options, traits)
         } else {
-            self.names.upsert(table, stage, "", self.how, traits)
+            self.names.upsert(table, stage, "", self.options, traits)
         };
         if traits.is_claimed {
             upsert = format!("{}; {upsert}", self.names.claim(table, stage));
         }
         let answers = session.client.simple_query(&upsert).await?;
-        let upserted = upserted(&answers, self.tombstones);
-        let taken = |is_whole| Taken {
+        let read_counts = read_counts(&answers, self.tombstones);
+        let taken = |is_whole| WriteResult {
             is_whole,
-            net: upserted.net,
+            net: read_counts.net,
         };
-        if !traits.is_watched && upserted.rows == bulk.versions.len() as u64 {
+        if !traits.is_watched && read_counts.rows == bulk.versions.len() as u64 {
             return Ok(taken(true));
         }
-        // Older than what is there, or deleted since: or a trigger left it out.
+        // Older than the stored row, deleted since, or ignored by a trigger.
         let lane = self.tombstones.then_some(self.lane);
-        let left_out = self.names.left_out(lane, table, stage, self.how, traits);
+        let left_out = self.names.left_out(lane, table, stage, self.options, traits);
         let found = session.client.query_typed(&left_out, &[]).await?;
         Ok(taken(found.is_empty()))
     }
 
-    /// Puts rows into the staging table, in the place of those of the bulk before in the same transaction.
+    /// Fills the staging table, replacing the previous bulk of the same transaction.
     async fn fill(
         &self,
         session: &Session,
         current: &Current,
-        bulk: &Bulk<'_>,
+        bulk: &RowBatch<'_>,
     ) -> std::result::Result<(), tokio_postgres::Error> {
         let stage = &current.stage;
         session
             .client
             .batch_execute(&format!("DELETE FROM {stage}"))
             .await?;
-        copy(session, stage, &self.names.come, More::Staged, bulk)
+        copy(session, stage, &self.names.sent, ExtraColumns::Staged, bulk)
             .await
             .map(|_| ())
     }
@@ -393,19 +393,19 @@ impl Target<'_> {
         self.schema
     }
 
-    /// The names of the columns of the key.
+    /// Returns the names of the key columns.
     pub(in crate::postgres) fn key(&self) -> &[String] {
         &self.names.key
     }
 
-    /// The table of newest versions, its staging table, and what relates their rows.
+    /// Returns the table of newest versions, its staging table, and the condition that relates their rows.
     pub(super) fn current_by_stage(&self) -> Option<(&str, &str, String)> {
         let current = self.current.as_ref()?;
         let same = self.names.same(&current.traits);
         Some((&current.table, &current.stage, same))
     }
 
-    /// Puts rows into the staging table.
+    /// Fills the staging table.
     pub(super) async fn fill_stage(&self, session: &Session, fold: &Fold<'_>) -> Result<()> {
         let Some(current) = &self.current else {
             return Ok(());
@@ -427,14 +427,14 @@ async fn take_back(
     let Some((_, arrival)) = arrivals.iter().find(|(index, _)| *index == row.arrival) else {
         return Ok(());
     };
-    let place = crate::merge::Place::of(arrival);
+    let chunk_number = crate::merge::ChunkNumber::of(arrival);
     session
         .client
         .execute(
             &format!("DELETE FROM {history} WHERE {EPOCH} = $1 AND {NUMBER} = $2 AND {ORDINAL} = $3"),
             &[
-                &records::small(place.epoch),
-                &records::int(place.number),
+                &records::small(chunk_number.epoch),
+                &records::int(chunk_number.number),
                 &records::int(row.ordinal),
             ],
         )

@@ -1,7 +1,7 @@
-//! What of a table decides how its rows are written, and what makes it unfit for them.
+//! Reads the properties of a table that decide how its rows are written, and that make it unusable.
 //!
-//! All of it may be changed by the table's owner at any time, so it is read in the transaction that writes, behind the
-//! lock that keeps it so.
+//! The table's owner may change them at any time, so they are read in the transaction that writes, after the lock
+//! that keeps them.
 
 use tokio_postgres::types::Type;
 
@@ -11,34 +11,34 @@ use crate::error::{Error, Result};
 use crate::layout::{LaneTables, Role};
 use crate::table::{KEY, listed};
 
-/// How rows find the older version of themselves.
+/// How a row finds its older version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Merge {
-    /// By the columns of the key.
+    /// By the key columns.
     Typed,
-    /// By the columns of the key, and only where the key in its one form is the same.
+    /// By the key columns, if the canonical key is equal too.
     Guarded,
-    /// By the key in its one form, which has a unique index.
+    /// By the canonical key, which has a unique index.
     Keyed,
 }
 
-/// What is to be known of a table of newest versions.
+/// The properties of a table of newest versions.
 pub(super) struct Traits {
-    /// Columns that the table computes.
+    /// Computed columns.
     pub(super) generated: Vec<String>,
-    /// Columns that are written once: `GENERATED ALWAYS AS IDENTITY`.
+    /// Columns that can be written only once: `GENERATED ALWAYS AS IDENTITY`.
     pub(super) identity: Vec<String>,
-    /// A trigger may leave a row out.
+    /// Whether a trigger may ignore a row.
     pub(super) is_watched: bool,
-    /// Policies for rows hold for the account.
+    /// Whether row policies apply to the account.
     pub(super) is_secured: bool,
-    /// How rows find their older version.
+    /// How a row finds its older version.
     pub(super) merge: Merge,
-    /// The table may hold rows without their key in its one form, from before it had the column.
+    /// Whether the table may hold rows without a canonical key, from before it had the column.
     pub(super) is_claimed: bool,
 }
 
-/// A policy that shows all rows reads `true`. `$2`: whether rows may be deleted.
+/// A policy that shows all rows has the expression `true`. `$2`: whether rows may be deleted.
 const READ: &str = "SELECT \
      ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 \
        AND NOT a.attisdropped AND a.attgenerated <> ''), \
@@ -60,17 +60,17 @@ const READ: &str = "SELECT \
        AND i.indimmediate AND i.indisvalid AND i.indpred IS NULL) \
      FROM pg_catalog.pg_class c WHERE c.oid = to_regclass($1)";
 
-/// The policies that hold for the account.
+/// The policies that apply to the account.
 const POLICIES: &str = "WITH policies AS (SELECT p.polcmd, p.polpermissive, \
      pg_catalog.pg_get_expr(p.polqual, p.polrelid) AS qual FROM pg_catalog.pg_policy p WHERE p.polrelid = to_regclass($1) \
      AND EXISTS (SELECT FROM unnest(p.polroles) AS r WHERE r = 0 OR pg_catalog.pg_has_role(r, 'USAGE')))";
 
-/// Reads what the table of newest versions is like; a table that would hide, drop or alter rows is an error.
-/// `come` are the columns that are written, `key` those of the key.
+/// Reads the properties of the table of newest versions. A table that would hide, drop or alter rows is an error.
+/// `sent` are the written columns, `key` the key columns.
 pub(super) async fn traits(
     session: &Session,
     tables: &LaneTables,
-    (come, key): (&[String], &[String]),
+    (sent, key): (&[String], &[String]),
     has_tombstones: bool,
 ) -> Result<Traits> {
     let fail = |error: tokio_postgres::Error| failure::of(&error);
@@ -90,8 +90,8 @@ pub(super) async fn traits(
     let Some(row) = rows.first() else {
         return Err(Error::of_lane(
             &tables.lane,
-            format!("its {} {table} is not there any more", Role::Current.word()),
-            "put it back, from a backup or from the name that it has now",
+            format!("its {} {table} no longer exists", Role::Current.word()),
+            "restore it from a backup, or rename it back",
         ));
     };
     let (generated, identity): (Vec<String>, Vec<String>) =
@@ -128,7 +128,7 @@ pub(super) async fn traits(
     if !computed.is_empty() {
         return refuse(
             format!(
-                "{table} computes {} by itself, which is of the feed's key",
+                "{table} computes {}, which is part of the feed's key",
                 listed(computed.iter().map(String::as_str))
             ),
             format!(
@@ -137,7 +137,7 @@ pub(super) async fn traits(
             ),
         );
     }
-    let mut fixed = within(&identity, come);
+    let mut fixed = within(&identity, sent);
     fixed.retain(|name| !key.contains(name));
     if let Some(name) = fixed.first() {
         return refuse(
@@ -166,7 +166,7 @@ pub(super) async fn traits(
     })
 }
 
-/// Whether the table holds a row without its key in its one form. The index over the form answers it.
+/// Returns whether the table holds a row without a canonical key. The index over it answers quickly.
 async fn has_unclaimed(session: &Session, table: &str) -> Result<bool> {
     let fail = |error: tokio_postgres::Error| failure::of(&error);
     let sql = format!("SELECT EXISTS (SELECT FROM {table} WHERE {KEY} IS NULL)");

@@ -1,43 +1,44 @@
-//! Makes tables, or goes on with those that are there.
+//! Creates tables, or uses existing ones.
 
 use schemas::column::Column;
 use schemas::key::is_exact;
 
 use super::super::session::Session;
-use super::super::{claims, failure};
-use super::form;
-use super::there::{Columns, add, columns, has, type_of};
-use crate::claims::Claim;
+use super::super::{failure, ownership};
+use super::canonical_key;
+use super::existing::{Columns, add, columns, has, type_of};
 use crate::error::{Error, Result};
 use crate::layout::{LaneTables, Role};
+use crate::ownership::Claim;
 use crate::table::shape::Shape;
 use crate::table::{DELETED, EPOCH, KEY, NUMBER, ORDINAL, STORED_AT, SUPERSEDED, listed, quoted};
 
-/// The tables of a lane, with all columns: created and marked, the lane's own, or one that the configuration names.
+/// Provides a lane's tables with all columns: created and marked ones, its own ones, or ones that the configuration
+/// names.
 pub(super) async fn make(session: &Session, tables: &LaneTables, shape: &Shape) -> Result<()> {
     let layout = &tables.layout;
     let key: Vec<&str> = shape.known.key.iter().map(|name| layout.column(name)).collect();
     let wanted = shape.columns(layout);
     for (role, table) in tables.roles() {
-        match claims::decide(session, tables, role, table).await? {
+        match ownership::decide(session, tables, role, table).await? {
             Claim::Make => {
                 create(session, tables, (role, table), &key, &wanted).await?;
-                claims::record(session, tables, (role, table), "made").await?;
+                ownership::record(session, tables, (role, table), "created").await?;
             }
-            Claim::Keep => {
-                let there = columns(session, layout, table).await?.unwrap_or_default();
+            Claim::Use => {
+                let existing = columns(session, layout, table).await?.unwrap_or_default();
                 for column in &wanted {
-                    add(session, layout, table, &there, column).await?;
+                    add(session, layout, table, &existing, column).await?;
                 }
-                claims::rename(session, tables, (role, table)).await?;
+                ownership::rename(session, tables, (role, table)).await?;
             }
             Claim::Adopt => {
-                let there = columns(session, layout, table).await?.unwrap_or_default();
+                let existing = columns(session, layout, table).await?.unwrap_or_default();
                 match role {
-                    Role::Current => take_over(session, tables, shape, (&key, &wanted, &there)).await?,
-                    Role::History => take_over_history(session, tables, &wanted, &there).await?,
+                    Role::Current => take_over(session, tables, shape, (&key, &wanted, &existing)).await?,
+                    Role::History => take_over_history(session, tables, &wanted, &existing).await?,
                 }
-                claims::record(session, tables, (role, table), "adopted").await?;
+                ownership::record(session, tables, (role, table), "adopted").await?;
             }
         }
     }
@@ -60,7 +61,7 @@ async fn create(
         ));
     }
     let (typed, keyed) = (typed.join(", "), listed(key.iter().copied()));
-    let place = format!("{EPOCH} integer NOT NULL, {NUMBER} bigint NOT NULL");
+    let chunk_number = format!("{EPOCH} integer NOT NULL, {NUMBER} bigint NOT NULL");
     let is_key = |column: &&Column| key.contains(&column.name.as_str());
     let form = match wanted.iter().filter(is_key).all(|column| is_exact(&column.kind)) {
         true => String::new(),
@@ -68,9 +69,11 @@ async fn create(
     };
     let table = tables.layout.sql(table);
     let made = match role {
-        Role::Current => format!("CREATE TABLE {table} ({typed}, {place}, {form}PRIMARY KEY ({keyed}))"),
+        Role::Current => {
+            format!("CREATE TABLE {table} ({typed}, {chunk_number}, {form}PRIMARY KEY ({keyed}))")
+        }
         Role::History => format!(
-            "CREATE TABLE {table} ({typed}, {place}, {ORDINAL} bigint NOT NULL, {DELETED} boolean NOT NULL, \
+            "CREATE TABLE {table} ({typed}, {chunk_number}, {ORDINAL} bigint NOT NULL, {DELETED} boolean NOT NULL, \
              {STORED_AT} timestamptz NOT NULL DEFAULT clock_timestamp(), \
              {SUPERSEDED} boolean NOT NULL DEFAULT false, PRIMARY KEY ({EPOCH}, {NUMBER}, {ORDINAL})); \
              CREATE INDEX ON {table} ({keyed}, {EPOCH}, {NUMBER})"
@@ -79,19 +82,19 @@ async fn create(
     session.run(&made).await
 }
 
-/// Goes on with a history that is there and that the configuration names.
+/// Adopts an existing history that the configuration names.
 async fn take_over_history(
     session: &Session,
     tables: &LaneTables,
     wanted: &[Column],
-    there: &Columns,
+    existing: &Columns,
 ) -> Result<()> {
     let (layout, table) = (&tables.layout, &tables.layout.history);
-    if !has(there, ORDINAL) {
+    if !has(existing, ORDINAL) {
         return Err(Error::of_lane(
             &tables.lane,
             format!(
-                "there is a table {} that is no history of Slacktide's",
+                "there is a table {} that is not a history of Slacktide",
                 layout.sql(table)
             ),
             format!(
@@ -101,31 +104,31 @@ async fn take_over_history(
         ));
     }
     for column in wanted {
-        add(session, layout, table, there, column).await?;
+        add(session, layout, table, existing, column).await?;
     }
     Ok(())
 }
 
-/// Goes on with a table that is there and that the configuration names. It must have the columns and the key; one
-/// that held rows of Slacktide's before gets the columns that it lacks.
+/// Adopts an existing table that the configuration names. It must have the columns and the key; one with rows of
+/// Slacktide gets its missing columns.
 async fn take_over(
     session: &Session,
     tables: &LaneTables,
     shape: &Shape,
-    (key, wanted, there): (&[&str], &[Column], &Columns),
+    (key, wanted, existing): (&[&str], &[Column], &Columns),
 ) -> Result<()> {
     let layout = &tables.layout;
-    if has(there, EPOCH) {
+    if has(existing, EPOCH) {
         for column in wanted {
-            add(session, layout, &layout.table, there, column).await?;
+            add(session, layout, &layout.table, existing, column).await?;
         }
     } else {
-        has_all(tables, wanted, there)?;
+        has_all(tables, wanted, existing)?;
     }
     has_key(session, tables, key).await?;
     let table = layout.sql(&layout.table);
     for (name, kind) in [(EPOCH, "integer"), (NUMBER, "bigint")] {
-        if !has(there, name) {
+        if !has(existing, name) {
             session
                 .run(&format!(
                     "ALTER TABLE {table} ADD COLUMN {name} {kind} NOT NULL DEFAULT 0"
@@ -133,25 +136,25 @@ async fn take_over(
                 .await?;
         }
     }
-    form::give(session, tables, shape).await
+    canonical_key::give(session, tables, shape).await
 }
 
-/// Every column has its place in a table that its owner made. Types and constraints are the owner's.
-fn has_all(tables: &LaneTables, wanted: &[Column], there: &Columns) -> Result<()> {
+/// Checks that an adopted table has every column. Types and constraints are the owner's.
+fn has_all(tables: &LaneTables, wanted: &[Column], existing: &Columns) -> Result<()> {
     let table = tables.layout.sql(&tables.layout.table);
     let names = wanted.iter().map(|column| column.name.as_str());
-    let missing: Vec<&str> = names.filter(|name| !has(there, name)).collect();
+    let missing: Vec<&str> = names.filter(|name| !has(existing, name)).collect();
     if !missing.is_empty() {
         return Err(Error::of_lane(
             &tables.lane,
             format!("the table {table} was there before and lacks {}", listed(missing)),
-            "add the columns, say under columns in [store.feed] what they are called there, or name another table",
+            "add the columns, map their names under columns in [store.feed], or name another table",
         ));
     }
     Ok(())
 }
 
-/// Rows can be found in a table that its owner made by the feed's key.
+/// Checks that rows of an adopted table can be found by the feed's key.
 async fn has_key(session: &Session, tables: &LaneTables, key: &[&str]) -> Result<()> {
     let table = tables.layout.sql(&tables.layout.table);
     let fail = |error: tokio_postgres::Error| failure::of(&error);

@@ -1,14 +1,14 @@
-//! Gives a column a wider type.
+//! Changes a column to a wider type.
 
 use schemas::column::ColumnType;
 
 use super::super::session::Session;
-use super::there::{own_columns, type_of};
+use super::existing::{own_columns, type_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{LaneTables, Role};
 use crate::table::quoted;
 
-/// Lets a column follow its type.
+/// Changes the type of a column.
 pub(super) async fn retype(
     session: &Session,
     tables: &LaneTables,
@@ -16,13 +16,13 @@ pub(super) async fn retype(
     (name, from, to): (&str, &ColumnType, &ColumnType),
 ) -> Result<()> {
     let (from, to) = (type_of(session, from).await?, type_of(session, to).await?);
-    let there = own_columns(session, tables, role, table)
+    let existing = own_columns(session, tables, role, table)
         .await?
         .unwrap_or_default();
-    let Some((_, actual)) = there.iter().find(|(known, _)| known == name) else {
+    let Some((_, actual)) = existing.iter().find(|(known, _)| known == name) else {
         return Ok(());
     };
-    // The owner may have chosen another type, and keeps it.
+    // The owner chose another type, which is kept.
     let spelt = if from == "timestamp" {
         "timestamp without time zone"
     } else {
@@ -40,8 +40,11 @@ pub(super) async fn retype(
     altered.map_err(|error| match error.kind {
         ErrorKind::Refused | ErrorKind::Denied => Error::of_lane(
             &tables.lane,
-            format!("column {column} of {table} became {to} and cannot follow: {}", error.what),
-            "drop the view, rule or policy that uses the column and make it again afterwards; it is tried again",
+            format!(
+                "column {column} of {table} became {to} and cannot follow: {}",
+                error.what
+            ),
+            "drop the view, rule or policy that uses the column and make it again afterwards; it is retried",
         ),
         _ => error,
     })

@@ -9,8 +9,8 @@ fn digest(of: u8) -> Digest {
     Digest([of; 32])
 }
 
-fn place(epoch: u32, number: u64) -> Place {
-    Place { epoch, number }
+fn chunk_number(epoch: u32, number: u64) -> ChunkNumber {
+    ChunkNumber { epoch, number }
 }
 
 /// Epoch 2 continues chunk 5 of epoch 1.
@@ -28,62 +28,62 @@ fn rewound() -> LaneState {
 }
 
 #[test]
-fn a_row_is_tried_while_its_chunk_counts() {
+fn retry_row_is_tried_while_its_chunk_counts() {
     let lane = rewound();
-    let row = |place| untried(Kind::Row, None, &lane, Some(place));
-    assert_eq!(row(place(1, 5)), None);
-    assert_eq!(row(place(2, 9)), None);
-    assert_eq!(row(place(1, 6)), Some(Became::LeftBehind));
+    let row = |chunk_number| blocked_outcome(Kind::Row, None, &lane, Some(chunk_number));
+    assert_eq!(row(chunk_number(1, 5)), None);
+    assert_eq!(row(chunk_number(2, 9)), None);
+    assert_eq!(row(chunk_number(1, 6)), Some(RetryOutcome::LeftBehind));
 }
 
 #[test]
-fn nothing_is_tried_twice_nor_on_a_stopped_lane() {
+fn retry_ended_entry_or_stopped_lane_is_not_tried() {
     let mut lane = rewound();
-    for how in [Ending::Released, Ending::LeftBehind, Ending::Discarded] {
-        let ended = untried(Kind::Message, Some(how), &lane, None);
-        assert_eq!(ended, Some(Became::Ended { how }));
-        assert_eq!(Ending::of_word(how.word()), how);
+    for ending in [Ending::Released, Ending::LeftBehind, Ending::Discarded] {
+        let ended = blocked_outcome(Kind::Message, Some(ending), &lane, None);
+        assert_eq!(ended, Some(RetryOutcome::Ended { ending }));
+        assert_eq!(Ending::of_word(ending.word()), ending);
     }
     lane.stopped = Some("a fork".to_owned());
-    let stopped = untried(Kind::Row, None, &lane, Some(place(1, 1)));
-    assert!(matches!(stopped, Some(Became::Waits { reason }) if reason.contains("a fork")));
+    let stopped = blocked_outcome(Kind::Row, None, &lane, Some(chunk_number(1, 1)));
+    assert!(matches!(stopped, Some(RetryOutcome::Waits { reason }) if reason.contains("a fork")));
     assert_eq!(
-        untried(Kind::Row, None, &lane, Some(place(1, 6))),
-        Some(Became::LeftBehind)
+        blocked_outcome(Kind::Row, None, &lane, Some(chunk_number(1, 6))),
+        Some(RetryOutcome::LeftBehind)
     );
 }
 
 #[test]
-fn what_the_source_could_not_carry_is_never_stored_by_a_retry() {
-    let became = untried(Kind::Reject, None, &rewound(), Some(place(1, 1)));
-    assert!(matches!(became, Some(Became::Never { reason }) if reason.contains("source")));
+fn retry_reject_is_never_stored() {
+    let outcome = blocked_outcome(Kind::Reject, None, &rewound(), Some(chunk_number(1, 1)));
+    assert!(matches!(outcome, Some(RetryOutcome::Never { reason }) if reason.contains("source")));
 }
 
 #[test]
-fn a_fork_is_refused_and_what_is_early_waits() {
+fn retry_fork_is_refused_and_early_chunk_waits() {
     let reason = "why".to_owned();
     assert_eq!(refusal(&Judgement::Store), None);
-    assert_eq!(refusal(&Judgement::Already), None);
+    assert_eq!(refusal(&Judgement::AlreadyStored), None);
     assert_eq!(
         refusal(&Judgement::Fork {
             reason: reason.clone()
         }),
-        Some(Became::Contradicts {
+        Some(RetryOutcome::Contradicts {
             reason: reason.clone()
         })
     );
     assert_eq!(
-        refusal(&Judgement::Later {
+        refusal(&Judgement::Deferred {
             reason: reason.clone()
         }),
-        Some(Became::Waits { reason })
+        Some(RetryOutcome::Waits { reason })
     );
 }
 
 #[test]
-fn a_message_is_out_only_when_the_ledger_has_its_own_digest() {
-    let noted = |of, state| {
-        Some(Noted {
+fn retry_message_is_out_only_with_its_digest_in_ledger() {
+    let released_entry = |of, state| {
+        Some(ReleasedEntry {
             digest: digest(of),
             state,
             rows: 7,
@@ -91,17 +91,17 @@ fn a_message_is_out_only_when_the_ledger_has_its_own_digest() {
         })
     };
     assert_eq!(
-        message_became(digest(1), noted(1, EntryState::Stored), false),
-        Became::Released { rows: 7, refused: 2 }
+        message_outcome(digest(1), released_entry(1, EntryState::Stored), false),
+        RetryOutcome::Released { rows: 7, refused: 2 }
     );
     assert_eq!(
-        message_became(digest(1), noted(2, EntryState::Stored), false),
-        Became::LeftBehind
+        message_outcome(digest(1), released_entry(2, EntryState::Stored), false),
+        RetryOutcome::LeftBehind
     );
-    assert!(!message_became(digest(1), noted(1, EntryState::Quarantined), false).is_out());
-    assert!(!message_became(digest(1), None, false).is_out());
-    // The entry of a chunk that was stored there long ago is not kept.
-    assert_eq!(message_became(digest(1), None, true), Became::LeftBehind);
+    assert!(!message_outcome(digest(1), released_entry(1, EntryState::Quarantined), false).is_out());
+    assert!(!message_outcome(digest(1), None, false).is_out());
+    // The entry of a chunk that was stored long ago is not kept.
+    assert_eq!(message_outcome(digest(1), None, true), RetryOutcome::LeftBehind);
 }
 
 fn frontier() -> Frontier {
@@ -109,32 +109,32 @@ fn frontier() -> Frontier {
         number: 9,
         head: Some(digest(9)),
         quarantined: vec![3, 6, 9],
-        lowest_quarantined: Some(place(1, 2)),
+        lowest_quarantined: Some(chunk_number(1, 2)),
         rows: 10,
         ..Frontier::begin(2, None)
     }
 }
 
 #[test]
-fn what_is_stored_leaves_the_list_and_the_tombstones_follow() {
+fn recount_stored_chunk_leaves_list() {
     let cursor = Some(Cursor(vec![Scalar::Int(9)]));
     let below = Below {
         head: Some((digest(9), true)),
         cursor: cursor.clone(),
         rows: 30,
-        marked: vec![(place(2, 6), true)],
+        marked: vec![(chunk_number(2, 6), true)],
     };
     let now = recount(&frontier(), &rewound(), &below);
     assert_eq!(now.quarantined, vec![6]);
-    assert_eq!(now.lowest_quarantined, Some(place(2, 6)));
-    assert_eq!(now.place(), frontier().place());
+    assert_eq!(now.lowest_quarantined, Some(chunk_number(2, 6)));
+    assert_eq!(now.chunk_number(), frontier().chunk_number());
     assert_eq!((now.head_trusted, now.cursor, now.rows), (true, cursor, 30));
 }
 
 #[test]
-fn what_is_discarded_stays_in_the_receipts_and_holds_no_tombstone() {
+fn recount_discarded_chunk_stays_in_list() {
     let below = Below {
-        marked: vec![(place(1, 4), false), (place(2, 3), false)],
+        marked: vec![(chunk_number(1, 4), false), (chunk_number(2, 3), false)],
         ..Below::default()
     };
     let now = recount(&frontier(), &rewound(), &below);
@@ -142,9 +142,9 @@ fn what_is_discarded_stays_in_the_receipts_and_holds_no_tombstone() {
 }
 
 #[test]
-fn what_a_later_epoch_left_behind_is_not_counted() {
+fn recount_superseded_chunk_is_not_counted() {
     let below = Below {
-        marked: vec![(place(1, 6), true), (place(2, 10), true)],
+        marked: vec![(chunk_number(1, 6), true), (chunk_number(2, 10), true)],
         ..Below::default()
     };
     let now = recount(&frontier(), &rewound(), &below);

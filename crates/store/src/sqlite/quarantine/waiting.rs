@@ -1,25 +1,25 @@
-//! Rows that another row may make room for: tried again without an operator.
+//! Retries rows that wait for another row, without an operator.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, params};
 use schemas::name::{FeedName, Lane, RecipientName};
 
 use super::super::records;
-use super::super::rows::{Park, Undone, park, parks};
+use super::super::rows::{FreedColumns, RolledBackRows, columns_to_free, free_unique_values};
 use super::super::tables::{begin, commit};
 use super::super::{failure, rows};
-use super::verbs::{Tried, Try, into, note_reason, release, save_recount, tried, try_row};
+use super::transactions::{RowRetry, TryOutcome, into, note_reason, release, save_recount, tried, try_row};
 use crate::error::Result;
 use crate::layout::LaneTables;
-use crate::merge::Place;
-use crate::quarantine::waiting::{MOST, Retried, SOON, by_itself, next_try};
+use crate::merge::ChunkNumber;
+use crate::quarantine::waiting::{MAX_ROWS_PER_TRY, Retried, SOON, automatic_retry, next_try};
 use crate::record::{LaneRecord, broken};
 
 fn sql<T>(result: rusqlite::Result<T>) -> Result<T> {
     result.map_err(|error| failure::of(&error))
 }
 
-/// The lanes with rows whose time has come.
+/// Returns the lanes with due rows.
 pub(super) fn due(connection: &Connection, now: Timestamp) -> Result<Vec<Lane>> {
     let read = || {
         connection
@@ -37,15 +37,14 @@ pub(super) fn due(connection: &Connection, now: Timestamp) -> Result<Vec<Lane>> 
     sql(read())?.into_iter().map(lane).collect()
 }
 
-/// Tries rows of a lane again: those whose time has come; right after a chunk of the lane (`soon`) also those that were
-/// tried a few times only.
+/// Retries due rows of a lane. Right after a chunk of the lane (`soon`), also retries rows with few tries.
 pub(in crate::sqlite) fn retry(
     connection: &mut Connection,
     tables: &LaneTables,
     soon: bool,
     now: Timestamp,
 ) -> Result<Retried> {
-    let mut undone = Undone::default();
+    let mut undone = RolledBackRows::default();
     loop {
         let done = retry_once(connection, tables, soon, now, &mut undone);
         if done.is_ok() || !undone.take() {
@@ -59,7 +58,7 @@ fn retry_once(
     tables: &LaneTables,
     soon: bool,
     now: Timestamp,
-    undone: &mut Undone,
+    undone: &mut RolledBackRows,
 ) -> Result<Retried> {
     let lane = &tables.lane;
     let mut retried = Retried::default();
@@ -93,7 +92,7 @@ fn ids(connection: &Connection, lane: &Lane, soon: bool, now: Timestamp) -> rusq
                 now.as_microsecond(),
                 soon,
                 SOON,
-                MOST
+                MAX_ROWS_PER_TRY
             ],
             |row| row.get(0),
         )?
@@ -106,9 +105,9 @@ fn retry_all(
     record: &LaneRecord,
     ids: &[String],
     now: Timestamp,
-    undone: &mut Undone,
-) -> Result<Vec<Place>> {
-    let (lane, by) = (&tables.lane, by_itself());
+    undone: &mut RolledBackRows,
+) -> Result<Vec<ChunkNumber>> {
+    let (lane, by) = (&tables.lane, automatic_retry());
     let mut waiting = Vec::with_capacity(ids.len());
     for id in ids {
         if let Ok(row) = tried(tx, lane, id, record, &by)? {
@@ -116,22 +115,22 @@ fn retry_all(
         }
     }
     let (mut released, mut refused) = (Vec::new(), Vec::new());
-    // Each row may make room for another: forwards and backwards, until nothing moves.
+    // Each row may make room for another: repeat in both directions until nothing moves.
     loop {
         let before = waiting.len();
         let mut still = Vec::with_capacity(before);
         refused.clear();
         for row in waiting {
             match try_row(tx, tables, record, &row, undone)? {
-                Try::Stored(net) => {
+                TryOutcome::Stored(net) => {
                     release(tx, lane, &row, net, &by)?;
-                    released.push(Place::of(&row.arrival));
+                    released.push(ChunkNumber::of(&row.arrival));
                 }
-                Try::Refused(why) => {
+                TryOutcome::Refused(why) => {
                     refused.push((row.entry.id.clone(), why));
                     still.push(row);
                 }
-                Try::Not(_) => {}
+                TryOutcome::Not(_) => {}
             }
         }
         waiting = still;
@@ -142,7 +141,7 @@ fn retry_all(
     }
     for (row, net) in together(tx, tables, record, &waiting, undone)? {
         release(tx, lane, row, net, &by)?;
-        released.push(Place::of(&row.arrival));
+        released.push(ChunkNumber::of(&row.arrival));
         refused.retain(|(id, _)| *id != row.entry.id);
     }
     for (id, why) in &refused {
@@ -156,7 +155,7 @@ fn wait_on(
     lane: &Lane,
     id: &str,
     why: &rows::Refused,
-    waiting: &[Tried],
+    waiting: &[RowRetry],
     now: Timestamp,
 ) -> Result<()> {
     note_reason(tx, lane, id, &why.reason)?;
@@ -164,7 +163,7 @@ fn wait_on(
     let tries = row
         .and_then(|row| row.entry.waiting)
         .map_or(0, |waiting| waiting.tries);
-    let at = why.waits.then(|| next_try(tries, now).as_microsecond());
+    let at = why.is_retryable.then(|| next_try(tries, now).as_microsecond());
     sql(tx.execute(
         "UPDATE slacktide_quarantine SET tries = tries + 1, retry_at = ?4 \
          WHERE recipient = ?1 AND feed = ?2 AND id = ?3 AND ended IS NULL",
@@ -173,19 +172,19 @@ fn wait_on(
     .map(|_| ())
 }
 
-/// A row that is stored, and how many more rows its table has.
-type Stored<'a> = (&'a Tried, i64);
+/// A stored row, and the number of additional rows in its table.
+type Stored<'a> = (&'a RowRetry, i64);
 
-/// Stores rows together that hold what is unique from each other, and returns those that were stored. What is refused
-/// even so waits for another row: it is left out, and the rest is tried again without it.
+/// Stores rows together that hold each other's unique values, and returns the stored ones. A row that is still
+/// refused waits for another row: it is left out, and the rest is retried.
 fn together<'a>(
     tx: &Transaction<'_>,
     tables: &LaneTables,
     record: &LaneRecord,
-    waiting: &'a [Tried],
-    undone: &mut Undone,
+    waiting: &'a [RowRetry],
+    undone: &mut RolledBackRows,
 ) -> Result<Vec<Stored<'a>>> {
-    let mut set: Vec<&Tried> = waiting.iter().collect();
+    let mut set: Vec<&RowRetry> = waiting.iter().collect();
     let Some(first) = set
         .first()
         .filter(|_| set.len() > 1 && tables.layout.mode.keeps_current())
@@ -194,12 +193,12 @@ fn together<'a>(
     };
     let key = &first.arrival.chunk.manifest.schema.key;
     let key: Vec<&str> = key.iter().map(|name| tables.layout.column(name)).collect();
-    let Some(parks) = sql(parks(tx, &tables.layout.table, &key))? else {
+    let Some(columns_to_free) = sql(columns_to_free(tx, &tables.layout.table, &key))? else {
         return Ok(Vec::new());
     };
     while set.len() > 1 {
         sql(tx.execute_batch("SAVEPOINT together"))?;
-        let (stored, refused) = all_of(tx, tables, record, &set, &parks, undone)?;
+        let (stored, refused) = all_of(tx, tables, record, &set, &columns_to_free, undone)?;
         if refused.is_empty() {
             sql(tx.execute_batch("RELEASE together"))?;
             return Ok(stored);
@@ -210,15 +209,15 @@ fn together<'a>(
     Ok(Vec::new())
 }
 
-/// Lets the older versions of all rows give up what is unique, then writes each. Returns those that are stored, and the
-/// ids of those that are refused.
+/// Frees the unique values of the older versions of all rows, then writes each row. Returns the stored rows and the
+/// ids of the refused ones.
 fn all_of<'a>(
     tx: &Transaction<'_>,
     tables: &LaneTables,
     record: &LaneRecord,
-    set: &[&'a Tried],
-    parks: &[Park],
-    undone: &mut Undone,
+    set: &[&'a RowRetry],
+    columns_to_free: &[FreedColumns],
+    undone: &mut RolledBackRows,
 ) -> Result<(Vec<Stored<'a>>, Vec<String>)> {
     let none = || {
         let ids = set.iter().map(|row| row.entry.id.clone());
@@ -228,14 +227,14 @@ fn all_of<'a>(
         let Some(into) = into(tables, record, row) else {
             return none();
         };
-        if !park(tx, &tables.lane, &into, &row.arrival, parks)? {
+        if !free_unique_values(tx, &tables.lane, &into, &row.arrival, columns_to_free)? {
             return none();
         }
     }
     let (mut stored, mut refused) = (Vec::new(), Vec::new());
     for row in set {
         match try_row(tx, tables, record, row, undone)? {
-            Try::Stored(net) => stored.push((*row, net)),
+            TryOutcome::Stored(net) => stored.push((*row, net)),
             _ => refused.push(row.entry.id.clone()),
         }
     }

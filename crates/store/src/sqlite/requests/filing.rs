@@ -1,4 +1,4 @@
-//! The outbox, and requests on their way to the exchange.
+//! The outbox, and requests until they are at the exchange.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, params};
@@ -11,18 +11,18 @@ use super::super::tables::{begin, commit};
 use super::{sql, unsigned, utc};
 use crate::error::Result;
 use crate::record::broken;
-use crate::requests::answer::asked_for;
+use crate::requests::answer::content_digest_of;
 use crate::requests::outbox::OutboxRow;
-use crate::requests::{Filed, Filing, KEY_TAKEN, Unpublished};
+use crate::requests::{Filing, FilingOutcome, KEY_TAKEN, Unpublished};
 
-pub(super) fn outbox(connection: &mut Connection, most: u32) -> Result<Vec<OutboxRow>> {
+pub(super) fn outbox(connection: &mut Connection, limit: u32) -> Result<Vec<OutboxRow>> {
     let read = || {
         connection
             .prepare_cached(
                 "SELECT number, idempotency, kind, arguments, purpose, basis, deadline, filed_by FROM slacktide_outbox \
                  WHERE state IS NULL ORDER BY number LIMIT ?1",
             )?
-            .query_map([most], |row| {
+            .query_map([limit], |row| {
                 Ok(OutboxRow {
                     number: unsigned(row.get(0)?),
                     idempotency: written(row, 1)?,
@@ -39,8 +39,8 @@ pub(super) fn outbox(connection: &mut Connection, most: u32) -> Result<Vec<Outbo
     sql(read())
 }
 
-/// What a program wrote. A column of texts may hold bytes all the same, and texts that are no
-/// UTF-8: such a value is none, and must not keep the rows behind it from being read.
+/// Reads a text that a program wrote. A text column may hold bytes or invalid UTF-8: such a value counts as missing
+/// and must not block the rows after it.
 fn written(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<String>> {
     Ok(row
         .get_ref(at)?
@@ -60,14 +60,14 @@ pub(super) fn refuse(connection: &mut Connection, number: u64, reason: &str) -> 
     mark_refused(connection, number, reason)
 }
 
-pub(super) fn file(connection: &mut Connection, filing: &Filing) -> Result<Filed> {
+pub(super) fn file(connection: &mut Connection, filing: &Filing) -> Result<FilingOutcome> {
     let tx = begin(connection)?;
     let filed = keep(&tx, filing)?;
     if let Some(number) = filing.outbox {
         match &filed {
-            Filed::Kept => take(&tx, number, &filing.request.id)?,
-            Filed::Known(id) => take(&tx, number, id)?,
-            Filed::Contradicts(_) => mark_refused(&tx, number, KEY_TAKEN)?,
+            FilingOutcome::Kept => take(&tx, number, &filing.request.id)?,
+            FilingOutcome::Known(id) => take(&tx, number, id)?,
+            FilingOutcome::Contradicts(_) => mark_refused(&tx, number, KEY_TAKEN)?,
         }
     }
     commit(tx)?;
@@ -80,21 +80,21 @@ fn take(tx: &Transaction<'_>, number: u64, id: &RequestId) -> Result<()> {
     sql(tx.execute(statement, params![int(number), id.to_string()])).map(|_| ())
 }
 
-fn keep(tx: &Transaction<'_>, filing: &Filing) -> Result<Filed> {
+fn keep(tx: &Transaction<'_>, filing: &Filing) -> Result<FilingOutcome> {
     let request = &filing.request;
     let (recipient, id) = (request.recipient.as_str(), request.id.to_string());
-    let (wish, digest) = (asked_for(request).to_string(), filing.digest.to_string());
+    let (content_digest, digest) = (content_digest_of(request).to_string(), filing.digest.to_string());
     let exchanged_at = filing.exchanged_at.map(utc);
     let kept = sql(tx.execute(
-        "INSERT INTO slacktide_requests (recipient, id, kind, idempotency, wish, digest, bytes, filed_by, filed_at, \
-         deadline, kept_at, exchanged_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
+        "INSERT INTO slacktide_requests (recipient, id, kind, idempotency, content_digest, digest, bytes, filed_by, filed_at, \
+         deadline, recorded_at, exchanged_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
          ON CONFLICT DO NOTHING",
         params![
             recipient,
             id,
             request.kind,
             request.idempotency,
-            wish,
+            content_digest,
             digest,
             filing.bytes,
             request.filed_by,
@@ -105,19 +105,19 @@ fn keep(tx: &Transaction<'_>, filing: &Filing) -> Result<Filed> {
         ],
     ))?;
     if kept == 1 {
-        return Ok(Filed::Kept);
+        return Ok(FilingOutcome::Kept);
     }
-    let (known, known_wish): (String, String) = sql(tx.query_row(
-        "SELECT id, wish FROM slacktide_requests WHERE recipient = ?1 AND (id = ?2 OR idempotency = ?3) \
+    let (known, known_digest): (String, String) = sql(tx.query_row(
+        "SELECT id, content_digest FROM slacktide_requests WHERE recipient = ?1 AND (id = ?2 OR idempotency = ?3) \
          ORDER BY id = ?2 DESC LIMIT 1",
         params![recipient, id, request.idempotency],
         |row| Ok((row.get(0)?, row.get(1)?)),
     ))?;
     let known: RequestId = known.parse().map_err(|_| broken("slacktide_requests"))?;
-    if known_wish != wish {
-        return Ok(Filed::Contradicts(known));
+    if known_digest != content_digest {
+        return Ok(FilingOutcome::Contradicts(known));
     }
-    // What stands at the exchange is the request, whatever was signed here.
+    // The request at the exchange is authoritative, not the one that was signed here.
     if exchanged_at.is_some() && known == request.id {
         sql(tx.execute(
             "UPDATE slacktide_requests SET digest = ?3, bytes = ?4, reason = NULL, exchanged_at = ?5 \
@@ -125,21 +125,21 @@ fn keep(tx: &Transaction<'_>, filing: &Filing) -> Result<Filed> {
             params![recipient, id, digest, filing.bytes, exchanged_at],
         ))?;
     }
-    Ok(Filed::Known(known))
+    Ok(FilingOutcome::Known(known))
 }
 
 pub(super) fn unpublished(
     connection: &mut Connection,
     recipient: &RecipientName,
-    most: u32,
+    limit: u32,
 ) -> Result<Vec<Unpublished>> {
     let read = || {
         connection
             .prepare_cached(
                 "SELECT id, bytes FROM slacktide_requests WHERE recipient = ?1 AND exchanged_at IS NULL \
-                 AND reason IS NULL ORDER BY kept_at, id LIMIT ?2",
+                 AND reason IS NULL ORDER BY recorded_at, id LIMIT ?2",
             )?
-            .query_map(params![recipient.as_str(), most], |row| {
+            .query_map(params![recipient.as_str(), limit], |row| {
                 Ok((row.get(0)?, row.get(1)?))
             })?
             .collect::<rusqlite::Result<Vec<(String, Vec<u8>)>>>()
@@ -153,7 +153,7 @@ pub(super) fn unpublished(
     sql(read())?.into_iter().map(one).collect()
 }
 
-pub(super) fn published(
+pub(super) fn mark_published(
     connection: &mut Connection,
     recipient: &RecipientName,
     id: &RequestId,
@@ -164,7 +164,7 @@ pub(super) fn published(
     sql(connection.execute(statement, params![recipient.as_str(), id.to_string(), utc(at)])).map(|_| ())
 }
 
-pub(super) fn not_filed(
+pub(super) fn mark_not_filed(
     connection: &mut Connection,
     recipient: &RecipientName,
     id: &RequestId,
@@ -175,7 +175,7 @@ pub(super) fn not_filed(
     sql(connection.execute(statement, params![recipient.as_str(), id.to_string(), reason])).map(|_| ())
 }
 
-pub(super) fn confirmed(
+pub(super) fn mark_confirmed(
     connection: &mut Connection,
     recipient: &RecipientName,
     id: &RequestId,

@@ -1,31 +1,35 @@
-//! A reply with its rows and its table, in one transaction.
+//! Stores a reply with its rows and its table in one transaction.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use schemas::digest::Digest;
 
 use super::super::records::int;
-use super::super::rows::{self, Tables, Undone};
+use super::super::rows::{self, ChunkTarget, RolledBackRows};
 use super::super::steps;
 use super::super::tables::{begin, commit};
 use super::{sql, unsigned, utc};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{Database, Options};
-use crate::merge::Place;
+use crate::merge::ChunkNumber;
 use crate::record::{broken, text};
 use crate::requests::answer::{arrival, change, code_and_reason, columns, target, whole};
-use crate::requests::{ANOTHER_REPLY, ANOTHER_REQUEST, Answered, Became};
+use crate::requests::{ANOTHER_REPLY, ANOTHER_REQUEST, ReceivedReply, ReplyOutcome};
 use crate::table::shape::Shape;
 
-pub(super) fn store(connection: &mut Connection, options: &Options, answered: &Answered) -> Result<Became> {
-    if let Err(reason) = whole(answered) {
-        return Ok(Became::Contradicts { reason });
+pub(super) fn store(
+    connection: &mut Connection,
+    options: &Options,
+    received: &ReceivedReply,
+) -> Result<ReplyOutcome> {
+    if let Err(reason) = whole(received) {
+        return Ok(ReplyOutcome::Contradicts { reason });
     }
     // One for each part.
-    let mut undone: Vec<Undone> = answered.parts.iter().map(|_| Undone::default()).collect();
+    let mut undone: Vec<RolledBackRows> = received.parts.iter().map(|_| RolledBackRows::default()).collect();
     loop {
-        let done = once(connection, options, answered, &mut undone);
-        let is_undone = undone.iter_mut().any(Undone::take);
+        let done = once(connection, options, received, &mut undone);
+        let is_undone = undone.iter_mut().any(RolledBackRows::take);
         if done.is_ok() || !is_undone {
             return done;
         }
@@ -35,30 +39,33 @@ pub(super) fn store(connection: &mut Connection, options: &Options, answered: &A
 fn once(
     connection: &mut Connection,
     options: &Options,
-    answered: &Answered,
-    undone: &mut [Undone],
-) -> Result<Became> {
+    received: &ReceivedReply,
+    undone: &mut [RolledBackRows],
+) -> Result<ReplyOutcome> {
     let tx = begin(connection)?;
-    let kind = match known(&tx, answered)? {
+    let kind = match known(&tx, received)? {
         Ok(kind) => kind,
-        Err(became) => return Ok(became),
+        Err(outcome) => return Ok(outcome),
     };
-    let (refused, table) = match store_rows(&tx, options, &kind, answered, undone)? {
+    let (refused, table) = match store_rows(&tx, options, &kind, received, undone)? {
         Ok(done) => done,
-        Err(reason) => return Ok(Became::Contradicts { reason }),
+        Err(reason) => return Ok(ReplyOutcome::Contradicts { reason }),
     };
-    let rows = answered.reply.outcome.rows().saturating_sub(refused);
-    note(&tx, answered, rows, refused, table.as_deref())?;
+    let rows = received.reply.outcome.rows().saturating_sub(refused);
+    note(&tx, received, rows, refused, table.as_deref())?;
     commit(tx)?;
-    Ok(Became::Stored {
+    Ok(ReplyOutcome::Stored {
         rows,
         quarantined: refused,
     })
 }
 
-/// The request's kind, where its reply may be stored.
-fn known(tx: &Transaction<'_>, answered: &Answered) -> Result<std::result::Result<String, Became>> {
-    let reply = &answered.reply;
+/// Returns the request's kind if its reply may be stored.
+fn known(
+    tx: &Transaction<'_>,
+    received: &ReceivedReply,
+) -> Result<std::result::Result<String, ReplyOutcome>> {
+    let reply = &received.reply;
     let found: Option<(String, String, Option<String>)> = sql(tx
         .query_row(
             "SELECT q.kind, q.digest, p.digest FROM slacktide_requests q LEFT JOIN slacktide_replies p \
@@ -68,35 +75,35 @@ fn known(tx: &Transaction<'_>, answered: &Answered) -> Result<std::result::Resul
         )
         .optional())?;
     let Some((kind, request, stored)) = found else {
-        return Ok(Err(Became::Unknown));
+        return Ok(Err(ReplyOutcome::Unknown));
     };
     let digest = |text: &str| Digest::from_hex(text).map_err(|_| broken("slacktide_requests"));
     let contradicts = |reason: &str| {
-        Err(Became::Contradicts {
+        Err(ReplyOutcome::Contradicts {
             reason: reason.to_owned(),
         })
     };
     Ok(match stored.as_deref().map(digest).transpose()? {
-        Some(stored) if stored == answered.digest => Err(Became::Already),
+        Some(stored) if stored == received.digest => Err(ReplyOutcome::AlreadyStored),
         Some(_) => contradicts(ANOTHER_REPLY),
         None if digest(&request)? != reply.request => contradicts(ANOTHER_REQUEST),
         None => Ok(kind),
     })
 }
 
-/// Stores the parts' rows; says how many were refused and in which table the others are, or why
-/// they can never be stored.
+/// Stores the parts' rows. Returns the number of refused rows and the table of the others, or why they can never be
+/// stored.
 fn store_rows(
     tx: &Transaction<'_>,
     options: &Options,
     kind: &str,
-    answered: &Answered,
-    undone: &mut [Undone],
+    received: &ReceivedReply,
+    undone: &mut [RolledBackRows],
 ) -> Result<std::result::Result<(u64, Option<String>), String>> {
-    let Some(first) = answered.parts.first() else {
+    let Some(first) = received.parts.first() else {
         return Ok(Ok((0, None)));
     };
-    let recipient = &answered.reply.recipient;
+    let recipient = &received.reply.recipient;
     let target = match target(options, Database::Sqlite, recipient, kind) {
         Ok(target) => target,
         Err(reason) => return Ok(Err(reason)),
@@ -113,8 +120,8 @@ fn store_rows(
         .map(|(columns, _)| serde_json::from_str(columns).map_err(|_| broken("slacktide_answers")))
         .transpose()?;
     let number = found.map_or(0, |(_, number)| unsigned(number)) + 1;
-    let (schema, place) = (columns(&first.part.schema), Place { epoch: 1, number });
-    let shape = match (change(known.as_ref(), &schema, place, &target)?, known) {
+    let (schema, chunk_number) = (columns(&first.part.schema), ChunkNumber { epoch: 1, number });
+    let shape = match (change(known.as_ref(), &schema, chunk_number, &target)?, known) {
         (Some(change), before) => {
             steps::apply(tx, &target, before.as_ref(), &change)?;
             change.shape
@@ -126,18 +133,18 @@ fn store_rows(
         "INSERT OR REPLACE INTO slacktide_answers VALUES (?1, ?2, ?3, ?4)",
         params![recipient.as_str(), kind, text(&shape)?, int(number)],
     ))?;
-    steps::hold(tx, &target, &shape)?;
-    let tables = Tables {
+    steps::prepare_tables(tx, &target, &shape)?;
+    let tables = ChunkTarget {
         layout: &target.layout,
         shape: &shape,
         first: 0,
         is_whole: false,
     };
-    let id = answered.reply.id.to_string();
+    let id = received.reply.id.to_string();
     let (mut before, mut refused) = (0, 0);
-    for (part, undone) in answered.parts.iter().zip(undone) {
+    for (part, undone) in received.parts.iter().zip(undone) {
         let chunk =
-            arrival(part, &schema, (number, before), &target, answered.exchanged_at).map_err(|error| {
+            arrival(part, &schema, (number, before), &target, received.exchanged_at).map_err(|error| {
                 Error::new(
                     ErrorKind::Database,
                     format!("an opened part does not read: {error}"),
@@ -146,10 +153,10 @@ fn store_rows(
             })?;
         for row in rows::store(tx, &target.lane, &tables, &chunk, undone)?.refused {
             refused += 1;
-            let place = int(before + row.ordinal + 1);
+            let row_number = int(before + row.ordinal + 1);
             sql(tx.execute(
                 "INSERT INTO slacktide_answers_refused VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![recipient.as_str(), id, place, row.reason, row.bytes],
+                params![recipient.as_str(), id, row_number, row.reason, row.bytes],
             ))?;
         }
         before += part.part.totals.rows;
@@ -159,12 +166,12 @@ fn store_rows(
 
 fn note(
     tx: &Transaction<'_>,
-    answered: &Answered,
+    received: &ReceivedReply,
     rows: u64,
     refused: u64,
     table: Option<&str>,
 ) -> Result<()> {
-    let reply = &answered.reply;
+    let reply = &received.reply;
     let (code, reason) = code_and_reason(&reply.outcome);
     sql(tx.execute(
         "INSERT INTO slacktide_replies (recipient, id, digest, bytes, outcome, code, reason, rows, quarantined, withheld, \
@@ -172,8 +179,8 @@ fn note(
         params![
             reply.recipient.as_str(),
             reply.id.to_string(),
-            answered.digest.to_string(),
-            answered.bytes,
+            received.digest.to_string(),
+            received.bytes,
             reply.outcome.name(),
             code,
             reason,
@@ -181,8 +188,8 @@ fn note(
             int(refused),
             int(reply.withheld),
             table,
-            utc(answered.exchanged_at),
-            utc(answered.delivered_at),
+            utc(received.exchanged_at),
+            utc(received.delivered_at),
             utc(Timestamp::now()),
         ],
     ))

@@ -1,4 +1,4 @@
-//! Every version, as it came.
+//! Writes every version into the history.
 
 use jiff::Timestamp;
 use rusqlite::{CachedStatement, Transaction, params};
@@ -6,17 +6,17 @@ use schemas::column::RowSchema;
 
 use super::super::records::int;
 use super::super::traits::traits;
-use super::{Form, Tables, alone, bind, forms};
+use super::{ChunkTarget, ColumnBinding, alone, bind, forms};
 use crate::merge::{Fold, Version};
-use crate::table::shape::Routes;
+use crate::table::shape::ColumnMapping;
 use crate::table::{DELETED, EPOCH, NUMBER, ORDINAL, STORED_AT, listed, quoted};
 
-/// Every version, as it came.
+/// The statements of a history.
 pub(super) struct History<'tx> {
     is_watched: bool,
     insert: CachedStatement<'tx>,
     delete: CachedStatement<'tx>,
-    cells: Vec<Form>,
+    cells: Vec<ColumnBinding>,
     first: u64,
     now: String,
 }
@@ -24,14 +24,14 @@ pub(super) struct History<'tx> {
 impl<'tx> History<'tx> {
     pub(super) fn new(
         tx: &'tx Transaction<'tx>,
-        to: &Tables<'_>,
-        routes: &Routes,
+        to: &ChunkTarget<'_>,
+        mapping: &ColumnMapping,
         schema: &RowSchema,
     ) -> rusqlite::Result<Self> {
         let table = quoted(&to.layout.history);
         let traits = traits(tx, &to.layout.history)?;
         let own = [EPOCH, NUMBER, ORDINAL, DELETED, STORED_AT];
-        let names = routes.names.iter().map(String::as_str).chain(own);
+        let names = mapping.names.iter().map(String::as_str).chain(own);
         let names: Vec<&str> = names.filter(|name| traits.writes(name)).collect();
         Ok(Self {
             is_watched: traits.is_watched,
@@ -43,13 +43,13 @@ impl<'tx> History<'tx> {
             delete: tx.prepare_cached(&format!(
                 "DELETE FROM {table} WHERE {EPOCH} = ?1 AND {NUMBER} = ?2 AND {ORDINAL} = ?3"
             ))?,
-            cells: forms(schema, routes, &traits),
+            cells: forms(schema, mapping, &traits),
             first: to.first,
             now: Timestamp::now().to_string(),
         })
     }
 
-    /// Writes a version; `false` where a trigger left it out.
+    /// Writes a version; `false` if a trigger ignored it.
     pub(super) fn put(
         &mut self,
         tx: &Transaction<'_>,
@@ -57,9 +57,10 @@ impl<'tx> History<'tx> {
         version: &Version,
     ) -> rusqlite::Result<bool> {
         let bound = bind(&mut self.insert, fold.values(version), &self.cells)?;
-        self.insert.raw_bind_parameter(bound + 1, version.place.epoch)?;
         self.insert
-            .raw_bind_parameter(bound + 2, int(version.place.number))?;
+            .raw_bind_parameter(bound + 1, version.chunk_number.epoch)?;
+        self.insert
+            .raw_bind_parameter(bound + 2, int(version.chunk_number.number))?;
         self.insert
             .raw_bind_parameter(bound + 3, int(self.first + version.ordinal))?;
         self.insert.raw_bind_parameter(bound + 4, version.deleted)?;
@@ -69,11 +70,15 @@ impl<'tx> History<'tx> {
         Ok(written > 0)
     }
 
-    /// Takes a version back.
+    /// Removes a version again.
     pub(super) fn take_back(&mut self, version: &Version) -> rusqlite::Result<()> {
         let ordinal = int(self.first + version.ordinal);
         self.delete
-            .execute(params![version.place.epoch, int(version.place.number), ordinal])
+            .execute(params![
+                version.chunk_number.epoch,
+                int(version.chunk_number.number),
+                ordinal
+            ])
             .map(|_| ())
     }
 }

@@ -1,45 +1,46 @@
-//! Makes tables, or goes on with those that are there.
+//! Creates tables, or uses existing ones.
 
 use rusqlite::Transaction;
 use schemas::column::Column;
 use schemas::key::is_exact;
 
 use super::super::native::declared;
-use super::super::{claims, failure};
-use super::form;
-use super::there::{There, add, columns, find, run};
-use crate::claims::{Claim, mark};
+use super::super::{failure, ownership};
+use super::canonical_key;
+use super::existing::{ExistingColumn, add, columns, find, run};
 use crate::error::{Error, Result};
 use crate::layout::{LaneTables, Role};
+use crate::ownership::{Claim, mark};
 use crate::table::shape::Shape;
 use crate::table::{DELETED, EPOCH, KEY, NUMBER, ORDINAL, STORED_AT, SUPERSEDED, listed, quoted};
 
-/// The tables of a lane, with all columns: created and marked, the lane's own, or one that the configuration names.
+/// Provides a lane's tables with all columns: created and marked ones, its own ones, or ones that the configuration
+/// names.
 pub(super) fn make(tx: &Transaction<'_>, tables: &LaneTables, shape: &Shape) -> Result<()> {
     let layout = &tables.layout;
     let key: Vec<&str> = shape.known.key.iter().map(|name| layout.column(name)).collect();
     let wanted = shape.columns(layout);
     for (role, table) in tables.roles() {
         let mark = mark(tables, role);
-        match claims::decide(tx, tables, role, table)? {
+        match ownership::decide(tx, tables, role, table)? {
             Claim::Make => {
                 create(tx, (role, table), &mark, &key, &wanted)?;
-                claims::record(tx, tables, (role, table), "made", &mark)?;
+                ownership::record(tx, tables, (role, table), "created", &mark)?;
             }
-            Claim::Keep => {
-                let there = columns(tx, table)?.unwrap_or_default();
+            Claim::Use => {
+                let existing = columns(tx, table)?.unwrap_or_default();
                 for column in &wanted {
-                    add(tx, table, &there, column)?;
+                    add(tx, table, &existing, column)?;
                 }
-                claims::rename(tx, tables, (role, table))?;
+                ownership::rename(tx, tables, (role, table))?;
             }
             Claim::Adopt => {
-                let there = columns(tx, table)?.unwrap_or_default();
+                let existing = columns(tx, table)?.unwrap_or_default();
                 match role {
-                    Role::Current => take_over(tx, tables, shape, (&key, &wanted, &there))?,
-                    Role::History => take_over_history(tx, tables, &wanted, &there)?,
+                    Role::Current => take_over(tx, tables, shape, (&key, &wanted, &existing))?,
+                    Role::History => take_over_history(tx, tables, &wanted, &existing)?,
                 }
-                claims::record(tx, tables, (role, table), "adopted", &mark)?;
+                ownership::record(tx, tables, (role, table), "adopted", &mark)?;
             }
         }
     }
@@ -67,21 +68,21 @@ fn create(
     let is_key = |column: &&Column| key.contains(&column.name.as_str());
     let is_plain = wanted.iter().filter(is_key).all(|column| is_exact(&column.kind));
     let keyed = listed(key.iter().copied());
-    let place = format!("{EPOCH} INTEGER CONSTRAINT {mark} NOT NULL, {NUMBER} INTEGER NOT NULL");
+    let chunk_number = format!("{EPOCH} INTEGER CONSTRAINT {mark} NOT NULL, {NUMBER} INTEGER NOT NULL");
     let table = quoted(table);
     let made = match role {
         Role::Current if !is_plain => format!(
-            "CREATE TABLE {table} ({}, {place}, {KEY} BLOB, PRIMARY KEY ({keyed})); \
+            "CREATE TABLE {table} ({}, {chunk_number}, {KEY} BLOB, PRIMARY KEY ({keyed})); \
              CREATE UNIQUE INDEX {mark}_form ON {table} ({KEY})",
             typed(key)
         ),
         Role::Current => format!(
-            "CREATE TABLE {table} ({}, {place}, PRIMARY KEY ({keyed}))",
+            "CREATE TABLE {table} ({}, {chunk_number}, PRIMARY KEY ({keyed}))",
             typed(key)
         ),
-        // The index has the mark's name: it takes nobody's name, and goes with the table.
+        // The index has the mark's name, which no other object has, and is dropped with the table.
         Role::History => format!(
-            "CREATE TABLE {table} ({}, {place}, {ORDINAL} INTEGER NOT NULL, {DELETED} BOOLEAN NOT NULL, \
+            "CREATE TABLE {table} ({}, {chunk_number}, {ORDINAL} INTEGER NOT NULL, {DELETED} BOOLEAN NOT NULL, \
              {STORED_AT} TIMESTAMPTZ_TEXT NOT NULL, {SUPERSEDED} BOOLEAN NOT NULL DEFAULT 0, \
              PRIMARY KEY ({EPOCH}, {NUMBER}, {ORDINAL})); \
              CREATE INDEX {mark}_by_key ON {table} ({keyed}, {EPOCH}, {NUMBER})",
@@ -91,19 +92,19 @@ fn create(
     run(tx, &made)
 }
 
-/// Goes on with a history that is there and that the configuration names.
+/// Adopts an existing history that the configuration names.
 fn take_over_history(
     tx: &Transaction<'_>,
     tables: &LaneTables,
     wanted: &[Column],
-    there: &[There],
+    existing: &[ExistingColumn],
 ) -> Result<()> {
     let table = &tables.layout.history;
-    if find(there, ORDINAL).is_none() {
+    if find(existing, ORDINAL).is_none() {
         return Err(Error::of_lane(
             &tables.lane,
             format!(
-                "there is a table {} that is no history of Slacktide's",
+                "there is a table {} that is not a history of Slacktide",
                 quoted(table)
             ),
             format!(
@@ -113,36 +114,36 @@ fn take_over_history(
         ));
     }
     for column in wanted {
-        add(tx, table, there, column)?;
+        add(tx, table, existing, column)?;
     }
     Ok(())
 }
 
-/// Goes on with a table that is there and that the configuration names. It must have the columns and the key; one
-/// that held rows of Slacktide's before gets the columns that it lacks.
+/// Adopts an existing table that the configuration names. It must have the columns and the key; one with rows of
+/// Slacktide gets its missing columns.
 fn take_over(
     tx: &Transaction<'_>,
     tables: &LaneTables,
     shape: &Shape,
-    (key, wanted, there): (&[&str], &[Column], &[There]),
+    (key, wanted, existing): (&[&str], &[Column], &[ExistingColumn]),
 ) -> Result<()> {
     let layout = &tables.layout;
-    if find(there, EPOCH).is_some() {
+    if find(existing, EPOCH).is_some() {
         for column in wanted {
-            add(tx, &layout.table, there, column)?;
+            add(tx, &layout.table, existing, column)?;
         }
     } else {
-        has_all(tables, wanted, there)?;
+        has_all(tables, wanted, existing)?;
     }
-    has_key(tx, tables, key, there)?;
+    has_key(tx, tables, key, existing)?;
     if let Some(name) = key
         .iter()
-        .find(|name| find(there, name).is_some_and(|known| known.is_generated))
+        .find(|name| find(existing, name).is_some_and(|known| known.is_generated))
     {
         return Err(Error::of_lane(
             &tables.lane,
             format!(
-                "{} computes {name:?} by itself, which is of the feed's key",
+                "{} computes {name:?}, which is part of the feed's key",
                 quoted(&layout.table)
             ),
             format!(
@@ -152,7 +153,7 @@ fn take_over(
         ));
     }
     for name in [EPOCH, NUMBER] {
-        if find(there, name).is_none() {
+        if find(existing, name).is_none() {
             let table = quoted(&layout.table);
             run(
                 tx,
@@ -160,26 +161,31 @@ fn take_over(
             )?;
         }
     }
-    form::give(tx, tables, shape)
+    canonical_key::give(tx, tables, shape)
 }
 
-/// Every column has its place in a table that its owner made. Types and constraints are the owner's.
-fn has_all(tables: &LaneTables, wanted: &[Column], there: &[There]) -> Result<()> {
+/// Checks that an adopted table has every column. Types and constraints are the owner's.
+fn has_all(tables: &LaneTables, wanted: &[Column], existing: &[ExistingColumn]) -> Result<()> {
     let table = quoted(&tables.layout.table);
     let names = wanted.iter().map(|column| column.name.as_str());
-    let missing: Vec<&str> = names.filter(|name| find(there, name).is_none()).collect();
+    let missing: Vec<&str> = names.filter(|name| find(existing, name).is_none()).collect();
     if !missing.is_empty() {
         return Err(Error::of_lane(
             &tables.lane,
             format!("the table {table} was there before and lacks {}", listed(missing)),
-            "add the columns, say under columns in [store.feed] what they are called there, or name another table",
+            "add the columns, map their names under columns in [store.feed], or name another table",
         ));
     }
     Ok(())
 }
 
-/// Rows can be found in a table that its owner made by the feed's key.
-fn has_key(tx: &Transaction<'_>, tables: &LaneTables, key: &[&str], there: &[There]) -> Result<()> {
+/// Checks that rows of an adopted table can be found by the feed's key.
+fn has_key(
+    tx: &Transaction<'_>,
+    tables: &LaneTables,
+    key: &[&str],
+    existing: &[ExistingColumn],
+) -> Result<()> {
     let (layout, table) = (&tables.layout, quoted(&tables.layout.table));
     let same = |mut found: Vec<String>| {
         let mut wanted: Vec<String> = key.iter().map(|name| name.to_ascii_lowercase()).collect();
@@ -188,7 +194,7 @@ fn has_key(tx: &Transaction<'_>, tables: &LaneTables, key: &[&str], there: &[The
         wanted.sort();
         found == wanted
     };
-    let primary = there
+    let primary = existing
         .iter()
         .filter(|column| column.in_key)
         .map(|column| column.name.clone());

@@ -1,16 +1,16 @@
-//! Gives a column a wider type, where its affinity does not do.
+//! Changes a column to a wider type, if its affinity does not hold it.
 
 use rusqlite::{OptionalExtension, Transaction, params};
 use schemas::column::ColumnType;
 
 use super::super::failure;
 use super::super::native::declared;
-use super::there::{find, own_columns, run};
+use super::existing::{find, own_columns, run};
 use crate::error::{Error, Result};
 use crate::layout::{LaneTables, Role};
 use crate::table::quoted;
 
-/// Lets a column follow its type.
+/// Changes the type of a column.
 pub(super) fn retype(
     tx: &Transaction<'_>,
     tables: &LaneTables,
@@ -19,8 +19,8 @@ pub(super) fn retype(
     (from, to): (&ColumnType, &ColumnType),
 ) -> Result<()> {
     let lane = &tables.lane;
-    let there = own_columns(tx, tables, role, table)?.unwrap_or_default();
-    let Some(column) = find(&there, name) else {
+    let existing = own_columns(tx, tables, role, table)?.unwrap_or_default();
+    let Some(column) = find(&existing, name) else {
         return Ok(());
     };
     let (sql_table, sql_name) = (quoted(table), quoted(name));
@@ -33,7 +33,7 @@ pub(super) fn retype(
                  WHERE {sql_name} IS NOT NULL AND {sql_name} NOT LIKE '%infinity' AND {sql_name} NOT LIKE '%:%'"
             ),
         ),
-        // The owner may have chosen another type, and keeps it.
+        // The owner chose another type, which is kept.
         (ColumnType::Int2 | ColumnType::Int4 | ColumnType::Int8, ColumnType::Decimal { .. })
             if column.kind.to_ascii_uppercase().contains("INT") =>
         {
@@ -44,11 +44,11 @@ pub(super) fn retype(
                         "column {sql_name} of {sql_table} became a decimal and cannot follow: the table has constraints of its own"
                     ),
                     format!(
-                        "make the table anew with {sql_name} DECIMAL_TEXT and copy its rows; it is tried again"
+                        "recreate the table with {sql_name} DECIMAL_TEXT and copy its rows; it is retried"
                     ),
                 ));
             }
-            anew(tx, table, name, &declared(to)).map_err(|error| {
+            rebuild_column(tx, table, name, &declared(to)).map_err(|error| {
                 Error::of_lane(
                     lane,
                     format!("column {sql_name} of {sql_table} became a decimal and cannot follow: {}", error.what),
@@ -61,7 +61,7 @@ pub(super) fn retype(
     }
 }
 
-/// Whether the table's own words hold constraints, which a column that is made anew would lose.
+/// Returns whether the table's definition contains constraints, which a rebuilt column would lose.
 fn has_constraints(tx: &Transaction<'_>, table: &str) -> Result<bool> {
     let words: Option<String> = tx
         .query_row(
@@ -77,8 +77,8 @@ fn has_constraints(tx: &Transaction<'_>, table: &str) -> Result<bool> {
         .any(|word| words.contains(word)))
 }
 
-/// Makes a column anew with another declared type; its indexes are made again.
-fn anew(tx: &Transaction<'_>, table: &str, name: &str, kind: &str) -> Result<()> {
+/// Rebuilds a column with another declared type, and its indexes.
+fn rebuild_column(tx: &Transaction<'_>, table: &str, name: &str, kind: &str) -> Result<()> {
     let indexes = || -> rusqlite::Result<Vec<(String, String)>> {
         tx.prepare(
             "SELECT m.name, m.sql FROM sqlite_master m WHERE m.type = 'index' AND m.tbl_name = ?1 COLLATE NOCASE \
@@ -96,10 +96,10 @@ fn anew(tx: &Transaction<'_>, table: &str, name: &str, kind: &str) -> Result<()>
     run(
         tx,
         &format!(
-            "ALTER TABLE {table} ADD COLUMN _slacktide_anew {kind}; \
-             UPDATE {table} SET _slacktide_anew = CAST({name} AS TEXT); \
+            "ALTER TABLE {table} ADD COLUMN _slacktide_rebuilt {kind}; \
+             UPDATE {table} SET _slacktide_rebuilt = CAST({name} AS TEXT); \
              ALTER TABLE {table} DROP COLUMN {name}; \
-             ALTER TABLE {table} RENAME COLUMN _slacktide_anew TO {name}"
+             ALTER TABLE {table} RENAME COLUMN _slacktide_rebuilt TO {name}"
         ),
     )?;
     for (_, sql) in &indexes {

@@ -1,51 +1,50 @@
-//! What a chunk's columns ask of the tables.
+//! Compares a chunk's columns with the tables.
 //!
-//! Both are gone through once, table by table and column by column: what follows by itself becomes steps, what
-//! could lose a value becomes questions, and only when every question was accepted the steps are taken.
+//! It compares table by table and column by column: a change that is followed becomes steps, a change that could lose
+//! a value needs approval. The steps are taken only when every such change is approved.
 
 use schemas::column::{Column, RowSchema};
 
-use super::known::{Aside, Shape};
 use super::step::{Change, Step};
+use super::stored_shape::{RetiredColumn, Shape};
 use crate::layout::{LaneTables, Layout, Mode, with_suffix};
-use crate::merge::Place;
+use crate::merge::ChunkNumber;
 use crate::naming::{self, Refusal, folded};
-use crate::table::asked::Asked;
-use crate::table::lattice::{Widening, widened, widened_key};
+use crate::table::schema_change::SchemaChange;
+use crate::table::type_widening::{Widening, widened, widened_key};
 
-/// What a chunk's columns are to the tables.
+/// The result of comparing a chunk's columns with the tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fit {
-    /// They have a place for each value.
+    /// The tables hold every value.
     Fits,
-    /// They have one after this.
+    /// The tables hold every value after this change.
     Change(Box<Change>),
-    /// Somebody has to be asked.
-    Asks(Vec<Asked>),
-    /// It was accepted, and waits for the chunks before it.
+    /// An operator must approve these changes.
+    Asks(Vec<SchemaChange>),
+    /// The change is approved and waits for the earlier chunks.
     Waits,
-    /// It is not stored until somebody acts.
+    /// The chunk is not stored until an operator acts.
     Never(Box<Refusal>),
 }
 
-/// Compares a chunk's columns with what is known. `frontier` is the last place below which
-/// everything is stored.
+/// Compares a chunk's columns with the known shape. Everything up to `frontier` is stored.
 #[must_use]
 pub fn fit(
     shape: Option<&Shape>,
-    given: &RowSchema,
-    place: Place,
+    chunk_schema: &RowSchema,
+    chunk_number: ChunkNumber,
     tables: &LaneTables,
-    frontier: Place,
+    frontier: ChunkNumber,
 ) -> Fit {
-    let named = naming::verdict(tables).and_then(|()| naming::columns(tables, shape, given));
+    let named = naming::verdict(tables).and_then(|()| naming::columns(tables, shape, chunk_schema));
     if let Err(refusal) = named {
         return Fit::Never(Box::new(refusal));
     }
     let layout = &tables.layout;
     let Some(shape) = shape else {
         return Fit::Change(Box::new(Change {
-            shape: Shape::first(given, place, layout),
+            shape: Shape::first(chunk_schema, chunk_number, layout),
             steps: vec![Step::Make],
         }));
     };
@@ -53,34 +52,34 @@ pub fn fit(
         shape,
         tables,
         layout,
-        place,
-        later: shape.newest.is_none_or(|newest| place > newest),
+        chunk_number,
+        later: shape.newest.is_none_or(|newest| chunk_number > newest),
         next: shape.clone(),
         steps: Vec::new(),
         asks: Vec::new(),
     };
     work.layout();
-    work.columns(given);
-    work.key(given);
-    work.end(given, frontier)
+    work.columns(chunk_schema);
+    work.key(chunk_schema);
+    work.end(chunk_schema, frontier)
 }
 
 struct Work<'a> {
     shape: &'a Shape,
     tables: &'a LaneTables,
     layout: &'a Layout,
-    place: Place,
+    chunk_number: ChunkNumber,
     later: bool,
     next: Shape,
     steps: Vec<Step>,
-    asks: Vec<Asked>,
+    asks: Vec<SchemaChange>,
 }
 
 impl Work<'_> {
     fn layout(&mut self) {
         let wanted = self.layout;
         let Some(old) = &self.shape.layout else {
-            // Made by an older version, which knew of one table with the feed's name.
+            // Created by an older version, which had one table with the feed's name.
             self.next.layout = Some(wanted.clone());
             if wanted.mode != Mode::Current {
                 self.steps.push(Step::Make);
@@ -91,7 +90,7 @@ impl Work<'_> {
             return;
         }
         if old.mode == Mode::History && wanted.mode.keeps_current() {
-            self.asks.push(Asked::Mode {
+            self.asks.push(SchemaChange::Mode {
                 old: old.mode,
                 new: wanted.mode,
             });
@@ -107,16 +106,16 @@ impl Work<'_> {
         self.next.layout = Some(wanted.clone());
     }
 
-    fn columns(&mut self, given: &RowSchema) {
-        for column in &given.columns {
-            self.column(column, given.key.contains(&column.name));
+    fn columns(&mut self, chunk_schema: &RowSchema) {
+        for column in &chunk_schema.columns {
+            self.column(column, chunk_schema.key.contains(&column.name));
         }
         if !self.later || self.shape.newest.is_none() {
             return;
         }
         for old in &self.shape.known.columns {
-            if given.index_of(&old.name).is_none() && !self.shape.gone.contains(&old.name) {
-                self.asks.push(Asked::Dropped {
+            if chunk_schema.index_of(&old.name).is_none() && !self.shape.gone.contains(&old.name) {
+                self.asks.push(SchemaChange::Dropped {
                     column: old.name.clone(),
                 });
                 self.next.gone.insert(old.name.clone());
@@ -146,9 +145,9 @@ impl Work<'_> {
         if self.later {
             self.next.gone.remove(&column.name);
         }
-        let aside = self.shape.aside_of(column, self.place).cloned();
-        let old = match &aside {
-            Some(aside) => &aside.kind,
+        let retired_columns = self.shape.retired_column(column, self.chunk_number).cloned();
+        let old = match &retired_columns {
+            Some(retired_columns) => &retired_columns.kind,
             None => &self.shape.known.columns[known].kind,
         };
         let widening = if is_key {
@@ -157,68 +156,75 @@ impl Work<'_> {
             widened(old, &column.kind)
         };
         match widening {
-            Widening::Alike | Widening::Narrower => {}
+            Widening::Same | Widening::Narrower => {}
             Widening::Widen(to) => {
                 self.steps.push(Step::Retype {
-                    name: aside.as_ref().map_or(name, |aside| aside.name.clone()),
+                    name: retired_columns
+                        .as_ref()
+                        .map_or(name, |retired_columns| retired_columns.name.clone()),
                     from: old.clone(),
                     to: to.clone(),
                 });
-                match aside {
-                    Some(aside) => {
-                        let same = self.next.aside.iter_mut().filter(|one| one.name == aside.name);
+                match retired_columns {
+                    Some(retired_columns) => {
+                        let same = self
+                            .next
+                            .retired_columns
+                            .iter_mut()
+                            .filter(|one| one.name == retired_columns.name);
                         same.for_each(|one| one.kind = to.clone());
                     }
                     None => self.next.known.columns[known].kind = to,
                 }
             }
-            Widening::Refused if is_key => self.asks.push(Asked::KeyRetyped {
+            Widening::Refused if is_key => self.asks.push(SchemaChange::KeyRetyped {
                 column: column.name.clone(),
                 old: old.clone(),
                 new: column.kind.clone(),
             }),
             Widening::Refused => {
-                self.asks.push(Asked::Retyped {
+                self.asks.push(SchemaChange::Retyped {
                     column: column.name.clone(),
                     old: old.clone(),
                     new: column.kind.clone(),
                 });
-                self.set_aside(column, &name, known);
+                self.retire_column(column, &name, known);
             }
         }
     }
 
-    /// What accepting another type does.
-    fn set_aside(&mut self, column: &Column, name: &str, known: usize) {
-        let suffix = format!("_before_{}_{}", self.place.epoch, self.place.number);
-        let mut aside = Aside {
+    /// Applies an approved change of a type.
+    fn retire_column(&mut self, column: &Column, name: &str, known: usize) {
+        let suffix = format!("_before_{}_{}", self.chunk_number.epoch, self.chunk_number.number);
+        let mut retired_columns = RetiredColumn {
             column: column.name.clone(),
             kind: column.kind.clone(),
             name: self.free_name(name, &suffix),
-            until: self.place,
+            until: self.chunk_number,
         };
         if self.later {
-            aside.kind = std::mem::replace(&mut self.next.known.columns[known].kind, column.kind.clone());
+            retired_columns.kind =
+                std::mem::replace(&mut self.next.known.columns[known].kind, column.kind.clone());
             self.steps.push(Step::Rename {
                 from: name.to_owned(),
-                to: aside.name.clone(),
+                to: retired_columns.name.clone(),
             });
             self.steps.push(Step::Add(Column {
                 name: name.to_owned(),
                 ..column.clone()
             }));
         } else {
-            // The newer type came first: what is older gets a column of its own.
-            aside.until = self.shape.newest.unwrap_or(self.place);
+            // The newer type arrived first: the older one gets its own column.
+            retired_columns.until = self.shape.newest.unwrap_or(self.chunk_number);
             self.steps.push(Step::Add(Column {
-                name: aside.name.clone(),
+                name: retired_columns.name.clone(),
                 ..column.clone()
             }));
         }
-        self.next.aside.push(aside);
+        self.next.retired_columns.push(retired_columns);
     }
 
-    /// A name for a column that is set aside, which no other column of the tables has.
+    /// Returns a name for a retired column that no other column of the tables has.
     fn free_name(&self, name: &str, suffix: &str) -> String {
         let fold = |name: &str| folded(self.tables.database, name);
         let taken: Vec<String> = self
@@ -236,63 +242,70 @@ impl Work<'_> {
         free
     }
 
-    fn key(&mut self, given: &RowSchema) {
+    fn key(&mut self, chunk_schema: &RowSchema) {
         let known = &self.shape.known;
-        if known.key != given.key {
-            self.asks.push(Asked::Key {
+        if known.key != chunk_schema.key {
+            self.asks.push(SchemaChange::Key {
                 old: known.key.clone(),
-                new: given.key.clone(),
+                new: chunk_schema.key.clone(),
             });
             return;
         }
-        if known.tombstone == given.tombstone || !self.later {
+        if known.tombstone == chunk_schema.tombstone || !self.later {
             return;
         }
         if let Some(old) = known.tombstone.clone().filter(|_| self.shape.newest.is_some()) {
-            self.asks.push(Asked::Tombstone {
+            self.asks.push(SchemaChange::Tombstone {
                 old,
-                new: given.tombstone.clone(),
+                new: chunk_schema.tombstone.clone(),
             });
         }
-        self.next.known.tombstone.clone_from(&given.tombstone);
+        self.next.known.tombstone.clone_from(&chunk_schema.tombstone);
     }
 
-    fn end(mut self, given: &RowSchema, frontier: Place) -> Fit {
-        if !self.asks.iter().all(|asked| self.shape.accepted.contains(asked)) {
+    fn end(mut self, chunk_schema: &RowSchema, frontier: ChunkNumber) -> Fit {
+        if !self
+            .asks
+            .iter()
+            .all(|change| self.shape.accepted.contains(change))
+        {
             return Fit::Asks(self.asks);
         }
-        let is_of_key = |asked: &Asked| matches!(asked, Asked::Key { .. } | Asked::KeyRetyped { .. });
+        let is_of_key = |change: &SchemaChange| {
+            matches!(change, SchemaChange::Key { .. } | SchemaChange::KeyRetyped { .. })
+        };
         if self.asks.iter().any(is_of_key) {
             if !self.later {
                 let owner = &self.tables.owner;
-                let what =
-                    format!("{owner}: rows are identified by a key that the tables do not have any more");
+                let what = format!("{owner}: rows are identified by a key that the tables no longer have");
                 return Fit::Never(Box::new(Refusal {
                     shared: what.clone(),
                     what,
                     remedy: "ask the bureau to open a new epoch, which leaves the chunk behind".to_owned(),
                 }));
             }
-            let follows = Place {
+            let follows = ChunkNumber {
                 number: frontier.number.saturating_add(1),
                 ..frontier
             };
-            if self.place != follows {
+            if self.chunk_number != follows {
                 return Fit::Waits;
             }
             return Fit::Change(Box::new(Change {
-                shape: Shape::first(given, self.place, self.layout),
+                shape: Shape::first(chunk_schema, self.chunk_number, self.layout),
                 steps: vec![
                     Step::SetAside {
-                        suffix: format!("_before_{}_{}", self.place.epoch, self.place.number),
+                        suffix: format!("_before_{}_{}", self.chunk_number.epoch, self.chunk_number.number),
                     },
                     Step::Make,
                 ],
             }));
         }
-        self.next.accepted.retain(|asked| !self.asks.contains(asked));
-        if self.later && (self.next != *self.shape || (self.shape.newest.is_none() && self.has_all(given))) {
-            self.next.newest = Some(self.place);
+        self.next.accepted.retain(|change| !self.asks.contains(change));
+        if self.later
+            && (self.next != *self.shape || (self.shape.newest.is_none() && self.has_all(chunk_schema)))
+        {
+            self.next.newest = Some(self.chunk_number);
         }
         if self.next == *self.shape && self.steps.is_empty() {
             return Fit::Fits;
@@ -303,11 +316,11 @@ impl Work<'_> {
         }))
     }
 
-    fn has_all(&self, given: &RowSchema) -> bool {
+    fn has_all(&self, chunk_schema: &RowSchema) -> bool {
         self.shape
             .known
             .columns
             .iter()
-            .all(|column| given.index_of(&column.name).is_some())
+            .all(|column| chunk_schema.index_of(&column.name).is_some())
     }
 }

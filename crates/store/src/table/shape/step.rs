@@ -1,14 +1,14 @@
-//! What can be done to the tables, in words that both databases carry out.
+//! Changes of the tables, independent of the database.
 
 use schemas::column::{Column, ColumnType};
 
-use super::known::Shape;
+use super::stored_shape::Shape;
 use crate::layout::Layout;
 
-/// Something to do to the tables. Names are the store's.
+/// One change of the tables. Names are the store's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// Make the tables that are not there, with all columns.
+    /// Create missing tables, with all columns.
     Make,
     /// Add a column.
     Add(Column),
@@ -16,9 +16,9 @@ pub enum Step {
     Retype {
         /// Its name.
         name: String,
-        /// What it holds.
+        /// Its old type.
         from: ColumnType,
-        /// What it is to hold.
+        /// Its new type.
         to: ColumnType,
     },
     /// Rename a column.
@@ -28,11 +28,11 @@ pub enum Step {
         /// To this one.
         to: String,
     },
-    /// The tables are elsewhere by the configuration: see that they were renamed.
+    /// The configuration names other tables: check that they were renamed.
     Moved(Layout),
-    /// Rename the tables, to begin new ones; tombstones of the old key go.
+    /// Rename the tables to begin new ones; tombstones of the old key are deleted.
     SetAside {
-        /// What is put behind their names.
+        /// The suffix of the new names.
         suffix: String,
     },
 }
@@ -40,8 +40,8 @@ pub enum Step {
 /// A change of the tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// What is known afterwards.
+    /// The shape afterwards.
     pub shape: Shape,
-    /// How they get there.
+    /// The steps.
     pub steps: Vec<Step>,
 }

@@ -1,9 +1,9 @@
-//! A bureau that answers by hand, well or badly.
+//! A simulated bureau that sends valid and invalid replies.
 
 use bytes::Bytes;
 use exchange::{Exchange, Filed};
 use jiff::Timestamp;
-use schemas::body::BodyForm;
+use schemas::body::BodyFormat;
 use schemas::column::{Column, ColumnType, RowSchema};
 use schemas::digest::Digest;
 use schemas::envelope::{Envelope, Payload};
@@ -16,10 +16,10 @@ use schemas::rows::pack;
 use schemas::sign::SigningKey;
 use schemas::value::Value;
 
-use super::office::Office;
+use super::insurer_site::InsurerSite;
 
-impl Office {
-    /// The bureau answers a request with so many rows in each of its parts.
+impl InsurerSite {
+    /// Answers a request with parts of these numbers of rows.
     pub(super) async fn answer(&self, request: &Request, digest: Digest, rows: &[i64]) {
         self.answer_signed(request, digest, rows, &self.bureau).await;
     }
@@ -85,7 +85,7 @@ impl Office {
         .await;
     }
 
-    /// A lost acknowledgement is no matter here: it is stored once or was.
+    /// Ignores a lost acknowledgement: the object is stored once.
     pub(super) async fn put(&self, filed: impl Future<Output = exchange::Result<Filed>>) {
         let _ = filed.await;
     }
@@ -93,7 +93,7 @@ impl Office {
 
 pub(super) fn sealed<P: Payload>(payload: &P, key: &SigningKey) -> Bytes {
     Bytes::from(
-        Envelope::seal(payload, Vec::new(), key)
+        Envelope::sign(payload, Vec::new(), key)
             .unwrap()
             .encode()
             .unwrap(),
@@ -106,7 +106,7 @@ pub(super) fn part(
     number: u32,
     rows: i64,
     key: &SigningKey,
-) -> part::SealedPart {
+) -> part::SignedPart {
     let mut plain = Vec::new();
     for row in 0..rows {
         pack(&[Value::Int(i64::from(number) * 1_000 + row)], &mut plain).unwrap();
@@ -135,13 +135,13 @@ pub(super) fn part(
         },
         load: Load::default(),
         rejects: Vec::new(),
-        body: BodyForm {
+        body: BodyFormat {
             digest: Digest::of(&[]),
             bytes: 0,
             plain_bytes: 0,
             encoding: String::new(),
             compression: String::new(),
-            sealing: None,
+            encryption: None,
         },
         read_from: Timestamp::UNIX_EPOCH,
         read_to: Timestamp::UNIX_EPOCH,
@@ -149,5 +149,5 @@ pub(super) fn part(
         instance: "one".to_owned(),
         key: key.public().clone(),
     };
-    part::seal(part, &plain, key, None).unwrap()
+    part::sign(part, &plain, key, None).unwrap()
 }

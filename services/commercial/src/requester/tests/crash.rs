@@ -1,48 +1,48 @@
-//! Lost acknowledgements and ends in the middle of things.
+//! Lost acknowledgements and interrupted steps.
 
 use std::time::Duration;
 
 use exchange::port::Stream;
 
-use super::office::{Office, until};
+use super::insurer_site::{InsurerSite, until};
 
-/// Trap: an acknowledgement that is lost. Each second one is, on both sides.
+/// Every second acknowledgement is lost, on both sides.
 #[tokio::test]
-async fn lost_acknowledgements_double_nothing() {
-    let office = Office::open().await;
-    office.exchange.lose_every(2);
+async fn requester_lost_acknowledgement_duplicates_nothing() {
+    let site = InsurerSite::open().await;
+    site.exchange.lose_acknowledgements(2);
     for number in 0..20 {
-        office.write(&format!("claim {number}"), "p1");
+        site.write(&format!("claim {number}"), "p1");
     }
-    let (stop, running) = office.start();
-    until("all requests", async || office.requests().len() == 20).await;
-    for (request, digest) in office.requests() {
-        office.answer(&request, digest, &[2, 1]).await;
+    let (stop, running) = site.start();
+    until("all requests", async || site.requests().len() == 20).await;
+    for (request, digest) in site.requests() {
+        site.answer(&request, digest, &[2, 1]).await;
     }
-    until("all confirmations", async || office.confirmed() == 20).await;
-    assert_eq!(office.number("SELECT count(*) FROM answer_setl__by_person"), 60);
+    until("all confirmations", async || site.confirmed() == 20).await;
+    assert_eq!(site.number("SELECT count(*) FROM answer_setl__by_person"), 60);
     stop.cancel();
     running.await.unwrap();
 }
 
-/// Whatever was done when it was killed, the next life goes on; beside another one, too.
+/// After an interruption at any step the next process continues, also next to a second one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_at_any_step_and_doubled_it_comes_to_the_same() {
+async fn requester_killed_at_any_step_has_same_result() {
     for steps in 1..=10 {
-        let office = Office::open().await;
+        let site = InsurerSite::open().await;
         for number in 0..3 {
-            office.write(&format!("claim {number}"), "p1");
+            site.write(&format!("claim {number}"), "p1");
         }
-        let done = async || office.exchange.kept(Stream::Requests).len() + office.confirmed();
-        let (_, victim) = office.start();
-        // Answers come as soon as requests do.
+        let done = async || site.exchange.stored_messages(Stream::Requests).len() + site.confirmed();
+        let (_, victim) = site.start();
+        // The bureau answers each request at once.
         let answering = async {
-            let mut answered = 0;
+            let mut received = 0;
             until("all answers", async || true).await;
-            while answered < 3 {
-                for (request, digest) in office.requests().into_iter().skip(answered) {
-                    office.answer(&request, digest, &[2]).await;
-                    answered += 1;
+            while received < 3 {
+                for (request, digest) in site.requests().into_iter().skip(received) {
+                    site.answer(&request, digest, &[2]).await;
+                    received += 1;
                 }
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
@@ -50,18 +50,18 @@ async fn killed_at_any_step_and_doubled_it_comes_to_the_same() {
         let killing = async {
             until("its step", async || done().await >= steps.min(6)).await;
             victim.abort();
-            let (one, first) = office.start();
-            let (two, second) = office.start();
-            until("all confirmations", async || office.confirmed() == 3).await;
+            let (one, first) = site.start();
+            let (two, second) = site.start();
+            until("all confirmations", async || site.confirmed() == 3).await;
             one.cancel();
             two.cancel();
             first.await.unwrap();
             second.await.unwrap();
         };
         tokio::join!(answering, killing);
-        assert_eq!(office.requests().len(), 3, "killed after {steps}");
+        assert_eq!(site.requests().len(), 3, "killed after {steps}");
         assert_eq!(
-            office.number("SELECT count(*) FROM answer_setl__by_person"),
+            site.number("SELECT count(*) FROM answer_setl__by_person"),
             6,
             "killed after {steps}"
         );

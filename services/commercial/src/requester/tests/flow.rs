@@ -1,4 +1,4 @@
-//! What is asked is answered, stored and confirmed.
+//! A request is answered, stored and confirmed.
 
 use std::collections::BTreeMap;
 
@@ -7,39 +7,44 @@ use jiff::Timestamp;
 use schemas::request::{Request, RequestId};
 
 use super::bureau::sealed;
-use super::office::{Office, recipient, until};
+use super::insurer_site::{InsurerSite, recipient, until};
 
 #[tokio::test]
-async fn what_is_asked_is_filed_once_answered_stored_and_confirmed() {
-    let office = Office::open().await;
-    let (stop, running) = office.start();
-    office.write("claim 7", "p1");
-    office.write("claim 7", "p1");
-    office.write("claim 8", "p2");
-    until("both requests", async || office.requests().len() == 2).await;
-    for (request, digest) in office.requests() {
-        assert!(request.keeps_its_key());
+async fn requester_request_is_filed_answered_and_confirmed() {
+    let site = InsurerSite::open().await;
+    let (stop, running) = site.start();
+    site.write("claim 7", "p1");
+    site.write("claim 7", "p1");
+    site.write("claim 8", "p2");
+    until("both requests", async || site.requests().len() == 2).await;
+    for (request, digest) in site.requests() {
+        assert!(request.id_matches_key());
         let rows: &[i64] = if request.idempotency.as_deref() == Some("claim 7") {
             &[3, 2]
         } else {
             &[]
         };
-        office.answer(&request, digest, rows).await;
+        site.answer(&request, digest, rows).await;
     }
-    until("both confirmations", async || office.confirmed() == 2).await;
-    assert_eq!(office.number("SELECT count(*) FROM answer_setl__by_person"), 5);
+    until("both confirmations", async || site.confirmed() == 2).await;
+    assert_eq!(site.number("SELECT count(*) FROM answer_setl__by_person"), 5);
     assert_eq!(
-        office.number("SELECT count(*) FROM slacktide_outbox WHERE state = 'taken'"),
+        site.number("SELECT count(*) FROM slacktide_outbox WHERE state = 'taken'"),
         2
     );
-    // Confirmed and settled: nothing comes again.
+    // Confirmed and settled: nothing is redelivered.
     until("nothing to confirm", async || {
-        office.parts.store.due(&recipient(), 10).await.unwrap().is_empty()
+        site.parts
+            .store
+            .unconfirmed_replies(&recipient(), 10)
+            .await
+            .unwrap()
+            .is_empty()
     })
     .await;
     stop.cancel();
     running.await.unwrap();
-    let status = office.parts.board.status().requests.unwrap();
+    let status = site.parts.registry.status().requests.unwrap();
     assert_eq!(
         (status.taken, status.filed, status.replies, status.rows),
         (2, 2, 2, 5)
@@ -48,29 +53,29 @@ async fn what_is_asked_is_filed_once_answered_stored_and_confirmed() {
 }
 
 #[tokio::test]
-async fn a_row_that_makes_no_request_is_marked_and_the_others_go_on() {
-    let office = Office::open().await;
-    office.database().execute("INSERT INTO slacktide_outbox (idempotency, kind, arguments, purpose, basis) VALUES ('k', 'setl.by_person', '[p1]', '01', '01')", []).unwrap();
-    office.write("claim 7", "p1");
-    let (stop, running) = office.start();
-    until("the good one", async || office.requests().len() == 1).await;
+async fn requester_invalid_outbox_row_is_marked() {
+    let site = InsurerSite::open().await;
+    site.database().execute("INSERT INTO slacktide_outbox (idempotency, kind, arguments, purpose, basis) VALUES ('k', 'setl.by_person', '[p1]', '01', '01')", []).unwrap();
+    site.write("claim 7", "p1");
+    let (stop, running) = site.start();
+    until("the good one", async || site.requests().len() == 1).await;
     until("both looked at", async || {
-        office.number("SELECT count(*) FROM slacktide_outbox WHERE state IS NULL") == 0
+        site.number("SELECT count(*) FROM slacktide_outbox WHERE state IS NULL") == 0
     })
     .await;
     assert_eq!(
-        office.number("SELECT count(*) FROM slacktide_outbox WHERE state = 'refused' AND reason <> ''"),
+        site.number("SELECT count(*) FROM slacktide_outbox WHERE state = 'refused' AND reason <> ''"),
         1
     );
-    assert_eq!(office.requests().len(), 1);
+    assert_eq!(site.requests().len(), 1);
     stop.cancel();
     running.await.unwrap();
 }
 
 #[tokio::test]
-async fn a_request_that_was_filed_elsewhere_is_taken_from_the_exchange() {
-    let office = Office::open().await;
-    let key = &office.parts.key;
+async fn requester_request_filed_elsewhere_is_adopted() {
+    let site = InsurerSite::open().await;
+    let key = &site.parts.key;
     let request = Request {
         id: "20260131-abcdefgh".parse::<RequestId>().unwrap(),
         recipient: recipient(),
@@ -85,18 +90,16 @@ async fn a_request_that_was_filed_elsewhere_is_taken_from_the_exchange() {
         filed_at: Timestamp::now(),
         key: key.public().clone(),
     };
-    office
-        .put(
-            office
-                .exchange
-                .file_request(&recipient(), &request.id, sealed(&request, key)),
-        )
-        .await;
-    let (request, digest) = office.requests().remove(0);
-    office.answer(&request, digest, &[4]).await;
-    let (stop, running) = office.start();
-    until("its confirmation", async || office.confirmed() == 1).await;
-    assert_eq!(office.number("SELECT count(*) FROM answer_setl__by_person"), 4);
+    site.put(
+        site.exchange
+            .file_request(&recipient(), &request.id, sealed(&request, key)),
+    )
+    .await;
+    let (request, digest) = site.requests().remove(0);
+    site.answer(&request, digest, &[4]).await;
+    let (stop, running) = site.start();
+    until("its confirmation", async || site.confirmed() == 1).await;
+    assert_eq!(site.number("SELECT count(*) FROM answer_setl__by_person"), 4);
     stop.cancel();
     running.await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! Replies that do not hold.
+//! Invalid replies.
 
 use bytes::Bytes;
 use exchange::Exchange;
@@ -6,48 +6,54 @@ use schemas::digest::Digest;
 use schemas::sign::SigningKey;
 
 use super::bureau::part;
-use super::office::{Office, recipient, until};
+use super::insurer_site::{InsurerSite, recipient, until};
 
-/// What is not the bureau's, or names other parts than there are, is stored by nobody and stops nobody.
+/// A reply that the bureau did not sign, or that names other parts, is not stored and blocks no other reply.
 #[tokio::test]
-async fn a_reply_that_does_not_hold_is_put_off_and_the_others_are_stored() {
-    let office = Office::open().await;
+async fn requester_invalid_reply_is_deferred() {
+    let site = InsurerSite::open().await;
     for name in ["forged", "lacks a part", "another part", "good"] {
-        office.write(name, "p1");
+        site.write(name, "p1");
     }
-    let (stop, running) = office.start();
-    until("all requests", async || office.requests().len() == 4).await;
-    for (request, digest) in office.requests() {
+    let (stop, running) = site.start();
+    until("all requests", async || site.requests().len() == 4).await;
+    for (request, digest) in site.requests() {
         match request.idempotency.as_deref().unwrap() {
             "forged" => {
-                office
-                    .answer_signed(&request, digest, &[9], &SigningKey::generate())
+                site.answer_signed(&request, digest, &[9], &SigningKey::generate())
                     .await
             }
             "lacks a part" => {
                 let missing = vec![Digest::of(&[b"nowhere"])];
-                office.reply(&request, digest, missing, 9, &office.bureau).await;
+                site.reply(&request, digest, missing, 9, &site.bureau).await;
             }
             "another part" => {
-                let sealed = part(&request, digest, 1, 9, &office.bureau);
+                let sealed = part(&request, digest, 1, 9, &site.bureau);
                 let other = vec![Digest::of(&[b"another"])];
-                office
-                    .put(office.exchange.publish_part(
-                        &recipient(),
-                        &request.id,
-                        1,
-                        1,
-                        Bytes::from(sealed.bytes),
-                    ))
-                    .await;
-                office.reply(&request, digest, other, 9, &office.bureau).await;
+                site.put(site.exchange.publish_part(
+                    &recipient(),
+                    &request.id,
+                    1,
+                    1,
+                    Bytes::from(sealed.bytes),
+                ))
+                .await;
+                site.reply(&request, digest, other, 9, &site.bureau).await;
             }
-            _ => office.answer(&request, digest, &[1]).await,
+            _ => site.answer(&request, digest, &[1]).await,
         }
     }
-    until("the good one", async || office.confirmed() == 1).await;
-    assert_eq!(office.number("SELECT count(*) FROM answer_setl__by_person"), 1);
-    assert!(office.parts.board.status().requests.unwrap().last_error.is_none());
+    until("the good one", async || site.confirmed() == 1).await;
+    assert_eq!(site.number("SELECT count(*) FROM answer_setl__by_person"), 1);
+    assert!(
+        site.parts
+            .registry
+            .status()
+            .requests
+            .unwrap()
+            .last_error
+            .is_none()
+    );
     stop.cancel();
     running.await.unwrap();
 }

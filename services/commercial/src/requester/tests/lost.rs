@@ -1,51 +1,51 @@
-//! A store that lost answers which it had confirmed.
+//! A store that lost confirmed answers.
 
 use store::SqliteStore;
 
-use super::office::{Office, until};
+use super::insurer_site::{InsurerSite, until};
 use crate::requester::{RequesterParts, refill_answers};
-use crate::status::Board;
+use crate::status::StatusRegistry;
 
 use std::sync::Arc;
 
 use store::Requests;
 
 #[tokio::test]
-async fn answer_lost_with_the_store_is_shown_and_fetched_again() {
-    let office = Office::open().await;
-    let (stop, running) = office.start();
-    office.write("claim 7", "p1");
-    until("the request", async || office.requests().len() == 1).await;
-    for (request, digest) in office.requests() {
-        office.answer(&request, digest, &[3, 2]).await;
+async fn requester_lost_answer_is_shown_and_fetched_again() {
+    let site = InsurerSite::open().await;
+    let (stop, running) = site.start();
+    site.write("claim 7", "p1");
+    until("the request", async || site.requests().len() == 1).await;
+    for (request, digest) in site.requests() {
+        site.answer(&request, digest, &[3, 2]).await;
     }
-    until("the confirmation", async || office.confirmed() == 1).await;
+    until("the confirmation", async || site.confirmed() == 1).await;
     stop.cancel();
     running.await.unwrap();
-    assert_eq!(office.parts.board.status().requests.unwrap().lost_answers, 0);
+    assert_eq!(site.parts.registry.status().requests.unwrap().lost_answers, 0);
 
-    // A backup from before: it holds neither the request nor its answer, and nothing is delivered again.
-    let path = office.folder.path().join("older.db");
+    // A backup from before: it holds neither the request nor the answer, and nothing is redelivered.
+    let path = site.folder.path().join("older.db");
     let store: Arc<dyn Requests> = Arc::new(SqliteStore::new(&path));
     store.prepare().await.unwrap();
-    let older = Office {
+    let older = InsurerSite {
         parts: RequesterParts {
             store,
-            board: Board::default(),
-            ..office.parts.clone()
+            registry: StatusRegistry::default(),
+            ..site.parts.clone()
         },
-        ..office
+        ..site
     };
     let (stop, running) = older.start();
     until("the lost answer to be shown", async || {
-        let status = older.parts.board.status().requests;
+        let status = older.parts.registry.status().requests;
         status.is_some_and(|status| status.lost_answers == 1)
     })
     .await;
     let refilled = refill_answers(&older.parts).await.unwrap();
     assert_eq!((refilled.compared, refilled.stored), (1, 1), "{refilled:?}");
     until("nothing to be lost", async || {
-        let status = older.parts.board.status().requests;
+        let status = older.parts.registry.status().requests;
         status.is_some_and(|status| status.lost_answers == 0)
     })
     .await;
@@ -55,7 +55,7 @@ async fn answer_lost_with_the_store_is_shown_and_fetched_again() {
     let count = "SELECT count(*) FROM answer_setl__by_person";
     let rows: i64 = stored.query_row(count, [], |row| row.get(0)).unwrap();
     assert_eq!(rows, 5);
-    // Repeating it changes nothing.
+    // A repetition changes nothing.
     let again = refill_answers(&older.parts).await.unwrap();
     assert_eq!((again.compared, again.stored), (1, 0));
 }

@@ -1,7 +1,6 @@
-//! `slacktide feed accept-change`: the receiver's word on a change of columns.
+//! `slacktide feed accept-change`: the receiver approves a schema change.
 //!
-//! Signed into the party's audit chain first, so that nothing is changed that nobody answers for;
-//! kept in the store too, beside the tables that change.
+//! The approval is appended to the party's audit chain before anything is changed, and kept in the store.
 
 use std::collections::BTreeMap;
 
@@ -11,9 +10,9 @@ use nats::JetStream;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
 use schemas::name::{FeedName, Lane, PartyName};
-use social::act::{Act, ActError, append};
-use store::table::asked::{Asked, Question};
-use store::{Answer, Changes};
+use social::audit_log::{AuditEvent, AuditLogError, append};
+use store::table::schema_change::{PendingChange, SchemaChange};
+use store::{Approval, PendingChanges};
 
 use crate::cli::Config;
 use crate::commands::operator::Operator;
@@ -22,28 +21,28 @@ use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::{CommercialFile, load};
 
-/// What is said on the command line.
+/// The arguments.
 #[derive(Debug, Args)]
 pub(crate) struct AcceptArgs {
     /// The feed.
     name: String,
     #[command(flatten)]
     config: Config,
-    /// Who decides.
+    /// The deciding operator.
     #[arg(long, value_name = "NAME", required_unless_present = "dry_run")]
     actor: Option<String>,
-    /// Why. It is signed and kept.
+    /// The reason. It is signed and kept.
     #[arg(long, value_name = "TEXT", required_unless_present = "dry_run")]
     reason: Option<String>,
-    /// Shows what is asked and changes nothing.
+    /// Show the change without applying it.
     #[arg(long)]
     dry_run: bool,
-    /// Prints it as JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Accepts what a lane waits for.
+/// Approves the change that a lane waits for.
 pub(crate) async fn accept(args: AcceptArgs) -> Outcome {
     let loaded: Loaded<CommercialFile> = load(&args.config.config)?;
     let lane = Lane {
@@ -59,19 +58,19 @@ pub(crate) async fn accept(args: AcceptArgs) -> Outcome {
 
 async fn run(
     loaded: &Loaded<CommercialFile>,
-    store: &dyn Changes,
+    store: &dyn PendingChanges,
     lane: &Lane,
     args: &AcceptArgs,
 ) -> Outcome {
-    let asked = store.asked().await?;
-    let Some((_, question)) = asked.into_iter().find(|(waiting, _)| waiting == lane) else {
+    let pending = store.pending_changes().await?;
+    let Some((_, pending)) = pending.into_iter().find(|(waiting, _)| waiting == lane) else {
         return Err(Failure::new(
             Exit::Unfinished,
-            format!("feed {} waits for nothing; see `slacktide status`", lane.feed),
+            format!("feed {} has no pending change; see `slacktide status`", lane.feed),
         ));
     };
     if args.dry_run {
-        tell(lane, &question, false, args.json)?;
+        print(lane, &pending, false, args.json)?;
         return Ok(Exit::Done);
     }
     let (actor, reason) = (
@@ -80,39 +79,39 @@ async fn run(
     );
     if actor.trim().is_empty() || reason.trim().is_empty() {
         return Err(Failure::usage(
-            "--actor and --reason are kept for ever and must say something",
+            "--actor and --reason are kept permanently and must not be empty",
         ));
     }
-    let answer = Answer { actor, reason };
-    sign(loaded, lane, &question, &answer).await?;
-    let accepted = store.accept(lane, &answer).await?.unwrap_or(question);
-    tell(lane, &accepted, true, args.json)?;
+    let approval = Approval { actor, reason };
+    sign(loaded, lane, &pending, &approval).await?;
+    let accepted = store.accept(lane, &approval).await?.unwrap_or(pending);
+    print(lane, &accepted, true, args.json)?;
     Ok(Exit::Done)
 }
 
 async fn sign(
     loaded: &Loaded<CommercialFile>,
     lane: &Lane,
-    question: &Question,
-    answer: &Answer,
+    pending: &PendingChange,
+    approval: &Approval,
 ) -> Result<(), Failure> {
     let file = &loaded.value;
     let key = file.signing.key(loaded.folder())?;
-    let exchange = JetStream::connect(file.exchange.command(loaded.folder())?).await?;
+    let exchange = JetStream::connect(file.exchange.command_options(loaded.folder())?).await?;
     let party = PartyName::new(file.commercial.recipient.as_str());
     let party = party.map_err(|error| Failure::internal(&error))?;
     let operator = Operator::new()?;
     let who = operator.signs(&key, &[], &party);
-    let what: Vec<String> = question.changes.iter().map(Asked::what).collect();
-    let act = Act {
-        actor: answer.actor.clone(),
+    let what: Vec<String> = pending.changes.iter().map(SchemaChange::describe).collect();
+    let act = AuditEvent {
+        actor: approval.actor.clone(),
         action: "change.accept".to_owned(),
-        reason: answer.reason.clone(),
+        reason: approval.reason.clone(),
         detail: BTreeMap::from([
             ("lane".to_owned(), lane.to_string()),
             (
                 "chunk".to_owned(),
-                format!("{}.{}", question.place.epoch, question.place.number),
+                format!("{}.{}", pending.chunk_number.epoch, pending.chunk_number.number),
             ),
             ("changes".to_owned(), what.join("; ")),
         ]),
@@ -120,32 +119,32 @@ async fn sign(
     let signed = append(&exchange, &who, &act).await;
     exchange.close().await;
     signed.map(|_| ()).map_err(|error| match error {
-        ActError::Exchange(error) => {
+        AuditLogError::Exchange(error) => {
             let failure = Failure::from(error);
-            let what =
-                format!("nothing was accepted, for it could not be signed into the audit chain: {failure}");
+            let what = format!("nothing was accepted: cannot append to the audit chain: {failure}");
             Failure::new(failure.exit, what)
         }
         other => Failure::new(Exit::Unfinished, format!("nothing was accepted: {other}")),
     })
 }
 
-fn tell(lane: &Lane, question: &Question, accepted: bool, json: bool) -> Result<(), Failure> {
+fn print(lane: &Lane, pending: &PendingChange, accepted: bool, json: bool) -> Result<(), Failure> {
     if json {
-        let lines = |of: fn(&Asked) -> String| question.changes.iter().map(of).collect::<Vec<_>>();
+        let lines =
+            |render: fn(&SchemaChange) -> String| pending.changes.iter().map(render).collect::<Vec<_>>();
         return output::json(&serde_json::json!({
-            "lane": lane.to_string(), "epoch": question.place.epoch, "number": question.place.number,
-            "since": question.since, "changes": lines(Asked::what), "then": lines(Asked::accepted), "accepted": accepted,
+            "lane": lane.to_string(), "epoch": pending.chunk_number.epoch, "number": pending.chunk_number.number,
+            "since": pending.since, "changes": lines(SchemaChange::describe), "then": lines(SchemaChange::effect), "accepted": accepted,
         }));
     }
-    let (epoch, number) = (question.place.epoch, question.place.number);
+    let (epoch, number) = (pending.chunk_number.epoch, pending.chunk_number.number);
     output::line(&format!("{lane}, since chunk {number} of epoch {epoch}:"));
-    for change in &question.changes {
-        output::line(&format!("  {}", change.what()));
-        output::line(&format!("    {}", change.accepted()));
+    for change in &pending.changes {
+        output::line(&format!("  {}", change.describe()));
+        output::line(&format!("    {}", change.effect()));
     }
     output::line(if accepted {
-        "accepted; it goes on by itself when the next chunk comes"
+        "accepted; the lane continues with the next chunk"
     } else {
         "nothing was changed"
     });

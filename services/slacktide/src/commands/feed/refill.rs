@@ -1,4 +1,4 @@
-//! `slacktide feed refill`: what the store lost is read from the exchange and stored again.
+//! `slacktide feed refill`: reads lost chunks from the exchange and stores them again.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use nats::JetStream;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
 use schemas::name::{FeedName, Lane};
-use store::merge::Place;
+use store::merge::ChunkNumber;
 
 use crate::cli::Config;
 use crate::commands::agent;
@@ -19,31 +19,31 @@ use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::{CommercialFile, load};
 
-/// A line of progress at most this often.
-const SHOWN_EVERY: Duration = Duration::from_secs(2);
+/// The minimum time between lines of progress.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Chunks that are listed, at most.
-const LISTED: usize = 20;
+/// The maximum number of chunks listed.
+const MAX_LISTED: usize = 20;
 
-/// Its words.
+/// The arguments.
 #[derive(Debug, Args)]
 pub(crate) struct RefillArgs {
     /// The feed.
     name: String,
-    /// Where it begins: `receipt`, behind what the store holds without a gap; `start`, at the first chunk that the exchange
+    /// Where to start: `receipt`, after what the store holds without a gap; `start`, at the first chunk that the exchange
     /// keeps; `chunk:EPOCH.NUMBER`; or `time:2026-01-31T22:15:00Z`, when the exchange stored it.
     #[arg(long, value_name = "WHERE", default_value = "receipt")]
     from: From,
     #[command(flatten)]
     config: Config,
-    /// Prints what was done as JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }
 
 /// Refills one lane.
 pub(crate) async fn refill(args: RefillArgs) -> Outcome {
-    let stop = agent::stop()?;
+    let stop = agent::stop_on_signals()?;
     let loaded: Loaded<CommercialFile> = load(&args.config.config)?;
     let (file, folder) = (&loaded.value, loaded.folder());
     let lane = Lane {
@@ -52,19 +52,19 @@ pub(crate) async fn refill(args: RefillArgs) -> Outcome {
     };
     let store = compose::refill(&loaded)?;
     store.prepare().await?;
-    let exchange = Arc::new(JetStream::connect(file.exchange.command(folder)?).await?);
+    let exchange = Arc::new(JetStream::connect(file.exchange.command_options(folder)?).await?);
     let parts = RefillParts {
         exchange: Arc::<JetStream>::clone(&exchange),
         store: Arc::clone(&store),
         lane,
         trusted: file.trust.chunks.clone(),
         here: file.origin(),
-        seals: file.sealing.ring(folder)?,
+        decryption_keys: file.encryption.decryption_keys(folder)?,
     };
     let mut shown = Instant::now();
     let is_quiet = args.json;
     let show = |progress: &Progress| {
-        if !is_quiet && shown.elapsed() >= SHOWN_EVERY {
+        if !is_quiet && shown.elapsed() >= PROGRESS_INTERVAL {
             shown = Instant::now();
             output::note(&format!(
                 "{} chunks read, {} stored again with {} rows; at {} of {}",
@@ -76,7 +76,7 @@ pub(crate) async fn refill(args: RefillArgs) -> Outcome {
     store.close().await;
     exchange.close().await;
     let refilled = done.map_err(failed)?;
-    tell(&parts.lane, &refilled, args.json)?;
+    print(&parts.lane, &refilled, args.json)?;
     Ok(if refilled.is_whole() {
         Exit::Done
     } else {
@@ -92,14 +92,14 @@ fn failed(error: RefillError) -> Failure {
     }
 }
 
-fn named(place: Place) -> String {
-    format!("{}.{}", place.epoch, place.number)
+fn format_chunk(chunk_number: ChunkNumber) -> String {
+    format!("{}.{}", chunk_number.epoch, chunk_number.number)
 }
 
-fn tell(lane: &Lane, refilled: &Refilled, json: bool) -> Result<(), Failure> {
+fn print(lane: &Lane, refilled: &Refilled, json: bool) -> Result<(), Failure> {
     let Refilled { progress, report, .. } = refilled;
     let gaps: Vec<String> = refilled.gaps.iter().map(ToString::to_string).collect();
-    let ask = (!gaps.is_empty()).then(|| {
+    let rewind = (!gaps.is_empty()).then(|| {
         (
             gaps.join(", "),
             format!(
@@ -112,15 +112,15 @@ fn tell(lane: &Lane, refilled: &Refilled, json: bool) -> Result<(), Failure> {
         let left: Vec<_> = refilled
             .left
             .iter()
-            .map(|(place, why)| serde_json::json!({ "chunk": named(*place), "reason": why }))
+            .map(|(chunk_number, why)| serde_json::json!({ "chunk": format_chunk(*chunk_number), "reason": why }))
             .collect();
         return output::json(&serde_json::json!({
             "lane": lane.to_string(), "chunks_read": progress.read, "chunks_stored": progress.stored, "rows": progress.rows,
             "rows_quarantined": progress.quarantined, "epoch": report.as_ref().map(|report| report.epoch),
             "frontier": report.as_ref().map(|report| report.to),
-            "missing_at_the_exchange": ask.map(|(gaps, _)| gaps), "left": left,
-            "folded_to": refilled.widened.map(named),
-            "awaited": refilled.awaited.iter().copied().map(named).collect::<Vec<_>>(), "is_whole": refilled.is_whole(),
+            "missing_at_the_exchange": rewind.map(|(gaps, _)| gaps), "left": left,
+            "folded_to": refilled.widened.map(format_chunk),
+            "awaited": refilled.awaited.iter().copied().map(format_chunk).collect::<Vec<_>>(), "is_whole": refilled.is_whole(),
         }));
     }
     output::line(&format!(
@@ -130,7 +130,7 @@ fn tell(lane: &Lane, refilled: &Refilled, json: bool) -> Result<(), Failure> {
     if let Some(folded) = refilled.widened {
         output::line(&format!(
             "  from the start, because the ledger keeps no entry of single chunks up to {}",
-            named(folded)
+            format_chunk(folded)
         ));
     }
     if progress.quarantined > 0 {
@@ -145,27 +145,30 @@ fn tell(lane: &Lane, refilled: &Refilled, json: bool) -> Result<(), Failure> {
             report.epoch, report.to
         ));
     }
-    if let Some((gaps, ask)) = ask {
+    if let Some((gaps, command)) = rewind {
         output::line(&format!("  missing at the exchange: {gaps}"));
-        output::line(&format!("  ask the bureau to send the feed again: {ask}"));
+        output::line(&format!("  ask the bureau to send the feed again: {command}"));
     }
-    for (place, why) in refilled.left.iter().take(LISTED) {
-        output::line(&format!("  chunk {} was not stored again: {why}", named(*place)));
+    for (chunk_number, why) in refilled.left.iter().take(MAX_LISTED) {
+        output::line(&format!(
+            "  chunk {} was not stored again: {why}",
+            format_chunk(*chunk_number)
+        ));
     }
-    if refilled.left.len() > LISTED {
-        output::line(&format!("  and {} more", refilled.left.len() - LISTED));
+    if refilled.left.len() > MAX_LISTED {
+        output::line(&format!("  and {} more", refilled.left.len() - MAX_LISTED));
     }
-    if let Some(owed) = report.as_ref().and_then(|report| report.owed) {
+    if let Some(refill_until) = report.as_ref().and_then(|report| report.refill_until) {
         output::line(&format!(
             "  chunks up to {} are not all stored again: repeat the command",
-            named(owed)
+            format_chunk(refill_until)
         ));
     }
     // Only the bureau can send what is missing: repeating the command would change nothing.
     if let Some(first) = refilled.awaited.first().filter(|_| gaps.is_empty()) {
         output::line(&format!(
-            "  chunk {} and later ones are awaited still: repeat the command",
-            named(*first)
+            "  chunk {} and later ones are still missing: repeat the command",
+            format_chunk(*first)
         ));
     }
     Ok(())

@@ -2,39 +2,39 @@
 
 use clap::Args;
 use schemas::manifest::Cause;
-use social::epoch::From;
+use social::epoch::StartPoint;
 
 use super::rewind::{EpochRequest, open};
 use crate::cli::Config;
 use crate::failure::Outcome;
 
-/// Its words.
+/// The arguments.
 #[derive(Debug, Args)]
 pub(crate) struct ResyncArgs {
     /// The feed.
     name: String,
-    /// For whom.
+    /// The recipient.
     #[arg(long, value_name = "NAME")]
     recipient: String,
-    /// Who decides.
+    /// The deciding operator.
     #[arg(long)]
     actor: String,
-    /// Why.
+    /// The reason.
     #[arg(long)]
     reason: String,
     #[command(flatten)]
     config: Config,
-    /// Prints what was done as JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Opens an epoch in which the feed is sent again, and at whose end the store removes what did not come again.
+/// Opens an epoch that sends the whole feed again. At its end the store removes the rows that it did not contain.
 pub(crate) async fn resync(args: ResyncArgs) -> Outcome {
     open(EpochRequest {
         feed: args.name,
         recipient: args.recipient,
-        from: From::Beginning,
+        from: StartPoint::Beginning,
         cause: Cause::Resync,
         actor: args.actor,
         reason: args.reason,

@@ -9,15 +9,15 @@ use runtime::config::Loaded;
 use runtime::exit::Exit;
 use schemas::manifest::Cause;
 use schemas::name::{Lane, RecipientName};
-use social::epoch::{From, Order};
+use social::epoch::{EpochOrder, StartPoint};
 
 use crate::cli::Config;
-use crate::commands::reopen::{goes_on_from, reopen};
+use crate::commands::reopen::{describe_start, reopen};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::{SocialFile, load};
 
-/// Where a new epoch goes on from.
+/// The start of a new epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RewindFrom {
     /// The receiver's last receipt.
@@ -52,47 +52,47 @@ impl FromStr for RewindFrom {
     }
 }
 
-/// Its words.
+/// The arguments.
 #[derive(Debug, Args)]
 #[command(group(clap::ArgGroup::new("where").required(true).multiple(true).args(["from", "accept", "accept_source"])))]
 pub(crate) struct RewindArgs {
     /// The feed.
     name: String,
-    /// For whom.
+    /// The recipient.
     #[arg(long, value_name = "NAME")]
     recipient: String,
-    /// Where it goes on from: `receipt`, the receiver's last; `beginning`, everything is sent again; or
-    /// `chunk:EPOCH.NUMBER`, the position before it.
+    /// Where to continue: `receipt`, the receiver's last; `beginning`, to send everything again; or
+    /// `chunk:EPOCH.NUMBER`, the position before that chunk.
     #[arg(long, value_name = "WHERE")]
     from: Option<RewindFrom>,
-    /// Accepts the changed definition of the feed: it goes on where the lane stands.
+    /// Accept the changed definition of the feed, and continue from the lane's position.
     #[arg(long, conflicts_with_all = ["from", "accept_source"])]
     accept: bool,
-    /// Accepts the source as it is, although it is another database than the lane's, or went back: it goes on where the
-    /// lane stands, or where `--from` says.
+    /// Accept the source as it is, although it is another database than the lane's, or was rolled back. Continue from the
+    /// lane's position, or from `--from`.
     #[arg(long)]
     accept_source: bool,
-    /// Who decides.
+    /// The deciding operator.
     #[arg(long)]
     actor: String,
-    /// Why.
+    /// The reason.
     #[arg(long)]
     reason: String,
     #[command(flatten)]
     config: Config,
-    /// Prints what was done as JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }
 
 impl RewindArgs {
-    fn place(&self) -> (From, Cause) {
+    fn start_point(&self) -> (StartPoint, Cause) {
         let (from, cause) = match self.from {
-            None if self.accept_source => (From::Tail, Cause::SourceChanged),
-            None => (From::Tail, Cause::DefinitionAccepted),
-            Some(RewindFrom::Receipt) => (From::Receipt, Cause::ExchangeRestored),
-            Some(RewindFrom::Beginning) => (From::Beginning, Cause::Rewind),
-            Some(RewindFrom::Chunk { epoch, number }) => (From::Chunk { epoch, number }, Cause::Rewind),
+            None if self.accept_source => (StartPoint::Tail, Cause::SourceChanged),
+            None => (StartPoint::Tail, Cause::DefinitionAccepted),
+            Some(RewindFrom::Receipt) => (StartPoint::Receipt, Cause::ExchangeRestored),
+            Some(RewindFrom::Beginning) => (StartPoint::Beginning, Cause::Rewind),
+            Some(RewindFrom::Chunk { epoch, number }) => (StartPoint::Chunk { epoch, number }, Cause::Rewind),
         };
         (
             from,
@@ -105,11 +105,11 @@ impl RewindArgs {
     }
 }
 
-/// A new epoch that is asked for.
+/// A request for a new epoch.
 pub(super) struct EpochRequest {
     pub(super) feed: String,
     pub(super) recipient: String,
-    pub(super) from: From,
+    pub(super) from: StartPoint,
     pub(super) cause: Cause,
     pub(super) actor: String,
     pub(super) reason: String,
@@ -119,7 +119,7 @@ pub(super) struct EpochRequest {
 
 /// Opens a new epoch.
 pub(crate) async fn rewind(args: RewindArgs) -> Outcome {
-    let (from, cause) = args.place();
+    let (from, cause) = args.start_point();
     open(EpochRequest {
         feed: args.name,
         recipient: args.recipient,
@@ -133,53 +133,54 @@ pub(crate) async fn rewind(args: RewindArgs) -> Outcome {
     .await
 }
 
-/// Opens the epoch, and prints what was done.
-pub(super) async fn open(wish: EpochRequest) -> Outcome {
-    let path = wish.config.clone();
+/// Opens the epoch and prints the result.
+pub(super) async fn open(request: EpochRequest) -> Outcome {
+    let path = request.config.clone();
     let loaded: Loaded<SocialFile> = load(&path)?;
     let file = &loaded.value;
-    let recipient = RecipientName::new(wish.recipient).map_err(|error| Failure::usage(error.to_string()))?;
-    let feed = file.feeds.iter().find(|feed| feed.name.as_str() == wish.feed);
+    let recipient =
+        RecipientName::new(request.recipient).map_err(|error| Failure::usage(error.to_string()))?;
+    let feed = file.feeds.iter().find(|feed| feed.name.as_str() == request.feed);
     let feed = feed
         .filter(|feed| feed.recipients.contains(&recipient))
         .ok_or_else(|| {
             Failure::usage(format!(
                 "{}: there is no feed {} for {recipient}; correct the name, or describe it there",
                 path.display(),
-                wish.feed
+                request.feed
             ))
         })?;
-    if wish.actor.trim().is_empty() || wish.reason.trim().is_empty() {
+    if request.actor.trim().is_empty() || request.reason.trim().is_empty() {
         return Err(Failure::usage(
-            "--actor and --reason are kept for ever and must say something",
+            "--actor and --reason are kept permanently and must not be empty",
         ));
     }
     let key = file.signing.key(loaded.folder())?;
-    let exchange = JetStream::connect(file.exchange.command(loaded.folder())?).await?;
-    let mut order = Order {
+    let exchange = JetStream::connect(file.exchange.command_options(loaded.folder())?).await?;
+    let mut order = EpochOrder {
         lane: Lane {
             recipient: recipient.clone(),
             feed: feed.name.clone(),
         },
-        cause: wish.cause,
-        actor: wish.actor,
-        reason: wish.reason,
+        cause: request.cause,
+        actor: request.actor,
+        reason: request.reason,
         definition: feed.digest_for(&recipient),
         schema: None,
-        from: wish.from,
+        from: request.from,
         named: Vec::new(),
         gives_up: None,
     };
     let opened = reopen(&loaded, &exchange, (feed, &key), &mut order).await?;
-    let from = goes_on_from(&opened);
-    if wish.json {
+    let from = describe_start(&opened);
+    if request.json {
         output::json(&serde_json::json!({
             "lane": order.lane.to_string(), "epoch": opened.epoch, "sequence": opened.sequence,
             "continues": opened.continues,
         }))?;
     } else {
         output::line(&format!(
-            "{}: epoch {} is open and goes on from {from}; a running publisher takes it up by itself",
+            "{}: epoch {} is open and continues from {from}; a running publisher adopts it automatically",
             order.lane, opened.epoch
         ));
     }
@@ -191,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_a_receipt_the_beginning_or_a_chunk() {
+    fn rewind_start_is_receipt_beginning_or_chunk() {
         assert_eq!("receipt".parse(), Ok(RewindFrom::Receipt));
         assert_eq!(
             "chunk:2.17".parse(),

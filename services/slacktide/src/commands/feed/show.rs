@@ -10,39 +10,39 @@ use serde_json::{Value, json};
 use crate::cli::Config;
 use crate::commands::status::ago::ago;
 use crate::commands::status::facts::{self, Facts, LaneFacts};
-use crate::commands::status::judge::{self, Judged};
+use crate::commands::status::judge::{self, JudgedLane};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::feed::FeedTable;
 use crate::settings::{SocialFile, load};
 
-/// Words of `feed list`.
+/// The arguments of `feed list`.
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     #[command(flatten)]
     config: Config,
-    /// Prints them as JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Words of `feed show`.
+/// The arguments of `feed show`.
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
     /// The feed.
     name: FeedName,
     #[command(flatten)]
     config: Config,
-    /// Prints it as JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// All feeds.
+/// Lists all feeds.
 pub(super) async fn list(args: ListArgs) -> Outcome {
     let loaded: Loaded<SocialFile> = load(&args.config.config)?;
-    let facts = facts::of_social(&loaded).await;
-    let judged = judge::all(&facts);
+    let facts = facts::collect_for_bureau(&loaded).await;
+    let judged = judge::judge_all(&facts);
     if args.json {
         let feeds: Vec<Value> = loaded
             .value
@@ -68,7 +68,7 @@ pub(super) async fn list(args: ListArgs) -> Outcome {
             lane.feed,
             definition,
             lane.recipient,
-            judged.state.word(),
+            judged.state.label(),
             chunk.map_or("-".to_owned(), |chunk| format!(
                 "{}.{}",
                 chunk.epoch, chunk.number
@@ -79,7 +79,7 @@ pub(super) async fn list(args: ListArgs) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// One feed.
+/// Shows one feed.
 pub(super) async fn show(args: ShowArgs) -> Outcome {
     let loaded: Loaded<SocialFile> = load(&args.config.config)?;
     let feed = loaded
@@ -89,13 +89,13 @@ pub(super) async fn show(args: ShowArgs) -> Outcome {
         .find(|feed| feed.name == args.name)
         .ok_or_else(|| {
             Failure::usage(format!(
-                "{}: there is no feed {}; look with `slacktide feed list`",
+                "{}: there is no feed {}; run `slacktide feed list`",
                 args.config.config.display(),
                 args.name
             ))
         })?;
-    let facts = facts::of_social(&loaded).await;
-    let judged = judge::all(&facts);
+    let facts = facts::collect_for_bureau(&loaded).await;
+    let judged = judge::judge_all(&facts);
     if args.json {
         output::json(&data(feed, &facts, &judged))?;
     } else {
@@ -107,8 +107,8 @@ pub(super) async fn show(args: ShowArgs) -> Outcome {
 fn lanes<'a>(
     feed: &FeedTable,
     facts: &'a Facts,
-    judged: &'a [Judged],
-) -> impl Iterator<Item = (&'a LaneFacts, &'a Judged)> {
+    judged: &'a [JudgedLane],
+) -> impl Iterator<Item = (&'a LaneFacts, &'a JudgedLane)> {
     let name = feed.name.clone();
     facts
         .lanes
@@ -117,13 +117,13 @@ fn lanes<'a>(
         .filter(move |(lane, _)| lane.feed == name)
 }
 
-/// The columns as the agent knows them, else as the last chunk of any recipient has them.
+/// Returns the columns from the agent's page, or from the last chunk of any recipient.
 fn columns(feed: &FeedTable, facts: &Facts) -> Option<RowSchema> {
-    let told = facts
+    let from_page = facts
         .agent
         .feed(&feed.name)
         .and_then(|page| serde_json::from_value(page.get("columns")?.clone()).ok());
-    told.or_else(|| {
+    from_page.or_else(|| {
         let mut of_feed = facts.lanes.iter().filter(|lane| lane.feed == feed.name);
         of_feed.find_map(|lane| Some(lane.chunk.as_ref()?.schema.clone()))
     })
@@ -133,19 +133,19 @@ fn count(value: Option<&Value>, key: &str) -> u64 {
     value.and_then(|value| value.get(key)?.as_u64()).unwrap_or(0)
 }
 
-/// PURE: as data.
-fn data(feed: &FeedTable, facts: &Facts, judged: &[Judged]) -> Value {
-    let lane = |(lane, judged): (&LaneFacts, &Judged)| {
+/// Renders JSON.
+fn data(feed: &FeedTable, facts: &Facts, judged: &[JudgedLane]) -> Value {
+    let lane = |(lane, judged): (&LaneFacts, &JudgedLane)| {
         let own = facts.agent.lane(&lane.lane());
         json!({
-            "recipient": lane.recipient, "masks": feed.masks_of(&lane.recipient), "state": judged.state, "why": judged.why, "to_do": judged.to_do,
+            "recipient": lane.recipient, "masks": feed.masks_for(&lane.recipient), "state": judged.state, "why": judged.why, "remedy": judged.remedy,
             "chunk": lane.chunk, "receipt": lane.receipt, "lag_chunks": judged.lag_chunks,
             "withheld": count(own, "withheld"), "rejects": count(own, "rejects"),
-            "held_back": lane.chunk.as_ref().map(|chunk| {
-                let of = |(id, back): (&String, &schemas::manifest::HeldBack)| {
+            "outstanding": lane.chunk.as_ref().map(|chunk| {
+                let entry = |(id, back): (&String, &schemas::manifest::OutstandingRows)| {
                     (id.clone(), json!({ "epoch": back.epoch, "number": back.number, "rows": back.rows }))
                 };
-                chunk.held_back.iter().map(of).collect::<serde_json::Map<_, _>>()
+                chunk.outstanding.iter().map(entry).collect::<serde_json::Map<_, _>>()
             }),
         })
     };
@@ -161,8 +161,8 @@ fn data(feed: &FeedTable, facts: &Facts, judged: &[Judged]) -> Value {
     })
 }
 
-/// PURE: for people.
-pub(in crate::commands) fn lines(feed: &FeedTable, facts: &Facts, judged: &[Judged]) -> Vec<String> {
+/// Renders lines.
+pub(in crate::commands) fn lines(feed: &FeedTable, facts: &Facts, judged: &[JudgedLane]) -> Vec<String> {
     let list = |names: &[String]| {
         if names.is_empty() {
             "none".to_owned()
@@ -186,7 +186,7 @@ pub(in crate::commands) fn lines(feed: &FeedTable, facts: &Facts, judged: &[Judg
             "person      {}",
             feed.person
                 .as_deref()
-                .unwrap_or("none: holds of persons keep nothing of it back")
+                .unwrap_or("none: holds of persons withhold none of its rows")
         ),
         format!(
             "agent       {}; {} rows read; drained {}",
@@ -196,26 +196,26 @@ pub(in crate::commands) fn lines(feed: &FeedTable, facts: &Facts, judged: &[Judg
         ),
     ];
     match columns(feed, facts) {
-        None => lines.push("columns     not known before the source was read".to_owned()),
+        None => lines.push("columns     not known before the source is read".to_owned()),
         Some(schema) => {
             let all: Vec<String> = schema
                 .columns
                 .iter()
-                .map(|column| format!("{} {}", column.name, social::changed::kind(column)))
+                .map(|column| format!("{} {}", column.name, social::definition_diff::column_type(column)))
                 .collect();
             crate::commands::status::wrapped(&mut lines, "columns     ", &all.join(", "), 100);
         }
     }
     for (lane, judged) in lanes(feed, facts, judged) {
         lines.push(String::new());
-        lines.push(format!("to {}: {}", lane.recipient, judged.state.word()));
+        lines.push(format!("to {}: {}", lane.recipient, judged.state.label()));
         if !judged.why.is_empty() {
             crate::commands::status::wrapped(&mut lines, "    why: ", &judged.why, 100);
         }
-        if !judged.to_do.is_empty() {
-            crate::commands::status::wrapped(&mut lines, "    do:  ", &judged.to_do, 100);
+        if !judged.remedy.is_empty() {
+            crate::commands::status::wrapped(&mut lines, "    do:  ", &judged.remedy, 100);
         }
-        let masks = feed.masks_of(&lane.recipient);
+        let masks = feed.masks_for(&lane.recipient);
         if !masks.is_empty() {
             let named = masks
                 .iter()
@@ -232,10 +232,10 @@ pub(in crate::commands) fn lines(feed: &FeedTable, facts: &Facts, judged: &[Judg
                 chunk.rejects,
                 chunk.withheld
             ));
-            for (id, back) in &chunk.held_back {
+            for (id, back) in &chunk.outstanding {
                 lines.push(format!(
-                    "    {}: {} rows kept back since chunk {}.{}; once it names them no more, send them with",
-                    crate::commands::status::keeper(id),
+                    "    {}: {} rows withheld since chunk {}.{}; once they are no longer held, send them with",
+                    crate::commands::status::withheld_by(id),
                     back.rows,
                     back.epoch,
                     back.number

@@ -1,4 +1,4 @@
-//! The running agent's word, over its status page.
+//! Reads the gate's state from the running agent's status page.
 
 use std::path::Path;
 
@@ -9,19 +9,19 @@ use crate::demo::page;
 use crate::failure::Failure;
 use crate::settings::{SocialFile, load};
 
-/// Where the agent of a configuration answers.
+/// The address of the agent of a configuration.
 pub(super) struct Agent {
     listen: std::net::SocketAddr,
     addr_file: Option<std::path::PathBuf>,
 }
 
 impl Agent {
-    /// Told by `[health]`.
+    /// Reads the address from `[health]`.
     pub(super) fn of(path: &Path) -> Result<Self, Failure> {
         let loaded = load::<SocialFile>(path)?;
         let Some(health) = &loaded.value.health else {
             return Err(Failure::usage(format!(
-                "{}: no [health] table, so the agent cannot be asked; add [health] listen = \"127.0.0.1:9101\"",
+                "{}: no [health] table, so the agent has no status page; add [health] listen = \"127.0.0.1:9101\"",
                 path.display()
             )));
         };
@@ -31,12 +31,12 @@ impl Agent {
         })
     }
 
-    /// The gate's status.
+    /// Returns the gate's status.
     ///
     /// # Errors
     /// Exit code 9: no agent answers.
     pub(super) async fn gate(&self) -> Result<Value, Failure> {
-        // With port 0 the address is another one after each start.
+        // With port 0 the address changes at each start.
         let addr = match &self.addr_file {
             Some(path) => std::fs::read_to_string(path).unwrap_or_else(|_| self.listen.to_string()),
             None => self.listen.to_string(),

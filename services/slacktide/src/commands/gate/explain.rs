@@ -1,4 +1,4 @@
-//! `slacktide gate explain`: why the gate stands as it does, in a few sentences.
+//! `slacktide gate explain`: explains the gate's state in a few sentences.
 
 use std::path::Path;
 
@@ -10,23 +10,23 @@ use runtime::exit::Exit;
 use serde_json::Value;
 
 use super::ask::Agent;
-use super::told;
+use super::render;
 use crate::cli::Config;
 use crate::failure::Outcome;
 use crate::output;
 use crate::settings::{SocialFile, load};
 
-/// Its words.
+/// The arguments.
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
     #[command(flatten)]
     pub(crate) config: Config,
-    /// Prints the gate's status and the sentences as JSON.
+    /// Print the gate's status and the sentences as JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Runs it.
+/// Runs the command.
 pub(crate) async fn run(args: ExplainArgs) -> Outcome {
     let gate = Agent::of(&args.config.config)?.gate().await?;
     let mut sentences = sentences(&gate);
@@ -39,38 +39,45 @@ pub(crate) async fn run(args: ExplainArgs) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// What the calendar of the file says now, and until when.
+/// Describes the calendar's current state and its end.
 fn calendar(path: &Path, now: Timestamp) -> Option<String> {
     let file = load::<SocialFile>(path).ok()?.value;
     let calendar = file.gate.calendar.as_ref()?.calendar().ok()?;
-    Some(calendar_words(&calendar::at(now, &calendar), &calendar.zone))
+    Some(describe_calendar(
+        &calendar::status_at(now, &calendar),
+        &calendar.zone,
+    ))
 }
 
-/// PURE.
-fn calendar_words(status: &calendar::Status, zone: &TimeZone) -> String {
-    let wanted = if status.open { "lets work" } else { "lets no work" };
+/// Describes the state of a calendar.
+fn describe_calendar(status: &calendar::Status, zone: &TimeZone) -> String {
+    let effect = if status.open {
+        "allows work"
+    } else {
+        "forbids work"
+    };
     let until = status.changes_at.map_or(String::new(), |change| {
         format!(
             " until {}",
             change.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M %Z")
         )
     });
-    format!("The calendar {wanted}{until}: {}.", status.why)
+    format!("The calendar {effect}{until}: {}.", status.why)
 }
 
-/// PURE: the sentences of a status.
+/// Renders a status as sentences.
 pub(in crate::commands) fn sentences(gate: &Value) -> Vec<String> {
-    let state = told::text(gate, "/state");
+    let state = render::text(gate, "/state");
     let mut lines = vec![format!(
         "The gate is {state} since {}: {}.",
-        told::text(gate, "/since"),
-        told::text(gate, "/reason")
+        render::text(gate, "/since"),
+        render::text(gate, "/reason")
     )];
-    lines.push(match (state, told::text(gate, "/reason_kind")) {
-        ("shut", "paused") => "It opens when the pause is over and the core has slack.".to_owned(),
-        ("shut", "no_orders") => "It opens when the orders could be read from the exchange.".to_owned(),
+    lines.push(match (state, render::text(gate, "/reason_kind")) {
+        ("shut", "paused") => "It opens when the pause has ended and the core has slack.".to_owned(),
+        ("shut", "orders_unread") => "It opens when the orders are read from the exchange.".to_owned(),
         ("shut", "holding" | "over_budget") => {
-            "It opens by itself when that time has passed without load.".to_owned()
+            "It opens automatically when that time has passed without load.".to_owned()
         }
         ("shut", _) => {
             "It opens when every signal is below its resume limit and has stayed there for the hold."
@@ -78,22 +85,24 @@ pub(in crate::commands) fn sentences(gate: &Value) -> Vec<String> {
         }
         _ => format!(
             "Work may take {} of the time.",
-            told::percent(gate, "/duty_milli", 1)
+            render::percent(gate, "/duty_milli", 1)
         ),
     });
-    let signals = told::signals(gate);
+    let signals = render::signals(gate);
     if !signals.is_empty() {
-        let all: Vec<String> = signals.iter().map(told::Signal::words).collect();
+        let all: Vec<String> = signals.iter().map(render::Signal::describe).collect();
         lines.push(format!("Signals: {}.", all.join("; ")));
     }
-    lines.push(format!("Harm to the business: {}.", told::harm(gate)));
-    lines.extend(told::orders(gate));
-    lines.push(told::regime(gate));
+    lines.push(format!("Harm to the business: {}.", render::harm(gate)));
+    lines.extend(render::orders(gate));
+    lines.push(render::priority_mode(gate));
     if let Some(since) = gate.pointer("/not_idle_since").and_then(Value::as_str) {
         lines.push(format!("Not idle since {since}."));
     }
     if let Some(why) = gate.pointer("/policy/refused").and_then(Value::as_str) {
-        lines.push(format!("A changed policy was refused, the old one stays: {why}"));
+        lines.push(format!(
+            "A changed policy was refused, the old one stays in force: {why}"
+        ));
     }
     if let Some(alarm) = gate.pointer("/alarm").and_then(Value::as_str) {
         lines.push(format!("Alarm: {alarm}"));
@@ -106,8 +115,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shut_gate_is_explained_with_signal_order_and_way_out() {
-        let lines = sentences(&told::sample()).join("\n");
+    fn explain_shut_gate_names_signals_orders_and_remedy() {
+        let lines = sentences(&render::sample()).join("\n");
         for part in [
             "The gate is shut since 2026-01-01T00:00:00Z: host_cpu 85.0 % >= 70.0 % (stop limit).",
             "below its resume limit",
@@ -123,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn the_calendar_says_which_window_and_until_when() -> Result<(), Box<dyn std::error::Error>> {
+    fn explain_calendar_names_the_window_and_its_end() -> Result<(), Box<dyn std::error::Error>> {
         let zone = TimeZone::get("Asia/Shanghai")?;
         let calendar = calendar::Calendar {
             zone: zone.clone(),
@@ -131,17 +140,20 @@ mod tests {
             blackouts: Vec::new(),
         };
         // A Monday, 21:30 in Shanghai.
-        let words = calendar_words(&calendar::at("2026-01-05T13:30:00Z".parse()?, &calendar), &zone);
+        let words = describe_calendar(
+            &calendar::status_at("2026-01-05T13:30:00Z".parse()?, &calendar),
+            &zone,
+        );
         assert!(
-            words.starts_with("The calendar lets work until 2026-01-06 06:00 CST: inside the window"),
+            words.starts_with("The calendar allows work until 2026-01-06 06:00 CST: inside the window"),
             "{words}"
         );
         Ok(())
     }
 
-    /// An older agent tells less; that is no fault.
+    /// An older agent reports fewer fields.
     #[test]
-    fn an_empty_status_is_no_panic() {
+    fn explain_empty_status_does_not_panic() {
         assert!(!sentences(&Value::Null).is_empty());
         assert!(sentences(&serde_json::json!({ "state": "open", "duty_milli": 1000 }))[1].contains("100 %"));
     }

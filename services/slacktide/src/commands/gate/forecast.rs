@@ -1,4 +1,4 @@
-//! `slacktide gate forecast`: when a backlog will be through.
+//! `slacktide gate forecast`: forecasts when a backlog will be processed.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use runtime::exit::Exit;
 use crate::failure::Outcome;
 use crate::output;
 
-/// Its words.
+/// The arguments.
 #[derive(Debug, Args)]
 pub(crate) struct ForecastArgs {
     /// Recorded samples: a file, or the folder of `[gate.record]`.
@@ -19,58 +19,58 @@ pub(crate) struct ForecastArgs {
     /// The backlog, in rows.
     #[arg(long)]
     rows: u64,
-    /// Rows that move in a second of full work. Left out: as measured in the recording.
+    /// Rows per second of full work. Default: as measured in the recording.
     #[arg(long, value_name = "ROWS")]
     rows_per_second: Option<f64>,
-    /// From this time on. Left out: now.
+    /// The start time. Default: now.
     #[arg(long, value_name = "TIME")]
     now: Option<Timestamp>,
-    /// Prints the forecast as JSON.
+    /// Print the forecast as JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Runs it.
+/// Runs the command.
 #[expect(clippy::unused_async, reason = "all subcommands are alike")]
 pub(crate) async fn run(args: ForecastArgs) -> Outcome {
-    let records = super::simulate::recorded(&args.samples)?;
+    let records = super::simulate::read_samples(&args.samples)?;
     let now = args.now.unwrap_or_else(Timestamp::now);
-    let told = forecast(
-        &History::of(&records.blocks),
+    let forecast = forecast(
+        &History::from_blocks(&records.blocks),
         args.rows,
         args.rows_per_second,
         now,
     );
     if args.json {
-        output::json(&told)?;
+        output::json(&forecast)?;
     } else {
-        output::lines(words(&told));
+        output::lines(render(&forecast));
     }
     Ok(Exit::Done)
 }
 
-fn words(told: &Forecast) -> Vec<String> {
+fn render(forecast: &Forecast) -> Vec<String> {
     let time = |at: Option<Timestamp>| at.map_or("not known".to_owned(), |at| format!("{at:.0}"));
-    let basis = match told.basis {
+    let basis = match forecast.basis {
         Basis::HourOfWeek => "the same hours of earlier weeks",
         Basis::HourOfDay => "the same hours of earlier days",
         Basis::Overall => "all hours together",
     };
-    let speed = told.rows_per_second.map_or(String::new(), |speed| {
-        format!(", {speed:.0} rows in a second of full work")
+    let speed = forecast.rows_per_second.map_or(String::new(), |speed| {
+        format!(", {speed:.0} rows per second of full work")
     });
     let mut lines = vec![
         format!(
-            "{} rows: through at {}, pessimistically at {}",
-            told.rows,
-            time(told.middle),
-            time(told.pessimistic)
+            "{} rows: done at {}, pessimistic estimate {}",
+            forecast.rows,
+            time(forecast.median),
+            time(forecast.pessimistic)
         ),
         format!(
             "by {basis}: {} hours of history, {:.1} % of it workable{speed}",
-            told.history_hours, told.open_percent
+            forecast.history_hours, forecast.open_percent
         ),
     ];
-    lines.extend(told.remark.iter().map(|remark| format!("note: {remark}")));
+    lines.extend(forecast.remark.iter().map(|remark| format!("note: {remark}")));
     lines
 }

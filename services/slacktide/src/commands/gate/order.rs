@@ -1,11 +1,11 @@
-//! `slacktide gate pause|resume|limit`: an order, signed and noted, over the exchange.
+//! `slacktide gate pause|resume|limit`: signs an order, records it and sends it over the exchange.
 
 use jiff::Timestamp;
 use nats::JetStream;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
 use schemas::control::{self, Action, AnyAction, Control, Order};
-use social::order::{Given, OrderError, Wish, give};
+use social::order::{IssuedOrder, OrderDraft, OrderError, issue_order};
 
 use crate::cli::OrderArgs;
 use crate::commands::operator::{Operator, actor};
@@ -14,33 +14,33 @@ use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::{SocialFile, load};
 
-/// Shuts the gate.
+/// Pauses the gate.
 pub(crate) async fn pause(args: OrderArgs) -> Outcome {
     order(args, Action::Pause).await
 }
 
-/// Takes orders back.
+/// Revokes orders.
 pub(crate) async fn resume(args: OrderArgs) -> Outcome {
     if args.lasts.is_some() {
         return Err(Failure::usage(
-            "a resume ends orders and has no time of its own: leave out --for",
+            "a resume ends orders and has no duration: leave --for out",
         ));
     }
     order(args, Action::Resume).await
 }
 
-/// Bounds the duty.
+/// Limits the duty cycle.
 pub(crate) async fn limit(args: OrderArgs, duty: &str) -> Outcome {
-    let duty_milli = milli(duty).ok_or_else(|| {
+    let duty_milli = parse_milli(duty).ok_or_else(|| {
         Failure::usage(format!(
-            "--duty {duty:?} is no share of the time: give 0.1% to 100%; to stop all work, pause"
+            "--duty {duty:?} is not a valid share: give 0.1% to 100%; to stop all work, pause"
         ))
     })?;
     order(args, Action::Limit { duty_milli }).await
 }
 
-/// `20%`, `20` and `0.5%` in thousandths.
-fn milli(text: &str) -> Option<u32> {
+/// Parses `20%`, `20` and `0.5%` to thousandths.
+fn parse_milli(text: &str) -> Option<u32> {
     let percent: f64 = text.trim().trim_end_matches('%').trim().parse().ok()?;
     #[expect(
         clippy::cast_possible_truncation,
@@ -57,8 +57,8 @@ async fn order(args: OrderArgs, action: Action) -> Outcome {
     let file = &loaded.value;
     let key = file.signing.key(loaded.folder())?;
     let actor = actor(args.actor, "decides")?;
-    let wish = Wish {
-        scope: control::gate_of(&file.social.source),
+    let draft = OrderDraft {
+        scope: control::gate_scope(&file.social.source),
         action,
         actor,
         reason: args.reason,
@@ -66,23 +66,23 @@ async fn order(args: OrderArgs, action: Action) -> Outcome {
     };
     let mut trusted = file.trust.operators.clone();
     trusted.push(key.public().clone());
-    let exchange = JetStream::connect(file.exchange.command(loaded.folder())?).await?;
+    let exchange = JetStream::connect(file.exchange.command_options(loaded.folder())?).await?;
     let operator = Operator::new()?;
     let who = operator.signs(&key, &file.trust.operators, &file.social.name);
     let now = Timestamp::now();
-    let given = give(&exchange, &who, &trusted, &wish, now).await;
+    let issued = issue_order(&exchange, &who, &trusted, &draft, now).await;
     exchange::Exchange::close(&exchange).await;
-    let given = given.map_err(failed)?;
-    warn(&given);
-    note_high_water(&loaded, Some(given.mark), &given.before);
-    let record = given.record;
-    tell(&record, &wish.scope, now, args.json)?;
+    let issued = issued.map_err(failed)?;
+    warn(&issued);
+    note_high_water(&loaded, Some(issued.mark), &issued.before);
+    let record = issued.record;
+    print(&record, &draft.scope, now, args.json)?;
     Ok(Exit::Done)
 }
 
-/// What is in force now, and until when.
-fn tell(record: &Control, scope: &str, now: Timestamp, json: bool) -> Result<(), Failure> {
-    let in_force: Vec<&Order> = control::fold(record, now)
+/// Prints the orders in force.
+fn print(record: &Control, scope: &str, now: Timestamp, json: bool) -> Result<(), Failure> {
+    let in_force: Vec<&Order> = control::orders_in_force(record, now)
         .filter(|order| order.scope == scope)
         .collect();
     if json {
@@ -92,7 +92,7 @@ fn tell(record: &Control, scope: &str, now: Timestamp, json: bool) -> Result<(),
     }
     if in_force.is_empty() {
         output::line(&format!(
-            "{scope}: no order is in force; the gate goes by its policy"
+            "{scope}: no order is in force; the gate follows its policy"
         ));
     }
     for order in in_force {
@@ -119,16 +119,16 @@ pub(in crate::commands) fn sentence(order: &Order) -> String {
     format!("{what} {until}, by {}: {}", order.actor, order.reason)
 }
 
-/// Notes what an order could not wait for.
-pub(crate) fn warn(given: &Given) {
-    if let Some(error) = &given.not_noted {
+/// Prints warnings about an issued order.
+pub(crate) fn warn(issued: &IssuedOrder) {
+    if let Some(error) = &issued.audit_error {
         output::note(&format!(
-            "warning: the order is in force, and the audit chain does not hold it ({error}); the record itself is signed"
+            "warning: the order is in force, but it is not in the audit chain ({error}); the record itself is signed"
         ));
     }
-    if given.holds_all {
+    if issued.holds_all {
         output::note(
-            "warning: the orders before could not be read, so everything is held with this order: give pauses, holds and limits \
+            "warning: the previous orders could not be read, so this order holds everything: give pauses, holds and limits \
              again, then release that hold (`slacktide hold list`)",
         );
     }
@@ -136,8 +136,9 @@ pub(crate) fn warn(given: &Given) {
 
 pub(crate) fn failed(error: OrderError) -> Failure {
     match error {
-        OrderError::Exchange(error) | OrderError::Act(social::act::ActError::Exchange(error)) => error.into(),
-        OrderError::Wrong(_) => Failure::usage(error.to_string()),
+        OrderError::Exchange(error)
+        | OrderError::AuditEvent(social::audit_log::AuditLogError::Exchange(error)) => error.into(),
+        OrderError::Invalid(_) => Failure::usage(error.to_string()),
         OrderError::Unverifiable(_) => Failure::new(Exit::Evidence, error.to_string()),
         other => Failure::new(Exit::Unfinished, other.to_string()),
     }
@@ -148,18 +149,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_share_is_percent_with_or_without_its_sign() {
+    fn duty_percent_sign_is_optional() {
         assert_eq!(
-            (milli("20%"), milli("20"), milli("0.5 %")),
+            (parse_milli("20%"), parse_milli("20"), parse_milli("0.5 %")),
             (Some(200), Some(200), Some(5))
         );
         for wrong in ["0", "101%", "nan", "-1", "a", ""] {
-            assert_eq!(milli(wrong), None, "{wrong:?}");
+            assert_eq!(parse_milli(wrong), None, "{wrong:?}");
         }
     }
 
     #[test]
-    fn an_order_says_until_when_by_whom_and_why() {
+    fn order_sentence_names_end_actor_and_reason() {
         let order = Order {
             id: "1".into(),
             scope: "gate.core".into(),

@@ -1,16 +1,16 @@
-//! PURE: a gate's status as lines for a terminal.
+//! Renders a gate's status for a terminal.
 
 use serde_json::Value;
 
-use super::told;
+use super::render;
 use crate::output::{Line, Style, escape};
 
-/// Changes shown at most.
+/// The maximum number of changes shown.
 const HISTORY: usize = 8;
 
-/// Lines of at most `width` characters.
+/// Renders lines of at most `width` characters.
 pub(in crate::commands) fn render(gate: &Value, width: usize) -> Vec<Line> {
-    let state = told::text(gate, "/state");
+    let state = render::text(gate, "/state");
     let cut = |line: String| -> Line { escape(&line).chars().take(width).collect::<String>().into() };
     let next = gate
         .pointer("/next_sample_in_ms")
@@ -19,15 +19,15 @@ pub(in crate::commands) fn render(gate: &Value, width: usize) -> Vec<Line> {
     let head = format!(
         "gate {}  since {}  duty {}  next check in {next} ms",
         state.to_uppercase(),
-        told::text(gate, "/since"),
-        told::percent(gate, "/duty_milli", 1)
+        render::text(gate, "/since"),
+        render::percent(gate, "/duty_milli", 1)
     );
     let head = escape(&head).chars().take(width).collect::<String>();
     let mut lines = vec![Line::styled(style(state), head)];
-    lines.push(cut(told::text(gate, "/reason").to_owned()));
-    lines.push(cut(format!("harm {}", told::harm(gate))));
+    lines.push(cut(render::text(gate, "/reason").to_owned()));
+    lines.push(cut(format!("harm {}", render::harm(gate))));
     lines.push(Line::default());
-    let signals = told::signals(gate);
+    let signals = render::signals(gate);
     let names = signals
         .iter()
         .map(|signal| signal.name.chars().count())
@@ -47,8 +47,8 @@ pub(in crate::commands) fn render(gate: &Value, width: usize) -> Vec<Line> {
         lines.push(cut(line.trim_end().to_owned()));
     }
     lines.push(Line::default());
-    lines.extend(told::orders(gate).into_iter().map(&cut));
-    lines.push(cut(told::regime(gate)));
+    lines.extend(render::orders(gate).into_iter().map(&cut));
+    lines.push(cut(render::priority_mode(gate)));
     for (what, path) in [("policy refused: ", "/policy/refused"), ("alarm: ", "/alarm")] {
         if let Some(text) = gate.pointer(path).and_then(Value::as_str) {
             lines.push(cut(format!("{what}{text}")));
@@ -56,18 +56,18 @@ pub(in crate::commands) fn render(gate: &Value, width: usize) -> Vec<Line> {
     }
     lines.push(Line::default());
     let history = gate.pointer("/history").and_then(Value::as_array);
-    for turn in history.into_iter().flatten().rev().take(HISTORY) {
+    for change in history.into_iter().flatten().rev().take(HISTORY) {
         lines.push(cut(format!(
             "{}  {:<7}  {}",
-            told::text(turn, "/at"),
-            told::text(turn, "/state"),
-            told::text(turn, "/reason")
+            render::text(change, "/at"),
+            render::text(change, "/state"),
+            render::text(change, "/reason")
         )));
     }
     lines
 }
 
-/// The state at a glance; the word stands there too, for those who see no colours.
+/// The colour of the state, in addition to its text.
 fn style(state: &str) -> Style {
     match state {
         "open" => Style::Good,
@@ -76,14 +76,14 @@ fn style(state: &str) -> Style {
     }
 }
 
-/// One line, for logs and pipes.
+/// Renders one line, for logs and pipes.
 pub(in crate::commands) fn line(gate: &Value) -> String {
     format!(
         "{}  {:<7}  duty {}  {}",
-        told::text(gate, "/at"),
-        told::text(gate, "/state"),
-        told::percent(gate, "/duty_milli", 1),
-        told::text(gate, "/reason")
+        render::text(gate, "/at"),
+        render::text(gate, "/state"),
+        render::percent(gate, "/duty_milli", 1),
+        render::text(gate, "/reason")
     )
 }
 
@@ -96,8 +96,8 @@ mod tests {
     }
 
     #[test]
-    fn a_wide_terminal_shows_all_of_it() {
-        let lines = plain(&told::sample(), 100);
+    fn gate_screen_wide_terminal_shows_everything() {
+        let lines = plain(&render::sample(), 100);
         assert_eq!(
             lines[..7],
             [
@@ -115,9 +115,9 @@ mod tests {
     }
 
     #[test]
-    fn narrow_terminals_cut_and_colours_are_a_choice() {
+    fn gate_screen_narrow_terminal_truncates_lines() {
         for width in 0..60 {
-            let lines = plain(&told::sample(), width);
+            let lines = plain(&render::sample(), width);
             assert!(
                 lines
                     .iter()
@@ -125,7 +125,7 @@ mod tests {
             );
         }
         assert!(
-            render(&told::sample(), 80)[0]
+            render(&render::sample(), 80)[0]
                 .render(true)
                 .starts_with("\x1b[31m")
         );

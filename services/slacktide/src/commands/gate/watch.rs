@@ -8,46 +8,46 @@ use runtime::exit::Exit;
 use serde_json::Value;
 
 use super::ask::Agent;
-use super::{screen, told};
+use super::{render, screen};
 use crate::cli::Config;
 use crate::commands::agent;
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Screen};
 
-/// How often the agent is asked.
+/// The polling interval.
 const TICK: Duration = Duration::from_millis(250);
 
-/// A pipe gets a line at each change, and after so many ticks without one.
+/// A pipe gets a line at each change, and after this many ticks without one.
 const QUIET_TICKS: u32 = 40;
 
-/// Its words.
+/// The arguments.
 #[derive(Debug, Args)]
 pub(crate) struct WatchArgs {
     #[command(flatten)]
     pub(crate) config: Config,
-    /// Prints the gate's status as one JSON object for each look.
+    /// Print the gate's status as one JSON object per poll.
     #[arg(long)]
     json: bool,
 }
 
-/// Runs it until Ctrl-C, or until nobody reads any more.
+/// Runs until Ctrl-C, or until the output is closed.
 pub(crate) async fn run(args: WatchArgs) -> Outcome {
     let agent = Agent::of(&args.config.config)?;
-    let stop = agent::stop()?;
-    // Nobody there at the start is an error; an agent that restarts later is waited for.
-    let mut told = Ok(agent.gate().await?);
+    let stop = agent::stop_on_signals()?;
+    // No agent at the start is an error; the command waits for an agent that restarts later.
+    let mut status = Ok(agent.gate().await?);
     let mut view = View::new(args.json);
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        if view.show(&told).is_err() {
+        if view.show(&status).is_err() {
             return Ok(Exit::Done);
         }
         tokio::select! {
             () = stop.token().cancelled() => return Ok(Exit::Done),
             _ = ticks.tick() => {}
         }
-        told = agent.gate().await;
+        status = agent.gate().await;
     }
 }
 
@@ -80,23 +80,23 @@ impl View {
         Self { kind }
     }
 
-    fn show(&mut self, told: &Result<Value, Failure>) -> io::Result<()> {
-        match (&mut self.kind, told) {
+    fn show(&mut self, status: &Result<Value, Failure>) -> io::Result<()> {
+        match (&mut self.kind, status) {
             (Kind::Json, Ok(gate)) => output::json_line(gate),
             (Kind::Json, Err(why)) => output::json_line(&serde_json::json!({ "error": why.to_string() })),
-            (Kind::Lines { last, quiet }, told) => {
-                let key = told.as_ref().map_or_else(ToString::to_string, |gate| {
-                    [told::text(gate, "/state"), told::text(gate, "/reason_kind")].join(" ")
+            (Kind::Lines { last, quiet }, status) => {
+                let key = status.as_ref().map_or_else(ToString::to_string, |gate| {
+                    [render::text(gate, "/state"), render::text(gate, "/reason_kind")].join(" ")
                 });
                 *quiet += 1;
                 if key == *last && *quiet < QUIET_TICKS {
                     return Ok(());
                 }
                 (*last, *quiet) = (key, 0);
-                output::try_line(&told.as_ref().map_or_else(ToString::to_string, screen::line))
+                output::try_line(&status.as_ref().map_or_else(ToString::to_string, screen::line))
             }
-            (Kind::Screen { screen, width }, told) => {
-                let lines = match told {
+            (Kind::Screen { screen, width }, status) => {
+                let lines = match status {
                     Ok(gate) => screen::render(gate, *width),
                     Err(why) => vec![why.to_string().into()],
                 };

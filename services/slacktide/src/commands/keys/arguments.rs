@@ -1,4 +1,4 @@
-//! What may be said to `slacktide keys`.
+//! The arguments of `slacktide keys`.
 
 use std::path::PathBuf;
 
@@ -7,38 +7,38 @@ use schemas::name::{PartyName, SiteName};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
-    /// Writes connect, sign and seal keys (.seed and .pub); refuses to overwrite.
+    /// Create connection, signing and encryption keys (.seed and .pub); refuse to overwrite.
     #[command(
-        after_help = "Examples:\n  slacktide keys new --out keys/\n  slacktide keys new --only seal --out keys/2027/"
+        after_help = "Examples:\n  slacktide keys new --out keys/\n  slacktide keys new --only encryption --out keys/2027/"
     )]
     New {
-        /// The folder; it is made if it is not there.
+        /// The folder; created if it does not exist.
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
-        /// Only this kind; for a change of one key. May be given several times.
+        /// Create only this kind, to rotate one key. May be given several times.
         #[arg(long, value_enum, value_name = "KIND")]
         only: Vec<KeyKind>,
-        /// Prints the public halves as JSON.
+        /// Print the public keys as JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Makes everything that a test site needs: authority, certificates, keys, server and agents' files.
+    /// Create a test site: authority, certificates, keys, and files of the server and the agents.
     #[command(
         after_help = "Example:\n  slacktide keys site --out site --recipient insurer-a --recipient insurer-b"
     )]
     Site(SiteArgs),
-    /// Issue one more certificate by the authority of a site that `keys site` made.
+    /// Issue one more certificate with the authority of a site that `keys site` created.
     #[command(
         after_help = "Examples:\n  slacktide keys certificate --authority site/authority --name insurer-b --out site/insurer-b\n  slacktide keys certificate --authority site/authority --name exchange --host dmz.example --out site/exchange-2"
     )]
     Certificate(CertificateArgs),
-    /// Renews the certificates of a site that `keys site` made; nothing has to be stopped for it.
+    /// Renew the certificates of a site that `keys site` created; no process has to stop.
     #[command(after_help = "Example:\n  slacktide keys renew --site site")]
     Renew {
-        /// The site's folder, with the authority's in it.
+        /// The site's folder, which contains the authority's.
         #[arg(long, value_name = "DIR")]
         site: PathBuf,
-        /// How many days the new ones are valid.
+        /// Validity of the new certificates in days.
         #[arg(long, default_value_t = 365)]
         days: u32,
     },
@@ -51,20 +51,20 @@ pub(crate) enum KeyKind {
     Connect,
     /// Signs: SA…/A….
     Sign,
-    /// Opens what is sealed to it: SX…/X….
-    Seal,
+    /// Decrypts: SX…/X….
+    Encryption,
 }
 
 /// A site.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct SiteArgs {
-    /// The folder; it is made if it is not there, and must hold no site.
+    /// The folder; created if it does not exist. It must not contain a site.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// The site's name, which its messages carry: another one for each site.
+    /// The site's name, which its messages carry; unique for each site.
     #[arg(long, value_name = "NAME", default_value = "test")]
     pub(crate) name: SiteName,
-    /// For whom. May be given several times.
+    /// A recipient. May be given several times.
     #[arg(long, value_name = "NAME", default_value = "insurer-a")]
     pub(crate) recipient: Vec<String>,
     /// Where the exchange listens and the parties connect to: host:port.
@@ -73,7 +73,7 @@ pub(crate) struct SiteArgs {
     /// A further name or address of the exchange, for its certificate. May be given several times.
     #[arg(long, value_name = "NAME")]
     pub(crate) host: Vec<String>,
-    /// How many days the certificates are valid.
+    /// Validity of the certificates in days.
     #[arg(long, default_value_t = 365)]
     pub(crate) days: u32,
 }
@@ -87,13 +87,13 @@ pub(crate) struct CertificateArgs {
     /// The party that the certificate names.
     #[arg(long, value_name = "NAME")]
     pub(crate) name: PartyName,
-    /// A name or address of an exchange: the certificate is a server's, for these. May be given several times.
+    /// A name or address of an exchange: issue a server certificate for it. May be given several times.
     #[arg(long, value_name = "NAME")]
     pub(crate) host: Vec<String>,
-    /// The folder to write to; it is made if it is not there. Nothing in it is overwritten.
+    /// The output folder; created if it does not exist. No file is overwritten.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// How many days the certificate is valid.
+    /// Validity of the certificate in days.
     #[arg(long, default_value_t = 365)]
     pub(crate) days: u32,
 }

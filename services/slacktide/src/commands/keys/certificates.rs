@@ -75,7 +75,7 @@ fn signed(
 }
 
 /// Valid since yesterday, for clocks that are behind, until the beginning of the day so many days
-/// ahead; with 0 it is over already.
+/// ahead; with 0 it has already expired.
 fn described(name: &str, names: &[String], days: u32) -> Result<CertificateParams, Failure> {
     let mut params = CertificateParams::new(names.to_vec()).map_err(|error| failed(&error))?;
     params

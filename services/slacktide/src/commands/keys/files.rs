@@ -1,4 +1,4 @@
-//! Writing a key or a certificate so that only its owner reads it.
+//! Writes keys and certificates with restricted permissions.
 
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -8,12 +8,12 @@ use crate::failure::Failure;
 
 fn failed(path: &Path, error: &dyn std::fmt::Display) -> Failure {
     Failure::usage(format!(
-        "{}: {error}; give a folder that you may write to and that holds none of it yet",
+        "{}: {error}; give a writable folder without such a file",
         path.display()
     ))
 }
 
-/// What is secret by its name: seeds, private keys, what a server is started with.
+/// The file mode by name: seeds, private keys and environment files are secret.
 fn mode(name: &str) -> u32 {
     let secret = [".seed", ".key", ".env"];
     if secret.iter().any(|end| name.ends_with(end)) {
@@ -23,15 +23,14 @@ fn mode(name: &str) -> u32 {
     }
 }
 
-/// Writes files that must not be there yet; folders are made. Nothing is written when one of
-/// them exists.
+/// Writes new files and creates their folders. Writes nothing if one of the files exists.
 pub(super) fn write_new(folder: &Path, files: &[(String, String)]) -> Result<(), Failure> {
     std::fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
-    let taken = files
+    let existing = files
         .iter()
         .map(|(name, _)| folder.join(name))
         .find(|path| path.exists());
-    if let Some(path) = taken {
+    if let Some(path) = existing {
         return Err(failed(&path, &"exists already, and nothing is overwritten"));
     }
     for (name, text) in files {
@@ -52,19 +51,19 @@ pub(super) fn write_new(folder: &Path, files: &[(String, String)]) -> Result<(),
     Ok(())
 }
 
-/// Puts a file in the place of another in one step: whoever reads sees the old or the new one.
+/// Replaces a file atomically: a reader sees the old or the new one.
 pub(super) fn replace(folder: &Path, name: &str, text: &str) -> Result<(), Failure> {
-    let fresh = format!("new-{}-{name}", std::process::id());
-    write_new(folder, &[(fresh.clone(), text.to_owned())])?;
+    let temporary = format!("new-{}-{name}", std::process::id());
+    write_new(folder, &[(temporary.clone(), text.to_owned())])?;
     let to = folder.join(name);
-    std::fs::rename(folder.join(fresh), &to).map_err(|error| failed(&to, &error))
+    std::fs::rename(folder.join(temporary), &to).map_err(|error| failed(&to, &error))
 }
 
-/// Reads a file that an earlier call wrote.
+/// Reads a file that an earlier run wrote.
 pub(super) fn read(path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path).map_err(|error| {
         Failure::usage(format!(
-            "{}: {error}; give a folder that `slacktide keys site` made",
+            "{}: {error}; give a folder that `slacktide keys site` created",
             path.display()
         ))
     })

@@ -21,7 +21,7 @@ pub(super) fn authority_in(folder: &Path) -> Result<Pair, Failure> {
     })
 }
 
-/// Issues a certificate, and writes it beside the authority's own. Nothing is overwritten.
+/// Issues a certificate, and writes it with the authority's own. No file is overwritten.
 ///
 /// # Errors
 /// The authority cannot be read, or the folder holds one of the files already.
@@ -63,7 +63,11 @@ mod tests {
 
     type Tested = Result<(), Box<dyn std::error::Error>>;
 
-    fn asked(folder: &Path, name: &str, host: &[&str]) -> Result<CertificateArgs, schemas::name::BadName> {
+    fn certificate_args(
+        folder: &Path,
+        name: &str,
+        host: &[&str],
+    ) -> Result<CertificateArgs, schemas::name::BadName> {
         Ok(CertificateArgs {
             authority: folder.join("authority"),
             name: name.parse()?,
@@ -74,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn certificate_is_issued_once_with_its_authority_beside_it() -> Tested {
+    fn certificate_is_issued_once_with_its_authority() -> Tested {
         let folder = tempfile::tempdir()?;
         let path = |name: &str| folder.path().join(name);
         let authority = certificates::authority("of a test").map_err(|failure| failure.to_string())?;
@@ -86,7 +90,7 @@ mod tests {
             ],
         )
         .map_err(|failure| failure.to_string())?;
-        let party = asked(folder.path(), "insurer-b", &[])?;
+        let party = certificate_args(folder.path(), "insurer-b", &[])?;
         issue(&party).map_err(|failure| failure.to_string())?;
         assert_eq!(
             std::fs::read_to_string(path("insurer-b/ca.pem"))?,
@@ -106,7 +110,7 @@ mod tests {
         // A server's certificate joins a folder that has the authority's.
         let server = CertificateArgs {
             out: path("insurer-b"),
-            ..asked(folder.path(), "exchange", &["dmz.example"])?
+            ..certificate_args(folder.path(), "exchange", &["dmz.example"])?
         };
         issue(&server).map_err(|failure| failure.to_string())?;
         assert!(path("insurer-b/server.pem").exists());

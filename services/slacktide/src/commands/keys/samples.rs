@@ -4,7 +4,7 @@ use schemas::name::SiteName;
 
 use super::Public;
 
-/// What a party's file needs to know of the site.
+/// The parameters of a party's file.
 pub(super) struct Site<'a> {
     /// Its name.
     pub(super) name: &'a SiteName,
@@ -19,7 +19,7 @@ pub(super) struct Site<'a> {
 fn exchange(site: &Site<'_>, user: &str) -> String {
     format!(
         "[exchange]\nsite = \"{}\"\nurl = \"tls://{}\"\nuser = \"{user}\"\nseed = {{ file = \"connect.seed\" }}\n\n\
-         # Read anew at every connection: a renewed certificate needs no restart.\n\
+         # Read again at every connection: a renewed certificate needs no restart.\n\
          [exchange.tls]\nca = \"ca.pem\"\ncert = \"client.pem\"\nkey = \"client.key\"\n\n",
         site.name, site.exchange
     )
@@ -33,20 +33,20 @@ fn list<'a>(keys: impl Iterator<Item = &'a str>) -> String {
 /// The bureau's agent, with the example core.
 pub(super) fn social(site: &Site<'_>) -> String {
     let mut receipts = String::new();
-    let mut seals = String::new();
+    let mut encryption_keys = String::new();
     for (name, keys) in site.recipients {
         receipts += &format!("{name} = [\"{}\"]\n", keys.sign);
-        seals += &format!("{name} = \"{}\"\n", keys.seal);
+        encryption_keys += &format!("{name} = \"{}\"\n", keys.encryption);
     }
     let names = list(site.recipients.iter().map(|(name, _)| name.as_str()));
     format!(
         "# The bureau's agent: `slacktide social run --config social.toml`\n\n\
          [social]\nname = \"bureau\"\nsource = \"core\"\n\n{}\
          [signing]\nseed = {{ file = \"sign.seed\" }}\n\n\
-         # Whose receipts count.\n[trust.receipts]\n{receipts}\n\
-         # Bodies are sealed to these keys, so that the exchange's operator cannot read them; positions are\n\
-         # sealed with the bureau's own. others = [{{ file = … }}] opens what was sealed before a change.\n\
-         [sealing]\nseed = {{ file = \"seal.seed\" }}\n\n[sealing.recipients]\n{seals}\n\
+         # Trusted signing keys of receivers.\n[trust.receipts]\n{receipts}\n\
+         # Bodies are encrypted to these keys, so that the exchange's operator cannot read them; positions are\n\
+         # encrypted with the bureau's own. others = [{{ file = … }}] decrypts data from before a rotation.\n\
+         [encryption]\nseed = {{ file = \"encryption.seed\" }}\n\n[encryption.recipients]\n{encryption_keys}\n\
          # An example. A core of your own: kind = \"postgres\" with url = {{ env = \"CORE_URL\" }}.\n\
          [source]\nkind = \"sqlite\"\npath = \"core.db\"\n\n\
          [publisher]\nidle_poll = \"500ms\"\n\n\
@@ -65,9 +65,9 @@ pub(super) fn commercial(site: &Site<'_>, name: &str, port: u16) -> String {
         "# The insurer's agent: `slacktide commercial run --config commercial.toml`, as many as you like\n\n\
          [commercial]\nrecipient = \"{name}\"\nbureau = \"bureau\"\nsource = \"core\"\n\n{}\
          [signing]\nseed = {{ file = \"sign.seed\" }}\n\n\
-         # Whose chunks are stored.\n[trust]\nchunks = [\"{}\"]\n\n\
-         # Opens sealed bodies. others = [{{ file = … }}] while the key is changed.\n\
-         [sealing]\nseed = {{ file = \"seal.seed\" }}\n\n\
+         # Trusted publishers.\n[trust]\nchunks = [\"{}\"]\n\n\
+         # Decrypts bodies. others = [{{ file = … }}] during a key rotation.\n\
+         [encryption]\nseed = {{ file = \"encryption.seed\" }}\n\n\
          [store]\nkind = \"sqlite\"\npath = \"store.db\"\n\n[poll]\ninterval = \"1s\"\n\n\
          [health]\nlisten = \"127.0.0.1:{port}\"\n",
         exchange(site, name),
@@ -83,8 +83,8 @@ pub(super) fn auditor(site: &Site<'_>) -> String {
     format!(
         "# The auditor: `slacktide audit verify --config auditor.toml`\n\n{}\
          [trust]\nchunks = [\"{}\"]\nreceipts = {receipts}\nentries = {entries}\n\n\
-         # With a recipient's seed rows and sums are checked, too; without it they stay closed.\n\
-         # [sealing]\n# seed = {{ file = \"insurer.seed\" }}\n",
+         # With a recipient's seed, rows and sums are checked, too; without it they stay encrypted.\n\
+         # [encryption]\n# seed = {{ file = \"insurer.seed\" }}\n",
         exchange(site, "auditor"),
         site.bureau.sign
     )

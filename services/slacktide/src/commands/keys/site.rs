@@ -1,7 +1,7 @@
-//! Everything that a test site needs, wired together, by one command.
+//! Creates a complete test site.
 //!
-//! One folder for each machine: it holds what that party must have and nothing of another's. The
-//! authority's folder belongs to nobody's machine.
+//! Each machine gets a folder with the files of its party and no other. The authority's folder belongs on none of
+//! these machines.
 
 use std::path::Path;
 
@@ -38,10 +38,13 @@ pub(crate) fn make(args: &SiteArgs) -> Outcome {
         ));
     }
     let listed = Parties::shipped(&recipients).map_err(|error| Failure::usage(error.to_string()))?;
-    std::fs::create_dir_all(&args.out).map_err(|error| at(&args.out, &error))?;
-    let out = args.out.canonicalize().map_err(|error| at(&args.out, &error))?;
+    std::fs::create_dir_all(&args.out).map_err(|error| path_error(&args.out, &error))?;
+    let out = args
+        .out
+        .canonicalize()
+        .map_err(|error| path_error(&args.out, &error))?;
     if out.join("authority").exists() {
-        return Err(at(
+        return Err(path_error(
             &out.join("authority"),
             &"exists already, and a site is never overwritten",
         ));
@@ -100,7 +103,7 @@ pub(crate) fn make(args: &SiteArgs) -> Outcome {
         )?;
     }
     core(&out.join("bureau/core.db"))?;
-    tell(&out, &recipients);
+    print_next_steps(&out, &recipients);
     Ok(Exit::Done)
 }
 
@@ -159,10 +162,10 @@ fn core(path: &Path) -> Result<(), Failure> {
                  'person ' || i, printf('%d.%02d', i * 3, i % 100), 'an example', 0 FROM n;",
         )
     });
-    made.map_err(|error| at(path, &error))
+    made.map_err(|error| path_error(path, &error))
 }
 
-fn tell(out: &Path, recipients: &[RecipientName]) {
+fn print_next_steps(out: &Path, recipients: &[RecipientName]) {
     let out = out.display();
     let mut apply = String::new();
     let mut pollers = String::new();
@@ -195,7 +198,7 @@ pub(crate) fn renew(site: &Path, days: u32) -> Outcome {
     let mut renewed = Vec::new();
     let mut folders: Vec<_> = std::fs::read_dir(site)
         .and_then(Iterator::collect::<std::io::Result<Vec<_>>>)
-        .map_err(|error| at(site, &error))?
+        .map_err(|error| path_error(site, &error))?
         .into_iter()
         .map(|entry| entry.path())
         .collect();
@@ -213,7 +216,7 @@ pub(crate) fn renew(site: &Path, days: u32) -> Outcome {
         } else {
             continue;
         };
-        // Between the two steps nobody can connect with them; who tries again does.
+        // Between the two steps no client can connect with them; a retry succeeds.
         files::replace(&folder, &format!("{name}.key"), &pair.key)?;
         files::replace(&folder, &format!("{name}.pem"), &pair.certificate)?;
         renewed.push(user);
@@ -225,6 +228,6 @@ pub(crate) fn renew(site: &Path, days: u32) -> Outcome {
     Ok(Exit::Done)
 }
 
-fn at(path: &Path, error: &dyn std::fmt::Display) -> Failure {
+fn path_error(path: &Path, error: &dyn std::fmt::Display) -> Failure {
     Failure::usage(format!("{}: {error}", path.display()))
 }

@@ -1,4 +1,4 @@
-//! The audit entry before each act: nothing is done that nobody answers for.
+//! The audit entry before each action.
 
 use std::collections::BTreeMap;
 
@@ -7,43 +7,43 @@ use runtime::exit::Exit;
 use schemas::digest::Digest;
 use schemas::name::PartyName;
 use schemas::sign::SigningKey;
-use social::act::{Act, ActError, append};
-use store::quarantine::By;
+use social::audit_log::{AuditEvent, AuditLogError, append};
+use store::quarantine::Decision;
 
 use super::Order;
 use crate::commands::operator::{Operator, actor};
 use crate::failure::Failure;
 
-/// Ids that an entry of the audit chain lists by themselves; of more, it lists their digest.
-const MOST_LISTED: usize = 50;
+/// The maximum number of ids in an audit entry; beyond it the entry contains their digest.
+const MAX_LISTED: usize = 50;
 
-/// Who and why, as the operator said or as the system knows.
-pub(super) fn by(order: &Order, reason: Option<&str>) -> Result<By, Failure> {
+/// Returns actor and reason of an action.
+pub(super) fn decision(order: &Order, reason: Option<&str>) -> Result<Decision, Failure> {
     let actor = actor(order.actor.clone(), "decides")?;
     let reason = order.reason.as_deref().or(reason).unwrap_or_default();
     if actor.trim().is_empty() || reason.trim().is_empty() {
         return Err(Failure::usage(
-            "--actor and --reason are kept for ever and must say something",
+            "--actor and --reason are kept permanently and must not be empty",
         ));
     }
-    Ok(By {
+    Ok(Decision {
         actor,
         reason: reason.to_owned(),
     })
 }
 
-/// Signs an act into the party's chain. `ids` are those of the entries concerned.
+/// Appends an action to the party's audit chain. `ids` are the entries concerned.
 pub(super) async fn sign(
     exchange: &dyn Exchange,
     (party, key): (&str, &SigningKey),
-    by: &By,
+    by: &Decision,
     action: &str,
     ids: &[&str],
 ) -> Result<(), Failure> {
     let party = PartyName::new(party).map_err(|error| Failure::usage(error.to_string()))?;
     let operator = Operator::new()?;
     let who = operator.signs(key, &[], &party);
-    let act = Act {
+    let act = AuditEvent {
         actor: by.actor.clone(),
         action: action.to_owned(),
         reason: by.reason.clone(),
@@ -54,7 +54,7 @@ pub(super) async fn sign(
 
 fn detail(ids: &[&str]) -> BTreeMap<String, String> {
     let joined = ids.join(",");
-    let which = if ids.len() <= MOST_LISTED {
+    let which = if ids.len() <= MAX_LISTED {
         ("ids".to_owned(), joined)
     } else {
         (
@@ -65,12 +65,11 @@ fn detail(ids: &[&str]) -> BTreeMap<String, String> {
     BTreeMap::from([("entries".to_owned(), ids.len().to_string()), which])
 }
 
-fn failed(error: ActError) -> Failure {
+fn failed(error: AuditLogError) -> Failure {
     match error {
-        ActError::Exchange(error) => {
+        AuditLogError::Exchange(error) => {
             let failure = Failure::from(error);
-            let what =
-                format!("nothing was done, for it could not be signed into the audit chain: {failure}");
+            let what = format!("nothing was done: cannot append to the audit chain: {failure}");
             Failure::new(failure.exit, what)
         }
         other => Failure::new(Exit::Unfinished, format!("nothing was done: {other}")),
@@ -82,10 +81,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn many_ids_are_listed_by_their_digest() {
+    fn audit_detail_many_ids_are_a_digest() {
         let few = detail(&["a", "b"]);
         assert_eq!(few.get("ids").map(String::as_str), Some("a,b"));
-        let many = detail(&vec!["a"; MOST_LISTED + 1]);
+        let many = detail(&vec!["a"; MAX_LISTED + 1]);
         assert_eq!(many.get("entries").map(String::as_str), Some("51"));
         assert!(!many.contains_key("ids"));
         assert_eq!(many.get("ids_digest").map(String::len), Some(64));

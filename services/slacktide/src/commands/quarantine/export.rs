@@ -1,7 +1,6 @@
-//! The file for another machine: JSON lines, the first of which says what it is.
+//! The export file: JSON lines with a header line.
 //!
-//! A whole message is in it as it was published, so that its signature can be checked by anyone
-//! who has the publisher's public key.
+//! A message is exported unchanged, so that everyone with the publisher's public key can verify its signature.
 
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -10,32 +9,32 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use runtime::exit::Exit;
-use schemas::chunk::Examined;
+use schemas::chunk::ExaminedChunk;
 use schemas::digest::Digest;
-use schemas::seal::SealRing;
+use schemas::encryption::DecryptionKeys;
 use schemas::sign::PublicKey;
 use serde::{Deserialize, Serialize};
 use store::quarantine::{Content, Entry, Kind};
 
-use super::held::{held, hex, unhex};
-use super::told::short;
+use super::content::{decode_content, hex, unhex};
+use super::render::short_id;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 
 const FORMAT: &str = "slacktide.quarantine.v1";
 
-/// The first line.
+/// The header line.
 #[derive(Debug, Serialize, Deserialize)]
-struct Head {
+struct Header {
     format: String,
     warning: String,
     #[serde(default)]
     at: Option<Timestamp>,
 }
 
-/// Each further line.
+/// A line with an entry.
 #[derive(Debug, Serialize, Deserialize)]
-struct One {
+struct ExportedEntry {
     id: String,
     lane: String,
     epoch: Option<u32>,
@@ -50,22 +49,22 @@ struct One {
     digest: String,
     /// The bytes: a message as it was published, a packed row, a reject's JSON.
     hex: String,
-    /// The same, as far as it can be read.
-    holds: serde_json::Value,
+    /// The decoded content, as far as it can be decoded.
+    content: serde_json::Value,
 }
 
-/// The file while it is written. Only its owner may read it.
+/// The file being written, with mode 0600.
 pub(super) struct File {
     out: BufWriter<std::fs::File>,
     entries: u64,
 }
 
-fn unwritten(error: &impl std::fmt::Display) -> Failure {
+fn write_error(error: &impl std::fmt::Display) -> Failure {
     Failure::new(Exit::Unfinished, format!("the file cannot be written: {error}"))
 }
 
 impl File {
-    /// Makes it; one that is there already is not overwritten.
+    /// Creates the file; never overwrites one.
     pub(super) fn create(path: &Path) -> Result<Self, Failure> {
         let file = OpenOptions::new()
             .write(true)
@@ -74,7 +73,7 @@ impl File {
             .open(path);
         let file = file.map_err(|error| {
             Failure::usage(format!(
-                "{}: {error}; give the name of a file that can be made",
+                "{}: {error}; give a path where a new file can be created",
                 path.display()
             ))
         })?;
@@ -82,9 +81,9 @@ impl File {
             out: BufWriter::new(file),
             entries: 0,
         };
-        file.line(&Head {
+        file.line(&Header {
             format: FORMAT.to_owned(),
-            warning: "this file holds personal data".to_owned(),
+            warning: "this file contains personal data".to_owned(),
             at: Some(Timestamp::now()),
         })?;
         Ok(file)
@@ -92,7 +91,7 @@ impl File {
 
     fn line(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         let text = serde_json::to_string(value).map_err(|error| Failure::internal(&error))?;
-        writeln!(self.out, "{text}").map_err(|error| unwritten(&error))
+        writeln!(self.out, "{text}").map_err(|error| write_error(&error))
     }
 
     /// Adds an entry.
@@ -100,14 +99,14 @@ impl File {
         &mut self,
         entry: &Entry,
         content: &Content,
-        seals: &SealRing,
+        decryption_keys: &DecryptionKeys,
     ) -> Result<(), Failure> {
         self.entries += 1;
-        self.line(&One {
+        self.line(&ExportedEntry {
             id: entry.id.clone(),
             lane: entry.lane.to_string(),
-            epoch: entry.place.map(|place| place.epoch),
-            number: entry.place.map(|place| place.number),
+            epoch: entry.chunk_number.map(|chunk| chunk.epoch),
+            number: entry.chunk_number.map(|chunk| chunk.number),
             ordinal: entry.ordinal,
             kind: entry.kind.word().to_owned(),
             reason: entry.reason.clone(),
@@ -116,16 +115,16 @@ impl File {
             since: entry.since,
             digest: Digest::of(&[&content.bytes]).to_string(),
             hex: hex(&content.bytes),
-            holds: held(entry.kind, content, seals),
+            content: decode_content(entry.kind, content, decryption_keys),
         })
     }
 
-    /// Writes it out to the disk, and says so.
+    /// Syncs the file to disk and prints the result.
     pub(super) fn finish(self, path: &Path, json: bool) -> Outcome {
-        let file = self.out.into_inner().map_err(|error| unwritten(&error))?;
-        file.sync_all().map_err(|error| unwritten(&error))?;
+        let file = self.out.into_inner().map_err(|error| write_error(&error))?;
+        file.sync_all().map_err(|error| write_error(&error))?;
         output::note(&format!(
-            "warning: {} holds personal data: keep it as the store itself is kept, and delete it when it is done with",
+            "warning: {} contains personal data: protect it like the store itself, and delete it after use",
             path.display()
         ));
         if json {
@@ -137,7 +136,7 @@ impl File {
     }
 }
 
-/// What a check says of one line.
+/// The result of a check of one line.
 #[derive(Debug, Serialize)]
 struct Finding {
     id: String,
@@ -145,87 +144,87 @@ struct Finding {
     epoch: Option<u32>,
     number: Option<u64>,
     kind: String,
-    /// Whether the bytes are those that were put in quarantine.
+    /// Whether the bytes match the digest.
     intact: bool,
-    /// Of a message: whether it opens with the keys given; the reason where it does not.
+    /// For a message: its rows if it verifies with the given keys, or the reason.
     opens: Option<Result<u64, String>>,
 }
 
-/// `quarantine check`.
+/// Runs `quarantine check`.
 pub(super) fn check(path: &Path, trust: &[String], json: bool) -> Outcome {
     let trusted = trust
         .iter()
         .map(|key| PublicKey::new(key).map_err(|error| Failure::usage(format!("--trust {key}: {error}"))))
         .collect::<Result<Vec<_>, _>>()?;
-    let unread = |error: &dyn std::fmt::Display| {
+    let read_error = |error: &dyn std::fmt::Display| {
         Failure::usage(format!(
             "{}: {error}; give a file that `quarantine export` wrote",
             path.display()
         ))
     };
-    let file = std::fs::File::open(path).map_err(|error| unread(&error))?;
+    let file = std::fs::File::open(path).map_err(|error| read_error(&error))?;
     let mut lines = BufReader::new(file).lines();
     let first = lines
         .next()
         .transpose()
-        .map_err(|error| unread(&error))?
+        .map_err(|error| read_error(&error))?
         .unwrap_or_default();
-    let head: Head = serde_json::from_str(&first).map_err(|error| unread(&error))?;
-    if head.format != FORMAT {
-        return Err(unread(&format!(
+    let header: Header = serde_json::from_str(&first).map_err(|error| read_error(&error))?;
+    if header.format != FORMAT {
+        return Err(read_error(&format!(
             "its format is {:?} and not {FORMAT:?}",
-            head.format
+            header.format
         )));
     }
     let mut findings = Vec::new();
     for line in lines {
-        let line = line.map_err(|error| unread(&error))?;
-        let one: One = serde_json::from_str(&line).map_err(|error| unread(&error))?;
-        findings.push(finding(one, &trusted));
+        let line = line.map_err(|error| read_error(&error))?;
+        let entry: ExportedEntry = serde_json::from_str(&line).map_err(|error| read_error(&error))?;
+        findings.push(finding(entry, &trusted));
     }
-    let sound = findings
+    let is_valid = findings
         .iter()
         .all(|finding| finding.intact && !matches!(finding.opens, Some(Err(_))));
     if json {
-        output::json(&serde_json::json!({ "entries": findings, "sound": sound }))?;
+        output::json(&serde_json::json!({ "entries": findings, "is_valid": is_valid }))?;
     } else {
         for finding in &findings {
             let intact = if finding.intact { "intact" } else { "ALTERED" };
             let opens = match &finding.opens {
                 None => String::new(),
-                Some(Ok(rows)) => format!(", its signature holds, {rows} rows"),
-                Some(Err(reason)) => format!(", does not open: {reason}"),
+                Some(Ok(rows)) => format!(", its signature is valid, {rows} rows"),
+                Some(Err(reason)) => format!(", cannot be verified: {reason}"),
             };
             let kind = &finding.kind;
             output::line(&format!(
                 "{}  {}  {kind}  {intact}{opens}",
-                short(&finding.id),
+                short_id(&finding.id),
                 finding.lane
             ));
         }
     }
-    Ok(if sound { Exit::Done } else { Exit::Evidence })
+    Ok(if is_valid { Exit::Done } else { Exit::Evidence })
 }
 
-fn finding(one: One, trusted: &[PublicKey]) -> Finding {
-    let bytes = unhex(&one.hex).unwrap_or_default();
+fn finding(entry: ExportedEntry, trusted: &[PublicKey]) -> Finding {
+    let bytes = unhex(&entry.hex).unwrap_or_default();
     let digest = Digest::of(&[&bytes]).to_string();
-    let message = one.kind == Kind::Message.word();
+    let message = entry.kind == Kind::Message.word();
     Finding {
-        // A message's id is its digest, so that no other one can stand in its place.
-        intact: digest == one.digest && (!message || digest == one.id),
+        // A message's id is its digest, so that no other message can replace it.
+        intact: digest == entry.digest && (!message || digest == entry.id),
         opens: (message && !trusted.is_empty()).then(|| {
-            schemas::chunk::examine(&bytes, trusted, &SealRing::default())
+            schemas::chunk::examine(&bytes, trusted, &DecryptionKeys::default())
                 .map(|chunk| match chunk {
-                    Examined::Opened(chunk) => chunk.manifest.totals.rows,
-                    Examined::Closed { manifest, .. } => manifest.totals.rows,
+                    ExaminedChunk::Opened(chunk) => chunk.manifest.totals.rows,
+                    ExaminedChunk::KeyMissing { manifest, .. } => manifest.totals.rows,
                 })
                 .map_err(|error| error.to_string())
         }),
-        id: one.id,
-        lane: one.lane,
-        epoch: one.epoch,
-        number: one.number,
-        kind: one.kind,
+        id: entry.id,
+        lane: entry.lane,
+        epoch: entry.epoch,
+        number: entry.number,
+        kind: entry.kind,
     }
 }

@@ -1,25 +1,24 @@
-//! The bureau's side: what it could not send, and what its receivers keep aside.
+//! The bureau's side: rejected rows, and chunks in its receivers' quarantine.
 //!
-//! Its credential reads the last message of a subject and no history. So there are the rejects
-//! of each lane's last chunk, the numbers that the last receipt reports, and a tail that nobody
-//! trusts, which stops the lane. Nothing of the first two can be mended here but by publishing
+//! The bureau's credential reads only the last message of a subject. So it sees the rejects of each lane's last chunk, the
+//! numbers in the last receipt, and an untrusted tail, which stops the lane. The first two can only be fixed by publishing
 //! the rows again.
 //!
-//! - [`mod@found`] what is seen there
-//! - [`mod@discard`] a tail that nobody trusts is given up
+//! - [`mod@entries`] finds the entries
+//! - [`mod@discard`] discards an untrusted tail
 
 mod discard;
-mod found;
+mod entries;
 
 use ::exchange::Exchange;
 use nats::JetStream;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
-use schemas::seal::SealRing;
+use schemas::encryption::DecryptionKeys;
 
 use self::discard::discard;
-use self::found::{What, found, one};
-use super::told::{self, Line};
+use self::entries::{EntryKind, find_all, find_one};
+use super::render::{self, Line};
 use super::{Order, QuarantineCommand, act};
 use crate::failure::{Failure, Outcome};
 use crate::output;
@@ -27,13 +26,13 @@ use crate::settings::SocialFile;
 
 type File = Loaded<SocialFile>;
 
-const WAYS: &str = "repair the row in the core so that its cursor moves, and it is published again by itself; \
-                    or publish from the last receipt or from the beginning with `slacktide feed rewind`";
+const REPUBLISH_REMEDY: &str = "repair the row in the core so that its cursor changes: it is then published again automatically; \
+                    or publish again from the last receipt or from the beginning with `slacktide feed rewind`";
 
-/// Runs one of them.
+/// Runs a subcommand.
 pub(super) async fn run(loaded: &File, command: QuarantineCommand) -> Outcome {
     let file = &loaded.value;
-    let exchange = JetStream::connect(file.exchange.command(loaded.folder())?).await?;
+    let exchange = JetStream::connect(file.exchange.command_options(loaded.folder())?).await?;
     let done = match command {
         QuarantineCommand::List { feed, json, .. } => list(loaded, &exchange, feed.as_deref(), json).await,
         QuarantineCommand::Show { id, reveal, order } => show(loaded, &exchange, &id, reveal, &order).await,
@@ -49,7 +48,7 @@ pub(super) async fn run(loaded: &File, command: QuarantineCommand) -> Outcome {
         }
         QuarantineCommand::Discard { id, order } => discard(loaded, &exchange, &id, &order).await,
         QuarantineCommand::Export { .. } | QuarantineCommand::Check { .. } => Err(Failure::usage(
-            "what the bureau published stands at the exchange: the auditor reads it with `slacktide audit replay`; \
+            "the published messages are at the exchange: the auditor reads them with `slacktide audit replay`; \
              export from the insurer's side",
         )),
     };
@@ -58,40 +57,43 @@ pub(super) async fn run(loaded: &File, command: QuarantineCommand) -> Outcome {
 }
 
 async fn list(loaded: &File, exchange: &dyn Exchange, feed: Option<&str>, json: bool) -> Outcome {
-    let lines: Vec<Line> = found(loaded, exchange, feed)
+    let lines: Vec<Line> = find_all(loaded, exchange, feed)
         .await?
         .into_iter()
         .map(|found| found.line)
         .collect();
-    told::list("social", &lines, json)?;
+    render::list("social", &lines, json)?;
     if !json {
         output::note(
-            "note: of each lane the last chunk's rejects and the last receipt's numbers; the auditor reads all: `slacktide audit replay`",
+            "note: only the last chunk's rejects and the last receipt's numbers of each lane; the auditor can read all: `slacktide audit replay`",
         );
     }
     Ok(Exit::Done)
 }
 
 async fn show(loaded: &File, exchange: &dyn Exchange, id: &str, reveal: bool, order: &Order) -> Outcome {
-    let found = one(loaded, exchange, id).await?;
-    let mut holds = None;
+    let found = find_one(loaded, exchange, id).await?;
+    let mut revealed = None;
     if reveal {
-        let by = act::by(order, Some("reveal"))?;
+        let by = act::decision(order, Some("reveal"))?;
         sign(loaded, exchange, &by, "quarantine.reveal", &found.line.id).await?;
-        holds = match &found.what {
-            What::Reject(reject) => serde_json::to_value(reject).ok(),
-            What::Tail(stored) => Some(super::held::message(&stored.bytes, &SealRing::default())),
-            What::Reported => None,
+        revealed = match &found.what {
+            EntryKind::Reject(reject) => serde_json::to_value(reject).ok(),
+            EntryKind::Tail(stored) => Some(super::content::decode_message(
+                &stored.bytes,
+                &DecryptionKeys::default(),
+            )),
+            EntryKind::Reported => None,
         };
     }
     if order.json {
-        output::json(&serde_json::json!({ "entry": found.line, "holds": holds }))?;
+        output::json(&serde_json::json!({ "entry": found.line, "content": revealed }))?;
         return Ok(Exit::Done);
     }
-    told::show(&found.line);
-    if let Some(holds) = holds {
-        output::note("note: what follows is personal data; that it was looked at is signed and kept");
-        output::json(&holds)?;
+    render::show(&found.line);
+    if let Some(revealed) = revealed {
+        output::note("note: the following is personal data; this access is recorded in the audit chain");
+        output::json(&revealed)?;
     }
     Ok(Exit::Done)
 }
@@ -99,7 +101,7 @@ async fn show(loaded: &File, exchange: &dyn Exchange, id: &str, reveal: bool, or
 async fn sign(
     loaded: &File,
     exchange: &dyn Exchange,
-    by: &store::quarantine::By,
+    by: &store::quarantine::Decision,
     action: &str,
     id: &str,
 ) -> Result<(), Failure> {
@@ -108,7 +110,7 @@ async fn sign(
     act::sign(exchange, (party, key.as_ref()), by, action, &[id]).await
 }
 
-/// Nothing is stored here, so nothing can be stored again: it is said what helps.
+/// Prints the remedy of each entry: the bureau has no store to retry in.
 async fn retry(
     loaded: &File,
     exchange: &dyn Exchange,
@@ -117,32 +119,32 @@ async fn retry(
     order: &Order,
 ) -> Outcome {
     let all = match id {
-        Some(id) => vec![one(loaded, exchange, id).await?],
-        None => found(loaded, exchange, feed).await?,
+        Some(id) => vec![find_one(loaded, exchange, id).await?],
+        None => find_all(loaded, exchange, feed).await?,
     };
-    let told: Vec<_> = all
+    let entries: Vec<_> = all
         .iter()
         .map(|found| {
-            let way = match found.what {
-                What::Tail(_) => {
-                    "correct [trust] chunks and restart the agent, which then goes on behind it; or give it up with \
-                     `slacktide quarantine discard`, which opens a new epoch behind it"
+            let remedy = match found.what {
+                EntryKind::Tail(_) => {
+                    "correct [trust] chunks and restart the agent, which then continues after it; or discard it with \
+                     `slacktide quarantine discard`, which opens a new epoch"
                 }
-                What::Reject(_) => WAYS,
-                What::Reported => {
+                EntryKind::Reject(_) => REPUBLISH_REMEDY,
+                EntryKind::Reported => {
                     "the receiver retries with `slacktide quarantine retry`; or the rows are published again: repair \
-                     them in the core so that their cursor moves, or use `slacktide feed rewind`"
+                     them in the core so that their cursor changes, or use `slacktide feed rewind`"
                 }
             };
-            serde_json::json!({ "id": found.line.id, "lane": found.line.lane, "way": way })
+            serde_json::json!({ "id": found.line.id, "lane": found.line.lane, "remedy": remedy })
         })
         .collect();
     if order.json {
-        output::json(&serde_json::json!({ "entries": told, "left": told.len() }))?;
-    } else if told.is_empty() {
+        output::json(&serde_json::json!({ "entries": entries, "left": entries.len() }))?;
+    } else if entries.is_empty() {
         output::line("nothing is in quarantine, and no tail stops a lane");
     } else {
-        for found in told {
+        for found in entries {
             let text = |name: &str| {
                 found
                     .get(name)
@@ -152,9 +154,9 @@ async fn retry(
             };
             output::line(&format!(
                 "{}  {}  {}",
-                told::short(&text("id")),
+                render::short_id(&text("id")),
                 text("lane"),
-                text("way")
+                text("remedy")
             ));
         }
     }

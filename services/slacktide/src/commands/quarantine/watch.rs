@@ -1,23 +1,22 @@
-//! How much the store keeps aside, for the agent's status and metrics; rows that wait for another row are tried again.
+//! Counts the store's quarantine for the agent's status and metrics, and retries rows that wait for another row.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::commercial::{Board, CommercialStatus, HeldStatus};
+use ::commercial::{CommercialStatus, QuarantineStatus, StatusRegistry};
 use jiff::Timestamp;
 use runtime::metrics::MetricsText;
 use store::Quarantine;
 use tokio_util::sync::CancellationToken;
 
-/// How often it is counted.
-const EVERY: Duration = Duration::from_secs(2);
+/// The counting interval.
+const INTERVAL: Duration = Duration::from_secs(2);
 
-/// Counts until the token is cancelled. What cannot be counted is left as it was: the poller
-/// tells of a store that is away.
-pub(crate) fn keep(quarantine: Arc<dyn Quarantine>, board: Board, stop: CancellationToken) {
+/// Counts until the token is cancelled. On an error the last counts stay: the poller reports an unreachable store.
+pub(crate) fn start(quarantine: Arc<dyn Quarantine>, registry: StatusRegistry, stop: CancellationToken) {
     tokio::spawn(async move {
-        let mut tick = tokio::time::interval(EVERY);
+        let mut tick = tokio::time::interval(INTERVAL);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -25,45 +24,46 @@ pub(crate) fn keep(quarantine: Arc<dyn Quarantine>, board: Board, stop: Cancella
                 () = stop.cancelled() => return,
             }
             let counted = tokio::select! {
-                counted = quarantine.held() => counted,
+                counted = quarantine.counts() => counted,
                 () = stop.cancelled() => return,
             };
-            // Rows that another row may have made room for since; the count of the next tick lacks them.
+            // Retried rows leave the count at the next tick.
             let retried = tokio::select! {
                 retried = quarantine.retry_waiting(Timestamp::now()) => retried,
                 () = stop.cancelled() => return,
             };
             match retried {
                 Ok(0) => {}
-                Ok(rows) => tracing::info!(rows, "rows that waited for another row are stored"),
-                Err(error) => tracing::debug!(%error, "rows that wait were not tried again"),
+                Ok(rows) => tracing::info!(rows, "stored rows that waited for another row"),
+                Err(error) => tracing::debug!(%error, "retrying waiting rows failed"),
             }
             match counted {
                 Ok(held) => {
-                    let mut lanes: BTreeMap<String, BTreeMap<&'static str, HeldStatus>> = BTreeMap::new();
-                    for one in held {
-                        let status = HeldStatus {
-                            count: one.count,
-                            oldest: one.oldest,
+                    let mut lanes: BTreeMap<String, BTreeMap<&'static str, QuarantineStatus>> =
+                        BTreeMap::new();
+                    for entry in held {
+                        let status = QuarantineStatus {
+                            count: entry.count,
+                            oldest: entry.oldest,
                         };
-                        let lane = lanes.entry(one.lane.to_string()).or_default();
-                        lane.insert(one.kind.word(), status);
+                        let lane = lanes.entry(entry.lane.to_string()).or_default();
+                        lane.insert(entry.kind.word(), status);
                     }
-                    board.note(|status| status.held = lanes);
+                    registry.note(|status| status.quarantine = lanes);
                 }
-                Err(error) => tracing::debug!(%error, "the quarantine was not counted"),
+                Err(error) => tracing::debug!(%error, "counting the quarantine failed"),
             }
         }
     });
 }
 
-/// Count and age by lane and kind. A lane with nothing in quarantine says nothing.
+/// Writes count and age by lane and kind. A lane without entries has no series.
 #[expect(
     clippy::cast_precision_loss,
     reason = "metrics are floats; counts below 2^53 are exact"
 )]
 pub(crate) fn metrics(status: &CommercialStatus, text: &mut MetricsText) {
-    for (lane, kinds) in &status.held {
+    for (lane, kinds) in &status.quarantine {
         for (kind, held) in kinds {
             text.gauge(
                 "slacktide_quarantine_entries",
@@ -74,7 +74,7 @@ pub(crate) fn metrics(status: &CommercialStatus, text: &mut MetricsText) {
         }
     }
     let now = Timestamp::now();
-    for (lane, kinds) in &status.held {
+    for (lane, kinds) in &status.quarantine {
         for (kind, held) in kinds {
             text.gauge(
                 "slacktide_quarantine_oldest_seconds",

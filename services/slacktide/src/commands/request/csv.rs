@@ -1,20 +1,20 @@
-//! PURE: rows as CSV, for a file, a spreadsheet or a terminal.
+//! Formats rows as CSV, for a file, a spreadsheet or a terminal.
 
 use std::borrow::Cow;
 
 use crate::failure::Failure;
 use crate::output;
 
-/// What becomes of the cells.
+/// Options for cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Cells {
-    /// No cell is a formula: a spreadsheet would run what another party wrote.
+    /// Prevents formulas: a spreadsheet would run what another party wrote.
     pub(super) spreadsheet: bool,
-    /// Characters that act on a terminal are escaped. A file keeps them.
+    /// Escapes characters that act on a terminal. A file keeps them.
     pub(super) is_shown: bool,
 }
 
-/// Returns a header and the rows. An empty field is NULL, `""` an empty text.
+/// Formats a header and the rows. An empty field is NULL, `""` an empty text.
 pub(super) fn records(names: &[&str], rows: &[Vec<Option<String>>], cells: Cells) -> Result<String, Failure> {
     let mut writer = csv::WriterBuilder::new()
         .quote_style(csv::QuoteStyle::Never)
@@ -22,7 +22,7 @@ pub(super) fn records(names: &[&str], rows: &[Vec<Option<String>>], cells: Cells
     let failed = |error: csv::Error| Failure::internal(&error);
     let field = |text: &str| {
         let text = if cells.spreadsheet {
-            without_formula(text)
+            escape_formulas(text)
         } else {
             text.into()
         };
@@ -31,13 +31,13 @@ pub(super) fn records(names: &[&str], rows: &[Vec<Option<String>>], cells: Cells
         } else {
             text
         };
-        quoted(&text)
+        quote(&text)
     };
     writer
         .write_record(names.iter().map(|name| field(name)))
         .map_err(failed)?;
     for row in rows {
-        // Null and the empty text differ: quotes are set here.
+        // Quotes are added here, because NULL and the empty text differ.
         let fields = row
             .iter()
             .map(|cell| cell.as_deref().map(field).unwrap_or_default());
@@ -47,7 +47,7 @@ pub(super) fn records(names: &[&str], rows: &[Vec<Option<String>>], cells: Cells
     String::from_utf8(bytes).map_err(|error| Failure::internal(&error))
 }
 
-fn quoted(text: &str) -> String {
+fn quote(text: &str) -> String {
     let is_plain = !text.is_empty() && !text.contains(['"', ',', '\n', '\r']);
     if is_plain {
         text.to_owned()
@@ -56,20 +56,20 @@ fn quoted(text: &str) -> String {
     }
 }
 
-/// Characters that begin a formula, also in the wide form that spreadsheets take for the same.
+/// Characters that begin a formula, also in their full-width forms.
 const BEGINS_FORMULA: [char; 10] = ['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠'];
 
-/// Characters behind which a spreadsheet of some language may see another cell begin.
+/// Characters after which a spreadsheet of some locale may begin another cell.
 const BEGINS_CELL: [char; 7] = [',', ';', '|', '\t', '\n', '\r', '"'];
 
-/// Returns the text with an apostrophe wherever a formula would begin. A plain decimal stays a number, also a negative
-/// one: it holds nothing that could be run.
-fn without_formula(text: &str) -> Cow<'_, str> {
+/// Inserts an apostrophe wherever a formula would begin. A plain decimal, also a negative one, is unchanged: it cannot be
+/// run.
+fn escape_formulas(text: &str) -> Cow<'_, str> {
     if is_decimal(text) {
         return text.into();
     }
     let mut safe = String::with_capacity(text.len() + 2);
-    // At the beginning blanks are passed over, as some spreadsheets do.
+    // Leading blanks are skipped, as in some spreadsheets.
     let (mut is_begin, mut is_blank) = (true, true);
     for c in text.chars() {
         if is_begin && BEGINS_FORMULA.contains(&c) {
@@ -158,14 +158,14 @@ mod tests {
     proptest! {
         #[test]
         fn csv_cell_of_any_text_is_no_formula(text in "[-=+@＝－ \t\r\n,;|\"'a1.]{0,12}") {
-            let safe = without_formula(&text);
+            let safe = escape_formulas(&text);
             prop_assert!(is_decimal(&safe) || !safe.trim_start().starts_with(BEGINS_FORMULA), "{safe:?}");
             if !is_decimal(&safe) {
                 for cell in safe.split(BEGINS_CELL).skip(1) {
                     prop_assert!(!cell.starts_with(BEGINS_FORMULA), "{safe:?}");
                 }
             }
-            // Nothing is lost: what was added can be told.
+            // Only apostrophes are added.
             prop_assert_eq!(safe.replace('\'', ""), text.replace('\'', ""));
         }
     }

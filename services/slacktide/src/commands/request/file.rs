@@ -1,4 +1,4 @@
-//! Files one request, or a file of them, straight at the exchange.
+//! Files one request, or a file of requests, at the exchange.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -14,13 +14,13 @@ use slacktide_client::{Ask, Client, FiledAs, Outcome, RequestId};
 
 use super::input::{decode, is_csv, read};
 use super::lines::{self, Defaults, Line};
-use super::{FileArgs, actor, client, failed, told};
+use super::{FileArgs, actor, client, failed, render};
 use crate::failure::Failure;
 use crate::output;
 use crate::settings::{CommercialFile, load};
 
-/// Requests that are under way at once.
-const AT_ONCE: usize = 32;
+/// The maximum number of concurrent requests.
+const MAX_CONCURRENT: usize = 32;
 
 pub(super) async fn run(args: FileArgs) -> crate::failure::Outcome {
     let loaded: Loaded<CommercialFile> = load(&args.at.config.config)?;
@@ -31,10 +31,10 @@ pub(super) async fn run(args: FileArgs) -> crate::failure::Outcome {
         deadline: args.deadline,
     };
     if let Some(path) = args.from {
-        return all(&loaded, &path, &defaults, (args.again, args.at.json)).await;
+        return file_all(&loaded, &path, &defaults, (args.again, args.at.json)).await;
     }
     let mut line = Line {
-        // A name that nobody else has: asked again it is another request.
+        // A unique name: each call is another request.
         key: Some(
             args.key
                 .unwrap_or_else(|| format!("cli-{:016x}", rand::random::<u64>())),
@@ -57,7 +57,7 @@ pub(super) async fn run(args: FileArgs) -> crate::failure::Outcome {
     client.close().await;
     let (filed, outcome) = filed.map_err(failed)?;
     let id = &filed.id;
-    let end = end(&filed, outcome.as_ref(), args.again);
+    let result = filing_result(&filed, outcome.as_ref(), args.again);
     if args.at.json {
         output::json(&serde_json::json!({
             "id": id,
@@ -65,27 +65,27 @@ pub(super) async fn run(args: FileArgs) -> crate::failure::Outcome {
             "outcome": outcome.as_ref().map(Outcome::name),
         }))?;
     }
-    match end {
-        End::Filed if !args.at.json => output::line(&format!(
-            "filed as {id}; `slacktide request show {id}` tells how it stands"
+    match result {
+        FilingResult::Filed if !args.at.json => output::line(&format!(
+            "filed as {id}; `slacktide request show {id}` shows its state"
         )),
-        End::Filed => {}
-        End::Known(what) => output::note(&format!(
+        FilingResult::Filed => {}
+        FilingResult::Known(what) => output::note(&format!(
             "nothing was filed: this key is request {id}, which {what}"
         )),
-        End::Answerless(what) => {
+        FilingResult::Answerless(what) => {
             return Err(Failure::new(
                 Exit::NoAnswer,
                 format!(
-                    "nothing was filed: this key is request {id}, which {what}; ask again with --again, or under a new --key"
+                    "nothing was filed: this key is request {id}, which {what}; file it again with --again, or under a new --key"
                 ),
             ));
         }
-        End::Answered(what) => {
+        FilingResult::Answered(what) => {
             return Err(Failure::new(
                 Exit::TooLate,
                 format!(
-                    "nothing was filed: this key is request {id}, which {what}; another question needs a new --key"
+                    "nothing was filed: this key is request {id}, which {what}; another request needs a new --key"
                 ),
             ));
         }
@@ -93,35 +93,35 @@ pub(super) async fn run(args: FileArgs) -> crate::failure::Outcome {
     Ok(Exit::Done)
 }
 
-/// Where a filing ended. Texts say how the request stands that was there before.
-enum End {
-    /// It is at the exchange now.
+/// The result of a filing. The text describes the state of an existing request.
+enum FilingResult {
+    /// The request was filed.
     Filed,
-    /// It was there before.
+    /// The request existed.
     Known(String),
-    /// It was there before, and has an outcome without an answer.
+    /// The request existed, and has an outcome without an answer.
     Answerless(String),
-    /// It was to be asked again, and is answered.
+    /// The request was to be filed again, but is answered.
     Answered(String),
 }
 
-/// PURE: where a filing ended.
-fn end(filed: &FiledAs, outcome: Option<&Outcome>, again: bool) -> End {
+/// Determines the result of a filing.
+fn filing_result(filed: &FiledAs, outcome: Option<&Outcome>, again: bool) -> FilingResult {
     match outcome {
-        _ if filed.is_new => End::Filed,
-        None => End::Known("waits for its outcome".to_owned()),
+        _ if filed.is_new => FilingResult::Filed,
+        None => FilingResult::Known("waits for its outcome".to_owned()),
         Some(outcome) => {
-            let what = format!("has its outcome: {}", told::outcome(outcome));
+            let what = format!("has its outcome: {}", render::outcome(outcome));
             match (has_answer(outcome), again) {
-                (true, true) => End::Answered(what),
-                (true, false) => End::Known(what),
-                (false, _) => End::Answerless(what),
+                (true, true) => FilingResult::Answered(what),
+                (true, false) => FilingResult::Known(what),
+                (false, _) => FilingResult::Answerless(what),
             }
         }
     }
 }
 
-/// Files a question, and looks for the outcome of one that was there before.
+/// Files a request; reads the outcome if it existed.
 async fn file_one(
     client: &Client,
     ask: &Ask,
@@ -140,103 +140,108 @@ async fn file_one(
     Ok((filed, outcome))
 }
 
-/// What became of the lines of a file.
+/// The results of the lines of a file.
 #[derive(Default)]
-struct Counted {
+struct FileResults {
     filed: Vec<RequestId>,
-    /// Requests from before that have an outcome without an answer: their line, id and what became of them.
+    /// Existing requests with an outcome without an answer: line, id and outcome.
     answerless: Vec<(usize, RequestId, String)>,
-    /// Line, why, and the line itself.
+    /// Line number, reason and text of rejected lines.
     rejected: Vec<(usize, String, String)>,
 }
 
-async fn all(
+async fn file_all(
     loaded: &Loaded<CommercialFile>,
     path: &Path,
     defaults: &Defaults,
     (again, json): (bool, bool),
 ) -> crate::failure::Outcome {
-    // The whole file before the first request: where its marks do not fit, no line can be trusted.
+    // Read the whole file before the first request: with unbalanced quotation marks no line is reliable.
     let bytes =
         std::fs::read(path).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
     let text = decode(path, &bytes)?;
     let read = read(path, text)?;
     let now = Timestamp::now();
-    let (mut counted, mut asks) = (Counted::default(), Vec::new());
+    let (mut results, mut asks) = (FileResults::default(), Vec::new());
     for (number, raw, line) in read {
         match line.and_then(|line| line.ask(defaults, now)) {
             Ok(ask) => asks.push((number, raw, ask)),
-            Err(why) => counted.rejected.push((number, why, raw)),
+            Err(why) => results.rejected.push((number, why, raw)),
         }
     }
-    let asks = without_contradictions(asks, &mut counted);
+    let asks = reject_contradictions(asks, &mut results);
     let client = client(loaded).await?;
-    let filed = file(&client, asks, again, &mut counted).await;
+    let filed = file(&client, asks, again, &mut results).await;
     client.close().await;
-    let aside = aside(path, text, &counted)?;
+    let rejected_file = write_rejected(path, text, &results)?;
     if let Err(error) = filed {
         let more = format!(
-            "{} requests of the file are at the exchange; file it again as it is, and the others follow",
-            counted.filed.len()
+            "{} requests of the file are at the exchange; file it again unchanged to file the others",
+            results.filed.len()
         );
         return Err(error.with([more]));
     }
-    show(path, &counted, aside.as_deref(), json)?;
-    Ok(if !counted.rejected.is_empty() {
+    print(path, &results, rejected_file.as_deref(), json)?;
+    Ok(if !results.rejected.is_empty() {
         Exit::Unfinished
-    } else if counted.answerless.is_empty() {
+    } else if results.answerless.is_empty() {
         Exit::Done
     } else {
         Exit::NoAnswer
     })
 }
 
-fn show(path: &Path, counted: &Counted, aside: Option<&Path>, json: bool) -> Result<(), Failure> {
+fn print(
+    path: &Path,
+    results: &FileResults,
+    rejected_file: Option<&Path>,
+    json: bool,
+) -> Result<(), Failure> {
     if json {
-        let rejected: Vec<_> = counted
+        let rejected: Vec<_> = results
             .rejected
             .iter()
             .map(|(line, why, _)| serde_json::json!({ "line": line, "why": why }))
             .collect();
-        let answerless: Vec<_> = counted
+        let answerless: Vec<_> = results
             .answerless
             .iter()
             .map(|(line, id, what)| serde_json::json!({ "line": line, "id": id, "outcome": what }))
             .collect();
         return output::json(&serde_json::json!({
-            "filed": counted.filed, "rejected": rejected, "answerless": answerless, "aside": aside,
+            "filed": results.filed, "rejected": rejected, "answerless": answerless, "rejected_file": rejected_file,
         }));
     }
-    output::line(&format!("{} requests are at the exchange", counted.filed.len()));
-    for (line, id, what) in &counted.answerless {
+    output::line(&format!("{} requests are at the exchange", results.filed.len()));
+    for (line, id, what) in &results.answerless {
         output::note(&format!(
             "{}:{line}: nothing was filed: this key is request {id}, which {what}",
             path.display()
         ));
     }
-    if !counted.answerless.is_empty() {
+    if !results.answerless.is_empty() {
         output::note(&format!(
-            "{} lines have an outcome without an answer from before: ask them again with --again, or under new keys",
-            counted.answerless.len()
+            "{} existing requests have an outcome without an answer: file them again with --again, or under new keys",
+            results.answerless.len()
         ));
     }
-    for (line, why, _) in &counted.rejected {
+    for (line, why, _) in &results.rejected {
         output::note(&format!("{}:{line}: {why}", path.display()));
     }
-    if let Some(aside) = aside {
+    if let Some(rejected_file) = rejected_file {
         output::note(&format!(
-            "{} lines were put aside in {}: correct them there and file that file",
-            counted.rejected.len(),
-            aside.display()
+            "{} rejected lines were written to {}: correct them and file that file",
+            results.rejected.len(),
+            rejected_file.display()
         ));
     }
     Ok(())
 }
 
-/// PURE: without the lines that ask for different things under one key: which of them was meant is not known.
-fn without_contradictions(
+/// Rejects lines with different requests under one key.
+fn reject_contradictions(
     asks: Vec<(usize, String, Ask)>,
-    counted: &mut Counted,
+    results: &mut FileResults,
 ) -> Vec<(usize, String, Ask)> {
     let mut by_key: BTreeMap<&str, Vec<(usize, &Ask)>> = BTreeMap::new();
     for (number, _, ask) in &asks {
@@ -256,41 +261,43 @@ fn without_contradictions(
     for (number, raw, _) in bad {
         let other = others.get(&number).copied().unwrap_or_default();
         let why =
-            format!("line {other} asks for something else under the same key: give each a key of its own");
-        counted.rejected.push((number, why, raw));
+            format!("line {other} asks for something else under the same key: give each line its own key");
+        results.rejected.push((number, why, raw));
     }
     good
 }
 
-/// Files them, some at once. What the exchange does not take for good is rejected; what time may mend ends it, and the
-/// file may be filed again as it is.
+/// Files requests concurrently. Requests that are refused permanently are rejected; a temporary error ends the call, and the
+/// file can be filed again unchanged.
 async fn file(
     client: &Client,
     asks: Vec<(usize, String, Ask)>,
     again: bool,
-    counted: &mut Counted,
+    results: &mut FileResults,
 ) -> Result<(), Failure> {
     let mut filing = stream::iter(asks)
         .map(|(number, raw, ask)| async move { (number, raw, file_one(client, &ask, again).await) })
-        .buffered(AT_ONCE);
+        .buffered(MAX_CONCURRENT);
     while let Some((number, raw, filed)) = filing.next().await {
         match filed {
-            Ok((filed, outcome)) => match end(&filed, outcome.as_ref(), again) {
-                End::Answerless(what) => counted.answerless.push((number, filed.id, what)),
-                End::Filed | End::Known(_) | End::Answered(_) => counted.filed.push(filed.id),
+            Ok((filed, outcome)) => match filing_result(&filed, outcome.as_ref(), again) {
+                FilingResult::Answerless(what) => results.answerless.push((number, filed.id, what)),
+                FilingResult::Filed | FilingResult::Known(_) | FilingResult::Answered(_) => {
+                    results.filed.push(filed.id)
+                }
             },
             Err(slacktide_client::Error::Exchange(error)) => return Err(error.into()),
-            Err(error) => counted.rejected.push((number, error.to_string(), raw)),
+            Err(error) => results.rejected.push((number, error.to_string(), raw)),
         }
     }
-    counted.rejected.sort_unstable();
+    results.rejected.sort_unstable();
     Ok(())
 }
 
-/// Writes the rejected lines beside the file, for the one who wrote it only: they are about persons.
-fn aside(path: &Path, text: &str, counted: &Counted) -> Result<Option<PathBuf>, Failure> {
+/// Writes the rejected lines next to the file, with mode 0600: they are personal data.
+fn write_rejected(path: &Path, text: &str, results: &FileResults) -> Result<Option<PathBuf>, Failure> {
     use std::os::unix::fs::OpenOptionsExt as _;
-    if counted.rejected.is_empty() {
+    if results.rejected.is_empty() {
         return Ok(None);
     }
     let extension = path
@@ -298,27 +305,27 @@ fn aside(path: &Path, text: &str, counted: &Counted) -> Result<Option<PathBuf>, 
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    let aside = path.with_extension(format!("rejected.{extension}"));
+    let rejected_path = path.with_extension(format!("rejected.{extension}"));
     let failed =
-        |error: std::io::Error| Failure::new(Exit::Internal, format!("{}: {error}", aside.display()));
+        |error: std::io::Error| Failure::new(Exit::Internal, format!("{}: {error}", rejected_path.display()));
     let mut file = std::fs::OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .open(&aside)
+        .open(&rejected_path)
         .map_err(failed)?;
-    // One that was there before keeps its mode otherwise.
+    // An existing file would keep its mode.
     let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     file.set_permissions(private).map_err(failed)?;
     if is_csv(path) {
         let header = text.lines().find(|line| !line.is_empty());
         writeln!(file, "{}", header.unwrap_or_default()).map_err(failed)?;
     }
-    for (_, _, raw) in &counted.rejected {
+    for (_, _, raw) in &results.rejected {
         writeln!(file, "{raw}").map_err(failed)?;
     }
-    Ok(Some(aside))
+    Ok(Some(rejected_path))
 }
 
 #[cfg(test)]
@@ -326,7 +333,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_with_one_key_and_two_questions_are_both_rejected() {
+    fn file_two_requests_with_one_key_are_both_rejected() {
         let text = "key,kind,purpose,basis,n\nk1,a.b,1,1,7\nk2,a.b,1,1,7\nk1,a.b,1,1,8\nk2,a.b,1,1,7\n";
         let asks: Vec<_> = read(Path::new("a.csv"), text)
             .unwrap()
@@ -341,13 +348,13 @@ mod tests {
                 )
             })
             .collect();
-        let mut counted = Counted::default();
-        let good: Vec<usize> = without_contradictions(asks, &mut counted)
+        let mut results = FileResults::default();
+        let good: Vec<usize> = reject_contradictions(asks, &mut results)
             .iter()
             .map(|(line, ..)| *line)
             .collect();
         assert_eq!(good, [3, 5]);
-        let rejected: Vec<(usize, bool)> = counted
+        let rejected: Vec<(usize, bool)> = results
             .rejected
             .iter()
             .map(|(line, why, _)| (*line, why.contains("under the same key")))
@@ -356,41 +363,47 @@ mod tests {
     }
 
     #[test]
-    fn filing_ends_by_what_was_there_before() {
+    fn filing_result_depends_on_the_existing_request() {
         let filed = |is_new| FiledAs {
             id: "20260131-abcdefgh".parse().unwrap(),
             is_new,
         };
         let refused = Outcome::Expired;
-        assert!(matches!(end(&filed(true), None, false), End::Filed));
-        assert!(matches!(end(&filed(false), None, true), End::Known(_)));
         assert!(matches!(
-            end(&filed(false), Some(&refused), false),
-            End::Answerless(_)
+            filing_result(&filed(true), None, false),
+            FilingResult::Filed
         ));
         assert!(matches!(
-            end(&filed(false), Some(&Outcome::Empty), false),
-            End::Known(_)
+            filing_result(&filed(false), None, true),
+            FilingResult::Known(_)
         ));
         assert!(matches!(
-            end(&filed(false), Some(&Outcome::Empty), true),
-            End::Answered(_)
+            filing_result(&filed(false), Some(&refused), false),
+            FilingResult::Answerless(_)
+        ));
+        assert!(matches!(
+            filing_result(&filed(false), Some(&Outcome::Empty), false),
+            FilingResult::Known(_)
+        ));
+        assert!(matches!(
+            filing_result(&filed(false), Some(&Outcome::Empty), true),
+            FilingResult::Answered(_)
         ));
     }
 
     #[test]
-    fn what_is_put_aside_can_be_corrected_and_filed() {
+    fn rejected_file_can_be_corrected_and_filed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("asked.csv");
         let text = "key,kind,psn_no\r\nk1,a.b,p1\r\n,a.b,\"p, 2\"\r\n";
-        let counted = Counted {
+        let results = FileResults {
             rejected: vec![(3, "key is missing".to_owned(), ",a.b,\"p, 2\"".to_owned())],
-            ..Counted::default()
+            ..FileResults::default()
         };
-        let aside = aside(&path, text, &counted).unwrap().unwrap();
-        assert_eq!(aside, folder.path().join("asked.rejected.csv"));
-        let text = std::fs::read_to_string(&aside).unwrap();
+        let rejected = write_rejected(&path, text, &results).unwrap().unwrap();
+        assert_eq!(rejected, folder.path().join("asked.rejected.csv"));
+        let text = std::fs::read_to_string(&rejected).unwrap();
         assert_eq!(text, "key,kind,psn_no\n,a.b,\"p, 2\"\n");
-        assert_eq!(read(&aside, &text).unwrap().len(), 1);
+        assert_eq!(read(&rejected, &text).unwrap().len(), 1);
     }
 }

@@ -1,4 +1,4 @@
-//! PURE: the requests of a file, CSV or JSON lines, each with its place.
+//! Reads the requests of a CSV or JSON lines file, with their line numbers.
 
 use std::path::Path;
 
@@ -6,16 +6,16 @@ use super::lines::{self, Line};
 use super::records::{self, Record};
 use crate::failure::Failure;
 
-/// The lines of a file: number, text as written, and the request or what is wrong with it.
+/// The lines of a file: number, text, and the request or an error.
 pub(super) type Read = Vec<(usize, String, Result<Line, String>)>;
 
-/// The text of a file.
+/// Decodes the text of a file.
 pub(super) fn decode<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, Failure> {
     runtime::text::decode(bytes)
-        .map_err(|bad| Failure::usage(format!("{}:{bad}; nothing was filed", path.display())))
+        .map_err(|error| Failure::usage(format!("{}:{error}; nothing was filed", path.display())))
 }
 
-/// PURE: the lines of a file, with their numbers. Empty ones are left out.
+/// Reads the lines of a file with their numbers. Empty lines are skipped.
 pub(super) fn read(path: &Path, text: &str) -> Result<Read, Failure> {
     if !is_csv(path) {
         let filled = (1..)
@@ -29,7 +29,7 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Read, Failure> {
             .collect());
     }
     let table = records::parse(text).map_err(|faults| {
-        let mut told = faults.iter().take(MOST_FAULTS).map(|fault| {
+        let mut messages = faults.iter().take(MAX_FAULTS).map(|fault| {
             format!(
                 "{}:{}:{}: {}",
                 path.display(),
@@ -38,11 +38,11 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Read, Failure> {
                 fault.what
             )
         });
-        let first = told.next().unwrap_or_default();
-        let left = faults.len().saturating_sub(MOST_FAULTS);
+        let first = messages.next().unwrap_or_default();
+        let left = faults.len().saturating_sub(MAX_FAULTS);
         let left = (left > 0).then(|| format!("and {left} lines more"));
         Failure::usage(first)
-            .with(told)
+            .with(messages)
             .with(left)
             .with(["nothing was filed".to_owned()])
     })?;
@@ -56,8 +56,8 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Read, Failure> {
     Ok(table.records.iter().map(line).collect())
 }
 
-/// Faults of a file that are shown.
-const MOST_FAULTS: usize = 20;
+/// The maximum number of faults shown.
+const MAX_FAULTS: usize = 20;
 
 /// Whether a file is CSV, by its name; it is JSON lines otherwise.
 pub(super) fn is_csv(path: &Path) -> bool {
@@ -97,19 +97,19 @@ mod tests {
     #[test]
     fn request_file_with_an_open_quotation_mark_files_nothing() {
         let text = "key,kind,psn_no\nk1,a.b,\"p1\nk2,a.b,p2\nk3,a.b,p3\"\n";
-        let told = lines(text, "asked.csv").unwrap_err();
+        let error = lines(text, "asked.csv").unwrap_err();
         assert!(
-            told.starts_with("asked.csv:2:8: a quotation mark is not closed"),
-            "{told}"
+            error.starts_with("asked.csv:2:8: a quotation mark is not closed"),
+            "{error}"
         );
         assert!(
-            told.contains("asked.csv:4:10: ") && told.ends_with("nothing was filed"),
-            "{told}"
+            error.contains("asked.csv:4:10: ") && error.ends_with("nothing was filed"),
+            "{error}"
         );
-        let told = decode(Path::new("asked.jsonl"), b"{}\n{\"k\xFF")
+        let error = decode(Path::new("asked.jsonl"), b"{}\n{\"k\xFF")
             .unwrap_err()
             .to_string();
-        assert!(told.starts_with("asked.jsonl:2:4: this is not UTF-8"), "{told}");
+        assert!(error.starts_with("asked.jsonl:2:4: this is not UTF-8"), "{error}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! PURE: a line of a file of requests, as JSON or as CSV.
+//! Parses a line of a file of requests, as JSON or CSV.
 //!
-//! Errors name columns and arguments, never values: they are printed.
+//! Errors are printed, so they name columns and arguments, never values.
 
 use std::collections::BTreeMap;
 
@@ -12,24 +12,24 @@ use slacktide_client::{Ask, Scalar};
 
 use super::records::Record;
 
-/// What all lines share.
+/// Defaults for all lines.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Defaults {
-    /// Who asks.
+    /// The requesting person.
     pub(super) actor: String,
-    /// The purpose code, where a line has none.
+    /// The default purpose code.
     pub(super) purpose: Option<String>,
-    /// The legal basis code, where a line has none.
+    /// The default legal basis code.
     pub(super) basis: Option<String>,
-    /// Until when an answer is wanted, where a line does not say.
+    /// The default deadline.
     pub(super) deadline: Option<String>,
 }
 
-/// A line as it is written.
+/// A parsed line.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Line {
-    /// The filer's own name for it.
+    /// The filer's key.
     pub(super) key: Option<String>,
     /// The kind.
     pub(super) kind: Option<String>,
@@ -40,13 +40,13 @@ pub(super) struct Line {
     pub(super) purpose: Option<String>,
     /// The legal basis code.
     pub(super) basis: Option<String>,
-    /// Until when an answer is wanted.
+    /// The deadline.
     pub(super) deadline: Option<String>,
 }
 
 /// Reads a line of JSON.
 pub(super) fn json(text: &str) -> Result<Line, String> {
-    // Columns are characters, and the library counts bytes.
+    // Columns count characters; the library counts bytes.
     let column = |error: &serde_json::Error| {
         let bytes = error.column().saturating_sub(1);
         text.char_indices().take_while(|(at, _)| *at < bytes).count() + 1
@@ -55,41 +55,43 @@ pub(super) fn json(text: &str) -> Result<Line, String> {
     let line = match values.next() {
         Some(Ok(line)) => line,
         Some(Err(error)) => {
-            // A key that stands twice is found by the reader only where it knows the key.
-            return match unique::check(text.as_bytes()) {
-                Err(twice) if error.is_data() && twice.is_data() => Err(key_twice(column(&twice))),
-                _ => Err(format!("column {}: {}", column(&error), not_read(&error))),
+            // The parser detects duplicate keys only among the known keys.
+            return match unique::check_unique_keys(text.as_bytes()) {
+                Err(duplicate) if error.is_data() && duplicate.is_data() => {
+                    Err(duplicate_key(column(&duplicate)))
+                }
+                _ => Err(format!("column {}: {}", column(&error), json_problem(&error))),
             };
         }
         None => return Err("column 1: no JSON object".to_owned()),
     };
-    let behind = text.get(values.byte_offset()..).unwrap_or_default();
-    if let Some((at, _)) = behind.char_indices().find(|(_, c)| !c.is_ascii_whitespace()) {
+    let rest = text.get(values.byte_offset()..).unwrap_or_default();
+    if let Some((at, _)) = rest.char_indices().find(|(_, c)| !c.is_ascii_whitespace()) {
         let before = text.get(..values.byte_offset() + at).unwrap_or_default();
         return Err(format!(
             "column {}: something follows the object: write one object on each line",
             before.chars().count() + 1
         ));
     }
-    unique::check(text.as_bytes()).map_err(|error| key_twice(column(&error)))?;
+    unique::check_unique_keys(text.as_bytes()).map_err(|error| duplicate_key(column(&error)))?;
     Ok(line)
 }
 
-fn key_twice(column: usize) -> String {
+fn duplicate_key(column: usize) -> String {
     format!("column {column}: an object holds a key twice: write each once")
 }
 
-/// What is wrong with a line. The library's own message may hold what stands there.
-fn not_read(error: &serde_json::Error) -> &'static str {
+/// Describes a JSON error. The library's own message may contain values.
+fn json_problem(error: &serde_json::Error) -> &'static str {
     match error.classify() {
         serde_json::error::Category::Eof => "the object does not end on its line",
-        serde_json::error::Category::Syntax => "this is no JSON",
+        serde_json::error::Category::Syntax => "this is not JSON",
         _ => "no JSON object with key, kind, arguments, purpose, basis, deadline",
     }
 }
 
-/// Reads a record of CSV: every column that has no other meaning is an argument. A cell with nothing in it is left out, `""`
-/// is an empty text, and every other text is kept as it is written.
+/// Reads a CSV record: every column without another meaning is an argument. An empty cell is left out, `""` is an empty
+/// text, and every other text is kept unchanged.
 pub(super) fn csv(header: &Record<'_>, record: &Record<'_>) -> Result<Line, String> {
     if header.cells.len() != record.cells.len() {
         return Err(format!(
@@ -119,7 +121,7 @@ pub(super) fn csv(header: &Record<'_>, record: &Record<'_>) -> Result<Line, Stri
     Ok(line)
 }
 
-/// `name=value` of the command line: a text. `name:=value` is an integer; the bureau takes `7` as a text for one, too.
+/// Parses `name=value` as a text, `name:=value` as an integer. The bureau accepts the text `7` as an integer, too.
 pub(super) fn argument(text: &str) -> Result<(String, serde_json::Value), String> {
     let (name, value) = text
         .split_once('=')
@@ -136,10 +138,10 @@ pub(super) fn argument(text: &str) -> Result<(String, serde_json::Value), String
 }
 
 impl Line {
-    /// What it asks for.
+    /// Converts the line to a request.
     ///
     /// # Errors
-    /// Which of its columns lacks what.
+    /// The column that is missing or invalid.
     pub(super) fn ask(self, defaults: &Defaults, now: Timestamp) -> Result<Ask, String> {
         let missing = |what: &str| format!("{what} is missing");
         let key = self.key.ok_or_else(|| missing("key"))?;
@@ -159,7 +161,7 @@ impl Line {
                 serde_json::Value::Bool(flag) => Scalar::Text(flag.to_string()),
                 serde_json::Value::Number(number) => match number.as_i64() {
                     Some(number) => Scalar::Int(number),
-                    None => return Err(format!("argument {name:?} is no integer: write it as a text")),
+                    None => return Err(format!("argument {name:?} is not an integer: write it as a text")),
                 },
                 _ => {
                     return Err(format!(
@@ -177,17 +179,17 @@ impl Line {
     }
 }
 
-/// A length of time from now on, or a time with its zone.
+/// Parses a duration from now, or a time with its zone.
 fn deadline(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return Ok(at);
     }
     let span: Option<Span> = text.parse().ok();
     let later = span.and_then(|span| now.checked_add(span.get()).ok());
-    // Whole seconds: a file that is filed again within one asks for the same.
+    // Whole seconds: a file that is filed again within one second gives the same request.
     later
         .and_then(|at| Timestamp::from_second(at.as_second()).ok())
-        .ok_or_else(|| "deadline is no length of time such as 2d and no time with its zone".to_owned())
+        .ok_or_else(|| "deadline is neither a duration such as 2d nor a time with its zone".to_owned())
 }
 
 #[cfg(test)]
@@ -206,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_ask_for_the_same() {
+    fn line_in_json_and_csv_gives_the_same_request() {
         let now = Timestamp::UNIX_EPOCH;
         let one =
             json(r#"{"key":"k","kind":"a.b","arguments":{"psn_no":"p1"},"basis":"02","deadline":"2d"}"#);
@@ -220,14 +222,14 @@ mod tests {
         let one = one.unwrap().ask(&defaults(), now);
         assert_eq!(one, other(0));
         assert!(one.is_ok());
-        // A blank belongs to the value.
+        // A blank is part of the value.
         assert_ne!(one, other(1));
     }
 
     #[test]
-    fn what_is_missing_or_odd_is_named_without_what_stands_there() {
+    fn line_error_names_the_column_without_its_value() {
         let now = Timestamp::UNIX_EPOCH;
-        for (text, told) in [
+        for (text, expected) in [
             (r#"{"kind":"a","basis":"1"}"#, "key is missing"),
             (r#"{"key":"k","kind":"a"}"#, "basis is missing"),
             (
@@ -244,23 +246,23 @@ mod tests {
             ),
         ] {
             let error = json(text).unwrap().ask(&defaults(), now).unwrap_err();
-            assert!(error.contains(told) && !error.contains("4711"), "{error}");
+            assert!(error.contains(expected) && !error.contains("4711"), "{error}");
         }
-        for (text, told) in [
+        for (text, expected) in [
             (r#"{"key":"k"} {"key":"l"}"#, "column 13: something follows"),
             (r#"{"key":"张"},"#, "column 12: something follows"),
-            (r#"{"key":"k",}"#, "column 12: this is no JSON"),
+            (r#"{"key":"k",}"#, "column 12: this is not JSON"),
             (r#"{"key":"k","kind":"a.b"#, "does not end"),
             (r#"{"key":"k","arguments":{"a":"1","a":"2"}}"#, "a key twice"),
             (r#"{"key":"k","arguments":{"a":"1","\u0061":"2"}}"#, "a key twice"),
             (r#"{"key":"k","key":"l"}"#, "a key twice"),
             (r#"{"key":"k","arguments":{"a":[{"b":1,"b":2}]}}"#, "a key twice"),
             ("[]", "no JSON object"),
-            ("\u{feff}{}", "column 1: this is no JSON"),
+            ("\u{feff}{}", "column 1: this is not JSON"),
         ] {
             let error = json(text).unwrap_err();
             assert!(
-                error.starts_with("column ") && error.contains(told),
+                error.starts_with("column ") && error.contains(expected),
                 "{text}: {error}"
             );
         }
@@ -274,9 +276,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever stands in a line, there is one answer, and no panic.
+        /// Any line is accepted or refused without a panic.
         #[test]
-        fn any_line_is_asked_or_refused(text in "\\PC{0,200}") {
+        fn line_of_any_text_is_accepted_or_refused(text in "\\PC{0,200}") {
             if let Ok(line) = json(&text) {
                 let _ = line.ask(&defaults(), Timestamp::UNIX_EPOCH);
             }

@@ -1,8 +1,8 @@
-//! What this insurer's store knows of its requests.
+//! Lists the requests in this insurer's store.
 
 use runtime::config::Loaded;
 use runtime::exit::Exit;
-use store::requests::{Listed, Wanted};
+use store::requests::{RequestFilter, RequestSummary};
 
 use super::ListArgs;
 use crate::compose;
@@ -13,23 +13,23 @@ use crate::settings::{CommercialFile, load};
 pub(super) async fn run(args: ListArgs) -> Outcome {
     let loaded: Loaded<CommercialFile> = load(&args.at.config.config)?;
     let store = compose::requests(&loaded)?;
-    let wanted = Wanted {
+    let filter = RequestFilter {
         kind: args.kind,
-        standing: args.state,
+        state: args.state,
         outcome: args.outcome,
         since: args.since,
-        most: Some(args.most),
-        ..Wanted::default()
+        limit: Some(args.most),
+        ..RequestFilter::default()
     };
-    let listed = store.listed(&loaded.value.commercial.recipient, &wanted).await;
+    let listed = store.list(&loaded.value.commercial.recipient, &filter).await;
     store.close().await;
     let listed = listed?;
     if args.at.json {
-        let told: Vec<_> = listed.iter().map(json).collect();
-        output::json(&told)?;
+        let entries: Vec<_> = listed.iter().map(json).collect();
+        output::json(&entries)?;
     } else if listed.is_empty() {
         output::line(
-            "the store knows of no such request; one that was filed elsewhere is known when its answer is stored",
+            "the store has no such request; a request filed elsewhere is listed when its answer is stored",
         );
     } else {
         output::lines(table(&listed, output::width()));
@@ -37,30 +37,30 @@ pub(super) async fn run(args: ListArgs) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// PURE: the requests as a table. On a screen of some width ids are shortened as far as they stay different, and long cells
-/// are cut; for a file or a program every cell is whole.
-pub(in crate::commands) fn table(listed: &[Listed], width: Option<usize>) -> Vec<String> {
+/// Renders the requests as a table. With a width, ids are shortened to unique prefixes and long cells are truncated;
+/// without one, cells are complete.
+pub(in crate::commands) fn table(listed: &[RequestSummary], width: Option<usize>) -> Vec<String> {
     let ids: Vec<String> = listed.iter().map(|one| one.id.to_string()).collect();
-    let short = width.map_or(usize::MAX, |_| short(&ids));
+    let id_length = width.map_or(usize::MAX, |_| unique_prefix_length(&ids));
     let mut columns = Columns::new(&["ID", "KEY", "KIND", "FILED", "STATE", "OUTCOME"]);
     for (one, id) in listed.iter().zip(&ids) {
         columns.row([
-            id.chars().take(short).collect(),
+            id.chars().take(id_length).collect(),
             one.idempotency.clone().unwrap_or_else(|| "-".to_owned()),
             one.kind.clone(),
             match width {
                 Some(_) => one.filed_at.strftime("%m-%d %H:%MZ").to_string(),
                 None => format!("{:.0}", one.filed_at),
             },
-            one.standing.word().to_owned(),
+            one.state.word().to_owned(),
             outcome(one),
         ]);
     }
     columns.render(width, &["KEY", "KIND", "OUTCOME"])
 }
 
-/// Characters of the ids by which all of them differ: the day and eight more, or as many as it takes.
-fn short(ids: &[String]) -> usize {
+/// Returns the length of the shortest prefix that distinguishes all ids, at least 17.
+fn unique_prefix_length(ids: &[String]) -> usize {
     let mut sorted: Vec<&str> = ids.iter().map(String::as_str).collect();
     sorted.sort_unstable();
     let common = |pair: &[&str]| match pair {
@@ -70,7 +70,7 @@ fn short(ids: &[String]) -> usize {
     sorted.windows(2).map(common).max().unwrap_or(0).max(16) + 1
 }
 
-fn outcome(one: &Listed) -> String {
+fn outcome(one: &RequestSummary) -> String {
     let why = one.reason.clone();
     match &one.reply {
         None => why.unwrap_or_default(),
@@ -90,7 +90,7 @@ fn outcome(one: &Listed) -> String {
     }
 }
 
-fn json(one: &Listed) -> serde_json::Value {
+fn json(one: &RequestSummary) -> serde_json::Value {
     let reply = one.reply.as_ref().map(|reply| {
         serde_json::json!({
             "outcome": reply.outcome,
@@ -111,7 +111,7 @@ fn json(one: &Listed) -> serde_json::Value {
         "filed_by": one.filed_by,
         "filed_at": one.filed_at,
         "deadline": one.deadline,
-        "standing": one.standing.word(),
+        "state": one.state.word(),
         "exchanged_at": one.exchanged_at,
         "reason": one.reason,
         "reply": reply,
@@ -122,24 +122,24 @@ fn json(one: &Listed) -> serde_json::Value {
 mod tests {
     use jiff::Timestamp;
     use schemas::digest::Digest;
-    use store::requests::{Standing, Told};
+    use store::requests::{ReplySummary, RequestState};
 
     use super::*;
 
-    fn listed(id: &str, key: &str, reply: Option<(&str, u64, &str)>) -> Listed {
-        Listed {
+    fn listed(id: &str, key: &str, reply: Option<(&str, u64, &str)>) -> RequestSummary {
+        RequestSummary {
             id: id.parse().unwrap(),
             kind: "setl.by_person_and_period".to_owned(),
             idempotency: Some(key.to_owned()),
             filed_by: "clerk".to_owned(),
             filed_at: Timestamp::UNIX_EPOCH,
             deadline: None,
-            standing: Standing::Filed,
+            state: RequestState::Filed,
             exchanged_at: None,
             reason: reply
                 .map(|(.., why)| why.to_owned())
                 .filter(|why| !why.is_empty()),
-            reply: reply.map(|(outcome, rows, _)| Told {
+            reply: reply.map(|(outcome, rows, _)| ReplySummary {
                 outcome: outcome.to_owned(),
                 code: (outcome == "refused").then(|| "quota".to_owned()),
                 digest: Digest::of(&[b"reply"]),
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn request_list_fits_80_columns_and_is_whole_in_a_pipe() {
+    fn request_list_fits_80_columns_or_is_complete_in_a_pipe() {
         let all = [
             listed("20260131-0123456789abcdef0123456789abcdef", "claim-4711", None),
             listed(
@@ -180,7 +180,7 @@ mod tests {
                 "{line:?}"
             );
         }
-        // Two ids share sixteen characters of their tokens, and are told apart by one more.
+        // Two ids share sixteen characters of their tokens; one more distinguishes them.
         assert!(shown[1].starts_with("20260131-0123456789abcdef0 "), "{shown:?}");
         assert!(shown[2].starts_with("20260131-0123456789abcdef9 "), "{shown:?}");
         let piped = table(&all, None);

@@ -1,38 +1,37 @@
-//! PURE: a CSV file of requests, strictly.
+//! A strict parser for CSV files of requests.
 //!
-//! RFC 4180 with one rule more: a record is one line. No value of a request may hold a line break, so a quotation mark that is
-//! not closed on its line is missing its other half. A reader that takes it for a value of several lines swallows the requests
-//! in between, which is why the usual libraries are not used here: they accept it, and text behind a closing mark, too.
-//! Cells are kept exactly, blanks included.
+//! RFC 4180 with one more rule: a record is one line. No value of a request may contain a line break, so an open quotation
+//! mark at the end of a line is an error. The usual libraries accept it as a value of several lines, which swallows requests,
+//! and accept text after a closing mark. Cells are kept exactly, including blanks.
 
-/// What does not read, and where.
+/// A syntax error with its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
-    /// Counted from 1.
+    /// FileResults from 1.
     pub(super) line: usize,
-    /// Counted from 1, in characters.
+    /// FileResults from 1, in characters.
     pub(super) column: usize,
-    /// What is wrong, and what to do. No value is in it.
+    /// Cause and remedy, without values.
     pub(super) what: &'static str,
 }
 
 /// One cell.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Cell {
-    /// Its text, without the quotation marks around it.
+    /// The text without quotation marks.
     pub(super) text: String,
-    /// Whether it is in quotation marks: `""` is an empty text, and nothing is no value.
+    /// Whether it is quoted: `""` is an empty text, an empty cell is no value.
     pub(super) is_quoted: bool,
-    /// Where it begins, counted from 1 in characters.
+    /// Where it begins, results from 1 in characters.
     pub(super) column: usize,
 }
 
 /// A line with its cells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Record<'a> {
-    /// Counted from 1.
+    /// FileResults from 1.
     pub(super) line: usize,
-    /// As it is written.
+    /// The text of the line.
     pub(super) raw: &'a str,
     /// Its cells, in order.
     pub(super) cells: Vec<Cell>,
@@ -47,10 +46,10 @@ pub(super) struct Table<'a> {
     pub(super) records: Vec<Record<'a>>,
 }
 
-/// Reads a whole file.
+/// Parses a file.
 ///
 /// # Errors
-/// Every line whose marks do not fit, or what is wrong with the header. Then no line can be trusted to be what was meant.
+/// Every line with unbalanced quotation marks, or the faults of the header. Then no line is reliable.
 pub(super) fn parse(text: &str) -> Result<Table<'_>, Vec<Fault>> {
     let (mut records, mut faults) = (Vec::new(), Vec::new());
     for (line, raw) in (1..).zip(text.split('\n')) {
@@ -120,7 +119,7 @@ fn header_faults(header: &Record<'_>) -> Vec<Fault> {
     faults
 }
 
-/// The cells of a line; the column and what is wrong where it does not read.
+/// Parses the cells of a line; the error is the column and the message.
 fn cells(line: &str) -> Result<Vec<Cell>, (usize, &'static str)> {
     let mut cells = Vec::new();
     let mut characters = (1..).zip(line.chars()).peekable();
@@ -140,7 +139,7 @@ fn cells(line: &str) -> Result<Vec<Cell>, (usize, &'static str)> {
                     None => {
                         return Err((
                             begin,
-                            "a quotation mark is not closed on its line: close it, or double it where it belongs to the value",
+                            "a quotation mark is not closed on its line: close it, or double it if it is part of the value",
                         ));
                     }
                 }
@@ -231,8 +230,8 @@ mod tests {
     }
 
     #[test]
-    fn csv_quotation_mark_that_is_not_closed_swallows_nothing() {
-        // The usual reader makes one value of three lines of this.
+    fn csv_open_quotation_mark_swallows_no_line() {
+        // The usual parser reads these three lines as one value.
         let text = "key,kind,psn_no\nk1,a.b,\"p1\nk2,a.b,p2\nk3,a.b,p3\"\n";
         assert_eq!(csv::Reader::from_reader(text.as_bytes()).records().count(), 1);
         let faults = parse(text).unwrap_err();
@@ -242,7 +241,7 @@ mod tests {
 
     #[test]
     fn csv_fault_is_named_by_line_and_column() {
-        for (text, line, column, told) in [
+        for (text, line, column, expected) in [
             ("", 1, 1, "no header"),
             ("key,key\n", 1, 5, "twice"),
             ("key,\"key\"\n", 1, 5, "twice"),
@@ -255,12 +254,12 @@ mod tests {
         ] {
             let (at, column_at, what) = first_fault(text);
             assert_eq!((at, column_at), (line, column), "{text:?}: {what}");
-            assert!(what.contains(told), "{text:?}: {what}");
+            assert!(what.contains(expected), "{text:?}: {what}");
         }
     }
 
     proptest! {
-        /// What a writer of CSV writes comes back cell for cell.
+        /// The output of a CSV writer is parsed to the same cells.
         #[test]
         fn csv_of_a_writer_is_read_back(rows in prop::collection::vec(prop::collection::vec("[a,\" 张=;]{0,5}", 3), 0..6)) {
             let mut writer = csv::WriterBuilder::new().quote_style(csv::QuoteStyle::Always).from_writer(Vec::new());
@@ -274,7 +273,7 @@ mod tests {
             prop_assert_eq!(read, rows);
         }
 
-        /// Any text is read or refused, each line as a record of its own.
+        /// Any text is parsed or refused, each line as one record.
         #[test]
         fn csv_of_any_text_is_read_or_refused(text in "(\\PC|[\",\r\n]){0,80}") {
             if let Ok(table) = parse(&format!("key\n{text}")) {

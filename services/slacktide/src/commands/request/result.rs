@@ -1,4 +1,4 @@
-//! The rows of an answer, as the exchange holds them: every signature, digest and row is checked first.
+//! Prints the rows of an answer from the exchange, after verification of every signature, digest and row.
 
 use runtime::config::Loaded;
 use runtime::exit::Exit;
@@ -6,14 +6,14 @@ use slacktide_client::client::has_answer;
 use slacktide_client::status::State;
 use slacktide_client::{Answer, Cell, RequestId};
 
-use super::{Form, client, csv, failed, told};
+use super::{ResultFormat, client, csv, failed, render};
 use crate::cli::Config;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::{CommercialFile, load};
 
-pub(super) async fn run(wanted: &str, form: Form, spreadsheet: bool, config: &Config) -> Outcome {
-    if spreadsheet && form != Form::Csv {
+pub(super) async fn run(wanted: &str, format: ResultFormat, spreadsheet: bool, config: &Config) -> Outcome {
+    if spreadsheet && format != ResultFormat::Csv {
         return Err(Failure::usage(
             "--spreadsheet is for --format csv: add it, or leave --spreadsheet out",
         ));
@@ -31,19 +31,19 @@ pub(super) async fn run(wanted: &str, form: Form, spreadsheet: bool, config: &Co
     let Some(answer) = answer else {
         return Err(Failure::new(
             Exit::Unfinished,
-            format!("{id} has no outcome yet; `slacktide request show {id}` tells how it stands"),
+            format!("{id} has no outcome yet; `slacktide request show {id}` shows its state"),
         ));
     };
     if !has_answer(answer.outcome()) {
-        return without_answer(&id, &answer, form);
+        return without_answer(&id, &answer, format);
     }
     let mut rows = Vec::new();
     for row in answer.rows() {
         rows.push(row.map_err(failed)?);
     }
-    match form {
-        Form::Json => output::json(&json(&answer, &rows))?,
-        Form::Csv => {
+    match format {
+        ResultFormat::Json => output::json(&json(&answer, &rows))?,
+        ResultFormat::Csv => {
             let names: Vec<&str> = answer
                 .columns()
                 .iter()
@@ -51,7 +51,7 @@ pub(super) async fn run(wanted: &str, form: Form, spreadsheet: bool, config: &Co
                 .collect();
             let cells = |row: &Vec<Cell>| row.iter().map(text).collect::<Vec<_>>();
             let rows: Vec<_> = rows.iter().map(cells).collect();
-            // A file keeps every value as it is; a reader's terminal must not act on one.
+            // A file keeps every value unchanged; a terminal must not act on one.
             let is_shown = output::is_terminal();
             output::exact(&csv::records(
                 &names,
@@ -61,12 +61,12 @@ pub(super) async fn run(wanted: &str, form: Form, spreadsheet: bool, config: &Co
                     is_shown,
                 },
             )?);
-            // The rows alone do not say that there are more, or that there are none.
+            // The rows alone do not show that more exist, or that none exist.
             if !matches!(answer.outcome(), slacktide_client::Outcome::Answered { .. }) {
-                output::note(&format!("{id} is {}", told::outcome(answer.outcome())));
+                output::note(&format!("{id} is {}", render::outcome(answer.outcome())));
             }
         }
-        Form::Table => {
+        ResultFormat::Table => {
             let names: Vec<&str> = answer
                 .columns()
                 .iter()
@@ -83,27 +83,27 @@ pub(super) async fn run(wanted: &str, form: Form, spreadsheet: bool, config: &Co
     Ok(Exit::Done)
 }
 
-/// Says why there are no rows: an empty table would look like an answer.
-fn without_answer(id: &RequestId, answer: &Answer, form: Form) -> Outcome {
+/// Reports why there are no rows: an empty table would look like an answer.
+fn without_answer(id: &RequestId, answer: &Answer, format: ResultFormat) -> Outcome {
     let outcome = answer.outcome();
-    if form == Form::Json {
+    if format == ResultFormat::Json {
         let reply = answer.reply();
-        let mut told =
+        let mut entry =
             serde_json::to_value(State::from(outcome)).map_err(|error| Failure::internal(&error))?;
-        if let Some(told) = told.as_object_mut() {
-            told.remove("state");
-            told.insert("id".to_owned(), serde_json::json!(reply.id));
-            told.insert("outcome".to_owned(), serde_json::json!(outcome.name()));
+        if let Some(entry) = entry.as_object_mut() {
+            entry.remove("state");
+            entry.insert("id".to_owned(), serde_json::json!(reply.id));
+            entry.insert("outcome".to_owned(), serde_json::json!(outcome.name()));
         }
-        output::json(&told)?;
+        output::json(&entry)?;
     }
     Err(Failure::new(
         Exit::NoAnswer,
-        format!("{id} has no rows: it is {}", told::outcome(outcome)),
+        format!("{id} has no rows: it is {}", render::outcome(outcome)),
     ))
 }
 
-/// A value for people and for CSV; bytes as PostgreSQL writes them.
+/// Formats a value for a table or CSV; bytes in the format of PostgreSQL.
 fn text(cell: &Cell) -> Option<String> {
     Some(match cell {
         Cell::Null => return None,
@@ -142,7 +142,7 @@ fn json(answer: &Answer, rows: &[Vec<Cell>]) -> serde_json::Value {
     })
 }
 
-/// PURE: a table of aligned columns. Cells are escaped first, so that the columns stay aligned.
+/// Renders a table of aligned columns. Cells are escaped first, so that the columns stay aligned.
 pub(in crate::commands) fn table(names: &[&str], rows: &[Vec<Cell>]) -> Vec<String> {
     let escaped = |text: &str| output::escape(text).into_owned();
     let head: Vec<String> = names.iter().map(|name| escaped(name)).collect();
@@ -165,11 +165,11 @@ pub(in crate::commands) fn table(names: &[&str], rows: &[Vec<Cell>]) -> Vec<Stri
     head.into_iter().chain(&shown).map(line).collect()
 }
 
-/// PURE: what became of the request, below its rows.
+/// Formats the summary below the rows.
 fn outcome(name: &str, rows: usize, withheld: u64) -> String {
     let withheld = match withheld {
         0 => String::new(),
-        rows => format!(", and {rows} left out, of persons about whom nothing is sent"),
+        rows => format!(", {rows} withheld (block list or holds)"),
     };
     format!("{name}: {rows} rows{withheld}")
 }

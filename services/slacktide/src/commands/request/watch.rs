@@ -10,35 +10,35 @@ use runtime::exit::Exit;
 use schemas::name::RecipientName;
 use slacktide_client::status::Status;
 use slacktide_client::{Client, Error, RequestId};
-use store::requests::{Requests, Standing, Wanted};
+use store::requests::{RequestFilter, RequestState, Requests};
 
-use super::{At, client, failed, told};
+use super::{At, client, failed, render};
 use crate::compose;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::{CommercialFile, load};
 
-/// Between looks.
-const LOOK: Duration = Duration::from_secs(1);
+/// The polling interval.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Requests that are looked up at the same time.
-const AT_ONCE: usize = 16;
+/// The maximum number of concurrent reads.
+const MAX_CONCURRENT: usize = 16;
 
 pub(super) async fn run(texts: &[String], at: &At) -> Outcome {
     let loaded: Loaded<CommercialFile> = load(&at.config.config)?;
     let client = client(&loaded).await?;
     let watched = if texts.is_empty() {
-        all(&client, &loaded, at.json).await
+        wait_for_all(&client, &loaded, at.json).await
     } else {
-        named(&client, texts, at.json).await.map_err(failed)
+        wait_for(&client, texts, at.json).await.map_err(failed)
     };
     client.close().await;
     watched?;
     Ok(Exit::Done)
 }
 
-/// Until each of these has its outcome.
-async fn named(client: &Client, texts: &[String], json: bool) -> Result<(), Error> {
+/// Waits until each of these requests has its outcome.
+async fn wait_for(client: &Client, texts: &[String], json: bool) -> Result<(), Error> {
     let mut open = BTreeSet::new();
     for text in texts {
         open.insert(client.find(text).await?);
@@ -47,83 +47,83 @@ async fn named(client: &Client, texts: &[String], json: bool) -> Result<(), Erro
         for (id, status) in statuses(client, open.iter().cloned().collect()).await? {
             let status = status.ok_or_else(|| Error::Unknown(id.clone()))?;
             if status.outcome().is_some() {
-                say(&id, &status, json);
+                print(&id, &status, json);
                 open.remove(&id);
             }
         }
         if open.is_empty() {
             return Ok(());
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-/// Until nothing waits: neither at the exchange, nor in the store on its way there.
-async fn all(client: &Client, loaded: &Loaded<CommercialFile>, json: bool) -> Result<(), Failure> {
-    // What had its outcome before is no news, and what was seen waiting is.
+/// Waits until no request is pending, at the exchange or in the store.
+async fn wait_for_all(client: &Client, loaded: &Loaded<CommercialFile>, json: bool) -> Result<(), Failure> {
+    // Outcomes that existed at the start are not printed.
     let (mut is_first, mut waited) = (true, false);
-    let mut over: BTreeSet<RequestId> = BTreeSet::new();
+    let mut finished: BTreeSet<RequestId> = BTreeSet::new();
     let store = compose::requests(loaded)?;
     let recipient = &loaded.value.commercial.recipient;
     let mut is_store_read = true;
     loop {
         let mut open = client.unconfirmed().await.map_err(failed)?;
-        open.retain(|id| !over.contains(id));
+        open.retain(|id| !finished.contains(id));
         let mut waiting = 0;
         for (id, status) in statuses(client, open).await.map_err(failed)? {
             match status {
                 Some(status) if status.outcome().is_some() => {
                     if !is_first {
-                        say(&id, &status, json);
+                        print(&id, &status, json);
                     }
-                    over.insert(id);
+                    finished.insert(id);
                 }
                 _ => waiting += 1,
             }
         }
-        let on_their_way = match on_their_way(store.as_ref(), recipient).await {
+        let unfiled = match count_unfiled(store.as_ref(), recipient).await {
             Ok(count) => count,
             Err(error) => {
                 if std::mem::take(&mut is_store_read) {
                     output::note(&format!(
-                        "{error}; requests that are not at the exchange yet are not waited for"
+                        "{error}; not waiting for requests that are not at the exchange yet"
                     ));
                 }
                 0
             }
         };
-        if waiting + on_their_way == 0 {
+        if waiting + unfiled == 0 {
             if !waited {
-                output::note("no request waits: neither at the exchange, nor in this insurer's store");
+                output::note("no request is pending, at the exchange or in this insurer's store");
             }
             store.close().await;
             return Ok(());
         }
         if is_first {
             output::note(&format!(
-                "{waiting} requests wait at the exchange, and {on_their_way} are on their way there"
+                "{waiting} requests wait at the exchange, and {unfiled} are not filed yet"
             ));
         }
         (is_first, waited) = (false, true);
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-/// Requests that programs have handed in and the agent has not filed yet.
-async fn on_their_way(store: &dyn Requests, recipient: &RecipientName) -> store::Result<usize> {
-    let wanted = Wanted {
-        standing: Some(Standing::Kept),
-        ..Wanted::default()
+/// Counts the requests that programs have handed in and the agent has not filed yet.
+async fn count_unfiled(store: &dyn Requests, recipient: &RecipientName) -> store::Result<usize> {
+    let filter = RequestFilter {
+        state: Some(RequestState::Kept),
+        ..RequestFilter::default()
     };
-    let kept = store.listed(recipient, &wanted).await?;
-    Ok(kept.len() + store.outbox(MOST_OUTBOX).await?.len())
+    let kept = store.list(recipient, &filter).await?;
+    Ok(kept.len() + store.outbox(MAX_OUTBOX).await?.len())
 }
 
-/// Rows of the outbox that are counted; whether there is one is what matters.
-const MOST_OUTBOX: u32 = 1_000;
+/// Rows of the outbox that are results; whether there is one is what matters.
+const MAX_OUTBOX: u32 = 1_000;
 
 async fn statuses(client: &Client, ids: Vec<RequestId>) -> Result<Vec<(RequestId, Option<Status>)>, Error> {
-    let mut looked = stream::iter(ids)
+    let mut reads = stream::iter(ids)
         .map(|id| async move {
             match client.status(&id).await {
                 Ok(status) => Ok((id, Some(status))),
@@ -131,21 +131,21 @@ async fn statuses(client: &Client, ids: Vec<RequestId>) -> Result<Vec<(RequestId
                 Err(error) => Err(error),
             }
         })
-        .buffered(AT_ONCE);
+        .buffered(MAX_CONCURRENT);
     let mut all = Vec::new();
-    while let Some(one) = looked.next().await {
+    while let Some(one) = reads.next().await {
         all.push(one?);
     }
     Ok(all)
 }
 
-fn say(id: &RequestId, status: &Status, json: bool) {
+fn print(id: &RequestId, status: &Status, json: bool) {
     if json {
         let _ = output::json_line(&serde_json::json!({ "id": id, "outcome": status.outcome() }));
     } else {
         output::line(&format!(
             "{id}: {}",
-            status.outcome().map(told::state).unwrap_or_default()
+            status.outcome().map(render::state).unwrap_or_default()
         ));
     }
 }

@@ -1,8 +1,8 @@
-//! PURE: times as people say them.
+//! Formats durations and ages.
 
 use jiff::Timestamp;
 
-/// `3 s`, `5 min`, `2 h`, `4 d`; negative spans, of clocks that differ, are none.
+/// `3 s`, `5 min`, `2 h`, `4 d`; a negative value (clocks differ) is 0.
 pub(crate) fn span(seconds: i64) -> String {
     match seconds.max(0) {
         seconds @ 0..60 => format!("{seconds} s"),

@@ -1,16 +1,15 @@
-//! PURE: facts and states in lines, and as data.
+//! Renders facts and states as lines and as JSON.
 
 use serde_json::{Value, json};
 
 use super::ago::{seconds, span};
-use super::asked;
 use super::facts::{Facts, LaneFacts, Side};
-use super::judge::{Judged, State};
-use super::listed;
+use super::judge::{JudgedLane, State};
+use super::{blocklist_line, requests_line};
 use crate::output::{Line, Style, escape};
 
-/// As data; its form is in docs/operate.md.
-pub(in crate::commands) fn json(facts: &Facts, judged: &[Judged]) -> Value {
+/// Renders JSON; docs/operate.md describes the format.
+pub(in crate::commands) fn json(facts: &Facts, judged: &[JudgedLane]) -> Value {
     let lanes: Vec<Value> = facts
         .lanes
         .iter()
@@ -21,8 +20,8 @@ pub(in crate::commands) fn json(facts: &Facts, judged: &[Judged]) -> Value {
             for (key, part) in parts.as_object().into_iter().flatten() {
                 value[key] = part.clone();
             }
-            let held = lane.chunk.iter().flat_map(|chunk| &chunk.held_back);
-            let held: serde_json::Map<String, Value> = held
+            let outstanding = lane.chunk.iter().flat_map(|chunk| &chunk.outstanding);
+            let outstanding: serde_json::Map<String, Value> = outstanding
                 .map(|(id, back)| {
                     (
                         id.clone(),
@@ -30,48 +29,48 @@ pub(in crate::commands) fn json(facts: &Facts, judged: &[Judged]) -> Value {
                     )
                 })
                 .collect();
-            value["held_back"] = Value::Object(held);
+            value["outstanding"] = Value::Object(outstanding);
             value
         })
         .collect();
     json!({
         "at": facts.at, "side": facts.side, "user": facts.user, "exchange": facts.exchange,
         "agent": facts.agent, "lease": facts.lease, "orders": facts.orders,
-        "orders_trouble": facts.orders_trouble, "lanes": lanes,
+        "orders_error": facts.orders_error, "lanes": lanes,
     })
 }
 
-/// How wide the names of lanes may be before they get a line of their own.
-const WIDEST: usize = 22;
+/// The maximum width of a lane name; a longer one gets its own line.
+const MAX_NAME_WIDTH: usize = 21;
 
-/// What the columns mean; a number alone tells nobody anything.
-const LEGEND: &str = "PUBLISHED and SIGNED FOR name a chunk as epoch.number, with its age; WAITING counts chunks that the \
-                      receiver has not signed for; ASIDE counts chunks of which something is in quarantine.";
+/// Explains the columns.
+const LEGEND: &str = "PUBLISHED and ACKED show the last chunk and the last receipt as epoch.number, with the age; WAITING \
+                      counts chunks without a receipt; QUARANTINED counts chunks with something in quarantine.";
 
-/// For people, at most so wide.
-pub(in crate::commands) fn lines(facts: &Facts, judged: &[Judged], width: usize) -> Vec<Line> {
+/// Renders lines of at most `width` columns.
+pub(in crate::commands) fn lines(facts: &Facts, judged: &[JudgedLane], width: usize) -> Vec<Line> {
     let mut lines: Vec<Line> = vec![format!("slacktide status  {}  {:.0}", facts.user, facts.at).into()];
     wrapped(&mut lines, "exchange  ", &exchange(facts), width);
     agent(&mut lines, facts, width);
     if let Some(lease) = &facts.lease {
         let age = span(lease.age_s);
         let what = if lease.released {
-            format!("free: given back by {}, {age} ago", lease.holder)
+            format!("free: released by {}, {age} ago", lease.holder)
         } else if lease.is_held() {
             format!("held by {}, renewed {age} ago", lease.holder)
         } else {
-            format!("run out: {} renewed it last, {age} ago", lease.holder)
+            format!("expired: last renewed by {}, {age} ago", lease.holder)
         };
         wrapped(&mut lines, "lease     ", &what, width);
     }
-    if let Some(why) = &facts.orders_trouble {
-        let what = format!("cannot be believed: {why}");
+    if let Some(why) = &facts.orders_error {
+        let what = format!("cannot be verified: {why}");
         wrapped(&mut lines, "orders    ", &what, width);
     }
     for order in &facts.orders {
         let until = order
             .expires
-            .map_or("until taken back".to_owned(), |end| format!("until {end:.0}"));
+            .map_or("until revoked".to_owned(), |end| format!("until {end:.0}"));
         let what = format!(
             "{} {} by {}: {} ({until})",
             order.action.kind(),
@@ -83,10 +82,10 @@ pub(in crate::commands) fn lines(facts: &Facts, judged: &[Judged], width: usize)
         wrapped(&mut lines, "order     ", &what, width);
     }
     let page = facts.agent.page.as_ref();
-    if let Some(what) = page.and_then(|page| asked::line(page, facts.at)) {
+    if let Some(what) = page.and_then(|page| requests_line::line(page, facts.at)) {
         wrapped(&mut lines, "requests  ", &what, width);
     }
-    if let Some(what) = page.and_then(listed::line) {
+    if let Some(what) = page.and_then(blocklist_line::line) {
         wrapped(&mut lines, "blocklist ", &what, width);
     }
     lines.push(Line::default());
@@ -95,29 +94,29 @@ pub(in crate::commands) fn lines(facts: &Facts, judged: &[Judged], width: usize)
         return lines;
     }
     let names = judged.iter().map(|lane| lane.lane.chars().count());
-    let widest = names.max().unwrap_or(0).clamp(10, WIDEST);
-    let head = ["LANE", "STATE", "PUBLISHED", "SIGNED FOR", "WAITING", "ASIDE"];
+    let widest = names.max().unwrap_or(0).clamp(10, MAX_NAME_WIDTH);
+    let head = ["LANE", "STATE", "PUBLISHED", "ACKED", "WAITING", "QUARANTINED"];
     lines.push(cells(widest, head).into());
     for (lane, judged) in facts.lanes.iter().zip(judged) {
         row(&mut lines, facts, lane, judged, widest);
         if !judged.why.is_empty() {
             wrapped(&mut lines, "    why:  ", &judged.why, width);
         }
-        if !judged.to_do.is_empty() {
-            wrapped(&mut lines, "    do:   ", &judged.to_do, width);
+        if !judged.remedy.is_empty() {
+            wrapped(&mut lines, "    do:   ", &judged.remedy, width);
         }
-        for (id, back) in lane.chunk.iter().flat_map(|chunk| &chunk.held_back) {
+        for (id, back) in lane.chunk.iter().flat_map(|chunk| &chunk.outstanding) {
             let what = format!(
-                "{} kept {} rows back since chunk {}.{}",
-                keeper(id),
+                "{} withholds {} rows since chunk {}.{}",
+                withheld_by(id),
                 back.rows,
                 back.epoch,
                 back.number
             );
             wrapped(&mut lines, "    held: ", &what, width);
         }
-        if let Some(what) = aside(facts, &judged.lane) {
-            wrapped(&mut lines, "    aside: ", &what, width);
+        if let Some(what) = quarantined(facts, &judged.lane) {
+            wrapped(&mut lines, "    quarantine: ", &what, width);
         }
     }
     lines.push(Line::default());
@@ -125,9 +124,9 @@ pub(in crate::commands) fn lines(facts: &Facts, judged: &[Judged], width: usize)
     lines
 }
 
-/// What kept rows back, by the name that it has in manifests.
-pub(crate) fn keeper(id: &str) -> String {
-    if id == social::blocklist::KEPT_BY {
+/// Describes what withheld rows, by its name in manifests.
+pub(crate) fn withheld_by(id: &str) -> String {
+    if id == social::blocklist::BLOCKLIST_ID {
         "the block list".to_owned()
     } else {
         format!("hold {id}")
@@ -135,7 +134,7 @@ pub(crate) fn keeper(id: &str) -> String {
 }
 
 fn exchange(facts: &Facts) -> String {
-    if let Some(why) = &facts.exchange.trouble {
+    if let Some(why) = &facts.exchange.error {
         return format!("not reachable: {why}");
     }
     let trip = facts
@@ -169,9 +168,9 @@ fn agent(lines: &mut Vec<Line>, facts: &Facts, width: usize) {
         what += &format!(", {}", text("/state"));
     }
     wrapped(lines, "agent     ", &what, width);
-    for trouble in ["/last_error", "/unsettled"].map(text) {
-        if !trouble.is_empty() {
-            wrapped(lines, "trouble   ", trouble, width);
+    for error in ["/last_error", "/unsettled"].map(text) {
+        if !error.is_empty() {
+            wrapped(lines, "error     ", error, width);
         }
     }
     if !text("/gate/state").is_empty() {
@@ -180,9 +179,15 @@ fn agent(lines: &mut Vec<Line>, facts: &Facts, width: usize) {
     }
 }
 
-/// What the insurer's own agent counts in the store's quarantine.
-fn aside(facts: &Facts, lane: &str) -> Option<String> {
-    let held = facts.agent.page.as_ref()?.get("held")?.get(lane)?.as_object()?;
+/// The quarantine entries that the insurer's own agent counts.
+fn quarantined(facts: &Facts, lane: &str) -> Option<String> {
+    let held = facts
+        .agent
+        .page
+        .as_ref()?
+        .get("quarantine")?
+        .get(lane)?
+        .as_object()?;
     let count = |(kind, of): (&String, &Value)| match of.get("count").and_then(Value::as_u64)? {
         0 => None,
         1 => Some(format!("1 {kind}")),
@@ -191,17 +196,17 @@ fn aside(facts: &Facts, lane: &str) -> Option<String> {
     let counts: Vec<String> = held.iter().filter_map(count).collect();
     (!counts.is_empty()).then(|| {
         format!(
-            "{} in quarantine; look with `slacktide quarantine list`",
+            "{} in quarantine; run `slacktide quarantine list`",
             counts.join(", ")
         )
     })
 }
 
-fn cells(widest: usize, [lane, state, published, signed, waiting, aside]: [&str; 6]) -> String {
-    format!("{lane:<widest$}  {state:<17}  {published:<18}  {signed:<18}  {waiting:>7}  {aside:>5}")
+fn cells(widest: usize, [lane, state, published, acked, waiting, quarantined]: [&str; 6]) -> String {
+    format!("{lane:<widest$}  {state:<17} {published:<18} {acked:<18} {waiting:>7} {quarantined:>11}")
 }
 
-fn row(lines: &mut Vec<Line>, facts: &Facts, lane: &LaneFacts, judged: &Judged, widest: usize) {
+fn row(lines: &mut Vec<Line>, facts: &Facts, lane: &LaneFacts, judged: &JudgedLane, widest: usize) {
     let at = |epoch, number, stored_at| {
         let age = span(seconds(stored_at, facts.at));
         format!("{epoch}.{number} ({age})")
@@ -214,7 +219,7 @@ fn row(lines: &mut Vec<Line>, facts: &Facts, lane: &LaneFacts, judged: &Judged, 
         lines.push(name.into());
         name = "";
     }
-    let word = judged.state.word();
+    let word = judged.state.label();
     let row = cells(
         widest,
         [
@@ -226,13 +231,13 @@ fn row(lines: &mut Vec<Line>, facts: &Facts, lane: &LaneFacts, judged: &Judged, 
             &receipt.map_or_else(none, |receipt| receipt.quarantined.len().to_string()),
         ],
     );
-    // The state is the second cell, whatever the name of the lane is.
+    // The state is the second cell.
     let (head, tail) = row.split_at(row.char_indices().nth(widest + 2).map_or(row.len(), |(at, _)| at));
     let behind = tail.strip_prefix(word).unwrap_or_default();
     lines.push(Line::from(head).and_styled(style(judged.state), word).and(behind));
 }
 
-/// Green moves, yellow waits, red asks for somebody.
+/// Green: moves; yellow: waits; red: needs an operator.
 fn style(state: State) -> Style {
     match state {
         State::Flowing | State::CaughtUp => Style::Good,
@@ -246,7 +251,7 @@ fn style(state: State) -> Style {
     }
 }
 
-/// Words behind a head, in lines that are not wider than that; what is behind the first line is indented.
+/// Wraps text behind a head at `width` columns; continuation lines are indented.
 pub(crate) fn wrapped<L: From<String>>(lines: &mut Vec<L>, head: &str, text: &str, width: usize) {
     let mut line = head.to_owned();
     let indent = head.chars().count();
@@ -259,7 +264,7 @@ pub(crate) fn wrapped<L: From<String>>(lines: &mut Vec<L>, head: &str, text: &st
                 break;
             }
             if is_empty {
-                // A word that is wider than a line.
+                // The word is wider than a line.
                 let room = width.saturating_sub(indent).max(1);
                 line.extend(rest.drain(..room.min(rest.len())));
             }
@@ -285,15 +290,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn screen_state_is_coloured_and_colour_takes_no_room() {
+    fn screen_rows_fit_into_100_columns() {
         let plain = cells(12, ["flowing.held", "held", "1.1 (3 s)", "-", "1", "-"]);
         assert!(
             plain.chars().count() <= 100 && plain.starts_with("flowing.held  held "),
             "{plain}"
         );
-        // Widest names, largest counts that a year brings.
+        // The widest name and the largest counts of a year.
         let wide = cells(
-            WIDEST,
+            MAX_NAME_WIDTH,
             [
                 "a",
                 "waiting for slack",
@@ -307,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_wider_than_the_screen_and_no_word_is_lost() {
+    fn wrapped_keeps_the_width_and_every_word() {
         let long = "a".repeat(150);
         let text = format!("one two {long} three {}", "four ".repeat(40));
         let mut lines: Vec<String> = Vec::new();

@@ -2,15 +2,14 @@
 
 const WEIGHTS: [u32; 17] = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2];
 
-/// The number for 6 digits of area, 8 of birth date, and a serial number up to 999, which is
-/// odd for men.
+/// Returns the number for 6 digits of area, 8 of birth date, and a serial number up to 999 (odd for men).
 pub(crate) fn certno(area: &str, birth: &str, serial: u32) -> String {
     let body = format!("{area}{birth}{:03}", serial % 1_000);
     let check = check_digit(&body);
     format!("{body}{check}")
 }
 
-/// The last character that belongs to the first 17.
+/// Returns the check character of the first 17 characters.
 pub(crate) fn check_digit(body: &str) -> char {
     let sum: u32 = body
         .chars()
@@ -29,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_check_digit_is_that_of_the_standard() {
+    fn check_digit_matches_the_standard() {
         // The examples of GB 11643.
         assert_eq!(certno("110105", "19491231", 2), "11010519491231002X");
         assert_eq!(check_digit("44052418800101001"), '4');

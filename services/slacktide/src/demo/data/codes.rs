@@ -1,6 +1,6 @@
-//! Code lists: a small, real-looking part of the national ones.
+//! Code lists: a small, realistic part of the national ones.
 
-/// ICD-10 codes as the insurance edition writes them, and their names.
+/// ICD-10 codes in the insurance edition, and their names.
 pub(crate) const DIAGNOSES: [(&str, &str); 14] = [
     ("I10.x00", "特发性(原发性)高血压"),
     ("E11.900", "2型糖尿病不伴有并发症"),
@@ -74,9 +74,9 @@ pub(crate) struct Item {
     pub(crate) limit: i64,
     /// The share the insured pays first, in ten-thousandths.
     pub(crate) first_share: i64,
-    /// Most pieces.
-    pub(crate) most: i64,
-    /// What a piece is.
+    /// Maximum number of pieces.
+    pub(crate) max_pieces: i64,
+    /// The unit of a piece.
     pub(crate) spec: &'static str,
 }
 
@@ -85,7 +85,7 @@ const fn item(
     (kind, level): (&'static str, &'static str),
     (price, limit): (i64, i64),
     first_share: i64,
-    most: i64,
+    max_pieces: i64,
 ) -> Item {
     Item {
         code,
@@ -95,12 +95,12 @@ const fn item(
         price,
         limit,
         first_share,
-        most,
+        max_pieces,
         spec,
     }
 }
 
-/// What is billed.
+/// The billable items.
 pub(crate) const ITEMS: [Item; 12] = [
     item(
         ("001101000010000", "普通门诊诊察费", "次"),

@@ -1,4 +1,4 @@
-//! Making the core and filling it.
+//! Creates and fills the core.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,16 +6,16 @@ use std::time::Duration;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Transaction, params_from_iter};
 
-use super::chance::Chance;
 use super::person::Person;
+use super::rng::Rng;
 use super::settlement::Settlement;
 use super::tables::TABLES;
 use super::visit::Visit;
 
-/// 2024-03-01 00:00 in Shanghai: history ends here, long before any clock that runs the demo.
+/// 2024-03-01 00:00 in Shanghai: the history ends here, long before any clock that runs the demo.
 const HISTORY_END_MS: i64 = 1_709_222_400_000;
 
-/// Opens the core for the business: WAL, so that a reader never waits for a writer.
+/// Opens the core for the business, in WAL mode, so that a reader never waits for a writer.
 pub(crate) fn open(path: &Path) -> rusqlite::Result<Connection> {
     let core = Connection::open(path)?;
     core.busy_timeout(Duration::from_secs(10))?;
@@ -25,35 +25,30 @@ pub(crate) fn open(path: &Path) -> rusqlite::Result<Connection> {
     Ok(core)
 }
 
-/// Makes the tables and fills them with at least so many rows; returns how many.
+/// Creates the tables and fills them with at least this many rows; returns the number.
 pub(crate) fn fill(core: &mut Connection, rows: u64, seed: u64) -> rusqlite::Result<u64> {
     for table in &TABLES {
         core.execute_batch(&table.create())?;
     }
-    let mut chance = Chance::new(seed);
+    let mut rng = Rng::new(seed);
     let tx = core.transaction()?;
     let (mut count, mut number) = (0, 0);
-    // About twenty rows a settlement; one row is touched every 5 ms of history, oldest first.
+    // About twenty rows per settlement; one row changes every 5 ms of history, oldest first.
     let begin = HISTORY_END_MS - i64::try_from(rows).unwrap_or(0) * 5 - 1_000_000;
     while count < rows {
         number += 1;
         let now = begin + i64::try_from(number).unwrap_or(0) * 100;
-        count += settle(&tx, number, now.min(HISTORY_END_MS), &mut chance)?;
+        count += settle(&tx, number, now.min(HISTORY_END_MS), &mut rng)?;
     }
     tx.commit()?;
     Ok(count)
 }
 
-/// One settlement with all that belongs to it, at this time; returns how many rows.
-pub(crate) fn settle(
-    tx: &Transaction<'_>,
-    number: u64,
-    now: i64,
-    chance: &mut Chance,
-) -> rusqlite::Result<u64> {
-    let person = Person::new(number, chance);
-    let visit = Visit::new(number, chance);
-    let setl = Settlement::new(number, &person, &visit, chance);
+/// Inserts one settlement with all its rows at this time; returns their number.
+pub(crate) fn settle(tx: &Transaction<'_>, number: u64, now: i64, rng: &mut Rng) -> rusqlite::Result<u64> {
+    let person = Person::new(number, rng);
+    let visit = Visit::new(number, rng);
+    let setl = Settlement::new(number, &person, &visit, rng);
     let groups = [
         vec![person.row()],
         vec![visit.row(&person)],
@@ -82,9 +77,9 @@ mod tests {
         core.query_row(sql, [], |row| row.get(0)).unwrap_or(-1)
     }
 
-    /// In SQL over the stored text, whole cents: as an auditor would ask.
+    /// Checks in SQL over the stored text, in whole cents, as an auditor would.
     #[test]
-    fn the_stored_identities_hold() -> rusqlite::Result<()> {
+    fn core_amounts_satisfy_the_identities() -> rusqlite::Result<()> {
         let mut core = Connection::open_in_memory()?;
         let rows = fill(&mut core, 5_000, 3)?;
         assert!(rows >= 5_000);
@@ -150,12 +145,12 @@ mod tests {
             0
         );
         let per = count(&core, "SELECT count(*) FROM fee") / count(&core, "SELECT count(*) FROM setl");
-        assert!((10..=16).contains(&per), "{per} fee lines a settlement");
+        assert!((10..=16).contains(&per), "{per} fee lines per settlement");
         Ok(())
     }
 
     #[test]
-    fn the_same_seed_makes_the_same_core() -> rusqlite::Result<()> {
+    fn core_is_deterministic_for_a_seed() -> rusqlite::Result<()> {
         let mut prints = Vec::new();
         for seed in [5, 5, 6] {
             let mut core = Connection::open_in_memory()?;
@@ -172,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn identity_numbers_check() -> rusqlite::Result<()> {
+    fn core_identity_numbers_have_valid_check_digits() -> rusqlite::Result<()> {
         let mut core = Connection::open_in_memory()?;
         fill(&mut core, 500, 5)?;
         let mut query = core.prepare("SELECT certno FROM psn_insu")?;

@@ -3,11 +3,11 @@
 use rusqlite::types::Value;
 
 use super::certno::certno;
-use super::chance::Chance;
 use super::codes::{AREAS, FAMILY_NAMES, GIVEN_NAMES};
 use super::money::{cents, scaled};
+use super::rng::Rng;
 
-/// What the other tables repeat of a person.
+/// The fields of a person that other tables repeat.
 #[derive(Debug, Clone)]
 pub(crate) struct Person {
     /// The person's number.
@@ -30,23 +30,19 @@ pub(crate) struct Person {
 }
 
 impl Person {
-    /// The person with this number.
-    pub(crate) fn new(number: u64, chance: &mut Chance) -> Self {
-        let born = (
-            chance.between(1938, 2019),
-            chance.between(1, 12),
-            chance.between(1, 28),
-        );
-        let area = *chance.pick(&AREAS);
-        let serial = u32::try_from(chance.between(1, 998)).unwrap_or(1);
-        let employee = born.0 < 2004 && chance.percent(60);
+    /// Creates the person with this number.
+    pub(crate) fn new(number: u64, rng: &mut Rng) -> Self {
+        let born = (rng.between(1938, 2019), rng.between(1, 12), rng.between(1, 28));
+        let area = *rng.pick(&AREAS);
+        let serial = u32::try_from(rng.between(1, 998)).unwrap_or(1);
+        let employee = born.0 < 2004 && rng.percent(60);
         let psn_type = match (employee, born.0) {
             (true, ..=1964) => "1201",
             (true, _) => "1101",
             (false, 2006..) => "1403",
             (false, _) => "1501",
         };
-        let (family, given) = (*chance.pick(&FAMILY_NAMES), *chance.pick(&GIVEN_NAMES));
+        let (family, given) = (*rng.pick(&FAMILY_NAMES), *rng.pick(&GIVEN_NAMES));
         Self {
             psn_no: format!("3205{number:011}"),
             certno: certno(area, &format!("{:04}{:02}{:02}", born.0, born.1, born.2), serial),
@@ -55,12 +51,12 @@ impl Person {
             insutype: if employee { "310" } else { "390" },
             psn_type,
             area,
-            balance: if employee { chance.between(0, 800_000) } else { 0 },
+            balance: if employee { rng.between(0, 800_000) } else { 0 },
             born,
         }
     }
 
-    /// The row of `psn_insu`.
+    /// Returns the row of `psn_insu`.
     pub(crate) fn row(&self) -> Vec<Value> {
         let (year, month, day) = self.born;
         let text = |text: &str| Value::Text(text.to_owned());

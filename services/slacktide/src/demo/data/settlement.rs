@@ -1,14 +1,14 @@
-//! PURE: one settlement: its fee lines, what of them is covered, and who pays.
+//! PURE: one settlement: its fee lines, the covered part, and the payers.
 //!
-//! All amounts are cents. They are made from the lines upwards, so the identities that both
-//! sides reconcile by hold by construction; the tests prove it.
+//! All amounts are cents. They are computed from the lines upwards, so that the identities used for reconciliation hold
+//! by construction; the tests prove it.
 
 use rusqlite::types::Value;
 
-use super::chance::Chance;
 use super::codes::{INSTITUTIONS, ITEMS, Item};
 use super::money::{cents, product, scaled, share};
 use super::person::Person;
+use super::rng::Rng;
 use super::visit::Visit;
 
 /// One line of the bill.
@@ -19,13 +19,13 @@ pub(crate) struct Line {
     pub(crate) count: i64,
     /// `round(count * price, 2)`.
     pub(crate) total: i64,
-    /// Not covered at all.
+    /// Not covered.
     pub(crate) own: i64,
     /// Above the price limit.
     pub(crate) over: i64,
     /// Paid by the insured first.
     pub(crate) first: i64,
-    /// Within the policy.
+    /// Covered.
     pub(crate) covered: i64,
 }
 
@@ -70,7 +70,7 @@ pub(crate) struct Settlement {
     institution: &'static (&'static str, &'static str, &'static str),
     /// The bill.
     pub(crate) lines: Vec<Line>,
-    /// Everything.
+    /// The total.
     pub(crate) total: i64,
     /// Sums over the lines: not covered, over the limit, paid first, covered.
     pub(crate) parts: [i64; 4],
@@ -80,22 +80,22 @@ pub(crate) struct Settlement {
     pub(crate) funds: Vec<(&'static str, &'static str, i64)>,
     /// Paid by the person.
     pub(crate) person_part: i64,
-    /// Of it, from the personal account.
+    /// The part of it from the personal account.
     pub(crate) account: i64,
 }
 
 impl Settlement {
-    /// The settlement with this number.
-    pub(crate) fn new(number: u64, person: &Person, visit: &Visit, chance: &mut Chance) -> Self {
+    /// Creates the settlement with this number.
+    pub(crate) fn new(number: u64, person: &Person, visit: &Visit, rng: &mut Rng) -> Self {
         let count = if visit.med_type == "21" {
-            chance.between(30, 50)
+            rng.between(30, 50)
         } else {
-            chance.between(4, 18)
+            rng.between(4, 18)
         };
         let lines: Vec<Line> = (0..count)
             .map(|_| {
-                let item = chance.pick(&ITEMS);
-                let pieces = chance.between(1, item.most.max(1));
+                let item = rng.pick(&ITEMS);
+                let pieces = rng.between(1, item.max_pieces.max(1));
                 Line::new(item, pieces * 10_000)
             })
             .collect();
@@ -131,7 +131,7 @@ impl Settlement {
         let person_part = total - basic - second;
         Self {
             setl_id: format!("S{number:012}"),
-            institution: chance.pick(&INSTITUTIONS),
+            institution: rng.pick(&INSTITUTIONS),
             lines,
             total,
             parts,
@@ -151,7 +151,7 @@ impl Settlement {
             .sum()
     }
 
-    /// The row of `setl`.
+    /// Returns the row of `setl`.
     pub(crate) fn row(&self, person: &Person, visit: &Visit) -> Vec<Value> {
         let text = |text: &str| Value::Text(text.to_owned());
         let money = |amount: i64| Value::Text(cents(amount));
@@ -207,7 +207,7 @@ impl Settlement {
         row
     }
 
-    /// The rows of `setl_fund`.
+    /// Returns the rows of `setl_fund`.
     pub(crate) fn fund_rows(&self) -> Vec<Vec<Value>> {
         let row = |(kind, name, amount): &(&str, &str, i64)| {
             vec![
@@ -222,7 +222,7 @@ impl Settlement {
         self.funds.iter().map(row).collect()
     }
 
-    /// The rows of `fee`.
+    /// Returns the rows of `fee`.
     pub(crate) fn fee_rows(&self, visit: &Visit) -> Vec<Vec<Value>> {
         let text = |text: &str| Value::Text(text.to_owned());
         let money = |amount: i64| Value::Text(cents(amount));
@@ -269,12 +269,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_identities_hold_to_the_cent() {
-        let mut chance = Chance::new(7);
+    fn settlement_amounts_satisfy_the_identities() {
+        let mut rng = Rng::new(7);
         for number in 0..2_000 {
-            let person = Person::new(number, &mut chance);
-            let visit = Visit::new(number, &mut chance);
-            let setl = Settlement::new(number, &person, &visit, &mut chance);
+            let person = Person::new(number, &mut rng);
+            let visit = Visit::new(number, &mut rng);
+            let setl = Settlement::new(number, &person, &visit, &mut rng);
             let [own, over, first, covered] = setl.parts;
             let fund: i64 = setl.funds.iter().map(|(.., amount)| amount).sum();
             assert_eq!(setl.total, setl.lines.iter().map(|line| line.total).sum::<i64>());
@@ -292,11 +292,11 @@ mod tests {
     }
 
     #[test]
-    fn rows_have_the_columns_of_their_tables() {
-        let mut chance = Chance::new(7);
-        let person = Person::new(1, &mut chance);
-        let visit = Visit::new(1, &mut chance);
-        let setl = Settlement::new(1, &person, &visit, &mut chance);
+    fn settlement_rows_match_the_columns_of_their_tables() {
+        let mut rng = Rng::new(7);
+        let person = Person::new(1, &mut rng);
+        let visit = Visit::new(1, &mut rng);
+        let setl = Settlement::new(1, &person, &visit, &mut rng);
         let widths = [
             person.row().len(),
             visit.row(&person).len(),

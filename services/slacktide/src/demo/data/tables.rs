@@ -3,13 +3,13 @@
 //! `DECIMAL_TEXT` has SQLite's text affinity, so amounts stay the exact text that was written;
 //! a plain `DECIMAL` would turn them into floats.
 
-/// A table of the core, and the feed over it.
+/// A table of the core, and its feed.
 pub(crate) struct Table {
-    /// Its name; the feed's too.
+    /// The name of the table and the feed.
     pub(crate) name: &'static str,
-    /// What a row is, for people.
+    /// The meaning of a row, for display.
     pub(crate) title: &'static str,
-    /// Columns and declared types, without `rid` and `updt_time`, which all have.
+    /// Columns and declared types, without `rid` and `updt_time`, which all tables have.
     pub(crate) columns: &'static [(&'static str, &'static str)],
     /// The columns of the business key.
     pub(crate) key: &'static [&'static str],
@@ -24,7 +24,7 @@ const S50: &str = "VARCHAR(50)";
 const S200: &str = "VARCHAR(200)";
 const T: &str = "DATETIME";
 
-/// All of them, parents first.
+/// All tables, parents first.
 pub(crate) const TABLES: [Table; 6] = [
     Table {
         name: "psn_insu",

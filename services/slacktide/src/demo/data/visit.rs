@@ -2,9 +2,9 @@
 
 use rusqlite::types::Value;
 
-use super::chance::Chance;
 use super::codes::{DEPARTMENTS, DIAGNOSES, DOCTORS};
 use super::person::Person;
+use super::rng::Rng;
 
 /// What the settlement repeats of a visit.
 #[derive(Debug, Clone)]
@@ -29,30 +29,30 @@ fn text(text: impl Into<String>) -> Value {
 
 impl Visit {
     /// The visit with this number.
-    pub(crate) fn new(number: u64, chance: &mut Chance) -> Self {
-        let med_type = if chance.percent(8) {
+    pub(crate) fn new(number: u64, rng: &mut Rng) -> Self {
+        let med_type = if rng.percent(8) {
             "21"
-        } else if chance.percent(20) {
+        } else if rng.percent(20) {
             "14"
         } else {
             "11"
         };
-        let first = usize::try_from(chance.next() % DIAGNOSES.len() as u64).unwrap_or(0);
-        let count = usize::try_from(chance.between(1, 3)).unwrap_or(1);
+        let first = usize::try_from(rng.next() % DIAGNOSES.len() as u64).unwrap_or(0);
+        let count = usize::try_from(rng.between(1, 3)).unwrap_or(1);
         Self {
             mdtrt_id: format!("M{number:012}"),
             med_type,
-            day: format!("2024-{:02}-{:02}", chance.between(1, 2), chance.between(1, 28)),
-            department: chance.pick(&DEPARTMENTS),
-            doctor: chance.pick(&DOCTORS),
+            day: format!("2024-{:02}-{:02}", rng.between(1, 2), rng.between(1, 28)),
+            department: rng.pick(&DEPARTMENTS),
+            doctor: rng.pick(&DOCTORS),
             diagnoses: (0..count)
                 .map(|at| &DIAGNOSES[(first + at) % DIAGNOSES.len()])
                 .collect(),
-            hour: chance.between(8, 16),
+            hour: rng.between(8, 16),
         }
     }
 
-    /// A time of day in the visit, so many minutes after its beginning.
+    /// Returns a time of the visit, in minutes after its start.
     pub(crate) fn time(&self, minutes: i64) -> String {
         format!("{} {:02}:{:02}:00", self.day, self.hour, minutes % 60)
     }

@@ -1,34 +1,35 @@
-//! What only the whole file can tell of kinds: who is granted them, what they are masked by, and who approves.
+//! Rules about kinds that need the whole file: grants, masks and officers.
 
 use requests::kind::Kinds;
 use requests::mask::Mask;
 
 use crate::settings::SocialFile;
-use crate::settings::rule::Broken;
+use crate::settings::violation::ConfigViolation;
 
 impl SocialFile {
-    /// The rules of kinds, quotas and officers that the file breaks.
-    pub(in crate::settings) fn broken_requests(&self) -> Vec<Broken> {
-        let mut broken = self.requests.broken();
-        let mut say = |key: &str, what: String, remedy: &str| broken.push(Broken::new(key, what, remedy));
+    /// Returns the violated rules of kinds, quotas and officers.
+    pub(in crate::settings) fn request_violations(&self) -> Vec<ConfigViolation> {
+        let mut violations = self.requests.violations();
+        let mut report =
+            |key: &str, what: String, remedy: &str| violations.push(ConfigViolation::new(key, what, remedy));
         if let Err(error) = Kinds::new(self.kinds.clone()) {
-            say(
+            report(
                 "kind",
                 error.to_string(),
-                "correct it; docs/requests.md shows a whole one",
+                "correct it; docs/requests.md shows a complete one",
             );
         }
-        let askers = self.trust.askers();
+        let request_keys = self.trust.request_keys();
         for kind in &self.kinds {
             for grant in kind
                 .grant
                 .iter()
-                .filter(|grant| !askers.contains_key(&grant.recipient))
+                .filter(|grant| !request_keys.contains_key(&grant.recipient))
             {
-                say(
+                report(
                     "kind.grant",
                     format!(
-                        "kind {:?} is granted to {}, whose requests nobody could check",
+                        "kind {:?} is granted to {}, whose requests no key could verify",
                         kind.name, grant.recipient
                     ),
                     "put its sign.pub into [trust]: receipts.NAME or requests.NAME = [\"A…\"]",
@@ -38,13 +39,13 @@ impl SocialFile {
             if self.masking.is_none()
                 && let Some((column, _)) = { token }.find(|(_, mask)| **mask == Mask::Token)
             {
-                say(
+                report(
                     "kind.grant",
                     format!(
                         "kind {:?} masks {column:?} as a token, and there is no key to make tokens",
                         kind.name
                     ),
-                    "write [masking] with key = { file = \"keys/masking.key\" }, at least 32 characters made at random",
+                    "write [masking] with key = { file = \"keys/masking.key\" }, at least 32 random characters",
                 );
             }
             for feed in kind
@@ -52,7 +53,7 @@ impl SocialFile {
                 .iter()
                 .filter(|feed| !self.feeds.iter().any(|known| known.name == **feed))
             {
-                say(
+                report(
                     "kind.feeds",
                     format!("kind {:?} names feed {feed}, which is not in the file", kind.name),
                     "correct the name, or leave feeds out: then a hold of any feed holds the kind",
@@ -60,7 +61,7 @@ impl SocialFile {
             }
             let officers = kind.approval.as_ref().map_or(0, |rule| rule.officers as usize);
             if officers > self.trust.officers.len() {
-                say(
+                report(
                     "trust.officers",
                     format!(
                         "kind {:?} waits for {officers} officers, and {} are named",
@@ -71,6 +72,6 @@ impl SocialFile {
                 );
             }
         }
-        broken
+        violations
     }
 }

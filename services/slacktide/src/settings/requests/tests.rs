@@ -1,11 +1,11 @@
-//! Kinds as they ship and as they are written wrongly.
+//! Shipped and invalid kinds.
 
 use std::path::Path;
 
 use schemas::sign::SigningKey;
 
 use crate::settings::SocialFile;
-use crate::settings::file::Checked;
+use crate::settings::file::Validate;
 
 const HEAD: &str = "[social]\nname = \"bureau\"\nsource = \"core\"\n[exchange]\nurl = \"nats://a:1\"\n\
      user = \"bureau\"\nseed = { env = \"S\" }\n[signing]\nseed = { env = \"T\" }\n[source]\nkind = \"postgres\"\n\
@@ -28,11 +28,11 @@ fn file(kinds: &str) -> Result<SocialFile, String> {
     toml::from_str(&format!("{HEAD}{trust}{kinds}")).map_err(|error| error.to_string())
 }
 
-fn told(kinds: &str) -> String {
+fn violations_of(kinds: &str) -> String {
     match file(kinds) {
         Ok(file) => {
-            let broken = file.broken();
-            broken.iter().map(|one| format!("{one}\n")).collect()
+            let violations = file.violations();
+            violations.iter().map(|one| format!("{one}\n")).collect()
         }
         Err(error) => error,
     }
@@ -46,13 +46,13 @@ fn blocks(page: &str) -> impl Iterator<Item = &str> {
 }
 
 #[test]
-fn the_example_in_the_documentation_is_a_whole_kind() {
+fn kinds_example_in_the_documentation_is_complete() {
     let page = text("docs/requests.md");
     let kinds: Vec<&str> = blocks(&page).filter(|block| block.contains("[[kind]]")).collect();
     assert_eq!(kinds.len(), 1);
     // The example answers with a feed's rows.
     let kind = format!("{}{}", kinds[0], text("config/feeds/setl.toml"));
-    assert_eq!(told(&kind), "");
+    assert_eq!(violations_of(&kind), "");
     let file = file(&kind).unwrap();
     assert_eq!(file.requests.quota.len(), 0);
     let tables: Vec<&str> = blocks(&page)
@@ -64,12 +64,12 @@ fn the_example_in_the_documentation_is_a_whole_kind() {
 }
 
 fn file_with(kinds: &str) -> SocialFile {
-    assert_eq!(told(kinds), "");
+    assert_eq!(violations_of(kinds), "");
     file(kinds).unwrap()
 }
 
 #[test]
-fn the_kinds_that_ship_are_whole_and_need_no_more_than_the_feed_of_settlements() {
+fn kinds_shipped_need_only_the_settlement_feed() {
     let feed = text("config/feeds/setl.toml");
     for name in ["setl_by_person", "setl_sums"] {
         let file = file_with(&format!("{feed}{}", text(&format!("config/kinds/{name}.toml"))));
@@ -78,36 +78,36 @@ fn the_kinds_that_ship_are_whole_and_need_no_more_than_the_feed_of_settlements()
 }
 
 #[test]
-fn a_file_has_kinds_or_feeds_or_both() {
+fn file_has_kinds_or_feeds_or_both() {
     let kind = text("config/kinds/setl_by_person.toml").replace("feeds = [\"setl\"]", "");
-    assert_eq!(told(&kind), "");
-    assert!(told("").contains("one [[kind]] of requests"));
+    assert_eq!(violations_of(&kind), "");
+    assert!(violations_of("").contains("one [[kind]] of requests"));
 }
 
 #[test]
-fn each_fault_names_the_kind_and_what_to_do() {
+fn kinds_each_violation_names_the_kind_and_the_remedy() {
     let kind = text("config/kinds/setl_by_person.toml").replace("feeds = [\"setl\"]", "");
     for (from, to, wanted) in [
         ("psn_no = $1", "psn_no = 'x'", "kind \"setl.by_person\": sql: "),
         (
             "recipient = \"insurer-a\"",
             "recipient = \"insurer-c\"",
-            "kind \"setl.by_person\" is granted to insurer-c, whose requests nobody could check",
+            "kind \"setl.by_person\" is granted to insurer-c, whose requests no key could verify",
         ),
         (
-            "most_rows = 1000\n",
-            "most_rows = 1000\nfeeds = [\"fee\"]\n",
+            "max_rows = 1000\n",
+            "max_rows = 1000\nfeeds = [\"fee\"]\n",
             "kind \"setl.by_person\" names feed fee, which is not in the file",
         ),
         (
-            "most_rows = 1000\n",
-            "most_rows = 1000\napproval = { officers = 3 }\n",
+            "max_rows = 1000\n",
+            "max_rows = 1000\napproval = { officers = 3 }\n",
             "trust.officers: kind \"setl.by_person\" waits for 3 officers, and 2 are named",
         ),
-        ("most_rows", "most_row", "unknown field `most_row`"),
+        ("max_rows", "max_row", "unknown field `max_row`"),
     ] {
-        let told = told(&kind.replace(from, to));
-        assert!(told.contains(wanted), "{to}: {told}");
+        let found = violations_of(&kind.replace(from, to));
+        assert!(found.contains(wanted), "{to}: {found}");
     }
     let keyless = HEAD.replace("[masking]\nkey = { env = \"M\" }\n", "");
     let key = SigningKey::generate();
@@ -117,15 +117,15 @@ fn each_fault_names_the_kind_and_what_to_do() {
         kind.replace("psn_no = { keep = { last = 4 } }", "psn_no = \"token\"")
     ))
     .unwrap();
-    let told: String = file.broken().iter().map(ToString::to_string).collect();
+    let found: String = file.violations().iter().map(ToString::to_string).collect();
     assert!(
-        told.contains("masks \"psn_no\" as a token, and there is no key"),
-        "{told}"
+        found.contains("masks \"psn_no\" as a token, and there is no key"),
+        "{found}"
     );
 }
 
 #[test]
-fn who_asks_by_other_keys_is_known_by_those_alone() {
+fn trust_requests_keys_replace_the_receipt_keys() {
     let (receipts, asks) = (SigningKey::generate(), SigningKey::generate());
     let kind = text("config/kinds/setl_by_person.toml").replace("feeds = [\"setl\"]", "");
     let file: SocialFile = toml::from_str(&format!(
@@ -134,6 +134,6 @@ fn who_asks_by_other_keys_is_known_by_those_alone() {
         asks.public()
     ))
     .unwrap();
-    let askers = file.trust.askers();
-    assert_eq!(askers.values().next(), Some(&vec![asks.public().clone()]));
+    let request_keys = file.trust.request_keys();
+    assert_eq!(request_keys.values().next(), Some(&vec![asks.public().clone()]));
 }

@@ -1,15 +1,15 @@
-//! The `[lease]` table: who of several agents works.
+//! The `[lease]` table: which of several agents is active.
 
 use runtime::span::Span;
 use serde::{Deserialize, Serialize};
 
-use crate::settings::rule::{Broken, within};
+use crate::settings::violation::{ConfigViolation, is_within};
 
 /// The `[lease]` table.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct LeaseTable {
-    /// How long a standby waits for a sign of life.
+    /// The lease's time to live: a standby takes over after it.
     pub(crate) ttl: Span,
 }
 
@@ -22,10 +22,10 @@ impl Default for LeaseTable {
 }
 
 impl LeaseTable {
-    /// The rule that it breaks.
-    pub(super) fn broken(&self) -> Option<Broken> {
-        (!within(self.ttl, 300, 60_000)).then(|| {
-            Broken::new(
+    /// Returns the rule that the table violates.
+    pub(super) fn violations(&self) -> Option<ConfigViolation> {
+        (!is_within(self.ttl, 300, 60_000)).then(|| {
+            ConfigViolation::new(
                 "lease.ttl",
                 format!("is {}", self.ttl),
                 "give 300ms to 1m; 3s is usual",

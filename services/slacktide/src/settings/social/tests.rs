@@ -1,4 +1,4 @@
-//! Each rule of the bureau's file, and its sentence.
+//! Each rule of the bureau's file, with its message.
 
 use super::*;
 
@@ -14,7 +14,7 @@ fn file(change: impl Fn(String) -> String) -> Result<SocialFile, String> {
 fn first(change: impl Fn(String) -> String) -> String {
     match file(change) {
         Ok(file) => file
-            .broken()
+            .violations()
             .iter()
             .map(ToString::to_string)
             .collect::<Vec<_>>()
@@ -24,12 +24,12 @@ fn first(change: impl Fn(String) -> String) -> String {
 }
 
 #[test]
-fn a_whole_file_breaks_no_rule() {
+fn social_file_valid_violates_no_rule() {
     assert_eq!(first(|text| text), "");
 }
 
 #[test]
-fn each_rule_has_its_own_sentence() {
+fn social_file_each_rule_has_its_message() {
     for (from, to, wanted) in [
         ("lag = \"1s\"\n", "", "feed.lag: is missing"),
         (
@@ -51,12 +51,12 @@ fn each_rule_has_its_own_sentence() {
         (
             "recipients = [\"insurer-a\"]",
             "recipients = [\"insurer-b\"]",
-            "names insurer-b, whose receipts nobody could check",
+            "names insurer-b, whose receipts no key could verify",
         ),
         (
             "\"application\"",
             "\"transaction\"",
-            "feed.cursor_set_by: names a fence that SQLite cannot give",
+            "feed.cursor_set_by: names a fence that SQLite cannot provide",
         ),
         (
             "SELECT * FROM setl",
@@ -73,7 +73,7 @@ fn each_rule_has_its_own_sentence() {
             "kind = \"postgres\"\nurl = { value = \"postgres://u:p@h/d\" }",
             "source.url: holds a password",
         ),
-        ("nats://a:1", "http://a:1", "exchange.url: is no address"),
+        ("nats://a:1", "http://a:1", "exchange.url: is not an address"),
         (
             "path = \"core.db\"\n",
             "path = \"core.db\"\n[publisher]\nquantum = \"2s\"\n",
@@ -87,7 +87,7 @@ fn each_rule_has_its_own_sentence() {
         (
             "path = \"core.db\"\n",
             "path = \"core.db\"\n[gate.signals.database.active]\nstop = 20\nresume = 10\n",
-            "gate.signals.database.active: SQLite shows nobody's activity",
+            "gate.signals.database.active: SQLite does not show other clients' activity",
         ),
         (
             "path = \"core.db\"\n",
@@ -107,7 +107,7 @@ fn each_rule_has_its_own_sentence() {
         (
             "recipients = [\"insurer-a\"]",
             "recipients = [\"insurer-a\"]\n[feed.masks.insurer-b]\npsn_no = \"drop\"",
-            "feed.masks.insurer-b: is for nobody that the feed is for",
+            "feed.masks.insurer-b: names a party that is not a recipient of the feed",
         ),
         (
             "recipients = [\"insurer-a\"]",
@@ -122,8 +122,8 @@ fn each_rule_has_its_own_sentence() {
             "gives column \"a\" the type \"decimall\"",
         ),
     ] {
-        let told = first(|text| text.replace(from, to));
-        assert!(told.contains(wanted), "{to}: {told}");
+        let found = first(|text| text.replace(from, to));
+        assert!(found.contains(wanted), "{to}: {found}");
     }
     let twice = first(|text| format!("{text}{FEED}"));
     assert!(
@@ -133,8 +133,8 @@ fn each_rule_has_its_own_sentence() {
 }
 
 #[test]
-fn a_connection_key_among_the_trusted_is_named() {
+fn trust_connection_key_is_named() {
     let user = nkeys::KeyPair::new_user().public_key();
-    let told = first(|text| text.replace("insurer-a = [\"", &format!("insurer-a = [\"{user}\", \"")));
-    assert!(told.contains("connection (user) key"), "{told}");
+    let found = first(|text| text.replace("insurer-a = [\"", &format!("insurer-a = [\"{user}\", \"")));
+    assert!(found.contains("connection (user) key"), "{found}");
 }

@@ -1,4 +1,4 @@
-//! The `[trust]` table: whose word counts for what.
+//! The `[trust]` table: trusted signing keys by purpose.
 
 use std::collections::BTreeMap;
 
@@ -15,10 +15,10 @@ pub(crate) struct SocialTrust {
     /// Signing keys of other publishers of the same feeds; our own is always trusted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) chunks: Vec<PublicKey>,
-    /// Signing keys of those who may order the gate; our own is always trusted.
+    /// Signing keys of operators; our own is always trusted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) operators: Vec<PublicKey>,
-    /// Signing keys of those who ask, by recipient. Who is not named asks with the keys of its receipts.
+    /// Signing keys of requesters, by recipient. Default: the keys of the recipient's receipts.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) requests: BTreeMap<RecipientName, Vec<PublicKey>>,
     /// Signing keys of the people who approve requests, by name.
@@ -27,10 +27,10 @@ pub(crate) struct SocialTrust {
 }
 
 impl SocialTrust {
-    /// Keys by which a recipient asks.
-    pub(crate) fn askers(&self) -> BTreeMap<RecipientName, Vec<PublicKey>> {
-        let mut askers = self.receipts.clone();
-        askers.extend(self.requests.clone());
-        askers
+    /// Returns the keys that sign a recipient's requests.
+    pub(crate) fn request_keys(&self) -> BTreeMap<RecipientName, Vec<PublicKey>> {
+        let mut request_keys = self.receipts.clone();
+        request_keys.extend(self.requests.clone());
+        request_keys
     }
 }

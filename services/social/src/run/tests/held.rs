@@ -1,19 +1,19 @@
-//! Holds on the whole agent.
+//! Holds in the whole agent.
 
 use schemas::control::Hold;
 use schemas::person::PersonKey;
 use tokio::sync::watch;
 
 use super::*;
-use crate::hold::{Holds, InForce};
+use crate::hold::{ActiveHold, Holds};
 
 fn hold(recipients: &[&str], person: Option<(&SigningKey, &str)>) -> Holds {
-    Holds::Known(vec![InForce {
+    Holds::Known(vec![ActiveHold {
         id: "h1".into(),
         hold: Hold {
             recipients: recipients.iter().map(|name| name.parse().unwrap()).collect(),
             feeds: Vec::new(),
-            person: person.map(|(key, id)| PersonKey::of(key).unwrap().mark(id)),
+            person: person.map(|(key, id)| PersonKey::of(key).unwrap().token(id)),
         },
         actor: "li.na".into(),
         reason: "court order".into(),
@@ -21,13 +21,13 @@ fn hold(recipients: &[&str], person: Option<(&SigningKey, &str)>) -> Holds {
     }])
 }
 
-fn holding(holds: Holds) -> (watch::Sender<Holds>, Holding) {
+fn holding(holds: Holds) -> (watch::Sender<Holds>, HoldConfig) {
     let (sender, holds) = watch::channel(holds);
     let persons = BTreeMap::from([(FeedName::new("numbers").unwrap(), "id".to_owned())]);
-    (sender, Holding { holds, persons })
+    (sender, HoldConfig { holds, persons })
 }
 
-fn ids(chunks: &[chunk::Verified]) -> Vec<i64> {
+fn ids(chunks: &[chunk::VerifiedChunk]) -> Vec<i64> {
     let mut ids = Vec::new();
     for chunk in chunks {
         let (mut reader, mut row) = (chunk.rows(), Vec::new());
@@ -41,14 +41,14 @@ fn ids(chunks: &[chunk::Verified]) -> Vec<i64> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_held_person_crosses_to_nobody_it_names_and_is_counted_aloud() {
+async fn hold_person_is_withheld_from_named_recipients_and_counted() {
     let exchange = Arc::new(Memory::default());
     let (key, reads) = (Arc::new(SigningKey::generate()), Arc::new(Mutex::new(0)));
     let [a, b] = [&lanes()[0], &lanes()[1]].map(Clone::clone);
     let (_holds, holding) = holding(hold(&[a.recipient.as_str()], Some((&key, "777"))));
     let social = Social::new(parts(&exchange, &key, Gate::fixed_open(), 3_000, &reads))
         .unwrap()
-        .holding(holding);
+        .with_holds(holding);
     let (view, stop) = (social.view(), CancellationToken::new());
     let agent = tokio::spawn(social.run(stop.clone()));
     let rows = |lane: &Lane| {
@@ -71,7 +71,7 @@ async fn a_held_person_crosses_to_nobody_it_names_and_is_counted_aloud() {
             .sum::<u64>(),
         1
     );
-    let last = &to_a.last().unwrap().manifest.totals.held_back["h1"];
+    let last = &to_a.last().unwrap().manifest.totals.outstanding["h1"];
     let first = to_a
         .iter()
         .find(|chunk| chunk.manifest.totals.withheld > 0)
@@ -81,20 +81,20 @@ async fn a_held_person_crosses_to_nobody_it_names_and_is_counted_aloud() {
         (1, first.manifest.number, 1)
     );
     assert_eq!(last.cursor, first.manifest.cursor_before);
-    let told = || {
+    let shown = || {
         let mut lanes = view.status().lanes;
         // A time may hold any three digits.
         lanes.values_mut().for_each(|lane| lane.published_at = None);
         format!("{lanes:?}")
     };
-    until(|| told().contains("withheld: 1")).await;
-    assert!(!told().contains("777"), "{}", told());
+    until(|| shown().contains("withheld: 1")).await;
+    assert!(!shown().contains("777"), "{}", shown());
     stop.cancel();
     assert_eq!(agent.await.unwrap(), Ok(()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn persons_on_the_block_list_cross_to_nobody_and_are_counted_aloud() {
+async fn blocklist_persons_are_withheld_from_all_and_counted() {
     let exchange = Arc::new(Memory::default());
     let (key, reads) = (Arc::new(SigningKey::generate()), Arc::new(Mutex::new(0)));
     let [a, b] = [&lanes()[0], &lanes()[1]].map(Clone::clone);
@@ -116,7 +116,7 @@ async fn persons_on_the_block_list_cross_to_nobody_and_are_counted_aloud() {
     script.shut("the core is busy");
     let (_holds, holding) = holding(hold(&[a.recipient.as_str()], Some((&key, "779"))));
     let social = Social::new(parts(&exchange, &key, gate, 3_000, &reads)).unwrap();
-    let social = social.holding(holding).blocking(keeper);
+    let social = social.with_holds(holding).with_blocklist(keeper);
     let (view, stop) = (social.view(), CancellationToken::new());
     let agent = tokio::spawn(social.run(stop.clone()));
     // Replaced before anything is read: the old list kept nothing back and the new one does.
@@ -126,7 +126,7 @@ async fn persons_on_the_block_list_cross_to_nobody_and_are_counted_aloud() {
     script.open();
     let crossed = |lane: &Lane| {
         let chunks = exchange.chunks(lane, key.public());
-        let of = |chunk: &chunk::Verified| chunk.manifest.totals.rows + chunk.manifest.totals.withheld;
+        let of = |chunk: &chunk::VerifiedChunk| chunk.manifest.totals.rows + chunk.manifest.totals.withheld;
         chunks.iter().map(of).sum::<u64>()
     };
     until(|| crossed(&a) >= 3_000 && crossed(&b) >= 3_000).await;
@@ -138,8 +138,8 @@ async fn persons_on_the_block_list_cross_to_nobody_and_are_counted_aloud() {
             "{lane}: the person crossed"
         );
         assert_eq!(ids.contains(&779), held.is_none(), "{lane}");
-        let back = &chunks.last().unwrap().manifest.totals.held_back;
-        assert_eq!(back[crate::blocklist::KEPT_BY].rows, 2);
+        let back = &chunks.last().unwrap().manifest.totals.outstanding;
+        assert_eq!(back[crate::blocklist::BLOCKLIST_ID].rows, 2);
         assert_eq!(back.get("h1").map(|back| back.rows), held);
     }
     until(|| {
@@ -156,14 +156,14 @@ async fn persons_on_the_block_list_cross_to_nobody_and_are_counted_aloud() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_held_lane_publishes_nothing_and_goes_on_where_it_stood() {
+async fn hold_lane_publishes_nothing_and_continues_after_release() {
     let exchange = Arc::new(Memory::default());
     let (key, reads) = (Arc::new(SigningKey::generate()), Arc::new(Mutex::new(0)));
     let [a, b] = [&lanes()[0], &lanes()[1]].map(Clone::clone);
-    let (holds, holding) = holding(Holds::Unread("nobody read them".into()));
+    let (holds, holding) = holding(Holds::Unread("not read yet".into()));
     let social = Social::new(parts(&exchange, &key, Gate::fixed_open(), 20_000, &reads))
         .unwrap()
-        .holding(holding);
+        .with_holds(holding);
     let (view, stop) = (social.view(), CancellationToken::new());
     let agent = tokio::spawn(social.run(stop.clone()));
     let held = |lane: &Lane| {
@@ -175,7 +175,7 @@ async fn a_held_lane_publishes_nothing_and_goes_on_where_it_stood() {
     until(|| {
         lanes()
             .iter()
-            .all(|lane| held(lane).is_some_and(|why| why.contains("nobody read them")))
+            .all(|lane| held(lane).is_some_and(|why| why.contains("not read yet")))
     })
     .await;
     assert_eq!(
@@ -196,9 +196,10 @@ async fn a_held_lane_publishes_nothing_and_goes_on_where_it_stood() {
     holds.send_replace(hold(&[a.recipient.as_str()], None));
     until(|| held(&a).is_some()).await;
     let before = exchange.chunks(&a, key.public()).len();
-    let turns = view.status().feeds["numbers"].quanta;
+    let gate_queue = view.status().feeds["numbers"].quanta;
     until(|| {
-        exchange.chunks(&a, key.public()).len() > before || view.status().feeds["numbers"].quanta > turns + 3
+        exchange.chunks(&a, key.public()).len() > before
+            || view.status().feeds["numbers"].quanta > gate_queue + 3
     })
     .await;
     assert_eq!(

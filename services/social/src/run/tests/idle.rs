@@ -1,11 +1,11 @@
-//! Many quiet feeds over a real database: what they cost it, and that a row of one of them is found.
+//! Many quiet feeds with a real database: their cost, and that a new row is found.
 
 use harness::{Db, Postgres};
 use source::{PostgresConfig, PostgresSource};
 
 use super::*;
 
-const PATIENCE: Duration = Duration::from_secs(150);
+const DEADLINE: Duration = Duration::from_secs(150);
 
 const GRANTS: &str = "GRANT SELECT ON quiet TO $role; GRANT pg_read_all_stats TO $role";
 
@@ -64,13 +64,13 @@ fn name(kind: usize) -> FeedName {
 }
 
 impl Agent {
-    /// Waits until every feed was read and rests for so long.
-    async fn rests(&self, least: Duration) {
-        let least = u64::try_from(least.as_millis()).unwrap();
-        harness::until("every feed to rest", PATIENCE, async || {
+    /// Waits until every feed was read and rests for at least this long.
+    async fn wait_until_idle(&self, min_rest: Duration) {
+        let min_rest_ms = u64::try_from(min_rest.as_millis()).unwrap();
+        harness::until("every feed to rest", DEADLINE, async || {
             let feeds = self.view.status().feeds;
             let awake = |(name, feed): (&String, &crate::status::FeedStatus)| {
-                (feed.rows_read == 0 || feed.rest_ms < least)
+                (feed.rows_read == 0 || feed.rest_ms < min_rest_ms)
                     .then(|| format!("{name}: {} {:?}", feed.state, feed.last_error))
             };
             feeds.iter().find_map(awake).map_or(Ok(()), Err)
@@ -84,7 +84,7 @@ impl Agent {
     }
 
     fn statements(&self) -> u64 {
-        self.source.counted().statements
+        self.source.driver_counts().statements
     }
 
     fn rows(&self, kind: usize) -> u64 {
@@ -115,15 +115,15 @@ async fn core() -> (Db, String) {
     (db, url)
 }
 
-/// 200 quiet feeds cost a core 837 transactions a second. Both agents run side by side, so that the machine's load is the same.
+/// 200 quiet feeds cost a core 837 transactions a second. Both agents run at the same time, so that the machine's load is the same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn idle_feeds_in_numbers_cost_little_more_than_a_few() {
+async fn idle_many_feeds_cost_little_more_than_a_few() {
     let (db, url) = core().await;
     let (few, many) = (agent(&url, 3), agent(&url, 60));
-    few.rests(Duration::from_millis(500)).await;
-    many.rests(Duration::from_secs(2)).await;
+    few.wait_until_idle(Duration::from_millis(500)).await;
+    many.wait_until_idle(Duration::from_secs(2)).await;
     let (polls, before) = (few.polls(), [few.statements(), many.statements()]);
-    harness::until("ten polls of each of a few feeds", PATIENCE, async || {
+    harness::until("ten polls of each of a few feeds", DEADLINE, async || {
         few.polls() >= polls + 30
     })
     .await;
@@ -134,7 +134,7 @@ async fn idle_feeds_in_numbers_cost_little_more_than_a_few() {
         "60 feeds sent {many_cost} statements while 3 sent {few_cost}: a third of 20 times as many is the most"
     );
     db.execute("INSERT INTO quiet VALUES (1000, 37)").await;
-    harness::until("the row of a quiet feed", PATIENCE, async || many.rows(37) == 2).await;
+    harness::until("the row of a quiet feed", DEADLINE, async || many.rows(37) == 2).await;
     few.end().await;
     many.end().await;
 }

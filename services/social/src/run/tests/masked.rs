@@ -1,22 +1,22 @@
-//! Masks and the block list on the whole agent: what is denied is in no byte that leaves it.
+//! Masks and the block list in the whole agent: no byte that it sends holds a denied value.
 
 use proptest::prelude::*;
 use requests::mask::key::MaskKey;
 use requests::mask::{Keep, Mask};
+use schemas::encryption::{DecryptionKeys, EncryptionKey};
 use schemas::manifest::Reject;
 use schemas::person::PersonKey;
-use schemas::seal::{SealKey, SealRing};
 
 use super::*;
 use crate::mask::{ColumnMasks, LaneMasks, Masks};
 
-/// Columns that hold what may have to be hidden, in their order.
+/// The columns that may be masked, in order.
 const SECRET: [&str; 3] = ["psn_no", "name", "fee"];
 
 /// A row for each entry, with the values of [`SECRET`]; the key counts from 1.
 struct Table {
     rows: Arc<Vec<[String; 3]>>,
-    /// These cannot be carried.
+    /// The rows that cannot be carried.
     broken: Vec<usize>,
     reads: Arc<Mutex<u64>>,
 }
@@ -59,8 +59,8 @@ impl Source for Table {
     fn own_backends(&self) -> Vec<u32> {
         Vec::new()
     }
-    fn counted(&self) -> DriverCount {
-        DriverCount::default()
+    fn driver_counts(&self) -> DriverCounts {
+        DriverCounts::default()
     }
     async fn close(&self) {}
 }
@@ -123,11 +123,11 @@ impl FeedReader for TableReader {
     }
 }
 
-/// What is drawn for one run of the agent.
+/// The random input of one run of the agent.
 #[derive(Debug, Clone)]
 struct Case {
     rows: Vec<[String; 3]>,
-    /// By recipient, by column of [`SECRET`].
+    /// The masks, by recipient and column of [`SECRET`].
     masks: [[Option<Mask>; 3]; 2],
     blocked: Vec<bool>,
     broken: Vec<bool>,
@@ -147,8 +147,8 @@ impl Case {
     }
 }
 
-/// What one recipient could see, opened, in one text.
-fn seen(exchange: &Memory, lane: &Lane, key: &SigningKey, ring: &SealRing) -> (String, u64) {
+/// Everything that one recipient can see, decrypted, as one text.
+fn seen(exchange: &Memory, lane: &Lane, key: &SigningKey, ring: &DecryptionKeys) -> (String, u64) {
     let lanes = exchange.lanes.lock().unwrap();
     let (mut text, mut passed) = (String::new(), 0);
     for stored in lanes.get(lane).into_iter().flatten() {
@@ -163,10 +163,10 @@ fn seen(exchange: &Memory, lane: &Lane, key: &SigningKey, ring: &SealRing) -> (S
 }
 
 async fn check(case: Case) {
-    logged::begin();
+    log_output::begin();
     let exchange = Arc::new(Memory::default());
     let (key, reads) = (Arc::new(SigningKey::generate()), Arc::new(Mutex::new(0)));
-    let ring = SealRing::new(vec![Arc::new(SealKey::generate().unwrap())]);
+    let ring = DecryptionKeys::new(vec![Arc::new(EncryptionKey::generate().unwrap())]);
     let mut parts = parts(&exchange, &key, Gate::fixed_open(), 0, &reads);
     let definition = parts.feeds[0].definition.digest();
     parts.feeds[0].definition.money = vec!["fee".to_owned()];
@@ -203,19 +203,22 @@ async fn check(case: Case) {
             Some((lane, Arc::new(masks)))
         })
         .collect();
-    let mut sealing = SealingKeys::default();
+    let mut encryption = EncryptionKeys::default();
     if case.sealed {
         let theirs = ring.current().unwrap();
-        sealing
+        encryption
             .recipients
             .insert(lanes()[0].recipient.clone(), theirs.public().clone());
-        sealing.own = SealRing::new(vec![Arc::new(SealKey::generate().unwrap())]);
+        encryption.own = DecryptionKeys::new(vec![Arc::new(EncryptionKey::generate().unwrap())]);
     }
-    let social = Social::new(parts).unwrap().holding(Holding {
+    let social = Social::new(parts).unwrap().with_holds(HoldConfig {
         holds: hold::none(),
         persons: BTreeMap::from([(FeedName::new("numbers").unwrap(), "psn_no".to_owned())]),
     });
-    let social = social.sealing(sealing).blocking(keeper).masking(masks);
+    let social = social
+        .with_encryption(encryption)
+        .with_blocklist(keeper)
+        .with_masks(masks);
     let (view, stop) = (social.view(), CancellationToken::new());
     let agent = tokio::spawn(social.run(stop.clone()));
     let all = case.rows.len() as u64;
@@ -227,14 +230,14 @@ async fn check(case: Case) {
     .await;
     stop.cancel();
     assert_eq!(agent.await.unwrap(), Ok(()));
-    let told = format!("{}{:?}", logged::all(), view.status());
+    let visible = format!("{}{:?}", log_output::all(), view.status());
     for (at, lane) in lanes().iter().enumerate() {
         let masks = case.masks_of(at);
         let (text, passed) = seen(&exchange, lane, &key, &ring);
         assert_eq!(passed, all, "each row once");
         for (row, values) in case.rows.iter().enumerate() {
             for (column, value) in SECRET.iter().zip(values) {
-                assert!(!told.contains(value.as_str()), "{column} was logged or shown");
+                assert!(!visible.contains(value.as_str()), "{column} was logged or shown");
                 let gone = blocked(row) || Case::is(&case.broken, row) || masks.contains_key(*column);
                 assert_eq!(
                     !text.contains(value.as_str()),
@@ -300,7 +303,7 @@ fn case() -> impl Strategy<Value = Case> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
-    /// Of what a mask or the block list denies, no byte is published, logged or shown; the rest crosses.
+    /// No byte that a mask or the block list denies is published, logged or shown; other rows are published.
     #[test]
     fn a_denied_or_masked_value_is_in_no_byte_published_nor_logged(case in case()) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -308,16 +311,16 @@ proptest! {
     }
 }
 
-/// Other bytes for each, and one read for all.
+/// Each recipient gets other bytes of one shared read.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn recipients_with_other_masks_share_one_read() {
+async fn mask_recipients_with_other_masks_share_one_read() {
     let exchange = Arc::new(Memory::default());
     let (key, reads) = (Arc::new(SigningKey::generate()), Arc::new(Mutex::new(0)));
     let social = Social::new(parts(&exchange, &key, Gate::fixed_open(), 20_000, &reads)).unwrap();
     let lane = lanes().remove(0);
     let masks = BTreeMap::from([("text".to_owned(), Mask::Drop)]);
     let masks = Masks::new(masks, &lane.recipient, None).unwrap().unwrap();
-    let social = social.masking(LaneMasks::from([(lane.clone(), Arc::new(masks))]));
+    let social = social.with_masks(LaneMasks::from([(lane.clone(), Arc::new(masks))]));
     let (view, stop) = (social.view(), CancellationToken::new());
     let agent = tokio::spawn(social.run(stop.clone()));
     all_published(&exchange, &key, 20_000).await;
@@ -338,16 +341,16 @@ async fn recipients_with_other_masks_share_one_read() {
     assert_eq!(agent.await.unwrap(), Ok(()));
 }
 
-/// A mask that the columns do not allow stops its lane before a row is packed.
+/// A mask that does not match the columns stops its lane before a row is packed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_mask_of_a_column_that_is_not_there_publishes_nothing_for_its_lane() {
+async fn mask_of_a_missing_column_stops_its_lane() {
     let exchange = Arc::new(Memory::default());
     let (key, reads) = (Arc::new(SigningKey::generate()), Arc::new(Mutex::new(0)));
     let social = Social::new(parts(&exchange, &key, Gate::fixed_open(), 100, &reads)).unwrap();
     let [a, b] = [lanes()[0].clone(), lanes()[1].clone()];
     let masks = BTreeMap::from([("txet".to_owned(), Mask::Drop)]);
     let masks = Masks::new(masks, &a.recipient, None).unwrap().unwrap();
-    let social = social.masking(LaneMasks::from([(a.clone(), Arc::new(masks))]));
+    let social = social.with_masks(LaneMasks::from([(a.clone(), Arc::new(masks))]));
     let (view, stop) = (social.view(), CancellationToken::new());
     let agent = tokio::spawn(social.run(stop.clone()));
     until(|| !exchange.chunks(&b, key.public()).is_empty()).await;

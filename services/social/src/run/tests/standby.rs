@@ -1,4 +1,4 @@
-//! What a standby shows: trouble that is over is over for it, too.
+//! The status of a standby: errors and holds that have ended are cleared.
 
 use std::sync::atomic::Ordering;
 
@@ -13,7 +13,7 @@ fn standby(exchange: &Arc<Memory>, key: &Arc<SigningKey>) -> Social {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn standby_lease_trouble_is_cleared_by_the_next_look() {
+async fn standby_lease_error_is_cleared_by_the_next_poll() {
     let exchange = Arc::new(Memory::default());
     let key = Arc::new(SigningKey::generate());
     let first = tokio::spawn(standby(&exchange, &key).run(CancellationToken::new()));
@@ -22,10 +22,10 @@ async fn standby_lease_trouble_is_cleared_by_the_next_look() {
     let (view, stop) = (second.view(), CancellationToken::new());
     let second = tokio::spawn(second.run(stop.clone()));
     until(|| !view.status().lease.holder.is_empty()).await;
-    exchange.is_away.store(true, Ordering::Relaxed);
-    until(|| view.status().lease.trouble.is_some()).await;
-    exchange.is_away.store(false, Ordering::Relaxed);
-    until(|| view.status().lease.trouble.is_none()).await;
+    exchange.is_unreachable.store(true, Ordering::Relaxed);
+    until(|| view.status().lease.error.is_some()).await;
+    exchange.is_unreachable.store(false, Ordering::Relaxed);
+    until(|| view.status().lease.error.is_none()).await;
     assert!(!view.status().lease.held, "the first holds it all the time");
     first.abort();
     stop.cancel();
@@ -33,14 +33,14 @@ async fn standby_lease_trouble_is_cleared_by_the_next_look() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn standby_lane_is_free_when_the_hold_is_over() {
+async fn standby_lane_is_free_when_the_hold_ends() {
     let exchange = Arc::new(Memory::default());
     let key = Arc::new(SigningKey::generate());
     let first = tokio::spawn(standby(&exchange, &key).run(CancellationToken::new()));
     until(|| exchange.lease.lock().unwrap().is_some()).await;
     let (sender, holds) = watch::channel(Holds::Unread("no connection".to_owned()));
     let persons = BTreeMap::new();
-    let second = standby(&exchange, &key).holding(Holding { holds, persons });
+    let second = standby(&exchange, &key).with_holds(HoldConfig { holds, persons });
     let (view, stop) = (second.view(), CancellationToken::new());
     let second = tokio::spawn(second.run(stop.clone()));
     let is_held = || view.status().lanes.values().any(|lane| lane.held.is_some());

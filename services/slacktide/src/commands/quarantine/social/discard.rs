@@ -1,37 +1,37 @@
-//! A tail that nobody trusts is given up: a new epoch opens behind it.
+//! Discards an untrusted tail: opens a new epoch after it.
 
 use ::exchange::Exchange;
 use runtime::exit::Exit;
 use schemas::digest::Digest;
 use schemas::manifest::Cause;
 use schemas::name::FeedName;
-use social::epoch::Order as Opening;
+use social::epoch::EpochOrder as Opening;
 
-use super::found::{What, one};
-use super::{File, WAYS, sign};
+use super::entries::{EntryKind, find_one};
+use super::{File, REPUBLISH_REMEDY, sign};
 use crate::commands::quarantine::{Order, act};
-use crate::commands::reopen::{goes_on_from, reopen};
+use crate::commands::reopen::{describe_start, reopen};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::SocialFile;
 use crate::settings::feed::FeedTable;
 
-/// Gives a tail up that nobody trusts: a new epoch is opened behind it, from the last receipt.
+/// Discards an untrusted tail: opens a new epoch after it, from the last receipt.
 pub(super) async fn discard(loaded: &File, exchange: &dyn Exchange, id: &str, order: &Order) -> Outcome {
-    let by = act::by(order, None)?;
-    let found = one(loaded, exchange, id).await?;
-    let What::Tail(stored) = &found.what else {
+    let by = act::decision(order, None)?;
+    let found = find_one(loaded, exchange, id).await?;
+    let EntryKind::Tail(stored) = &found.what else {
         let what = match found.what {
-            What::Reject(_) => "it stands in a signed chunk",
+            EntryKind::Reject(_) => "it is part of a signed chunk",
             _ => "it is the receiver's",
         };
         return Err(Failure::usage(format!(
-            "this cannot be discarded here, for {what}: {WAYS}"
+            "this cannot be discarded here, because {what}: {REPUBLISH_REMEDY}"
         )));
     };
     sign(loaded, exchange, &by, "quarantine.discard", &found.line.id).await?;
     let file = &loaded.value;
-    let feed = feed_of(file, &found.lane.feed)?;
+    let feed = find_feed(file, &found.lane.feed)?;
     let key = file.signing.key(loaded.folder())?;
     let mut opening = Opening {
         lane: found.lane.clone(),
@@ -40,26 +40,26 @@ pub(super) async fn discard(loaded: &File, exchange: &dyn Exchange, id: &str, or
         reason: by.reason,
         definition: feed.digest_for(&found.lane.recipient),
         schema: None,
-        from: social::epoch::From::Receipt,
+        from: social::epoch::StartPoint::Receipt,
         named: Vec::new(),
         gives_up: Some(Digest::of(&[&stored.bytes])),
     };
     let opened = reopen(loaded, exchange, (feed, &key), &mut opening).await?;
-    let from = goes_on_from(&opened);
+    let from = describe_start(&opened);
     if order.json {
         output::json(&serde_json::json!({
             "id": found.line.id, "lane": found.line.lane, "epoch": opened.epoch, "continues": opened.continues,
         }))?;
     } else {
         output::line(&format!(
-            "{}: given up; epoch {} is open behind it and goes on from {from}; a running publisher takes it up by itself",
+            "{}: discarded; epoch {} is open and continues from {from}; a running publisher adopts it automatically",
             found.line.lane, opened.epoch
         ));
     }
     Ok(Exit::Done)
 }
 
-fn feed_of<'a>(file: &'a SocialFile, name: &FeedName) -> Result<&'a FeedTable, Failure> {
+fn find_feed<'a>(file: &'a SocialFile, name: &FeedName) -> Result<&'a FeedTable, Failure> {
     let feed = file.feeds.iter().find(|feed| feed.name == *name);
     feed.ok_or_else(|| Failure::usage(format!("there is no feed {name} in the file")))
 }

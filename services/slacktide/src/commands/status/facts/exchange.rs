@@ -1,4 +1,4 @@
-//! What the exchange itself tells: nothing of it is believed for a signature's sake.
+//! Facts from the exchange that carry no verified signature.
 
 use exchange::Exchange;
 use exchange::port::Stream;
@@ -10,9 +10,9 @@ use schemas::lease::Lease;
 use schemas::name::{PartyName, SourceName};
 use serde_json::Value;
 
-use super::known::LeaseFacts;
+use super::side::LeaseFacts;
 
-/// How full the fullest stream of chunks is, in percent.
+/// Returns the usage of the fullest stream of chunks, in percent.
 pub(super) async fn fullness(exchange: &JetStream) -> Option<u64> {
     let admin = Admin::new(exchange.clone());
     let mut fullest = None;
@@ -23,18 +23,18 @@ pub(super) async fn fullness(exchange: &JetStream) -> Option<u64> {
 }
 
 async fn used(admin: &Admin, party: &PartyName) -> Option<u64> {
-    let question = format!("STREAM.INFO.DATA_{party}");
-    let info = admin.api(&question, &Value::Null).await.ok()?;
+    let subject = format!("STREAM.INFO.DATA_{party}");
+    let info = admin.api(&subject, &Value::Null).await.ok()?;
     let bytes = info.get("state")?.get("bytes")?.as_u64()?;
-    let most = info
+    let max_bytes = info
         .get("config")?
         .get("max_bytes")?
         .as_u64()
-        .filter(|most| *most > 0)?;
-    Some(bytes.saturating_mul(100) / most)
+        .filter(|bytes| *bytes > 0)?;
+    Some(bytes.saturating_mul(100) / max_bytes)
 }
 
-/// Who may read the source.
+/// Reads the lease of the source.
 pub(super) async fn lease(exchange: &JetStream, source: &SourceName, now: Timestamp) -> Option<LeaseFacts> {
     let stored = exchange.lease(source).await.ok()??;
     let lease: Lease = Envelope::decode(&stored.bytes).ok()?.read().ok()?;

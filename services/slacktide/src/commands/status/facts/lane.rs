@@ -1,26 +1,24 @@
-//! The facts of one lane: the last word of either side, and what the configuration says of it.
-//!
-//! Positions are left out: they may hold personal data.
+//! The facts of one lane: last chunk, last receipt and configuration. Positions are left out: they may hold personal data.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use schemas::digest::Digest;
-use schemas::manifest::{HeldBack, Manifest};
+use schemas::manifest::{Manifest, OutstandingRows};
 use schemas::name::{FeedName, Lane, RecipientName};
 use schemas::receipt::Receipt;
 use serde::Serialize;
-use social::changed::{self, Now};
-use social::tail::under_way;
+use social::definition_diff::{self, CurrentDefinition};
+use social::tail::pending_resync;
 
-/// One lane, both sides of it.
+/// A lane, seen from both sides.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct LaneFacts {
-    /// Who it is for.
+    /// The recipient.
     pub(crate) recipient: RecipientName,
     /// The feed.
     pub(crate) feed: FeedName,
-    /// The digest of the definition as it is configured; the bureau's to know.
+    /// The digest of the configured definition; only the bureau knows it.
     pub(crate) definition: Option<Digest>,
     /// What differs between that definition and the last chunk's, with the commands; `None`: nothing.
     #[serde(skip)]
@@ -29,14 +27,14 @@ pub(crate) struct LaneFacts {
     pub(crate) chunk: Option<ChunkFacts>,
     /// The last receipt.
     pub(crate) receipt: Option<ReceiptFacts>,
-    /// What the bureau tells the recipient of a lane that stands still.
-    pub(crate) bureau_says: Option<String>,
-    /// What could not be read or believed.
-    pub(crate) trouble: Option<String>,
+    /// The bureau's notice to the recipient about a lane that is not moving.
+    pub(crate) bureau_notice: Option<String>,
+    /// What could not be read or verified.
+    pub(crate) error: Option<String>,
 }
 
 impl LaneFacts {
-    /// Nothing is known yet.
+    /// Creates it without facts.
     pub(super) fn of(lane: &Lane, definition: Option<Digest>) -> Self {
         Self {
             recipient: lane.recipient.clone(),
@@ -45,23 +43,28 @@ impl LaneFacts {
             changed: None,
             chunk: None,
             receipt: None,
-            bureau_says: None,
-            trouble: None,
+            bureau_notice: None,
+            error: None,
         }
     }
 
-    /// Notes what differs between the definition as it is configured and the last chunk's.
-    pub(super) fn compare(&mut self, now: &Now) {
+    /// Sets `changed`: how the configured definition differs from the last chunk's.
+    pub(super) fn compare(&mut self, now: &CurrentDefinition) {
         self.changed = match (&self.chunk, self.definition) {
             (Some(chunk), Some(definition)) if chunk.definition != definition => {
                 let before = (&chunk.schema, Some(chunk.definition));
-                Some(changed::told(&self.lane(), before, (now, definition), None))
+                Some(definition_diff::describe_change(
+                    &self.lane(),
+                    before,
+                    (now, definition),
+                    None,
+                ))
             }
             _ => None,
         };
     }
 
-    /// Its name.
+    /// The lane's name.
     pub(crate) fn lane(&self) -> Lane {
         Lane {
             recipient: self.recipient.clone(),
@@ -81,26 +84,26 @@ pub(crate) struct ChunkFacts {
     pub(crate) stored_at: Timestamp,
     /// Its rows.
     pub(crate) rows: u64,
-    /// Rows in its range that holds keep back.
+    /// Rows in its range that are withheld.
     pub(crate) withheld: u64,
     /// Rows in its range that could not be carried.
     pub(crate) rejects: usize,
-    /// Where holds began to keep rows back, by the hold's id. Without the positions.
+    /// Where rows began to be withheld, by the hold's id. Without the positions.
     #[serde(skip)]
-    pub(crate) held_back: BTreeMap<String, HeldBack>,
+    pub(crate) outstanding: BTreeMap<String, OutstandingRows>,
     /// Whether the feed is being sent again from its start, and this chunk does not complete it.
     pub(crate) is_resync: bool,
-    /// The definition it was read by.
+    /// The definition that it was read with.
     pub(crate) definition: Digest,
     /// Its columns.
     #[serde(skip)]
     pub(crate) schema: schemas::column::RowSchema,
-    /// Whether the position after it is sealed to the bureau.
+    /// Whether it carries the encrypted position after it.
     pub(crate) has_cursor: bool,
 }
 
 impl ChunkFacts {
-    /// By its manifest.
+    /// Creates it from the manifest.
     pub(crate) fn of(manifest: Manifest, stored_at: Timestamp) -> Self {
         Self {
             epoch: manifest.epoch,
@@ -109,8 +112,8 @@ impl ChunkFacts {
             rows: manifest.totals.rows,
             withheld: manifest.totals.withheld,
             rejects: manifest.rejects.len(),
-            held_back: manifest.totals.held_back,
-            is_resync: under_way(manifest.resync).is_some(),
+            outstanding: manifest.totals.outstanding,
+            is_resync: pending_resync(manifest.resync).is_some(),
             definition: manifest.definition,
             schema: manifest.schema,
             has_cursor: manifest.cursor_after.is_some(),
@@ -138,7 +141,7 @@ pub(crate) struct ReceiptFacts {
 }
 
 impl ReceiptFacts {
-    /// By the receipt.
+    /// Creates it from the receipt.
     pub(crate) fn of(receipt: Receipt, stored_at: Timestamp) -> Self {
         Self {
             epoch: receipt.epoch,

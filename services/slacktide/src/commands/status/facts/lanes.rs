@@ -1,4 +1,4 @@
-//! Which lanes there are to look at: what the file says, what the agent knows, or what the stream holds.
+//! Lists the lanes: from the file, from the agent's page or from the streams.
 
 use exchange::Exchange;
 use exchange::port::Stream;
@@ -8,11 +8,11 @@ use schemas::name::{FeedName, Lane, PartyName, RecipientName};
 use schemas::subject::Subject;
 use serde_json::json;
 
-use super::known::AgentFacts;
 use super::lane::LaneFacts;
+use super::side::AgentFacts;
 use crate::settings::SocialFile;
 
-/// All that the bureau publishes.
+/// Returns the lanes that the bureau publishes.
 pub(super) fn configured(file: &SocialFile) -> Vec<LaneFacts> {
     let lanes = file.feeds.iter().flat_map(|feed| {
         feed.recipients.iter().map(move |recipient| {
@@ -26,7 +26,7 @@ pub(super) fn configured(file: &SocialFile) -> Vec<LaneFacts> {
     lanes.collect()
 }
 
-/// What an insurer's agent knows of, and the feeds that were named.
+/// Returns the lanes of an insurer's agent, and those of the named feeds.
 pub(super) fn received(recipient: &RecipientName, agent: &AgentFacts, named: &[FeedName]) -> Vec<LaneFacts> {
     let known = agent
         .page
@@ -50,20 +50,20 @@ pub(super) fn received(recipient: &RecipientName, agent: &AgentFacts, named: &[F
         .collect()
 }
 
-/// Every lane that the streams of chunks have a subject of.
+/// Returns every lane with a subject in the streams of chunks.
 pub(super) async fn subjects(exchange: &JetStream) -> Vec<LaneFacts> {
     let admin = Admin::new(exchange.clone());
     let mut lanes = Vec::new();
     for party in exchange.parties(Stream::Data).await.unwrap_or_default() {
-        lanes.extend(of_party(&admin, &party).await);
+        lanes.extend(lanes_of_party(&admin, &party).await);
     }
     lanes
 }
 
-async fn of_party(admin: &Admin, party: &PartyName) -> Vec<LaneFacts> {
-    let question = format!("STREAM.INFO.DATA_{party}");
+async fn lanes_of_party(admin: &Admin, party: &PartyName) -> Vec<LaneFacts> {
+    let subject = format!("STREAM.INFO.DATA_{party}");
     let filter = json!({ "subjects_filter": "data.>" });
-    let Ok(info) = admin.api(&question, &filter).await else {
+    let Ok(info) = admin.api(&subject, &filter).await else {
         return Vec::new();
     };
     let subjects = info

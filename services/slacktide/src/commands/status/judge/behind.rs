@@ -1,19 +1,19 @@
-//! Who has not done their part: chunks that are not signed for, counted and timed by the exchange's times.
+//! Chunks without a receipt, counted, with their age by the exchange's timestamps.
 
 use jiff::Timestamp;
 
 use super::page::{own, text};
-use super::state::{Found, State};
+use super::state::{State, Verdict};
 use crate::commands::status::ago::{seconds, span};
 use crate::commands::status::facts::{Facts, LaneFacts, Side};
 
-/// A chunk that is not signed for after this long is behind.
+/// A lane is behind if a chunk has no receipt after this time.
 pub(super) const BEHIND_S: i64 = 60;
 
-/// So many chunks that are not signed for are behind, if the receipt is as old as that.
+/// A lane is behind with this many chunks without a receipt, if the last receipt is older than `BEHIND_S`.
 const BEHIND_CHUNKS: u64 = 60;
 
-/// Chunks that are not signed for, and since when the last one waits.
+/// Returns the chunks without a receipt, and since when the last one waits.
 pub(super) fn lag(lane: &LaneFacts, now: Timestamp) -> (Option<u64>, Option<i64>) {
     let Some(chunk) = &lane.chunk else {
         return (None, None);
@@ -30,8 +30,8 @@ pub(super) fn lag(lane: &LaneFacts, now: Timestamp) -> (Option<u64>, Option<i64>
     )
 }
 
-/// A lane whose chunks wait for a receipt for too long.
-pub(super) fn behind(facts: &Facts, lane: &LaneFacts, chunks: u64, since: Option<i64>) -> Found {
+/// The chunks wait too long for a receipt.
+pub(super) fn behind(facts: &Facts, lane: &LaneFacts, chunks: u64, since: Option<i64>) -> Verdict {
     let since = since?;
     let receipt_age = lane
         .receipt
@@ -45,7 +45,7 @@ pub(super) fn behind(facts: &Facts, lane: &LaneFacts, chunks: u64, since: Option
         format!("last receipt {} ago", span(age))
     });
     let why = format!(
-        "{chunks} chunks are not signed for, the last since {}; {last}",
+        "{chunks} chunks have no receipt, the last one for {}; {last}",
         span(since)
     );
     match facts.side {
@@ -57,7 +57,7 @@ pub(super) fn behind(facts: &Facts, lane: &LaneFacts, chunks: u64, since: Option
                 State::Behind,
                 why,
                 format!(
-                    "see that the agent runs and its store answers; where the store was restored, `slacktide feed refill {}`",
+                    "check that the agent runs and its store answers; if the store was restored, run `slacktide feed refill {}`",
                     lane.feed
                 ),
             ))

@@ -1,28 +1,28 @@
-//! A lane that stands still as ordered: by the page, by the orders in force, or by the bureau's notice.
+//! Lanes under a hold: by the page, by the orders in force, or by the bureau's notice.
 
 use schemas::control::{Action, AnyAction};
 
-use super::page::{own, tells_itself, text};
-use super::state::{Found, State};
+use super::page::{has_current_page, own, text};
+use super::state::{State, Verdict};
 use crate::commands::status::facts::{Facts, LaneFacts};
 
-/// A lane that a hold keeps back.
-pub(super) fn held(facts: &Facts, lane: &LaneFacts) -> Found {
+/// A hold stops the lane.
+pub(super) fn held(facts: &Facts, lane: &LaneFacts) -> Verdict {
     if let Some(why) = text(own(facts, lane), "held") {
         return Some((State::Held, why.to_owned(), String::new()));
     }
     for order in &facts.orders {
         if let AnyAction::Known(Action::Hold(hold)) = &order.action
             && hold.person.is_none()
-            && hold.names(&lane.lane())
+            && hold.covers(&lane.lane())
         {
             let why = format!("hold {} by {}: {}", order.id, order.actor, order.reason);
             return Some((State::Held, why, String::new()));
         }
     }
-    let says = lane
-        .bureau_says
+    let notice = lane
+        .bureau_notice
         .as_deref()
-        .filter(|says| !tells_itself(facts) && says.starts_with("held"))?;
-    Some((State::Held, says.to_owned(), String::new()))
+        .filter(|notice| !has_current_page(facts) && notice.starts_with("held"))?;
+    Some((State::Held, notice.to_owned(), String::new()))
 }

@@ -1,22 +1,22 @@
-//! How a lane can stand, in words.
+//! The states of a lane.
 
 use serde::Serialize;
 
-/// How a lane stands.
+/// The state of a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum State {
     /// Rows move.
     Flowing,
-    /// There is nothing that has not moved.
+    /// Everything is moved.
     CaughtUp,
     /// The core is busy.
     WaitingForSlack,
-    /// By an operator's order.
+    /// An operator's hold stops the lane.
     Held,
     /// Rows may move, but "caught up" cannot be claimed: a check failed, or could not be made.
     Unverified,
-    /// Somebody has to act.
+    /// An operator must act.
     Stopped,
     /// The other side has not done its part for a while.
     OtherSideBehind,
@@ -24,7 +24,7 @@ pub(crate) enum State {
     Behind,
     /// This side's agent does not run.
     NotRunning,
-    /// Nothing can be seen.
+    /// The lane cannot be read.
     Unknown,
 }
 
@@ -43,13 +43,13 @@ impl State {
         Self::Flowing,
     ];
 
-    /// Whether somebody has to act before the lane goes on, or before it can be called caught up.
+    /// Whether an operator must act before the lane continues or can be called caught up.
     pub(crate) fn needs_action(self) -> bool {
         matches!(self, Self::Stopped | Self::Unverified)
     }
 
-    /// In words.
-    pub(crate) fn word(self) -> &'static str {
+    /// The state as text.
+    pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Flowing => "flowing",
             Self::CaughtUp => "caught up",
@@ -64,7 +64,7 @@ impl State {
         }
     }
 
-    /// Whether nobody has to look.
+    /// Whether the lane needs no attention.
     pub(crate) fn is_well(self) -> bool {
         matches!(
             self,
@@ -73,22 +73,22 @@ impl State {
     }
 }
 
-/// One lane, judged.
+/// The state of a lane with cause and remedy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Judged {
-    /// Its name.
+pub(crate) struct JudgedLane {
+    /// The lane's name.
     pub(crate) lane: String,
-    /// How it stands.
+    /// The state.
     pub(crate) state: State,
-    /// Why; empty where the state says it all.
+    /// The cause; empty if the state is self-explanatory.
     pub(crate) why: String,
-    /// What to do; empty: nothing.
-    pub(crate) to_do: String,
-    /// Chunks that are not signed for; none: not known.
+    /// The remedy; empty: nothing to do.
+    pub(crate) remedy: String,
+    /// Chunks without a receipt; `None`: not known.
     pub(crate) lag_chunks: Option<u64>,
-    /// Since when the last of them waits, in seconds.
+    /// How long the last of them waits, in seconds.
     pub(crate) lag_seconds: Option<i64>,
 }
 
-/// A state with why and what to do, where one was found.
-pub(super) type Found = Option<(State, String, String)>;
+/// State, cause and remedy, or `None` if a check finds nothing.
+pub(super) type Verdict = Option<(State, String, String)>;

@@ -1,28 +1,28 @@
-//! Who has to act: the side that stopped the lane says why, and the words differ by who reads them.
+//! Stopped lanes. The side that stopped the lane gives the cause; the remedy depends on the viewer's side.
 
 use jiff::Timestamp;
 
 use super::behind::BEHIND_S;
-use super::page::{feed, own, tells_itself, text};
-use super::state::{Found, State};
+use super::page::{feed, has_current_page, own, text};
+use super::state::{State, Verdict};
 use crate::commands::status::ago::{seconds, span};
 use crate::commands::status::facts::{Facts, LaneFacts, Side};
 
-/// A lane that somebody stopped, wherever.
-pub(super) fn stopped(facts: &Facts, lane: &LaneFacts) -> Found {
+/// The lane is stopped at the bureau or at the receiver.
+pub(super) fn stopped(facts: &Facts, lane: &LaneFacts) -> Verdict {
     let own = own(facts, lane);
-    // The receipt is for the bureau's eyes: here stands more.
+    // The receiver's page has more details than its receipt.
     if facts.side == Side::Insurer
         && let Some(why) = text(own, "refused")
     {
-        let (why, to_do) = why.split_once("; ").unwrap_or((why, "act as it says"));
+        let (why, remedy) = why.split_once("; ").unwrap_or((why, "follow the message"));
         return Some((
             State::Stopped,
             format!("at the receiver: {why}"),
-            to_do.to_owned(),
+            remedy.to_owned(),
         ));
     }
-    // The receiver's own page says more of a store that is behind, and how to heal it.
+    // The receiver's own page has the remedy for a store that is behind.
     let is_shown_here = facts.side == Side::Insurer && own.is_some();
     if let Some(why) = lane
         .receipt
@@ -30,60 +30,60 @@ pub(super) fn stopped(facts: &Facts, lane: &LaneFacts) -> Found {
         .filter(|receipt| !(receipt.is_behind && is_shown_here))
         .and_then(|receipt| receipt.stopped.as_deref())
     {
-        let to_do = if facts.side == Side::Bureau && why.contains("restored or rewritten") {
+        let remedy = if facts.side == Side::Bureau && why.contains("restored or rewritten") {
             format!(
                 "find out what happened to the exchange, then `slacktide feed rewind {} --recipient {} --from receipt`",
                 lane.feed, lane.recipient
             )
         } else if facts.side == Side::Bureau {
-            "the receiver's operator has to act: `slacktide status` there says how".to_owned()
+            "the receiver's operator must act: run `slacktide status` there".to_owned()
         } else {
-            "act as it says; the bureau's operator sees it, too".to_owned()
+            "follow the message; the bureau's operator sees it, too".to_owned()
         };
-        return Some((State::Stopped, format!("at the receiver: {why}"), to_do));
+        return Some((State::Stopped, format!("at the receiver: {why}"), remedy));
     }
     if facts.side == Side::Bureau && own.and_then(|own| own.get("stopped")?.as_bool()) == Some(true) {
-        let why = text(own, "state").unwrap_or("no reason told");
-        let (why, to_do) = why.split_once("; ").unwrap_or((why, "see the agent's log"));
-        return Some((State::Stopped, format!("at the bureau: {why}"), to_do.to_owned()));
+        let why = text(own, "state").unwrap_or("no reason given");
+        let (why, remedy) = why.split_once("; ").unwrap_or((why, "see the agent's log"));
+        return Some((State::Stopped, format!("at the bureau: {why}"), remedy.to_owned()));
     }
     if facts.side == Side::Bureau
         && let Some(changed) = &lane.changed
     {
-        let (why, to_do) = changed
+        let (why, remedy) = changed
             .split_once("; ")
-            .unwrap_or((changed, "put the old one back"));
-        return Some((State::Stopped, format!("at the bureau: {why}"), to_do.to_owned()));
+            .unwrap_or((changed, "restore the old definition"));
+        return Some((State::Stopped, format!("at the bureau: {why}"), remedy.to_owned()));
     }
     if let Some(why) = text(own, "stopped") {
         return Some((
             State::Stopped,
             format!("at this side: {why}"),
-            "act as it says".to_owned(),
+            "follow the message".to_owned(),
         ));
     }
     if let Some(why) = lane
-        .bureau_says
+        .bureau_notice
         .as_deref()
-        .filter(|_| !tells_itself(facts))
-        .and_then(|says| says.strip_prefix("stopped: "))
+        .filter(|_| !has_current_page(facts))
+        .and_then(|notice| notice.strip_prefix("stopped: "))
     {
-        let to_do = match facts.side {
-            Side::Bureau => "`slacktide status` on the host of the agent that holds the lease says how",
+        let remedy = match facts.side {
+            Side::Bureau => "run `slacktide status` on the host of the agent that holds the lease",
             _ => "ask the bureau's operator; nothing can be done here",
         };
-        return Some((State::Stopped, format!("at the bureau: {why}"), to_do.to_owned()));
+        return Some((State::Stopped, format!("at the bureau: {why}"), remedy.to_owned()));
     }
     let state = text(feed(facts, lane), "state").filter(|state| state.starts_with("stopped"))?;
-    let (why, to_do) = state
+    let (why, remedy) = state
         .split_once("; ")
         .unwrap_or((state, "correct the feed, then restart the agent"));
-    Some((State::Stopped, format!("at the source: {why}"), to_do.to_owned()))
+    Some((State::Stopped, format!("at the source: {why}"), remedy.to_owned()))
 }
 
-/// A chunk that stays away while later ones are here: the store lost it before it signed for it, or the exchange dropped it or
-/// keeps it back.
-pub(super) fn missing(facts: &Facts, lane: &LaneFacts) -> Found {
+/// A chunk is missing while later ones are stored: the store lost it before its receipt, or the exchange dropped or
+/// withholds it.
+pub(super) fn missing(facts: &Facts, lane: &LaneFacts) -> Verdict {
     let missing = own(facts, lane)?.get("missing")?;
     let since: Timestamp = missing.get("since")?.as_str()?.parse().ok()?;
     let waited = seconds(since, facts.at);
@@ -92,14 +92,14 @@ pub(super) fn missing(facts: &Facts, lane: &LaneFacts) -> Found {
     }
     let (epoch, number) = (missing.get("epoch")?, missing.get("number")?);
     let why = format!(
-        "number {number} of epoch {epoch} is missing since {}, and later ones are here: the store lost it, it was dropped at the \
-         exchange, or it is kept back",
+        "number {number} of epoch {epoch} is missing for {}, and later ones are stored: the store lost it, or the exchange dropped or \
+         withholds it",
         span(waited)
     );
-    let to_do = format!(
-        "`slacktide feed refill {}` stores again what the exchange keeps; what it does not bring, ask the auditor for (`slacktide \
-         audit verify`), then the bureau for a new epoch (`slacktide feed rewind`)",
+    let remedy = format!(
+        "`slacktide feed refill {}` stores again what the exchange keeps; if the chunk is not there, ask the auditor (`slacktide \
+         audit verify`), then ask the bureau for a new epoch (`slacktide feed rewind`)",
         lane.feed
     );
-    Some((State::Stopped, why, to_do))
+    Some((State::Stopped, why, remedy))
 }

@@ -1,4 +1,4 @@
-//! Facts on the left, the state on the right.
+//! A table of facts and expected states.
 
 use jiff::Timestamp;
 use schemas::column::RowSchema;
@@ -20,7 +20,7 @@ fn definition() -> Digest {
     Digest::of(&[b"definition"])
 }
 
-/// A lane of which chunk and receipt are equal, an hour old.
+/// A lane whose chunk and receipt are equal, an hour old.
 fn lane() -> LaneFacts {
     LaneFacts {
         recipient: "a".parse().unwrap(),
@@ -34,7 +34,7 @@ fn lane() -> LaneFacts {
             rows: 1,
             withheld: 0,
             rejects: 0,
-            held_back: [].into(),
+            outstanding: [].into(),
             is_resync: false,
             definition: definition(),
             schema: RowSchema {
@@ -55,8 +55,8 @@ fn lane() -> LaneFacts {
             stopped: None,
             is_behind: false,
         }),
-        bureau_says: None,
-        trouble: None,
+        bureau_notice: None,
+        error: None,
     }
 }
 
@@ -72,7 +72,7 @@ fn facts(side: Side, page: Option<Value>) -> Facts {
         },
         lease: None,
         orders: Vec::new(),
-        orders_trouble: None,
+        orders_error: None,
         lanes: Vec::new(),
     }
 }
@@ -90,7 +90,7 @@ fn insurer() -> Option<Value> {
 }
 
 #[test]
-fn each_set_of_facts_has_one_state() {
+fn judge_each_set_of_facts_has_one_state() {
     type Change = fn(&mut Facts, &mut LaneFacts);
     let fresh: Change = |_, lane| lane.chunk.as_mut().unwrap().stored_at = at(NOW - 2);
     let unsigned: Change = |_, lane| lane.chunk.as_mut().unwrap().number = 9;
@@ -122,7 +122,7 @@ fn each_set_of_facts_has_one_state() {
             "host_cpu",
         ),
         (
-            "not signed for",
+            "without a receipt",
             Side::Bureau,
             bureau("caught up", "open"),
             unsigned,
@@ -130,7 +130,7 @@ fn each_set_of_facts_has_one_state() {
             "2 chunks",
         ),
         (
-            "not signed for, there",
+            "without a receipt, there",
             Side::Insurer,
             insurer(),
             unsigned,
@@ -138,7 +138,7 @@ fn each_set_of_facts_has_one_state() {
             "2 chunks",
         ),
         (
-            "not signed for, to an auditor",
+            "without a receipt, to an auditor",
             Side::Other,
             None,
             unsigned,
@@ -179,7 +179,7 @@ fn each_set_of_facts_has_one_state() {
             "stopped at the bureau, seen by the insurer",
             Side::Insurer,
             insurer(),
-            |_, lane| lane.bureau_says = Some("stopped: the feed's definition changed".into()),
+            |_, lane| lane.bureau_notice = Some("stopped: the feed's definition changed".into()),
             State::Stopped,
             "at the bureau",
         ),
@@ -195,7 +195,7 @@ fn each_set_of_facts_has_one_state() {
             "held, seen by the insurer",
             Side::Insurer,
             insurer(),
-            |_, lane| lane.bureau_says = Some("held by the bureau".into()),
+            |_, lane| lane.bureau_notice = Some("held by the bureau".into()),
             State::Held,
             "held by the bureau",
         ),
@@ -253,15 +253,15 @@ fn each_set_of_facts_has_one_state() {
             "",
         ),
         (
-            "the exchange is away",
+            "the exchange is unreachable",
             Side::Bureau,
             bureau("reading", "open"),
-            |facts, _| facts.exchange.trouble = Some("no".into()),
+            |facts, _| facts.exchange.error = Some("no".into()),
             State::Unknown,
             "exchange",
         ),
         (
-            "the source is away",
+            "the source is unreachable",
             Side::Bureau,
             bureau("waiting for the source", "open"),
             |_, _| {},
@@ -269,7 +269,7 @@ fn each_set_of_facts_has_one_state() {
             "source",
         ),
         (
-            "the store is away",
+            "the store is unreachable",
             Side::Insurer,
             Some(
                 json!({ "lanes": {}, "exchange": { "state": "connected" }, "last_error": "the store cannot be used" }),
@@ -282,7 +282,7 @@ fn each_set_of_facts_has_one_state() {
             "stopped where another agent of the bureau works",
             Side::Bureau,
             Some(json!({ "lease": { "held": false } })),
-            |_, lane| lane.bureau_says = Some("stopped: the feed's definition changed".into()),
+            |_, lane| lane.bureau_notice = Some("stopped: the feed's definition changed".into()),
             State::Stopped,
             "at the bureau: the feed's",
         ),
@@ -293,7 +293,7 @@ fn each_set_of_facts_has_one_state() {
                 page["lease"] = json!({ "held": true });
                 page
             }),
-            |_, lane| lane.bureau_says = Some("stopped: the feed's definition changed".into()),
+            |_, lane| lane.bureau_notice = Some("stopped: the feed's definition changed".into()),
             State::CaughtUp,
             "",
         ),
@@ -304,7 +304,7 @@ fn each_set_of_facts_has_one_state() {
                 { "epoch": 1, "number": 5, "since": at(NOW - 61).to_string() } } } })),
             |_, _| {},
             State::Stopped,
-            "number 5 of epoch 1 is missing since 1 min",
+            "number 5 of epoch 1 is missing for 1 min",
         ),
         (
             "a chunk that another poller has in hand",
@@ -351,7 +351,7 @@ fn each_set_of_facts_has_one_state() {
             "a check failed at the bureau, seen by the insurer",
             Side::Insurer,
             insurer(),
-            |_, lane| lane.bureau_says = Some("unverified: clock_behind".into()),
+            |_, lane| lane.bureau_notice = Some("unverified: clock_behind".into()),
             State::Unverified,
             "at the bureau: clock_behind",
         ),
@@ -359,7 +359,7 @@ fn each_set_of_facts_has_one_state() {
             "the bureau's core is busy, seen by the insurer",
             Side::Insurer,
             insurer(),
-            |_, lane| lane.bureau_says = Some("waiting: the bureau's core is busy".into()),
+            |_, lane| lane.bureau_notice = Some("waiting: the bureau's core is busy".into()),
             State::WaitingForSlack,
             "core is busy",
         ),
@@ -375,18 +375,18 @@ fn each_set_of_facts_has_one_state() {
     for (name, side, page, change, state, why) in table {
         let (mut facts, mut lane) = (facts(side, page), lane());
         change(&mut facts, &mut lane);
-        let judged = one(&facts, &lane);
+        let judged = judge_lane(&facts, &lane);
         assert_eq!(judged.state, state, "{name}: {judged:?}");
         assert!(judged.why.contains(why), "{name}: {judged:?}");
         assert!(
-            state.is_well() || !judged.to_do.is_empty(),
+            state.is_well() || !judged.remedy.is_empty(),
             "{name}: nothing to do? {judged:?}"
         );
     }
 }
 
 #[test]
-fn a_lag_counts_within_an_epoch_and_never_below_nothing() {
+fn lag_counts_within_an_epoch_and_is_never_negative() {
     let lags = |epoch, to| {
         let mut lane = lane();
         let receipt = lane.receipt.as_mut().unwrap();

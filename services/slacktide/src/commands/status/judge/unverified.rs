@@ -1,13 +1,13 @@
-//! For which checks "caught up" cannot be claimed: by the own agent's page, or by the bureau's notice.
+//! Failed or missing checks, without which "caught up" cannot be claimed: by the agent's page or the bureau's notice.
 
 use serde_json::Value;
 
-use super::page::{feed, own, tells_itself, text};
-use super::state::{Found, State};
+use super::page::{feed, has_current_page, own, text};
+use super::state::{State, Verdict};
 use crate::commands::status::facts::{Facts, LaneFacts};
 
-/// A lane of which a check failed or could not be made.
-pub(super) fn unverified(facts: &Facts, lane: &LaneFacts) -> Found {
+/// A check of the lane failed or could not be made.
+pub(super) fn unverified(facts: &Facts, lane: &LaneFacts) -> Verdict {
     let both = [feed(facts, lane), own(facts, lane)];
     let reasons = both
         .into_iter()
@@ -24,17 +24,17 @@ pub(super) fn unverified(facts: &Facts, lane: &LaneFacts) -> Found {
     if lane.chunk.as_ref().is_some_and(|chunk| chunk.is_resync) {
         let why = "the feed is being sent again from its start; until that is complete the store may hold rows that are gone at the \
                    source";
-        let to_do = "wait until it is complete: nothing has to be done";
-        return Some((State::Unverified, why.to_owned(), to_do.to_owned()));
+        let remedy = "wait until it is complete; no action needed";
+        return Some((State::Unverified, why.to_owned(), remedy.to_owned()));
     }
     let codes = lane
-        .bureau_says
+        .bureau_notice
         .as_deref()
-        .filter(|_| !tells_itself(facts))
-        .and_then(|says| says.strip_prefix("unverified: "))?;
+        .filter(|_| !has_current_page(facts))
+        .and_then(|notice| notice.strip_prefix("unverified: "))?;
     let why = format!("at the bureau: {codes}");
-    let to_do = "ask the bureau's operator: `slacktide status` there names the cause";
-    Some((State::Unverified, why, to_do.to_owned()))
+    let remedy = "ask the bureau's operator: `slacktide status` there shows the cause";
+    Some((State::Unverified, why, remedy.to_owned()))
 }
 
 fn detail(reason: &Value) -> Option<&str> {

@@ -1,0 +1,204 @@
+//! Encryption of a body to its recipient, together with the manifest fields that disclose single rows.
+//!
+//! Each chunk has its own ephemeral key pair: seeds that are stolen from the publisher later decrypt nothing that was
+//! published before. The cipher is XChaCha20-Poly1305 under the X25519 secret of that key and the recipient's (the
+//! `ChaChaBox` of NaCl's `crypto_box` family). Each key pair is used with one nonce only: the first 24 bytes of the SHA-256
+//! of the binding and both public keys. The binding of a chunk is its lane, epoch and number; of a part of a reply, the
+//! recipient, the request and its digest, the attempt and the number. A body that is moved to another message
+//! therefore does not decrypt there, even for a recipient that checks no manifest.
+//!
+//! The plaintext is the length of the private fields (4 bytes, big-endian), the private fields (JSON: sums of money,
+//! rejects) and the compressed rows. A chunk may hold a single row, whose amounts are then its sums, so the sums are
+//! encrypted too. The numbers of rows, of deleted rows and of rejects stay in clear for anyone to count.
+
+use std::collections::BTreeMap;
+
+use crypto_box::ChaChaBox;
+use crypto_box::aead::Aead;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::EncryptionError;
+use super::key::{EncryptionKey, EncryptionPublicKey};
+use super::keys::DecryptionKeys;
+use crate::body::BodyFormat;
+use crate::digest::Digest;
+use crate::manifest::{Manifest, Reject, Totals};
+
+/// The algorithm's name in the manifest.
+pub const ALGORITHM: &str = "x25519-xchacha20-poly1305";
+
+/// How a body is encrypted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BodyEncryption {
+    /// `x25519-xchacha20-poly1305`.
+    pub algorithm: String,
+    /// The recipient's key.
+    pub recipient_key: EncryptionPublicKey,
+    /// The chunk's ephemeral key; its secret half is not kept.
+    pub sender_key: EncryptionPublicKey,
+    /// Number of rejects that are encrypted with the rows.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rejects: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// The fields that move from the manifest into the encrypted body.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct PrivateFields {
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    money: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    unsummed: BTreeMap<String, u64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    rejects: Vec<Reject>,
+}
+
+/// The message that an encrypted body belongs to: the manifest of a chunk, or a part of a reply.
+pub trait EncryptedBody {
+    /// Returns bytes that identify the message uniquely, without its keys.
+    fn binding(&self) -> Vec<u8>;
+    /// Returns the body's format.
+    fn body(&mut self) -> &mut BodyFormat;
+    /// Returns the control totals; sums of money are encrypted with the body.
+    fn totals(&mut self) -> &mut Totals;
+    /// Returns the rejects; they are encrypted with the body.
+    fn rejects(&mut self) -> &mut Vec<Reject>;
+}
+
+impl EncryptedBody for Manifest {
+    fn binding(&self) -> Vec<u8> {
+        let names = ["slacktide.body.v1", self.recipient.as_str(), self.feed.as_str()];
+        let mut binding = zero_terminated(&names);
+        binding.extend_from_slice(&self.epoch.to_be_bytes());
+        binding.extend_from_slice(&self.number.to_be_bytes());
+        binding
+    }
+    fn body(&mut self) -> &mut BodyFormat {
+        &mut self.body
+    }
+    fn totals(&mut self) -> &mut Totals {
+        &mut self.totals
+    }
+    fn rejects(&mut self) -> &mut Vec<Reject> {
+        &mut self.rejects
+    }
+}
+
+/// Concatenates names, each followed by a zero byte.
+pub(crate) fn zero_terminated(names: &[&str]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(300);
+    for name in names {
+        bytes.extend_from_slice(name.as_bytes());
+        bytes.push(0);
+    }
+    bytes
+}
+
+/// Encrypts a body and updates its manifest: the manifest then describes the encrypted body and holds neither money nor rejects.
+///
+/// # Errors
+/// [`EncryptionError::EncryptionFailed`] when no randomness is available or the body is too large.
+pub fn encrypt(
+    manifest: &mut impl EncryptedBody,
+    body: &[u8],
+    to: &EncryptionPublicKey,
+) -> Result<Vec<u8>, EncryptionError> {
+    let sender = EncryptionKey::generate()
+        .map_err(|_| EncryptionError::EncryptionFailed("no ephemeral key could be generated"))?;
+    let private = PrivateFields {
+        money: std::mem::take(&mut manifest.totals().money),
+        unsummed: std::mem::take(&mut manifest.totals().unsummed),
+        rejects: std::mem::take(manifest.rejects()),
+    };
+    let encryption = BodyEncryption {
+        algorithm: ALGORITHM.to_owned(),
+        recipient_key: to.clone(),
+        sender_key: sender.public().clone(),
+        rejects: private.rejects.len() as u64,
+    };
+    let private = serde_json::to_vec(&private)
+        .map_err(|_| EncryptionError::EncryptionFailed("the totals cannot be written as JSON"))?;
+    let length = u32::try_from(private.len())
+        .map_err(|_| EncryptionError::EncryptionFailed("the rejects exceed 4 GB"))?;
+    let mut plain = Vec::with_capacity(4 + private.len() + body.len());
+    plain.extend_from_slice(&length.to_be_bytes());
+    plain.extend_from_slice(&private);
+    plain.extend_from_slice(body);
+    let encrypted = ChaChaBox::new(&to.point(), &sender.secret)
+        .encrypt(
+            &derive_nonce(manifest.binding(), &encryption).into(),
+            plain.as_slice(),
+        )
+        .map_err(|_| EncryptionError::EncryptionFailed("the body is too large"))?;
+    let format = manifest.body();
+    format.digest = Digest::of(&[&encrypted]);
+    format.bytes = encrypted.len() as u64;
+    format.encryption = Some(encryption);
+    Ok(encrypted)
+}
+
+/// Decrypts a body and puts money and rejects back into its manifest. Returns a body in clear unchanged.
+/// The caller checks the body's digest first.
+///
+/// # Errors
+/// [`EncryptionError`] names what differs; the manifest is then unchanged.
+pub fn decrypt(
+    manifest: &mut impl EncryptedBody,
+    body: &[u8],
+    keys: &DecryptionKeys,
+) -> Result<Vec<u8>, EncryptionError> {
+    let Some(encryption) = manifest.body().encryption.clone() else {
+        return Ok(body.to_vec());
+    };
+    if encryption.algorithm != ALGORITHM {
+        let name = encryption.algorithm.chars().take(80).collect();
+        return Err(EncryptionError::UnknownAlgorithm(name));
+    }
+    let to = encryption.recipient_key.clone();
+    let Some(key) = keys.find(&to) else {
+        return Err(EncryptionError::KeyMissing {
+            to,
+            have: keys.public_keys(),
+        });
+    };
+    let mut plain = ChaChaBox::new(&encryption.sender_key.point(), &key.secret)
+        .decrypt(&derive_nonce(manifest.binding(), &encryption).into(), body)
+        .map_err(|_| EncryptionError::DecryptionFailed { to })?;
+    let (private, length) =
+        read_private_fields(&plain).ok_or(EncryptionError::Malformed("the private fields"))?;
+    if private.rejects.len() as u64 != encryption.rejects {
+        return Err(EncryptionError::Malformed(
+            "the number of rejects differs from the manifest's",
+        ));
+    }
+    plain.drain(..length);
+    manifest.totals().money = private.money;
+    manifest.totals().unsummed = private.unsummed;
+    *manifest.rejects() = private.rejects;
+    Ok(plain)
+}
+
+fn read_private_fields(plain: &[u8]) -> Option<(PrivateFields, usize)> {
+    let (length, rest) = plain.split_first_chunk::<4>()?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+    let private = serde_json::from_slice(rest.get(..length)?).ok()?;
+    Some((private, 4 + length))
+}
+
+fn derive_nonce(mut binding: Vec<u8>, encryption: &BodyEncryption) -> [u8; 24] {
+    binding.extend_from_slice(encryption.sender_key.raw());
+    binding.extend_from_slice(encryption.recipient_key.raw());
+    truncate_to_nonce(Digest::of(&[&binding]))
+}
+
+/// Returns the first 24 bytes of a digest, the length of a nonce.
+pub(super) fn truncate_to_nonce(Digest(digest): Digest) -> [u8; 24] {
+    let mut nonce = [0; 24];
+    nonce.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+    nonce
+}

@@ -1,0 +1,243 @@
+//! PURE: makes signed chunks of blocks that were read.
+//!
+//! The recipients of a feed share one read and one compression; manifest, encryption and signature are made for each lane.
+//! Compressing and signing take milliseconds of CPU, so callers do it off the asynchronous threads.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use schemas::body::{self, BodyError, BodyFormat};
+use schemas::chunk::ChunkError;
+use schemas::column::RowSchema;
+use schemas::cursor::Cursor;
+use schemas::digest::Digest;
+use schemas::encryption::{self, DecryptionKeys, EncryptionKey, EncryptionPublicKey, position};
+use schemas::envelope::Envelope;
+use schemas::heads::Heads;
+use schemas::load::Load;
+use schemas::manifest::{Algorithms, Link, Manifest, OutstandingRows, Publisher, Resync};
+use schemas::name::{Lane, RecipientName};
+use schemas::origin::Origin;
+use schemas::sign::SigningKey;
+use schemas::source::SourceIdentity;
+
+use crate::chunker::Block;
+use crate::hold;
+use crate::step::{ChainPosition, PreparedChunk};
+
+/// A block with everything that its recipients share.
+#[derive(Debug)]
+pub struct RowBatch {
+    /// The rows.
+    pub block: Block,
+    /// The columns.
+    pub schema: Arc<RowSchema>,
+    /// The digest of the feed's definition.
+    pub definition: Digest,
+    /// The load during the read.
+    pub load: Load,
+    /// When the last quantum ended.
+    pub read_to: Timestamp,
+    /// The database that the rows were read from.
+    source: Option<SourceIdentity>,
+    body: OnceLock<Result<(BodyFormat, Vec<u8>), BodyError>>,
+}
+
+/// The state of a lane that its next chunk continues.
+#[derive(Debug, Clone)]
+pub struct ChunkContext {
+    /// Its position in the chain.
+    pub position: ChainPosition,
+    /// The outstanding withheld rows according to the previous chunk.
+    pub outstanding: BTreeMap<String, OutstandingRows>,
+    /// During a resynchronisation: the rows that no chunk of the epoch carries so far.
+    pub resync: Option<u64>,
+    /// The current heads of the control and audit chains.
+    pub heads: Heads,
+    /// The origin of the lane.
+    pub origin: Option<Origin>,
+}
+
+/// A chunk that is ready to publish.
+#[derive(Debug, Clone)]
+pub struct SignedChunk {
+    /// What [`crate::step`] needs to know of it.
+    pub prepared: PreparedChunk,
+    /// Rows in it.
+    pub rows: u64,
+    /// Rows that could not be carried.
+    pub rejects: u64,
+    /// Rows in its range that are withheld.
+    pub withheld: u64,
+    /// The outstanding withheld rows including this chunk.
+    pub outstanding: BTreeMap<String, OutstandingRows>,
+    /// The progress of a resynchronisation including this chunk.
+    pub resync: Option<Resync>,
+    /// The published bytes.
+    pub bytes: Bytes,
+}
+
+/// The keys that encrypt bodies, and those that decrypt this agent's positions.
+#[derive(Debug, Clone, Default)]
+pub struct EncryptionKeys {
+    /// The keys of the recipients whose chunks are encrypted.
+    pub recipients: BTreeMap<RecipientName, EncryptionPublicKey>,
+    /// The bureau's own keys, the current one first. Positions are encrypted with it and decrypted with any of them, so that a
+    /// successor can continue.
+    pub own: DecryptionKeys,
+}
+
+/// The encryption of one lane.
+#[derive(Debug, Clone)]
+pub struct LaneEncryption {
+    /// The recipient's key.
+    pub to: EncryptionPublicKey,
+    /// The bureau's own key, for positions.
+    pub own: Arc<EncryptionKey>,
+}
+
+impl EncryptionKeys {
+    /// Returns the encryption of this recipient's lanes; `None` for plain bodies.
+    #[must_use]
+    pub fn lane(&self, recipient: &RecipientName) -> Option<LaneEncryption> {
+        let (to, own) = (self.recipients.get(recipient)?, self.own.current()?);
+        Some(LaneEncryption {
+            to: to.clone(),
+            own: Arc::clone(own),
+        })
+    }
+}
+
+impl RowBatch {
+    /// Takes a block as it was read.
+    #[must_use]
+    pub fn new(
+        block: Block,
+        schema: Arc<RowSchema>,
+        definition: Digest,
+        load: Load,
+        read_to: Timestamp,
+    ) -> Self {
+        Self {
+            block,
+            schema,
+            definition,
+            load,
+            read_to,
+            source: None,
+            body: OnceLock::new(),
+        }
+    }
+
+    /// Sets the database that the rows were read from.
+    #[must_use]
+    pub fn read_from_source(mut self, source: Option<SourceIdentity>) -> Self {
+        self.source = source;
+        self
+    }
+
+    /// Makes a chunk of a lane with a plain body.
+    ///
+    /// # Errors
+    /// [`ChunkError`] if the chunk is too large or cannot be signed.
+    pub fn sign(
+        &self,
+        lane: &Lane,
+        position: ChainPosition,
+        instance: &str,
+        key: &SigningKey,
+    ) -> Result<SignedChunk, ChunkError> {
+        let context = ChunkContext {
+            position,
+            outstanding: BTreeMap::new(),
+            resync: None,
+            heads: Heads::default(),
+            origin: None,
+        };
+        self.sign_for(lane, &context, instance, key, None)
+    }
+
+    /// Makes a chunk of a lane; encrypts its body and positions if `encryption` is given.
+    ///
+    /// # Errors
+    /// [`ChunkError`] if the chunk is too large, or cannot be encrypted or signed.
+    pub fn sign_for(
+        &self,
+        lane: &Lane,
+        context: &ChunkContext,
+        instance: &str,
+        key: &SigningKey,
+        encryption: Option<&LaneEncryption>,
+    ) -> Result<SignedChunk, ChunkError> {
+        let position = context.position;
+        let (form, mut body) = self
+            .body
+            .get_or_init(|| body::compress(&self.block.plain))
+            .clone()?;
+        let published_form = |cursor: &Option<Cursor>| match (cursor, encryption) {
+            (Some(cursor), Some(encryption)) => position::encrypt(cursor, lane, &encryption.own).map(Some),
+            (cursor, _) => Ok(cursor.clone()),
+        };
+        let mut source = self.source.clone();
+        if let Some(mark) = &mut source {
+            mark.written = published_form(&mark.written)?;
+        }
+        let mut manifest = Manifest {
+            recipient: lane.recipient.clone(),
+            feed: lane.feed.clone(),
+            origin: context.origin.clone(),
+            epoch: position.epoch,
+            number: position.number,
+            previous: position.previous,
+            opening: None,
+            resync: self.block.resync(context.resync),
+            publisher: Publisher {
+                instance: instance.to_owned(),
+                key: key.public().clone(),
+            },
+            heads: context.heads.clone(),
+            cursor_before: published_form(&self.block.cursor_before)?,
+            cursor_after: published_form(&self.block.cursor_after)?,
+            schema: (*self.schema).clone(),
+            definition: self.definition,
+            source,
+            totals: self.block.totals.clone(),
+            load: self.load.clone(),
+            rejects: self.block.rejects.clone(),
+            body: form,
+            read_from: self.block.read_from,
+            read_to: self.read_to.max(self.block.read_from),
+            algorithms: Algorithms::default(),
+        };
+        // With the position in its published, possibly encrypted form.
+        manifest.totals.outstanding = hold::carry_outstanding(
+            &context.outstanding,
+            &self.block.withheld,
+            position,
+            manifest.cursor_before.as_ref(),
+        );
+        if let Some(encryption) = encryption {
+            body = encryption::body::encrypt(&mut manifest, &body, &encryption.to)?;
+        }
+        let envelope = Envelope::sign(&manifest, body, key)?;
+        let link = Link {
+            epoch: position.epoch,
+            number: position.number,
+            digest: envelope.digest(),
+        };
+        Ok(SignedChunk {
+            prepared: PreparedChunk {
+                link,
+                cursor: self.block.cursor_after.clone(),
+            },
+            rows: manifest.totals.rows,
+            rejects: self.block.rejects.len() as u64,
+            withheld: manifest.totals.withheld,
+            outstanding: manifest.totals.outstanding,
+            resync: manifest.resync,
+            bytes: Bytes::from(envelope.encode()?),
+        })
+    }
+}

@@ -1,0 +1,224 @@
+//! The dependency rules between crates, checked on `cargo metadata`: schemas <- crates <- nats <- services.
+//!
+//! The services do not depend on each other nor on the transport: they use the exchange port, and the binary composes them. So
+//! every dependency inside the workspace is listed here, and a crate that is not listed is refused. Libraries with which a
+//! crate could bypass its neighbours are listed too.
+
+use cargo_metadata::{DependencyKind, MetadataCommand};
+use std::collections::BTreeMap;
+
+/// Dependencies of each crate inside the workspace that are allowed.
+const EDGES: &[(&str, &[&str])] = &[
+    ("schemas", &[]),
+    ("exchange", &["schemas"]),
+    // The runtime reads configuration, so crates that have some use its duration type.
+    ("runtime", &["schemas"]),
+    // How a PostgreSQL server is reached, the same for both sides; it does not depend on the product.
+    ("servers", &[]),
+    ("gate", &["schemas", "runtime"]),
+    // It runs as root in a separate process and does not depend on the product.
+    ("priority", &[]),
+    ("source", &["schemas", "gate", "runtime", "servers"]),
+    ("store", &["schemas", "runtime", "servers"]),
+    // Every decision about data requests, without IO; its configuration uses durations.
+    ("requests", &["schemas", "runtime"]),
+    ("nats", &["schemas", "exchange"]),
+    (
+        "social",
+        &["schemas", "exchange", "gate", "source", "requests", "runtime"],
+    ),
+    (
+        "commercial",
+        &["schemas", "exchange", "store", "requests", "runtime"],
+    ),
+    ("audit", &["schemas", "exchange", "runtime"]),
+    // The library with which an insurer's own programs send requests, on the level of a service.
+    ("slacktide-client", &["schemas", "exchange", "requests", "nats"]),
+    ("slacktide", PARTS),
+    // Tests of the product may depend on all of it; the harness depends on none of it.
+    ("harness", &[]),
+    ("flow", TESTED),
+    ("bench", TESTED),
+];
+
+const PARTS: &[&str] = &[
+    "schemas",
+    "exchange",
+    "gate",
+    "priority",
+    "source",
+    "store",
+    "runtime",
+    "servers",
+    "requests",
+    "nats",
+    "social",
+    "commercial",
+    "audit",
+    "slacktide-client",
+];
+
+const TESTED: &[&str] = &[
+    "schemas",
+    "exchange",
+    "gate",
+    "priority",
+    "source",
+    "store",
+    "runtime",
+    "servers",
+    "requests",
+    "nats",
+    "social",
+    "commercial",
+    "audit",
+    "slacktide-client",
+    "harness",
+];
+
+/// Libraries that only these crates may depend on.
+const RESERVED: &[(&str, &[&str])] = &[
+    ("async-nats", &["nats"]),
+    // The binary creates the demo's core with rusqlite; the harness and the tests act as the other side.
+    ("rusqlite", &["source", "store", "slacktide", "flow", "bench"]),
+    (
+        "tokio-postgres",
+        &["servers", "source", "store", "harness", "flow", "bench"],
+    ),
+];
+
+/// Libraries that these crates may use in their own tests, to act as another program that writes into the outbox.
+const IN_TESTS: &[(&str, &[&str])] = &[("rusqlite", &["commercial"])];
+
+/// Libraries that a crate may not depend on at all: messages and decisions have no IO.
+const FORBIDDEN: &[(&str, &[&str])] = &[("schemas", IO), ("requests", IO)];
+
+const IO: &[&str] = &["tokio", "axum", "rusqlite", "tokio-postgres", "async-nats"];
+
+/// The one crate that any other may use in its own tests.
+const FOR_TESTS: &str = "harness";
+
+struct Edge {
+    from: String,
+    to: String,
+    for_tests: bool,
+    inside: bool,
+}
+
+fn violation(edge: &Edge) -> Option<String> {
+    let Edge { from, to, .. } = edge;
+    let listed = |table: &[(&str, &'static [&'static str])], key: &str| {
+        table.iter().find(|(name, _)| *name == key).map(|(_, list)| *list)
+    };
+    if edge.inside {
+        let Some(allowed) = listed(EDGES, from) else {
+            return Some(format!("{from} is not listed in the dependency rules"));
+        };
+        let tests_itself = edge.for_tests && to == FOR_TESTS;
+        if !allowed.contains(&to.as_str()) && !tests_itself {
+            return Some(format!("{from} must not depend on {to}"));
+        }
+    }
+    let is_allowed_in_tests =
+        edge.for_tests && listed(IN_TESTS, to).is_some_and(|users| users.contains(&from.as_str()));
+    if !is_allowed_in_tests && listed(RESERVED, to).is_some_and(|users| !users.contains(&from.as_str())) {
+        return Some(format!("{from} must not name {to}"));
+    }
+    if listed(FORBIDDEN, from).is_some_and(|names| names.contains(&to.as_str())) {
+        return Some(format!("{from} must not name {to}"));
+    }
+    None
+}
+
+/// Returns every dependency of the workspace's crates, and asserts that each crate is listed, also one without dependencies.
+fn edges() -> Vec<Edge> {
+    let manifest = harness::workspace().join("Cargo.toml");
+    let metadata = MetadataCommand::new()
+        .manifest_path(manifest)
+        .no_deps()
+        .exec()
+        .expect("cargo metadata lists the workspace");
+    let inside: BTreeMap<_, _> = metadata
+        .packages
+        .iter()
+        .map(|package| (package.name.to_string(), package))
+        .collect();
+    let mut edges = Vec::new();
+    for (from, package) in &inside {
+        for dependency in &package.dependencies {
+            edges.push(Edge {
+                from: from.clone(),
+                to: dependency.name.clone(),
+                for_tests: dependency.kind == DependencyKind::Development,
+                inside: inside.contains_key(&dependency.name),
+            });
+        }
+        assert!(
+            EDGES.iter().any(|(name, _)| name == from),
+            "{from} is not listed in the dependency rules"
+        );
+    }
+    edges
+}
+
+#[test]
+fn workspace_dependencies_are_all_allowed() {
+    let edges = edges();
+    let found = |from: &str, to: &str| edges.iter().any(|edge| edge.from == from && edge.to == to);
+    assert!(
+        found("social", "exchange") && found("nats", "async-nats"),
+        "the edges were not read"
+    );
+    let violations: Vec<_> = edges.iter().filter_map(violation).collect();
+    assert!(violations.is_empty(), "{}", violations.join("\n"));
+}
+
+#[test]
+fn dependency_rules_detect_each_violation() {
+    let edge = |from: &str, to: &str, for_tests, inside| {
+        violation(&Edge {
+            from: from.into(),
+            to: to.into(),
+            for_tests,
+            inside,
+        })
+    };
+    let inside = |from, to| edge(from, to, false, true);
+    let outside = |from, to| edge(from, to, false, false);
+    assert_eq!(
+        inside("social", "commercial").unwrap(),
+        "social must not depend on commercial"
+    );
+    assert_eq!(
+        inside("social", "nats").unwrap(),
+        "social must not depend on nats"
+    );
+    assert_eq!(
+        inside("exchange", "nats").unwrap(),
+        "exchange must not depend on nats"
+    );
+    assert_eq!(
+        inside("newcomer", "schemas").unwrap(),
+        "newcomer is not listed in the dependency rules"
+    );
+    assert_eq!(
+        outside("commercial", "async-nats").unwrap(),
+        "commercial must not name async-nats"
+    );
+    assert_eq!(
+        outside("social", "tokio-postgres").unwrap(),
+        "social must not name tokio-postgres"
+    );
+    assert_eq!(
+        outside("schemas", "tokio").unwrap(),
+        "schemas must not name tokio"
+    );
+    // The harness is for tests; tests have no other privilege.
+    assert!(inside("source", "harness").is_some());
+    assert!(edge("source", "harness", true, true).is_none());
+    assert!(edge("social", "store", true, true).is_some());
+    assert!(edge("social", "rusqlite", true, false).is_some());
+    assert!(outside("source", "rusqlite").is_none());
+    assert!(edge("commercial", "rusqlite", true, false).is_none());
+    assert!(outside("commercial", "rusqlite").is_some());
+}

@@ -1,0 +1,14 @@
+//! What operators see and do, with the real binary.
+//!
+//! - `screen` `slacktide status` and `feed` in each state, from both sides
+//! - `holds` holds of a feed, a recipient and a person, across restarts and takeovers, and their release
+//! - `health_pages` health pages and the service manager's socket
+//! - `metrics` names and documentation match; no personal data
+//! - `deploy` the units and alert rules that ship
+
+mod commands;
+mod deploy;
+mod health_pages;
+mod holds;
+mod metrics;
+mod screen;

@@ -1,0 +1,116 @@
+//! Shipped files for operation: systemd units and Prometheus alert rules.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::Duration;
+
+use harness::{run, slacktide, workspace};
+use serde_yaml_ng::Value;
+
+use super::metrics::documented;
+
+fn read_shipped(name: &str) -> String {
+    fs::read_to_string(workspace().join("deploy").join(name)).unwrap()
+}
+
+/// Returns every metric that an expression names.
+fn metric_names(expression: &str) -> BTreeSet<String> {
+    expression
+        .split(|sign: char| !sign.is_ascii_alphanumeric() && sign != '_')
+        .filter(|word| word.starts_with("slacktide_"))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn alert_rules_are_complete_and_use_existing_metrics() {
+    let rules: Value = serde_yaml_ng::from_str(&read_shipped("slacktide.rules.yml")).unwrap();
+    let documented = documented();
+    let rules = rules["groups"][0]["rules"].as_sequence().unwrap();
+    let mut alerts = BTreeSet::new();
+    for rule in rules {
+        let alert = rule["alert"].as_str().unwrap();
+        assert!(alerts.insert(alert), "{alert} is there twice");
+        let expression = rule["expr"].as_str().unwrap();
+        let used = metric_names(expression);
+        assert!(
+            !used.is_empty() || expression.starts_with("up{"),
+            "{alert} uses no metric"
+        );
+        for name in used {
+            assert!(
+                documented.contains_key(&name),
+                "{alert} uses {name}, which no agent reports"
+            );
+        }
+        for text in ["summary", "description"] {
+            assert!(rule["annotations"][text].is_string(), "{alert} has no {text}");
+        }
+        assert!(
+            matches!(rule["labels"]["severity"].as_str(), Some("page" | "ticket")),
+            "{alert} has no severity"
+        );
+    }
+    assert!(alerts.len() > 10, "{alerts:?}");
+
+    let scrape: Value = serde_yaml_ng::from_str(&read_shipped("prometheus.yml")).unwrap();
+    assert_eq!(scrape["rule_files"][0], "slacktide.rules.yml");
+    // The jobs of the rules, at the addresses of the samples.
+    for (job, sample) in scrape["scrape_configs"]
+        .as_sequence()
+        .unwrap()
+        .iter()
+        .zip(["social", "commercial"])
+    {
+        assert!(job["job_name"].as_str().unwrap().starts_with("slacktide"));
+        let sample = fs::read_to_string(workspace().join(format!("config/{sample}.toml"))).unwrap();
+        let target = job["static_configs"][0]["targets"][0].as_str().unwrap();
+        assert!(sample.contains(&format!("listen = \"{target}\"")), "{target}");
+    }
+}
+
+/// Returns the value of a line `key=value` of a unit.
+fn unit_value<'a>(unit: &'a str, key: &str) -> &'a str {
+    let found: Vec<&str> = unit
+        .lines()
+        .filter_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+        .collect();
+    let [value] = found.as_slice() else {
+        panic!("{key} is there {} times", found.len())
+    };
+    value
+}
+
+#[tokio::test]
+async fn systemd_units_match_the_agents_and_their_exit_codes() {
+    for agent in ["social", "commercial"] {
+        let unit = read_shipped(&format!("slacktide-{agent}.service"));
+        assert_eq!(unit_value(&unit, "Type"), "notify");
+        assert!(unit_value(&unit, "WatchdogSec").ends_with('s'));
+        assert_eq!(unit_value(&unit, "Restart"), "on-failure");
+        let not: Vec<u8> = unit_value(&unit, "RestartPreventExitStatus")
+            .split(' ')
+            .map(|code| code.parse().unwrap())
+            .collect();
+        assert_eq!(
+            not,
+            [
+                runtime::exit::Exit::Usage.code(),
+                runtime::exit::Exit::Denied.code()
+            ]
+        );
+        assert_eq!(unit_value(&unit, "LimitCORE"), "0");
+
+        // The text comes from the program itself: only the file is missing here.
+        let words: Vec<&str> = unit_value(&unit, "ExecStart").split(' ').collect();
+        assert_eq!(words[0], "/usr/bin/slacktide");
+        let ended = run(
+            "slacktide",
+            slacktide().args(&words[1..]),
+            Duration::from_secs(30),
+        )
+        .await;
+        assert_eq!(ended.status.code(), Some(2), "{}", ended.stderr);
+        assert!(ended.stderr.contains(words[words.len() - 1]), "{}", ended.stderr);
+    }
+}
