@@ -31,7 +31,7 @@ impl JetStream {
         let addresses = addresses(&options)?;
         readable(&options)?;
         let signals = Arc::new(Signals::new());
-        let first = client_options(&options, &signals).connect(&addresses).await;
+        let first = connect_past_reload(&options, &signals, &addresses).await;
         let client = match first {
             Ok(client) => {
                 // The event may be delayed.
@@ -107,6 +107,51 @@ fn addresses(options: &Options) -> Result<Vec<ServerAddr>> {
         );
         Error::new(ErrorKind::Unreachable, text)
     })
+}
+
+/// Delays before the attempts that follow a handshake which the server cut off.
+const RELOAD_DELAYS: [Duration; 3] = [
+    Duration::from_millis(100),
+    Duration::from_millis(300),
+    Duration::from_millis(900),
+];
+
+/// Connects. A server that reloads its accounts closes the connections whose handshake is under way, so a handshake that
+/// was cut off is tried again, at most three times. A server that does not listen or refuses the credential is not.
+async fn connect_past_reload(
+    options: &Options,
+    signals: &Arc<Signals>,
+    addresses: &[ServerAddr],
+) -> std::result::Result<async_nats::Client, async_nats::ConnectError> {
+    for delay in RELOAD_DELAYS {
+        match client_options(options, signals).connect(addresses).await {
+            Err(error) if is_cut_off(&error) => tokio::time::sleep(delay).await,
+            other => return other,
+        }
+    }
+    client_options(options, signals).connect(addresses).await
+}
+
+/// Returns whether the server accepted the connection and closed it before the handshake was complete.
+fn is_cut_off(error: &async_nats::ConnectError) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    if error.kind() != ConnectErrorKind::Io {
+        return false;
+    }
+    let Some(source) = std::error::Error::source(error) else {
+        return false;
+    };
+    match source.downcast_ref::<std::io::Error>() {
+        Some(io) => matches!(
+            io.kind(),
+            BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof
+        ),
+        // The client's own words for a connection that ends before INFO, and between CONNECT and PONG.
+        None => matches!(
+            source.to_string().as_str(),
+            "broken pipe" | "expected INFO, got nothing"
+        ),
+    }
 }
 
 fn connect_error(options: &Options, error: &async_nats::ConnectError) -> Error {

@@ -9,6 +9,7 @@ use nats::topology::{self, Admin};
 use nats::{Connection, JetStream, Options};
 use nkeys::KeyPair;
 use schemas::name::{FeedName, Lane, RecipientName};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::exchange_server::{ExchangeServer, SOON, TIMEOUT, recipients, soon};
 
@@ -306,4 +307,26 @@ async fn closing_is_bounded_with_and_without_a_server() {
     soon("a close", one.close()).await;
     exchange.server.suspend();
     soon("a close without a server", other.close()).await;
+}
+
+/// A server that reloads its accounts closes what is in its handshake: the proxy does so to the first two connections.
+#[tokio::test]
+async fn connect_cut_off_in_handshake_is_tried_again() {
+    let exchange = ExchangeServer::start().await;
+    let server = exchange.server.url().trim_start_matches("nats://").to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut options = exchange.options("bureau");
+    options.url = format!("nats://{}", listener.local_addr().unwrap());
+    let proxy = tokio::spawn(async move {
+        for _ in 0..2 {
+            drop(listener.accept().await.unwrap());
+        }
+        let (mut client, _) = listener.accept().await.unwrap();
+        let mut server = TcpStream::connect(server).await.unwrap();
+        let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+    });
+    let bureau = soon("the connection", JetStream::connect(options)).await.unwrap();
+    bureau.ping().await.unwrap();
+    drop(bureau);
+    proxy.abort();
 }
