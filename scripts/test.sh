@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # Measured on 2 cores with nothing else to do; CONTRIBUTING.md has the same figures.
-build_minutes="11 to 28"
+build_minutes="11 to 22"
 test_minutes="5 to 8"
 
 cargo=${CARGO:-cargo}

@@ -4,8 +4,10 @@
 //! every dependency inside the workspace is listed here, and a crate that is not listed is refused. Libraries with which a
 //! crate could bypass its neighbours are listed too.
 
-use cargo_metadata::{DependencyKind, MetadataCommand};
 use std::collections::BTreeMap;
+use std::process::Command;
+
+use serde::Deserialize;
 
 /// Dependencies of each crate inside the workspace that are allowed.
 const EDGES: &[(&str, &[&str])] = &[
@@ -131,25 +133,40 @@ fn violation(edge: &Edge) -> Option<String> {
 }
 
 /// Returns every dependency of the workspace's crates, and asserts that each crate is listed, also one without dependencies.
+///
+/// The metadata are read as plain JSON: a library for them would enable a feature of serde_json that the product does not, so that
+/// Cargo would compile the whole workspace once for the programs and once more for the tests.
 fn edges() -> Vec<Edge> {
-    let manifest = harness::workspace().join("Cargo.toml");
-    let metadata = MetadataCommand::new()
-        .manifest_path(manifest)
-        .no_deps()
-        .exec()
-        .expect("cargo metadata lists the workspace");
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let listed = Command::new(cargo)
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--no-deps",
+            "--manifest-path",
+        ])
+        .arg(harness::workspace().join("Cargo.toml"))
+        .output()
+        .expect("cargo runs");
+    assert!(
+        listed.status.success(),
+        "cargo metadata: {}",
+        String::from_utf8_lossy(&listed.stderr)
+    );
+    let metadata: Metadata = serde_json::from_slice(&listed.stdout).expect("cargo metadata prints JSON");
     let inside: BTreeMap<_, _> = metadata
         .packages
-        .iter()
-        .map(|package| (package.name.to_string(), package))
+        .into_iter()
+        .map(|package| (package.name, package.dependencies))
         .collect();
     let mut edges = Vec::new();
-    for (from, package) in &inside {
-        for dependency in &package.dependencies {
+    for (from, dependencies) in &inside {
+        for dependency in dependencies {
             edges.push(Edge {
                 from: from.clone(),
                 to: dependency.name.clone(),
-                for_tests: dependency.kind == DependencyKind::Development,
+                for_tests: dependency.kind.as_deref() == Some("dev"),
                 inside: inside.contains_key(&dependency.name),
             });
         }
@@ -159,6 +176,25 @@ fn edges() -> Vec<Edge> {
         );
     }
     edges
+}
+
+/// What is used of the output of `cargo metadata`.
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    name: String,
+    /// `None` for a normal dependency, else `dev` or `build`.
+    kind: Option<String>,
 }
 
 #[test]
