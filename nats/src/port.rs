@@ -1,11 +1,14 @@
-//! The verbs, put together.
+//! The operations over JetStream.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use exchange::port::{ReadFrom, Sequence, Stream};
-use exchange::{Delivery, Exchange, Filed, Published, Result, Settlement, Stored};
+use exchange::{
+    AuditExchange, ControlExchange, Delivery, Exchange, FeedExchange, Filed, LeaseExchange, Published,
+    RequestExchange, Result, Settlement, Stored,
+};
 use schemas::name::{Lane, OfficerName, PartyName, RecipientName, SourceName};
 use schemas::request::RequestId;
 use schemas::subject::Subject;
@@ -18,7 +21,7 @@ use crate::streams::{self, APPROVALS, DATA, REPLIES, own};
 const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 
 #[async_trait]
-impl Exchange for JetStream {
+impl FeedExchange for JetStream {
     async fn last_chunk(&self, lane: &Lane) -> Result<Option<Stored>> {
         self.wire.last(&Subject::Data(lane.clone())).await
     }
@@ -58,17 +61,10 @@ impl Exchange for JetStream {
             .publish_at(&Subject::Receipt(lane.clone()), bytes, expected)
             .await
     }
+}
 
-    async fn lease(&self, source: &SourceName) -> Result<Option<Stored>> {
-        self.wire.last(&Subject::Lease(source.clone())).await
-    }
-
-    async fn write_lease(&self, source: &SourceName, bytes: Bytes, expected: Sequence) -> Result<Published> {
-        self.wire
-            .publish_at(&Subject::Lease(source.clone()), bytes, expected)
-            .await
-    }
-
+#[async_trait]
+impl RequestExchange for JetStream {
     async fn file_request(&self, recipient: &RecipientName, id: &RequestId, bytes: Bytes) -> Result<Filed> {
         let subject = Subject::Request(recipient.clone(), id.clone());
         self.wire.publish_once(&subject, bytes).await
@@ -187,7 +183,23 @@ impl Exchange for JetStream {
         let reply = self.wire.last(&reply).await?;
         Ok((self.wire.last(&request).await?, reply))
     }
+}
 
+#[async_trait]
+impl LeaseExchange for JetStream {
+    async fn lease(&self, source: &SourceName) -> Result<Option<Stored>> {
+        self.wire.last(&Subject::Lease(source.clone())).await
+    }
+
+    async fn write_lease(&self, source: &SourceName, bytes: Bytes, expected: Sequence) -> Result<Published> {
+        self.wire
+            .publish_at(&Subject::Lease(source.clone()), bytes, expected)
+            .await
+    }
+}
+
+#[async_trait]
+impl AuditExchange for JetStream {
     async fn last_audit(&self, party: &PartyName, writer: &PartyName) -> Result<Option<Stored>> {
         let subject = Subject::Audit(party.clone(), writer.clone());
         self.wire.last(&subject).await
@@ -204,6 +216,18 @@ impl Exchange for JetStream {
         self.wire.publish_at(&subject, bytes, expected).await
     }
 
+    async fn parties(&self, stream: Stream) -> Result<Vec<PartyName>> {
+        self.wire.parties(stream).await
+    }
+
+    async fn read(&self, stream: Stream, from: ReadFrom, filter: &str, max: usize) -> Result<Vec<Stored>> {
+        let stream = streams::read(stream, filter)?;
+        self.wire.batch(&stream, from, filter, max).await
+    }
+}
+
+#[async_trait]
+impl ControlExchange for JetStream {
     async fn last_control(&self, party: &PartyName) -> Result<Option<Stored>> {
         let subject = Subject::Control(party.clone());
         self.wire.last(&subject).await
@@ -218,16 +242,10 @@ impl Exchange for JetStream {
         let subject = Subject::Control(party.clone());
         self.wire.publish_at(&subject, bytes, expected).await
     }
+}
 
-    async fn parties(&self, stream: Stream) -> Result<Vec<PartyName>> {
-        self.wire.parties(stream).await
-    }
-
-    async fn read(&self, stream: Stream, from: ReadFrom, filter: &str, max: usize) -> Result<Vec<Stored>> {
-        let stream = streams::read(stream, filter)?;
-        self.wire.batch(&stream, from, filter, max).await
-    }
-
+#[async_trait]
+impl Exchange for JetStream {
     async fn ping(&self) -> Result<Duration> {
         // Through JetStream and back, not only to the socket.
         let begun = Instant::now();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use exchange::{ErrorKind, Exchange, Published, Settlement};
+use exchange::{ErrorKind, Exchange, FeedExchange, Published, Settlement};
 use harness::until;
 use nats::topology::{self, Admin};
 use nats::{Connection, JetStream, Options};

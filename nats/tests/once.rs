@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use async_nats::HeaderMap;
 use bytes::Bytes;
 use exchange::port::{ReadFrom, Stream};
-use exchange::{ErrorKind, Exchange, Filed, Result};
+use exchange::{AuditExchange, ErrorKind, Filed, RequestExchange, Result};
 use nats::topology::Admin;
 use schemas::name::{OfficerName, RecipientName};
 use schemas::request::RequestId;

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 
 use bytes::Bytes;
 use exchange::port::{ReadFrom, Stream};
-use exchange::{ErrorKind, Exchange, Result};
+use exchange::{AuditExchange, ErrorKind, Exchange, FeedExchange, LeaseExchange, RequestExchange, Result};
 use nats::JetStream;
 use nats::topology::Admin;
 use schemas::name::{FeedName, Lane, PartyName, RecipientName, SourceName};

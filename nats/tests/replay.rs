@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use exchange::port::{ReadFrom, Stream};
-use exchange::{Exchange, Filed, Published, Settlement};
+use exchange::{AuditExchange, FeedExchange, Filed, Published, RequestExchange, Settlement};
 use schemas::name::{FeedName, Lane, RecipientName};
 use schemas::request::RequestId;
 use serde_json::json;

@@ -1,7 +1,7 @@
 //! Applying: idempotent, nothing destroyed without force; and what the shipped server really does.
 
 use bytes::Bytes;
-use exchange::{ErrorKind, Exchange};
+use exchange::{ErrorKind, FeedExchange};
 use harness::http_get;
 use nats::topology::diff::{Kind, Object};
 use nats::topology::{self, Admin};

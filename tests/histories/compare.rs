@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use commercial::receipts::last;
-use exchange::Exchange;
+use exchange::FeedExchange;
 use exchange::port::Stream;
 use schemas::chunk::read_untrusted;
 use social::status::FeedStatus;

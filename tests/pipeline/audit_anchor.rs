@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use exchange::port::{ReadFrom, Stream};
-use exchange::{Exchange, Published, Stored};
+use exchange::{AuditExchange, Published, Stored};
 use nats::topology::Admin;
 use schemas::audit::AuditEntry;
 use schemas::envelope::Envelope;

@@ -3,7 +3,7 @@
 use std::fs;
 
 use bytes::Bytes;
-use exchange::Exchange;
+use exchange::{ControlExchange, Exchange};
 use jiff::Timestamp;
 use nats::{JetStream, Options};
 use schemas::control::{Action, AnyAction, Control, Order};

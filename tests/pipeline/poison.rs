@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use exchange::port::Exchange as _;
+use exchange::FeedExchange;
 use nats::{JetStream, Options};
 use schemas::name::Lane;
 

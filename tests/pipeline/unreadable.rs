@@ -4,7 +4,7 @@
 use std::fs;
 
 use bytes::Bytes;
-use exchange::Exchange;
+use exchange::{AuditExchange, ControlExchange};
 use jiff::Timestamp;
 use nats::JetStream;
 use nats::topology::Admin;

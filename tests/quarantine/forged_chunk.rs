@@ -3,7 +3,7 @@
 use std::fs;
 
 use bytes::Bytes;
-use exchange::port::Exchange as _;
+use exchange::{Exchange, FeedExchange};
 use jiff::Timestamp;
 use nats::{JetStream, Options};
 use schemas::chunk::sign;

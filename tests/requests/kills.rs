@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use exchange::port::Stream;
-use exchange::{Exchange, Filed};
+use exchange::{Exchange, Filed, RequestExchange};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use schemas::reply::Reply;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use exchange::port::{ReadFrom, Stream};
-use exchange::{Exchange, Stored};
+use exchange::{AuditExchange, Exchange, Stored};
 use harness::{Db, NatsServer, Postgres, Process, free_port, run, slacktide, until, until_with_progress};
 use nats::{JetStream, Options, topology};
 use schemas::envelope::{Envelope, Payload};

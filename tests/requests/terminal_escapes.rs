@@ -4,7 +4,7 @@ use std::fs;
 
 use bytes::Bytes;
 use exchange::port::Stream;
-use exchange::{Exchange, Filed};
+use exchange::{Exchange, Filed, RequestExchange};
 use jiff::Timestamp;
 use schemas::cursor::Scalar;
 use schemas::envelope::{Envelope, Payload as _};

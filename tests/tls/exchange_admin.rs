@@ -4,7 +4,7 @@ use std::fs;
 
 use bytes::Bytes;
 use exchange::port::{ReadFrom, Stream};
-use exchange::{Exchange as _, Published, Stored};
+use exchange::{AuditExchange, FeedExchange, Published, Stored};
 use nats::topology::Admin;
 use nats::{JetStream, Options, Tls};
 use rusqlite::Connection;

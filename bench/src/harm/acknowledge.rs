@@ -8,7 +8,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use exchange::port::{ReadFrom, Sequence, Stream};
-use exchange::{Delivery, Error, ErrorKind, Exchange, Filed, Published, Result, Settlement, Stored};
+use exchange::{
+    AuditExchange, ControlExchange, Delivery, Error, ErrorKind, Exchange, FeedExchange, Filed, LeaseExchange,
+    Published, RequestExchange, Result, Settlement, Stored,
+};
 use jiff::Timestamp;
 use schemas::name::{Lane, OfficerName, PartyName, RecipientName, SourceName};
 use schemas::request::RequestId;
@@ -52,7 +55,7 @@ fn not_here<T>() -> Result<T> {
 }
 
 #[async_trait]
-impl Exchange for Acknowledging {
+impl FeedExchange for Acknowledging {
     async fn last_chunk(&self, lane: &Lane) -> Result<Option<Stored>> {
         Ok(self.last(&format!("data.{lane}")))
     }
@@ -80,15 +83,10 @@ impl Exchange for Acknowledging {
     async fn publish_receipt(&self, _: &Lane, _: Bytes, _: Sequence) -> Result<Published> {
         not_here()
     }
+}
 
-    async fn lease(&self, source: &SourceName) -> Result<Option<Stored>> {
-        Ok(self.last(&format!("lease.{source}")))
-    }
-
-    async fn write_lease(&self, source: &SourceName, bytes: Bytes, expected: Sequence) -> Result<Published> {
-        Ok(self.put(&format!("lease.{source}"), bytes, expected))
-    }
-
+#[async_trait]
+impl RequestExchange for Acknowledging {
     async fn file_request(&self, _: &RecipientName, _: &RequestId, _: Bytes) -> Result<Filed> {
         not_here()
     }
@@ -98,10 +96,6 @@ impl Exchange for Acknowledging {
     }
 
     async fn fetch_requests(&self, _: &RecipientName, _: Sequence, _: usize) -> Result<Vec<Stored>> {
-        not_here()
-    }
-
-    async fn parties(&self, _: Stream) -> Result<Vec<PartyName>> {
         not_here()
     }
 
@@ -163,6 +157,24 @@ impl Exchange for Acknowledging {
     ) -> Result<(Option<Stored>, Option<Stored>)> {
         not_here()
     }
+}
+
+#[async_trait]
+impl LeaseExchange for Acknowledging {
+    async fn lease(&self, source: &SourceName) -> Result<Option<Stored>> {
+        Ok(self.last(&format!("lease.{source}")))
+    }
+
+    async fn write_lease(&self, source: &SourceName, bytes: Bytes, expected: Sequence) -> Result<Published> {
+        Ok(self.put(&format!("lease.{source}"), bytes, expected))
+    }
+}
+
+#[async_trait]
+impl AuditExchange for Acknowledging {
+    async fn parties(&self, _: Stream) -> Result<Vec<PartyName>> {
+        not_here()
+    }
 
     async fn last_audit(&self, _: &PartyName, _: &PartyName) -> Result<Option<Stored>> {
         Ok(None)
@@ -175,10 +187,15 @@ impl Exchange for Acknowledging {
     async fn read(&self, _: Stream, _: ReadFrom, _: &str, _: usize) -> Result<Vec<Stored>> {
         not_here()
     }
+}
 
+#[async_trait]
+impl Exchange for Acknowledging {
     async fn ping(&self) -> Result<Duration> {
         Ok(Duration::ZERO)
     }
 
     async fn close(&self) {}
 }
+
+impl ControlExchange for Acknowledging {}

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use exchange::Exchange;
 use exchange::memory::Memory;
+use exchange::{Exchange, RequestExchange};
 use jiff::Timestamp;
 use schemas::body::BodyFormat;
 use schemas::column::{Column, ColumnType, RowSchema};

@@ -229,7 +229,7 @@ mod tests {
 
     use super::*;
     use crate::conformance::{Parties, run};
-    use crate::port::Exchange;
+    use crate::port::RequestExchange;
 
     fn name() -> RecipientName {
         RecipientName::new("insurer-a").unwrap()

@@ -25,7 +25,7 @@ pub struct FoundChunk {
 /// Returns the first stored chunk of a lane at this sequence or time, or later.
 ///
 /// # Errors
-/// As [`Exchange::read`].
+/// As [`AuditExchange::read`](crate::port::AuditExchange::read).
 pub async fn first_chunk(exchange: &dyn Exchange, lane: &Lane, from: ReadFrom) -> Result<Option<FoundChunk>> {
     let (mut from, filter) = (from, format!("data.{lane}"));
     for _ in 0..MAX_SKIPPED {
@@ -47,7 +47,7 @@ pub async fn first_chunk(exchange: &dyn Exchange, lane: &Lane, from: ReadFrom) -
 /// Returns the first stored chunk of a lane with this epoch and number or later ones. It is not verified.
 ///
 /// # Errors
-/// As [`Exchange::read`].
+/// As [`AuditExchange::read`](crate::port::AuditExchange::read).
 pub async fn find_chunk(
     exchange: &dyn Exchange,
     lane: &Lane,
@@ -84,6 +84,7 @@ mod tests {
     use super::*;
     use crate::memory::Memory;
     use crate::outcome::Published;
+    use crate::port::FeedExchange;
 
     #[tokio::test]
     async fn seek_in_a_lane_without_chunks_returns_none() -> Result<()> {

@@ -1,7 +1,7 @@
 //! Acknowledgements of what another consumer delivered, in both forms and in what a wildcard would take for one.
 
 use bytes::Bytes;
-use exchange::{Exchange, Settlement};
+use exchange::{FeedExchange, Settlement};
 use futures_util::{FutureExt, StreamExt};
 use nats::topology::rights::Right;
 use schemas::name::{FeedName, Lane, RecipientName};

@@ -1,7 +1,10 @@
 //! A credential that fills everything it may write, until the exchange refuses; and what the others can do then.
 
 use bytes::Bytes;
-use exchange::{ErrorKind, Exchange, Filed, Published, Settlement};
+use exchange::{
+    AuditExchange, ControlExchange, ErrorKind, FeedExchange, Filed, LeaseExchange, Published,
+    RequestExchange, Settlement,
+};
 use nats::JetStream;
 use nats::topology::rights::Purpose;
 use nats::topology::{Role, Topology};

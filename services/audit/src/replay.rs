@@ -6,7 +6,7 @@
 use std::io::Write;
 use std::ops::ControlFlow;
 
-use exchange::{Exchange, Stored};
+use exchange::{AuditExchange, Stored};
 use schemas::chunk::{self, VerifiedChunk};
 use schemas::column::Column;
 use schemas::encryption::DecryptionKeys;
@@ -33,7 +33,7 @@ pub enum Lines {
 /// # Errors
 /// [`AuditError`] from the exchange or the output.
 pub async fn replay(
-    exchange: &dyn Exchange,
+    exchange: &dyn AuditExchange,
     selection: &Selection,
     lines: Lines,
     keys: &DecryptionKeys,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use exchange::port::Stream;
-use exchange::{Exchange, Stored};
+use exchange::{AuditExchange, Stored};
 use schemas::audit::AuditEntry;
 use schemas::chunk::{self, ExaminedChunk};
 use schemas::encryption::DecryptionKeys;
@@ -106,7 +106,7 @@ const MAX_UNANCHORED: u64 = 100;
 /// # Errors
 /// [`AuditError`] if a stream cannot be read. A fault is a finding.
 pub async fn verify(
-    exchange: &dyn Exchange,
+    exchange: &dyn AuditExchange,
     trust: &Trust,
     scope: &Selection,
     since: Option<&KeptHeads>,
@@ -129,7 +129,7 @@ pub async fn verify(
 }
 
 async fn chunks(
-    exchange: &dyn Exchange,
+    exchange: &dyn AuditExchange,
     trust: &Trust,
     scope: &Selection,
     findings: &mut Findings,
@@ -203,7 +203,7 @@ async fn chunks(
 }
 
 async fn receipts(
-    exchange: &dyn Exchange,
+    exchange: &dyn AuditExchange,
     trust: &Trust,
     scope: &Selection,
     lanes: &BTreeMap<Lane, Chain>,
@@ -262,7 +262,7 @@ async fn receipts(
 }
 
 async fn entries(
-    exchange: &dyn Exchange,
+    exchange: &dyn AuditExchange,
     trust: &Trust,
     anchors: &Anchors,
     findings: &mut Findings,

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use exchange::port::ReadFrom;
-use exchange::{Exchange, Stored};
+use exchange::{AuditExchange, Stored};
 use schemas::name::PartyName;
 
 use crate::error::AuditError;
@@ -18,7 +18,7 @@ const PAGE: usize = 256;
 /// # Errors
 /// [`AuditError`] from the exchange or from `visit`.
 pub async fn walk(
-    exchange: &dyn Exchange,
+    exchange: &dyn AuditExchange,
     selection: &Selection,
     mut visit: impl FnMut(Stored) -> Result<ControlFlow<()>, AuditError>,
 ) -> Result<u64, AuditError> {

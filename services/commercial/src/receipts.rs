@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use exchange::{Exchange, Published, Stored};
+use exchange::{FeedExchange, Published, Stored};
 use jiff::Timestamp;
 use schemas::envelope::Envelope;
 use schemas::name::Lane;
@@ -31,7 +31,7 @@ impl Receipts {
     /// Publishes the due receipts. An error of one lane is returned and does not stop the others.
     pub async fn publish(
         &mut self,
-        exchange: &dyn Exchange,
+        exchange: &dyn FeedExchange,
         key: &SigningKey,
         (here, identity): (&Origin, &Identity),
         reports: &[LaneReport],
@@ -53,7 +53,7 @@ impl Receipts {
 
     async fn one(
         &mut self,
-        exchange: &dyn Exchange,
+        exchange: &dyn FeedExchange,
         key: &SigningKey,
         (here, identity): (&Origin, &Identity),
         report: &LaneReport,
@@ -107,7 +107,10 @@ impl Receipts {
 ///
 /// # Errors
 /// The exchange's error.
-pub async fn last(exchange: &dyn Exchange, lane: &Lane) -> Result<Option<(Receipt, u64)>, exchange::Error> {
+pub async fn last(
+    exchange: &dyn FeedExchange,
+    lane: &Lane,
+) -> Result<Option<(Receipt, u64)>, exchange::Error> {
     let Some(stored) = exchange.last_receipt(lane).await? else {
         return Ok(None);
     };
@@ -126,7 +129,7 @@ pub async fn last(exchange: &dyn Exchange, lane: &Lane) -> Result<Option<(Receip
 /// # Errors
 /// A description of the error.
 pub async fn publish_behind(
-    exchange: &dyn Exchange,
+    exchange: &dyn FeedExchange,
     key: &SigningKey,
     (receipt, sequence): (&Receipt, u64),
     (held, store): (Behind, &StoreId),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use exchange::{Exchange, Published, Stored};
+use exchange::{AuditExchange, Published, Stored};
 use jiff::Timestamp;
 use schemas::audit::AuditEntry;
 use schemas::digest::Digest;
@@ -88,7 +88,10 @@ fn entry_position(last: Option<&Stored>, signer: &AuditSigner<'_>) -> EntryPosit
 ///
 /// # Errors
 /// The exchange's.
-pub async fn last(exchange: &dyn Exchange, signer: &AuditSigner<'_>) -> exchange::Result<Option<RecordRef>> {
+pub async fn last(
+    exchange: &dyn AuditExchange,
+    signer: &AuditSigner<'_>,
+) -> exchange::Result<Option<RecordRef>> {
     let last = exchange.last_audit(signer.party, signer.writer).await?;
     let entry = last.and_then(|stored| trusted_entry(&stored, signer).ok());
     Ok(entry.map(|(entry, digest)| RecordRef {
@@ -119,7 +122,7 @@ fn trusted_entry(stored: &Stored, signer: &AuditSigner<'_>) -> Result<(AuditEntr
 /// # Errors
 /// [`AuditLogError`].
 pub async fn append(
-    exchange: &dyn Exchange,
+    exchange: &dyn AuditExchange,
     signer: &AuditSigner<'_>,
     event: &AuditEvent,
 ) -> Result<RecordRef, AuditLogError> {

@@ -1,6 +1,6 @@
 //! PURE: packs rows into blocks, the bodies of chunks.
 //!
-//! A block is closed when its packed rows reach [`CLOSE_AT`]; callers close it when it is older than the configured time and
+//! A block is closed when its packed rows reach [`CHUNK_TARGET_BYTES`]; callers close it when it is older than the configured time and
 //! when the gate closes. Rows are packed once, into one growing buffer. The position after a block is parsed from its last
 //! packed row, so that no value is copied for the cursor. Only what the recipient may see is packed: positions and persons come
 //! from the source's row, everything else from the row that is sent.

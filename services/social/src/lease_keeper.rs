@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use exchange::{Error, ErrorKind, Exchange, Published};
+use exchange::{Error, ErrorKind, LeaseExchange, Published};
 use jiff::Timestamp;
 use schemas::envelope::Envelope;
 use schemas::lease::Lease;
@@ -84,7 +84,7 @@ impl LeaseWatch {
 
 /// Keeps the lease of a source.
 pub struct LeaseKeeper {
-    exchange: Arc<dyn Exchange>,
+    exchange: Arc<dyn LeaseExchange>,
     source: SourceName,
     holder: String,
     key: Arc<SigningKey>,
@@ -109,7 +109,7 @@ impl LeaseKeeper {
     /// Creates a keeper for one source and one run of the process. `holder` names host and process for display.
     #[must_use]
     pub fn new(
-        exchange: Arc<dyn Exchange>,
+        exchange: Arc<dyn LeaseExchange>,
         source: SourceName,
         instance: String,
         holder: String,

@@ -141,7 +141,7 @@ impl Social {
             registry.feed(&feed.definition.name, |_| {});
         }
         let (keeper, lease) = LeaseKeeper::new(
-            Arc::clone(&parts.exchange),
+            Arc::clone(&parts.exchange) as Arc<dyn exchange::LeaseExchange>,
             parts.source_name.clone(),
             parts.instance.clone(),
             parts.holder.clone(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use exchange::{Exchange, Stored};
+use exchange::{FeedExchange, Stored};
 use jiff::Timestamp;
 use schemas::column::RowSchema;
 use schemas::digest::Digest;
@@ -60,7 +60,7 @@ pub struct TailContext {
 ///
 /// An encrypted position is decrypted with one of `own`.
 pub async fn read(
-    exchange: &dyn Exchange,
+    exchange: &dyn FeedExchange,
     lane: &Lane,
     trust: &Trust,
     own: &DecryptionKeys,
@@ -82,7 +82,7 @@ pub async fn read(
 }
 
 async fn read_messages(
-    exchange: &dyn Exchange,
+    exchange: &dyn FeedExchange,
     lane: &Lane,
 ) -> exchange::Result<(Option<Stored>, Option<Stored>)> {
     // This order, see `crate::step`.

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use exchange::{Exchange, Published};
+use exchange::{Exchange, FeedExchange, Published};
 use schemas::name::{FeedName, Lane, RecipientName};
 
 use super::Payload;

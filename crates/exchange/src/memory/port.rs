@@ -14,10 +14,13 @@ use super::{Memory, Rule, missing_consumer};
 use crate::delivery::{Delivery, Settlement};
 use crate::error::{Error, ErrorKind, Result};
 use crate::outcome::{Filed, Published, Stored};
-use crate::port::{Exchange, ReadFrom, Sequence, Stream, filter_party, missing_party};
+use crate::port::{
+    AuditExchange, ControlExchange, Exchange, FeedExchange, LeaseExchange, ReadFrom, RequestExchange,
+    Sequence, Stream, filter_party, missing_party,
+};
 
 #[async_trait]
-impl Exchange for Memory {
+impl FeedExchange for Memory {
     async fn last_chunk(&self, lane: &Lane) -> Result<Option<Stored>> {
         Ok(self.last(&Subject::Data(lane.clone())))
     }
@@ -83,15 +86,10 @@ impl Exchange for Memory {
     async fn publish_receipt(&self, lane: &Lane, bytes: Bytes, expected: Sequence) -> Result<Published> {
         self.publish_at(&Subject::Receipt(lane.clone()), &bytes, expected)
     }
+}
 
-    async fn lease(&self, source: &SourceName) -> Result<Option<Stored>> {
-        Ok(self.last(&Subject::Lease(source.clone())))
-    }
-
-    async fn write_lease(&self, source: &SourceName, bytes: Bytes, expected: Sequence) -> Result<Published> {
-        self.publish_at(&Subject::Lease(source.clone()), &bytes, expected)
-    }
-
+#[async_trait]
+impl RequestExchange for Memory {
     async fn file_request(&self, recipient: &RecipientName, id: &RequestId, bytes: Bytes) -> Result<Filed> {
         self.publish_once(&Subject::Request(recipient.clone(), id.clone()), &bytes)
     }
@@ -219,7 +217,21 @@ impl Exchange for Memory {
         let request = self.last(&Subject::Request(recipient.clone(), id.clone()));
         Ok((request, self.last(&Subject::Reply(recipient.clone(), id.clone()))))
     }
+}
 
+#[async_trait]
+impl LeaseExchange for Memory {
+    async fn lease(&self, source: &SourceName) -> Result<Option<Stored>> {
+        Ok(self.last(&Subject::Lease(source.clone())))
+    }
+
+    async fn write_lease(&self, source: &SourceName, bytes: Bytes, expected: Sequence) -> Result<Published> {
+        self.publish_at(&Subject::Lease(source.clone()), &bytes, expected)
+    }
+}
+
+#[async_trait]
+impl AuditExchange for Memory {
     async fn last_audit(&self, party: &PartyName, writer: &PartyName) -> Result<Option<Stored>> {
         Ok(self.last(&Subject::Audit(party.clone(), writer.clone())))
     }
@@ -232,19 +244,6 @@ impl Exchange for Memory {
         expected: Sequence,
     ) -> Result<Published> {
         self.publish_at(&Subject::Audit(party.clone(), writer.clone()), &bytes, expected)
-    }
-
-    async fn last_control(&self, party: &PartyName) -> Result<Option<Stored>> {
-        Ok(self.last(&Subject::Control(party.clone())))
-    }
-
-    async fn publish_control(
-        &self,
-        party: &PartyName,
-        bytes: Bytes,
-        expected: Sequence,
-    ) -> Result<Published> {
-        self.publish_at(&Subject::Control(party.clone()), &bytes, expected)
     }
 
     async fn parties(&self, stream: Stream) -> Result<Vec<PartyName>> {
@@ -276,7 +275,26 @@ impl Exchange for Memory {
             .cloned()
             .collect())
     }
+}
 
+#[async_trait]
+impl ControlExchange for Memory {
+    async fn last_control(&self, party: &PartyName) -> Result<Option<Stored>> {
+        Ok(self.last(&Subject::Control(party.clone())))
+    }
+
+    async fn publish_control(
+        &self,
+        party: &PartyName,
+        bytes: Bytes,
+        expected: Sequence,
+    ) -> Result<Published> {
+        self.publish_at(&Subject::Control(party.clone()), &bytes, expected)
+    }
+}
+
+#[async_trait]
+impl Exchange for Memory {
     async fn ping(&self) -> Result<Duration> {
         Ok(Duration::ZERO)
     }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use clap::{Args, Subcommand};
 use exchange::port::Stream;
-use exchange::{Exchange, Filed, Stored};
+use exchange::{AuditExchange, Exchange, Filed, RequestExchange, Stored};
 use jiff::Timestamp;
 use nats::JetStream;
 use requests::approval::ApprovalState;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ::commercial::receipts::last;
 use ::commercial::requester::refill_answers;
 use ::commercial::{RequesterParts, StatusRegistry};
-use ::exchange::Exchange;
+use ::exchange::{Exchange, FeedExchange};
 use clap::{Args, Subcommand};
 use nats::JetStream;
 use runtime::config::Loaded;

@@ -2,7 +2,7 @@
 
 use ::commercial::evidence::{behind, behind_in_words, foreign, refill};
 use ::commercial::receipts::last;
-use ::exchange::Exchange;
+use ::exchange::{FeedExchange, RequestExchange};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use nats::JetStream;

@@ -19,8 +19,8 @@ use crate::compose;
 use crate::failure::Failure;
 use crate::settings::database::DatabaseKind;
 use crate::settings::{self, SocialFile};
-use ::exchange::Exchange;
 use ::exchange::port::Stream;
+use ::exchange::{AuditExchange, FeedExchange, LeaseExchange, RequestExchange};
 
 /// The maximum clock skew that is not reported.
 const MAX_SKEW_MS: i64 = 2_000;

@@ -1,3 +1,4 @@
+use exchange::ControlExchange;
 use exchange::memory::Memory;
 use exchange::{Error, ErrorKind};
 use schemas::control::Hold;

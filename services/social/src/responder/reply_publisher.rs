@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use exchange::{Error, Exchange, Filed};
+use exchange::{Error, Filed, RequestExchange};
 use jiff::Timestamp;
 use runtime::supervise::describe_end;
 use schemas::envelope::Envelope;
@@ -26,7 +26,7 @@ use crate::retry;
 #[derive(Clone)]
 pub struct ReplyPublisher {
     /// The exchange.
-    pub exchange: Arc<dyn Exchange>,
+    pub exchange: Arc<dyn RequestExchange>,
     /// The lease, without which nothing is published.
     pub lease: LeaseWatch,
     /// The exchange's clock.

@@ -123,7 +123,7 @@ impl RequestWorker {
             1,
         );
         let publisher = ReplyPublisher {
-            exchange: Arc::clone(&parts.exchange),
+            exchange: Arc::clone(&parts.exchange) as Arc<dyn exchange::RequestExchange>,
             lease: parts.lease.clone(),
             clock: clock.clone(),
             options: parts.answering.options,

@@ -1,7 +1,7 @@
 //! A simulated bureau that sends valid and invalid replies.
 
 use bytes::Bytes;
-use exchange::{Exchange, Filed};
+use exchange::{Filed, RequestExchange};
 use jiff::Timestamp;
 use schemas::body::BodyFormat;
 use schemas::column::{Column, ColumnType, RowSchema};

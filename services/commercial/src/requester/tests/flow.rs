@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use exchange::Exchange;
+use exchange::RequestExchange;
 use jiff::Timestamp;
 use schemas::request::{Request, RequestId};
 

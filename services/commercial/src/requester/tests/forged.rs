@@ -1,7 +1,7 @@
 //! Invalid replies.
 
 use bytes::Bytes;
-use exchange::Exchange;
+use exchange::RequestExchange;
 use schemas::digest::Digest;
 use schemas::sign::SigningKey;
 

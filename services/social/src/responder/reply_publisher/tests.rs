@@ -13,7 +13,7 @@ use crate::lease_keeper::LeaseKeeper;
 /// A publisher with a held lease and a clock that the test sets.
 async fn publisher(exchange: &Arc<Memory>) -> (ReplyPublisher, tokio::task::JoinHandle<()>) {
     let (keeper, lease) = LeaseKeeper::new(
-        Arc::clone(exchange) as Arc<dyn Exchange>,
+        Arc::clone(exchange) as Arc<dyn exchange::LeaseExchange>,
         "core".parse().unwrap(),
         "one".to_owned(),
         "test".to_owned(),
@@ -23,7 +23,7 @@ async fn publisher(exchange: &Arc<Memory>) -> (ReplyPublisher, tokio::task::Join
     let keeping = tokio::spawn(keeper.run(tokio_util::sync::CancellationToken::new()));
     lease.clone().acquired().await;
     let publisher = ReplyPublisher {
-        exchange: Arc::clone(exchange) as Arc<dyn Exchange>,
+        exchange: Arc::clone(exchange) as Arc<dyn RequestExchange>,
         lease,
         clock: ExchangeClock::default(),
         options: AnswerOptions::default(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use exchange::memory::Memory;
-use exchange::{Exchange, Filed};
+use exchange::{Exchange, Filed, RequestExchange};
 use gate::Gate;
 use jiff::{SignedDuration, Timestamp};
 use requests::blocklist::BlockList;

@@ -106,7 +106,7 @@ async fn responder_untrusted_or_malformed_request_is_refused() {
     let mut request = fixture.request(A, "setl.by_person", Some("p1"));
     request.key = stranger.public().clone();
     let (bytes, _) = signed(&request, &stranger);
-    use exchange::Exchange;
+    use exchange::RequestExchange;
     let exchange = &fixture.exchange;
     exchange.file_request(&name(A), &request.id, bytes).await.unwrap();
     let noise = fixture.request(A, "setl.by_person", Some("p1"));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use exchange::Exchange;
+use exchange::RequestExchange;
 use jiff::Timestamp;
 use requests::queue::RequestKey;
 use schemas::digest::Digest;
@@ -18,7 +18,7 @@ use super::RequestWorker;
 const MAX_PROGRESS_UPDATES: usize = 200;
 
 struct ProgressUpdate {
-    exchange: Arc<dyn Exchange>,
+    exchange: Arc<dyn RequestExchange>,
     trusted: Vec<PublicKey>,
     signing: Arc<SigningKey>,
     instance: String,
@@ -62,7 +62,7 @@ impl RequestWorker {
         let mut trusted = self.parts.trusted.clone();
         trusted.push(self.parts.key.public().clone());
         let update = ProgressUpdate {
-            exchange: Arc::clone(&self.parts.exchange),
+            exchange: Arc::clone(&self.parts.exchange) as Arc<dyn RequestExchange>,
             trusted,
             signing: Arc::clone(&self.parts.key),
             instance: self.parts.instance.clone(),

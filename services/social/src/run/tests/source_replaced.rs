@@ -1,5 +1,7 @@
 //! A source that is replaced, rolled back, or has its clock set back under a running agent.
 
+use exchange::FeedExchange;
+use jiff::Timestamp;
 use schemas::manifest::{Cause, Link, Manifest, Opening, Resync, Totals};
 use schemas::source::SourceIdentity;
 use source::LanePosition;

@@ -1,7 +1,7 @@
 //! Facts from the exchange that carry no verified signature.
 
-use exchange::Exchange;
 use exchange::port::Stream;
+use exchange::{AuditExchange, LeaseExchange};
 use jiff::Timestamp;
 use nats::JetStream;
 use nats::topology::Admin;

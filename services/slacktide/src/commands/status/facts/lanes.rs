@@ -1,6 +1,6 @@
 //! Lists the lanes: from the file, from the agent's page or from the streams.
 
-use exchange::Exchange;
+use exchange::AuditExchange;
 use exchange::port::Stream;
 use nats::JetStream;
 use nats::topology::Admin;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use exchange::{Exchange, Stored};
+use exchange::{AuditExchange, FeedExchange, Stored};
 use jiff::Timestamp;
 use nats::JetStream;
 use schemas::audit::AuditEntry;

@@ -1,0 +1,37 @@
+//! Operations on audit entries, and replay.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use schemas::name::PartyName;
+
+use super::{ReadFrom, Sequence, Stream};
+use crate::error::Result;
+use crate::outcome::{Published, Stored};
+
+/// Audit entries, and replay of every stream.
+#[async_trait]
+pub trait AuditExchange: Send + Sync {
+    /// Returns the last audit entry of a writer.
+    async fn last_audit(&self, party: &PartyName, writer: &PartyName) -> Result<Option<Stored>>;
+
+    /// Publishes an audit entry if the writer's last one is still at `expected`.
+    async fn publish_audit(
+        &self,
+        party: &PartyName,
+        writer: &PartyName,
+        bytes: Bytes,
+        expected: Sequence,
+    ) -> Result<Published>;
+
+    /// Returns the parties that have a stream of this kind, sorted by name; for the auditor, and for the bureau the recipients
+    /// that may file requests.
+    async fn parties(&self, stream: Stream) -> Result<Vec<PartyName>>;
+
+    /// Reads up to `max` messages of a stream from `from` on whose subjects match `filter` (a subject, `*` and `>` allowed; the
+    /// second token is the party). Creates no consumer. The next page begins at the last sequence plus one; an empty result is
+    /// the current end.
+    ///
+    /// The auditor may read everything; the bureau requests, cancels, approvals, confirmations, its chunks and its operators'
+    /// orders; the recipient its chunks and confirmations.
+    async fn read(&self, stream: Stream, from: ReadFrom, filter: &str, max: usize) -> Result<Vec<Stored>>;
+}
