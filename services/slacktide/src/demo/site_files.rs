@@ -94,7 +94,10 @@ impl SiteFiles {
                 &commercial(url, &bureau, number),
             )?;
         }
-        let trust = format!("\n[trust]\nchunks = [\"{bureau}\"]\nreceipts = [\"{insurer}\"]\n");
+        // The agents write audit entries, too: the bureau's, for example, why a lane is not verified yet.
+        let trust = format!(
+            "\n[trust]\nchunks = [\"{bureau}\"]\nreceipts = [\"{insurer}\"]\nentries = [\"{bureau}\", \"{insurer}\"]\n"
+        );
         self.write("auditor.toml", &(party(url, "auditor") + &trust))?;
         self.write("admin.toml", &party(url, "admin"))
     }
@@ -159,7 +162,12 @@ mod tests {
         let social = load::<SocialFile>(&site_files.file("social.toml"))?;
         assert_eq!(social.value.feeds.len(), TABLES.len());
         load::<CommercialFile>(&site_files.file("commercial-2.toml"))?;
-        load::<PartyFile>(&site_files.file("auditor.toml"))?;
+        let trust = load::<PartyFile>(&site_files.file("auditor.toml"))?.value.trust;
+        assert_eq!(
+            trust.entries,
+            [trust.chunks, trust.receipts].concat(),
+            "both parties write entries"
+        );
         load::<PartyFile>(&site_files.file("admin.toml"))?;
         Ok(())
     }
