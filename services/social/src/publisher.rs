@@ -331,7 +331,7 @@ impl Publisher {
         }
         match join(std::mem::take(&mut self.groups)) {
             Ok(groups) => self.groups = groups,
-            Err(error) => self.report_error(error.to_string()),
+            Err(error) => self.report_error(error.to_string(), false),
         }
         any.then_some(())
     }
@@ -422,7 +422,7 @@ impl Publisher {
         for mut group in std::mem::take(&mut self.groups) {
             let feed = &self.parts.definition;
             for error in group.reshape(columns, &feed.cursor, &feed.money) {
-                self.report_error(error.to_string());
+                self.report_error(error.to_string(), false);
             }
             if !group.batches.is_empty() {
                 self.groups.push(group);

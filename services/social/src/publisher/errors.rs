@@ -10,7 +10,7 @@ use crate::status::WAITING_FOR_SOURCE;
 impl Publisher {
     /// Stops the feed at a row that reading cannot pass. Earlier rows are published.
     pub(super) fn stop_feed(&mut self, error: &ChunkerError) -> NextStep {
-        self.report_error(error.to_string());
+        self.report_error(error.to_string(), true);
         self.set_state(&format!("stopped: {error}"));
         NextStep::Rest(self.parts.options.recheck)
     }
@@ -20,7 +20,8 @@ impl Publisher {
             return NextStep::Continue;
         }
         self.failures = self.failures.saturating_add(1);
-        self.report_error(error.to_string());
+        let is_stopped = matches!(error.kind, ErrorKind::Denied | ErrorKind::Refused);
+        self.report_error(error.to_string(), is_stopped);
         self.idle.wake();
         match error.kind {
             ErrorKind::Denied | ErrorKind::Refused => {
@@ -38,9 +39,15 @@ impl Publisher {
         }
     }
 
-    pub(super) fn report_error(&mut self, what: String) {
+    /// Reports an error of the source: one that stops the feed until an operator acts, or one that is retried.
+    pub(super) fn report_error(&mut self, what: String, is_stopped: bool) {
+        let feed = &self.parts.definition.name;
         if self.log_dedup.is_new(&what) {
-            tracing::warn!(feed = %self.parts.definition.name, error = what, "reading the source failed, retrying");
+            if is_stopped {
+                tracing::error!(%feed, error = what, "feed stopped, an operator has to act");
+            } else {
+                tracing::warn!(%feed, error = what, "reading the source failed, retrying");
+            }
         }
         self.parts
             .registry
