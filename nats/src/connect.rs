@@ -102,7 +102,7 @@ fn addresses(options: &Options) -> Result<Vec<ServerAddr>> {
     let parsed = options.url.split(',').map(|url| url.trim().parse::<ServerAddr>());
     parsed.collect::<std::result::Result<_, _>>().map_err(|error| {
         let text = format!(
-            "{:?} is no address of an exchange (nats://host:port): {error}",
+            "{:?} is not an address of an exchange (nats://host:port): {error}",
             options.url
         );
         Error::new(ErrorKind::Unreachable, text)

@@ -23,7 +23,7 @@ pub enum Connection {
         since: Timestamp,
         /// Whether the last attempt was refused for its credential: only an operator can help.
         refused: bool,
-        /// What is wrong with a certificate and what to do, where that is why.
+        /// The certificate error with its remedy, if that is the cause.
         why: Option<&'static str>,
     },
 }
@@ -51,7 +51,7 @@ impl Denial {
         }
     }
 
-    /// The denied subject, when it concerns a question to `subject` answered under `inbox`.
+    /// Returns the denied subject if it concerns a request to `subject` with answers under `inbox`.
     pub(crate) fn concerns(&self, subject: &str, inbox: &str) -> Option<&str> {
         match self {
             Self::Publish(denied) => (denied == subject).then_some(denied),

@@ -1,4 +1,4 @@
-//! How full the streams are that a party publishes in.
+//! How full the streams are that a party publishes to.
 
 use exchange::Result;
 use exchange::port::Stream;
@@ -78,7 +78,7 @@ impl JetStream {
     /// Asks how full each stream is that this connection's party publishes in. A stream without a limit is left out.
     ///
     /// # Errors
-    /// As the exchange's verbs.
+    /// Those of the exchange's operations.
     pub async fn fullness(&self, role: Role) -> Result<Vec<Fullness>> {
         let mut all = Vec::new();
         let recipients = match role {

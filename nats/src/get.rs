@@ -1,7 +1,7 @@
 //! Reading one message: the last of a subject.
 //!
 //! The subject is part of the question's own subject, so that a credential can be limited to it;
-//! a question in the body would need leave to read the whole stream.
+//! a request with the subject in its body would need permission to read the whole stream.
 
 use async_nats::Message;
 use async_nats::header::{NATS_SEQUENCE, NATS_SUBJECT, NATS_TIME_STAMP};

@@ -8,9 +8,9 @@
 //! - [`fullness`] how full the streams of a party are
 //! - [`topology`] streams, consumers and accounts as files; diff, apply, status
 //!
-//! The client is used for its connection alone: questions are asked by hand. Its own JetStream
+//! The client is used for its connection alone: requests are written and read here. Its own JetStream
 //! calls wait out their timeout on a denial, hang when a pull is lost, and buffer publishes while
-//! there is no connection, which then arrive after the caller has gone on.
+//! there is no connection, which then arrive after the caller has continued.
 
 pub mod connection;
 pub mod fullness;

@@ -1,4 +1,4 @@
-//! What a connection needs.
+//! Options of a connection.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ pub struct Tls {
 /// Reads the seed of the connection key where it is kept; none when it cannot be read now.
 pub type ReadSeed = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
-/// Where the exchange is and who we are there.
+/// The address of the exchange, and the credentials.
 #[derive(Clone)]
 pub struct Options {
     /// `nats://host:port`; several, separated by commas, for a cluster.
@@ -36,9 +36,9 @@ pub struct Options {
     pub reload_seed: Option<ReadSeed>,
     /// TLS with these files is required; `None` leaves TLS to the address and the exchange.
     pub tls: Option<Tls>,
-    /// How long a question may take before it counts as unanswered.
+    /// Timeout of one request.
     pub timeout: Duration,
-    /// How long one attempt to connect may take.
+    /// Timeout of one connection attempt.
     pub connect_timeout: Duration,
     /// Whether to go on when the exchange is not there yet (agents), instead of failing at once
     /// (commands that a person waits for). A refused credential fails at once either way.
@@ -82,7 +82,7 @@ impl Options {
         self
     }
 
-    /// What every question to the JetStream API begins with: the administrator is in the account of the
+    /// The prefix of every request to the JetStream API: the administrator is in the account of the
     /// streams, every party imports what it may ask into an account of its own.
     pub(crate) fn api(&self) -> &'static str {
         if self.user == ADMINISTRATOR {
@@ -92,7 +92,7 @@ impl Options {
         }
     }
 
-    /// What every inbox of this user begins with.
+    /// The prefix of every inbox of this user.
     pub(crate) fn inbox(&self) -> String {
         format!("_INBOX_{}", self.user)
     }

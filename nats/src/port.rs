@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 use crate::connect::JetStream;
 use crate::streams::{self, APPROVALS, DATA, REPLIES, own};
 
-/// How long leaving may take.
+/// Timeout of closing the connection.
 const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 
 #[async_trait]

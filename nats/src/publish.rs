@@ -1,7 +1,7 @@
 //! Publishing: by compare-and-set, once per subject, and with replacement.
 //!
 //! No message id is ever set: after a purge the server answers a correct publish with
-//! `duplicate: true` and stores nothing. Should that flag come all the same, it is an error.
+//! `duplicate: true` and stores nothing. The flag is therefore always an error.
 
 use async_nats::HeaderMap;
 use async_nats::header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_EXPECTED_STREAM};
@@ -105,7 +105,7 @@ impl Wire {
 fn read_acknowledgement(answer: &[u8], stream: &str, subject: &str) -> Result<PublishResult> {
     let protocol = |what: String| Error::new(ErrorKind::Protocol, format!("publishing {subject}: {what}"));
     let ack: Ack = serde_json::from_slice(answer)
-        .map_err(|e| protocol(format!("the answer is no acknowledgement: {e}")))?;
+        .map_err(|e| protocol(format!("the answer is not an acknowledgement: {e}")))?;
     if let Some(refusal) = &ack.error {
         return match refusal.class() {
             Refused::Conflict => Ok(PublishResult::Conflict),

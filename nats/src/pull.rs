@@ -1,6 +1,6 @@
 //! Pulling from a durable consumer, and settling.
 //!
-//! The consumer is the administrator's: nothing here makes, changes or needs to look at it, but
+//! The consumer is the administrator's: nothing here creates, changes or reads it, except
 //! `is_drained`. A pull asks for what is there now and waits for nothing (`no_wait`), and it is
 //! bounded in messages, bytes and time: a pull whose answer is lost must not hang.
 
@@ -20,10 +20,10 @@ use crate::wire::{Wire, read};
 /// Maximum bytes of one pull; above the maximum message size, or such a message would never be delivered.
 const MOST_BYTES: u64 = 16 * 1024 * 1024;
 
-/// How many settlements wait for their confirmation at the same time.
+/// Concurrent settlements that wait for their confirmation.
 const SETTLE_AT_ONCE: usize = 64;
 
-/// How long the confirmation of a settlement may take. Losing one costs a redelivery only.
+/// Timeout of a settlement's confirmation. A lost one only costs a redelivery.
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(5);
 
 /// The state of a consumer.
@@ -107,7 +107,7 @@ fn token(text: &str) -> Result<Token> {
     let odd = || {
         Error::new(
             ErrorKind::Protocol,
-            format!("{text:?} is no acknowledgement subject of JetStream"),
+            format!("{text:?} is not an acknowledgement subject of JetStream"),
         )
     };
     let tokens: Vec<&str> = text.split('.').collect();

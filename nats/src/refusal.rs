@@ -1,4 +1,4 @@
-//! What an error answer of JetStream means here.
+//! The meaning of JetStream's error answers.
 
 use exchange::{Error, ErrorKind};
 use serde::Deserialize;
@@ -12,7 +12,7 @@ pub(crate) struct Refusal {
     pub(crate) description: String,
 }
 
-/// What a refused publish comes to.
+/// The result of a refused publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refused {
     /// The expected sequence was not the last one.

@@ -13,10 +13,10 @@ use crate::refusal::Refusal;
 use crate::streams::{self, REPLIES, REQUESTS, own};
 use crate::wire::{Wire, read};
 
-/// How many requests are looked at in one go.
+/// Requests that are read in one step.
 const PAGE: usize = 100;
 
-/// How many of them are looked up at the same time.
+/// Concurrent lookups of replies.
 const AT_ONCE: usize = 16;
 
 #[derive(Debug, Deserialize)]

@@ -67,7 +67,7 @@ pub(crate) fn kind(stream: Stream) -> &'static str {
 /// The stream that a reader means.
 ///
 /// # Errors
-/// When the filter names no party.
+/// If the filter names no party.
 pub(crate) fn read(stream: Stream, filter: &str) -> Result<String> {
     match filter_party(filter) {
         Some(party) => Ok(own(kind(stream), &party)),

@@ -27,14 +27,14 @@ pub(crate) struct Wire {
     inbox: String,
 }
 
-/// Several answers to one question, and how they ended.
+/// Several answers to one request, and how they ended.
 #[derive(Debug)]
 pub(crate) struct Answers {
     pub(crate) messages: Vec<Message>,
     pub(crate) end: End,
 }
 
-/// What ended the answers.
+/// Why no more answers followed.
 #[derive(Debug)]
 pub(crate) enum End {
     /// As many as were asked for.
@@ -46,8 +46,8 @@ pub(crate) enum End {
 }
 
 impl Answers {
-    /// What came: it is whole and in order, and what is missing, as well as an error that lasts, comes with the next
-    /// question. Without messages, the statuses `nothing` mean that there are none now.
+    /// Returns the received messages, which are complete and in order; missing ones, and a lasting error, are returned by
+    /// the next request. Without messages, the statuses `nothing` mean that there are none now.
     pub(crate) fn taken(self, question: &str, nothing: &[u16]) -> Result<Vec<Message>> {
         if !self.messages.is_empty() {
             return Ok(self.messages);
@@ -230,7 +230,7 @@ impl Wire {
     }
 }
 
-/// What can end a wait before the answer.
+/// An event that ends a wait before the answer.
 struct Watch<'a> {
     subject: String,
     inbox: &'a str,
@@ -298,9 +298,10 @@ fn request_error(subject: &str, error: &async_nats::RequestError) -> Error {
             ErrorKind::TooLarge,
             format!("the message for {subject} is too large: {error}"),
         ),
-        RequestErrorKind::InvalidSubject => {
-            Error::new(ErrorKind::Protocol, format!("{subject:?} is no subject: {error}"))
-        }
+        RequestErrorKind::InvalidSubject => Error::new(
+            ErrorKind::Protocol,
+            format!("{subject:?} is not a subject: {error}"),
+        ),
         RequestErrorKind::TimedOut | RequestErrorKind::Other => {
             Error::new(ErrorKind::Unknown, format!("asking {subject}: {error}"))
         }

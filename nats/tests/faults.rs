@@ -9,6 +9,7 @@ use nats::topology::{self, Admin};
 use nats::{Connection, JetStream, Options};
 use nkeys::KeyPair;
 use schemas::name::{FeedName, Lane, RecipientName};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::exchange_server::{ExchangeServer, SOON, TIMEOUT, recipients, soon};
@@ -318,9 +319,15 @@ async fn connect_cut_off_in_handshake_is_tried_again() {
     let mut options = exchange.options("bureau");
     options.url = format!("nats://{}", listener.local_addr().unwrap());
     let proxy = tokio::spawn(async move {
-        for _ in 0..2 {
-            drop(listener.accept().await.unwrap());
-        }
+        // Before INFO, and between CONNECT and the answer to it.
+        drop(listener.accept().await.unwrap());
+        let (mut client, _) = listener.accept().await.unwrap();
+        let mut bytes = [0; 8192];
+        let mut upstream = TcpStream::connect(&server).await.unwrap();
+        let info = upstream.read(&mut bytes).await.unwrap();
+        client.write_all(&bytes[..info]).await.unwrap();
+        assert!(client.read(&mut bytes).await.unwrap() > 0);
+        drop((client, upstream));
         let (mut client, _) = listener.accept().await.unwrap();
         let mut server = TcpStream::connect(server).await.unwrap();
         let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;

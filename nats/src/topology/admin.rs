@@ -14,7 +14,7 @@ use crate::refusal::Refusal;
 /// A server has read its configuration again within this time.
 const RELOADED_WITHIN: Duration = Duration::from_secs(5);
 
-/// Between two questions while nothing listens.
+/// Delay between two requests while no server answers.
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// A connection with the administrator's credential.
@@ -51,7 +51,7 @@ impl Admin {
     /// Asks the JetStream API; its prefix is put before the subject.
     ///
     /// # Errors
-    /// As the exchange's verbs; an error answer by its class.
+    /// Those of the exchange's operations; an error answer by its class.
     pub async fn api(&self, subject: &str, body: &Value) -> Result<Map<String, Value>> {
         let subject = self.connection.wire.api(subject);
         let payload = if body.is_null() {

@@ -10,7 +10,7 @@ use super::spec::Topology;
 /// Compares the files with the exchange.
 ///
 /// # Errors
-/// As the exchange's verbs.
+/// Those of the exchange's operations.
 pub async fn plan(admin: &Admin, topology: &Topology) -> Result<Plan> {
     Ok(diff(topology, &admin.live().await?))
 }
@@ -19,8 +19,8 @@ pub async fn plan(admin: &Admin, topology: &Topology) -> Result<Plan> {
 ///
 /// # Errors
 /// `Topology` when a change is destructive and `force` is not set: then nothing at all was done.
-/// Otherwise as the exchange's verbs; what was done before the error stays, and the next plan
-/// goes on from there.
+/// Otherwise those of the exchange's operations; changes made before the error stay, and the next
+/// plan continues from there.
 pub async fn apply(admin: &Admin, plan: &Plan, force: bool) -> Result<()> {
     let refused: Vec<String> = plan.destructive().map(describe).collect();
     if !force && !refused.is_empty() {

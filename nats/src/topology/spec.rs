@@ -99,7 +99,7 @@ pub struct ConsumerSpec {
     pub name: String,
     /// What it is handed.
     pub filter_subject: String,
-    /// Seconds until an unsettled delivery comes again.
+    /// Seconds until an unsettled delivery is redelivered.
     pub ack_wait_seconds: u64,
     /// The unsettled deliveries at most.
     pub max_ack_pending: i64,

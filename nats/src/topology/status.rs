@@ -1,4 +1,4 @@
-//! What is in the exchange.
+//! The content of the exchange.
 
 use exchange::Result;
 use serde::Serialize;
@@ -31,7 +31,7 @@ pub struct StreamStatus {
     pub first_sequence: u64,
     /// The sequence of its last message.
     pub last_sequence: u64,
-    /// When the last message was stored; none: it is empty.
+    /// When the last message was stored; `None` if it is empty.
     pub last_stored_at: Option<jiff::Timestamp>,
     /// By name.
     pub consumers: Vec<ConsumerStatus>,
@@ -66,10 +66,10 @@ pub struct ConsumerStatus {
     pub paused: bool,
 }
 
-/// Reads it.
+/// Reads the current state of the exchange.
 ///
 /// # Errors
-/// As the exchange's verbs.
+/// Those of the exchange's operations.
 pub async fn status(admin: &Admin) -> Result<Status> {
     let mut streams: Vec<StreamStatus> = admin.live().await?.streams.iter().map(stream).collect();
     streams.sort_by(|a, b| a.name.cmp(&b.name));
