@@ -59,10 +59,8 @@ pub enum Error {
     /// No request begins with a shortened id.
     #[error("no request at the exchange begins with {0}: look with `slacktide request list`")]
     NoSuch(String),
-    /// A text that is no id and no beginning of one.
-    #[error(
-        "this is no id of a request: it is a day, '-', and letters and digits, such as 20260131-x7k2m9q4"
-    )]
+    /// A text that is neither an id nor the prefix of one.
+    #[error("not a request id: an id is a day, '-', and letters and digits, such as 20260131-x7k2m9q4")]
     BadId,
     /// No outcome in the time that was given.
     #[error("request {0} has no outcome yet: wait longer, or look at its status")]

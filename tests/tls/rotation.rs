@@ -95,7 +95,7 @@ async fn keys_are_rotated_while_rows_flow() {
         key("insurer-a", "next/sign")
     );
     let old_signs = users.map(|user| format!("\"{}\"", key(user, "sign")));
-    let (seal, next_seal) = (
+    let (encryption, next_encryption) = (
         key("insurer-a", "encryption"),
         key("insurer-a", "next/encryption"),
     );
@@ -116,7 +116,7 @@ async fn keys_are_rotated_while_rows_flow() {
     let second = site.agent("bureau", "new", |text| {
         let text = both(text, "next/encryption.seed", "encryption.seed")
             .replace("\"sign.seed\"", "\"next/sign.seed\"")
-            .replace(&seal, &next_seal)
+            .replace(&encryption, &next_encryption)
             .replace(
                 &format!("[\"{}\"]", key("insurer-a", "sign")),
                 &format!("[{receipts}]"),

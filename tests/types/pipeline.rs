@@ -99,10 +99,10 @@ pub(super) async fn move_table(case: &Case, source: &dyn Source, store: &dyn Sto
         moved.rejects.extend(block.rejects.iter().cloned());
         let plain = block.plain.clone();
         let manifest = manifest(block, number, previous, &schema, &feed, &key);
-        let sealed = chunk::sign(manifest, &plain, &key).map_err(|error| output(&error))?;
-        previous = Some(sealed.digest);
+        let signed = chunk::sign(manifest, &plain, &key).map_err(|error| output(&error))?;
+        previous = Some(signed.digest);
         arrivals.push(Arrival {
-            chunk: chunk::open(&sealed.bytes, std::slice::from_ref(key.public()))
+            chunk: chunk::open(&signed.bytes, std::slice::from_ref(key.public()))
                 .map_err(|error| output(&error))?,
             sequence: number,
             exchanged_at: Timestamp::UNIX_EPOCH,

@@ -1,4 +1,4 @@
-//! The operations of the exchange, in five traits that an implementation, or a fake in a test, implements alone.
+//! The operations of the exchange, in five traits. A fake in a test implements only the one that it needs.
 //!
 //! - [`feeds`] chunks and receipts
 //! - [`requests`] data requests and their answers
@@ -66,7 +66,7 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// Returns the first token of its subjects.
+    /// Returns the first token of the stream's subjects.
     #[must_use]
     pub fn token(self) -> &'static str {
         match self {

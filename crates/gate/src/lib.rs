@@ -3,18 +3,19 @@
 //! The sampler reads signals. A pure policy turns each sample into a verdict. A watch channel publishes the verdict. A
 //! worker takes a permit for each quantum and loses it when the gate shuts. A missing, stale or implausible sample
 //! shuts the gate.
-//! - [`sample`], [`limits`], [`clock`] the values that decide
+//!
 //! - [`signal`] the measurements; [`own`] the processes whose load is our own
-//! - [`orders`] operators' orders; [`priority_mode`] whether the kernel runs our work only in idle time
+//! - [`sample`], [`limits`], [`clock`] the values that decide
 //! - [`policy`] PURE: (state, sample, limits, now) -> [`verdict`] with a reason
 //! - [`orders`] operators' orders; [`priority_mode`] whether the kernel runs our work only in idle time
 //! - [`law`] PURE: the duty cycle, held within a harm budget; [`foreground`] the business's scheduling statistics
 //! - [`plan`] signals, limits and sampling interval of a configuration
-//! - [`script`] gates that do not measure: for benchmarks and tests
+//! - [`sampler`] signals -> policy -> watch channel, at a fixed interval
 //! - [`permit`] the gate's API and its permits; [`shut`] a flag for database drivers
 //! - [`script`] fixed-open and scripted gates for benchmarks and tests
 //! - [`journal`] the evidence; [`stats`] the counters
 //! - [`record`] recorded samples; [`simulate`] and [`forecast`] PURE: replay and prediction
+//! - [`config`] the configuration
 
 mod admission;
 pub mod clock;

@@ -16,7 +16,7 @@ pub struct ActiveOrder {
     pub actor: Arc<str>,
     /// The stated reason.
     pub reason: Arc<str>,
-    /// When it expires; `None` if it lasts until an operator withdraws it.
+    /// When it expires; `None` if it lasts until an operator revokes it.
     pub until: Option<Timestamp>,
 }
 
@@ -33,7 +33,7 @@ impl fmt::Display for ActiveOrder {
         write!(f, "{} ({}", self.actor, self.reason)?;
         match self.until {
             Some(until) => write!(f, "; until {until})"),
-            None => f.write_str("; until it is withdrawn)"),
+            None => f.write_str("; until it is revoked)"),
         }
     }
 }

@@ -224,7 +224,7 @@ impl GateStatus {
         );
         text.gauge(
             "slacktide_gate_permits_held",
-            "Permits outstanding.",
+            "Permits held, revoked ones included.",
             &[],
             self.permits_held as f64,
         );

@@ -79,7 +79,7 @@ pub fn load_with<T: DeserializeOwned>(
 /// Reads the text of a configuration file, without the byte order mark that some editors put in front.
 ///
 /// # Errors
-/// Where the file cannot be read, or holds what is no text.
+/// If the file cannot be read or is not a text.
 pub fn read(path: &Path) -> Result<String, ConfigError> {
     let bytes = std::fs::read(path).map_err(|error| ConfigError::Unreadable {
         path: path.to_owned(),

@@ -77,17 +77,17 @@ impl Exit {
     #[must_use]
     pub const fn meaning(self) -> &'static str {
         match self {
-            Self::Done => "done, or stopped as asked",
+            Self::Done => "done, or stopped by a signal",
             Self::Usage => "the command line or the configuration is wrong; nothing was touched",
             Self::Denied => "a credential is wrong, or permission was denied",
             Self::Source => "the system of record could not be used",
             Self::Exchange => "the exchange could not be used",
             Self::Store => "the store could not be used",
             Self::Evidence => {
-                "the evidence does not hold: signature, link, total, fork, or core and store differ"
+                "the evidence is not valid: signature, link, total, fork, or core and store differ"
             }
             Self::TooBusy => "the host was too busy to ever be idle; nothing was moved",
-            Self::Unfinished => "stopped before the work was finished, or not within the grace",
+            Self::Unfinished => "stopped before the work was finished, or the shutdown timed out",
             Self::NoAnswer => "the request was not answered: refused, expired, cancelled or failed",
             Self::TooLate => "the request has its outcome already; nothing was changed",
             Self::InUse => "a port of this host is used by another process; it may be free at the next try",

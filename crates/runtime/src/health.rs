@@ -62,7 +62,7 @@ pub trait Report: Send + Sync + 'static {
     /// Whether the process does its work.
     ///
     /// # Errors
-    /// Why not, in a sentence. A gate that is shut is no reason: waiting is its work.
+    /// Why not, in a sentence. A shut gate is not a reason, because waiting is normal.
     fn healthy(&self) -> Result<(), String> {
         Ok(())
     }

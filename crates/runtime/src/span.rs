@@ -41,7 +41,7 @@ impl From<Span> for Duration {
     }
 }
 
-/// A text that is no duration.
+/// An invalid duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{text:?} is not a duration; write a number and a unit, for example \"250ms\", \"2s\", \"1m30s\", \"6h\" or \"7d\""

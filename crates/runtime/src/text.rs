@@ -3,7 +3,7 @@
 /// The mark that some editors and spreadsheets put in front of UTF-8.
 const MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// What a file holds that is no text.
+/// The content of a file that is not a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{line}:{column}: {what}")]
 pub struct BadText {
@@ -18,7 +18,7 @@ pub struct BadText {
 /// Returns the text of a file without the byte order mark in front of it.
 ///
 /// # Errors
-/// The place of the first byte that is no UTF-8, of a NUL, or of a byte order mark elsewhere.
+/// The position of the first byte that is not UTF-8, of a NUL, or of a byte order mark elsewhere.
 pub fn decode(bytes: &[u8]) -> Result<&str, BadText> {
     let bytes = bytes.strip_prefix(MARK).unwrap_or(bytes);
     if bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") {

@@ -8,7 +8,7 @@ use tracing::debug;
 use crate::answer::sqlstate;
 use crate::tls::TlsStream;
 
-/// What keeps a connection going. The driver's own way to do that logs the text of each notice, and a notice of a
+/// Drives a connection. The driver's own implementation logs the text of each notice, and a notice of a
 /// trigger or a function holds any text of its author, such as a row's values. Here only the notice's code is kept.
 pub struct Driver(pub(crate) Connection<Socket, TlsStream>);
 

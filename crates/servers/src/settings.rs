@@ -142,7 +142,7 @@ pub struct Demand {
     pub why: &'static str,
 }
 
-/// What a source demands. A damaged page that reads as empty, or whose checksum is not compared, loses rows in silence.
+/// What a source demands. A damaged page that reads as empty, or whose checksum is not compared, silently loses rows.
 pub const DEMANDED_OF_SOURCE: &[Demand] = &[
     Demand {
         name: "zero_damaged_pages",

@@ -38,8 +38,8 @@ pub(crate) fn set_future_rows(
                 "{} ahead of {what} in cursor column {first}; they wait until it has reached them",
                 rows(count, is_all)
             ),
-            "correct these rows, or the clock that wrote them; where writers use another zone set cursor_zone, where an integer \
-             is no time set cursor_counts = \"numbers\""
+            "correct these rows, or the clock that wrote them; if writers use another zone set cursor_zone, if an integer \
+             is not a time set cursor_counts = \"numbers\""
                 .to_owned(),
         )
     });

@@ -178,7 +178,7 @@ impl LaneState {
         })
     }
 
-    /// Moves the base back to the beginning, so that folded chunks after `from` can be stored again; `false` if none
+    /// Moves the base back to the beginning, so that folded chunks from `from` on can be stored again; `false` if none
     /// of them is folded.
     pub fn unfold(&mut self, from: ChunkNumber) -> bool {
         match &mut self.compaction {

@@ -81,7 +81,7 @@ impl SupersededRange {
 
 impl LaneState {
     /// Returns the chunks that counted in `before` and are superseded now. They are the end of the old lineage: each chunk of an
-    /// earlier epoch that still counts has a lower place than all of them.
+    /// earlier epoch that still counts has a lower chunk number than all of them.
     ///
     /// A chunk that still counts and that the exchange stored **later** than a superseded one was republished after a
     /// restore of the exchange. If both contain a row, the republished version is the newer one although its chunk

@@ -6,7 +6,6 @@
 //! operator can order it to **await** known chunks again. Awaited chunks are stored like new ones, newest version
 //! wins, and the frontier stays before the first of them until all are stored. So an interrupted refill stays
 //! visible, and repeating it is safe.
-//! interrupted stays visible, and repeating it is harmless.
 
 use async_trait::async_trait;
 use schemas::name::Lane;

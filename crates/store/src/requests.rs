@@ -301,10 +301,10 @@ pub(crate) const KEY_TAKEN: &str =
 
 /// The reason of a second reply.
 pub(crate) const ANOTHER_REPLY: &str =
-    "another reply to this request is stored: a request permanently has one reply";
+    "another reply to this request is stored: a request has only one reply";
 
 /// The reason of a reply to another request.
-pub(crate) const ANOTHER_REQUEST: &str = "the reply names another request than the one that is kept under its id: compare it with the one at the exchange";
+pub(crate) const ANOTHER_REQUEST: &str = "the reply names another request than the one that is recorded under its id: compare it with the one at the exchange";
 
 /// The state of a request `q` with its reply `p`, in SQL.
 pub(crate) const REQUEST_STATE: &str = "CASE WHEN p.confirmed_at IS NOT NULL THEN 'confirmed' WHEN p.digest IS NOT NULL THEN 'stored' \

@@ -20,11 +20,11 @@ use crate::verify::Fault;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeptHeads {
-    /// LastChunk chunks, by lane.
+    /// The last chunks, by lane.
     pub chunks: BTreeMap<String, Link>,
     /// The frontier of the last receipts, by lane: epoch and number.
     pub receipts: BTreeMap<String, (u32, u64)>,
-    /// LastChunk audit entries, by subject.
+    /// The last audit entries, by subject.
     pub entries: BTreeMap<String, RecordRef>,
 }
 

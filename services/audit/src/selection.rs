@@ -11,7 +11,7 @@ pub struct Selection {
     pub stream: Stream,
     /// First message, by sequence or by the time the exchange stored it.
     pub from: ReadFrom,
-    /// LastChunk sequence, itself included.
+    /// The last sequence, inclusive.
     pub to_sequence: Option<u64>,
     /// Only messages stored before this time.
     pub to_time: Option<Timestamp>,

@@ -208,8 +208,8 @@ impl Poller {
             return BACKOFF.delay(self.failed_rounds, rand::random());
         }
         self.failed_rounds = 0;
-        if let Some(met) = self.log_dedup.recovered() {
-            tracing::info!(met, "polling recovered");
+        if let Some(occurrences) = self.log_dedup.recovered() {
+            tracing::info!(occurrences, "polling recovered");
         }
         self.parts.registry.note(|status| status.last_error = None);
         self.set_state("waiting for the next tick");
@@ -404,8 +404,8 @@ impl Poller {
             match attempt {
                 Attempt::Stored => {
                     self.failures.remove(&lane);
-                    if let Some(met) = self.lane_log.get_mut(&lane).and_then(LogDedup::recovered) {
-                        tracing::info!(%lane, met, "lane recovered");
+                    if let Some(occurrences) = self.lane_log.get_mut(&lane).and_then(LogDedup::recovered) {
+                        tracing::info!(%lane, occurrences, "lane recovered");
                     }
                 }
                 Attempt::Rested => {}

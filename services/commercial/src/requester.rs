@@ -173,8 +173,8 @@ impl Requester {
             return BACKOFF.delay(self.failed_rounds, rand::random());
         }
         self.failed_rounds = 0;
-        if let Some(met) = self.log_dedup.recovered() {
-            tracing::info!(met, "requests recovered");
+        if let Some(occurrences) = self.log_dedup.recovered() {
+            tracing::info!(occurrences, "requests recovered");
         }
         self.parts.registry.requests(|status| status.last_error = None);
         Duration::ZERO

@@ -98,7 +98,7 @@ pub struct LaneStatus {
     pub pending_change: Option<String>,
     /// Set if names, tables or privileges at this site do not allow storing the chunks.
     pub refused: Option<String>,
-    /// Chunks that are sealed to a key that is not here, and which; they wait at the exchange.
+    /// Set if chunks are encrypted to a key that is missing here, and names it; they wait at the exchange.
     pub missing_key: Option<String>,
     /// Why the lane cannot be reported as caught up.
     #[serde(skip_serializing_if = "Unverified::is_empty")]

@@ -31,8 +31,8 @@ pub(crate) async fn settle(parts: &CommercialParts, deliveries: &[Delivery], set
         }
         Some(_) => {}
         None => {
-            if let Some(met) = parts.registry.over("settling") {
-                tracing::info!(met, "settlement recovered");
+            if let Some(occurrences) = parts.registry.over("settling") {
+                tracing::info!(occurrences, "settlement recovered");
             }
         }
     }

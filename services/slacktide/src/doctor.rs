@@ -1,4 +1,5 @@
-//! Checks configuration and connectivity without changing anything, and lists findings with remedies.
+//! Checks configuration and connectivity without changing the core or the exchange, and lists findings with remedies. At the insurer it
+//! creates the store's own tables where they are missing, as the agent does at its start.
 //!
 //! - [`finding`] findings and their list
 //! - [`exchange`] the connection to the exchange; [`certificates`] subjects and expiry

@@ -5,7 +5,7 @@
 //! - `compose` builds the parts of the agents from settings
 //! - `commands` one module for each command
 //! - `audit_heads` the auditor's file of chain heads
-//! - `doctor` checks configuration and connectivity without changing anything
+//! - `doctor` checks configuration and connectivity without changing the core or the exchange
 //! - `kernel` maintains the kernel-idle priority
 //! - `probes` the gate's signals from the core's database and other systems
 //! - `reload` reloads a changed policy; `never_idle` the alarm; `fullness` the usage of streams

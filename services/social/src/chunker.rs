@@ -207,7 +207,7 @@ impl Chunker {
         self.packed = 0;
     }
 
-    /// RowBatch bytes since the quantum began.
+    /// Packed bytes since the quantum began.
     #[must_use]
     pub fn packed(&self) -> usize {
         self.packed
@@ -230,7 +230,7 @@ impl Chunker {
             LastRow::Row { start } => {
                 let missing = || ChunkerError::Cursor("its bytes are gone".to_owned());
                 let bytes = self.plain.get(*start..).ok_or_else(missing)?;
-                self.positions.of_packed_row(bytes).map(Some)
+                self.positions.packed_row_position(bytes).map(Some)
             }
         }
     }

@@ -233,13 +233,13 @@ pub async fn open_epoch(
             },
             ..opening(order, signer, epoch, continues, cursor.clone(), schema)
         };
-        let sealed =
+        let signed =
             chunk::sign(manifest, &[], signer.key).map_err(|e| EpochError::Signing(e.to_string()))?;
         if attempt == 0 {
             append_audit(exchange, order, signer, epoch, continues).await?;
         }
         if let Published::Done { sequence } = exchange
-            .publish_chunk(lane, Bytes::from(sealed.bytes), expected)
+            .publish_chunk(lane, Bytes::from(signed.bytes), expected)
             .await?
         {
             return Ok(OpenedEpoch {

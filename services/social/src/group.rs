@@ -133,7 +133,7 @@ impl Group {
             .for_each(|batch| batch.chunker.begin_quantum(at));
     }
 
-    /// RowBatch bytes since the quantum began.
+    /// Packed bytes since the quantum began.
     #[must_use]
     pub fn packed(&self) -> usize {
         self.batches.iter().map(|batch| batch.chunker.packed()).sum()

@@ -1,7 +1,7 @@
 //! PURE: decides whether this process may use the source now, by the lease record and its own clock.
 //!
 //! No two clocks are compared. A standby measures with its monotonic clock how long the record has not changed; a holder
-//! measures how long ago it *sent* the last successful renewal. The holder gives up `margin` before others may take expired, so a
+//! measures how long ago it *sent* the last successful renewal. The holder gives up `margin` before others may take it, so a
 //! process that was suspended finds its lease expired before it uses the source. Writes use compare-and-set, so two never both
 //! succeed. The chunks' own compare-and-set protects the data; the lease keeps a standby off the core and makes it take over
 //! within seconds.

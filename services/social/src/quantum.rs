@@ -51,7 +51,7 @@ impl Sizing {
         self.min_rows.saturating_mul(4).min(self.max_rows).max(1)
     }
 
-    /// Returns the next limit. It at growth_limit doubles, and shrinks at once. A quantum with fewer rows than requested is no measure
+    /// Returns the next limit. It at most doubles, and shrinks at once. A quantum with fewer rows than requested is no measure
     /// of time and never increases the limit.
     #[must_use]
     pub fn next(&self, stats: QuantumStats) -> usize {
@@ -72,7 +72,7 @@ impl Sizing {
         self.bound(next.min(growth_limit))
     }
 
-    /// Returns the rows to request if the quantum may take at growth_limit this long.
+    /// Returns the rows to request if the quantum may take at most this long.
     #[must_use]
     pub fn within(&self, limit: usize, quantum: Duration) -> usize {
         let (quantum, target) = (quantum.as_micros(), self.target.as_micros().max(1));
@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(Sizing::default().next(stats(1000, 0, 500)), 1000);
     }
 
-    /// TailContext a business a quantum is a tenth as long; that must not shrink what is known.
+    /// Next to a business a quantum is a tenth as long; that must not shrink what is known.
     #[test]
     fn sizing_shorter_quantum_requests_less_and_keeps_the_limit() {
         let sizing = Sizing::default();

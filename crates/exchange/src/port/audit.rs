@@ -23,15 +23,15 @@ pub trait AuditExchange: Send + Sync {
         expected: Sequence,
     ) -> Result<Published>;
 
-    /// Returns the parties that have a stream of this kind, sorted by name; for the auditor, and for the bureau the recipients
-    /// that may file requests.
+    /// Returns the parties that have a stream of this kind, sorted by name. The auditor may call it for every stream, the bureau
+    /// to find the recipients that may file requests.
     async fn parties(&self, stream: Stream) -> Result<Vec<PartyName>>;
 
     /// Reads up to `max` messages of a stream from `from` on whose subjects match `filter` (a subject, `*` and `>` allowed; the
     /// second token is the party). Creates no consumer. The next page begins at the last sequence plus one; an empty result is
     /// the current end.
     ///
-    /// The auditor may read everything; the bureau requests, cancels, approvals, confirmations, its chunks and its operators'
-    /// orders; the recipient its chunks and confirmations.
+    /// The auditor may read everything; the bureau may read requests, cancellations, approvals, confirmations, its chunks and
+    /// its operators' orders; the recipient may read its chunks and confirmations.
     async fn read(&self, stream: Stream, from: ReadFrom, filter: &str, max: usize) -> Result<Vec<Stored>>;
 }

@@ -21,9 +21,9 @@ pub trait FeedExchange: Send + Sync {
     /// error of kind `Unknown` (a missing acknowledgement) the chunk may be stored: the caller reads as well.
     async fn publish_chunk(&self, lane: &Lane, bytes: Bytes, expected: Sequence) -> Result<Published>;
 
-    /// Fetches up to `max` chunks for a recipient, in the exchange's order of redelivery. May
-    /// return fewer while there are more: only an empty result with `is_drained()` means that there are none now. Waits no
-    /// longer than the transport's own limit.
+    /// Fetches up to `max` chunks for a recipient, in the exchange's order of redelivery. May return fewer while there are more:
+    /// only an empty result together with [`FeedExchange::is_drained`] means that there are none now. Waits no longer than the
+    /// transport's own limit.
     async fn fetch_chunks(&self, recipient: &RecipientName, max: usize) -> Result<Vec<Delivery>>;
 
     /// Returns whether the exchange has no undelivered chunk for the recipient.
@@ -36,8 +36,8 @@ pub trait FeedExchange: Send + Sync {
     /// Returns the last receipt of a lane.
     async fn last_receipt(&self, lane: &Lane) -> Result<Option<Stored>>;
 
-    /// Returns the lanes of a recipient that have a receipt, sorted; for the recipient, whose replaced store has no record of
-    /// them. Optional for benchmark transports.
+    /// Returns the lanes of a recipient that have a receipt, sorted; for the recipient, because a replaced store has no
+    /// record of them. Optional for benchmark transports.
     async fn receipted_lanes(&self, recipient: &RecipientName) -> Result<Vec<Lane>> {
         let what = format!("receipt.{recipient}.*: this transport does not list the lanes");
         Err(Error::new(ErrorKind::Protocol, what))

@@ -148,7 +148,7 @@ fn period(arguments: &[Argument]) -> CheckResult {
 }
 
 fn limits(config: &KindConfig) -> CheckResult {
-    require(config.max_rows > 0, "max_rows is at least 1")?;
+    require(config.max_rows > 0, "max_rows must be at least 1")?;
     let has_period = config.arguments.iter().any(|argument| argument.period.is_some());
     require(
         config.max_period.is_none() || has_period,
@@ -156,7 +156,7 @@ fn limits(config: &KindConfig) -> CheckResult {
     )?;
     require(
         config.max_period.is_none_or(|longest| !longest.get().is_zero()),
-        "max_period is more than nothing",
+        "max_period must be longer than 0",
     )?;
     let Some(rule) = &config.approval else {
         return Ok(());

@@ -21,7 +21,7 @@ fn kind_mistake_is_refused_with_its_remedy() {
         ("setl.by_person", "setl..x", "its name is 1 to 64"),
         ("= $1", "= 1", "the argument $1 is not used"),
         ("$3", "$4", "uses $4"),
-        ("max_rows = 100", "max_rows = 0", "max_rows is at least 1"),
+        ("max_rows = 100", "max_rows = 0", "max_rows must be at least 1"),
         ("max_rows = 100\n", "", "missing field `max_rows`"),
         ("max_rows", "max_row", "unknown field `max_row`"),
         ("\"366d\"", "366", "a duration with its unit"),

@@ -16,7 +16,7 @@ const SEPARATOR: &str = "__";
 pub struct Override {
     /// The variable, `SLACKTIDE_GATE__HOLD`.
     pub variable: String,
-    /// The key, `gate.hold`; a number is a place in a list, from 0.
+    /// The key, `gate.hold`; a number is an index of a list, from 0.
     pub key: Vec<String>,
     value: Value,
 }

@@ -79,7 +79,7 @@ impl TlsConnect<Socket> for Handshake {
             })?;
             let name = ServerName::try_from(self.host.clone()).map_err(|_| {
                 TlsError::new(
-                    "the URL's host is no name that a certificate could have",
+                    "the URL's host is not a name that a certificate could have",
                     "give the host by its DNS name or its address",
                 )
             })?;

@@ -1,8 +1,8 @@
-//! Why a connection string cannot be used.
+//! Errors of connection strings.
 
 use std::fmt;
 
-/// What is wrong with a connection string. Its own text is never part of it: there is no room for any.
+/// An invalid connection string. The error never contains its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UrlError {
     /// There is no text.

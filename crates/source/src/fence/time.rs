@@ -12,7 +12,7 @@ use crate::port::FenceHolder;
 pub struct TransactionSnapshot {
     /// The database's clock before the snapshot. Transactions that began later are not in `open`.
     pub at: Timestamp,
-    /// Open transactions of other accounts, without roles declared read-only. Prepared ones have their origins.
+    /// Open transactions of other sessions, without those of roles declared read-only. Prepared ones have their origins.
     pub open: Vec<OpenTransaction>,
 }
 

@@ -1,4 +1,4 @@
-//! The open transactions of other accounts, by which the fence is taken.
+//! The open transactions of other sessions, by which the fence is taken.
 //!
 //! Sessions are read before prepared transactions, in two statements: a transaction that is prepared in between is in both.
 //!
@@ -25,7 +25,7 @@ use crate::fence::{OpenTransaction, PreparedTransactions, TransactionId, Transac
 /// How long a snapshot serves other feeds. This delays rows by at most as much.
 const SHARED_FOR: Duration = Duration::from_secs(1);
 
-/// The transactions of other accounts at one moment.
+/// The transactions of other sessions at one moment.
 #[derive(Debug)]
 pub(super) struct Activity {
     /// The source's clock, and the open transactions.

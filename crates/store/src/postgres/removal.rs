@@ -11,7 +11,8 @@ use crate::resync::Removal;
 use crate::table::EPOCH;
 
 /// Begins or ends a resynchronisation. Its end removes the rows of earlier epochs, or records that they had to stay.
-/// All rows are sent again after its beginning, so earlier changes by others no longer count.
+/// All rows are sent again after its beginning, so changes that others
+/// made before it no longer count; later changes, up to its end, do.
 pub(super) async fn apply(
     session: &Session,
     tables: &LaneTables,

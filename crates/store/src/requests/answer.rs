@@ -69,7 +69,7 @@ pub fn whole(received: &ReceivedReply) -> Result<(), String> {
             && part.number == number;
         if !of_this {
             return Err(format!(
-                "part {number} belongs to another request, attempt or place"
+                "part {number} belongs to another request or attempt, or has another number"
             ));
         }
     }
@@ -201,7 +201,7 @@ pub fn change(
         Fit::Change(change) => Ok(Some(*change)),
         Fit::Never(why) => Err(*why),
         Fit::Asks(_) | Fit::Waits => {
-            let what = format!("{}: its columns find no place in the table", tables.owner);
+            let what = format!("{}: its columns do not fit the table", tables.owner);
             Err(Refusal {
                 shared: what.clone(),
                 what,

@@ -14,7 +14,7 @@ use serde_json::Value;
 pub const COLUMNS: &[(&str, &str)] = &[
     (
         "idempotency",
-        "the program's own name for the request, 1 to 200 bytes; it permanently belongs to one request",
+        "the program's own name for the request, 1 to 200 bytes; a name is used for one request only",
     ),
     ("kind", "the kind of request, for example setl.by_person"),
     (

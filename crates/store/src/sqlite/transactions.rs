@@ -198,7 +198,8 @@ fn store_chunk(
 }
 
 /// Begins or ends a resynchronisation, if the chunk does so. Its end removes the rows of earlier epochs, or records
-/// that they had to stay. All rows are sent again after its beginning, so earlier changes by others no longer count.
+/// that they had to stay. All rows are sent again after its beginning, so changes that others
+/// made before it no longer count; later changes, up to its end, do.
 fn apply_removal(
     tx: &Transaction<'_>,
     tables: &LaneTables,

@@ -245,7 +245,7 @@ fn chain_encrypted_positions_are_compared_without_a_key() {
         EncryptionKey::generate().unwrap(),
         EncryptionKey::generate().unwrap(),
     );
-    let seal = |key: &EncryptionKey, cursor: &Option<Cursor>| {
+    let encrypted = |key: &EncryptionKey, cursor: &Option<Cursor>| {
         cursor
             .as_ref()
             .map(|cursor| position::encrypt(cursor, &lane(), key).unwrap())
@@ -255,8 +255,8 @@ fn chain_encrypted_positions_are_compared_without_a_key() {
             if place == 1 {
                 manifest.cursor_before = Some(Cursor(vec![Scalar::Int(1 + shift)]));
             }
-            manifest.cursor_before = seal(keys[place], &manifest.cursor_before);
-            manifest.cursor_after = seal(keys[place], &manifest.cursor_after);
+            manifest.cursor_before = encrypted(keys[place], &manifest.cursor_before);
+            manifest.cursor_after = encrypted(keys[place], &manifest.cursor_after);
         })
     };
     let report = walk(&with([&old, &old, &old], 0)).unwrap();

@@ -51,8 +51,8 @@ impl Poller {
                 Ok(to) => {
                     // A lane whose transactions fail keeps its own error.
                     let is_well = !self.failures.contains_key(&lane);
-                    if let Some(met) = self.receipt_log.get_mut(&lane).and_then(LogDedup::recovered) {
-                        tracing::info!(%lane, met, "publishing receipts recovered");
+                    if let Some(occurrences) = self.receipt_log.get_mut(&lane).and_then(LogDedup::recovered) {
+                        tracing::info!(%lane, occurrences, "publishing receipts recovered");
                     }
                     self.parts.registry.lane(&lane, |status| {
                         status.receipted = to;

@@ -88,8 +88,8 @@ fn clear_deferred(parts: &RequesterParts, delivery: &Delivery) {
         status.clear_deferred(&delivery.subject);
         is_cleared = status.deferred.is_none();
     });
-    if is_cleared && let Some(met) = parts.registry.over("replies") {
-        tracing::info!(met, "deferred replies stored");
+    if is_cleared && let Some(occurrences) = parts.registry.over("replies") {
+        tracing::info!(occurrences, "deferred replies stored");
     }
 }
 

@@ -72,11 +72,11 @@ mod tests {
     #[test]
     fn requester_deferred_reply_is_shown_until_stored() {
         let mut status = RequestsStatus::default();
-        status.defer("reply.a.1", "sealed to an unknown key");
+        status.defer("reply.a.1", "encrypted to an unknown key");
         status.defer("reply.a.2", "a part is not there");
         assert_eq!(status.deferred.as_deref(), Some("a part is not there"));
         status.clear_deferred("reply.a.2");
-        assert_eq!(status.deferred.as_deref(), Some("sealed to an unknown key"));
+        assert_eq!(status.deferred.as_deref(), Some("encrypted to an unknown key"));
         status.clear_deferred("reply.a.3");
         assert!(status.deferred.is_some());
         status.clear_deferred("reply.a.1");

@@ -92,7 +92,7 @@ pub(crate) enum AuditCommand {
         #[arg(long)]
         rows: bool,
     },
-    /// Verify signatures, links, numbers and totals, and show the first fault of each feed.
+    /// Verify signatures, links, numbers and totals, and show the first fault of each lane and audit chain.
     #[command(
         after_help = "Example:\n  slacktide audit verify --config config/auditor.toml --since heads.json"
     )]

@@ -18,7 +18,8 @@ use super::{
     max_term_width = 100,
     after_help = "\
 Exit codes: 0 done, 2 usage or configuration, 3 denied, 4 source, 5 exchange, 6 store, 7 evidence is not valid,
-8 host never idle, 9 unfinished, 70 internal error.
+8 host never idle, 9 unfinished, 10 request not answered, 11 request already has its outcome, 12 port in use,
+70 internal error.
 
 Example: run the whole system on this machine for about a minute:
   slacktide demo"
@@ -69,7 +70,7 @@ pub(crate) enum Command {
     /// Create keys and certificates of a party or of a test site.
     #[command(subcommand)]
     Keys(crate::commands::keys::KeysCommand),
-    /// Check configuration and connectivity without changing anything.
+    /// Check configuration and connectivity without changing the core or the exchange.
     #[command(after_help = "Example:\n  slacktide doctor --config config/social.toml")]
     Doctor {
         #[command(flatten)]

@@ -171,7 +171,7 @@ async fn sign(
     let file = &loaded.value;
     let exchange = JetStream::connect(file.exchange.command_options(loaded.folder())?).await?;
     let operator = Operator::new()?;
-    let who = operator.signs(key, &file.trust.operators, &file.social.name);
+    let signer = operator.signer(key, &file.trust.operators, &file.social.name);
     let act = AuditEvent {
         actor,
         action: "blocklist.import".to_owned(),
@@ -182,7 +182,7 @@ async fn sign(
             ("digest".to_owned(), digest(list).to_string()),
         ]),
     };
-    let signed = append(&exchange, &who, &act).await;
+    let signed = append(&exchange, &signer, &act).await;
     exchange.close().await;
     signed.map(|_| ()).map_err(|error| {
         let (exit, why) = match error {

@@ -1,4 +1,4 @@
-//! `slacktide feed list|show|rewind|resync|accept-change`.
+//! `slacktide feed list|show|rewind|resync|refill|accept-change`.
 //!
 //! - `rewind` opens a new epoch
 //! - `resync` sends everything again; the store removes rows that are gone at the source

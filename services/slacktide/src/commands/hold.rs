@@ -256,8 +256,8 @@ async fn order(
     };
     let exchange = JetStream::connect(file.exchange.command_options(loaded.folder())?).await?;
     let operator = Operator::new()?;
-    let who = operator.signs(key, &file.trust.operators, &file.social.name);
-    let issued = issue_order(&exchange, &who, &trusted(file, key), &draft, Timestamp::now()).await;
+    let signer = operator.signer(key, &file.trust.operators, &file.social.name);
+    let issued = issue_order(&exchange, &signer, &trusted(file, key), &draft, Timestamp::now()).await;
     exchange::Exchange::close(&exchange).await;
     let issued = issued.map_err(failed)?;
     warn(&issued);

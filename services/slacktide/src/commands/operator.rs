@@ -29,7 +29,7 @@ impl Operator {
     }
 
     /// Returns the signer of a party that also trusts these keys.
-    pub(crate) fn signs<'a>(
+    pub(crate) fn signer<'a>(
         &'a self,
         key: &'a SigningKey,
         trusted: &'a [PublicKey],

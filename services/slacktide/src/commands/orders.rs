@@ -212,8 +212,8 @@ async fn confirm(args: ConfirmArgs) -> Outcome {
             lasts: None,
         };
         let operator = Operator::new()?;
-        let who = operator.signs(&key, &file.trust.operators, &file.social.name);
-        let issued = issue_order(&exchange, &who, &trusted, &draft, Timestamp::now())
+        let signer = operator.signer(&key, &file.trust.operators, &file.social.name);
+        let issued = issue_order(&exchange, &signer, &trusted, &draft, Timestamp::now())
             .await
             .map_err(failed)?;
         warn(&issued);

@@ -1,7 +1,8 @@
 //! `slacktide quarantine list|show|retry|discard|export|check`.
 //!
 //! The configuration determines the side: an insurer's works on its store, a bureau's reads what it published and what its
-//! receivers report. Every action and every access to content is signed into the party's audit chain first; without the exchange nothing is dentry.
+//! receivers report. Every action and every access to content is signed into the party's audit chain first; without the
+//! exchange nothing is done.
 //!
 //! - `commercial` the insurer's side; `social` the bureau's
 //! - `act` the audit entry; `render` lines and tables; `content` decodes the content of an entry
@@ -119,7 +120,7 @@ pub(crate) struct Order {
     /// The deciding operator. Default: the login name.
     #[arg(long, value_name = "NAME")]
     pub(crate) actor: Option<String>,
-    /// The reason. It is signed and kept; a discard needs entry.
+    /// The reason. It is signed and kept; a discard needs one.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
     #[command(flatten)]

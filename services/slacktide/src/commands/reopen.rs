@@ -42,13 +42,13 @@ pub(crate) async fn reopen(
     let (file, operator) = (&loaded.value, Operator::new()?);
     let recipient = order.lane.recipient.clone();
     let trust = trust(file, key, &recipient);
-    let who = operator.signs(key, &file.trust.operators, &file.social.name);
+    let signer = operator.signer(key, &file.trust.operators, &file.social.name);
     order.named = named(loaded, exchange, key).await?;
-    let mut opened = open_epoch(exchange, order, &trust, &who).await;
+    let mut opened = open_epoch(exchange, order, &trust, &signer).await;
     let has_no_schema = matches!(opened, Err(EpochError::NoSchema { .. }));
     if has_no_schema && matches!(order.from, StartPoint::Receipt | StartPoint::Beginning) {
         order.schema = Some(feed.visible_columns(&recipient, columns(loaded, feed).await?)?);
-        opened = open_epoch(exchange, order, &trust, &who).await;
+        opened = open_epoch(exchange, order, &trust, &signer).await;
     }
     opened.map_err(failed)
 }

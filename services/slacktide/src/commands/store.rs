@@ -177,19 +177,22 @@ async fn sign(
     let party = PartyName::new(file.commercial.recipient.as_str());
     let party = party.map_err(|error| Failure::internal(&error))?;
     let operator = Operator::new()?;
-    let who = operator.signs(&key, &[], &party);
+    let signer = operator.signer(&key, &[], &party);
     let act = AuditEvent {
         actor: by.actor.clone(),
         action: action.to_owned(),
         reason: by.reason.clone(),
         detail,
     };
-    append(exchange, &who, &act).await.map(|_| ()).map_err(|error| {
-        Failure::new(
-            Exit::Exchange,
-            format!("nothing was accepted: cannot append to the audit chain: {error}"),
-        )
-    })
+    append(exchange, &signer, &act)
+        .await
+        .map(|_| ())
+        .map_err(|error| {
+            Failure::new(
+                Exit::Exchange,
+                format!("nothing was accepted: cannot append to the audit chain: {error}"),
+            )
+        })
 }
 
 async fn refill(config: Config) -> Outcome {

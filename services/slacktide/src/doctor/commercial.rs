@@ -99,7 +99,7 @@ pub(crate) async fn examine(loaded: &Loaded<CommercialFile>, offline: bool, find
             let prepared = store.prepare().await;
             file_mode(loaded, findings);
             match prepared {
-                Ok(()) => findings.ok("store", "is reachable, and its own tables can be created"),
+                Ok(()) => findings.ok("store", "is reachable, and its own tables exist"),
                 Err(error) => findings.fail("store", &Failure::from(error)),
             }
             match store.reports().await {

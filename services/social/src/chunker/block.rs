@@ -11,7 +11,7 @@ use crate::mask::MaskError;
 /// A closed block: the rows of a chunk, without a position in a chain.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Block {
-    /// RowBatch rows.
+    /// Packed rows.
     pub plain: Vec<u8>,
     /// Control totals.
     pub totals: Totals,

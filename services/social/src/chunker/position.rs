@@ -33,12 +33,12 @@ impl Positions {
     }
 
     /// Returns the position of a source row.
-    pub(super) fn of_row(&self, row: &[Value<'_>]) -> Result<Cursor, ChunkerError> {
+    pub(super) fn row_position(&self, row: &[Value<'_>]) -> Result<Cursor, ChunkerError> {
         self.at(row, &self.source)
     }
 
     /// Returns the position of the first packed row.
-    pub(super) fn of_packed_row(&self, bytes: &[u8]) -> Result<Cursor, ChunkerError> {
+    pub(super) fn packed_row_position(&self, bytes: &[u8]) -> Result<Cursor, ChunkerError> {
         let mut row = Vec::with_capacity(self.width);
         RowReader::new(bytes, self.width, 1)
             .next_into(&mut row)

@@ -17,7 +17,7 @@ impl RowSink for Chunker {
             return;
         }
         if !self.positions.has_position(row) {
-            self.fault = self.positions.of_row(row).err();
+            self.fault = self.positions.row_position(row).err();
             return;
         }
         if self.withhold_row(row) {
@@ -84,7 +84,7 @@ impl Chunker {
         let is_deleted = match self.is_deleted(sent) {
             Ok(is_deleted) => is_deleted,
             Err(reject) => {
-                match self.positions.of_row(row) {
+                match self.positions.row_position(row) {
                     Ok(cursor) => self.reject(cursor, reject),
                     Err(fault) => self.fault = Some(fault),
                 }
@@ -100,7 +100,7 @@ impl Chunker {
         self.packed += bytes;
         if bytes > MAX_PLAIN_BYTES {
             self.plain.truncate(start);
-            let cursor = self.positions.of_row(row);
+            let cursor = self.positions.row_position(row);
             return self.too_large(sent, cursor, bytes);
         }
         // A large row gets its own block.
@@ -130,7 +130,7 @@ impl Chunker {
         let Some(id) = withhold.by(value).map(str::to_owned) else {
             return false;
         };
-        match self.positions.of_row(row) {
+        match self.positions.row_position(row) {
             Ok(cursor) => {
                 *self.withheld.entry(id).or_default() += 1;
                 self.last = LastRow::Passed(cursor);

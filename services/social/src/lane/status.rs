@@ -22,9 +22,9 @@ impl LaneWorker {
     pub(super) fn show_resync(&self, is_under_way: bool) {
         self.parts.registry.lane(&self.parts.lane, |status| {
             if is_under_way {
-                let detail = "the feed is being sent again from its start; until then the store may hold rows that are gone index \
-                              the source";
-                let remedy = "wait until it is complete; no action is needed";
+                let detail = "the feed is being sent again from its start; until that is complete the store may hold rows that \
+                              are gone at the source";
+                let remedy = "wait until it is complete; no action needed";
                 status.unverified.set("resync_under_way", detail, remedy);
             } else {
                 status.unverified.clear("resync_under_way");

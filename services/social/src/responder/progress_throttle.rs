@@ -21,7 +21,7 @@ pub struct SentProgress {
     pub place: Option<u64>,
     /// The forecast.
     pub forecast: Option<Timestamp>,
-    /// When it was last.
+    /// When the message was sent.
     pub at: Timestamp,
 }
 

@@ -31,7 +31,7 @@ pub struct ReplyPublisher {
     pub lease: LeaseWatch,
     /// The exchange's clock.
     pub clock: ExchangeClock,
-    /// Holds the margin before a deadline.
+    /// The options, which contain the margin before a deadline.
     pub options: AnswerOptions,
 }
 

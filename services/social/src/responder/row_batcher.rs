@@ -24,7 +24,7 @@ const MAX_REJECTS: usize = 500;
 /// A closed block: the content of a part.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Block {
-    /// RowBatch rows.
+    /// Packed rows.
     pub plain: Vec<u8>,
     /// Control totals.
     pub totals: Totals,
@@ -221,7 +221,7 @@ impl RowBatcher {
         self.exceeds_limit
     }
 
-    /// RowBatch bytes since the quantum began.
+    /// Packed bytes since the quantum began.
     #[must_use]
     pub fn packed_bytes(&self) -> usize {
         self.packed_bytes

@@ -4,7 +4,6 @@
 //! then also a unique index, by which the older spelling is found. Tables of earlier versions and adopted tables get
 //! both. A partitioned table cannot have such an index: there the key columns find the older version, which is
 //! correct if their types equate every spelling of a key.
-//! where their types compare every spelling of a key alike.
 
 use schemas::column::{Column, ColumnType};
 use schemas::key::{has_canonical_form, is_exact};
@@ -185,7 +184,7 @@ async fn existing(session: &Session, table: &str, key: &[Column]) -> Result<Opti
     }))
 }
 
-/// A table that the store creates for such a key has the needed types.
+/// Returns whether the table of newest versions lacks what its key needs.
 pub(in crate::postgres) async fn is_missing(
     session: &Session,
     tables: &LaneTables,
@@ -221,7 +220,7 @@ pub(super) async fn give(session: &Session, tables: &LaneTables, shape: &Shape) 
                 &tables.lane,
                 format!(
                     "column {name:?} of the partitioned table {table} holds one key in several spellings, and such a table can \
-                     have no unique index over the key's one form"
+                     have no unique index over the canonical key"
                 ),
                 format!(
                     "give the column the type that the feed's column has, or name a table without partitions: table = \"…\" \

@@ -33,14 +33,14 @@ impl InsurerSite {
     ) {
         let mut named = Vec::new();
         for (number, count) in (1_u32..).zip(rows) {
-            let sealed = part(request, digest, number, *count, key);
-            named.push(sealed.digest);
+            let signed_part = part(request, digest, number, *count, key);
+            named.push(signed_part.digest);
             self.put(self.exchange.publish_part(
                 &request.recipient,
                 &request.id,
                 1,
                 number,
-                Bytes::from(sealed.bytes),
+                Bytes::from(signed_part.bytes),
             ))
             .await;
         }
@@ -80,7 +80,7 @@ impl InsurerSite {
         };
         self.put(
             self.exchange
-                .reply(&request.recipient, &request.id, sealed(&reply, key)),
+                .reply(&request.recipient, &request.id, signed(&reply, key)),
         )
         .await;
     }
@@ -91,7 +91,7 @@ impl InsurerSite {
     }
 }
 
-pub(super) fn sealed<P: Payload>(payload: &P, key: &SigningKey) -> Bytes {
+pub(super) fn signed<P: Payload>(payload: &P, key: &SigningKey) -> Bytes {
     Bytes::from(
         Envelope::sign(payload, Vec::new(), key)
             .unwrap()

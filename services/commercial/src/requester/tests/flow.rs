@@ -6,7 +6,7 @@ use exchange::RequestExchange;
 use jiff::Timestamp;
 use schemas::request::{Request, RequestId};
 
-use super::bureau::sealed;
+use super::bureau::signed;
 use super::insurer_site::{InsurerSite, recipient, until};
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn requester_request_filed_elsewhere_is_adopted() {
     };
     site.put(
         site.exchange
-            .file_request(&recipient(), &request.id, sealed(&request, key)),
+            .file_request(&recipient(), &request.id, signed(&request, key)),
     )
     .await;
     let (request, digest) = site.requests().remove(0);

@@ -28,14 +28,14 @@ async fn requester_invalid_reply_is_deferred() {
                 site.reply(&request, digest, missing, 9, &site.bureau).await;
             }
             "another part" => {
-                let sealed = part(&request, digest, 1, 9, &site.bureau);
+                let signed_part = part(&request, digest, 1, 9, &site.bureau);
                 let other = vec![Digest::of(&[b"another"])];
                 site.put(site.exchange.publish_part(
                     &recipient(),
                     &request.id,
                     1,
                     1,
-                    Bytes::from(sealed.bytes),
+                    Bytes::from(signed_part.bytes),
                 ))
                 .await;
                 site.reply(&request, digest, other, 9, &site.bureau).await;

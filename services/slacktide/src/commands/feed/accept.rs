@@ -101,7 +101,7 @@ async fn sign(
     let party = PartyName::new(file.commercial.recipient.as_str());
     let party = party.map_err(|error| Failure::internal(&error))?;
     let operator = Operator::new()?;
-    let who = operator.signs(&key, &[], &party);
+    let signer = operator.signer(&key, &[], &party);
     let what: Vec<String> = pending.changes.iter().map(SchemaChange::describe).collect();
     let act = AuditEvent {
         actor: approval.actor.clone(),
@@ -116,7 +116,7 @@ async fn sign(
             ("changes".to_owned(), what.join("; ")),
         ]),
     };
-    let signed = append(&exchange, &who, &act).await;
+    let signed = append(&exchange, &signer, &act).await;
     exchange.close().await;
     signed.map(|_| ()).map_err(|error| match error {
         AuditLogError::Exchange(error) => {

@@ -68,9 +68,9 @@ async fn order(args: OrderArgs, action: Action) -> Outcome {
     trusted.push(key.public().clone());
     let exchange = JetStream::connect(file.exchange.command_options(loaded.folder())?).await?;
     let operator = Operator::new()?;
-    let who = operator.signs(&key, &file.trust.operators, &file.social.name);
+    let signer = operator.signer(&key, &file.trust.operators, &file.social.name);
     let now = Timestamp::now();
-    let issued = issue_order(&exchange, &who, &trusted, &draft, now).await;
+    let issued = issue_order(&exchange, &signer, &trusted, &draft, now).await;
     exchange::Exchange::close(&exchange).await;
     let issued = issued.map_err(failed)?;
     warn(&issued);

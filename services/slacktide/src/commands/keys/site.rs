@@ -178,7 +178,7 @@ fn print_next_steps(out: &Path, recipients: &[RecipientName]) {
          Start it here, on one machine:\n\n\
          \x20 (set -a; . {out}/exchange/server.env; exec nats-server --pid {out}/exchange/nats-server.pid \\\n\
          \x20    --config {out}/exchange/server.conf) &\n\
-         \x20 slacktide exchange apply --config {out}/admin/admin.toml{apply} --yes\n\
+         \x20 until slacktide exchange apply --config {out}/admin/admin.toml{apply} --yes; do sleep 1; done\n\
          \x20 slacktide social run --config {out}/bureau/social.toml &\n{pollers}\
          \x20 slacktide audit verify --config {out}/auditor/auditor.toml\n\n\
          Keep {out}/authority off these machines: it renews certificates (`slacktide keys renew --site {out}`).\n\

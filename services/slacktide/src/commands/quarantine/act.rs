@@ -42,14 +42,14 @@ pub(super) async fn sign(
 ) -> Result<(), Failure> {
     let party = PartyName::new(party).map_err(|error| Failure::usage(error.to_string()))?;
     let operator = Operator::new()?;
-    let who = operator.signs(key, &[], &party);
+    let signer = operator.signer(key, &[], &party);
     let act = AuditEvent {
         actor: by.actor.clone(),
         action: action.to_owned(),
         reason: by.reason.clone(),
         detail: detail(ids),
     };
-    append(exchange, &who, &act).await.map(|_| ()).map_err(failed)
+    append(exchange, &signer, &act).await.map(|_| ()).map_err(failed)
 }
 
 fn detail(ids: &[&str]) -> BTreeMap<String, String> {

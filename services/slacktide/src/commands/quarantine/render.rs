@@ -17,9 +17,9 @@ pub(in crate::commands) struct Line {
     pub(in crate::commands) id: String,
     /// `recipient.feed`.
     pub(in crate::commands) lane: String,
-    /// The epoch of its chunk, where it has entry.
+    /// The epoch of its chunk, if it has one.
     pub(in crate::commands) epoch: Option<u32>,
-    /// The number of its chunk, where it has entry.
+    /// The number of its chunk, if it has one.
     pub(in crate::commands) number: Option<u64>,
     /// The kind.
     pub(in crate::commands) kind: &'static str,

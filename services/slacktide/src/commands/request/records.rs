@@ -7,9 +7,9 @@
 /// A syntax error with its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
-    /// FileResults from 1.
+    /// The line number, from 1.
     pub(super) line: usize,
-    /// FileResults from 1, in characters.
+    /// The column in characters, from 1.
     pub(super) column: usize,
     /// Cause and remedy, without values.
     pub(super) what: &'static str,
@@ -22,14 +22,14 @@ pub(super) struct Cell {
     pub(super) text: String,
     /// Whether it is quoted: `""` is an empty text, an empty cell is no value.
     pub(super) is_quoted: bool,
-    /// Where it begins, results from 1 in characters.
+    /// The column in characters where it begins, from 1.
     pub(super) column: usize,
 }
 
 /// A line with its cells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Record<'a> {
-    /// FileResults from 1.
+    /// The line number, from 1.
     pub(super) line: usize,
     /// The text of the line.
     pub(super) raw: &'a str,

@@ -119,7 +119,7 @@ async fn count_unfiled(store: &dyn Requests, recipient: &RecipientName) -> store
     Ok(kept.len() + store.outbox(MAX_OUTBOX).await?.len())
 }
 
-/// Rows of the outbox that are results; whether there is one is what matters.
+/// The maximum number of outbox rows that are counted: only whether there is one matters.
 const MAX_OUTBOX: u32 = 1_000;
 
 async fn statuses(client: &Client, ids: Vec<RequestId>) -> Result<Vec<(RequestId, Option<Status>)>, Error> {

@@ -131,7 +131,7 @@ struct Case {
     masks: [[Option<Mask>; 3]; 2],
     blocked: Vec<bool>,
     broken: Vec<bool>,
-    sealed: bool,
+    is_encrypted: bool,
 }
 
 impl Case {
@@ -204,7 +204,7 @@ async fn check(case: Case) {
         })
         .collect();
     let mut encryption = EncryptionKeys::default();
-    if case.sealed {
+    if case.is_encrypted {
         let theirs = ring.current().unwrap();
         encryption
             .recipients
@@ -291,12 +291,12 @@ fn case() -> impl Strategy<Value = Case> {
         flags(),
         any::<bool>(),
     )
-        .prop_map(|(rows, masks, blocked, broken, sealed)| Case {
+        .prop_map(|(rows, masks, blocked, broken, is_encrypted)| Case {
             rows,
             masks,
             blocked,
             broken,
-            sealed,
+            is_encrypted,
         })
 }
 

@@ -196,10 +196,10 @@ impl Site {
             totals: Totals::default(),
             ..last.manifest
         };
-        let sealed = chunk::sign(opening, &[], &self.key).unwrap();
+        let signed = chunk::sign(opening, &[], &self.key).unwrap();
         let published = self
             .exchange
-            .publish_chunk(lane, sealed.bytes.into(), sequence)
+            .publish_chunk(lane, signed.bytes.into(), sequence)
             .await;
         assert!(matches!(published, Ok(Published::Done { .. })));
     }

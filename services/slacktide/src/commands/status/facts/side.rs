@@ -23,7 +23,7 @@ pub(crate) enum Side {
 /// All facts.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Facts {
-    /// Whose viewer.
+    /// The side of the viewer.
     pub(crate) side: Side,
     /// The user name at the exchange.
     pub(crate) user: String,

@@ -68,8 +68,8 @@ pub(super) fn agent_state(facts: &Facts, lane: &LaneFacts) -> Verdict {
             Some(behind(error, "check that the core's database answers"))
         }
         Some("waiting for the fence") => {
-            let who = feed.and_then(|feed| feed.get("fence_stalled_by"));
-            let role = text(who, "role").unwrap_or("an unknown role");
+            let holder = feed.and_then(|feed| feed.get("fence_stalled_by"));
+            let role = text(holder, "role").unwrap_or("an unknown role");
             let why = format!("a transaction of {role} holds the fence");
             Some((
                 State::WaitingForSlack,
