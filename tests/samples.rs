@@ -5,6 +5,7 @@
 //! - `feeds` the feeds of the record kinds, from tables of those names into a store
 //! - `kinds` the kinds of requests, over a table of settlements
 //! - `guide` every command of docs/install.md; `procedures` those of docs/procedures.md
+//! - `readme` README.md and README.zh-CN.md, compared
 //! - `shell` pages whose commands are executed, and stub programs
 //! - `security` the tests that SECURITY.md names; `lint` the lint's output on advisories
 
@@ -14,6 +15,7 @@ mod guide;
 mod kinds;
 mod lint;
 mod procedures;
+mod readme;
 mod security;
 mod shell;
 mod yaml;
