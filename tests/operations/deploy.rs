@@ -1,4 +1,4 @@
-//! Shipped files for operation: systemd units and Prometheus alert rules.
+//! Shipped files for operation: systemd units, Prometheus alert rules, a Grafana dashboard.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -67,6 +67,45 @@ fn alert_rules_are_complete_and_use_existing_metrics() {
         let target = job["static_configs"][0]["targets"][0].as_str().unwrap();
         assert!(sample.contains(&format!("listen = \"{target}\"")), "{target}");
     }
+}
+
+#[test]
+fn dashboard_parses_and_uses_existing_metrics() {
+    let dashboard: serde_json::Value = serde_json::from_str(&read_shipped("grafana-dashboard.json")).unwrap();
+    let documented = documented();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let mut ids = BTreeSet::new();
+    let mut used = BTreeSet::new();
+    for panel in panels {
+        let title = panel["title"].as_str().unwrap();
+        assert!(
+            ids.insert(panel["id"].as_u64().unwrap()),
+            "{title}: its id is not unique"
+        );
+        if panel["type"] == "row" {
+            continue;
+        }
+        let targets = panel["targets"].as_array().unwrap();
+        assert!(!targets.is_empty(), "{title} has no query");
+        for target in targets {
+            let expression = target["expr"].as_str().unwrap();
+            let names = metric_names(expression);
+            assert!(!names.is_empty(), "{title} uses no metric");
+            assert_eq!(target["datasource"]["uid"], "${datasource}", "{title}");
+            for name in names {
+                let series = name.strip_suffix("_bucket").unwrap_or(&name).to_owned();
+                assert!(
+                    documented.contains_key(&series),
+                    "{title} uses {name}, which no agent reports"
+                );
+                used.insert(series);
+            }
+        }
+    }
+    assert!(used.len() > 20, "{used:?}");
+    let variables = dashboard["templating"]["list"].as_array().unwrap();
+    let names: Vec<&str> = variables.iter().map(|v| v["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["datasource", "lane"]);
 }
 
 /// Returns the value of a line `key=value` of a unit.
