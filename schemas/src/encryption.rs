@@ -2,6 +2,7 @@
 //!
 //! The operator of the exchange still sees who sends how many rows of which feed to whom, and under which load.
 //!
+//! - [`mod@format`] how a body is encrypted, as its manifest describes it
 //! - [`body`] encrypts the body of a chunk or of a reply's part to the recipient, with sums of money and rejects
 //! - [`position`] encrypts the cursor to the publisher itself, because its values may be personal data; recipients,
 //!   receipts and auditors pass it on and compare it without decrypting it
@@ -11,11 +12,12 @@
 //! bytes, so anyone can check signature, chain and body without decrypting.
 
 pub mod body;
+pub mod format;
 pub mod key;
 pub mod keys;
 pub mod position;
 
-pub use body::BodyEncryption;
+pub use format::BodyEncryption;
 pub use key::{EncryptionKey, EncryptionKeyError, EncryptionPublicKey};
 pub use keys::DecryptionKeys;
 

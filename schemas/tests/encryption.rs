@@ -278,7 +278,7 @@ fn encrypted_raw(parties: &Parties, plain: &[u8], plain_bytes: u64) -> Vec<u8> {
         bytes: body.len() as u64,
         plain_bytes,
         encryption: Some(encryption::BodyEncryption {
-            algorithm: encryption::body::ALGORITHM.to_owned(),
+            algorithm: encryption::format::ALGORITHM.to_owned(),
             recipient_key: parties.insurer.public().clone(),
             sender_key: EncryptionKey::from_seed(&nkeys::XKey::new_from_raw([7; 32]).seed().unwrap())
                 .unwrap()

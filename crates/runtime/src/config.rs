@@ -114,7 +114,10 @@ pub fn parse<T: DeserializeOwned>(path: &Path, text: &str, overrides: &[Override
             // A tree has no lines. If the file alone has the same fault, its place is known.
             match toml::from_str::<T>(text) {
                 Err(alone) if alone.message() == error.message() => in_text(&alone),
-                Ok(_) | Err(_) => ConfigError::overridden(path, overrides, &error),
+                Ok(_) | Err(_) => {
+                    let variables: Vec<_> = overrides.iter().map(|one| one.variable.as_str()).collect();
+                    ConfigError::overridden(path, &variables, &error)
+                }
             }
         })
 }

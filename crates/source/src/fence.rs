@@ -20,8 +20,8 @@ mod time;
 
 pub use clock::{ClockProblem, ClockReading, ClockSample, SourceClock};
 pub use high_water::HighWaterMark;
-pub use open::{OpenTransaction, TransactionId};
-pub use prepared::{PreparedOrigin, PreparedTransactions};
+pub use open::{FenceHolder, OpenTransaction, PreparedOrigin, TransactionId};
+pub use prepared::PreparedTransactions;
 use schemas::cursor::Scalar;
 pub use time::{TimeFence, TimeFenceReading, TransactionSnapshot};
 

@@ -45,11 +45,9 @@ mod unordered_rows;
 pub use error::{Error, ErrorKind, Result};
 pub use evidence::Evidence;
 pub use feed::{CursorSetBy, FeedDefinition};
-pub use fence::{Fence, HighWaterMark, TimeFence};
+pub use fence::{Fence, FenceHolder, HighWaterMark, TimeFence};
 pub use missing_index::MissingIndex;
-pub use port::{
-    End, FeedReader, FenceHolder, FenceReading, LanePosition, Quantum, RequestQueryReader, RowSink, Source,
-};
+pub use port::{End, FeedReader, FenceReading, LanePosition, Quantum, RequestQueryReader, RowSink, Source};
 pub use postgres::{PostgresConfig, PostgresSource};
 pub use request_query::{Argument, ArgumentKind, RequestQuery, StoredAs};
 pub use sqlite::{SqliteConfig, SqliteSource};

@@ -18,7 +18,7 @@ use schemas::value::Value;
 use crate::error::{Error, ErrorKind, Result};
 use crate::evidence::Evidence;
 use crate::feed::FeedDefinition;
-use crate::fence::{ClockProblem, Fence};
+use crate::fence::{ClockProblem, Fence, FenceHolder};
 use crate::missing_index::MissingIndex;
 use crate::request_query::RequestQuery;
 
@@ -212,19 +212,6 @@ pub struct FenceReading {
     pub reread_from: Vec<(Cursor, Cursor)>,
     /// Positions above everything in the source.
     pub beyond: Vec<Cursor>,
-}
-
-/// The transaction that blocks the fence. It is shown with an alarm and never times out.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct FenceHolder {
-    /// `transaction` or `prepared transaction`.
-    pub what: String,
-    /// The database role.
-    pub role: String,
-    /// Its application name, or the prepared transaction's name.
-    pub application: String,
-    /// Since when.
-    pub since: Timestamp,
 }
 
 /// What the database driver counted, by a trace hook or in the protocol, independently of the code that uses it.

@@ -8,7 +8,7 @@
 //! - `session` the connection: statements that end with the permit
 //! - `failure` PURE: the server's errors by kind
 //! - `catalogue` columns and tables of a feed in the catalogue
-//! - `check` whether a feed can be served; `comparison` whether a query's times are compared in the column's type;
+//! - `check` whether a feed can be served, a `checked_feed`; `comparison` whether a query's times are compared in the column's type;
 //!   `collation`, `key_type` which keys are refused; `index` indexes that prove and serve an order
 //! - `hidden` rows that the account does not see
 //! - `order` the first cursor column and the source's clock; `key` whether the key is unique
@@ -25,6 +25,7 @@ mod activity;
 mod catalogue;
 mod cell;
 mod check;
+mod checked_feed;
 mod collation;
 mod comparison;
 mod config;

@@ -7,7 +7,7 @@
 //! SQLite does not show open transactions, so every feed is fenced by its declared lag.
 //!
 //! - `worker` the thread, its connection, and how a statement is stopped
-//! - `check` whether a feed can be served; `table` the schema of a table; `index` indexes that prove and serve an order;
+//! - `check` whether a feed can be served, a `checked_feed`; `table` the schema of a table; `index` indexes that prove and serve an order;
 //!   `comparison` whether a query's times have the format of its columns; `collation` which texts are one key
 //! - `order` the format of a cursor; `key` whether a key is unique; `key_type` PURE: the type by which its values differ
 //! - `periodic_checks` checks that run while a feed is served
@@ -18,6 +18,7 @@
 //! - `reader` one feed; `request_query` one query; `quantum` their statement; `sender` its rows, sent from the thread
 
 mod check;
+mod checked_feed;
 mod collation;
 mod comparison;
 mod convert;

@@ -120,7 +120,7 @@ impl ConnectionKey {
     /// The environment variable that a party's key is read from, unless another key is named.
     #[must_use]
     pub fn variable_of(party: &PartyName) -> Self {
-        Self(format!("${}", super::server::variable(party.as_str())))
+        Self(format!("${}", variable(party.as_str())))
     }
 
     /// As nats-server reads it: a variable as it is, a key as a string.
@@ -131,6 +131,12 @@ impl ConnectionKey {
             format!("\"{}\"", self.0)
         }
     }
+}
+
+/// The environment variable that holds a user's public connection key.
+#[must_use]
+pub fn variable(user: &str) -> String {
+    format!("SLACKTIDE_{}_NKEY", user.to_uppercase().replace('-', "_"))
 }
 
 impl Party {
@@ -171,7 +177,7 @@ impl Parties {
                 return refuse(format!("{name} is reserved; choose another name"));
             }
             // Names that differ in '-' and '_' only would share one environment variable.
-            if !names.insert(super::server::variable(name.as_str())) {
+            if !names.insert(variable(name.as_str())) {
                 return refuse(format!(
                     "{name} and another party have one environment variable; choose names that differ in more \
                      than '-' and '_'"

@@ -5,7 +5,7 @@ use std::path::Path;
 use schemas::name::RecipientName;
 
 use super::accounts;
-use super::parties::{FILE, Parties, PartiesError};
+use super::parties::{FILE, Parties, PartiesError, variable};
 
 const SERVER: &str = include_str!("../../server.conf");
 const TLS: &str = include_str!("../../tls.conf");
@@ -70,12 +70,6 @@ pub fn environment(
             .map(|(user, public)| (variable(user), (*public).to_owned())),
     );
     env
-}
-
-/// The environment variable that holds a user's public connection key.
-#[must_use]
-pub fn variable(user: &str) -> String {
-    format!("SLACKTIDE_{}_NKEY", user.to_uppercase().replace('-', "_"))
 }
 
 #[cfg(test)]

@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use super::overrides::Override;
-
 /// An invalid configuration. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
@@ -64,8 +62,7 @@ impl ConfigError {
         }
     }
 
-    pub(super) fn overridden(path: &Path, overrides: &[Override], error: &toml::de::Error) -> Self {
-        let variables: Vec<_> = overrides.iter().map(|one| one.variable.as_str()).collect();
+    pub(super) fn overridden(path: &Path, variables: &[&str], error: &toml::de::Error) -> Self {
         let what = format!("{}: {}", path.display(), explained(error));
         Self::Override {
             variables: variables.join(", "),

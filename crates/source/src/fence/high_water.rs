@@ -6,8 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use schemas::cursor::Scalar;
 
-use super::open::{OpenTransaction, TransactionId};
-use crate::port::FenceHolder;
+use super::open::{FenceHolder, OpenTransaction, TransactionId};
 
 /// Maxima that wait at a time. Further ones are skipped, which only makes the fence coarser.
 const MAX_PENDING: usize = 64;

@@ -1,9 +1,8 @@
 //! A transaction that may still write rows.
 
-use jiff::Timestamp;
+use std::collections::BTreeSet;
 
-use super::prepared::PreparedOrigin;
-use crate::port::FenceHolder;
+use jiff::Timestamp;
 
 /// Identifies a transaction for as long as it is open.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,6 +16,28 @@ pub enum TransactionId {
     },
     /// A prepared transaction, by number and name. It has no session.
     Prepared(String),
+}
+
+/// The possible origins of a prepared transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreparedOrigin {
+    /// The earliest time at which it can have begun, or `None` if no snapshot bounds it.
+    pub earliest: Option<Timestamp>,
+    /// Sessions' transactions that it may have been, or `None` if it may have been any.
+    pub candidates: Option<BTreeSet<TransactionId>>,
+}
+
+/// The transaction that blocks the fence. It is shown with an alarm and never times out.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct FenceHolder {
+    /// `transaction` or `prepared transaction`.
+    pub what: String,
+    /// The database role.
+    pub role: String,
+    /// Its application name, or the prepared transaction's name.
+    pub application: String,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 /// An open transaction.

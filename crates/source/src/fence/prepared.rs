@@ -7,22 +7,13 @@
 //!
 //! All feeds of a connection share these snapshots, so the bounds are as close as if every feed took all of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::clock::{JITTER, minus, plus};
-use super::open::{OpenTransaction, TransactionId};
-
-/// The possible origins of a prepared transaction.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PreparedOrigin {
-    /// The earliest time at which it can have begun, or `None` if no snapshot bounds it.
-    pub earliest: Option<Timestamp>,
-    /// Sessions' transactions that it may have been, or `None` if it may have been any.
-    pub candidates: Option<BTreeSet<TransactionId>>,
-}
+use super::open::{OpenTransaction, PreparedOrigin, TransactionId};
 
 /// Prepared transactions that still exist, as first observed.
 #[derive(Debug, Clone, Default)]
@@ -166,6 +157,8 @@ impl Origin {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn at(second: u64) -> Timestamp {

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::open::OpenTransaction;
-use crate::port::FenceHolder;
+use super::open::{FenceHolder, OpenTransaction};
 
 /// A snapshot of the open transactions.
 #[derive(Debug, Clone)]

@@ -11,6 +11,8 @@
 //!
 //! No feed uses one snapshot twice: a single feed takes a new one with each fence.
 
+pub(super) mod snapshots;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,44 +20,13 @@ use gate::permit::Permit;
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
+use self::snapshots::Activity;
 use super::session::SessionGuard;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fence::{OpenTransaction, PreparedTransactions, TransactionId, TransactionSnapshot};
+use crate::fence::{OpenTransaction, TransactionId, TransactionSnapshot};
 
 /// How long a snapshot serves other feeds. This delays rows by at most as much.
 const SHARED_FOR: Duration = Duration::from_secs(1);
-
-/// The transactions of other sessions at one moment.
-#[derive(Debug)]
-pub(super) struct Activity {
-    /// The source's clock, and the open transactions.
-    pub(super) seen: TransactionSnapshot,
-    /// The monotonic clock before the statements.
-    pub(super) began: Instant,
-    /// The monotonic clock after them.
-    pub(super) ended: Instant,
-    /// The agent's wall clock after them.
-    pub(super) agent: Timestamp,
-}
-
-/// The snapshots of one connection, for all feeds.
-#[derive(Debug)]
-pub(super) struct Activities {
-    connected: Instant,
-    last: Option<Arc<Activity>>,
-    prepared: PreparedTransactions,
-}
-
-impl Activities {
-    /// Creates it for a new connection.
-    pub(super) fn new() -> Self {
-        Self {
-            connected: Instant::now(),
-            last: None,
-            prepared: PreparedTransactions::default(),
-        }
-    }
-}
 
 /// Sessions of this database without the agent's. `since` of an active session without a transaction start is its statement's
 /// start. Server processes that write no rows are excluded.

@@ -9,6 +9,7 @@ use schemas::column::{Column, RowSchema};
 
 use super::catalogue::{self, Account, Relation};
 use super::cell::{self, Wire};
+use super::checked_feed::{self, CheckedFeed};
 use super::collation;
 use super::guard::Facts;
 use super::hidden;
@@ -25,28 +26,6 @@ use crate::missing_index::MissingIndex;
 use crate::nulls;
 use crate::shape::Shape;
 
-/// A feed that can be served.
-#[derive(Debug)]
-pub(super) struct CheckedFeed {
-    pub(super) schema: RowSchema,
-    /// The columns as the database described them when the feed was opened.
-    pub(super) shape: Vec<Described>,
-    pub(super) wires: Vec<Wire>,
-    /// Indices of the cursor columns in a row.
-    pub(super) cursor: Vec<usize>,
-    pub(super) keyset: Keyset,
-    /// What the guard compares with each fence.
-    pub(super) guard: Facts,
-    /// Whether the catalogue proves that no cursor is null.
-    pub(super) never_null: bool,
-    /// The casts of the key's columns.
-    pub(super) key_casts: Vec<String>,
-    /// Indices of the key's columns in a row.
-    pub(super) key: Vec<usize>,
-    /// The error of a key that occurs twice in one read, or `None` if the catalogue proves that none does.
-    pub(super) key_repeated: Option<Error>,
-}
-
 /// An opened feed, with the evidence about its rows.
 #[derive(Debug)]
 pub(super) struct OpenedFeed {
@@ -59,21 +38,6 @@ pub(super) struct OpenedFeed {
     pub(super) account_dependency: Option<(String, String)>,
     /// The index that the cursor needs and that does not exist.
     pub(super) missing_index: Option<MissingIndex>,
-}
-
-/// A column as the database describes it: name, type, and the type's length or precision.
-pub(super) type Described = (String, u32, i32);
-
-/// Returns the columns as the database describes them.
-pub(super) fn shape(columns: &[WireColumn]) -> Vec<Described> {
-    let one = |column: &WireColumn| {
-        (
-            column.name().to_owned(),
-            column.type_().oid(),
-            column.type_modifier(),
-        )
-    };
-    columns.iter().map(one).collect()
 }
 
 pub(super) async fn feed(
@@ -216,7 +180,7 @@ pub(super) async fn feed(
     let key: Vec<usize> = schema.key_indices().unwrap_or_default();
     let cast = |place: &usize| columns.get(*place).map(|one| type_name(one.type_()));
     let checked = CheckedFeed {
-        shape: self::shape(columns),
+        shape: checked_feed::shape(columns),
         wires: columns.iter().map(|one| Wire::for_type(one.type_()).0).collect(),
         guard,
         cursor: places,

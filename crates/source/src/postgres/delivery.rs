@@ -10,7 +10,7 @@ use schemas::manifest::Reject;
 use schemas::value::Value;
 
 use super::cell::{self, Wire};
-use super::check::CheckedFeed;
+use super::checked_feed::CheckedFeed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::port::RowSink;
 

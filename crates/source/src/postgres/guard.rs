@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use schemas::cursor::{Cursor, Scalar};
 use schemas::source::SourceIdentity;
 
-use super::activity::Activity;
+use super::activity::snapshots::Activity;
 use super::sequence::{self, Sequence};
 use super::session::SessionGuard;
 use super::source_mark::{self, MarkQuery};

@@ -9,7 +9,7 @@ use tokio_postgres::{Column as WireColumn, Row};
 
 use super::catalogue::{Index, Relation};
 use super::cell;
-use super::check::CheckedFeed;
+use super::checked_feed::CheckedFeed;
 use super::session::SessionGuard;
 use crate::error::{ErrorKind, Result};
 use crate::feed::FeedDefinition;

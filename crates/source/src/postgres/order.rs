@@ -10,7 +10,7 @@ use schemas::cursor::Scalar;
 use schemas::manifest::Reject;
 
 use super::cell::{self, Wire};
-use super::check::CheckedFeed;
+use super::checked_feed::CheckedFeed;
 use super::sequence::Sequence;
 use super::session::SessionGuard;
 use crate::cursor_format::{CursorFormat, Observed, epoch_clock_sql, lag, step};

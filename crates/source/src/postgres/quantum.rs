@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type};
 use tokio_postgres::{RowStream, Statement};
 
-use super::check::CheckedFeed;
+use super::checked_feed::CheckedFeed;
 use super::delivery::Delivery;
 use super::failure::{self, no_response};
 use super::session::{Session, SessionGuard};

@@ -13,7 +13,8 @@ use schemas::column::{ColumnType, RowSchema};
 use schemas::cursor::{Cursor, Scalar};
 
 use super::activity;
-use super::check::{self, CheckedFeed, OpenedFeed};
+use super::check::OpenedFeed;
+use super::checked_feed::{self, CheckedFeed};
 use super::failure;
 use super::guard::{FeedClock, Guard};
 use super::key::Proof;
@@ -236,7 +237,7 @@ impl PostgresReader {
         let mut locked = self.session.lock(permit).await?.metered(&self.meter);
         let sql = strip_semicolon(&self.feed.sql);
         let now = locked.prepare(permit, sql, &[], Some(sql)).await?;
-        if check::shape(now.columns()) == self.checked.shape {
+        if checked_feed::shape(now.columns()) == self.checked.shape {
             Ok(())
         } else {
             Err(failure::changed())

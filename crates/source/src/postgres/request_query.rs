@@ -16,7 +16,8 @@ use tokio_postgres::{Column as WireColumn, Statement};
 
 use super::catalogue;
 use super::cell::{self, Wire};
-use super::check::{self, CheckedFeed};
+use super::check;
+use super::checked_feed::{self, CheckedFeed};
 use super::comparison;
 use super::index;
 use super::quantum::{self, TextParameter, text};
@@ -218,7 +219,7 @@ async fn look_up(
     Ok(PreparedQuery {
         checked: CheckedFeed {
             schema,
-            shape: check::shape(columns),
+            shape: checked_feed::shape(columns),
             wires: columns.iter().map(|one| Wire::for_type(one.type_()).0).collect(),
             cursor: places,
             keyset,

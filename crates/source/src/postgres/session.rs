@@ -15,10 +15,10 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row, Statement};
 use tracing::debug;
 
-use super::activity::Activities;
+use super::activity::snapshots::Activities;
 use super::config::PostgresConfig;
 use super::failure::{self, no_response};
-use super::source_mark::Identity;
+use super::source_mark::identity::Identity;
 use crate::count::{DriverCounter, YIELD_BOUND};
 use crate::error::{Error, ErrorKind, Result};
 use crate::meter::Meter;

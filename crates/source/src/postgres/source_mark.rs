@@ -1,6 +1,8 @@
 //! The identity of the database behind a connection, as manifests contain it. Shared by all feeds of the connection.
 
-use std::collections::{BTreeMap, BTreeSet};
+pub(super) mod identity;
+
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use gate::permit::Permit;
@@ -8,6 +10,7 @@ use schemas::cursor::{Cursor, Scalar};
 use schemas::source::{SourceIdentity, fingerprint};
 use tokio_postgres::types::Type;
 
+use self::identity::{Log, ServerIdentity};
 use super::catalogue::unexpected_result;
 use super::session::SessionGuard;
 use crate::error::{Error, ErrorKind, Result};
@@ -17,38 +20,6 @@ const LOG_EVERY: Duration = Duration::from_millis(200);
 
 /// How long they share the list of tables.
 const TABLES_EVERY: Duration = Duration::from_secs(5);
-
-/// What was read on a connection, for all feeds.
-#[derive(Debug, Default)]
-pub(super) struct Identity {
-    server: Option<ServerIdentity>,
-    log: Option<Log>,
-    tables: Tables,
-}
-
-#[derive(Debug, Clone)]
-struct ServerIdentity {
-    system: Option<String>,
-    database: String,
-}
-
-#[derive(Debug)]
-enum Log {
-    At(Instant, (u32, Cursor)),
-    /// The server does not report it.
-    Unavailable,
-}
-
-#[derive(Debug, Default)]
-struct Tables {
-    /// Quoted names of all feeds' tables.
-    names: BTreeSet<String>,
-    /// When they were read, and the result.
-    marks: Option<(Instant, TableMarks)>,
-}
-
-/// Fingerprints of the name and of the table, by name.
-type TableMarks = BTreeMap<String, (String, String)>;
 
 /// What one feed needs.
 pub(super) struct MarkQuery<'a> {

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 
 use schemas::column::{Column, ColumnType, RowSchema};
 
+use super::checked_feed::CheckedFeed;
 use super::key::{self, Proof};
 use super::order::{self, Search};
 use super::table::Table;
@@ -16,35 +17,13 @@ use super::{collation, failure, index, key_type, row_numbers};
 use crate::columns::{check_tombstone_column, cursor_indices};
 use crate::cursor_format::CursorFormat;
 use crate::declared;
-use crate::error::{Error, Result, refused};
+use crate::error::{Result, refused};
 use crate::feed::{CursorSetBy, FeedDefinition};
 use crate::key_proof::refuse_duplicate_key;
 use crate::keyset::{Bound, CursorColumn, Dialect, Keyset, column, strip_semicolon};
-use crate::missing_index::MissingIndex;
 use crate::nulls;
 use crate::select_list::SelectList;
 use crate::shape::Shape;
-
-/// A feed that can be served.
-#[derive(Debug, Clone)]
-pub(super) struct CheckedFeed {
-    pub(super) schema: RowSchema,
-    /// Indices of the cursor columns in a row.
-    pub(super) cursor: Vec<usize>,
-    pub(super) keyset: Keyset,
-    /// Whether the schema proves that no cursor is null.
-    pub(super) never_null: bool,
-    /// Whether the first cursor column is the rowid, which only holds integers.
-    pub(super) by_rowid: bool,
-    /// The declared type of the first cursor column. As part of the key it may be sent as another type.
-    pub(super) first_kind: Option<ColumnType>,
-    /// The error of a key that occurs twice in one read, or `None` if the schema proves that none does.
-    pub(super) key_repeated: Option<Error>,
-    /// The table that numbers the cursor and records the last number.
-    pub(super) numbered_by: Option<String>,
-    /// Indexes that the cursor needs and that do not exist.
-    pub(super) missing_indexes: Vec<MissingIndex>,
-}
 
 /// An opened feed, with the evidence about its rows.
 #[derive(Debug)]
@@ -93,14 +72,6 @@ pub(super) fn open(
         search,
         proof,
     })
-}
-
-impl CheckedFeed {
-    /// Excludes rows of another format from the order.
-    pub(super) fn restrict_to(&mut self, format: &CursorFormat) {
-        let first = self.keyset.cursor.first().filter(|_| !self.by_rowid);
-        self.keyset.only = first.map(|first| format.sqlite(&column(&first.name)));
-    }
 }
 
 fn feed(connection: &Connection, feed: &FeedDefinition) -> Result<CheckedFeed> {

@@ -91,6 +91,15 @@ fn place(sql: &str, offset: i32) -> String {
     format!(" (sql line {line}, column {column})")
 }
 
+/// Returns the error of a row that exceeds the size of a message.
+pub(super) fn row_too_long() -> Error {
+    Error::new(
+        ErrorKind::Database,
+        "a row is too long to be sent",
+        "exclude its long columns from the feed's sql",
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,10 +6,9 @@ use schemas::column::RowSchema;
 use schemas::key::pack_key;
 use schemas::value::Value;
 
-use super::check::CheckedFeed;
+use super::checked_feed::CheckedFeed;
 use super::convert::{self, Format};
 use super::failure;
-use super::sender::row_too_long;
 use super::table::Table;
 use crate::error::{ErrorKind, Result};
 use crate::feed::FeedDefinition;
@@ -84,7 +83,7 @@ pub(super) fn encode_key<'a>(
                 raw_value(value)
             }
         };
-        pack_key([(&column.kind, value)], &mut packed).map_err(|_| row_too_long())?;
+        pack_key([(&column.kind, value)], &mut packed).map_err(|_| failure::row_too_long())?;
     }
     Ok(Some(packed))
 }

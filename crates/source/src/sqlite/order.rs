@@ -11,7 +11,7 @@ use schemas::column::ColumnType;
 use schemas::cursor::Scalar;
 use schemas::manifest::Reject;
 
-use super::check::CheckedFeed;
+use super::checked_feed::CheckedFeed;
 use super::failure;
 use super::sender::{named, scalar};
 use super::worker::JobToken;

@@ -10,7 +10,7 @@ use schemas::rows::RowReader;
 use schemas::value::Value;
 use tokio::sync::mpsc;
 
-use super::check::CheckedFeed;
+use super::checked_feed::CheckedFeed;
 use super::sender::{BoundStatement, RowBatch, Sender};
 use super::worker::{Worker, ended};
 use crate::error::{Error, ErrorKind, Result};

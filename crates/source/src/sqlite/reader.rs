@@ -14,7 +14,8 @@ use schemas::column::RowSchema;
 use schemas::cursor::{Cursor, Scalar};
 use schemas::source::SourceIdentity;
 
-use super::check::{CheckedFeed, OpenedFeed};
+use super::check::OpenedFeed;
+use super::checked_feed::CheckedFeed;
 use super::head::Head;
 use super::key::Proof;
 use super::order::{self, Search};

@@ -15,7 +15,8 @@ use rusqlite::types::Value as Owned;
 use schemas::column::{Column, RowSchema};
 use schemas::cursor::{Cursor, Scalar};
 
-use super::check::{self, CheckedFeed};
+use super::check;
+use super::checked_feed::CheckedFeed;
 use super::comparison;
 use super::failure;
 use super::index;

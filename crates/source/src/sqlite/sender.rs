@@ -11,7 +11,7 @@ use schemas::manifest::Reject;
 use schemas::rows::pack;
 use schemas::value::Value;
 
-use super::check::CheckedFeed;
+use super::checked_feed::CheckedFeed;
 use super::convert::{self, Format};
 use super::failure;
 use super::key;
@@ -180,7 +180,7 @@ impl<'a> Sender<'a> {
                 Scalar::Int(number) => Value::Int(*number),
                 Scalar::Text(text) => Value::Text(text),
             };
-            pack(&[value], &mut pending.cursor).map_err(|_| row_too_long())?;
+            pack(&[value], &mut pending.cursor).map_err(|_| failure::row_too_long())?;
         }
         pending.filled = true;
         pending.bytes.clear();
@@ -203,7 +203,7 @@ impl<'a> Sender<'a> {
                 Format::Direct => convert::direct(&column.kind, row.get_ref(place).map_err(fail)?),
             });
         }
-        pack(&values, &mut pending.bytes).map_err(|_| row_too_long())
+        pack(&values, &mut pending.bytes).map_err(|_| failure::row_too_long())
     }
 
     fn reject(&self, row: &Row<'_>, column: &str, reason: &str) -> Result<(Cursor, Reject)> {
@@ -286,12 +286,4 @@ impl<'a> Sender<'a> {
         let piece = RowBatch::Rows(std::mem::take(&mut self.packed), std::mem::take(&mut self.count));
         self.pieces.blocking_send(piece).is_ok()
     }
-}
-
-pub(super) fn row_too_long() -> Error {
-    Error::new(
-        ErrorKind::Database,
-        "a row is too long to be sent",
-        "exclude its long columns from the feed's sql",
-    )
 }
