@@ -2,6 +2,9 @@
 //!
 //! Exponential up to a bound, with jitter, so that agents which lost the same server do not come
 //! back at the same moment. The random number is an argument.
+//!
+//! The `backon` crate is not used: it counts the attempts in an iterator and draws the jitter from a generator of its own.
+//! The pure steps of the agents take the number of failures and the random number as arguments.
 
 use std::time::Duration;
 

@@ -150,16 +150,16 @@ mod tests {
         hold: crate::span::Span,
     }
 
-    fn read(text: &str, variables: &[(&str, &str)]) -> Result<Sample, String> {
+    fn read(text: &str, variables: &[(&str, &str)]) -> Result<Sample, ConfigError> {
         let variables = variables
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let overrides = overrides::from_variables(variables);
-        parse(Path::new("social.toml"), text, &overrides).map_err(|error| error.to_string())
+        parse(Path::new("social.toml"), text, &overrides)
     }
 
     fn error_of(text: &str, variables: &[(&str, &str)]) -> String {
-        read(text, variables).err().unwrap_or_default()
+        read(text, variables).map_or_else(|error| error.to_string(), |_| String::new())
     }
 
     #[test]

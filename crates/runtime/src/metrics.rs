@@ -2,6 +2,10 @@
 //!
 //! Names carry their unit (`_seconds_total`, `_bytes`). Labels are few and bounded: feeds,
 //! recipients, kinds of reasons; never a row's value.
+//!
+//! The `prometheus-client` crate is not used: it writes the OpenMetrics format from a registry of metric objects, adds `_total` to
+//! counters, and does not escape help texts. These pages are made from a status at the time of the request, in the text format
+//! 0.0.4, with the names of the documented page.
 
 use std::fmt::Write;
 

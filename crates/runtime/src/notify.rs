@@ -10,6 +10,8 @@
 //! `READY=1` is sent until it is taken or the agent stops, and no `WATCHDOG=1` takes its room meanwhile. `STOPPING=1`
 //! is sent for `STOPPING_WITHIN` and then given up: the manager sees the process end. A lost `WATCHDOG=1` is followed
 //! by the next one.
+//!
+//! The `sd-notify` crate sends on a socket that waits for room, so the few lines that send are here.
 
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};

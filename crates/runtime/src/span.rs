@@ -1,15 +1,22 @@
-//! Durations as people write them: `250ms`, `2s`, `1m`.
+//! Durations as people write them: `250ms`, `2s`, `1m`, in the friendly format of [`jiff`].
 //!
-//! A number without a unit is refused, because `hold = 3` is ambiguous.
+//! A number without a unit is refused, because `hold = 3` is ambiguous. A day has 24 hours. The written form has no
+//! fractions, as `1s500ms`, and is made here: `jiff` writes the longest span of milliseconds only after a conversion that
+//! can fail.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use jiff::SpanRelativeTo;
+use jiff::fmt::friendly::SpanParser;
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A duration that is written `250ms`, `2s`, `1.5s`, `1m30s`, `6h`, `7d` in configuration.
+static PARSER: SpanParser = SpanParser::new();
+
+/// A duration that is written `250ms`, `2s`, `1.5s`, `1m30s`, `6h`, `7d` in configuration: the longer unit first, a fraction
+/// at the last one only, and of a day none.
 ///
 /// Resolution: one millisecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -50,15 +57,6 @@ pub struct SpanError {
     text: String,
 }
 
-/// Units and their milliseconds, longest first, so that what is left over goes to the next.
-const UNITS: [(&str, u64); 5] = [
-    ("d", 86_400_000),
-    ("h", 3_600_000),
-    ("m", 60_000),
-    ("s", 1_000),
-    ("ms", 1),
-];
-
 impl FromStr for Span {
     type Err = SpanError;
 
@@ -66,48 +64,27 @@ impl FromStr for Span {
         let wrong = || SpanError {
             text: text.to_owned(),
         };
-        let mut rest = text.trim();
-        let mut millis: u64 = 0;
-        if rest.is_empty() {
+        let span = PARSER.parse_span(text.trim()).map_err(|_| wrong())?;
+        // A month has no fixed length, and a negative span is no duration.
+        let signed = span
+            .to_duration(SpanRelativeTo::days_are_24_hours())
+            .map_err(|_| wrong())?;
+        let duration = Duration::try_from(signed).map_err(|_| wrong())?;
+        if !duration.subsec_nanos().is_multiple_of(1_000_000) {
             return Err(wrong());
         }
-        while !rest.is_empty() {
-            let digits = rest
-                .find(|c: char| !c.is_ascii_digit() && c != '.')
-                .ok_or_else(wrong)?;
-            let (number, tail) = rest.split_at(digits);
-            let letters = tail
-                .find(|c: char| !c.is_ascii_alphabetic())
-                .unwrap_or(tail.len());
-            let (unit, tail) = tail.split_at(letters);
-            let (_, scale) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
-            let part = scaled(number, *scale).ok_or_else(wrong)?;
-            millis = millis.checked_add(part).ok_or_else(wrong)?;
-            rest = tail.trim_start();
-        }
-        Ok(Self::from_millis(millis))
+        Ok(Self(duration))
     }
 }
 
-/// `number * scale`, exact; none where it has a fraction of a millisecond or does not fit.
-fn scaled(number: &str, scale: u64) -> Option<u64> {
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    if fraction.len() > 3 || number.ends_with('.') {
-        return None;
-    }
-    let whole: u64 = whole.parse().ok()?;
-    let mut part = 0;
-    if !fraction.is_empty() {
-        let digits: u64 = fraction.parse().ok()?;
-        let unit = 10_u64.pow(u32::try_from(fraction.len()).ok()?);
-        let product = digits.checked_mul(scale)?;
-        if !product.is_multiple_of(unit) {
-            return None;
-        }
-        part = product / unit;
-    }
-    whole.checked_mul(scale)?.checked_add(part)
-}
+/// Units of the written form and their milliseconds, longest first, so that what is left over goes to the next.
+const UNITS: [(&str, u64); 5] = [
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1_000),
+    ("ms", 1),
+];
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -167,6 +144,8 @@ mod tests {
             ("6h", 21_600_000),
             ("7d", 604_800_000),
             ("0s", 0),
+            ("2 weeks", 1_209_600_000),
+            ("1 hour 30 minutes", 5_400_000),
         ] {
             assert_eq!(
                 text.parse::<Span>().map(Span::get),
@@ -186,6 +165,11 @@ mod tests {
             "1.0001s",
             "0.5ms",
             "-1s",
+            "1s ago",
+            "1mo",
+            "1s1h",
+            "0.5d",
+            "1500us",
             "1 fortnight",
             "1e3s",
             "99999999999999999999d",

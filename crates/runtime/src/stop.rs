@@ -88,16 +88,18 @@ impl Stop {
 
 #[cfg(test)]
 mod tests {
+    use rustix::process::{Signal, getpid, kill_process};
+
     use super::*;
 
     #[tokio::test]
     async fn stop_signal_cancels_token_and_second_is_ignored() -> io::Result<()> {
         let stop = Stop::on_signals(SecondSignal::Ignored)?;
         assert!(!stop.is_stopping());
-        nix::sys::signal::raise(nix::sys::signal::SIGTERM)?;
+        kill_process(getpid(), Signal::TERM)?;
         stop.token().cancelled().await;
         assert!(stop.is_stopping());
-        nix::sys::signal::raise(nix::sys::signal::SIGINT)?;
+        kill_process(getpid(), Signal::INT)?;
         Ok(())
     }
 }

@@ -1,4 +1,7 @@
 //! The location of a secret, and its text after reading.
+//!
+//! The text is wiped by the `zeroize` crate. The `secrecy` crate is not used: its `SecretString` first cuts a text to its
+//! length, which may leave the text in memory that is not wiped.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
