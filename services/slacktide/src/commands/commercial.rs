@@ -8,7 +8,7 @@ use nats::JetStream;
 use nats::topology::Role;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
-use runtime::health::Report;
+use runtime::health::{Problem, Report};
 use runtime::metrics::MetricsText;
 use runtime::supervise::Supervisor;
 use schemas::name::PartyName;
@@ -199,25 +199,25 @@ impl Report for Page {
         text.finish()
     }
 
-    fn live(&self) -> Result<(), String> {
-        agent::live(&self.supervisor)
+    fn live(&self) -> Result<(), Problem> {
+        Ok(agent::live(&self.supervisor)?)
     }
 
-    fn ready(&self) -> Result<(), String> {
+    fn ready(&self) -> Result<(), Problem> {
         agent::connected(&self.connection)?;
         let status = self.registry.status();
         match (status.last_error, status.is_prepared) {
-            (Some(why), _) => Err(why),
-            (None, false) => Err("the store has not answered yet".to_owned()),
+            (Some(why), _) => Err(why.into()),
+            (None, false) => Err("the store has not answered yet".into()),
             (None, true) => Ok(()),
         }
     }
 
-    fn healthy(&self) -> Result<(), String> {
+    fn healthy(&self) -> Result<(), Problem> {
         agent::check_accepted(&self.connection)?;
         let status = self.registry.status();
         if let Some(why) = &status.other_store {
-            return Err(why.clone());
+            return Err(why.clone().into());
         }
         let lost = status
             .requests
@@ -225,12 +225,13 @@ impl Report for Page {
             .map_or(0, |requests| requests.lost_answers);
         let refused = status.requests.as_ref().map(|requests| requests.refused.iter());
         match refused.and_then(|mut refused| refused.next()) {
-            Some((id, why)) => Err(format!("the reply to request {id} waits: {why}")),
+            Some((id, why)) => Err(format!("the reply to request {id} waits: {why}").into()),
             None if lost > 0 => Err(format!(
                 "{lost} answers were confirmed and are not stored: the store was restored or replaced; {}",
                 ::commercial::requester::REFILL_ANSWERS
-            )),
-            None => agent_lanes::check_health(&self.judged()),
+            )
+            .into()),
+            None => Ok(agent_lanes::check_health(&self.judged())?),
         }
     }
 }

@@ -10,7 +10,7 @@ use nats::JetStream;
 use nats::topology::Role;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
-use runtime::health::Report;
+use runtime::health::{Problem, Report};
 use runtime::metrics::MetricsText;
 use runtime::supervise::Supervisor;
 use social::control::ControlParts;
@@ -318,15 +318,17 @@ impl Report for Page {
         text.finish()
     }
 
-    fn live(&self) -> Result<(), String> {
-        agent::live(&self.supervisor)
+    fn live(&self) -> Result<(), Problem> {
+        Ok(agent::live(&self.supervisor)?)
     }
 
-    fn ready(&self) -> Result<(), String> {
+    fn ready(&self) -> Result<(), Problem> {
         agent::connected(&self.connection)?;
         match &*self.holds.borrow() {
-            Holds::Unread(why) => return Err(format!("the operators' orders could not be read yet: {why}")),
-            Holds::Behind(why) => return Err(why.clone()),
+            Holds::Unread(why) => {
+                return Err(format!("the operators' orders could not be read yet: {why}").into());
+            }
+            Holds::Behind(why) => return Err(why.clone().into()),
             Holds::Known(_) => {}
         }
         let feeds = self.view.status().feeds;
@@ -336,18 +338,18 @@ impl Report for Page {
         {
             Some((name, feed)) => {
                 let why = feed.last_error.as_deref().unwrap_or("the source does not answer");
-                Err(format!("feed {name} waits for the source: {why}"))
+                Err(format!("feed {name} waits for the source: {why}").into())
             }
             None => Ok(()),
         }
     }
 
-    fn healthy(&self) -> Result<(), String> {
+    fn healthy(&self) -> Result<(), Problem> {
         agent::check_accepted(&self.connection)?;
         let status = self.view.status();
         if let ("behind", Some(why)) = (status.orders.state, &status.orders.reason) {
-            return Err(why.clone());
+            return Err(why.clone().into());
         }
-        agent_lanes::check_health(&self.lanes.judged(self.own()))
+        Ok(agent_lanes::check_health(&self.lanes.judged(self.own()))?)
     }
 }
