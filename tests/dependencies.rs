@@ -19,6 +19,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("servers", &[]),
     ("gate", &["schemas", "runtime"]),
     // It runs as root in a separate process and does not depend on the product.
+    // It uses what the gate publishes: samples, verdicts and the pure law.
+    ("recordings", &["schemas", "gate"]),
     ("priority", &[]),
     ("source", &["schemas", "gate", "runtime", "servers"]),
     ("store", &["schemas", "runtime", "servers"]),
@@ -27,7 +29,15 @@ const EDGES: &[(&str, &[&str])] = &[
     ("nats", &["schemas", "exchange"]),
     (
         "social",
-        &["schemas", "exchange", "gate", "source", "requests", "runtime"],
+        &[
+            "schemas",
+            "exchange",
+            "gate",
+            "recordings",
+            "source",
+            "requests",
+            "runtime",
+        ],
     ),
     (
         "commercial",
@@ -48,6 +58,7 @@ const PARTS: &[&str] = &[
     "exchange",
     "gate",
     "priority",
+    "recordings",
     "source",
     "store",
     "runtime",
@@ -65,6 +76,7 @@ const TESTED: &[&str] = &[
     "exchange",
     "gate",
     "priority",
+    "recordings",
     "source",
     "store",
     "runtime",

@@ -5,7 +5,8 @@
 
 use std::time::{Duration, Instant};
 
-use gate::{GateConfig, OwnPids, signal};
+use gate::plan::configured_signals;
+use gate::{GateConfig, OwnPids};
 
 const SAMPLES: u32 = 50;
 
@@ -18,7 +19,7 @@ async fn main() -> std::io::Result<()> {
             .collect(),
         ..GateConfig::default()
     };
-    let mut signals = signal::configured(&config, &OwnPids::new());
+    let mut signals = configured_signals(&config, &OwnPids::new());
     let (begun, before) = (Instant::now(), cpu()?);
     let mut failed = 0;
     for _ in 0..SAMPLES {

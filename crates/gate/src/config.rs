@@ -1,30 +1,28 @@
 //! The gate's configuration. The defaults are safe and work untuned.
+//!
+//! The table of a signal is defined next to the signal, the duty cycle's next to the law.
 
-mod calendar;
-pub mod database;
-mod duty;
-pub mod host;
-pub mod http;
 mod never_idle;
+#[cfg(test)]
+pub(crate) mod parsed;
 mod record;
-mod signals;
 
 use std::time::Duration;
 
 use runtime::span::Span;
 use serde::{Deserialize, Serialize};
 
-use crate::law::relief::Reliefs;
+use crate::config_error::ConfigError;
+use crate::law::config::{DutyConfig, TrickleConfig, WindowConfig};
 use crate::limits::Limits;
 use crate::own::OwnEntry;
-use crate::signal;
+use crate::relief::Reliefs;
+use crate::signal::calendar;
+use crate::signal::calendar::config::CalendarConfig;
+use crate::signal::config::SignalsConfig;
 
-pub use calendar::{BlackoutConfig, CalendarConfig, CalendarWindowConfig};
-pub use duty::{DutyConfig, TrickleConfig, WindowConfig};
-pub use host::{Auto, Enablement, HostSignalConfig};
 pub use never_idle::NeverIdleConfig;
 pub use record::RecordConfig;
-pub use signals::{SignalsConfig, StopFileConfig};
 
 /// The `[gate]` table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -98,18 +96,6 @@ impl Default for GateConfig {
     }
 }
 
-/// An invalid gate configuration.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("gate.{key} {what}; {remedy}")]
-pub struct ConfigError {
-    /// The key below `gate`.
-    pub key: &'static str,
-    /// What is wrong.
-    pub what: String,
-    /// The remedy.
-    pub remedy: &'static str,
-}
-
 impl GateConfig {
     /// Returns the timeout of one reading.
     #[must_use]
@@ -130,7 +116,7 @@ impl GateConfig {
     pub fn limits(&self) -> Limits {
         let mut signals = self.signals.limits();
         if self.calendar.is_some() {
-            signals.insert(signal::calendar::NAME.into(), signal::calendar::LIMIT);
+            signals.insert(calendar::NAME.into(), calendar::LIMIT);
         }
         Limits {
             is_fixed_open: self.mode == Mode::Open,
@@ -216,14 +202,9 @@ fn millis(span: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::parsed::{error_of, parse};
     use super::*;
     use crate::limits::Limit;
-
-    fn parse(text: &str) -> Result<GateConfig, String> {
-        let config: GateConfig = toml::from_str(text).map_err(|error| error.to_string())?;
-        config.validate().map_err(|error| error.to_string())?;
-        Ok(config)
-    }
 
     #[test]
     fn config_default_is_safe_and_valid() {
@@ -258,7 +239,7 @@ mod tests {
     /// Trap: a misspelt metric throttles permanently.
     #[test]
     fn config_misspelt_signal_is_refused_with_the_known_ones() {
-        let error = parse("[signals.host_cpus]\nstop = 70").err().unwrap_or_default();
+        let error = error_of("[signals.host_cpus]\nstop = 70");
         assert!(
             error.contains("host_cpus") && error.contains("`host_cpu`") && error.contains("`stop_file`"),
             "{error}"
@@ -284,7 +265,7 @@ mod tests {
             ("read_timeout = \"50ms\"\nstale_after = \"150ms\"", "stale_after"),
             ("read_timeout = \"2s\"", "read_timeout"),
         ] {
-            let error = parse(text).err().unwrap_or_default();
+            let error = error_of(text);
             assert!(error.starts_with(&format!("gate.{key} ")), "{text}: {error}");
         }
     }

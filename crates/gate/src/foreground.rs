@@ -1,20 +1,9 @@
-//! Scheduling statistics of the business's processes.
+//! Scheduling statistics of the business's processes, as the duty law needs them.
 //!
 //! They are visible only if the agent runs on the core's host. For a remote core there is no measurement.
-//!
-//! - [`snapshot`] PURE: two snapshots -> scheduler contention
-//! - [`reader`] finds the processes and reads their statistics
-
-pub mod reader;
-pub mod snapshot;
+//! [`crate::signal::foreground`] reads them from the kernel.
 
 use std::time::Duration;
-
-use crate::config::GateConfig;
-use crate::own::OwnPids;
-
-pub use reader::ForegroundReader;
-pub use snapshot::{Snapshot, contention_between};
 
 /// How long the business's processes ran and waited to run, between two snapshots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,15 +24,4 @@ pub trait Foreground: Send {
 
     /// Discards the previous snapshot.
     fn reset(&mut self);
-}
-
-/// Returns the foreground reader of a configuration, if this system supports one.
-#[must_use]
-pub fn configured(config: &GateConfig, own_pids: &OwnPids) -> Option<Box<dyn Foreground>> {
-    if let Err(error) = ForegroundReader::check_available() {
-        tracing::info!(%error, "harm to the business cannot be measured on this system");
-        return None;
-    }
-    let programs = config.signals.foreground.clone();
-    Some(Box::new(ForegroundReader::new(own_pids.clone(), programs)))
 }

@@ -5,25 +5,26 @@
 //! decreases multiplicatively, so that the harm to the business stays within the budget. Without business activity it
 //! works all of the time. Operators' orders restrict it; a long time without idleness may relax it, if configured.
 //!
+//! - [`config`] the configuration of the duty and of the exceptions
 //! - [`harm`] estimates the harm: working ticks against control ticks
 //! - [`duty`] additive increase, multiplicative decrease
-//! - [`relief`] a trickle or a window for a core that is never idle
 
+pub mod config;
 pub mod duty;
 pub mod harm;
-pub mod relief;
 
 use std::time::Duration;
 
 use schemas::load::GateState;
 
-use self::duty::{DutyLaw, DutyState};
-use self::relief::Relief;
+use self::duty::DutyState;
 use crate::clock::Moment;
+use crate::duty_law::DutyLaw;
 use crate::foreground::SchedulerContention;
 use crate::limits::Limits;
 use crate::orders::Orders;
 use crate::policy::{self, PolicyState};
+use crate::relief::Relief;
 use crate::sample::Sample;
 use crate::verdict::{Measure, Reason, ReasonKind, Verdict};
 

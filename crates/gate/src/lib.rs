@@ -8,19 +8,20 @@
 //! - [`sample`], [`limits`], [`clock`] the values that decide
 //! - [`policy`] PURE: (state, sample, limits, now) -> [`verdict`] with a reason
 //! - [`orders`] operators' orders; [`priority_mode`] whether the kernel runs our work only in idle time
-//! - [`law`] PURE: the duty cycle, held within a harm budget; [`foreground`] the business's scheduling statistics
+//! - [`law`] PURE: the duty cycle, held within a harm budget; [`duty_law`] its parameters; [`relief`] PURE: exceptions for a
+//!   core that is never idle; [`foreground`] the business's scheduling statistics
 //! - [`plan`] signals, limits and sampling interval of a configuration
 //! - [`sampler`] signals -> policy -> watch channel, at a fixed interval
 //! - [`permit`] the gate's API and its permits; [`shut`] a flag for database drivers
 //! - [`script`] fixed-open and scripted gates for benchmarks and tests
 //! - [`journal`] the evidence; [`stats`] the counters
-//! - [`record`] recorded samples; [`simulate`] and [`forecast`] PURE: replay and prediction
 //! - [`config`] the configuration
 
 mod admission;
 pub mod clock;
 pub mod config;
-pub mod forecast;
+mod config_error;
+pub mod duty_law;
 pub mod foreground;
 pub mod journal;
 pub mod law;
@@ -31,19 +32,19 @@ pub mod permit;
 pub mod plan;
 pub mod policy;
 pub mod priority_mode;
-pub mod record;
+pub mod relief;
 mod run_queue;
 pub mod sample;
 pub mod sampler;
 pub mod script;
 pub mod shut;
 pub mod signal;
-pub mod simulate;
 pub mod stats;
 pub mod verdict;
 
 pub use admission::Observation;
-pub use config::{ConfigError, GateConfig};
+pub use config::GateConfig;
+pub use config_error::ConfigError;
 pub use journal::merge;
 pub use orders::{ActiveOrder, Orders};
 pub use own::OwnPids;

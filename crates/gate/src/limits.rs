@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use schemas::load::SignalLimit;
 
-use crate::law::duty::DutyLaw;
-use crate::law::relief::Reliefs;
+use crate::duty_law::DutyLaw;
+use crate::relief::Reliefs;
 use crate::sample::{SignalName, milli};
 
 /// The limits of one signal, in its unit.

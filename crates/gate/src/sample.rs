@@ -71,7 +71,7 @@ impl Sample {
     clippy::cast_possible_truncation,
     reason = "the cast saturates, which is what is wanted"
 )]
-pub(crate) fn milli(value: f64) -> i64 {
+pub fn milli(value: f64) -> i64 {
     (value * 1_000.0).round() as i64
 }
 

@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::AdmissionControl;
 use crate::clock::Clock;
-use crate::config::{ConfigError, GateConfig, Mode};
+use crate::config::{GateConfig, Mode};
+use crate::config_error::ConfigError;
 use crate::foreground::SchedulerContention;
 use crate::law::{self, LawState, Tick};
 use crate::limits::Limits;

@@ -8,10 +8,11 @@ use schemas::load::{GateState, LoadVerdict};
 use serde::Serialize;
 
 use crate::clock::Moment;
-use crate::law::duty::DutyLaw;
-use crate::law::relief::Note;
 use crate::orders::ActiveOrder;
 use crate::sample::{SignalName, milli};
+
+/// Target duration of a quantum without business activity, unless the duty law sets another.
+pub const DEFAULT_QUANTUM: Duration = Duration::from_millis(20);
 
 /// The gate's verdict at one moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,7 +63,7 @@ impl Verdict {
         Self {
             state: GateState::Open,
             duty: 1.0,
-            quantum: DutyLaw::default().quantum_idle,
+            quantum: DEFAULT_QUANTUM,
             ..Self::shut(reason, now, expires)
         }
     }
@@ -110,7 +111,7 @@ pub enum Reason {
     /// An operator's order allows less than the policy would.
     Ordered(ActiveOrder),
     /// The core is never idle, and a named person accepted work anyway.
-    Relief(Note),
+    Relief(ReliefNote),
     /// A signal is at or over its critical level.
     Critical(Measure),
     /// An operator paused the gate.
@@ -160,6 +161,28 @@ pub enum Reason {
     FixedOpen,
     /// A test set the verdict.
     Scripted(Arc<str>),
+}
+
+/// The kind of an exception.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReliefKind {
+    /// A trickle.
+    Trickle,
+    /// A deadline's window.
+    Deadline,
+}
+
+/// An exception and the shut reason that it overrules.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReliefNote {
+    /// Which kind.
+    pub kind: ReliefKind,
+    /// Who is accountable.
+    pub actor: Arc<str>,
+    /// The stated reason.
+    pub reason: Arc<str>,
+    /// The overruled reason.
+    pub overrules: Arc<str>,
 }
 
 /// A signal's value and the limit it violates.
@@ -331,5 +354,19 @@ impl fmt::Display for Measure {
         let unit = if self.unit == "percent" { "%" } else { self.unit };
         let (signal, value, limit) = (&self.signal, self.value, self.limit);
         write!(f, "{signal} {value:.1} {unit} >= {limit:.1} {unit}")
+    }
+}
+
+impl fmt::Display for ReliefNote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            ReliefKind::Trickle => "a trickle",
+            ReliefKind::Deadline => "a deadline window",
+        };
+        write!(
+            f,
+            "{kind} by {} ({}) despite: {}",
+            self.actor, self.reason, self.overrules
+        )
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use gate::config::SignalsConfig;
 use gate::sample::SignalName;
+use gate::signal::config::SignalsConfig;
 use gate::signal::probe::{Probe, Prober};
 use gate::signal::{Signal, SignalError};
 use harness::{Db, Postgres, PostgresOptions, until};

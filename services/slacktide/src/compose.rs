@@ -206,7 +206,7 @@ pub(crate) fn record(
     stop: tokio_util::sync::CancellationToken,
 ) -> Option<tokio::task::JoinHandle<()>> {
     let config = self::gate(loaded).record;
-    let archive = gate::record::SampleArchive::new(&config.dir?, config.keep.get());
+    let archive = recordings::SampleArchive::new(&config.dir?, config.keep.get());
     let rows = Arc::new(move || source.driver_counts().rows);
-    Some(gate::record::record(gate, archive, rows, stop))
+    Some(recordings::record(gate, archive, rows, stop))
 }

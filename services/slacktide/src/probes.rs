@@ -6,8 +6,8 @@
 use std::sync::{Arc, LazyLock, OnceLock, Weak};
 
 use async_trait::async_trait;
-use gate::config::SignalsConfig;
 use gate::sample::SignalName;
+use gate::signal::config::SignalsConfig;
 use gate::signal::probe::{ProbeCount, Prober};
 use gate::signal::{Signal, SignalError, http};
 use runtime::config::Loaded;
@@ -48,7 +48,7 @@ pub(crate) fn signals(loaded: &Loaded<SocialFile>) -> Result<Vec<Box<dyn Signal>
     let file = &loaded.value;
     let config = &file.gate.signals;
     let mut signals =
-        http::start(config, loaded.folder()).map_err(|error| Failure::usage(error.to_string()))?;
+        http::start(&config.url, loaded.folder()).map_err(|error| Failure::usage(error.to_string()))?;
     if !uses_database(config) {
         return Ok(signals);
     }
@@ -90,8 +90,11 @@ fn signal_names(config: &SignalsConfig) -> Vec<SignalName> {
     let sql = config
         .sql
         .keys()
-        .map(|name| gate::config::database::sql_name(name));
-    let url = config.url.keys().map(|name| gate::config::http::url_name(name));
+        .map(|name| gate::signal::probe::config::sql_name(name));
+    let url = config
+        .url
+        .keys()
+        .map(|name| gate::signal::http::config::url_name(name));
     config
         .database
         .limits()

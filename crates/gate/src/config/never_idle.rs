@@ -5,7 +5,7 @@ use std::time::Duration;
 use runtime::span::Span;
 use serde::{Deserialize, Serialize};
 
-use super::ConfigError;
+use crate::config_error::ConfigError;
 
 /// The `[gate.never_idle]` table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

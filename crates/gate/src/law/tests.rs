@@ -6,10 +6,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use schemas::load::GateState;
 
-use super::relief::{Reliefs, Trickle, Window};
 use super::*;
 use crate::limits::Limit;
 use crate::orders::ActiveOrder;
+use crate::relief::{Reliefs, Trickle, Window};
 use crate::sample::Reading;
 
 pub(super) const TICK: Duration = Duration::from_millis(100);

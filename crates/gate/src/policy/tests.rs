@@ -21,8 +21,8 @@ pub(super) fn limits(good_samples: u32, hold: Duration) -> Limits {
     };
     Limits {
         is_fixed_open: false,
-        law: crate::law::duty::DutyLaw::default(),
-        relief: crate::law::relief::Reliefs::default(),
+        law: crate::duty_law::DutyLaw::default(),
+        relief: crate::relief::Reliefs::default(),
         signals: [("host_cpu".into(), limit)].into(),
         good_samples,
         hold,

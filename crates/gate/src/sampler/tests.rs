@@ -21,7 +21,7 @@ pub(super) fn bench(first: ScriptedReading) -> Bench {
     let (signal, readings) = ScriptedSignal::new("host_cpu", first);
     let mut config = GateConfig::default();
     // Only the scripted signal.
-    config.signals.memory.enabled = Some(crate::config::Enablement::Fixed(false));
+    config.signals.memory.enabled = Some(crate::signal::host::config::Enablement::Fixed(false));
     let clock = Clock::simulated(Timestamp::UNIX_EPOCH);
     let stop = CancellationToken::new();
     let pace = Pace {

@@ -4,8 +4,10 @@
 //! skips is in no window, and one that it repeats is inside twice. Nonexistent local times therefore need no special
 //! rule.
 //!
+//! - [`config`] the configuration
 //! - `period` one window or blackout; `text` its notation
 
+pub mod config;
 mod period;
 mod text;
 
@@ -18,7 +20,7 @@ use crate::limits::Limit;
 use crate::sample::SignalName;
 
 pub use period::{Blackout, Period};
-pub use text::{days, when, window};
+pub use text::{PeriodError, days, when, window};
 
 /// The signal's name.
 pub const NAME: &str = "calendar";

@@ -6,10 +6,11 @@
 //! inside the window.
 //!
 //! - [`share`] PURE: two snapshots -> percent
-//! - [`host`] the host's counters; `root` those of the root control group
+//! - [`host`] the host's counters; `root` those of the root control group; [`proc_stat`] PURE: their parser
 //! - [`process`] the CPU time of our processes; `tasks` by thread
 
 pub mod host;
+pub mod proc_stat;
 pub mod process;
 #[cfg(target_os = "linux")]
 pub mod root;

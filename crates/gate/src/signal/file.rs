@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use super::{Signal, SignalError};
 use crate::limits::Limit;
@@ -19,6 +20,14 @@ pub const LIMIT: Limit = Limit {
     quiet: None,
     unit: "present",
 };
+
+/// The `[gate.signals.stop_file]` table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StopFileConfig {
+    /// The path.
+    pub path: PathBuf,
+}
 
 /// A file that shuts the gate while it exists. A folder that cannot be read is an error, and therefore shuts the gate
 /// too.

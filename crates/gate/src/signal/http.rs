@@ -3,11 +3,15 @@
 //! Each URL has its own task, so that a slow answer delays no sample; the signal reads the latest result with its age.
 //! Redirects are not followed, at most 64 KB are read, and only the host of the URL is ever shown.
 //!
+//! - [`config`] the configuration
 //! - `fetch` one request; `answer` PURE: extracts the number
 
 mod answer;
+pub mod config;
+mod error;
 mod fetch;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,10 +20,10 @@ use async_trait::async_trait;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
+use self::config::{UrlSignalConfig, UrlValue, url_name};
+use self::error::RequestError;
 use self::fetch::Request;
 use super::{Signal, SignalError};
-use crate::config::SignalsConfig;
-use crate::config::http::{UrlSignalConfig, UrlValue, url_name};
 use crate::sample::SignalName;
 
 /// How much older than one round a value may be.
@@ -29,10 +33,13 @@ const GRACE: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// If a secret or a certificate cannot be read; contains the signal's name.
-pub fn start(config: &SignalsConfig, folder: &Path) -> Result<Vec<Box<dyn Signal>>, SignalError> {
+pub fn start(
+    urls: &BTreeMap<String, UrlSignalConfig>,
+    folder: &Path,
+) -> Result<Vec<Box<dyn Signal>>, SignalError> {
     let mut signals: Vec<Box<dyn Signal>> = Vec::new();
-    for (name, table) in &config.url {
-        let at = |what: String| SignalError(format!("gate.signals.url.{name}: {what}"));
+    for (name, table) in urls {
+        let at = |error: RequestError| SignalError(format!("gate.signals.url.{name}: {error}"));
         let request = Request::new(table, folder).map_err(at)?;
         signals.push(Box::new(UrlSignal::new(url_name(name), table, request)));
     }
@@ -60,12 +67,14 @@ impl UrlSignal {
             loop {
                 ticks.tick().await;
                 let reading = match timeout(within, request.get()).await {
-                    Ok(Ok(answer)) => answer::value(&answer, status, pointer.as_deref()),
-                    Ok(Err(what)) => Err(what),
-                    Err(_) => Err(format!("no answer within {} ms", within.as_millis())),
+                    Ok(Ok(answer)) => {
+                        answer::value(&answer, status, pointer.as_deref()).map_err(RequestError::from)
+                    }
+                    Ok(Err(error)) => Err(error),
+                    Err(_) => Err(RequestError::Timeout(within)),
                 };
                 let reading =
-                    reading.map_err(|what| SignalError(format!("{}: {what}", request.display_host())));
+                    reading.map_err(|error| SignalError(format!("{}: {error}", request.display_host())));
                 *writer.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), reading));
             }
         });

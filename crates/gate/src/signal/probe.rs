@@ -7,9 +7,11 @@
 //!
 //! Connecting takes a slot too and may take longer than 5 ms; failures back off.
 //!
+//! - [`config`] the configuration
 //! - `readings` the latest results and their maximum age
 //! - `schedule` the task
 
+pub mod config;
 mod readings;
 mod schedule;
 

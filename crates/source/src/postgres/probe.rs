@@ -21,10 +21,10 @@ mod transactions;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use gate::config::SignalsConfig;
-use gate::config::database::{self, DatabaseSignalsConfig, SqlSignalConfig};
 use gate::signal::SignalError;
+use gate::signal::config::SignalsConfig;
 use gate::signal::probe::Probe;
+use gate::signal::probe::config::{self as database, DatabaseSignalsConfig, SqlSignalConfig};
 
 use self::link::Link;
 use crate::error::Result;

@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use async_trait::async_trait;
-use gate::config::SignalsConfig;
-use gate::config::database::{CANARY, sql_name};
 use gate::sample::SignalName;
 use gate::signal::SignalError;
+use gate::signal::config::SignalsConfig;
+use gate::signal::probe::config::{CANARY, sql_name};
 use gate::signal::probe::{Probe, TIMEOUT};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags};

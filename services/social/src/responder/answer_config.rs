@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gate::forecast::History;
+use recordings::forecast::History;
 use requests::blocklist::BlockList;
 use requests::kind::Kinds;
 use requests::mask::Mask;

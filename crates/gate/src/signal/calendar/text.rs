@@ -5,20 +5,44 @@ use jiff::{Timestamp, ToSpan};
 
 use super::period::Period;
 
+/// Why a text is not a window or a blackout.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PeriodError {
+    /// Not a day of the week.
+    #[error("names the day {0:?}; the days are mon, tue, wed, thu, fri, sat, sun")]
+    UnknownDay(String),
+    /// Not a time of day.
+    #[error("has {0:?}; write a time as 22:00")]
+    NotATime(String),
+    /// Neither a time of day nor a date.
+    #[error(
+        "has {0:?}; write both from and to as 22:00, as 2026-12-31, as 2026-12-31T20:00, or as 2026-12-31T20:00:00+08:00"
+    )]
+    NotADate(String),
+    /// The end is not after the start.
+    #[error("ends at {to}, before its start {from}")]
+    Backward {
+        /// The start, as written.
+        from: String,
+        /// The end, as written.
+        to: String,
+    },
+}
+
 const NAMES: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 /// Parses days of the week: `mon`, `mon-fri`, `sat-mon`; every day if empty.
 ///
 /// # Errors
-/// What is wrong, for display.
-pub fn days(given: &[String]) -> Result<[bool; 7], String> {
+/// If a name is not a day.
+pub fn days(given: &[String]) -> Result<[bool; 7], PeriodError> {
     let mut days = [given.is_empty(); 7];
     let day = |name: &str| {
         let name = name.trim().to_ascii_lowercase();
         NAMES
             .iter()
             .position(|known| *known == name)
-            .ok_or_else(|| format!("names the day {name:?}; the days are mon, tue, wed, thu, fri, sat, sun"))
+            .ok_or(PeriodError::UnknownDay(name))
     };
     for text in given {
         let (first, last) = text.split_once('-').unwrap_or((text, text));
@@ -45,9 +69,9 @@ fn time(text: &str) -> Option<Time> {
 /// Parses a weekly window: `from` and `to` are times of day. Equal times are the whole day.
 ///
 /// # Errors
-/// What is wrong, for display.
-pub fn window(given: &[String], from: &str, to: &str) -> Result<Period, String> {
-    let read = |text: &str| time(text).ok_or_else(|| format!("has {text:?}; write a time as 22:00"));
+/// If a day or a time cannot be parsed.
+pub fn window(given: &[String], from: &str, to: &str) -> Result<Period, PeriodError> {
+    let read = |text: &str| time(text).ok_or_else(|| PeriodError::NotATime(text.to_owned()));
     Ok(Period::Weekly {
         days: days(given)?,
         from: read(from)?,
@@ -59,8 +83,8 @@ pub fn window(given: &[String], from: &str, to: &str) -> Result<Period, String> 
 /// with times, or timestamps with a zone.
 ///
 /// # Errors
-/// What is wrong, for display.
-pub fn when(given: &[String], from: &str, to: &str) -> Result<Period, String> {
+/// If a part cannot be parsed, or the end is not after the start.
+pub fn when(given: &[String], from: &str, to: &str) -> Result<Period, PeriodError> {
     if time(from).is_some() || !given.is_empty() {
         return window(given, from, to);
     }
@@ -80,16 +104,15 @@ pub fn when(given: &[String], from: &str, to: &str) -> Result<Period, String> {
     if forward {
         Ok(when)
     } else {
-        Err(format!("ends at {to}, before its start {from}"))
+        Err(PeriodError::Backward {
+            from: from.to_owned(),
+            to: to.to_owned(),
+        })
     }
 }
 
-fn local(text: &str, end: bool) -> Result<DateTime, String> {
-    let error = || {
-        format!(
-            "has {text:?}; write both from and to as 22:00, as 2026-12-31, as 2026-12-31T20:00, or as 2026-12-31T20:00:00+08:00"
-        )
-    };
+fn local(text: &str, end: bool) -> Result<DateTime, PeriodError> {
+    let error = || PeriodError::NotADate(text.to_owned());
     // The date parser accepts a longer text and would ignore its zone.
     if text.len() == 10 {
         let date: Date = text.parse().map_err(|_| error())?;

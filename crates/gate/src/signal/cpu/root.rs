@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::host;
+use super::proc_stat;
 use super::share::HostTimes;
 use crate::signal::SignalError;
 use crate::signal::procfs::ProcFile;
@@ -53,8 +53,8 @@ impl Counters {
         let text = stat.text()?;
         let nothing = || unread("no line of CPU counters".to_owned());
         let at = clock();
-        let ticks = host::parse(text, at).ok_or_else(nothing)?;
-        let interrupt_and_steal_ticks = host::interrupt_and_steal_ticks(text).ok_or_else(nothing)?;
+        let ticks = proc_stat::parse(text, at).ok_or_else(nothing)?;
+        let interrupt_and_steal_ticks = proc_stat::interrupt_and_steal_ticks(text).ok_or_else(nothing)?;
         let Some(exact) = &mut self.exact else {
             return Ok(ticks);
         };

@@ -8,13 +8,13 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::catalogue::{self, is_counted_interface};
+use super::config::HostSignalConfig;
+use super::support::{self, is_counted_interface};
 use super::{group, parse};
-use crate::config::SignalsConfig;
-use crate::foreground::{ForegroundReader, Snapshot, contention_between};
-use crate::own::OwnPids;
+use crate::own::{OwnEntry, OwnPids};
 use crate::signal::SignalError;
 use crate::signal::cpu::process::OwnProcesses;
+use crate::signal::foreground::{ForegroundReader, Snapshot, contention_between};
 use crate::signal::procfs::ProcFile;
 
 /// The kernel's update interval for pressure is two seconds and a tick; this leaves room.
@@ -90,10 +90,10 @@ impl Pressure {
 impl HostMeter {
     /// Creates the meter of a signal of the catalogue.
     #[must_use]
-    pub fn new(name: &str, config: &SignalsConfig, own_pids: &OwnPids) -> Self {
+    pub fn new(name: &str, table: &HostSignalConfig, foreground: &[OwnEntry], own_pids: &OwnPids) -> Self {
         let (path, source) = match name {
             "psi_cpu" | "psi_io" | "psi_memory" => {
-                let path = catalogue::pressure_path(name, config);
+                let path = support::pressure_path(name, table);
                 (path, Source::Pressure(Pressure::default()))
             }
             "run_queue" => {
@@ -108,19 +108,19 @@ impl HostMeter {
                 )
             }
             "disk" => {
-                let only = config.disk.only.clone();
+                let only = table.only.clone();
                 ("/proc/diskstats".into(), Source::Disk { only, before: None })
             }
             "network" => {
-                let only = config.network.only.clone();
+                let only = table.only.clone();
                 ("/proc/net/dev".into(), Source::Network { only, before: None })
             }
             "sched_delay" => {
-                let reader = Box::new(ForegroundReader::new(own_pids.clone(), config.foreground.clone()));
+                let reader = Box::new(ForegroundReader::new(own_pids.clone(), foreground.to_vec()));
                 (PathBuf::new(), Source::Delay { reader, before: None })
             }
             _ => {
-                let group = config.memory.group.as_deref().map(group::GroupMemory::new);
+                let group = table.group.as_deref().map(group::GroupMemory::new);
                 ("/proc/meminfo".into(), Source::Memory { group })
             }
         };

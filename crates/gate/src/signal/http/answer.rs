@@ -1,5 +1,7 @@
 //! PURE: extracts the number from an answer.
 
+use super::error::AnswerError;
+
 /// An HTTP answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Answer {
@@ -8,30 +10,30 @@ pub(super) struct Answer {
 }
 
 /// Returns the value; an error never contains the body.
-pub(super) fn value(answer: &Answer, status: bool, pointer: Option<&str>) -> Result<f64, String> {
+pub(super) fn value(answer: &Answer, status: bool, pointer: Option<&str>) -> Result<f64, AnswerError> {
     if status {
         return Ok(if answer.status == 200 { 0.0 } else { 1.0 });
     }
     if answer.status != 200 {
-        return Err(format!("answered with status {}", answer.status));
+        return Err(AnswerError::Status(answer.status));
     }
     let number = match pointer {
         None => std::str::from_utf8(&answer.body)
             .ok()
             .and_then(|text| text.trim().parse::<f64>().ok())
-            .ok_or("answered with no number; for a JSON answer set json = \"/path\"")?,
+            .ok_or(AnswerError::NoNumber)?,
         Some(pointer) => {
             let json: serde_json::Value =
-                serde_json::from_slice(&answer.body).map_err(|_| "answered with no JSON")?;
+                serde_json::from_slice(&answer.body).map_err(|_| AnswerError::NoJson)?;
             json.pointer(pointer)
                 .and_then(serde_json::Value::as_f64)
-                .ok_or_else(|| format!("answered with no number at {pointer}"))?
+                .ok_or_else(|| AnswerError::NoNumberAt(pointer.to_owned()))?
         }
     };
     if number.is_finite() {
         Ok(number)
     } else {
-        Err("answered with no finite number".to_owned())
+        Err(AnswerError::NotFinite)
     }
 }
 
@@ -39,7 +41,7 @@ pub(super) fn value(answer: &Answer, status: bool, pointer: Option<&str>) -> Res
 mod tests {
     use super::*;
 
-    fn read_value(status: u16, body: &str, pointer: Option<&str>) -> Result<f64, String> {
+    fn read_value(status: u16, body: &str, pointer: Option<&str>) -> Result<f64, AnswerError> {
         let answer = Answer {
             status,
             body: body.into(),
@@ -62,7 +64,8 @@ mod tests {
             (200, "{\"lag\":\"3\"}", Some("/lag")),
             (200, "secret", Some("/lag")),
         ] {
-            let error = read_value(status, body, pointer).err().unwrap_or_default();
+            let error =
+                read_value(status, body, pointer).map_or_else(|error| error.to_string(), |_| String::new());
             assert!(
                 error.starts_with("answered with ") && !error.contains("secret"),
                 "{error}"

@@ -17,7 +17,8 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::answer::Answer;
-use crate::config::http::UrlSignalConfig;
+use super::config::UrlSignalConfig;
+use super::error::RequestError;
 
 /// Maximum size of an answer, in bytes.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
@@ -33,24 +34,21 @@ pub(super) struct Request {
 }
 
 impl Request {
-    pub(super) fn new(table: &UrlSignalConfig, folder: &Path) -> Result<Self, String> {
-        let uri: Uri = table.url.parse().map_err(|_| "url is not a valid address")?;
-        let host = uri.host().ok_or("url has no host")?;
+    pub(super) fn new(table: &UrlSignalConfig, folder: &Path) -> Result<Self, RequestError> {
+        let uri: Uri = table.url.parse().map_err(|_| RequestError::InvalidUrl)?;
+        let host = uri.host().ok_or(RequestError::NoHost)?;
         let host = host.trim_matches(['[', ']']).to_owned();
         let secure = uri.scheme_str() == Some("https");
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
         let header = table.header.as_ref().map(|header| {
-            let name: HeaderName = header
-                .name
-                .parse()
-                .map_err(|_| "header.name is not a valid header name")?;
-            let text = header.value.read(folder).map_err(|error| error.to_string())?;
+            let name: HeaderName = header.name.parse().map_err(|_| RequestError::InvalidHeaderName)?;
+            let text = header.value.read(folder)?;
             let mut value: HeaderValue = text
                 .expose()
                 .parse()
-                .map_err(|_| "header.value has characters that a header cannot contain")?;
+                .map_err(|_| RequestError::InvalidHeaderValue)?;
             value.set_sensitive(true);
-            Ok::<_, String>((name, value))
+            Ok::<_, RequestError>((name, value))
         });
         Ok(Self {
             display_host: table.host().to_owned(),
@@ -67,18 +65,15 @@ impl Request {
         &self.display_host
     }
 
-    pub(super) async fn get(&self) -> Result<Answer, String> {
+    pub(super) async fn get(&self) -> Result<Answer, RequestError> {
         let stream = TcpStream::connect((self.host.as_str(), self.port))
             .await
-            .map_err(|error| format!("cannot be reached: {}", error.kind()))?;
+            .map_err(|error| RequestError::Unreachable(error.kind()))?;
         match &self.tls {
             None => self.ask(stream).await,
             Some(tls) => {
-                let name = ServerName::try_from(self.host.clone()).map_err(|_| "has no name for TLS")?;
-                let stream = tls
-                    .connect(name, stream)
-                    .await
-                    .map_err(|error| format!("TLS failed: {error}"))?;
+                let name = ServerName::try_from(self.host.clone()).map_err(|_| RequestError::NoTlsName)?;
+                let stream = tls.connect(name, stream).await.map_err(RequestError::Tls)?;
                 self.ask(stream).await
             }
         }
@@ -87,8 +82,8 @@ impl Request {
     async fn ask(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    ) -> Result<Answer, String> {
-        let broken = |_| "connection closed by the peer";
+    ) -> Result<Answer, RequestError> {
+        let broken = |_| RequestError::Closed;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         let exchange = async {
             let path = self
@@ -106,7 +101,7 @@ impl Request {
             }
             let request = request
                 .body(Empty::<Bytes>::new())
-                .map_err(|_| "url is not valid in a request".to_owned())?;
+                .map_err(|_| RequestError::InvalidPath)?;
             let response = sender.send_request(request).await.map_err(broken)?;
             let status = response.status().as_u16();
             if response
@@ -115,12 +110,12 @@ impl Request {
                 .and_then(|length| length.to_str().ok()?.parse::<usize>().ok())
                 .is_some_and(|length| length > MAX_ANSWER_BYTES)
             {
-                return Err("answered with more than 64 KB".to_owned());
+                return Err(RequestError::TooLong);
             }
             let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES)
                 .collect()
                 .await
-                .map_err(|_| "answered with more than 64 KB, or the connection broke".to_owned())?;
+                .map_err(|_| RequestError::TooLongOrCut)?;
             Ok(Answer {
                 status,
                 body: body.to_bytes().to_vec(),
@@ -138,15 +133,14 @@ impl Request {
     }
 }
 
-fn connector() -> Result<TlsConnector, String> {
+fn connector() -> Result<TlsConnector, RequestError> {
     let mut roots = RootCertStore::empty();
     let (known, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if known == 0 {
-        return Err("this system has no trusted certificates; install ca-certificates".to_owned());
+        return Err(RequestError::NoTrustedCertificates);
     }
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
+        .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(TlsConnector::from(Arc::new(config)))

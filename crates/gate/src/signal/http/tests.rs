@@ -2,6 +2,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::signal::config::SignalsConfig;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
@@ -36,7 +37,7 @@ fn ok(body: &str) -> String {
 
 fn signals(text: &str, folder: &Path) -> Result<Vec<Box<dyn Signal>>, Box<dyn std::error::Error>> {
     let config: SignalsConfig = toml::from_str(text)?;
-    Ok(start(&config, folder)?)
+    Ok(start(&config.url, folder)?)
 }
 
 async fn next(signal: &mut Box<dyn Signal>) -> Result<f64, SignalError> {

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use gate::config::database::TRANSACTIONS;
 use gate::sample::SignalName;
 use gate::signal::SignalError;
 use gate::signal::probe::Probe;
+use gate::signal::probe::config::TRANSACTIONS;
 use tokio::time::Instant;
 
 use super::link::Link;

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use gate::forecast::{Basis, Forecast, History, forecast};
 use jiff::Timestamp;
+use recordings::forecast::{Basis, Forecast, History, forecast};
 use runtime::exit::Exit;
 
 use crate::failure::Outcome;

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use gate::GateConfig;
-use gate::record::{self, Records};
-use gate::simulate::{PolicyFigures, Scenario, Simulation, simulate};
+use recordings::Records;
+use recordings::simulate::{PolicyFigures, Scenario, Simulation, simulate};
 use runtime::exit::Exit;
 
 use crate::failure::{Failure, Outcome};
@@ -51,7 +51,7 @@ pub(crate) async fn run(args: SimulateArgs) -> Outcome {
 
 /// Reads recordings, and reports unreadable bytes.
 pub(super) fn read_samples(path: &Path) -> Result<Records, Failure> {
-    let records = record::read(path)
+    let records = recordings::read(path)
         .map_err(|error| Failure::usage(format!("{}: {error}; give --samples", path.display())))?;
     if records.skipped > 0 {
         output::note(&format!(

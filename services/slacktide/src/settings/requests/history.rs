@@ -9,7 +9,7 @@ use jiff::Timestamp;
 const HISTORY_INTERVAL: std::time::Duration = std::time::Duration::from_secs(600);
 
 /// Reads the gate's recorded history periodically, as long as a receiver exists.
-pub(super) fn history(dir: &Path) -> tokio::sync::watch::Receiver<Arc<gate::forecast::History>> {
+pub(super) fn history(dir: &Path) -> tokio::sync::watch::Receiver<Arc<recordings::forecast::History>> {
     let (sender, receiver) = tokio::sync::watch::channel(Arc::default());
     let dir = dir.to_owned();
     tokio::spawn(async move {
@@ -18,10 +18,12 @@ pub(super) fn history(dir: &Path) -> tokio::sync::watch::Receiver<Arc<gate::fore
             tick.tick().await;
             let dir = dir.clone();
             let began = Timestamp::now();
-            let read = tokio::task::spawn_blocking(move || gate::record::read(&dir)).await;
+            let read = tokio::task::spawn_blocking(move || recordings::read(&dir)).await;
             match read {
                 Ok(Ok(records)) => {
-                    sender.send_replace(Arc::new(gate::forecast::History::from_blocks(&records.blocks)));
+                    sender.send_replace(Arc::new(recordings::forecast::History::from_blocks(
+                        &records.blocks,
+                    )));
                 }
                 // Possibly nothing is recorded yet.
                 Ok(Err(error)) => tracing::debug!(%error, %began, "gate history not available for forecasts"),

@@ -226,7 +226,7 @@ impl RequestWorker {
         let expected = forecast::estimate_all(&places, |work| {
             let work = u64::try_from(work.as_millis()).unwrap_or(u64::MAX);
             // Work is source time in milliseconds, so one second of duty does 1,000 units.
-            gate::forecast::forecast(history.as_deref()?, work, Some(1_000.0), now).median
+            recordings::forecast::forecast(history.as_deref()?, work, Some(1_000.0), now).median
         });
         self.index.clear_queue_positions();
         for one in expected {

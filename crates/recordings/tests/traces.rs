@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use gate::GateConfig;
-use gate::forecast::History;
-use gate::record::{Block, Row, read};
-use gate::simulate::{Scenario, simulate};
+use recordings::forecast::History;
+use recordings::simulate::{Scenario, simulate};
+use recordings::{Block, Row, read};
 
 fn traces() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/traces")

@@ -1,13 +1,13 @@
 //! Records this host with the default signals into a folder, as for the traces of the tests.
 //!
-//! `cargo run -p gate --example record -- FOLDER SECONDS`
+//! `cargo run -p recordings --example record -- FOLDER SECONDS`
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gate::record::{SampleArchive, record};
 use gate::{Gate, GateConfig, Orders, OwnPids};
+use recordings::{SampleArchive, record};
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main]

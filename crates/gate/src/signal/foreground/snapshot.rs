@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::SchedulerContention;
+use crate::foreground::SchedulerContention;
 use crate::signal::procfs::SchedStat;
 
 /// The statistics of the business's processes at one moment, by an id that is unique to one watched process.

@@ -14,12 +14,12 @@ use jiff::Timestamp;
 use schemas::load::{GateState, SignalLimit};
 use serde::Serialize;
 
-use crate::clock::Moment;
-use crate::law::{self, LawState, Tick};
-use crate::limits::Limits;
-use crate::orders::Orders;
-use crate::record::Block;
-use crate::sample::{Reading, Sample, SignalName, milli};
+use crate::Block;
+use gate::clock::Moment;
+use gate::law::{self, LawState, Tick};
+use gate::limits::Limits;
+use gate::orders::Orders;
+use gate::sample::{Reading, Sample, SignalName, milli};
 
 /// The input of a simulation.
 #[derive(Debug, Clone)]
@@ -334,7 +334,7 @@ fn shared_limits(blocks: &[Block], scenario: &Scenario, simulation: &mut Simulat
 }
 
 fn stop_limits(limits: &Limits) -> BTreeMap<SignalName, i64> {
-    let stop = |(name, limit): (&SignalName, &crate::limits::Limit)| (name.clone(), milli(limit.stop));
+    let stop = |(name, limit): (&SignalName, &gate::limits::Limit)| (name.clone(), milli(limit.stop));
     limits.signals.iter().map(stop).collect()
 }
 

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use schemas::load::{GateState, SignalLimit};
 use serde::{Deserialize, Serialize};
 
-use crate::admission::Observation;
-use crate::sample::{Reading, SignalName, milli};
+use gate::Observation;
+use gate::sample::{Reading, SignalName, milli};
 
 /// Maximum samples per block: a minute at the default interval.
 pub const MAX_SAMPLES: usize = 600;

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use schemas::load::GateState;
 use serde::Serialize;
 
-use crate::record::Block;
+use crate::Block;
 
 const HOUR_MS: i64 = 3_600_000;
 

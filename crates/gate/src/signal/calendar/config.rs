@@ -3,8 +3,10 @@
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use super::ConfigError;
-use crate::signal::calendar::{self, Blackout, Calendar};
+use super::Calendar;
+use super::period::Blackout;
+use super::text::{self, PeriodError};
+use crate::config_error::ConfigError;
 
 /// The `[gate.calendar]` table. Off by default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,14 +65,14 @@ impl CalendarConfig {
         })?;
         let mut windows = Vec::new();
         for one in &self.windows {
-            let read = calendar::window(&one.days, &one.from, &one.to);
-            windows.push(read.map_err(|what| violation("calendar.window", what))?);
+            let read = text::window(&one.days, &one.from, &one.to);
+            windows.push(read.map_err(|error| violation("calendar.window", &error))?);
         }
         let mut blackouts = Vec::new();
         for one in &self.blackouts {
-            let read = calendar::when(&one.days, &one.from, &one.to);
+            let read = text::when(&one.days, &one.from, &one.to);
             blackouts.push(Blackout {
-                when: read.map_err(|what| violation("calendar.blackout", what))?,
+                when: read.map_err(|error| violation("calendar.blackout", &error))?,
                 reason: one.reason.clone(),
             });
         }
@@ -82,23 +84,17 @@ impl CalendarConfig {
     }
 }
 
-fn violation(key: &'static str, what: String) -> ConfigError {
+fn violation(key: &'static str, error: &PeriodError) -> ConfigError {
     ConfigError {
         key,
-        what,
+        what: error.to_string(),
         remedy: "correct it, or remove the table",
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::config::GateConfig;
-
-    fn parse(text: &str) -> Result<GateConfig, String> {
-        let config: GateConfig = toml::from_str(text).map_err(|error| error.to_string())?;
-        config.validate().map_err(|error| error.to_string())?;
-        Ok(config)
-    }
+    use crate::config::parsed::{error_of, parse};
 
     const NIGHTS: &str = "[calendar]\nzone = \"Asia/Shanghai\"\n[[calendar.window]]\ndays = [\"mon-fri\"]\nfrom = \"22:00\"\nto = \"06:00\"\n[[calendar.blackout]]\nfrom = \"2026-12-31\"\nto = \"2027-01-01\"\nreason = \"year end\"\n";
 
@@ -123,7 +119,7 @@ mod tests {
             ),
             ("reason", "raison", "`raison`"),
         ] {
-            let error = parse(&NIGHTS.replace(from, to)).err().unwrap_or_default();
+            let error = error_of(&NIGHTS.replace(from, to));
             assert!(error.contains(expected), "{to}: {error}");
         }
     }

@@ -11,10 +11,10 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::archive::{SampleArchive, day};
-use super::block::Block;
-use crate::admission::Observation;
-use crate::permit::Gate;
+use crate::archive::{SampleArchive, day};
+use crate::block::Block;
+use gate::Gate;
+use gate::Observation;
 
 /// Returns how many rows were read from the source so far. Called at each sample: must be fast.
 pub type RowCounter = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -52,7 +52,7 @@ fn run_id() -> u64 {
     u64::try_from(now).unwrap_or_default() ^ (u64::from(std::process::id()) << 52)
 }
 
-pub(super) struct Recorder {
+pub(crate) struct Recorder {
     gate: Gate,
     archive: SampleArchive,
     block: Block,
@@ -63,7 +63,7 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn new(gate: &Gate, archive: SampleArchive) -> Self {
+    pub(crate) fn new(gate: &Gate, archive: SampleArchive) -> Self {
         Self {
             gate: gate.clone(),
             archive,
@@ -74,7 +74,7 @@ impl Recorder {
         }
     }
 
-    pub(super) async fn add(&mut self, seen: &Observation, rows: u64) {
+    pub(crate) async fn add(&mut self, seen: &Observation, rows: u64) {
         let is_next_day = self
             .block
             .rows
@@ -87,7 +87,7 @@ impl Recorder {
     }
 
     /// Writes the block on a blocking thread.
-    pub(super) async fn flush(&mut self) {
+    pub(crate) async fn flush(&mut self) {
         let next = Block::new(self.block.run_id);
         let mut block = std::mem::replace(&mut self.block, next);
         let Some(first) = block.rows.first() else { return };

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::clock::Moment;
-use crate::verdict::Reason;
+use crate::verdict::{Reason, ReliefKind, ReliefNote};
 
 /// The configured exceptions.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -48,15 +48,6 @@ pub struct Window {
     pub reason: Arc<str>,
 }
 
-/// The kind of an exception.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReliefKind {
-    /// A trickle.
-    Trickle,
-    /// A deadline's window.
-    Deadline,
-}
-
 /// An exception in force.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Relief {
@@ -70,22 +61,9 @@ pub struct Relief {
     pub reason: Arc<str>,
 }
 
-/// An exception and the shut reason that it overrules.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Note {
-    /// Which kind.
-    pub kind: ReliefKind,
-    /// Who is accountable.
-    pub actor: Arc<str>,
-    /// The stated reason.
-    pub reason: Arc<str>,
-    /// The overruled reason.
-    pub overrules: Arc<str>,
-}
-
 impl Relief {
-    pub(super) fn into_note(self, overrules: &Reason) -> Note {
-        Note {
+    pub(crate) fn into_note(self, overrules: &Reason) -> ReliefNote {
+        ReliefNote {
             kind: self.kind,
             actor: self.actor,
             reason: self.reason,
@@ -115,19 +93,5 @@ impl Reliefs {
             actor: trickle.actor.clone(),
             reason: trickle.reason.clone(),
         })
-    }
-}
-
-impl std::fmt::Display for Note {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let kind = match self.kind {
-            ReliefKind::Trickle => "a trickle",
-            ReliefKind::Deadline => "a deadline window",
-        };
-        write!(
-            f,
-            "{kind} by {} ({}) despite: {}",
-            self.actor, self.reason, self.overrules
-        )
     }
 }

@@ -1,6 +1,6 @@
 use super::*;
-use crate::config::GateConfig;
-use crate::record::{Row, block::VerdictChange};
+use crate::{Row, block::VerdictChange};
+use gate::config::GateConfig;
 
 /// Ten samples per second of one signal; the recorded gate was shut throughout.
 fn day(samples: i64, load: impl Fn(i64) -> i64) -> Vec<Block> {

@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::*;
-use crate::admission::Observation;
-use crate::clock::Moment;
-use crate::sample::{Reading, Sample};
-use crate::verdict::{Reason, Verdict};
+use gate::Observation;
+use gate::clock::Moment;
+use gate::sample::{Reading, Sample};
+use gate::verdict::{Reason, Verdict};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
@@ -115,8 +115,8 @@ fn archive_has_one_file_per_day_and_deletes_expired_days() -> Outcome {
     Ok(())
 }
 
-fn fake_gate() -> (crate::Gate, crate::script::Script) {
-    crate::Gate::scripted()
+fn fake_gate() -> (gate::Gate, gate::Script) {
+    gate::Gate::scripted()
 }
 
 /// A folder that cannot be written stops nothing else; lost samples are counted in the next block.

@@ -7,15 +7,20 @@
 //! At most [`MAX_WATCHED`] processes are watched. If there are more, the set rotates by a quarter each second, so that
 //! two snapshots always have most processes in common. Only the main thread of a process is measured. The parallel
 //! workers of our own query count as the business's.
+//!
+//! - `snapshot` PURE: two snapshots -> scheduler contention
+
+mod snapshot;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::snapshot::{Snapshot, contention_between};
-use super::{Foreground, SchedulerContention};
+use super::SignalError;
+use super::procfs::{self, ProcFile};
+use crate::foreground::{Foreground, SchedulerContention};
 use crate::own::{OwnEntry, OwnPids};
-use crate::signal::SignalError;
-use crate::signal::procfs::{self, ProcFile};
+
+pub use snapshot::{Snapshot, contention_between};
 
 /// Maximum number of watched processes.
 pub const MAX_WATCHED: usize = 64;

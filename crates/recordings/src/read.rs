@@ -4,8 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::block::Block;
-use super::frame;
+use crate::block::Block;
+use crate::frame;
 
 /// The file extension.
 pub const EXTENSION: &str = "samples";
@@ -50,7 +50,7 @@ pub fn read(path: &Path) -> io::Result<Records> {
 }
 
 /// Returns the recordings in a folder, oldest day first.
-pub(super) fn recordings(folder: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn recordings(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();

@@ -1,10 +1,4 @@
-use crate::config::GateConfig;
-
-fn parse(text: &str) -> Result<GateConfig, String> {
-    let config: GateConfig = toml::from_str(text).map_err(|error| error.to_string())?;
-    config.validate().map_err(|error| error.to_string())?;
-    Ok(config)
-}
+use crate::config::parsed::{error_of, parse};
 
 #[test]
 fn database_signals_are_off_by_default_and_valid_when_set() {
@@ -64,7 +58,7 @@ fn database_signals_errors_name_the_key() {
             "gate.signals.sql has a signal \"a b\"",
         ),
     ] {
-        let error = parse(text).err().unwrap_or_default();
+        let error = error_of(text);
         assert!(error.contains(expected), "{text}: {error}");
     }
 }

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::ConfigError;
+use super::catalogue::SignalDefaults;
+use crate::config_error::ConfigError;
 use crate::limits::Limit;
-use crate::signal::host::catalogue::SignalDefaults;
 
 /// Whether a signal is used: `"auto"`, `true` or `false`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,7 +85,7 @@ impl HostSignalConfig {
     }
 
     /// Checks what the types cannot express.
-    pub(super) fn validate(&self, defaults: &SignalDefaults) -> Result<(), ConfigError> {
+    pub(crate) fn validate(&self, defaults: &SignalDefaults) -> Result<(), ConfigError> {
         let violation = |key, what: String, remedy| Err(ConfigError { key, what, remedy });
         let [stop_key, resume_key, critical_key, only_key, group_key] = defaults.keys;
         if !self.only.is_empty() && !["disk", "network"].contains(&defaults.name) {

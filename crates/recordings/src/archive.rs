@@ -9,9 +9,9 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::block::Block;
-use super::frame;
-use super::read::{EXTENSION, recordings};
+use crate::block::Block;
+use crate::frame;
+use crate::read::{EXTENSION, recordings};
 
 /// Appends blocks to the file of their day, and deletes expired files.
 #[derive(Debug, Clone)]
@@ -70,7 +70,7 @@ impl SampleArchive {
 }
 
 /// Returns the UTC day of a time.
-pub(super) fn day(wall_ms: i64) -> Date {
+pub(crate) fn day(wall_ms: i64) -> Date {
     let at = Timestamp::from_millisecond(wall_ms).unwrap_or(Timestamp::UNIX_EPOCH);
     at.to_zoned(TimeZone::UTC).date()
 }

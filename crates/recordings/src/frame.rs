@@ -3,7 +3,7 @@
 //! A block has a magic number, its length, a checksum and its bytes. After invalid data, reading continues at the next
 //! magic number, so a truncated append does not affect later blocks.
 
-use super::block::Block;
+use crate::block::Block;
 
 /// The magic number of a block: not text, and not the start of a compressed block.
 const MAGIC: [u8; 4] = [0xF5, b'S', b'T', 0x0A];

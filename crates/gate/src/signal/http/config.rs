@@ -8,10 +8,10 @@ use runtime::config::{Secret, show};
 use runtime::span::Span;
 use serde::{Deserialize, Serialize};
 
-use super::ConfigError;
-use super::database::{validate_limit_order, validate_name};
+use crate::config_error::ConfigError;
 use crate::limits::Limit;
 use crate::sample::SignalName;
+use crate::signal::limit_checks::{validate_limit_order, validate_name};
 
 /// One `[gate.signals.url.NAME]`.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -109,13 +109,13 @@ pub fn url_name(name: &str) -> SignalName {
     format!("url.{name}").into()
 }
 
-pub(super) fn url_limits(urls: &BTreeMap<String, UrlSignalConfig>) -> BTreeMap<SignalName, Limit> {
+pub(crate) fn url_limits(urls: &BTreeMap<String, UrlSignalConfig>) -> BTreeMap<SignalName, Limit> {
     urls.iter()
         .map(|(name, table)| (url_name(name), table.limit()))
         .collect()
 }
 
-pub(super) fn validate_urls(urls: &BTreeMap<String, UrlSignalConfig>) -> Result<(), ConfigError> {
+pub(crate) fn validate_urls(urls: &BTreeMap<String, UrlSignalConfig>) -> Result<(), ConfigError> {
     for (name, table) in urls {
         validate_name("signals.url", name)?;
         let violation = |key, what: &str, remedy| {
@@ -161,20 +161,22 @@ pub(super) fn validate_urls(urls: &BTreeMap<String, UrlSignalConfig>) -> Result<
 #[cfg(test)]
 mod tests {
 
-    use crate::config::GateConfig;
+    use crate::config::parsed::{error_of, parse};
 
-    fn parse(text: &str) -> Result<GateConfig, String> {
-        let text = format!("[signals.url.replicas]\n{text}");
-        let config: GateConfig = toml::from_str(&text).map_err(|error| error.to_string())?;
-        config.validate().map_err(|error| error.to_string())?;
-        Ok(config)
+    fn replicas(text: &str) -> String {
+        format!(
+            "[signals.url.replicas]
+{text}"
+        )
     }
 
     #[test]
     fn url_signal_number_requires_limits_and_status_does_not() {
-        let limits = parse("url = \"http://freno:9777/check/x\"\nvalue = \"status\"")
-            .unwrap_or_default()
-            .limits();
+        let limits = parse(&replicas(
+            "url = \"http://freno:9777/check/x\"\nvalue = \"status\"",
+        ))
+        .unwrap_or_default()
+        .limits();
         assert_eq!(
             limits
                 .signals
@@ -182,20 +184,22 @@ mod tests {
                 .map(|limit| (limit.stop, limit.resume)),
             Some((1.0, 0.5))
         );
-        let error = parse("url = \"http://a/\"").err().unwrap_or_default();
+        let error = error_of(&replicas("url = \"http://a/\""));
         assert!(error.contains("gate.signals.url.NAME of \"replicas\""), "{error}");
     }
 
     #[test]
     fn url_signal_with_a_password_is_refused_and_not_shown() {
-        let error = parse("url = \"https://li:hunter2@a/secret\"\nstop = 2\nresume = 1")
-            .err()
-            .unwrap_or_default();
+        let error = error_of(&replicas(
+            "url = \"https://li:hunter2@a/secret\"\nstop = 2\nresume = 1",
+        ));
         assert!(
             error.contains("contains a password") && !error.contains("hunter2"),
             "{error}"
         );
-        let config = parse("url = \"https://a:1/hooks/t0ken?k=s3cret\"\nstop = 2\nresume = 1");
+        let config = parse(&replicas(
+            "url = \"https://a:1/hooks/t0ken?k=s3cret\"\nstop = 2\nresume = 1",
+        ));
         let shown = format!("{config:?}");
         assert!(
             shown.contains("a:1") && !shown.contains("t0ken") && !shown.contains("s3cret"),
@@ -208,7 +212,7 @@ mod tests {
             "url = \"http://a/\"\nvalue = \"status\"\njson = \"/x\"",
             "url = \"http://a/\"\nstop = 2\nresume = 1\nheader = \"x\"",
         ] {
-            assert!(parse(text).is_err(), "{text}");
+            assert!(parse(&replicas(text)).is_err(), "{text}");
         }
     }
 }

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use runtime::span::Span;
 use serde::{Deserialize, Serialize};
 
-use super::ConfigError;
-use crate::law::duty::DutyLaw;
-use crate::law::relief;
+use crate::config_error::ConfigError;
+use crate::duty_law::DutyLaw;
+use crate::relief;
 
 /// The `[gate.duty]` table. Shares are percent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -86,7 +86,7 @@ impl DutyConfig {
         }
     }
 
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         let shares = [
             ("duty.probation_duty", self.probation_duty),
             ("duty.min", self.min),
@@ -186,7 +186,7 @@ impl TrickleConfig {
         }
     }
 
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         if self.after.get() < MIN_TRICKLE_DELAY {
             return violation(
                 "trickle.after",
@@ -211,7 +211,7 @@ impl WindowConfig {
         }
     }
 
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         if self.until <= self.from {
             return violation("window.until", self.until, "it must be after window.from");
         }
@@ -232,13 +232,7 @@ fn validate_accountable(key: &'static str, duty: f64, by: &str, why: &str) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::GateConfig;
-
-    fn parse(text: &str) -> Result<GateConfig, String> {
-        let config: GateConfig = toml::from_str(text).map_err(|error| error.to_string())?;
-        config.validate().map_err(|error| error.to_string())?;
-        Ok(config)
-    }
+    use crate::config::parsed::{error_of, parse};
 
     #[test]
     fn duty_config_default_equals_the_law_default() {
@@ -272,7 +266,7 @@ mod tests {
                 "window.until",
             ),
         ] {
-            let error = parse(text).err().unwrap_or_default();
+            let error = error_of(text);
             assert!(error.starts_with(&format!("gate.{key} ")), "{text}: {error}");
         }
     }

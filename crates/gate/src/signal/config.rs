@@ -1,19 +1,20 @@
 //! `[gate.signals]`: the signals and their limits.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::ConfigError;
-use super::database::{self, DatabaseSignalsConfig, SqlSignalConfig};
-use super::host::HostSignalConfig;
-use super::http::{self, UrlSignalConfig};
+use super::cpu;
+use super::file::{self, StopFileConfig};
+use super::host::catalogue::{HOST, HOST_CPU};
+use super::host::config::HostSignalConfig;
+use super::host::support;
+use super::http::config::{self as http, UrlSignalConfig};
+use super::probe::config::{self as database, DatabaseSignalsConfig, SqlSignalConfig};
+use crate::config_error::ConfigError;
 use crate::limits::Limit;
 use crate::own::OwnEntry;
 use crate::sample::SignalName;
-use crate::signal::host::catalogue::{self, HOST, HOST_CPU};
-use crate::signal::{cpu, file};
 
 /// The `[gate.signals]` table.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -54,14 +55,6 @@ pub struct SignalsConfig {
     pub url: BTreeMap<String, UrlSignalConfig>,
 }
 
-/// The `[gate.signals.stop_file]` table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StopFileConfig {
-    /// The path.
-    pub path: PathBuf,
-}
-
 impl SignalsConfig {
     /// Returns the table of a signal of the host's catalogue.
     #[must_use]
@@ -89,7 +82,7 @@ impl SignalsConfig {
         }
         for defaults in HOST {
             let table = self.host(defaults.name);
-            let used = table.is_required() || catalogue::check_available(defaults.name, self).is_ok();
+            let used = table.is_required() || support::check_available(defaults.name, table).is_ok();
             if table.is_enabled(defaults) && used {
                 signals.insert(defaults.name.into(), table.limit(defaults, None));
             }
@@ -104,7 +97,7 @@ impl SignalsConfig {
     }
 
     /// Checks what the types cannot express.
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         self.database.validate()?;
         database::validate_sql(&self.sql)?;
         http::validate_urls(&self.url)?;

@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::ConfigError;
+use super::TIMEOUT;
+use crate::config_error::ConfigError;
 use crate::limits::Limit;
 use crate::sample::SignalName;
-use crate::signal::probe;
+use crate::signal::limit_checks::{validate_limit_order, validate_name};
 
 /// Active sessions of others.
 pub const ACTIVE: &str = "db_active";
@@ -215,7 +216,7 @@ impl DatabaseSignalsConfig {
     }
 
     /// Checks what the types cannot express.
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         let limits = self.limits();
         for (defaults, _) in self.all() {
             if let Some(limit) = limits.get(defaults.name) {
@@ -226,7 +227,7 @@ impl DatabaseSignalsConfig {
             return Ok(());
         };
         validate_query("signals.database.canary.sql", None, &canary.sql)?;
-        let most = probe::TIMEOUT.as_secs_f64() * 1e3;
+        let most = TIMEOUT.as_secs_f64() * 1e3;
         match limits.get(CANARY) {
             Some(limit) if limit.critical.unwrap_or(limit.stop).max(limit.stop) >= most => Err(ConfigError {
                 key: "signals.database.canary.stop",
@@ -239,7 +240,7 @@ impl DatabaseSignalsConfig {
 }
 
 /// Returns the limits of the user's own SQL.
-pub(super) fn sql_limits(sql: &BTreeMap<String, SqlSignalConfig>) -> BTreeMap<SignalName, Limit> {
+pub(crate) fn sql_limits(sql: &BTreeMap<String, SqlSignalConfig>) -> BTreeMap<SignalName, Limit> {
     let limit = |(name, table): (&String, &SqlSignalConfig)| {
         let limit = Limit {
             stop: table.stop,
@@ -254,7 +255,7 @@ pub(super) fn sql_limits(sql: &BTreeMap<String, SqlSignalConfig>) -> BTreeMap<Si
 }
 
 /// Checks the user's own SQL.
-pub(super) fn validate_sql(sql: &BTreeMap<String, SqlSignalConfig>) -> Result<(), ConfigError> {
+pub(crate) fn validate_sql(sql: &BTreeMap<String, SqlSignalConfig>) -> Result<(), ConfigError> {
     let limits = sql_limits(sql);
     for (name, table) in sql {
         validate_name("signals.sql", name)?;
@@ -264,55 +265,6 @@ pub(super) fn validate_sql(sql: &BTreeMap<String, SqlSignalConfig>) -> Result<()
         }
     }
     Ok(())
-}
-
-/// Checks the name of a custom signal; it appears in evidence, metrics and logs.
-pub(super) fn validate_name(key: &'static str, name: &str) -> Result<(), ConfigError> {
-    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    if name.is_empty() || name.len() > 40 || !name.chars().all(fits) {
-        return Err(ConfigError {
-            key,
-            what: format!("has a signal {name:?}"),
-            remedy: "use up to 40 of a-z, 0-9 and _",
-        });
-    }
-    Ok(())
-}
-
-/// Checks `resume < stop <= critical`, all of them finite.
-pub(super) fn validate_limit_order(
-    key: &'static str,
-    name: Option<&str>,
-    limit: &Limit,
-) -> Result<(), ConfigError> {
-    let Limit {
-        stop,
-        resume,
-        critical,
-        ..
-    } = *limit;
-    let critical_or_stop = critical.unwrap_or(stop);
-    let finite = [stop, resume, critical_or_stop]
-        .iter()
-        .all(|value| value.is_finite());
-    let remedy = if !finite || stop <= 0.0 || resume <= 0.0 {
-        "set numbers above 0"
-    } else if resume >= stop {
-        "equal limits cause flapping: set resume below stop"
-    } else if critical_or_stop < stop {
-        "set critical to at least stop"
-    } else {
-        return Ok(());
-    };
-    let prefix = name.map(|name| format!("of {name:?} ")).unwrap_or_default();
-    let critical = critical
-        .map(|value| format!(", critical {value}"))
-        .unwrap_or_default();
-    Err(ConfigError {
-        key,
-        what: format!("{prefix}has stop {stop}, resume {resume}{critical}"),
-        remedy,
-    })
 }
 
 /// Checks that this is one SELECT; a probe that began a transaction would leave it open.
