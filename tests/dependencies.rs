@@ -5,6 +5,7 @@
 //! crate could bypass its neighbours are listed too.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde::Deserialize;
@@ -18,9 +19,9 @@ const EDGES: &[(&str, &[&str])] = &[
     // How a PostgreSQL server is reached, the same for both sides; it does not depend on the product.
     ("servers", &[]),
     ("gate", &["schemas", "runtime"]),
-    // It runs as root in a separate process and does not depend on the product.
     // It uses what the gate publishes: samples, verdicts and the pure law.
     ("recordings", &["schemas", "gate"]),
+    // It runs as root in a separate process and does not depend on the product.
     ("priority", &[]),
     ("source", &["schemas", "gate", "runtime", "servers"]),
     ("store", &["schemas", "runtime", "servers"]),
@@ -57,8 +58,8 @@ const PARTS: &[&str] = &[
     "schemas",
     "exchange",
     "gate",
-    "priority",
     "recordings",
+    "priority",
     "source",
     "store",
     "runtime",
@@ -75,8 +76,8 @@ const TESTED: &[&str] = &[
     "schemas",
     "exchange",
     "gate",
-    "priority",
     "recordings",
+    "priority",
     "source",
     "store",
     "runtime",
@@ -144,11 +145,11 @@ fn violation(edge: &Edge) -> Option<String> {
     None
 }
 
-/// Returns every dependency of the workspace's crates, and asserts that each crate is listed, also one without dependencies.
+/// Returns the packages of the workspace.
 ///
 /// The metadata are read as plain JSON: a library for them would enable a feature of serde_json that the product does not, so that
 /// Cargo would compile the whole workspace once for the programs and once more for the tests.
-fn edges() -> Vec<Edge> {
+pub(crate) fn packages() -> Vec<Package> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let listed = Command::new(cargo)
         .args([
@@ -167,8 +168,12 @@ fn edges() -> Vec<Edge> {
         String::from_utf8_lossy(&listed.stderr)
     );
     let metadata: Metadata = serde_json::from_slice(&listed.stdout).expect("cargo metadata prints JSON");
-    let inside: BTreeMap<_, _> = metadata
-        .packages
+    metadata.packages
+}
+
+/// Returns every dependency of the workspace's crates, and asserts that each crate is listed, also one without dependencies.
+fn edges() -> Vec<Edge> {
+    let inside: BTreeMap<_, _> = packages()
         .into_iter()
         .map(|package| (package.name, package.dependencies))
         .collect();
@@ -196,10 +201,23 @@ struct Metadata {
     packages: Vec<Package>,
 }
 
+/// A crate of the workspace.
 #[derive(Deserialize)]
-struct Package {
-    name: String,
+pub(crate) struct Package {
+    pub(crate) name: String,
     dependencies: Vec<Dependency>,
+    targets: Vec<Target>,
+}
+
+impl Package {
+    /// Returns the root files of its library and programs.
+    pub(crate) fn product_roots(&self) -> impl Iterator<Item = &Path> {
+        let is_product = |target: &&Target| target.kind.iter().any(|kind| kind == "lib" || kind == "bin");
+        self.targets
+            .iter()
+            .filter(is_product)
+            .map(|target| target.src_path.as_path())
+    }
 }
 
 #[derive(Deserialize)]
@@ -207,6 +225,12 @@ struct Dependency {
     name: String,
     /// `None` for a normal dependency, else `dev` or `build`.
     kind: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    kind: Vec<String>,
+    src_path: PathBuf,
 }
 
 #[test]

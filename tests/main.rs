@@ -8,6 +8,7 @@
 //! | `gate_config` | gate configurations for tests that do not test the gate |
 //! | `histories` | generated tables and change histories through the agents, compared when idle |
 //! | `dependencies` | which crate may depend on which |
+//! | `module_cycles` | modules form no cycles |
 //! | `messages` | values in a database's notices and errors are recorded nowhere |
 //! | `naming` | names that the bureau chooses do not reach the insurer's own tables |
 //! | `operations` | status, holds, health pages, metrics, shipped units and alert rules |
@@ -34,6 +35,7 @@ mod gate_config;
 mod histories;
 mod messages;
 mod model;
+mod module_cycles;
 mod naming;
 mod operations;
 mod pipeline;
