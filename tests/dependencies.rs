@@ -14,6 +14,8 @@ use serde::Deserialize;
 const EDGES: &[(&str, &[&str])] = &[
     ("schemas", &[]),
     ("exchange", &["schemas"]),
+    // The conformance suite and an exchange in memory, for tests.
+    ("exchange-testing", &["schemas", "exchange"]),
     // The runtime reads configuration, so crates that have some use its duration type.
     ("runtime", &["schemas"]),
     // How a PostgreSQL server is reached, the same for both sides; it does not depend on the product.
@@ -88,6 +90,7 @@ const TESTED: &[&str] = &[
     "commercial",
     "audit",
     "slacktide-client",
+    "exchange-testing",
     "harness",
 ];
 
@@ -110,8 +113,8 @@ const FORBIDDEN: &[(&str, &[&str])] = &[("schemas", IO), ("requests", IO)];
 
 const IO: &[&str] = &["tokio", "axum", "rusqlite", "tokio-postgres", "async-nats"];
 
-/// The one crate that any other may use in its own tests.
-const FOR_TESTS: &str = "harness";
+/// The crates that any other may use in its own tests, and no part of the product outside of them.
+const FOR_TESTS: &[&str] = &["harness", "exchange-testing"];
 
 struct Edge {
     from: String,
@@ -129,7 +132,7 @@ fn violation(edge: &Edge) -> Option<String> {
         let Some(allowed) = listed(EDGES, from) else {
             return Some(format!("{from} is not listed in the dependency rules"));
         };
-        let tests_itself = edge.for_tests && to == FOR_TESTS;
+        let tests_itself = edge.for_tests && FOR_TESTS.contains(&to.as_str());
         if !allowed.contains(&to.as_str()) && !tests_itself {
             return Some(format!("{from} must not depend on {to}"));
         }
@@ -150,25 +153,7 @@ fn violation(edge: &Edge) -> Option<String> {
 /// The metadata are read as plain JSON: a library for them would enable a feature of serde_json that the product does not, so that
 /// Cargo would compile the whole workspace once for the programs and once more for the tests.
 pub(crate) fn packages() -> Vec<Package> {
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let listed = Command::new(cargo)
-        .args([
-            "metadata",
-            "--format-version",
-            "1",
-            "--no-deps",
-            "--manifest-path",
-        ])
-        .arg(harness::workspace().join("Cargo.toml"))
-        .output()
-        .expect("cargo runs");
-    assert!(
-        listed.status.success(),
-        "cargo metadata: {}",
-        String::from_utf8_lossy(&listed.stderr)
-    );
-    let metadata: Metadata = serde_json::from_slice(&listed.stdout).expect("cargo metadata prints JSON");
-    metadata.packages
+    metadata().packages
 }
 
 /// Returns every dependency of the workspace's crates, and asserts that each crate is listed, also one without dependencies.
@@ -193,6 +178,27 @@ fn edges() -> Vec<Edge> {
         );
     }
     edges
+}
+
+fn metadata() -> Metadata {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let listed = Command::new(cargo)
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--no-deps",
+            "--manifest-path",
+        ])
+        .arg(harness::workspace().join("Cargo.toml"))
+        .output()
+        .expect("cargo runs");
+    assert!(
+        listed.status.success(),
+        "cargo metadata: {}",
+        String::from_utf8_lossy(&listed.stderr)
+    );
+    serde_json::from_slice(&listed.stdout).expect("cargo metadata prints JSON")
 }
 
 /// What is used of the output of `cargo metadata`.
@@ -246,6 +252,33 @@ fn workspace_dependencies_are_all_allowed() {
 }
 
 #[test]
+fn test_crates_are_no_part_of_the_product() {
+    let product: Vec<&str> = PARTS
+        .iter()
+        .copied()
+        .chain(["slacktide"])
+        .collect();
+    for test_crate in FOR_TESTS {
+        let users: Vec<Edge> = edges()
+            .into_iter()
+            .filter(|edge| edge.to == *test_crate)
+            .collect();
+        assert!(
+            users.iter().any(|edge| edge.for_tests),
+            "no crate uses {test_crate}"
+        );
+        let of_product = users
+            .iter()
+            .find(|edge| !edge.for_tests && product.contains(&edge.from.as_str()));
+        assert!(
+            of_product.is_none(),
+            "{} contains {test_crate}",
+            of_product.map_or("", |edge| &edge.from)
+        );
+    }
+}
+
+#[test]
 fn dependency_rules_detect_each_violation() {
     let edge = |from: &str, to: &str, for_tests, inside| {
         violation(&Edge {
@@ -288,6 +321,9 @@ fn dependency_rules_detect_each_violation() {
     // The harness is for tests; tests have no other privilege.
     assert!(inside("source", "harness").is_some());
     assert!(edge("source", "harness", true, true).is_none());
+    assert!(inside("commercial", "exchange-testing").is_some());
+    assert!(inside("slacktide", "exchange-testing").is_some());
+    assert!(edge("commercial", "exchange-testing", true, true).is_none());
     assert!(edge("social", "store", true, true).is_some());
     assert!(edge("social", "rusqlite", true, false).is_some());
     assert!(outside("source", "rusqlite").is_none());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use exchange::conformance::{Parties, run};
+use exchange_testing::conformance::{Parties, run};
 use schemas::name::{PartyName, RecipientName};
 
 use crate::exchange_server::ExchangeServer;

@@ -9,7 +9,7 @@ use commercial::poller::Poller;
 use commercial::refill::{From, RefillParts, refill};
 use commercial::{CommercialParts, PollOptions, StatusRegistry};
 use exchange::Exchange;
-use exchange::memory::Memory;
+use exchange_testing::memory::Memory;
 use gate::Gate;
 use jiff::Timestamp;
 use rusqlite::Connection;

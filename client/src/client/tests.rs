@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use exchange::memory::Memory;
 use exchange::{Exchange, RequestExchange};
+use exchange_testing::memory::Memory;
 use jiff::Timestamp;
 use schemas::body::BodyFormat;
 use schemas::column::{Column, ColumnType, RowSchema};

@@ -4,14 +4,12 @@
 //! - [`delivery`] deliveries and their settlement
 //! - [`outcome`] results of publishing
 //! - [`error`] errors by kind, with the remedy
-//! - [`conformance`] the suite that every transport must pass
 //! - [`seek`] finds a chunk by its epoch and number
-//! - [`memory`] an exchange in memory that passes the suite, for tests of agents
+//!
+//! The suite that every transport must pass, and an exchange in memory for tests, are in the crate `exchange-testing`.
 
-pub mod conformance;
 pub mod delivery;
 pub mod error;
-pub mod memory;
 pub mod outcome;
 pub mod port;
 pub mod seek;

@@ -1,5 +1,5 @@
 //! Finds a chunk of a lane by its epoch and number. The exchange only has sequences, but both increase together, so a binary
-//! search finds the chunk.
+//! search finds the chunk. The tests are in `exchange-testing`, which has an exchange in memory.
 
 use schemas::chunk;
 use schemas::name::Lane;
@@ -74,33 +74,4 @@ pub async fn find_chunk(
         }
     }
     Ok(found)
-}
-
-#[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use schemas::name::{FeedName, RecipientName};
-
-    use super::*;
-    use crate::memory::Memory;
-    use crate::outcome::Published;
-    use crate::port::FeedExchange;
-
-    #[tokio::test]
-    async fn seek_in_a_lane_without_chunks_returns_none() -> Result<()> {
-        let recipient = RecipientName::new("insurer-a").unwrap();
-        let exchange = Memory::new(std::slice::from_ref(&recipient));
-        let lane = Lane {
-            recipient,
-            feed: FeedName::new("setl").unwrap(),
-        };
-        assert_eq!(find_chunk(&exchange, &lane, (1, 1)).await?, None);
-        // A message that is not a chunk is skipped.
-        let published = exchange
-            .publish_chunk(&lane, Bytes::from_static(b"no chunk"), 0)
-            .await?;
-        assert!(matches!(published, Published::Done { .. }));
-        assert_eq!(find_chunk(&exchange, &lane, (1, 1)).await?, None);
-        Ok(())
-    }
 }

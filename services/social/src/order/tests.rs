@@ -1,6 +1,6 @@
 use exchange::ControlExchange;
-use exchange::memory::Memory;
 use exchange::{Error, ErrorKind};
+use exchange_testing::memory::Memory;
 use schemas::control::Hold;
 use schemas::sign::SigningKey;
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use exchange::Exchange;
-use exchange::memory::Memory;
 use exchange::port::Stream;
+use exchange_testing::memory::Memory;
 use rusqlite::Connection;
 use schemas::digest::Digest;
 use schemas::encryption::DecryptionKeys;

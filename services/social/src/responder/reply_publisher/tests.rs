@@ -1,5 +1,5 @@
-use exchange::memory::Memory;
 use exchange::port::Stream;
+use exchange_testing::memory::Memory;
 use jiff::SignedDuration;
 use requests::admission::RowLimit;
 use requests::queue::RequestKey;

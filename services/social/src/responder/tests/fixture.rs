@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use exchange::memory::Memory;
 use exchange::{Exchange, Filed, RequestExchange};
+use exchange_testing::memory::Memory;
 use gate::Gate;
 use jiff::{SignedDuration, Timestamp};
 use requests::blocklist::BlockList;

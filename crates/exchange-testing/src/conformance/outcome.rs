@@ -6,9 +6,9 @@ use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
 use super::{Failure, Outcome, Parties, ensure, ensure_equal, ensure_exists, filed, id, require};
-use crate::delivery::Settlement;
-use crate::outcome::Filed;
-use crate::port::Sequence;
+use exchange::delivery::Settlement;
+use exchange::outcome::Filed;
+use exchange::port::Sequence;
 
 const A: Bytes = Bytes::from_static(b"a");
 const B: Bytes = Bytes::from_static(b"b");

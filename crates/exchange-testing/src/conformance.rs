@@ -24,9 +24,9 @@ use bytes::Bytes;
 use schemas::name::{FeedName, Lane, PartyName, RecipientName, SourceName};
 use schemas::request::RequestId;
 
-use crate::error::Error;
-use crate::outcome::Filed;
-use crate::port::{Exchange, Sequence};
+use exchange::error::Error;
+use exchange::outcome::Filed;
+use exchange::port::{Exchange, Sequence};
 
 /// One exchange as its parties access it. The recipient has a durable consumer for chunks and one for replies.
 #[derive(Clone)]

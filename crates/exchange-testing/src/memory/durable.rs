@@ -6,9 +6,9 @@ use std::time::Duration;
 use schemas::name::RecipientName;
 use tokio::time::Instant;
 
-use crate::delivery::{Delivery, Settlement};
-use crate::outcome::Stored;
-use crate::port::Sequence;
+use exchange::delivery::{Delivery, Settlement};
+use exchange::outcome::Stored;
+use exchange::port::Sequence;
 
 #[derive(Default)]
 pub(super) struct Durable {

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::outcome::Stored;
-use crate::port::Sequence;
+use exchange::outcome::Stored;
+use exchange::port::Sequence;
 
 #[derive(Default)]
 pub(super) struct Log {

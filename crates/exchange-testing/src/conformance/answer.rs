@@ -5,8 +5,8 @@ use schemas::body::MAX_MESSAGE_BYTES;
 use schemas::name::OfficerName;
 
 use super::{Failure, Outcome, Parties, ensure, ensure_equal, ensure_exists, filed, id, require};
-use crate::outcome::Stored;
-use crate::port::{ReadFrom, Sequence, Stream};
+use exchange::outcome::Stored;
+use exchange::port::{ReadFrom, Sequence, Stream};
 
 const A: Bytes = Bytes::from_static(b"a");
 const B: Bytes = Bytes::from_static(b"b");

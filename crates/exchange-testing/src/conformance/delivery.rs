@@ -8,9 +8,9 @@ use schemas::name::RecipientName;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Failure, Outcome, Parties, ensure, ensure_equal, require};
-use crate::delivery::{Delivery, Settlement};
-use crate::error::ErrorKind;
-use crate::outcome::Published;
+use exchange::delivery::{Delivery, Settlement};
+use exchange::error::ErrorKind;
+use exchange::outcome::Published;
 
 /// Maximum time of a redelivery.
 const REDELIVERY_TIMEOUT: Duration = Duration::from_secs(15);

@@ -11,10 +11,10 @@ use schemas::subject::Subject;
 use super::durable::Token;
 use super::log::{Log, matches};
 use super::{Memory, Rule, missing_consumer};
-use crate::delivery::{Delivery, Settlement};
-use crate::error::{Error, ErrorKind, Result};
-use crate::outcome::{Filed, Published, Stored};
-use crate::port::{
+use exchange::delivery::{Delivery, Settlement};
+use exchange::error::{Error, ErrorKind, Result};
+use exchange::outcome::{Filed, Published, Stored};
+use exchange::port::{
     AuditExchange, ControlExchange, Exchange, FeedExchange, LeaseExchange, ReadFrom, RequestExchange,
     Sequence, Stream, filter_party, missing_party,
 };

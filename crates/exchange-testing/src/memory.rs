@@ -23,11 +23,11 @@ use schemas::body::MAX_MESSAGE_BYTES;
 use schemas::name::RecipientName;
 use schemas::subject::Subject;
 
-use crate::delivery::Delivery;
-use crate::error::{Error, ErrorKind, Result};
-use crate::outcome::{Filed, Published, Stored};
-use crate::port::{Sequence, Stream};
 use durable::{Durable, Token};
+use exchange::delivery::Delivery;
+use exchange::error::{Error, ErrorKind, Result};
+use exchange::outcome::{Filed, Published, Stored};
+use exchange::port::{Sequence, Stream};
 use log::{Log, matches};
 
 /// Default time after which an unsettled message is redelivered.
@@ -229,7 +229,7 @@ mod tests {
 
     use super::*;
     use crate::conformance::{Parties, run};
-    use crate::port::RequestExchange;
+    use exchange::port::RequestExchange;
 
     fn name() -> RecipientName {
         RecipientName::new("insurer-a").unwrap()

@@ -5,9 +5,9 @@ use schemas::body::MAX_MESSAGE_BYTES;
 use schemas::name::{Lane, PartyName};
 
 use super::{Failure, Outcome, Parties, ensure, ensure_equal, require, source};
-use crate::error::ErrorKind;
-use crate::outcome::Published;
-use crate::port::{ReadFrom, Sequence, Stream};
+use exchange::error::ErrorKind;
+use exchange::outcome::Published;
+use exchange::port::{ReadFrom, Sequence, Stream};
 
 const A: Bytes = Bytes::from_static(b"a");
 const B: Bytes = Bytes::from_static(b"b");

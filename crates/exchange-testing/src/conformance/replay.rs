@@ -3,9 +3,9 @@
 use bytes::Bytes;
 
 use super::{Failure, Outcome, Parties, ensure, ensure_equal, id};
-use crate::delivery::Settlement;
-use crate::outcome::{Filed, Published, Stored};
-use crate::port::{ReadFrom, Sequence, Stream};
+use exchange::delivery::Settlement;
+use exchange::outcome::{Filed, Published, Stored};
+use exchange::port::{ReadFrom, Sequence, Stream};
 
 /// Publishes chunks alternately on two lanes and returns their sequences.
 async fn two_lanes(parties: &Parties, feeds: [&str; 2], count: usize) -> Result<[Vec<Sequence>; 2], Failure> {
