@@ -330,3 +330,32 @@ fn dependency_rules_detect_each_violation() {
     assert!(edge("commercial", "rusqlite", true, false).is_none());
     assert!(outside("commercial", "rusqlite").is_some());
 }
+
+/// The demo is one of the commands: it uses the product, and only the dispatch of the commands names it.
+#[test]
+fn product_imports_nothing_from_the_demo() {
+    let root = harness::workspace().join("services/slacktide/src");
+    let of_demo = [root.join("demo"), root.join("demo.rs")];
+    let mut folders = vec![root.clone()];
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a folder of the sources") {
+            let path = entry.expect("readable").path();
+            if of_demo.contains(&path) {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            files += 1;
+            let text = std::fs::read_to_string(&path).expect("a source");
+            assert!(
+                !text.contains("crate::demo"),
+                "{} imports from the demo",
+                path.display()
+            );
+        }
+    }
+    assert!(files > 50, "{files} files");
+}

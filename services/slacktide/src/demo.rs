@@ -3,7 +3,7 @@
 //! - [`data`] the core's data; [`load`] its business
 //! - [`site_files`] keys and configuration files; [`server`] the exchange; [`child`] processes
 //! - [`demo_run`] the running processes and their ordered shutdown
-//! - [`page`], [`live`] the status pages and the live display
+//! - [`live`] the live display
 //! - [`compare`], [`freshness`], [`mod@report`] the results
 
 mod child;
@@ -13,7 +13,6 @@ mod demo_run;
 mod freshness;
 mod live;
 pub(crate) mod load;
-pub(crate) mod page;
 mod report;
 mod server;
 mod site_files;
@@ -32,9 +31,9 @@ use crate::cli::DemoArgs;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::{PartyFile, load as load_file};
+use crate::status_page::{number, text};
 use demo_run::DemoRun;
-use live::{Display, Snapshot};
-use page::{number, sum_over_lanes};
+use live::{Display, Snapshot, sum_over_lanes};
 use report::Report;
 use site_files::SiteFiles;
 
@@ -154,7 +153,7 @@ async fn run_demo(
 /// PURE: returns why not all rows arrived in time.
 fn timeout_failure(social: &Value) -> Failure {
     let (open, shut) = (number(social, "/gate/open_ms"), number(social, "/gate/shut_ms"));
-    let (rows, reason) = (sum_over_lanes(social, "rows"), page::text(social, "/gate/reason"));
+    let (rows, reason) = (sum_over_lanes(social, "rows"), text(social, "/gate/reason"));
     // Open for less than a tenth of the time: the host is the cause.
     if open * 10 < open + shut {
         return Failure::new(

@@ -9,6 +9,7 @@
 //! - `kernel` maintains the kernel-idle priority
 //! - `probes` the gate's signals from the core's database and other systems
 //! - `reload` reloads a changed policy; `never_idle` the alarm; `fullness` the usage of streams
+//! - `status_page` reads the agents' status pages
 //! - `demo` the whole system on one machine
 //! - `output` all terminal output
 //! - `failure` the error of a command, with its exit code
@@ -27,6 +28,7 @@ mod output;
 mod probes;
 mod reload;
 mod settings;
+mod status_page;
 
 use std::process::ExitCode;
 

@@ -14,9 +14,10 @@ use super::child::{self, Process, text_of};
 use super::data::core;
 use super::data::tables::TABLES;
 use super::site_files::SiteFiles;
-use super::{compare, page, server};
+use super::{compare, server};
 use crate::failure::Failure;
 use crate::settings::{PartyFile, load};
+use crate::status_page;
 
 const GRACE: Duration = Duration::from_secs(15);
 
@@ -156,7 +157,7 @@ impl DemoRun {
 
     /// Returns the social agent's status, or the last one received.
     pub(crate) async fn social_status(&mut self) -> Value {
-        if let Some(status) = page::status(&self.social_addr).await {
+        if let Some(status) = status_page::status(&self.social_addr).await {
             self.last = status;
         }
         self.last.clone()

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::page::{number, sum_over_lanes, text};
 use crate::output::Block;
+use crate::status_page::{number, text};
 
 /// Interval of the lines without a terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
@@ -105,6 +105,16 @@ fn block(snapshot: &Snapshot<'_>, rate: u64) -> Vec<String> {
             number(social, "/driver/rows_while_shut")
         ),
     ]
+}
+
+/// Returns the sum of a number over all lanes.
+pub(super) fn sum_over_lanes(value: &Value, key: &str) -> u64 {
+    let lanes = value.pointer("/lanes").and_then(Value::as_object);
+    lanes
+        .into_iter()
+        .flatten()
+        .map(|(_, lane)| lane.get(key).and_then(Value::as_u64).unwrap_or(0))
+        .sum()
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@ use std::path::Path;
 use runtime::exit::Exit;
 use serde_json::Value;
 
-use crate::demo::page;
 use crate::failure::Failure;
 use crate::settings::{SocialFile, load};
+use crate::status_page;
 
 /// The address of the agent of a configuration.
 pub(super) struct Agent {
@@ -41,7 +41,7 @@ impl Agent {
             Some(path) => std::fs::read_to_string(path).unwrap_or_else(|_| self.listen.to_string()),
             None => self.listen.to_string(),
         };
-        let status = page::status(&addr).await;
+        let status = status_page::status(&addr).await;
         status
             .and_then(|mut status| status.get_mut("gate").map(Value::take))
             .ok_or_else(|| {

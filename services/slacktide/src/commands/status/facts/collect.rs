@@ -15,9 +15,9 @@ use super::lane::LaneFacts;
 use super::side::{AgentFacts, Facts, Side};
 use super::viewer::{Keys, Viewer};
 use super::{exchange, lanes, verified};
-use crate::demo::page;
 use crate::failure::Failure;
 use crate::settings::{ConfigFile, SocialFile, load_any};
+use crate::status_page;
 
 /// The timeout of the reads at the exchange.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -44,7 +44,7 @@ impl StatusCollector {
         let viewer = Viewer::of(&self.kind);
         let mut facts = Facts::new(viewer.side, viewer.user);
         if let Some(address) = viewer.health {
-            facts.agent.page = page::status(&address).await;
+            facts.agent.page = status_page::status(&address).await;
             facts.agent.address = Some(address);
         }
         let connected = match (connection, viewer.options) {

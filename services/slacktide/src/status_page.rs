@@ -33,13 +33,3 @@ pub(crate) fn number(value: &Value, path: &str) -> u64 {
 pub(crate) fn text<'a>(value: &'a Value, path: &str) -> &'a str {
     value.pointer(path).and_then(Value::as_str).unwrap_or("")
 }
-
-/// Returns the sum of a number over all lanes.
-pub(crate) fn sum_over_lanes(value: &Value, key: &str) -> u64 {
-    let lanes = value.pointer("/lanes").and_then(Value::as_object);
-    lanes
-        .into_iter()
-        .flatten()
-        .map(|(_, lane)| lane.get(key).and_then(Value::as_u64).unwrap_or(0))
-        .sum()
-}
