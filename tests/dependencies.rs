@@ -4,6 +4,8 @@
 //! every dependency inside the workspace is listed here, and a crate that is not listed is refused. Libraries with which a
 //! crate could bypass its neighbours are listed too.
 
+mod root_program;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,8 +25,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("gate", &["schemas", "runtime"]),
     // It uses what the gate publishes: samples, verdicts and the pure law.
     ("recordings", &["schemas", "gate"]),
-    // It runs as root in a separate process and does not depend on the product.
+    // What the agent and the root helper share. It depends on no other part, so the helper does not either.
     ("priority", &[]),
+    // A program of its own that runs as root.
+    ("slacktide-idle-helper", &["priority"]),
     ("source", &["schemas", "gate", "runtime", "servers"]),
     ("store", &["schemas", "runtime", "servers"]),
     // Every decision about data requests, without IO; its configuration uses durations.
@@ -256,7 +260,7 @@ fn test_crates_are_no_part_of_the_product() {
     let product: Vec<&str> = PARTS
         .iter()
         .copied()
-        .chain(["slacktide"])
+        .chain(["slacktide", "slacktide-idle-helper"])
         .collect();
     for test_crate in FOR_TESTS {
         let users: Vec<Edge> = edges()

@@ -22,7 +22,7 @@
 //! | `signal` | stop, continue, terminate |
 //! | `nats_server` | a private nats-server |
 //! | `postgres` | a PostgreSQL cluster, private or shared by the test process with a database for each test |
-//! | `process` | the `slacktide` binary or another program as a child |
+//! | `process` | the product's binaries or another program as a child |
 //! | `http` | HTTP GET, for status pages |
 //! | `proxy` | a TCP proxy that disconnects, black-holes, delays or redirects connections |
 //! | `limit` | limits on files and memory of a running process |
@@ -62,7 +62,7 @@ pub use limit::Limit;
 pub use nats_server::{NatsServer, StoreCopy};
 pub use port::free_port;
 pub use postgres::{Db, Postgres, PostgresOptions, hostile_setting};
-pub use process::{Finished, Process, run, slacktide};
+pub use process::{Finished, Process, idle_helper, run, slacktide};
 pub use proxy::Proxy;
 pub use shim::Shim;
 pub use skip::skip;

@@ -1,6 +1,6 @@
-//! The `slacktide` binary, or any other program, as a child of a test.
+//! The product's binaries, or any other program, as a child of a test.
 //!
-//! The binary is expected in the target directory of the test. Cargo builds it only for integration tests of its own package,
+//! A binary is expected in the target directory of the test. Cargo builds it only for integration tests of its own package,
 //! so the harness builds it when it is missing or older than one of its sources.
 
 use crate::{ChildGuard, find, logs, signal, until};
@@ -15,25 +15,42 @@ use std::time::Duration;
 #[must_use]
 pub fn slacktide() -> Command {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    let mut command = Command::new(
-        BINARY.get_or_init(|| std::env::var_os("SLACKTIDE_BIN").map_or_else(built, PathBuf::from)),
-    );
+    let named = || std::env::var_os("SLACKTIDE_BIN").map(PathBuf::from);
+    command(BINARY.get_or_init(|| named().unwrap_or_else(|| built("slacktide"))))
+}
+
+/// Returns a command line for the `slacktide-idle-helper` binary of this build, or for the one in the folder of the binary
+/// that `SLACKTIDE_BIN` names.
+#[must_use]
+pub fn idle_helper() -> Command {
+    const NAME: &str = "slacktide-idle-helper";
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    let named = || Some(PathBuf::from(std::env::var_os("SLACKTIDE_BIN")?).with_file_name(NAME));
+    command(BINARY.get_or_init(|| named().unwrap_or_else(|| built(NAME))))
+}
+
+fn command(binary: &Path) -> Command {
+    let mut command = Command::new(binary);
     // These are settings of the harness, not of the product.
     command.env_remove("SLACKTIDE_PG_BIN").env_remove("SLACKTIDE_BIN");
     command
 }
 
-fn built() -> PathBuf {
+fn built(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own path");
-    let profile = test
+    let folder = test
         .ancestors()
         .nth(2)
         .expect("tests run from target/PROFILE/deps")
         .to_owned();
-    let binary = profile.join("slacktide");
+    let binary = folder.join(name);
     if !fresh(&binary) {
-        let name = profile.file_name().expect("a profile's directory has a name");
-        let name = if name == "debug" { "dev".as_ref() } else { name };
+        let profile = folder.file_name().expect("a profile's directory has a name");
+        let profile = if profile == "debug" {
+            "dev".as_ref()
+        } else {
+            profile
+        };
         let build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
             .args([
                 "build",
@@ -42,13 +59,13 @@ fn built() -> PathBuf {
                 // With the features of the whole workspace, nothing is compiled twice.
                 "--workspace",
                 "--bin",
-                "slacktide",
+                name,
                 "--profile",
             ])
-            .arg(name)
+            .arg(profile)
             .arg("--target-dir")
             .arg(
-                profile
+                folder
                     .parent()
                     .expect("a profile's directory is in the target directory"),
             )
@@ -58,7 +75,7 @@ fn built() -> PathBuf {
             .expect("cargo runs");
         assert!(
             build.status.success(),
-            "slacktide does not build:\n{}",
+            "{name} does not build:\n{}",
             String::from_utf8_lossy(&build.stderr)
         );
     }

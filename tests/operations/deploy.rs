@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
-use harness::{run, slacktide, workspace};
+use harness::{idle_helper, run, slacktide, workspace};
 use serde_yaml_ng::Value;
 
 use super::metrics::documented;
@@ -152,4 +152,28 @@ async fn systemd_units_match_the_agents_and_their_exit_codes() {
         assert_eq!(ended.status.code(), Some(2), "{}", ended.stderr);
         assert!(ended.stderr.contains(words[words.len() - 1]), "{}", ended.stderr);
     }
+}
+
+#[tokio::test]
+async fn systemd_unit_of_the_helper_starts_the_program() {
+    let unit = read_shipped("slacktide-idle.service");
+    assert_eq!(unit_value(&unit, "Restart"), "on-failure");
+    let not = [
+        runtime::exit::Exit::Usage.code(),
+        runtime::exit::Exit::Denied.code(),
+    ];
+    assert_eq!(
+        unit_value(&unit, "RestartPreventExitStatus"),
+        not.map(|code| code.to_string()).join(" ")
+    );
+    let words: Vec<&str> = unit_value(&unit, "ExecStart").split(' ').collect();
+    let program = idle_helper();
+    assert_eq!(
+        std::path::Path::new(words[0]).file_name(),
+        std::path::Path::new(program.get_program()).file_name()
+    );
+    // Only the file is missing here.
+    let ended = run("helper", idle_helper().args(&words[1..]), Duration::from_secs(30)).await;
+    assert_eq!(ended.status.code(), Some(2), "{}", ended.stderr);
+    assert!(ended.stderr.contains(words[words.len() - 1]), "{}", ended.stderr);
 }

@@ -5,7 +5,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use harness::{Postgres, Process, slacktide, until};
+use harness::{Postgres, Process, idle_helper, until};
 use priority::cgroup::Hierarchy;
 use serde_json::Value;
 
@@ -29,8 +29,8 @@ async fn helper(site: &Site, group: &str) -> Process {
         "[idle_helper]\nsocket = {socket:?}\nallow = [{me}]\nowner = {owner}\ncgroup = \"{group}\"\n"
     );
     fs::write(&file, text).unwrap();
-    let mut command = slacktide();
-    command.args(["idle-helper", "run", "--config"]).arg(file);
+    let mut command = idle_helper();
+    command.arg("--config").arg(file);
     Process::spawn("helper", &mut command)
 }
 

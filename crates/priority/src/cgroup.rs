@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use self::error::CgroupError;
+pub use self::error::{CgroupError, IoWeightError};
 pub use self::hierarchy::{Hierarchy, Version};
 
 /// The CPU priority of the group's members.
@@ -35,14 +35,14 @@ pub enum Level {
 }
 
 /// A group that was created and configured.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Group {
     hierarchy: Hierarchy,
     path: String,
     /// The CPU priority of its members.
     pub level: Level,
     /// Whether its I/O weight was set, or why not.
-    pub io: Result<(), String>,
+    pub io: Result<(), IoWeightError>,
 }
 
 impl Group {
@@ -210,20 +210,18 @@ fn set_cpu(directory: &Path, path: &str, version: Version) -> Result<Level, Cgro
 }
 
 /// Best effort: without it the CPU class still applies.
-fn set_io(parent: &Path, directory: &Path, version: Version) -> Result<(), String> {
+fn set_io(parent: &Path, directory: &Path, version: Version) -> Result<(), IoWeightError> {
     if version == Version::V1 {
-        return Err(
-            "version 1 keeps IO in another hierarchy; the IO class of the process is used".to_owned(),
-        );
+        return Err(IoWeightError::OtherHierarchy);
     }
-    enable(parent, "io").map_err(|error| error.to_string())?;
+    enable(parent, "io")?;
     for (name, least) in [("io.weight", "default 1"), ("io.bfq.weight", "1")] {
         let file = directory.join(name);
         if file.exists() {
-            return write(&file, least).map_err(|error| CgroupError::from_io(&file, error).to_string());
+            return write(&file, least).map_err(|error| CgroupError::from_io(&file, error).into());
         }
     }
-    Err("this kernel weighs no IO; the IO class of the process is used".to_owned())
+    Err(IoWeightError::NotWeighed)
 }
 
 /// Never creates the file: on the real file system there is nothing to create.

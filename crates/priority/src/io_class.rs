@@ -1,8 +1,31 @@
 //! The I/O class of a process, through the system's `ionice`: there is no safe binding of the system call. The program
 //! is run by its absolute path.
 
+use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
+
+/// Why a class was not set or read. I/O then follows the nice value.
+#[derive(Debug, thiserror::Error)]
+pub enum IoClassError {
+    /// The program is missing.
+    #[error("ionice is not installed; I/O follows the nice value; install util-linux")]
+    NotInstalled,
+    /// The program cannot be started.
+    #[error("{program}: {error}; I/O follows the nice value")]
+    NotStarted {
+        /// The program.
+        program: &'static str,
+        /// The kernel's error.
+        error: io::Error,
+    },
+    /// The program refused.
+    #[error("{0} failed: the process ended, or the permission is missing; I/O follows the nice value")]
+    Refused(&'static str),
+    /// The program printed something else than a class.
+    #[error("unexpected output of ionice; util-linux 2.24 or newer is needed")]
+    Output,
+}
 
 /// A class with its level, as `ionice` accepts and prints them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +65,7 @@ impl IoClass {
     ///
     /// # Errors
     /// If the class cannot be set; I/O then follows the nice value.
-    pub fn set(self, pid: u32) -> Result<(), String> {
+    pub fn set(self, pid: u32) -> Result<(), IoClassError> {
         let mut arguments = vec!["-c".to_owned(), self.class.to_string()];
         if let Some(level) = self.level {
             arguments.extend(["-n".to_owned(), level.to_string()]);
@@ -55,28 +78,28 @@ impl IoClass {
     ///
     /// # Errors
     /// If the class cannot be read.
-    pub fn read(pid: u32) -> Result<Self, String> {
+    pub fn read(pid: u32) -> Result<Self, IoClassError> {
         let text = ionice(&["-p".to_owned(), pid.to_string()])?;
-        Self::parse(&text).ok_or_else(|| "unexpected output of ionice".to_owned())
+        Self::parse(&text).ok_or(IoClassError::Output)
     }
 }
 
-fn ionice(arguments: &[String]) -> Result<String, String> {
+fn ionice(arguments: &[String]) -> Result<String, IoClassError> {
     let program = ["/usr/bin/ionice", "/bin/ionice"]
         .into_iter()
         .find(|path| Path::new(path).exists())
-        .ok_or("ionice is not installed; I/O follows the nice value")?;
+        .ok_or(IoClassError::NotInstalled)?;
     let ended = Command::new(program)
         .args(arguments)
         .env_clear()
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output()
-        .map_err(|error| format!("{program}: {error}"))?;
+        .map_err(|error| IoClassError::NotStarted { program, error })?;
     if ended.status.success() {
         Ok(String::from_utf8_lossy(&ended.stdout).into_owned())
     } else {
-        Err(format!("{program} failed; I/O follows the nice value"))
+        Err(IoClassError::Refused(program))
     }
 }
 
@@ -101,7 +124,7 @@ mod tests {
     #[test]
     fn io_class_of_this_process_is_read() {
         if let Err(cause) = IoClass::read(std::process::id()) {
-            assert!(cause.contains("ionice is not installed"), "{cause}");
+            assert!(matches!(cause, IoClassError::NotInstalled), "{cause}");
         }
         assert!(IoClass::IDLE.set(0x3fff_ffff).is_err());
     }

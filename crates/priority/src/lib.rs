@@ -1,26 +1,24 @@
-//! Runs our work on the source in the kernel's idle class.
+//! Runs our work on the source in the kernel's idle class: what the agent and the root helper share.
 //!
 //! A polling gate reacts in milliseconds, the scheduler in microseconds. The database backend that serves us does the
 //! work on the source, so it must be in the idle class as well as this process. Only a control group achieves that:
 //! nice and `SCHED_IDLE` rank within one autogroup, and the backend is in another.
 //!
+//! The agent lowers itself with [`own`], and asks the helper, a program of its own (`services/idle-helper`), to move
+//! its backend. The agent's client is in `services/slacktide/src/kernel/client.rs`. This crate has no asynchronous
+//! code, so that the helper needs no runtime for it.
+//!
 //! - [`own`] lowers this process without privileges
+//! - [`protocol`] the messages on the helper's socket
+//! - [`verify`] whether a process is in the idle group, as read by this process
 //! - [`cgroup`] the idle control group and its members
 //! - [`process`], [`sockets`] parsers of `/proc`
-//! - [`identity`], [`handle`] the identity of a process and the proof that it still runs
 //! - [`io_class`] the I/O class of a process
-//! - [`backend`] whether a process is exactly the backend that serves another
-//! - [`protocol`] the messages on the helper's socket
-//! - [`helper`] the privileged helper; [`client`] its client
 
-pub mod backend;
 pub mod cgroup;
-pub mod client;
-pub mod handle;
-pub mod helper;
-pub mod identity;
 pub mod io_class;
 pub mod own;
 pub mod process;
 pub mod protocol;
 pub mod sockets;
+pub mod verify;

@@ -3,23 +3,43 @@
 //! This has an effect within the same autogroup and on hosts without autogroups only; the backend is lowered by
 //! [`crate::cgroup`]. No step is fatal; each reports its outcome.
 
-use std::fmt;
 use std::path::Path;
+use std::{fmt, io};
 
 use rustix::process::{Pid, setpriority_process};
 
-use crate::io_class::IoClass;
+use crate::io_class::{IoClass, IoClassError};
 use crate::process::Proc;
 
 const LOWEST: i32 = 19;
 
+/// Why a step is not available.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// The kernel refused it.
+    #[error("{0}")]
+    Kernel(#[from] io::Error),
+    /// The I/O class was not set.
+    #[error(transparent)]
+    IoClass(#[from] IoClassError),
+    /// The kernel has no autogroups; the nice value counts on the whole host.
+    #[error("this kernel has no autogroups")]
+    NoAutogroups,
+    /// Another process leads the session.
+    #[error(
+        "the session is shared with the program that started us, which would be lowered too; a service manager gives a \
+         session of its own"
+    )]
+    SharedSession,
+}
+
 /// One step and its outcome.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Step {
     /// The name: `nice`, `autogroup`, `io_class`.
     pub name: &'static str,
     /// The outcome, or why the step is not available.
-    pub outcome: Result<(), String>,
+    pub outcome: Result<(), StepError>,
 }
 
 impl fmt::Display for Step {
@@ -45,20 +65,22 @@ pub fn lower() -> Vec<Step> {
                 is_session_leader(&Proc::default(), std::process::id()),
             ),
         ),
-        step("io_class", IoClass::IDLE.set(std::process::id())),
+        step(
+            "io_class",
+            IoClass::IDLE.set(std::process::id()).map_err(StepError::from),
+        ),
     ]
 }
 
 /// Linux keeps a nice value per thread.
-fn nice(tasks: &Path) -> Result<(), String> {
-    let describe = |error: std::io::Error| error.to_string();
-    for entry in std::fs::read_dir(tasks).map_err(describe)? {
-        let name = entry.map_err(describe)?.file_name();
+fn nice(tasks: &Path) -> Result<(), StepError> {
+    for entry in std::fs::read_dir(tasks)? {
+        let name = entry?.file_name();
         let thread = name
             .to_str()
             .and_then(|name| name.parse().ok())
             .and_then(Pid::from_raw);
-        setpriority_process(thread, LOWEST).map_err(|error| error.to_string())?;
+        setpriority_process(thread, LOWEST).map_err(io::Error::from)?;
     }
     Ok(())
 }
@@ -72,18 +94,14 @@ fn is_session_leader(proc: &Proc, pid: u32) -> bool {
     proc.stat(pid).is_ok_and(|stat| stat.session == pid)
 }
 
-fn autogroup(file: &Path, is_session_leader: bool) -> Result<(), String> {
+fn autogroup(file: &Path, is_session_leader: bool) -> Result<(), StepError> {
     if !file.exists() {
-        return Err("this kernel has no autogroups".to_owned());
+        return Err(StepError::NoAutogroups);
     }
     if !is_session_leader {
-        return Err(
-            "the session is shared with the program that started us, which would be lowered too; \
-                    a service manager gives a session of its own"
-                .to_owned(),
-        );
+        return Err(StepError::SharedSession);
     }
-    std::fs::write(file, LOWEST.to_string()).map_err(|error| error.to_string())
+    std::fs::write(file, LOWEST.to_string()).map_err(StepError::from)
 }
 
 #[cfg(test)]
@@ -94,11 +112,11 @@ mod tests {
     fn autogroup_of_a_shared_session_is_not_changed() -> std::io::Result<()> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("autogroup");
-        assert!(autogroup(&file, true).is_err_and(|why| why.contains("no autogroups")));
+        assert!(autogroup(&file, true).is_err_and(|why| why.to_string().contains("no autogroups")));
         std::fs::write(&file, "/autogroup-1 nice 0\n")?;
-        assert!(autogroup(&file, false).is_err_and(|why| why.contains("shared")));
+        assert!(autogroup(&file, false).is_err_and(|why| why.to_string().contains("shared")));
         assert_eq!(std::fs::read_to_string(&file)?, "/autogroup-1 nice 0\n");
-        assert_eq!(autogroup(&file, true), Ok(()));
+        assert!(autogroup(&file, true).is_ok());
         assert_eq!(std::fs::read_to_string(&file)?, "19");
         Ok(())
     }
@@ -126,7 +144,8 @@ mod tests {
             .to_string()
         };
         assert_eq!(step(Ok(())), "nice: done");
-        assert_eq!(step(Err("no".to_owned())), "nice: not available, no");
+        let refused = step(Err(StepError::Kernel(io::Error::other("no"))));
+        assert_eq!(refused, "nice: not available, no");
         assert!(nice(Path::new("/nowhere")).is_err());
     }
 }

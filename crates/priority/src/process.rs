@@ -5,8 +5,21 @@ use std::fs;
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
-use crate::identity::ProcessIdentity;
 use crate::sockets::{TcpSocket, tcp_socket};
+
+/// The identity of a process beyond its id, as it was when it was read.
+///
+/// The kernel reuses the id of a process that ended; with `pid_max` 32768 that takes a second or two of forking. An id
+/// alone proves nothing: this value is compared before and after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProcessIdentity {
+    /// The process id (thread group id).
+    pub pid: u32,
+    /// The start time, in clock ticks since boot.
+    pub start_ticks: u64,
+    /// The user: real, effective, saved and file system user are equal.
+    pub uid: u32,
+}
 
 /// The `/proc` file system.
 #[derive(Debug, Clone)]

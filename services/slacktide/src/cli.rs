@@ -3,7 +3,7 @@
 //! The commands are in `commands`; some (`feed`, `hold`, `keys`, …) define their arguments there.
 //!
 //! - [`program`] the program and its commands; [`config`] the file that most of them take
-//! - [`agent`] agents and the idle helper; [`exchange`] the exchange; [`party`] its parties; [`gate`] the gate and orders to it
+//! - [`agent`] the agents; [`exchange`] the exchange; [`party`] its parties; [`gate`] the gate and orders to it
 //! - [`audit`] the auditor; [`demo`] the demo
 //! - [`arguments`] checks for invisible characters
 
@@ -17,7 +17,7 @@ mod gate;
 mod party;
 mod program;
 
-pub(crate) use agent::{AgentCommand, HelperCommand};
+pub(crate) use agent::AgentCommand;
 pub(crate) use arguments::check_arguments;
 pub(crate) use audit::{AuditCommand, Part, Since, StreamName};
 pub(crate) use config::{Config, ConfigCommand};

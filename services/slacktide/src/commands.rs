@@ -14,7 +14,6 @@ mod fuzz;
 pub(crate) mod gate;
 pub(crate) mod health;
 pub(crate) mod hold;
-mod idle_helper;
 pub(crate) mod keys;
 pub(crate) mod masking;
 mod operator;
@@ -33,7 +32,6 @@ use std::time::Duration;
 use clap::CommandFactory;
 use runtime::exit::Exit;
 
-use crate::cli::HelperCommand;
 use crate::cli::{AgentCommand, Cli, Command, ConfigCommand, ExchangeCommand};
 use crate::failure::{Failure, Outcome};
 use crate::{demo, doctor, output};
@@ -99,7 +97,6 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Masking(command) => block_on(masking::run(command)),
         Command::Gate(command) => block_on(gate::run(command)),
         Command::Audit(command) => block_on(audit::run(command)),
-        Command::IdleHelper(HelperCommand::Run(at)) => block_on_few_threads(idle_helper::run(at.config)),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "slacktide", &mut script);
@@ -111,23 +108,13 @@ pub(crate) fn run(command: Command) -> Outcome {
     }
 }
 
-fn block_on(work: impl Future<Output = Outcome>) -> Outcome {
-    run_on(&mut tokio::runtime::Builder::new_multi_thread(), work)
-}
-
-/// Runs the helper on few threads: its unit limits the number of tasks.
-fn block_on_few_threads(work: impl Future<Output = Outcome>) -> Outcome {
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    run_on(builder.max_blocking_threads(4), work)
-}
-
 /// Keep-alive of threads for blocking work. One is created at the start: if the system refuses further threads, for lack of
 /// memory or by a limit, work waits for this one. Without any thread, tokio panics.
 const THREAD_KEEP_ALIVE: Duration = Duration::from_hours(24 * 365);
 
 /// Runs the work to its end; blocking tasks get one more second.
-fn run_on(builder: &mut tokio::runtime::Builder, work: impl Future<Output = Outcome>) -> Outcome {
-    let runtime = builder
+fn block_on(work: impl Future<Output = Outcome>) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_keep_alive(THREAD_KEEP_ALIVE)
         .build()

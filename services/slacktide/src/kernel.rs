@@ -4,23 +4,48 @@
 //! The mode is `KernelIdle` only while this process and all our backends are in the idle cgroup; otherwise it is `Normal`,
 //! with the reason. A new backend is detected within one interval.
 
+pub(crate) mod client;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use gate::{Gate, PriorityMode};
-use priority::client::{RequestError, ask, is_in, not_idle};
 use priority::process::Proc;
 use priority::protocol::{GroupLocation, Request};
+use priority::verify::{is_in, not_idle};
 use runtime::backoff::Backoff;
 use source::Source;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+use client::{RequestError, ask};
+
 /// The check interval; the same as that of backend reports to the gate.
 const INTERVAL: Duration = Duration::from_millis(100);
 const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+
+/// Why the processes are not in the idle group.
+#[derive(Debug, thiserror::Error)]
+enum MoveError {
+    /// The helper did not move a process.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// The helper moved it, and this process sees it elsewhere.
+    #[error(
+        "the helper moved process {pid} to {path}, and it is not seen there; run agent and helper in one namespace"
+    )]
+    NotSeen {
+        /// The process.
+        pid: u32,
+        /// The group.
+        path: String,
+    },
+    /// The group is not idle.
+    #[error("{0}")]
+    NotIdle(String),
+}
 
 /// Checks and reports the priority mode until the token is cancelled. Without a helper it reports `Normal` once.
 pub(crate) fn run(
@@ -103,10 +128,10 @@ impl HelperClient {
             if Instant::now() < self.retry_at {
                 return normal_mode(&self.why);
             }
-            if let Err(why) = self.request_moves(&outside).await {
+            if let Err(error) = self.request_moves(&outside).await {
                 self.failures = self.failures.saturating_add(1);
                 self.retry_at = Instant::now() + BACKOFF.delay(self.failures, 1.0);
-                self.why = why;
+                self.why = error.to_string();
                 return normal_mode(&self.why);
             }
         }
@@ -137,7 +162,7 @@ impl HelperClient {
     }
 
     /// Asks the helper, and verifies the result.
-    async fn request_moves(&mut self, outside: &[u32]) -> Result<(), String> {
+    async fn request_moves(&mut self, outside: &[u32]) -> Result<(), MoveError> {
         let me = std::process::id();
         // A request for this process also configures the cgroup again.
         let own = std::iter::once(me);
@@ -148,20 +173,18 @@ impl HelperClient {
             } else {
                 Request::Backend { pid }
             };
-            let place = ask(&self.socket, request)
-                .await
-                .map_err(|error: RequestError| error.to_string())?;
+            let place = ask(&self.socket, request).await?;
             if !is_in(&self.proc, &place, pid) {
-                return Err(format!(
-                    "the helper moved process {pid} to {}, and it is not seen there; run agent and helper in one namespace",
-                    place.path
-                ));
+                return Err(MoveError::NotSeen {
+                    pid,
+                    path: place.path,
+                });
             }
             self.place = Some(place);
         }
         match self.place.as_ref().and_then(not_idle) {
             None => Ok(()),
-            Some(why) => Err(why),
+            Some(why) => Err(MoveError::NotIdle(why)),
         }
     }
 }
@@ -172,11 +195,11 @@ fn normal_mode(why: &str) -> PriorityMode {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncReadExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::UnixListener;
 
     use priority::cgroup::{Hierarchy, Level};
-    use priority::protocol::{Reply, write};
+    use priority::protocol::{Reply, to_line};
 
     use super::*;
 
@@ -207,12 +230,12 @@ mod tests {
                 level: Level::Idle,
             };
             let listener = UnixListener::bind(folder.path().join("s"))?;
-            let answer = place.clone();
+            let answer = to_line(&Reply::Done(place.clone()))?;
             tokio::spawn(async move {
                 while let Ok((mut stream, _)) = listener.accept().await {
                     let mut line = [0; 512];
                     let _ = stream.read(&mut line).await;
-                    let _ = write(&mut stream, &Reply::Done(answer.clone())).await;
+                    let _ = stream.write_all(&answer).await;
                 }
             });
             Ok(Self { folder, place })

@@ -47,8 +47,7 @@ fn main() -> ExitCode {
     };
     let voice = match &cli.command {
         cli::Command::Social(cli::AgentCommand::Run(_))
-        | cli::Command::Commercial(cli::AgentCommand::Run(_))
-        | cli::Command::IdleHelper(_) => Verbosity::Agent,
+        | cli::Command::Commercial(cli::AgentCommand::Run(_)) => Verbosity::Agent,
         cli::Command::Demo(_) => Verbosity::Display,
         _ => Verbosity::Command,
     };

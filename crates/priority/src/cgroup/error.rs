@@ -55,6 +55,20 @@ pub enum CgroupError {
     },
 }
 
+/// Why a group has no I/O weight. The I/O class of each process is used instead.
+#[derive(Debug, thiserror::Error)]
+pub enum IoWeightError {
+    /// Version 1 has an I/O hierarchy of its own.
+    #[error("version 1 keeps IO in another hierarchy; the IO class of the process is used")]
+    OtherHierarchy,
+    /// The kernel has no weights for I/O.
+    #[error("this kernel weighs no IO; the IO class of the process is used")]
+    NotWeighed,
+    /// The weight was not set.
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+}
+
 impl CgroupError {
     pub(super) fn from_io(path: &Path, error: io::Error) -> Self {
         let path = path.to_owned();

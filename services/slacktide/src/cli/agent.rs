@@ -1,4 +1,4 @@
-//! Commands of the agents and the idle helper.
+//! Commands of the agents.
 
 use clap::Subcommand;
 
@@ -11,11 +11,4 @@ pub(crate) enum AgentCommand {
     Run(Config),
     /// Check the file and its keys; open no connection.
     Check(Config),
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum HelperCommand {
-    /// Serve on a Unix socket until SIGTERM or SIGINT; move only the caller's own backend.
-    #[command(after_help = "Example:\n  slacktide idle-helper run --config /etc/slacktide/idle-helper.toml")]
-    Run(Config),
 }

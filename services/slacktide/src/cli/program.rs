@@ -6,7 +6,6 @@ use runtime::telemetry::LogFormat;
 
 use super::{
     AgentCommand, AuditCommand, Config, ConfigCommand, DemoArgs, DemoLoadArgs, ExchangeCommand, GateCommand,
-    HelperCommand,
 };
 
 /// Move records out of a busy system of record while it has slack.
@@ -120,9 +119,6 @@ pub(crate) enum Command {
     /// Read and verify the streams with a read-only credential.
     #[command(subcommand)]
     Audit(AuditCommand),
-    /// Run the optional root helper that moves the agent's database backend into the kernel's idle class.
-    #[command(subcommand)]
-    IdleHelper(HelperCommand),
     /// Print a completion script for a shell.
     #[command(after_help = "Example:\n  slacktide completions bash > /etc/bash_completion.d/slacktide")]
     Completions {

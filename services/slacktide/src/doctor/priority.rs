@@ -3,11 +3,12 @@
 use std::net::IpAddr;
 
 use ::priority::cgroup::Level;
-use ::priority::client::{ask, not_idle};
 use ::priority::protocol::Request;
+use ::priority::verify::not_idle;
 use runtime::config::Loaded;
 
 use super::finding::Findings;
+use crate::kernel::client::ask;
 use crate::settings::SocialFile;
 use crate::settings::database::DatabaseKind;
 

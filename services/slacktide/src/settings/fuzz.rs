@@ -17,7 +17,7 @@ use super::file::Validate;
 use super::{CommercialFile, PartyFile, SocialFile};
 
 /// The samples, and the other files that are read as TOML.
-const FILES: [&str; 12] = [
+const FILES: [&str; 11] = [
     "config/social.toml",
     "config/commercial.toml",
     "config/admin.toml",
@@ -28,7 +28,6 @@ const FILES: [&str; 12] = [
     "config/two-insurers/insurer-a.toml",
     "config/feeds/setl.toml",
     "config/kinds/setl_by_person.toml",
-    "deploy/idle-helper.toml",
     "nats/streams/data.toml",
 ];
 
@@ -60,7 +59,6 @@ fn read_all_kinds(text: &str, variables: &[(String, String)]) {
     read_as::<SocialFile>(text, variables);
     read_as::<CommercialFile>(text, variables);
     read_as::<PartyFile>(text, variables);
-    let _ = toml::from_str::<priority::helper::HelperConfig>(text);
     let _ = toml::from_str::<nats::topology::spec::StreamSpec>(text);
     let _ = toml::from_str::<nats::topology::spec::ConsumerSpec>(text);
 }

@@ -1,13 +1,14 @@
 //! The kernel interface for moving a process, replaceable so that tests can change it between any two steps.
 
-use crate::cgroup::Hierarchy;
+use priority::cgroup::{CgroupError, Hierarchy};
+use priority::io_class::{IoClass, IoClassError};
+use priority::process::Proc;
+
 use crate::handle::ProcessHandle;
-use crate::io_class::IoClass;
-use crate::process::Proc;
 
 /// The kernel interface. Every method but [`Host::is_running`] addresses a process by its id: the process that has it
 /// at this moment.
-pub(super) trait Host {
+pub(crate) trait Host {
     /// A process, independent of its id.
     type Handle;
     /// Opens the process with this id; `None` if there is none.
@@ -21,18 +22,18 @@ pub(super) trait Host {
     /// Returns its children's ids.
     fn children(&self, pid: u32) -> Vec<u32>;
     /// Moves it into the group.
-    fn put(&self, group: &str, pid: u32) -> Result<(), String>;
+    fn put(&self, group: &str, pid: u32) -> Result<(), CgroupError>;
     /// Returns its I/O class.
     fn io_class(&self, pid: u32) -> Option<IoClass>;
     /// Sets its I/O class.
-    fn set_io_class(&self, class: IoClass, pid: u32) -> Result<(), String>;
+    fn set_io_class(&self, class: IoClass, pid: u32) -> Result<(), IoClassError>;
 }
 
 /// The host of this process.
 #[derive(Debug, Clone)]
-pub(super) struct RealHost {
-    pub(super) proc: Proc,
-    pub(super) hierarchy: Hierarchy,
+pub(crate) struct RealHost {
+    pub(crate) proc: Proc,
+    pub(crate) hierarchy: Hierarchy,
 }
 
 impl Host for RealHost {
@@ -61,15 +62,15 @@ impl Host for RealHost {
         all
     }
 
-    fn put(&self, group: &str, pid: u32) -> Result<(), String> {
-        self.hierarchy.put(group, pid).map_err(|error| error.to_string())
+    fn put(&self, group: &str, pid: u32) -> Result<(), CgroupError> {
+        self.hierarchy.put(group, pid)
     }
 
     fn io_class(&self, pid: u32) -> Option<IoClass> {
         IoClass::read(pid).ok()
     }
 
-    fn set_io_class(&self, class: IoClass, pid: u32) -> Result<(), String> {
+    fn set_io_class(&self, class: IoClass, pid: u32) -> Result<(), IoClassError> {
         class.set(pid)
     }
 }

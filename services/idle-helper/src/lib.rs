@@ -1,43 +1,59 @@
 //! The privileged helper, which lowers a client's own backend and no other process.
 //!
 //! It runs as root on the core's host, and is off unless installed. Of a request it trusts only the process id in it.
-//! The kernel identifies the requester, and [`crate::backend`] verifies that the id is that process's own backend,
-//! before the move and again after it. An id counts only with a handle that proves the process ([`crate::handle`]). The
-//! helper runs no program but the system's `ionice`, opens no network socket, reads no file that a requester names, and
-//! logs every reply.
+//! The kernel identifies the requester, and [`backend`] verifies that the id is that process's own backend, before the
+//! move and again after it. An id counts only with a handle that proves the process ([`handle`]). The helper runs no
+//! program but the system's `ionice`, opens no network socket, reads no file that a requester names, and logs every
+//! reply.
 //!
+//! The program has one thread: it waits for connections and lines with `poll`, and handles one request at a time.
+//! The parts that it shares with the agent are in `crates/priority`.
+//!
+//! - [`arguments`] the command line; [`exit`] the exit codes; [`log`] the log lines; [`stop`] SIGTERM and SIGINT
 //! - [`config`] the allowed users and the characteristics of a backend
 //! - `trust` whether other users can change a file or folder that it relies on
-//! - `serve` the socket with bounded lines, connections, requests and time; `allowance` the request rate per user
-//! - `peer` the process at the other end
+//! - `listen` the socket; `serve` its bounded lines, connections, requests and time; `allowance` the request rate per user
+//! - `peer` the process at the other end; `start_time` when a process started
+//! - [`backend`] whether a process is exactly the backend that serves another
 //! - `request_handler` handles one request; `denial` its refusal
 //! - `relocate` check, move, check again, move back; `host` the kernel interface for it
 
 mod allowance;
+pub mod arguments;
+pub mod backend;
 pub mod config;
 mod denial;
+pub mod exit;
+pub mod handle;
 mod host;
 #[cfg(test)]
 mod limits;
+mod listen;
+pub mod log;
 mod peer;
 mod relocate;
 mod request_handler;
 #[cfg(test)]
 mod reuse;
 mod serve;
+mod start_time;
+pub mod stop;
 mod trust;
 
 use std::io;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use tokio_util::sync::CancellationToken;
+use priority::cgroup::CgroupError;
 
 pub use self::config::{Account, HelperConfig, HelperTable};
+use self::exit::Exit;
+pub use self::listen::ListenError;
+use self::listen::{Listener, listen};
 use self::peer::PeerIdentification;
 use self::request_handler::RequestHandler;
-use self::serve::{Limits, Listener};
-pub use self::trust::check_trusted;
-use crate::cgroup::CgroupError;
+use self::serve::{Limits, Server};
+pub use self::trust::{TrustError, check_trusted};
 
 /// Why the helper cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -54,12 +70,12 @@ pub enum HelperError {
     #[error("idle_helper.allow is empty; name the user that the agent runs as")]
     NoUsers,
     /// The socket cannot be opened.
-    #[error("idle_helper.socket {path}: {why}", path = path.display())]
+    #[error("idle_helper.socket {path}: {error}", path = path.display())]
     Socket {
         /// The path.
         path: PathBuf,
         /// The cause and the remedy.
-        why: String,
+        error: ListenError,
     },
     /// `/proc` cannot be read, or the kernel does not support pidfds.
     #[error("processes cannot be identified: {0}; the helper requires /proc and Linux 5.3")]
@@ -73,6 +89,21 @@ pub enum HelperError {
     /// The control group cannot be prepared.
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
+}
+
+impl HelperError {
+    /// Returns the exit code of a helper that cannot start.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Cgroup(CgroupError::PermissionDenied { .. }) => Exit::Denied,
+            Self::Socket {
+                error: ListenError::InUse,
+                ..
+            } => Exit::InUse,
+            _ => Exit::Usage,
+        }
+    }
 }
 
 /// A listening helper.
@@ -90,17 +121,14 @@ impl Helper {
     ///
     /// # Errors
     /// If the configuration or the permissions are insufficient. Nothing listens then.
-    ///
-    /// # Panics
-    /// Outside a tokio runtime.
     pub fn open(config: &HelperConfig) -> Result<Self, HelperError> {
         let table = &config.idle_helper;
         let peer_identification = PeerIdentification::of_host().map_err(HelperError::Processes)?;
         let handler = RequestHandler::new(table)?;
         let gid = table.group.as_ref().map(Account::group).transpose()?;
-        let listener = serve::listen(&table.socket, gid).map_err(|why| HelperError::Socket {
+        let listener = listen(&table.socket, gid).map_err(|error| HelperError::Socket {
             path: table.socket.clone(),
-            why,
+            error,
         })?;
         Ok(Self {
             handler,
@@ -111,18 +139,13 @@ impl Helper {
         })
     }
 
-    /// Serves until the token is cancelled, then removes the socket. The group stays, as its members are still running.
-    pub async fn serve(self, stop: CancellationToken) {
-        serve::serve(
-            self.handler,
-            self.peer_identification,
-            self.limits,
-            self.listener,
-            &stop,
-        )
-        .await;
+    /// Serves until `stop` can be read or its other end is closed, then removes the socket. The group stays, as its
+    /// members are still running.
+    pub fn serve(self, stop: impl AsFd) {
+        let server = Server::new(self.handler, self.peer_identification, self.limits, self.listener);
+        server.run(stop.as_fd());
         if let Err(error) = std::fs::remove_file(&self.socket) {
-            tracing::debug!(%error, "socket not removed");
+            log::warn("socket not removed", &[("error", error.to_string().into())]);
         }
     }
 }

@@ -13,19 +13,21 @@ mod repair;
 #[cfg(test)]
 mod tests;
 
+use priority::io_class::IoClass;
+
 use self::repair::{WrittenSettings, repair, repair_children};
-use super::denial::Denial;
-use super::host::Host;
-use crate::io_class::IoClass;
+use crate::denial::Denial;
+use crate::host::Host;
+use crate::log;
 
 /// The process to move, and the processes that must be running.
-pub(super) struct Target<'a, H: Host> {
+pub(crate) struct Target<'a, H: Host> {
     /// The id of the process to move.
-    pub(super) pid: u32,
+    pub(crate) pid: u32,
     /// The process to move.
-    pub(super) handle: &'a H::Handle,
+    pub(crate) handle: &'a H::Handle,
     /// The requester, which may be the same.
-    pub(super) requester: &'a H::Handle,
+    pub(crate) requester: &'a H::Handle,
 }
 
 /// Moves the target into the group `idle`, and sets the idle I/O class.
@@ -35,7 +37,7 @@ pub(super) struct Target<'a, H: Host> {
 ///
 /// # Errors
 /// Why nothing was moved, or why it was moved back.
-pub(super) fn relocate<H: Host, T: PartialEq>(
+pub(crate) fn relocate<H: Host, T: PartialEq>(
     host: &H,
     idle: &str,
     target: &Target<'_, H>,
@@ -73,7 +75,10 @@ pub(super) fn relocate<H: Host, T: PartialEq>(
         Ok(after) if after != before => format!("process {pid} changed during the check").into(),
         Ok(after) => {
             if let Err(cause) = host.set_io_class(IoClass::IDLE, pid) {
-                tracing::debug!(pid, %cause, "idle io class not set");
+                log::warn(
+                    "idle io class not set",
+                    &[("pid", pid.into()), ("error", cause.to_string().into())],
+                );
             }
             if is_running() {
                 return Ok(after);
@@ -91,7 +96,10 @@ pub(super) fn relocate<H: Host, T: PartialEq>(
         return Err(reason);
     }
     if let Err(error) = host.put(&origin, pid) {
-        tracing::warn!(pid, %error, "process not moved back");
+        log::warn(
+            "process not moved back",
+            &[("pid", pid.into()), ("error", error.to_string().into())],
+        );
     }
     if is_running() {
         repair_children(host, WrittenSettings::group(idle), pid);

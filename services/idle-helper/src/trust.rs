@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -13,16 +14,55 @@ const MAX_LINKS: usize = 40;
 const STICKY: u32 = 0o1000;
 const OTHERS_WRITE: u32 = 0o022;
 
+/// Why a path is not trusted.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// A component cannot be examined.
+    #[error("{path}: {error}", path = path.display())]
+    Unreadable {
+        /// The component.
+        path: PathBuf,
+        /// The kernel's error.
+        error: io::Error,
+    },
+    /// A component belongs to another user.
+    #[error(
+        "{path}: user {owner} may change it, and it decides what a privileged process does; run: chown root {path}",
+        path = path.display()
+    )]
+    Owner {
+        /// The component.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
+    },
+    /// Other users may write to a component.
+    #[error(
+        "{path}: others may change it, and it decides what a privileged process does; run: chmod go-w {path}",
+        path = path.display()
+    )]
+    Mode {
+        /// The component.
+        path: PathBuf,
+    },
+    /// The links of the path form a circle.
+    #[error("{path}: too many links; name a path with fewer", path = path.display())]
+    Links {
+        /// The path.
+        path: PathBuf,
+    },
+}
+
 /// Checks every component of the path, through links.
 ///
 /// # Errors
 /// The component that other users may change, and the remedy.
-pub fn check_trusted(path: &Path) -> Result<(), String> {
+pub fn check_trusted(path: &Path) -> Result<(), TrustError> {
     check(path, rustix::process::geteuid().as_raw())
 }
 
-fn check(path: &Path, me: u32) -> Result<(), String> {
-    let absolute = std::path::absolute(path).map_err(|error| format!("{}: {error}", path.display()))?;
+fn check(path: &Path, me: u32) -> Result<(), TrustError> {
+    let absolute = std::path::absolute(path).map_err(|error| unreadable(path, error))?;
     let mut rest = parts(&absolute);
     let mut at = PathBuf::from("/");
     let mut links = 0;
@@ -39,9 +79,11 @@ fn check(path: &Path, me: u32) -> Result<(), String> {
         }
         links += 1;
         if links > MAX_LINKS {
-            return Err(format!("{}: too many links", path.display()));
+            return Err(TrustError::Links {
+                path: path.to_owned(),
+            });
         }
-        let target = std::fs::read_link(&next).map_err(|error| format!("{}: {error}", next.display()))?;
+        let target = std::fs::read_link(&next).map_err(|error| unreadable(&next, error))?;
         if target.is_absolute() {
             at = PathBuf::from("/");
         }
@@ -50,6 +92,13 @@ fn check(path: &Path, me: u32) -> Result<(), String> {
         rest = front;
     }
     Ok(())
+}
+
+fn unreadable(path: &Path, error: io::Error) -> TrustError {
+    TrustError::Unreadable {
+        path: path.to_owned(),
+        error,
+    }
 }
 
 fn parts(path: &Path) -> VecDeque<OsString> {
@@ -62,15 +111,13 @@ fn parts(path: &Path) -> VecDeque<OsString> {
 }
 
 /// Returns whether it is a link.
-fn check_part(path: &Path, me: u32) -> Result<bool, String> {
-    let found = std::fs::symlink_metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
+fn check_part(path: &Path, me: u32) -> Result<bool, TrustError> {
+    let found = std::fs::symlink_metadata(path).map_err(|error| unreadable(path, error))?;
     if found.uid() != me && found.uid() != 0 {
-        return Err(format!(
-            "{}: user {} may change it, and it decides what a privileged process does; run: chown root {}",
-            path.display(),
-            found.uid(),
-            path.display()
-        ));
+        return Err(TrustError::Owner {
+            path: path.to_owned(),
+            owner: found.uid(),
+        });
     }
     if found.is_symlink() {
         return Ok(true);
@@ -78,11 +125,9 @@ fn check_part(path: &Path, me: u32) -> Result<bool, String> {
     // In a sticky directory such as /tmp others may add names, but not change ours.
     let is_shared = found.is_dir() && found.mode() & STICKY != 0;
     if found.mode() & OTHERS_WRITE != 0 && !is_shared {
-        return Err(format!(
-            "{}: others may change it, and it decides what a privileged process does; run: chmod go-w {}",
-            path.display(),
-            path.display()
-        ));
+        return Err(TrustError::Mode {
+            path: path.to_owned(),
+        });
     }
     Ok(false)
 }
@@ -147,7 +192,7 @@ mod tests {
         symlink(at("good").join("file"), at("open/link")).expect("linked");
         symlink("circle", at("circle")).expect("linked");
         mode(&at("open"), 0o777);
-        assert_eq!(check_trusted(&at("link")), Ok(()));
+        assert!(check_trusted(&at("link")).is_ok());
         for name in ["around", "open/link", "open/file", "circle"] {
             assert!(check_trusted(&at(name)).is_err(), "{name}");
         }

@@ -1,7 +1,9 @@
 //! Moves back a process that reused the id of the target and may have been moved in its place.
 
-use super::super::host::Host;
-use crate::io_class::IoClass;
+use priority::io_class::IoClass;
+
+use crate::host::Host;
+use crate::log;
 
 /// Maximum processes moved back per request. An id that is reused more often is reused deliberately.
 const ROUNDS: usize = 64;
@@ -72,7 +74,10 @@ fn repair_all<H: Host>(host: &H, mut written: WrittenSettings, mut pids: Vec<u32
             Round::Again => pids.push(pid),
         }
     }
-    tracing::error!(?pids, "processes not moved back, their ids are reused too fast");
+    log::error(
+        "processes not moved back, their ids are reused too fast",
+        &[("pids", pids.into())],
+    );
 }
 
 enum Round {
@@ -108,29 +113,33 @@ fn repair_one<H: Host>(host: &H, written: &mut WrittenSettings, pid: u32) -> Rou
     if !host.is_running(&process) || host.parent(pid) != parent {
         return Round::Again;
     }
-    let mut outcome = Ok(());
+    let mut failures = Vec::new();
     if let Some(home) = &plan.group {
-        outcome = host.put(home, pid);
+        if let Err(error) = host.put(home, pid) {
+            failures.push(error.to_string());
+        }
         written.groups.push(home.clone());
     }
-    if let Some(class) = plan.io_class {
-        outcome = outcome.and(host.set_io_class(class, pid));
+    if let Some(class) = plan.io_class
+        && let Err(error) = host.set_io_class(class, pid)
+    {
+        failures.push(error.to_string());
     }
     if !host.is_running(&process) {
         // Another process has the id, and received the settings just written.
         return Round::Again;
     }
-    match outcome {
-        Ok(()) if plan.group.is_none() && plan.io_class.is_none() => Round::Done,
-        Ok(()) => {
-            tracing::warn!(pid, ?plan, "process with a reused id moved back");
-            Round::Moved
-        }
-        Err(error) => {
-            tracing::error!(pid, ?plan, %error, "process with a reused id not moved back");
-            Round::Moved
-        }
+    if plan.group.is_none() && plan.io_class.is_none() {
+        return Round::Done;
     }
+    let mut fields = vec![("pid", pid.into()), ("plan", format!("{plan:?}").into())];
+    if failures.is_empty() {
+        log::warn("process with a reused id moved back", &fields);
+    } else {
+        fields.push(("error", failures.join("; ").into()));
+        log::error("process with a reused id not moved back", &fields);
+    }
+    Round::Moved
 }
 
 #[cfg(test)]

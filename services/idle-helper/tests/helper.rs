@@ -8,20 +8,21 @@
     reason = "a test fails there and then"
 )]
 
+use std::io::Write;
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use harness::{Postgres, PostgresOptions, until};
+use idle_helper::exit::Exit;
+use idle_helper::{Account, Helper, HelperConfig, HelperError, HelperTable, ListenError};
 use priority::cgroup::{CgroupError, Group, Hierarchy, Level};
-use priority::client::{RequestError, ask, is_in, not_idle};
-use priority::helper::{Account, Helper, HelperConfig, HelperError, HelperTable};
 use priority::process::Proc;
-use priority::protocol::{GroupLocation, MAX_LINE_BYTES, Reply, Request, read};
-use tokio::io::AsyncWriteExt;
-use tokio::net::UnixStream;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use priority::protocol::{GroupLocation, LineReader, MAX_LINE_BYTES, Reply, Request, to_line};
+use priority::verify::{is_in, not_idle};
 
 /// Test timeout: a member of the idle group hardly runs on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(150);
@@ -68,8 +69,8 @@ fn open(config: &HelperConfig) -> Option<Helper> {
 struct Running {
     socket: PathBuf,
     group: String,
-    stop: CancellationToken,
-    task: JoinHandle<()>,
+    stop: UnixStream,
+    thread: JoinHandle<()>,
     _folder: tempfile::TempDir,
 }
 
@@ -79,27 +80,34 @@ impl Running {
         let mut config = config(folder.path(), owner);
         change(&mut config.idle_helper);
         let helper = open(&config)?;
-        let stop = CancellationToken::new();
+        let (stop, wait) = UnixStream::pair().unwrap();
         Some(Self {
             socket: config.idle_helper.socket,
             group: config.idle_helper.cgroup,
-            task: tokio::spawn(helper.serve(stop.clone())),
+            thread: std::thread::spawn(move || helper.serve(wait)),
             stop,
             _folder: folder,
         })
     }
 
-    async fn backend(&self, pid: u32) -> Result<GroupLocation, String> {
-        match ask(&self.socket, Request::Backend { pid }).await {
-            Ok(place) => Ok(place),
-            Err(RequestError::Refused(why)) => Err(why),
-            Err(other) => panic!("{other}"),
+    /// Asks as a client does; the error is the helper's refusal.
+    fn ask(&self, request: Request) -> Result<GroupLocation, String> {
+        let mut stream = UnixStream::connect(&self.socket).unwrap();
+        // It may have refused already, and closed.
+        let _ = stream.write_all(&to_line(&request).unwrap());
+        match LineReader::default().read(&stream).unwrap().unwrap() {
+            Reply::Done(place) => Ok(place),
+            Reply::Refused { why } => Err(why),
         }
     }
 
-    async fn end(self) {
-        self.stop.cancel();
-        self.task.await.unwrap();
+    fn backend(&self, pid: u32) -> Result<GroupLocation, String> {
+        self.ask(Request::Backend { pid })
+    }
+
+    fn end(self) {
+        drop(self.stop);
+        self.thread.join().unwrap();
         assert!(!self.socket.exists(), "the socket is removed");
         remove(&self.group);
     }
@@ -156,7 +164,7 @@ async fn helper_moves_exactly_our_backend() {
     let row = client.query_one("SELECT pg_backend_pid()", &[]).await.unwrap();
     let ours = u32::try_from(row.get::<_, i32>(0)).unwrap();
 
-    let place = helper.backend(ours).await.expect("it is ours");
+    let place = helper.backend(ours).expect("it is ours");
     assert_eq!(
         (place.path.as_str(), &place.level),
         (helper.group.as_str(), &Level::Idle)
@@ -165,14 +173,14 @@ async fn helper_moves_exactly_our_backend() {
     assert_eq!(not_idle(&place), None);
     assert!(client.query_one("SELECT 1", &[]).await.is_ok(), "it still serves");
     // A repeated request changes nothing.
-    helper.backend(ours).await.expect("it is still ours");
+    helper.backend(ours).expect("it is still ours");
     assert!(is_in(&proc, &place, ours));
 
     let mut psql = other_session(&postgres);
     let theirs = sleeping_backend(&postgres).await;
     // For a process that shares no connection with the requester, the reply is always the same.
     for pid in [theirs, postmaster, psql.pid(), std::process::id(), 1, 0, u32::MAX] {
-        let why = helper.backend(pid).await.expect_err("not ours");
+        let why = helper.backend(pid).expect_err("not ours");
         assert!(
             why.starts_with(&format!("process {pid} does not serve process")),
             "{why}"
@@ -189,8 +197,8 @@ async fn helper_moves_exactly_our_backend() {
         proc.stat(ours).is_err()
     })
     .await;
-    assert!(helper.backend(ours).await.is_err());
-    helper.end().await;
+    assert!(helper.backend(ours).is_err());
+    helper.end();
 }
 
 /// A separate process, so that the test itself is not moved into the idle class.
@@ -217,7 +225,7 @@ print(open("/proc/self/cgroup").read(), flush=True)"#;
         "{}",
         output.stdout
     );
-    helper.end().await;
+    helper.end();
 }
 
 /// Trap: check the effect, not the setting. Two loops on one CPU, one of them in the group.
@@ -274,10 +282,8 @@ async fn helper_refuses_a_user_who_is_not_allowed() {
         return harness::skip("root");
     };
     for request in [Request::Describe, Request::Own, Request::Backend { pid: 1 }] {
-        let refused = ask(&helper.socket, request)
-            .await
-            .expect_err("the user is not allowed");
-        assert!(refused.to_string().contains("may not ask"), "{refused}");
+        let refused = helper.ask(request).expect_err("the user is not allowed");
+        assert!(refused.contains("may not ask"), "{refused}");
     }
     assert!(
         !Proc::default()
@@ -285,7 +291,7 @@ async fn helper_refuses_a_user_who_is_not_allowed() {
             .unwrap()
             .contains(&helper.group)
     );
-    helper.end().await;
+    helper.end();
 }
 
 #[tokio::test]
@@ -300,27 +306,27 @@ async fn helper_survives_garbage_slow_clients_and_a_crowd() {
         b"{\"ask\":\"backend\",\"pid\":\"1\"}\n",
         &[b'x'; MAX_LINE_BYTES * 2],
     ] {
-        let mut stream = UnixStream::connect(&helper.socket).await.unwrap();
+        let mut stream = UnixStream::connect(&helper.socket).unwrap();
         // It may close the connection in the middle of a line that is too long.
-        let _ = stream.write_all(garbage).await;
-        let _ = stream.shutdown().await;
-        if let Ok(reply) = read::<Reply, _>(&mut stream).await {
-            assert!(matches!(reply, Reply::Refused { .. }), "{reply:?}");
+        let _ = stream.write_all(garbage);
+        let _ = stream.shutdown(Shutdown::Write);
+        if let Ok(reply) = LineReader::default().read::<Reply>(&stream) {
+            assert!(matches!(reply, Some(Reply::Refused { .. })), "{reply:?}");
         }
     }
     // More silent clients than it serves at a time; those over the limit are refused at once.
     let mut crowd = Vec::new();
     for _ in 0..40 {
-        crowd.push(UnixStream::connect(&helper.socket).await.unwrap());
+        crowd.push(UnixStream::connect(&helper.socket).unwrap());
     }
     until(
         "it to serve again with silent clients connected",
         Duration::from_secs(30),
-        async || ask(&helper.socket, Request::Describe).await.is_ok(),
+        async || helper.ask(Request::Describe).is_ok(),
     )
     .await;
     drop(crowd);
-    helper.end().await;
+    helper.end();
 }
 
 #[tokio::test]
@@ -330,7 +336,10 @@ async fn helper_socket_in_a_folder_of_others_is_refused() {
     std::fs::set_permissions(folder.path(), open_to_all).unwrap();
     let config = config(folder.path(), 0);
     match Helper::open(&config) {
-        Err(HelperError::Socket { why, .. }) => assert!(why.contains("others may change it"), "{why}"),
+        Err(HelperError::Socket { error, .. }) => {
+            assert!(matches!(error, ListenError::Untrusted(_)), "{error}");
+            assert!(error.to_string().contains("others may change it"), "{error}");
+        }
         // The control group is tried first.
         Err(HelperError::Cgroup(CgroupError::PermissionDenied { .. }))
             if !rustix::process::geteuid().is_root() =>
@@ -357,7 +366,8 @@ async fn helper_socket_is_for_its_group_and_one_helper() {
         refused.to_string().contains("another helper is listening"),
         "{refused}"
     );
-    helper.end().await;
+    assert_eq!(refused.exit(), Exit::InUse);
+    helper.end();
 
     let folder = tempfile::tempdir().unwrap();
     let taken = config(folder.path(), 0);
@@ -369,16 +379,4 @@ async fn helper_socket_is_for_its_group_and_one_helper() {
     );
     remove(&again.idle_helper.cgroup);
     remove(&taken.idle_helper.cgroup);
-}
-
-#[tokio::test]
-async fn helper_not_running_is_reported() {
-    let refused = ask(Path::new("/nowhere/idle.sock"), Request::Describe)
-        .await
-        .expect_err("no helper runs");
-    assert!(matches!(refused, RequestError::Unreachable { .. }));
-    assert!(
-        refused.to_string().contains("is its service running"),
-        "{refused}"
-    );
 }

@@ -1,28 +1,36 @@
 //! The limits of one user, over the real socket, with timeouts that no slow machine exceeds.
 
+use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::net::UnixStream;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use priority::cgroup::{CgroupError, Hierarchy};
+use priority::protocol::{LineReader, Reply, Request, to_line};
 
 use super::allowance::Rate;
 use super::config::{Account, HelperConfig, HelperTable};
 use super::serve::Limits;
 use super::{Helper, HelperError};
-use crate::cgroup::{CgroupError, Hierarchy};
-use crate::client::{RequestError, ask};
-use crate::protocol::{Reply, Request, read, write};
 
 const LONG: Duration = Duration::from_secs(3600);
 
 struct Running {
     socket: PathBuf,
     group: String,
-    stop: CancellationToken,
-    task: JoinHandle<()>,
+    stop: UnixStream,
+    thread: JoinHandle<()>,
     _folder: tempfile::TempDir,
+}
+
+fn send(mut stream: &UnixStream, request: Request) -> std::io::Result<()> {
+    stream.write_all(&to_line(&request).expect("rendered"))
+}
+
+fn receive(stream: &UnixStream) -> Reply {
+    let reply = LineReader::default().read(stream).expect("an answer");
+    reply.expect("a stream that waits")
 }
 
 impl Running {
@@ -50,30 +58,30 @@ impl Running {
             Err(error) => panic!("{error}"),
         };
         helper.limits = limits;
-        let stop = CancellationToken::new();
+        let (stop, wait) = UnixStream::pair().expect("a pair");
         Some(Self {
             socket: config.idle_helper.socket,
             group: config.idle_helper.cgroup,
-            task: tokio::spawn(helper.serve(stop.clone())),
+            thread: std::thread::spawn(move || helper.serve(wait)),
             stop,
             _folder: folder,
         })
     }
 
-    async fn connect(&self) -> UnixStream {
-        UnixStream::connect(&self.socket).await.expect("it listens")
+    fn connect(&self) -> UnixStream {
+        UnixStream::connect(&self.socket).expect("it listens")
     }
 
-    async fn end(self) {
-        self.stop.cancel();
-        self.task.await.expect("it ends");
+    fn end(self) {
+        drop(self.stop);
+        self.thread.join().expect("it ends");
         let directory = Hierarchy::of_host().expect("there is one").directory(&self.group);
         std::fs::remove_dir(directory).expect("nothing is in it");
     }
 }
 
-#[tokio::test]
-async fn user_over_the_connection_limit_is_refused_at_once() {
+#[test]
+fn user_over_the_connection_limit_is_refused_at_once() {
     let limits = Limits {
         connections: 3,
         within: LONG,
@@ -84,25 +92,30 @@ async fn user_over_the_connection_limit_is_refused_at_once() {
     };
     let mut silent = Vec::new();
     for _ in 0..3 {
-        silent.push(helper.connect().await);
+        silent.push(helper.connect());
     }
     // Refused without having sent a request.
-    let refused: Reply = read(helper.connect().await).await.expect("an answer");
+    let refused = receive(&helper.connect());
     assert!(
         matches!(&refused, Reply::Refused { why } if why.contains("3 connections already")),
         "{refused:?}"
     );
     // Connections within the limit are served.
-    let mut first = silent.remove(0);
-    write(&mut first, &Request::Describe).await.expect("written");
-    let reply: Reply = read(&mut first).await.expect("an answer");
+    let first = silent.remove(0);
+    send(&first, Request::Describe).expect("written");
+    let reply = receive(&first);
+    assert!(matches!(reply, Reply::Done(_)), "{reply:?}");
+    // A connection that ended frees its place.
+    let next = helper.connect();
+    send(&next, Request::Describe).expect("written");
+    let reply = receive(&next);
     assert!(matches!(reply, Reply::Done(_)), "{reply:?}");
     drop(silent);
-    helper.end().await;
+    helper.end();
 }
 
-#[tokio::test]
-async fn user_over_the_request_rate_is_refused() {
+#[test]
+fn user_over_the_request_rate_is_refused() {
     let limits = Limits {
         within: LONG,
         rate: Rate { burst: 5, each: LONG },
@@ -112,10 +125,10 @@ async fn user_over_the_request_rate_is_refused() {
         return;
     };
     for request in 0..9 {
-        let mut stream = helper.connect().await;
+        let stream = helper.connect();
         // It may be refused and closed before the write.
-        let _ = write(&mut stream, &Request::Describe).await;
-        let reply: Reply = read(&mut stream).await.expect("an answer");
+        let _ = send(&stream, Request::Describe);
+        let reply = receive(&stream);
         match &reply {
             Reply::Done(_) => assert!(request < 5, "{request}"),
             Reply::Refused { why } => {
@@ -126,11 +139,28 @@ async fn user_over_the_request_rate_is_refused() {
             }
         }
     }
-    // The client receives the reason.
-    let refused = ask(&helper.socket, Request::Own).await;
+    // Another request is refused for the same reason.
+    let stream = helper.connect();
+    let _ = send(&stream, Request::Own);
+    let refused = receive(&stream);
     assert!(
-        matches!(&refused, Err(RequestError::Refused(why)) if why.contains("exceeds the request rate")),
+        matches!(&refused, Reply::Refused { why } if why.contains("exceeds the request rate")),
         "{refused:?}"
     );
-    helper.end().await;
+    helper.end();
+}
+
+#[test]
+fn client_without_a_request_is_closed_when_its_time_is_up() {
+    let limits = Limits {
+        within: Duration::from_millis(1),
+        ..Limits::default()
+    };
+    let Some(helper) = Running::start("time", limits) else {
+        return;
+    };
+    let silent = helper.connect();
+    let closed = LineReader::default().read::<Reply>(&silent);
+    assert!(closed.is_err(), "{closed:?}");
+    helper.end();
 }

@@ -14,9 +14,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::identity::ProcessIdentity;
-use crate::process::{Proc, ProcessStat};
-use crate::sockets::TcpSocket;
+use priority::process::{Proc, ProcessIdentity, ProcessStat};
+use priority::sockets::TcpSocket;
 
 /// The characteristics of a backend on this host.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,23 +1,23 @@
 //! Handles one request: check, move, check again, and move back if anything changed.
 
+use priority::cgroup::{CgroupError, Group, Hierarchy};
+use priority::process::{Proc, ProcessIdentity};
+use priority::protocol::{GroupLocation, Reply, Request};
 use rustix::process::geteuid;
 
-use super::HelperError;
-use super::config::{Account, HelperTable};
-use super::denial::Denial;
-use super::host::RealHost;
-use super::peer::{Peer, Requester};
-use super::relocate::{Target, relocate};
+use crate::HelperError;
 use crate::backend::{self, Refusal, Rule};
-use crate::cgroup::{Group, Hierarchy};
+use crate::config::{Account, HelperTable};
+use crate::denial::Denial;
 use crate::handle::ProcessHandle;
-use crate::identity::ProcessIdentity;
-use crate::process::Proc;
-use crate::protocol::{GroupLocation, Reply, Request};
+use crate::host::RealHost;
+use crate::log;
+use crate::peer::{Peer, Requester};
+use crate::relocate::{Target, relocate};
 
 /// Decides requests and executes them.
 #[derive(Debug, Clone)]
-pub(super) struct RequestHandler {
+pub(crate) struct RequestHandler {
     allow: Vec<u32>,
     rule: Rule,
     cgroup: String,
@@ -26,7 +26,7 @@ pub(super) struct RequestHandler {
 
 impl RequestHandler {
     /// Prepares the group too: without the permission for it, listening is useless.
-    pub(super) fn new(table: &HelperTable) -> Result<Self, HelperError> {
+    pub(crate) fn new(table: &HelperTable) -> Result<Self, HelperError> {
         if table.allow.is_empty() {
             return Err(HelperError::NoUsers);
         }
@@ -44,39 +44,47 @@ impl RequestHandler {
             proc,
         };
         let group = handler.group()?;
-        tracing::info!(
-            cgroup = group.path(),
-            level = ?group.level,
-            io = group.io.as_ref().err().map_or("lowest", String::as_str),
-            uid = geteuid().as_raw(),
-            "idle group ready"
+        let io = match &group.io {
+            Ok(()) => "lowest".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        log::info(
+            "idle group ready",
+            &[
+                ("cgroup", group.path().into()),
+                ("cpu", format!("{:?}", group.level).into()),
+                ("io", io.into()),
+                ("uid", geteuid().as_raw().into()),
+            ],
         );
         Ok(handler)
     }
 
     /// Returns the users whose processes may send requests.
-    pub(super) fn allowed(&self) -> &[u32] {
+    pub(crate) fn allowed(&self) -> &[u32] {
         &self.allow
     }
 
     /// Prepared for each request: other programs write to that file system too.
-    fn group(&self) -> Result<Group, crate::cgroup::CgroupError> {
+    fn group(&self) -> Result<Group, CgroupError> {
         Group::prepare(Hierarchy::of_host()?, &self.cgroup)
     }
 
     /// Handles a request of an allowed user, and logs the reply.
-    pub(super) fn answer(&self, peer: Peer, request: Request) -> Reply {
+    pub(crate) fn answer(&self, peer: Peer, request: Request) -> Reply {
         let (requester_pid, requester_uid) = (peer.pid, peer.uid);
         match self.decide(peer, request) {
             Ok((group, moved)) => {
                 if let Some(identity) = moved {
-                    tracing::info!(
-                        requester_pid,
-                        requester_uid,
-                        pid = identity.pid,
-                        start_ticks = identity.start_ticks,
-                        cgroup = group.path(),
-                        "process moved into the idle group"
+                    log::info(
+                        "process moved into the idle group",
+                        &[
+                            ("requester_pid", requester_pid.into()),
+                            ("requester_uid", requester_uid.into()),
+                            ("pid", identity.pid.into()),
+                            ("start_ticks", identity.start_ticks.into()),
+                            ("cgroup", group.path().into()),
+                        ],
                     );
                 }
                 Reply::Done(GroupLocation {
@@ -87,7 +95,15 @@ impl RequestHandler {
                 })
             }
             Err(Denial { answer, reason }) => {
-                tracing::warn!(requester_pid, requester_uid, ?request, why = %reason, "request refused");
+                log::warn(
+                    "request refused",
+                    &[
+                        ("requester_pid", requester_pid.into()),
+                        ("requester_uid", requester_uid.into()),
+                        ("request", format!("{request:?}").into()),
+                        ("why", reason.into()),
+                    ],
+                );
                 Reply::Refused { why: answer }
             }
         }
@@ -97,7 +113,7 @@ impl RequestHandler {
         if !self.allow.contains(&peer.uid) {
             return Err(not_allowed(peer.uid).into());
         }
-        let group = self.group().map_err(|error| error.to_string())?;
+        let group = self.group()?;
         let host = RealHost {
             proc: self.proc.clone(),
             hierarchy: group.hierarchy().clone(),
@@ -166,6 +182,6 @@ impl RequestHandler {
 }
 
 /// The reply to a user who is not allowed.
-pub(super) fn not_allowed(uid: u32) -> String {
+pub(crate) fn not_allowed(uid: u32) -> String {
     format!("user {uid} may not ask; name it in idle_helper.allow")
 }

@@ -12,14 +12,50 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use nix::sys::socket::{getsockopt, sockopt};
+use priority::process::{Proc, ProcessIdentity};
 
 use crate::handle::ProcessHandle;
-use crate::identity::{ProcessIdentity, started_before, ticks_per_second};
-use crate::process::Proc;
+use crate::start_time::{started_before, ticks_per_second};
+
+/// Why the process at the other end may not send requests.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PeerError {
+    /// It is in another PID namespace.
+    #[error("the asking process is in a namespace that the helper does not see; run both on the host")]
+    Namespace,
+    /// It has ended.
+    #[error("process {0}, which connected, has ended; the connecting process must send the request")]
+    Ended(u32),
+    /// It cannot be read, or its users differ.
+    #[error("process {pid}, which connected, cannot be read: {error}; ask as one user from start to end")]
+    Unreadable {
+        /// The process.
+        pid: u32,
+        /// The cause.
+        error: io::Error,
+    },
+    /// Its user is not the one that connected.
+    #[error(
+        "process {pid} is of user {owner}, and the connection was made by user {uid}; ask as one user from start to end"
+    )]
+    User {
+        /// The process.
+        pid: u32,
+        /// Its user.
+        owner: u32,
+        /// The user that connected.
+        uid: u32,
+    },
+    /// It may have been given its id after the connection was made.
+    #[error(
+        "process {0} started too short a time before it connected, and another process may have had its number; ask again"
+    )]
+    TooYoung(u32),
+}
 
 /// How the process with the id is proven to be the one that connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Proof {
+pub(crate) enum Proof {
     /// The handle belongs to the connection.
     Connection,
     /// The process must have started before this time since boot.
@@ -28,10 +64,10 @@ pub(super) enum Proof {
 
 /// The kernel's information about the other end.
 #[derive(Debug)]
-pub(super) struct Peer {
-    pub(super) uid: u32,
+pub(crate) struct Peer {
+    pub(crate) uid: u32,
     /// `None` if it is in a namespace that is not visible.
-    pub(super) pid: Option<u32>,
+    pub(crate) pid: Option<u32>,
     /// `None` if the process has ended, or the kernel has no handles.
     handle: Option<ProcessHandle>,
     proof: Proof,
@@ -39,14 +75,14 @@ pub(super) struct Peer {
 
 /// An admitted requester, with the handle that proves it.
 #[derive(Debug)]
-pub(super) struct Requester {
-    pub(super) identity: ProcessIdentity,
-    pub(super) handle: ProcessHandle,
+pub(crate) struct Requester {
+    pub(crate) identity: ProcessIdentity,
+    pub(crate) handle: ProcessHandle,
 }
 
 /// How this kernel identifies the connecting process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PeerIdentification {
+pub(crate) enum PeerIdentification {
     /// With a handle of the connection.
     ByHandle,
     /// Only by number.
@@ -58,7 +94,7 @@ impl PeerIdentification {
     ///
     /// # Errors
     /// If pidfds are not supported.
-    pub(super) fn of_host() -> io::Result<Self> {
+    pub(crate) fn of_host() -> io::Result<Self> {
         ProcessHandle::open(std::process::id())?;
         let (one, _other) = std::os::unix::net::UnixStream::pair()?;
         match ProcessHandle::of_peer(&one, std::process::id()) {
@@ -74,7 +110,7 @@ impl Peer {
     ///
     /// # Errors
     /// If the kernel does not report it.
-    pub(super) fn from_socket(
+    pub(crate) fn from_socket(
         socket: impl AsFd,
         identification: PeerIdentification,
         queue_was_empty: Duration,
@@ -103,56 +139,49 @@ impl Peer {
     ///
     /// # Errors
     /// If it is in a namespace that is not visible.
-    pub(super) fn visible_pid(&self) -> Result<u32, String> {
-        self.pid.ok_or_else(|| {
-            "the asking process is in a namespace that the helper does not see; run both on the host"
-                .to_owned()
-        })
+    pub(crate) fn visible_pid(&self) -> Result<u32, PeerError> {
+        self.pid.ok_or(PeerError::Namespace)
     }
 
     /// Returns the process that connected, if it still runs under its user.
     ///
     /// # Errors
     /// Why it may not send requests.
-    pub(super) fn admit(self, proc: &Proc) -> Result<Requester, String> {
+    pub(crate) fn admit(self, proc: &Proc) -> Result<Requester, PeerError> {
         let pid = self.visible_pid()?;
-        let ended = || {
-            format!("process {pid}, which connected, has ended; the connecting process must send the request")
-        };
-        let handle = self.handle.ok_or_else(ended)?;
+        let handle = self.handle.ok_or(PeerError::Ended(pid))?;
         let identity = proc.identity(pid);
         // Facts read by id concerned this process.
         if !handle.is_running() {
-            return Err(ended());
+            return Err(PeerError::Ended(pid));
         }
-        let identity = identity.map_err(|error| {
-            format!(
-                "process {pid}, which connected, cannot be read: {error}; ask as one user from start to end"
-            )
-        })?;
+        let identity = identity.map_err(|error| PeerError::Unreadable { pid, error })?;
         belongs(&identity, self.uid, self.proof, ticks_per_second())?;
         Ok(Requester { identity, handle })
     }
 }
 
 /// PURE. Whether the process with the id is the one that connected as `uid`.
-fn belongs(identity: &ProcessIdentity, uid: u32, proof: Proof, ticks_per_second: u64) -> Result<(), String> {
+fn belongs(
+    identity: &ProcessIdentity,
+    uid: u32,
+    proof: Proof,
+    ticks_per_second: u64,
+) -> Result<(), PeerError> {
     let pid = identity.pid;
     if identity.uid != uid {
-        return Err(format!(
-            "process {pid} is of user {}, and the connection was made by user {uid}; ask as one user from start to end",
-            identity.uid
-        ));
+        return Err(PeerError::User {
+            pid,
+            owner: identity.uid,
+            uid,
+        });
     }
     match proof {
         Proof::Connection => Ok(()),
         Proof::StartedBefore(moment) if started_before(identity.start_ticks, ticks_per_second, moment) => {
             Ok(())
         }
-        Proof::StartedBefore(_) => Err(format!(
-            "process {pid} started too short a time before it connected, and another process may have had its \
-             number; ask again"
-        )),
+        Proof::StartedBefore(_) => Err(PeerError::TooYoung(pid)),
     }
 }
 
@@ -168,10 +197,10 @@ mod tests {
 
     #[test]
     fn peer_of_another_user_is_refused() {
-        assert_eq!(belongs(&REQUESTER, 99, Proof::Connection, 100), Ok(()));
+        assert!(belongs(&REQUESTER, 99, Proof::Connection, 100).is_ok());
         for proof in [Proof::Connection, Proof::StartedBefore(Duration::from_secs(60))] {
             let refused = belongs(&REQUESTER, 98, proof, 100).expect_err("another user");
-            assert!(refused.contains("is of user 99"), "{refused}");
+            assert!(refused.to_string().contains("is of user 99"), "{refused}");
         }
     }
 
@@ -213,7 +242,7 @@ mod tests {
         assert_eq!(peer.pid, Some(me));
         peer.handle = Some(ended);
         let refused = peer.admit(&Proc::default()).expect_err("it ended");
-        assert!(refused.contains("has ended"), "{refused}");
+        assert!(refused.to_string().contains("has ended"), "{refused}");
         let peer = Peer::from_socket(&one, PeerIdentification::ByPid, Duration::MAX).expect("known");
         assert_eq!(
             peer.admit(&Proc::default()).expect("this process").identity.pid,

@@ -7,20 +7,20 @@ use std::cell::{Cell, RefCell};
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
-use tokio_util::sync::CancellationToken;
+use priority::cgroup::{CgroupError, Group, Hierarchy};
+use priority::io_class::{IoClass, IoClassError};
+use priority::process::Proc;
 
 use super::Helper;
 use super::config::{Account, HelperConfig, HelperTable};
+use super::handle::ProcessHandle;
 use super::host::{Host, RealHost};
 use super::peer::PeerIdentification;
 use super::relocate::{Target, relocate};
-use crate::cgroup::{Group, Hierarchy};
-use crate::handle::ProcessHandle;
-use crate::io_class::IoClass;
-use crate::process::Proc;
 
 const INSIDE: &str = "SLACKTIDE_TEST_NAMESPACE";
 /// A user that owns nothing here.
@@ -40,7 +40,7 @@ fn in_namespace(test: &str, inside: impl FnOnce(&str)) {
     let ended = Command::new("unshare")
         .args(["--pid", "--fork", "--mount-proc", "--kill-child", "--"])
         .arg(std::env::current_exe().expect("a test knows its own path"))
-        .args(["--exact", "--nocapture", &format!("helper::reuse::{test}")])
+        .args(["--exact", "--nocapture", &format!("reuse::{test}")])
         .env(INSIDE, format!("/slacktide-test-{test}-{}", std::process::id()))
         .output()
         .expect("unshare runs");
@@ -123,7 +123,7 @@ impl Host for Interrupted {
         self.real.children(pid)
     }
 
-    fn put(&self, group: &str, pid: u32) -> Result<(), String> {
+    fn put(&self, group: &str, pid: u32) -> Result<(), CgroupError> {
         self.step();
         self.real.put(group, pid)
     }
@@ -133,7 +133,7 @@ impl Host for Interrupted {
         self.real.io_class(pid)
     }
 
-    fn set_io_class(&self, class: IoClass, pid: u32) -> Result<(), String> {
+    fn set_io_class(&self, class: IoClass, pid: u32) -> Result<(), IoClassError> {
         self.step();
         self.real.set_io_class(class, pid)
     }
@@ -287,8 +287,6 @@ fn open_folder() -> tempfile::TempDir {
 #[test]
 fn requester_whose_id_was_reused_is_refused() {
     in_namespace("requester_whose_id_was_reused_is_refused", |group| {
-        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        let _inside = runtime.enter();
         let (agent, other) = (AGENT.to_string(), OTHER_USER.to_string());
         for peer_identification in [PeerIdentification::ByHandle, PeerIdentification::ByPid] {
             // Of another user, and of the same, where only the proof of the peer distinguishes them.
@@ -303,12 +301,12 @@ fn requester_whose_id_was_reused_is_refused() {
                     let folder = open_folder();
                     let helper = helper(folder.path(), group, peer_identification);
                     let socket = folder.path().join("idle.sock").display().to_string();
-                    let stop = CancellationToken::new();
-                    let mut helper = Some(helper);
+                    let (stop, wait) = UnixStream::pair().expect("a pair");
+                    let mut helper = Some((helper, wait));
                     let mut serve = || {
                         helper
                             .take()
-                            .map(|helper| runtime.spawn(helper.serve(stop.clone())))
+                            .map(|(helper, wait)| std::thread::spawn(move || helper.serve(wait)))
                     };
                     let mut serving = if when == "accepted" { serve() } else { None };
                     let mut script = python(ATTACK, &[&socket, &agent, stranger, when]);
@@ -321,8 +319,8 @@ fn requester_whose_id_was_reused_is_refused() {
                     assert!(answer.contains(r#""answer":"refused""#), "{case}: {answer}");
                     assert!(!groups.contains(group), "{case}: {groups}");
                     assert!(script.wait().expect("it ends").success(), "{case}");
-                    stop.cancel();
-                    runtime.block_on(serving.expect("it serves")).expect("it ends");
+                    drop(stop);
+                    serving.expect("it serves").join().expect("it ends");
                 }
             }
         }
@@ -348,12 +346,10 @@ for n in range(50):
     time.sleep(0.02)
 "#;
     in_namespace("requester_on_an_older_kernel_is_moved_by_a_retry", |group| {
-        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        let _inside = runtime.enter();
         let folder = open_folder();
         let helper = helper(folder.path(), group, PeerIdentification::ByPid);
-        let stop = CancellationToken::new();
-        let serving = runtime.spawn(helper.serve(stop.clone()));
+        let (stop, wait) = UnixStream::pair().expect("a pair");
+        let serving = std::thread::spawn(move || helper.serve(wait));
         let socket = folder.path().join("idle.sock").display().to_string();
         let ended = python(ASK, &[&socket, &AGENT.to_string()])
             .wait_with_output()
@@ -362,8 +358,8 @@ for n in range(50):
         let lines: Vec<&str> = output.lines().collect();
         assert!(lines[0].contains("ask again"), "{output}");
         assert!(lines.last().expect("lines").contains("done"), "{output}");
-        stop.cancel();
-        runtime.block_on(serving).expect("it ends");
+        drop(stop);
+        serving.join().expect("it ends");
         let hierarchy = Hierarchy::of_host().expect("the CPU has control groups");
         fs::remove_dir(hierarchy.directory(group)).expect("its member ended");
     });

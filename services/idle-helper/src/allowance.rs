@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 /// The burst size, and the interval that adds one request.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rate {
-    pub(super) burst: u32,
-    pub(super) each: Duration,
+pub(crate) struct Rate {
+    pub(crate) burst: u32,
+    pub(crate) each: Duration,
 }
 
 impl Default for Rate {
@@ -20,14 +20,14 @@ impl Default for Rate {
 
 /// The remaining requests of one user.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Allowance {
+pub(crate) struct Allowance {
     rate: Rate,
     left: u32,
     since: Instant,
 }
 
 impl Allowance {
-    pub(super) fn new(rate: Rate, now: Instant) -> Self {
+    pub(crate) fn new(rate: Rate, now: Instant) -> Self {
         Self {
             rate,
             left: rate.burst,
@@ -36,7 +36,7 @@ impl Allowance {
     }
 
     /// PURE. Takes one request, if one is left.
-    pub(super) fn take(&mut self, now: Instant) -> bool {
+    pub(crate) fn take(&mut self, now: Instant) -> bool {
         let Rate { burst, each } = self.rate;
         let elapsed = now.saturating_duration_since(self.since).as_nanos() / each.as_nanos().max(1);
         match u32::try_from(elapsed) {

@@ -6,6 +6,9 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use priority::cgroup::CgroupError;
+use priority::io_class::IoClassError;
+
 use super::*;
 
 const IDLE: &str = "/idle";
@@ -145,9 +148,9 @@ impl Host for Model {
         children.map(|process| process.pid).collect()
     }
 
-    fn put(&self, group: &str, pid: u32) -> Result<(), String> {
+    fn put(&self, group: &str, pid: u32) -> Result<(), CgroupError> {
         let mut host_state = self.step();
-        let at = host_state.holder(pid).ok_or("no such process")?;
+        let at = host_state.holder(pid).ok_or(CgroupError::Gone(pid))?;
         group.clone_into(&mut host_state.processes[at].group);
         Ok(())
     }
@@ -156,9 +159,9 @@ impl Host for Model {
         self.step().get(pid).map(|process| process.io_class)
     }
 
-    fn set_io_class(&self, class: IoClass, pid: u32) -> Result<(), String> {
+    fn set_io_class(&self, class: IoClass, pid: u32) -> Result<(), IoClassError> {
         let mut host_state = self.step();
-        let at = host_state.holder(pid).ok_or("no such process")?;
+        let at = host_state.holder(pid).ok_or(IoClassError::Refused("ionice"))?;
         host_state.processes[at].io_class = class;
         Ok(())
     }

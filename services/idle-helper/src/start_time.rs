@@ -1,26 +1,12 @@
-//! The identity of a process beyond its id, as a pure value.
-//!
-//! The kernel reuses the id of a process that ended; with `pid_max` 32768 that takes a second or two of forking. An id
-//! alone proves nothing. [`crate::handle`] is the proof; this value is compared before and after.
+//! Start times of processes, on the clock of the kernel.
 
 use std::time::Duration;
-
-/// A process as it was when it was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ProcessIdentity {
-    /// The process id (thread group id).
-    pub pid: u32,
-    /// The start time, in clock ticks since boot.
-    pub start_ticks: u64,
-    /// The user: real, effective, saved and file system user are equal.
-    pub uid: u32,
-}
 
 /// PURE. Returns whether a process had started for certain before `moment`, a time since boot.
 ///
 /// The kernel rounds the start down to a clock tick, so a process counts only from the end of that tick.
 #[must_use]
-pub fn started_before(start_ticks: u64, ticks_per_second: u64, moment: Duration) -> bool {
+pub(crate) fn started_before(start_ticks: u64, ticks_per_second: u64, moment: Duration) -> bool {
     const NANOS: u128 = 1_000_000_000;
     let end_of_tick = (u128::from(start_ticks) + 1) * NANOS;
     ticks_per_second > 0 && end_of_tick <= moment.as_nanos() * u128::from(ticks_per_second)
@@ -28,7 +14,7 @@ pub fn started_before(start_ticks: u64, ticks_per_second: u64, moment: Duration)
 
 /// Returns the time since boot, on the clock of process start times.
 #[must_use]
-pub fn since_boot() -> Duration {
+pub(crate) fn since_boot() -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     Duration::new(
         u64::try_from(now.tv_sec).unwrap_or(0),
@@ -38,7 +24,7 @@ pub fn since_boot() -> Duration {
 
 /// Returns the clock ticks per second of process start times.
 #[must_use]
-pub fn ticks_per_second() -> u64 {
+pub(crate) fn ticks_per_second() -> u64 {
     rustix::param::clock_ticks_per_second()
 }
 
@@ -61,7 +47,7 @@ mod tests {
 
     #[test]
     fn since_boot_is_on_the_clock_of_start_times() {
-        let stat = crate::process::Proc::default()
+        let stat = priority::process::Proc::default()
             .stat(std::process::id())
             .expect("this process");
         let start = stat.start_ticks;
