@@ -15,6 +15,8 @@ use schemas::total::Total;
 use schemas::value::Value;
 use serde::Serialize;
 
+use crate::violation::Violation;
+
 /// The valid chunks of a lane.
 #[derive(Debug, Default)]
 pub struct Chain {
@@ -102,17 +104,18 @@ impl Chain {
         digest: schemas::digest::Digest,
         opened: bool,
         stored_at: Timestamp,
-    ) -> Result<(), String> {
+    ) -> Result<(), Violation> {
         let link = Link {
             epoch: manifest.epoch,
             number: manifest.number,
             digest,
         };
         if manifest.lane() != *lane {
-            return Err(format!(
-                "a chunk of lane {} is on the subject of lane {lane}",
-                manifest.lane()
-            ));
+            return Err(Violation::WrongLane {
+                what: "chunk",
+                of: manifest.lane(),
+                subject: lane.clone(),
+            });
         }
         match &self.last {
             None => self.begin(manifest, link)?,
@@ -122,20 +125,20 @@ impl Chain {
             }
             Some(last) if manifest.epoch == last.link.epoch + 1 => self.reopen(manifest)?,
             Some(last) => {
-                return Err(format!(
-                    "epoch {} follows epoch {}",
-                    manifest.epoch, last.link.epoch
-                ));
+                return Err(Violation::EpochGap {
+                    epoch: manifest.epoch,
+                    last: last.link.epoch,
+                });
             }
         }
         self.report.not_decrypted += u64::from(!opened);
         self.count(manifest, link, stored_at)
     }
 
-    fn begin(&mut self, manifest: &Manifest, link: Link) -> Result<(), String> {
+    fn begin(&mut self, manifest: &Manifest, link: Link) -> Result<(), Violation> {
         let is_whole = (manifest.epoch, manifest.number) == (1, 1);
         if is_whole && manifest.previous.is_some() {
-            return Err("the first chunk names a chunk before it".to_owned());
+            return Err(Violation::FirstHasPrevious);
         }
         if !is_whole {
             self.report.begins_at = Some(link);
@@ -143,19 +146,19 @@ impl Chain {
         Ok(())
     }
 
-    fn reopen(&mut self, manifest: &Manifest) -> Result<(), String> {
+    fn reopen(&mut self, manifest: &Manifest) -> Result<(), Violation> {
         let opening = manifest
             .opening
             .clone()
-            .ok_or_else(|| format!("epoch {} begins without an opening", manifest.epoch))?;
+            .ok_or(Violation::NoOpening(manifest.epoch))?;
         if manifest.number != 1 {
-            return Err(format!(
-                "epoch {} begins at number {}",
-                manifest.epoch, manifest.number
-            ));
+            return Err(Violation::EpochBegin {
+                epoch: manifest.epoch,
+                number: manifest.number,
+            });
         }
         if opening.continues.map(|link| link.digest) != manifest.previous {
-            return Err("the opening names another chunk before it than the chain does".to_owned());
+            return Err(Violation::OpeningMismatch);
         }
         let continues_here = opening.continues.is_none_or(|link| self.links.contains(&link));
         self.report.openings.push(OpeningNote {
@@ -166,7 +169,7 @@ impl Chain {
         Ok(())
     }
 
-    fn count(&mut self, manifest: &Manifest, link: Link, stored_at: Timestamp) -> Result<(), String> {
+    fn count(&mut self, manifest: &Manifest, link: Link, stored_at: Timestamp) -> Result<(), Violation> {
         for (name, sum) in &manifest.totals.money {
             let mut total = Total::default();
             total.add(Value::Text(sum));
@@ -206,7 +209,7 @@ impl Chain {
         (report.epoch, report.number, report.head) = (link.epoch, link.number, Some(link.digest));
         report.stored = Some((report.stored.map_or(stored_at, |(first, _)| first), stored_at));
         if manifest.read_to < manifest.read_from {
-            return Err("its reading ended before it began".to_owned());
+            return Err(Violation::ReadTimes);
         }
         self.links.push(link);
         self.last = Some(LastChunk {
@@ -256,27 +259,23 @@ impl Chain {
 }
 
 /// Checks that a chunk follows the last one. Returns whether their positions could be compared.
-fn check_follows(last: &LastChunk, manifest: &Manifest) -> Result<bool, String> {
+fn check_follows(last: &LastChunk, manifest: &Manifest) -> Result<bool, Violation> {
     if manifest.number != last.link.number + 1 {
-        return Err(format!(
-            "number {} by {} follows number {} by {}",
-            manifest.number, manifest.publisher.instance, last.link.number, last.instance
-        ));
+        return Err(Violation::NumberGap {
+            number: manifest.number,
+            by: manifest.publisher.instance.clone(),
+            last: last.link.number,
+            last_by: last.instance.clone(),
+        });
     }
     if manifest.previous != Some(last.link.digest) {
-        return Err(format!(
-            "it does not name the digest of number {}",
-            last.link.number
-        ));
+        return Err(Violation::WrongPrevious(last.link.number));
     }
     if manifest.opening.is_some() {
-        return Err("an opening is in the middle of an epoch".to_owned());
+        return Err(Violation::LateOpening);
     }
     match position::same(last.cursor.as_ref(), manifest.cursor_before.as_ref()) {
-        Some(false) => Err(format!(
-            "its rows do not begin where those of number {} end",
-            last.link.number
-        )),
+        Some(false) => Err(Violation::CursorGap(last.link.number)),
         same => Ok(same.is_some()),
     }
 }

@@ -8,10 +8,12 @@ use std::collections::BTreeSet;
 use exchange::Stored;
 use schemas::audit::AuditEntry;
 use schemas::digest::Digest;
-use schemas::envelope::Envelope;
+use schemas::envelope::{Envelope, EnvelopeError};
 use schemas::heads::RecordRef;
 use schemas::subject::Subject;
 use schemas::unreadable::Unreadable;
+
+use crate::violation::Violation;
 
 /// One writer's chain.
 #[derive(Debug, Default)]
@@ -41,8 +43,8 @@ impl Entries {
     pub fn push(
         &mut self,
         message: &Stored,
-        entry: Result<(AuditEntry, Digest), String>,
-    ) -> Result<(), String> {
+        entry: Result<(AuditEntry, Digest), EnvelopeError>,
+    ) -> Result<(), Violation> {
         let before = self.before.replace(Before {
             message: Unreadable::of(message.sequence, &message.bytes),
             digest: Envelope::decode(&message.bytes)
@@ -52,7 +54,7 @@ impl Entries {
         let (entry, digest) = entry?;
         let subject = Subject::Audit(entry.party.clone(), entry.writer.clone()).to_string();
         if subject != message.subject {
-            return Err(format!("an entry of {subject} is on this subject"));
+            return Err(Violation::WrongWriter(subject));
         }
         self.signed.insert(RecordRef {
             number: entry.number,
@@ -89,17 +91,18 @@ fn check_follows(
     last: Option<(u64, Digest)>,
     before: Option<&Before>,
     entry: &AuditEntry,
-) -> Result<(), String> {
+) -> Result<(), Violation> {
     let (number, head) = last.map_or((0, None), |(number, digest)| (number, Some(digest)));
     if let Some(skipped) = entry.skips {
         let is_before = before.is_some_and(|before| before.message == skipped);
         return if is_before && entry.number > number && entry.previous.is_none() {
             Ok(())
         } else {
-            Err(format!(
-                "entry {} continues after message {} with digest {}, which is not the message before it",
-                entry.number, skipped.sequence, skipped.digest
-            ))
+            Err(Violation::WrongSkip {
+                number: entry.number,
+                sequence: skipped.sequence,
+                digest: skipped.digest,
+            })
         };
     }
     let is_next = (entry.number, entry.previous) == (number.saturating_add(1), head);
@@ -110,7 +113,10 @@ fn check_follows(
     if is_next || is_behind_untrusted {
         return Ok(());
     }
-    Err(format!("entry {} does not follow entry {number}", entry.number))
+    Err(Violation::EntryGap {
+        number: entry.number,
+        last: number,
+    })
 }
 
 #[cfg(test)]
@@ -138,7 +144,7 @@ mod tests {
             }
         }
 
-        fn bytes(&mut self, bytes: &[u8]) -> (Result<(), String>, Unreadable) {
+        fn bytes(&mut self, bytes: &[u8]) -> (Result<(), Violation>, Unreadable) {
             self.sequence += 1;
             let message = Stored {
                 subject: "audit.bureau.operator".into(),
@@ -147,8 +153,7 @@ mod tests {
                 bytes: Bytes::copy_from_slice(bytes),
             };
             let entry = Envelope::decode(bytes)
-                .and_then(|envelope| Ok((envelope.verify(&[self.key.public().clone()])?, envelope.digest())))
-                .map_err(|error| error.to_string());
+                .and_then(|envelope| Ok((envelope.verify(&[self.key.public().clone()])?, envelope.digest())));
             let held = self.entries.push(&message, entry);
             (held, Unreadable::of(self.sequence, bytes))
         }
@@ -159,7 +164,7 @@ mod tests {
             previous: Option<Digest>,
             skips: Option<Unreadable>,
             is_stranger: bool,
-        ) -> (Result<(), String>, Digest) {
+        ) -> (Result<(), Violation>, Digest) {
             let key = if is_stranger { &self.stranger } else { &self.key };
             let envelope = Self::signed(number, previous, skips, key);
             let (held, _) = self.bytes(&envelope.encode().unwrap());
@@ -200,7 +205,7 @@ mod tests {
         let (held, garbage) = chain.bytes(b"garbage");
         assert!(held.is_err());
         let (held, third) = chain.entry(3, None, Some(garbage), false);
-        assert_eq!(held, Ok(()));
+        assert!(held.is_ok(), "{held:?}");
         assert!(chain.entry(4, Some(third), None, false).0.is_ok());
         assert_eq!(chain.entries.count, 3);
     }
@@ -216,7 +221,11 @@ mod tests {
         };
         for (number, wrong) in [(9, first), (11, forged)] {
             let (held, digest) = chain.entry(number, None, Some(wrong), false);
-            assert!(held.unwrap_err().contains("not the message before it"));
+            assert!(
+                held.unwrap_err()
+                    .to_string()
+                    .contains("not the message before it")
+            );
             assert!(
                 chain.entry(number + 1, Some(digest), None, false).0.is_ok(),
                 "the rest is judged on its own"
@@ -229,7 +238,7 @@ mod tests {
         let mut chain = Chain::new();
         let (_, first) = chain.entry(1, None, None, false);
         let (held, stranger) = chain.entry(2, Some(first), None, true);
-        assert!(held.unwrap_err().contains("trusted"));
+        assert!(held.unwrap_err().to_string().contains("trusted"));
         assert!(chain.entry(3, Some(stranger), None, false).0.is_ok());
     }
 
@@ -240,7 +249,7 @@ mod tests {
         let last = chain.entry_bytes(u64::MAX, Some(first));
         let (held, message) = chain.bytes(&last);
         assert!(held.is_err());
-        assert_eq!(chain.entry(3, None, Some(message), false).0, Ok(()));
+        assert!(chain.entry(3, None, Some(message), false).0.is_ok());
     }
 
     #[test]
@@ -248,7 +257,7 @@ mod tests {
         let mut chain = Chain::new();
         let (_, first) = chain.entry(1, None, None, false);
         let (held, _) = chain.entry(3, Some(first), None, false);
-        assert_eq!(held, Err("entry 3 does not follow entry 1".to_owned()));
+        assert_eq!(held.unwrap_err().to_string(), "entry 3 does not follow entry 1");
         assert!(chain.entry(4, Some(first), None, false).0.is_err());
     }
 }

@@ -8,6 +8,7 @@
 //! - [`anchors`] PURE: the control records and audit entries that chunks name
 //! - [`entries`] PURE: the rules of audit chains
 //! - [`heads`] PURE: the heads that an auditor keeps between verifications
+//! - [`violation`] the rules that a message can break
 //! - [`verify`] checks the live streams with all of them, and locates the first fault of each
 
 pub mod anchors;
@@ -19,6 +20,8 @@ pub mod receipts;
 pub mod replay;
 pub mod selection;
 pub mod verify;
+pub mod violation;
 pub mod walk;
 
 pub use error::AuditError;
+pub use violation::Violation;

@@ -4,6 +4,7 @@ use schemas::name::Lane;
 use schemas::receipt::Receipt;
 
 use crate::chain::Chain;
+use crate::violation::Violation;
 
 /// The valid receipts of one lane.
 #[derive(Debug, Default)]
@@ -18,23 +19,24 @@ impl Receipts {
     ///
     /// # Errors
     /// The rule that it breaks.
-    pub fn push(&mut self, lane: &Lane, receipt: Receipt) -> Result<(), String> {
+    pub fn push(&mut self, lane: &Lane, receipt: Receipt) -> Result<(), Violation> {
         if receipt.lane() != *lane {
-            return Err(format!(
-                "a receipt of lane {} is on the subject of lane {lane}",
-                receipt.lane()
-            ));
+            return Err(Violation::WrongLane {
+                what: "receipt",
+                of: receipt.lane(),
+                subject: lane.clone(),
+            });
         }
         if let Some(last) = &self.last
             && (receipt.epoch, receipt.to) < (last.epoch, last.to)
         {
-            return Err(format!(
-                "it covers up to {}/{}, an earlier one covers up to {}/{}",
-                receipt.epoch, receipt.to, last.epoch, last.to
-            ));
+            return Err(Violation::ReceiptBackwards {
+                covers: (receipt.epoch, receipt.to),
+                earlier: (last.epoch, last.to),
+            });
         }
         if (receipt.to == 0) != receipt.head.is_none() {
-            return Err("it covers chunks without naming the last one's digest, or the reverse".to_owned());
+            return Err(Violation::ReceiptHead);
         }
         self.last = Some(receipt);
         self.count += 1;
@@ -51,7 +53,7 @@ impl Receipts {
     ///
     /// # Errors
     /// What differs: the exchange was restored from an older copy or rewritten.
-    pub fn check_against(&self, chain: &Chain) -> Result<(), String> {
+    pub fn check_against(&self, chain: &Chain) -> Result<(), Violation> {
         let Some(Receipt {
             epoch,
             to,
@@ -69,8 +71,10 @@ impl Receipts {
         {
             return Ok(());
         }
-        Err(format!(
-            "the receiver signed for chunk {epoch}/{to} with digest {head}, which is not in the stream: exchange restored or rewritten"
-        ))
+        Err(Violation::ReceiptOfMissing {
+            epoch: *epoch,
+            number: *to,
+            head: *head,
+        })
     }
 }

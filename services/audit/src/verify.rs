@@ -11,7 +11,7 @@ use exchange::{AuditExchange, Stored};
 use schemas::audit::AuditEntry;
 use schemas::chunk::{self, ExaminedChunk};
 use schemas::encryption::DecryptionKeys;
-use schemas::envelope::{Envelope, Payload};
+use schemas::envelope::{Envelope, EnvelopeError, Payload};
 use schemas::name::Lane;
 use schemas::origin::Origin;
 use schemas::receipt::Receipt;
@@ -26,6 +26,7 @@ use crate::error::AuditError;
 use crate::heads::KeptHeads;
 use crate::receipts::Receipts;
 use crate::selection::Selection;
+use crate::violation::Violation;
 use crate::walk::walk;
 
 /// The trusted keys, by purpose.
@@ -145,10 +146,7 @@ async fn chunks(
         let lane = match message.subject.parse() {
             Ok(Subject::Data(lane)) => lane,
             _ => {
-                findings.faults.push(fault(
-                    &message,
-                    "a message on a subject that is not a lane's".to_owned(),
-                ));
+                findings.faults.push(fault(&message, &Violation::NoLane));
                 return Ok(ControlFlow::Continue(()));
             }
         };
@@ -161,14 +159,13 @@ async fn chunks(
         }
         let mut older = None;
         let held = chunk::examine(&message.bytes, &trust.chunks, &trust.decryption_keys)
-            .map_err(|error| error.to_string())
+            .map_err(Violation::from)
             .and_then(|chunk| {
                 let (manifest, digest, opened) = match &chunk {
                     ExaminedChunk::Opened(chunk) => (&chunk.manifest, chunk.digest, true),
                     ExaminedChunk::KeyMissing { manifest, digest } => (manifest.as_ref(), *digest, false),
                 };
-                let admitted = trust.here.admit(manifest.origin.as_ref());
-                admitted.map_err(|error| error.to_string())?;
+                trust.here.admit(manifest.origin.as_ref())?;
                 lanes.entry(lane.clone()).or_default().push(
                     &lane,
                     manifest,
@@ -186,13 +183,13 @@ async fn chunks(
                 findings.chunks_verified += 1;
                 findings.chunks_not_decrypted += u64::from(!opened);
             }
-            Err(what) => findings.faults.push(fault(&message, what)),
+            Err(what) => findings.faults.push(fault(&message, &what)),
         }
         // The chain of the lane is valid, so reading continues.
         if let Some(what) = older {
             findings.chunks_unanchored += 1;
             if findings.chunks_unanchored <= MAX_UNANCHORED {
-                unanchored.push(fault(&message, what));
+                unanchored.push(fault(&message, &what));
             }
         }
         Ok(ControlFlow::Continue(()))
@@ -217,22 +214,20 @@ async fn receipts(
     let mut receipts: BTreeMap<Lane, (u64, Receipts)> = BTreeMap::new();
     walk(exchange, &selection, |message| {
         let Ok(Subject::Receipt(lane)) = message.subject.parse() else {
-            findings.faults.push(fault(
-                &message,
-                "a message on a subject that is not a lane's".to_owned(),
-            ));
+            findings.faults.push(fault(&message, &Violation::NoLane));
             return Ok(ControlFlow::Continue(()));
         };
         let entry = receipts.entry(lane.clone()).or_default();
         entry.0 = message.sequence;
-        let held = open::<Receipt>(&message, &trust.receipts).and_then(|(receipt, _)| {
-            let admitted = trust.here.admit(receipt.origin.as_ref());
-            admitted.map_err(|error| error.to_string())?;
-            entry.1.push(&lane, receipt)
-        });
+        let held = open::<Receipt>(&message, &trust.receipts)
+            .map_err(Violation::from)
+            .and_then(|(receipt, _)| {
+                trust.here.admit(receipt.origin.as_ref())?;
+                entry.1.push(&lane, receipt)
+            });
         match held {
             Ok(()) => findings.receipts_verified += 1,
-            Err(what) => findings.faults.push(fault(&message, what)),
+            Err(what) => findings.faults.push(fault(&message, &what)),
         }
         Ok(ControlFlow::Continue(()))
     })
@@ -253,7 +248,7 @@ async fn receipts(
                 subject,
                 sequence: *sequence,
                 chunk: None,
-                what,
+                what: what.to_string(),
             });
         }
     }
@@ -273,7 +268,7 @@ async fn entries(
         let entry = open::<AuditEntry>(&message, &trust.entries);
         match chain.push(&message, entry) {
             Ok(()) => findings.entries_verified += 1,
-            Err(what) => findings.faults.push(fault(&message, what)),
+            Err(what) => findings.faults.push(fault(&message, &what)),
         }
         Ok(ControlFlow::Continue(()))
     })
@@ -288,29 +283,32 @@ async fn entries(
                 subject: subject.clone(),
                 sequence: 0,
                 chunk: None,
-                what: format!(
-                    "{} names entry {} of this chain, which does not hold it ({}): it was truncated, restored from an older copy or \
-                     rewritten",
-                    anchor.by, anchor.mark, ends
-                ),
+                what: Violation::EntryOfMissing {
+                    by: anchor.by.clone(),
+                    mark: anchor.mark,
+                    ends,
+                }
+                .to_string(),
             });
         }
     }
     Ok(chains)
 }
 
-fn open<P: Payload>(message: &Stored, trusted: &[PublicKey]) -> Result<(P, schemas::digest::Digest), String> {
-    let envelope = Envelope::decode(&message.bytes).map_err(|error| error.to_string())?;
-    let payload = envelope.verify(trusted).map_err(|error| error.to_string())?;
-    Ok((payload, envelope.digest()))
+fn open<P: Payload>(
+    message: &Stored,
+    trusted: &[PublicKey],
+) -> Result<(P, schemas::digest::Digest), EnvelopeError> {
+    let envelope = Envelope::decode(&message.bytes)?;
+    Ok((envelope.verify(trusted)?, envelope.digest()))
 }
 
-fn fault(message: &Stored, what: String) -> Fault {
+fn fault(message: &Stored, what: &Violation) -> Fault {
     let chunk = chunk::read_untrusted(&message.bytes).map(|(manifest, _)| (manifest.epoch, manifest.number));
     Fault {
         subject: message.subject.clone(),
         sequence: message.sequence,
         chunk,
-        what,
+        what: what.to_string(),
     }
 }

@@ -10,6 +10,7 @@ use store::merge::ChunkNumber;
 use store::{Identity, LaneReport};
 use tokio::time::Instant;
 
+use crate::error::StepError;
 use crate::evidence::{STORE_BEHIND, behind, behind_in_words, foreign, refill};
 use crate::poller::CommercialParts;
 use crate::receipts::{last, publish_behind};
@@ -34,7 +35,7 @@ impl Comparison {
     ///
     /// # Errors
     /// Why the comparison failed. Nothing is known of the store then.
-    pub async fn renew(&mut self, parts: &CommercialParts) -> Result<(), String> {
+    pub async fn renew(&mut self, parts: &CommercialParts) -> Result<(), StepError> {
         let is_recent = |(_, at): &(ComparisonResult, Instant)| at.elapsed() < COMPARE_EVERY;
         if !self.is_doubted && self.last.as_ref().is_some_and(is_recent) {
             return Ok(());
@@ -82,9 +83,9 @@ struct ComparisonResult {
 
 /// Reads the last receipt of each lane, then the store, which can only be further ahead. So a store that is behind
 /// its receipt is really behind. Shows and publishes the result.
-async fn compare(parts: &CommercialParts) -> Result<ComparisonResult, String> {
-    let identity = parts.store.identity().await.map_err(|error| error.to_string())?;
-    let receipts = receipts(parts).await.map_err(|error| error.to_string())?;
+async fn compare(parts: &CommercialParts) -> Result<ComparisonResult, StepError> {
+    let identity = parts.store.identity().await?;
+    let receipts = receipts(parts).await?;
     let named: Vec<Receipt> = receipts.iter().map(|(receipt, _)| receipt.clone()).collect();
     let other = foreign(&identity, &named);
     show_other(parts, &identity, other.as_deref(), &named);
@@ -95,7 +96,7 @@ async fn compare(parts: &CommercialParts) -> Result<ComparisonResult, String> {
             covered: BTreeMap::new(),
         });
     }
-    let reports = parts.store.reports().await.map_err(|error| error.to_string())?;
+    let reports = parts.store.reports().await?;
     let reports: BTreeMap<&Lane, &LaneReport> = reports.iter().map(|report| (&report.lane, report)).collect();
     let (mut found, mut covered) = (BTreeSet::new(), BTreeMap::new());
     for (receipt, sequence) in &receipts {

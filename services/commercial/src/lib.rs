@@ -9,10 +9,11 @@
 //! - [`refill`] reads and stores acknowledged chunks that the store lost
 //! - [`requester`] files requests, stores their answers and confirms them
 //! - [`agent`] runs both flows and stops them in order
-//! - [`status`] the agent's status
+//! - [`status`] the agent's status; [`error`] why a step failed
 
 pub mod agent;
 pub mod compare;
+pub mod error;
 pub mod evidence;
 pub mod open;
 pub mod poller;
@@ -25,6 +26,7 @@ pub mod step;
 mod transaction;
 
 pub use agent::{run, run_asking};
+pub use error::StepError;
 pub use poller::{CommercialError, CommercialParts, PollOptions};
 pub use requester::{Requester, RequesterParts, RequestsStatus};
 pub use status::{CommercialStatus, QuarantineStatus, StatusRegistry};

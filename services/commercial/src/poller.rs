@@ -302,7 +302,7 @@ impl Poller {
     /// errors and periodically.
     async fn may_fetch(&mut self) -> bool {
         if let Err(error) = self.comparison.renew(&self.parts).await {
-            self.record_failure(&error);
+            self.record_failure(&error.to_string());
             return false;
         }
         if !self.parts.registry.may_fetch() {

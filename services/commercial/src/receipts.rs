@@ -13,7 +13,8 @@ use schemas::receipt::{Behind, Receipt, StoreId};
 use schemas::sign::SigningKey;
 use store::{Identity, LaneReport};
 
-use crate::evidence::{other_store, receipt_behind};
+use crate::error::StepError;
+use crate::evidence::receipt_behind;
 use crate::step::{LastReceipt, ReceiptStep, receipt_step};
 
 /// The last known receipt of each lane.
@@ -35,7 +36,7 @@ impl Receipts {
         key: &SigningKey,
         (here, identity): (&Origin, &Identity),
         reports: &[LaneReport],
-    ) -> Vec<(Lane, Result<u64, String>)> {
+    ) -> Vec<(Lane, Result<u64, StepError>)> {
         if self.rounds.is_multiple_of(TRUST_MEMORY) {
             self.known.clear();
         }
@@ -57,17 +58,11 @@ impl Receipts {
         key: &SigningKey,
         (here, identity): (&Origin, &Identity),
         report: &LaneReport,
-    ) -> Result<u64, String> {
+    ) -> Result<u64, StepError> {
         loop {
             let last = match self.known.get(&report.lane) {
                 Some(last) => last.clone(),
-                None => read(
-                    exchange
-                        .last_receipt(&report.lane)
-                        .await
-                        .map_err(|e| e.to_string())?
-                        .as_ref(),
-                ),
+                None => read(exchange.last_receipt(&report.lane).await?.as_ref()),
             };
             match receipt_step(report, &last, identity) {
                 ReceiptStep::Write => {}
@@ -77,17 +72,19 @@ impl Receipts {
                     return Ok(to);
                 }
                 ReceiptStep::Foreign(other) => {
-                    return Err(other_store(&report.lane, &identity.id, &other));
+                    return Err(StepError::OtherStore {
+                        lane: report.lane.clone(),
+                        own: identity.id.clone(),
+                        other,
+                    });
                 }
             }
             let receipt = receipt(report, (here, &identity.id), key);
-            let bytes = Envelope::sign(&receipt, Vec::new(), key)
-                .and_then(|envelope| envelope.encode())
-                .map_err(|e| e.to_string())?;
+            let bytes = Envelope::sign(&receipt, Vec::new(), key).and_then(|envelope| envelope.encode())?;
             let published = exchange
                 .publish_receipt(&report.lane, Bytes::from(bytes), last.sequence)
                 .await;
-            match published.map_err(|e| e.to_string())? {
+            match published? {
                 Published::Done { sequence } => {
                     self.known
                         .insert(report.lane.clone(), LastReceipt::of(&receipt, sequence));
@@ -127,13 +124,13 @@ pub async fn last(
 /// Publishes that the store is behind its receipt, unless the receipt already shows it or another poller was faster.
 ///
 /// # Errors
-/// A description of the error.
+/// The exchange's error, or the receipt cannot be signed.
 pub async fn publish_behind(
     exchange: &dyn FeedExchange,
     key: &SigningKey,
     (receipt, sequence): (&Receipt, u64),
     (held, store): (Behind, &StoreId),
-) -> Result<(), String> {
+) -> Result<(), StepError> {
     let Some(behind) = receipt_behind(receipt, held, store) else {
         return Ok(());
     };
@@ -142,14 +139,11 @@ pub async fn publish_behind(
         key: key.public().clone(),
         ..behind
     };
-    let bytes = Envelope::sign(&behind, Vec::new(), key)
-        .and_then(|envelope| envelope.encode())
-        .map_err(|error| error.to_string())?;
+    let bytes = Envelope::sign(&behind, Vec::new(), key).and_then(|envelope| envelope.encode())?;
     exchange
         .publish_receipt(&behind.lane(), Bytes::from(bytes), sequence)
-        .await
-        .map(|_| ())
-        .map_err(|error| error.to_string())
+        .await?;
+    Ok(())
 }
 
 /// Reads the receipt at the exchange. An unreadable one is treated as missing and is replaced.

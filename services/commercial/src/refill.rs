@@ -24,7 +24,7 @@ use store::merge::ChunkNumber;
 use store::{Arrival, ErrorKind, LaneReport, Outcome, Refill};
 use tokio_util::sync::CancellationToken;
 
-pub use begin::{From, needed};
+pub use begin::{From, InvalidFrom, needed};
 pub use gap::{Gap, GapFinder};
 
 use crate::evidence::other_store;

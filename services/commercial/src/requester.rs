@@ -139,14 +139,14 @@ impl Requester {
             inbox::store_replies(&parts, stop).await,
             confirm::publish(&parts, stop).await,
         ] {
-            if let Err(what) = done {
-                self.record_failure(&what);
+            if let Err(error) = done {
+                self.record_failure(&error.to_string());
             }
         }
         if Instant::now() >= self.compare_at {
             self.compare_at = Instant::now() + COMPARE_EVERY;
-            if let Err(what) = lost::compare(&parts, &mut self.compared).await {
-                self.record_failure(&what);
+            if let Err(error) = lost::compare(&parts, &mut self.compared).await {
+                self.record_failure(&error.to_string());
             }
         }
         self.count().await;

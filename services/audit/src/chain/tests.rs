@@ -109,7 +109,7 @@ fn signed(mut manifests: Vec<Manifest>, edit: impl Fn(usize, &mut Manifest)) -> 
         .collect()
 }
 
-fn walk(chunks: &[VerifiedChunk]) -> Result<Report, String> {
+fn walk(chunks: &[VerifiedChunk]) -> Result<Report, Violation> {
     let mut chain = Chain::default();
     chunks
         .iter()
@@ -118,7 +118,9 @@ fn walk(chunks: &[VerifiedChunk]) -> Result<Report, String> {
 }
 
 fn broken(edit: impl Fn(usize, &mut Manifest)) -> String {
-    walk(&signed(chain(&SigningKey::generate(), 3), edit)).unwrap_err()
+    walk(&signed(chain(&SigningKey::generate(), 3), edit))
+        .unwrap_err()
+        .to_string()
 }
 
 #[test]
@@ -139,6 +141,7 @@ fn chain_missing_or_swapped_chunk_is_found() {
     assert!(
         walk(&[first.clone(), third.clone()])
             .unwrap_err()
+            .to_string()
             .contains("number 3")
     );
     assert!(walk(&[first.clone(), third.clone(), second.clone()]).is_err());
@@ -264,6 +267,7 @@ fn chain_encrypted_positions_are_compared_without_a_key() {
     assert!(
         walk(&with([&old, &old, &old], 5))
             .unwrap_err()
+            .to_string()
             .contains("do not begin where")
     );
     let report = walk(&with([&old, &old, &new], 0)).unwrap();

@@ -62,6 +62,7 @@ impl Poller {
                     });
                 }
                 Err(error) => {
+                    let error = error.to_string();
                     if self.receipt_log.entry(lane.clone()).or_default().is_new(&error) {
                         tracing::warn!(%lane, error, "publishing a receipt failed");
                     }

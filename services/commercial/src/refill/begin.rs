@@ -19,10 +19,15 @@ pub enum From {
     Time(Timestamp),
 }
 
-impl FromStr for From {
-    type Err = String;
+/// The text names no place where a refill can begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("give receipt, start, chunk:EPOCH.NUMBER, or time:2026-01-31T22:15:00Z")]
+pub struct InvalidFrom;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+impl FromStr for From {
+    type Err = InvalidFrom;
+
+    fn from_str(text: &str) -> Result<Self, InvalidFrom> {
         let chunk = |rest: &str| {
             let (epoch, number) = rest.split_once('.')?;
             Some(Self::Chunk(ChunkNumber {
@@ -37,7 +42,7 @@ impl FromStr for From {
             (_, Some(("time", rest))) => rest.parse().ok().map(Self::Time),
             _ => None,
         };
-        read.ok_or_else(|| "give receipt, start, chunk:EPOCH.NUMBER, or time:2026-01-31T22:15:00Z".to_owned())
+        read.ok_or(InvalidFrom)
     }
 }
 

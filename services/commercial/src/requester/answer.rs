@@ -10,6 +10,7 @@ use schemas::subject::Subject;
 use store::requests::ReceivedReply;
 
 use super::RequesterParts;
+use crate::error::StepError;
 
 /// The result of opening a delivery.
 pub(super) enum Opened {
@@ -25,7 +26,7 @@ pub(super) enum Opened {
 ///
 /// # Errors
 /// The exchange's error while reading the parts.
-pub(super) async fn open(parts: &RequesterParts, delivery: &Delivery) -> Result<Opened, String> {
+pub(super) async fn open(parts: &RequesterParts, delivery: &Delivery) -> Result<Opened, StepError> {
     let delivered_at = Timestamp::now();
     let envelope = match Envelope::decode(&delivery.bytes) {
         Ok(envelope) => envelope,
@@ -55,8 +56,8 @@ pub(super) async fn open(parts: &RequesterParts, delivery: &Delivery) -> Result<
         let found = parts
             .exchange
             .part(&reply.recipient, &reply.id, attempt, number)
-            .await;
-        let Some(stored) = found.map_err(|error| error.to_string())? else {
+            .await?;
+        let Some(stored) = found else {
             let why = "a part of the reply is missing at the exchange, which may have been restored from an older copy";
             return Ok(Opened::Waits(format!("part {number}: {why}")));
         };
@@ -66,7 +67,7 @@ pub(super) async fn open(parts: &RequesterParts, delivery: &Delivery) -> Result<
             tokio::task::spawn_blocking(move || part::open(&stored.bytes, &trusted, &decryption_keys));
         match opening
             .await
-            .map_err(|error| format!("opening a part ended early: {}", describe_end(&error)))?
+            .map_err(|error| StepError::Opening(describe_end(&error)))?
         {
             Ok(part) if part.digest == *digest => opened.push(part),
             Ok(VerifiedPart { .. }) => {

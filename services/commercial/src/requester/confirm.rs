@@ -11,12 +11,12 @@ use store::requests::UnconfirmedReply;
 use tokio_util::sync::CancellationToken;
 
 use super::{AT_ONCE, RequesterParts};
+use crate::error::StepError;
 
 /// Confirms stored replies that were not confirmed yet.
-pub(super) async fn publish(parts: &RequesterParts, stop: &CancellationToken) -> Result<(), String> {
+pub(super) async fn publish(parts: &RequesterParts, stop: &CancellationToken) -> Result<(), StepError> {
     while !stop.is_cancelled() {
-        let due = parts.store.unconfirmed_replies(&parts.recipient, AT_ONCE).await;
-        let due = due.map_err(|error| error.to_string())?;
+        let due = parts.store.unconfirmed_replies(&parts.recipient, AT_ONCE).await?;
         let last = due.len() < AT_ONCE as usize;
         let mut published = stream::iter(due)
             .map(|due| async move { (confirm(parts, &due).await, due) })
@@ -31,11 +31,10 @@ pub(super) async fn publish(parts: &RequesterParts, stop: &CancellationToken) ->
                     continue;
                 }
             };
-            let noted = parts
+            parts
                 .store
                 .mark_confirmed(&parts.recipient, &due.id, &due.reply, at)
-                .await;
-            noted.map_err(|error| error.to_string())?;
+                .await?;
             parts.registry.requests(|status| status.confirmed += 1);
         }
         match failure {
@@ -47,7 +46,7 @@ pub(super) async fn publish(parts: &RequesterParts, stop: &CancellationToken) ->
     Ok(())
 }
 
-async fn confirm(parts: &RequesterParts, due: &UnconfirmedReply) -> Result<Timestamp, String> {
+async fn confirm(parts: &RequesterParts, due: &UnconfirmedReply) -> Result<Timestamp, StepError> {
     let confirm = Confirm {
         id: due.id.clone(),
         recipient: parts.recipient.clone(),
@@ -58,9 +57,7 @@ async fn confirm(parts: &RequesterParts, due: &UnconfirmedReply) -> Result<Times
         stored_at: due.stored_at,
         key: parts.key.public().clone(),
     };
-    let bytes = Envelope::sign(&confirm, Vec::new(), &parts.key)
-        .and_then(|envelope| envelope.encode())
-        .map_err(|error| error.to_string())?;
+    let bytes = Envelope::sign(&confirm, Vec::new(), &parts.key).and_then(|envelope| envelope.encode())?;
     let bytes = Bytes::from(bytes);
     let mut filed = parts
         .exchange
@@ -73,7 +70,7 @@ async fn confirm(parts: &RequesterParts, due: &UnconfirmedReply) -> Result<Times
         // It may be published already: the retry shows it.
         filed = parts.exchange.confirm(&parts.recipient, &due.id, bytes).await;
     }
-    match filed.map_err(|error| error.to_string())? {
+    match filed? {
         Filed::Done { .. } => Ok(Timestamp::now()),
         // Another requester was faster.
         Filed::Exists(stored) => Ok(stored.stored_at),

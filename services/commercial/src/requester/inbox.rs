@@ -5,14 +5,15 @@ use std::time::Duration;
 use exchange::{Delivery, Settlement};
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use schemas::envelope::Envelope;
+use schemas::envelope::{Envelope, EnvelopeError};
 use schemas::reply::Reply;
-use schemas::request::Request;
+use schemas::request::{Request, RequestId};
 use store::requests::{Filing, FilingOutcome, ReceivedReply, ReplyOutcome};
 use tokio_util::sync::CancellationToken;
 
 use super::RequesterParts;
 use super::answer::{Opened, open};
+use crate::error::StepError;
 
 /// The number of replies in one fetch. Each holds all rows of its answer in memory.
 const FETCH_BATCH: usize = 16;
@@ -33,10 +34,12 @@ const RETRY_REFUSED: Duration = Duration::from_secs(15);
 const MAX_REFUSED_SHOWN: usize = 20;
 
 /// Stores replies until none is left.
-pub(super) async fn store_replies(parts: &RequesterParts, stop: &CancellationToken) -> Result<(), String> {
+pub(super) async fn store_replies(parts: &RequesterParts, stop: &CancellationToken) -> Result<(), StepError> {
     while !stop.is_cancelled() {
-        let fetched = parts.exchange.fetch_replies(&parts.recipient, FETCH_BATCH).await;
-        let fetched = fetched.map_err(|error| error.to_string())?;
+        let fetched = parts
+            .exchange
+            .fetch_replies(&parts.recipient, FETCH_BATCH)
+            .await?;
         if fetched.is_empty() {
             break;
         }
@@ -57,7 +60,7 @@ pub(super) async fn store_replies(parts: &RequesterParts, stop: &CancellationTok
             });
             // A reply that could not be settled is redelivered and is known then.
             if let Err(error) = parts.exchange.settle(&[delivery], settlement).await {
-                failure = Some(error.to_string());
+                failure = Some(error.into());
             }
         }
         if let Some(error) = failure {
@@ -97,13 +100,13 @@ pub(super) async fn store_reply(
     parts: &RequesterParts,
     received: &ReceivedReply,
     delivery: &Delivery,
-) -> Result<Settlement, String> {
+) -> Result<Settlement, StepError> {
     let mut stored = parts.store.store_reply(received).await;
     if matches!(stored, Ok(ReplyOutcome::Unknown)) {
         // Another host filed the request, or the store lost it. The exchange has the request.
         match adopt_request(parts, &received.reply).await? {
             Ok(()) => stored = parts.store.store_reply(received).await,
-            Err(why) => return Ok(defer(parts, delivery, &why, RETRY_INVALID)),
+            Err(why) => return Ok(defer(parts, delivery, &why.to_string(), RETRY_INVALID)),
         }
     }
     let id = received.reply.id.to_string();
@@ -115,7 +118,7 @@ pub(super) async fn store_reply(
             show_refused(parts, &id, &why);
             return Ok(defer(parts, delivery, &why, RETRY_REFUSED));
         }
-        Err(error) => return Err(error.to_string()),
+        Err(error) => return Err(error.into()),
     };
     parts.registry.requests(|status| {
         status.refused.remove(&id);
@@ -155,15 +158,28 @@ fn show_refused(parts: &RequesterParts, id: &str, why: &str) {
     });
 }
 
+/// Why the request of a reply cannot be recorded. An operator has to find the cause.
+#[derive(Debug, thiserror::Error)]
+enum NotAdopted {
+    /// The exchange does not hold it.
+    #[error("it answers a request that is not at the exchange")]
+    Missing,
+    /// It cannot be read.
+    #[error("the request at the exchange: {0}")]
+    Unreadable(EnvelopeError),
+    /// It is another request.
+    #[error("the request at the exchange has another id or recipient")]
+    Mismatch,
+    /// The store has another request under its idempotency key.
+    #[error("its idempotency key is another request's here: {0}")]
+    KeyTaken(RequestId),
+}
+
 /// Records the request as it is at the exchange.
-async fn adopt_request(parts: &RequesterParts, reply: &Reply) -> Result<Result<(), String>, String> {
-    let (request, _) = parts
-        .exchange
-        .request_status(&reply.recipient, &reply.id)
-        .await
-        .map_err(|error| error.to_string())?;
+async fn adopt_request(parts: &RequesterParts, reply: &Reply) -> Result<Result<(), NotAdopted>, StepError> {
+    let (request, _) = parts.exchange.request_status(&reply.recipient, &reply.id).await?;
     let Some(stored) = request else {
-        return Ok(Err("it answers a request that is not at the exchange".to_owned()));
+        return Ok(Err(NotAdopted::Missing));
     };
     let read = Envelope::decode(&stored.bytes).and_then(|envelope| {
         let request: Request = envelope.read()?;
@@ -171,12 +187,10 @@ async fn adopt_request(parts: &RequesterParts, reply: &Reply) -> Result<Result<(
     });
     let (request, digest) = match read {
         Ok(read) => read,
-        Err(error) => return Ok(Err(format!("the request at the exchange: {error}"))),
+        Err(error) => return Ok(Err(NotAdopted::Unreadable(error))),
     };
     if request.id != reply.id || request.recipient != reply.recipient {
-        return Ok(Err(
-            "the request at the exchange has another id or recipient".to_owned()
-        ));
+        return Ok(Err(NotAdopted::Mismatch));
     }
     let filing = Filing {
         request,
@@ -185,16 +199,9 @@ async fn adopt_request(parts: &RequesterParts, reply: &Reply) -> Result<Result<(
         exchanged_at: Some(stored.stored_at),
         outbox: None,
     };
-    let filed = parts
-        .store
-        .file(&filing)
-        .await
-        .map_err(|error| error.to_string())?;
-    Ok(match filed {
+    Ok(match parts.store.file(&filing).await? {
         FilingOutcome::Kept => Ok(()),
         FilingOutcome::Known(id) if id == reply.id => Ok(()),
-        FilingOutcome::Known(id) | FilingOutcome::Contradicts(id) => {
-            Err(format!("its idempotency key is another request's here: {id}"))
-        }
+        FilingOutcome::Known(id) | FilingOutcome::Contradicts(id) => Err(NotAdopted::KeyTaken(id)),
     })
 }

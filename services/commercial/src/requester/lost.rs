@@ -13,6 +13,7 @@ use schemas::subject::Subject;
 use super::RequesterParts;
 use super::answer::{Opened, open};
 use super::inbox::store_reply;
+use crate::error::StepError;
 
 /// The number of confirmations compared in one step.
 const AT_ONCE: usize = 500;
@@ -28,7 +29,10 @@ pub(super) struct ConfirmationScan {
 }
 
 /// Compares new confirmations and known lost answers with the store. Shows the number of lost answers.
-pub(super) async fn compare(parts: &RequesterParts, compared: &mut ConfirmationScan) -> Result<(), String> {
+pub(super) async fn compare(
+    parts: &RequesterParts,
+    compared: &mut ConfirmationScan,
+) -> Result<(), StepError> {
     let (ids, next) = confirmed(parts, compared.next).await?;
     let asked: Vec<RequestId> = compared.lost.iter().cloned().chain(ids).collect();
     let lost = match asked.is_empty() {
@@ -55,19 +59,17 @@ pub(super) async fn compare(parts: &RequesterParts, compared: &mut ConfirmationS
     Ok(())
 }
 
-async fn unanswered(parts: &RequesterParts, ids: &[RequestId]) -> Result<Vec<RequestId>, String> {
-    let left = parts.store.unanswered(&parts.recipient, ids).await;
-    left.map_err(|error| error.to_string())
+async fn unanswered(parts: &RequesterParts, ids: &[RequestId]) -> Result<Vec<RequestId>, StepError> {
+    Ok(parts.store.unanswered(&parts.recipient, ids).await?)
 }
 
 /// Returns some confirmed requests from a sequence on, and the next sequence.
-async fn confirmed(parts: &RequesterParts, next: Sequence) -> Result<(Vec<RequestId>, Sequence), String> {
+async fn confirmed(parts: &RequesterParts, next: Sequence) -> Result<(Vec<RequestId>, Sequence), StepError> {
     let filter = format!("confirm.{}.*", parts.recipient);
     let read = parts
         .exchange
         .read(Stream::Confirms, ReadFrom::Sequence(next), &filter, AT_ONCE)
-        .await
-        .map_err(|error| error.to_string())?;
+        .await?;
     let next = read.last().map_or(next, |last| last.sequence + 1);
     let id = |subject: &str| match subject.parse() {
         Ok(Subject::Confirm(_, id)) => Some(id),
@@ -94,7 +96,7 @@ pub struct RefilledAnswers {
 ///
 /// # Errors
 /// The store's or the exchange's error. Answers stored until then stay.
-pub async fn refill_answers(parts: &RequesterParts) -> Result<RefilledAnswers, String> {
+pub async fn refill_answers(parts: &RequesterParts) -> Result<RefilledAnswers, StepError> {
     let (mut refilled, mut next) = (RefilledAnswers::default(), 0);
     loop {
         let (ids, after) = confirmed(parts, next).await?;
@@ -103,21 +105,20 @@ pub async fn refill_answers(parts: &RequesterParts) -> Result<RefilledAnswers, S
         }
         (refilled.compared, next) = (refilled.compared + ids.len() as u64, after);
         for id in unanswered(parts, &ids).await? {
-            match one(parts, &id).await? {
-                Ok(()) => refilled.stored += 1,
-                Err(why) => refilled.left.push((id, why)),
+            match refill_one(parts, &id).await? {
+                None => refilled.stored += 1,
+                Some(why) => refilled.left.push((id, why)),
             }
         }
     }
 }
 
-async fn one(parts: &RequesterParts, id: &RequestId) -> Result<Result<(), String>, String> {
-    let status = parts.exchange.request_status(&parts.recipient, id).await;
-    let (_, reply) = status.map_err(|error| error.to_string())?;
+/// Fetches and stores one answer. Returns why it is not stored; `None` if it is.
+async fn refill_one(parts: &RequesterParts, id: &RequestId) -> Result<Option<String>, StepError> {
+    let (_, reply) = parts.exchange.request_status(&parts.recipient, id).await?;
     let Some(reply) = reply else {
-        return Ok(Err(
-            "its reply is no longer at the exchange: file the request again".to_owned(),
-        ));
+        let why = "its reply is no longer at the exchange: file the request again";
+        return Ok(Some(why.to_owned()));
     };
     let delivery = Delivery {
         subject: reply.subject,
@@ -131,7 +132,7 @@ async fn one(parts: &RequesterParts, id: &RequestId) -> Result<Result<(), String
         Opened::Reply(received) => {
             store_reply(parts, &received, &delivery).await?;
             if unanswered(parts, std::slice::from_ref(id)).await?.is_empty() {
-                return Ok(Ok(()));
+                return Ok(None);
             }
             let status = parts.registry.status().requests.unwrap_or_default();
             let refused = status.refused.get(&id.to_string()).cloned();
@@ -139,5 +140,5 @@ async fn one(parts: &RequesterParts, id: &RequestId) -> Result<Result<(), String
         }
         Opened::Waits(why) | Opened::Unfit(why) => why,
     };
-    Ok(Err(why))
+    Ok(Some(why))
 }

@@ -10,16 +10,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::filing::filing;
 use super::{AT_ONCE, RequesterParts};
+use crate::error::StepError;
 
 /// Records the requests of outbox rows. An invalid row is marked with the reason and does not block the rows after
 /// it.
-pub(super) async fn record_requests(parts: &RequesterParts, stop: &CancellationToken) -> Result<(), String> {
+pub(super) async fn record_requests(
+    parts: &RequesterParts,
+    stop: &CancellationToken,
+) -> Result<(), StepError> {
     while !stop.is_cancelled() {
-        let rows = parts
-            .store
-            .outbox(AT_ONCE)
-            .await
-            .map_err(|error| error.to_string())?;
+        let rows = parts.store.outbox(AT_ONCE).await?;
         let last = rows.len() < AT_ONCE as usize;
         for row in rows {
             let number = row.number;
@@ -37,19 +37,14 @@ pub(super) async fn record_requests(parts: &RequesterParts, stop: &CancellationT
             };
             match kept {
                 Ok(filing) => {
-                    let filed = parts
-                        .store
-                        .file(&filing)
-                        .await
-                        .map_err(|error| error.to_string())?;
+                    let filed = parts.store.file(&filing).await?;
                     parts.registry.requests(|status| match filed {
                         FilingOutcome::Kept | FilingOutcome::Known(_) => status.taken += 1,
                         FilingOutcome::Contradicts(_) => status.unfit += 1,
                     });
                 }
                 Err(reason) => {
-                    let marked = parts.store.refuse_row(number, &reason).await;
-                    marked.map_err(|error| error.to_string())?;
+                    parts.store.refuse_row(number, &reason).await?;
                     parts.registry.requests(|status| status.unfit += 1);
                 }
             }
@@ -62,10 +57,9 @@ pub(super) async fn record_requests(parts: &RequesterParts, stop: &CancellationT
 }
 
 /// Publishes recorded requests that are not at the exchange yet, several in parallel.
-pub(super) async fn publish(parts: &RequesterParts, stop: &CancellationToken) -> Result<(), String> {
+pub(super) async fn publish(parts: &RequesterParts, stop: &CancellationToken) -> Result<(), StepError> {
     while !stop.is_cancelled() {
-        let kept = parts.store.unpublished(&parts.recipient, AT_ONCE).await;
-        let kept = kept.map_err(|error| error.to_string())?;
+        let kept = parts.store.unpublished(&parts.recipient, AT_ONCE).await?;
         let last = kept.len() < AT_ONCE as usize;
         let mut published = stream::iter(kept)
             .map(|one| async move { (file(parts, &one).await, one) })
@@ -94,7 +88,7 @@ pub(super) async fn publish(parts: &RequesterParts, stop: &CancellationToken) ->
                         .await
                 }
             };
-            noted.map_err(|error| error.to_string())?;
+            noted?;
         }
         match failure {
             Some(error) => return Err(error),
@@ -113,7 +107,7 @@ enum FilingResult {
     Nowhere(String),
 }
 
-async fn file(parts: &RequesterParts, one: &Unpublished) -> Result<FilingResult, String> {
+async fn file(parts: &RequesterParts, one: &Unpublished) -> Result<FilingResult, StepError> {
     let bytes = Bytes::from(one.bytes.clone());
     match parts
         .exchange
@@ -124,7 +118,7 @@ async fn file(parts: &RequesterParts, one: &Unpublished) -> Result<FilingResult,
         Ok(Published::Done { .. }) => Ok(FilingResult::Exchange(Timestamp::now())),
         Ok(Published::Exists(stored)) => Ok(known(&stored, one)),
         Err(error) if error.kind == ErrorKind::TooLarge => Ok(FilingResult::Nowhere(error.to_string())),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(error.into()),
     }
 }
 

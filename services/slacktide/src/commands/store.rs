@@ -215,7 +215,7 @@ async fn refill(config: Config) -> Outcome {
     let done = refill_answers(&parts).await;
     store.close().await;
     exchange.close().await;
-    let refilled = done.map_err(|what| Failure::new(Exit::Unfinished, what))?;
+    let refilled = done.map_err(|error| Failure::new(Exit::Unfinished, error.to_string()))?;
     output::line(&format!(
         "{} confirmed answers compared, {} fetched and stored again",
         refilled.compared, refilled.stored
