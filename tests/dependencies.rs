@@ -31,6 +31,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("slacktide-idle-helper", &["priority"]),
     ("source", &["schemas", "gate", "runtime", "servers"]),
     ("store", &["schemas", "runtime", "servers"]),
+    // The suite that every store passes, and sample chunks: only tests use it.
+    ("store-testing", &["schemas", "store"]),
     // Every decision about data requests, without IO; its configuration uses durations.
     ("requests", &["schemas", "runtime"]),
     ("nats", &["schemas", "exchange"]),
@@ -118,7 +120,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[("schemas", IO), ("requests", IO)];
 const IO: &[&str] = &["tokio", "axum", "rusqlite", "tokio-postgres", "async-nats"];
 
 /// The crates that any other may use in its own tests, and no part of the product outside of them.
-const FOR_TESTS: &[&str] = &["harness", "exchange-testing"];
+const FOR_TESTS: &[&str] = &["harness", "exchange-testing", "store-testing"];
 
 struct Edge {
     from: String,
@@ -328,6 +330,8 @@ fn dependency_rules_detect_each_violation() {
     assert!(inside("commercial", "exchange-testing").is_some());
     assert!(inside("slacktide", "exchange-testing").is_some());
     assert!(edge("commercial", "exchange-testing", true, true).is_none());
+    assert!(inside("commercial", "store-testing").is_some());
+    assert!(edge("commercial", "store-testing", true, true).is_none());
     assert!(edge("social", "store", true, true).is_some());
     assert!(edge("social", "rusqlite", true, false).is_some());
     assert!(outside("source", "rusqlite").is_none());

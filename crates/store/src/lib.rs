@@ -10,16 +10,18 @@
 //! - [`table`] PURE: the tables' shape, from the columns of chunks; which changes need approval
 //! - [`naming`] PURE: which names are allowed for tables, schemas and columns
 //! - `ownership` PURE: whether a table may be created, written or changed for its owner
+//! - `bookkeeping` lanes, ledger, quarantine and requests in SQL, once for both stores
 //! - [`layout`] PURE: table names and modes of a feed
 //! - [`quarantine`] the operations of the quarantine; PURE: what may be retried, and the outcomes
 //! - [`refill`] a store that lost chunks: identity, chunks stored again, row counts
 //! - [`requests`] the operations of an insurer's requests; PURE: outbox rows, answer tables
 //! - [`error`] errors by kind, with the remedy
 //! - [`postgres`], [`sqlite`] the two stores
-//! - [`conformance`] the test suite of every store; [`samples`] sample chunks
+//!
+//! The crate `store-testing` has the test suite of every store, and sample chunks.
 
+mod bookkeeping;
 pub mod compaction;
-pub mod conformance;
 pub mod error;
 pub mod frontier;
 pub mod layout;
@@ -35,7 +37,6 @@ mod record;
 pub mod refill;
 pub mod requests;
 pub mod resync;
-pub mod samples;
 pub mod sqlite;
 pub mod table;
 

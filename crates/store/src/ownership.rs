@@ -155,7 +155,7 @@ pub(crate) fn mark(tables: &LaneTables, role: Role) -> String {
 mod tests {
     use super::*;
     use crate::layout::{Database, FeedOptions, Options};
-    use crate::samples::lane;
+    use store_testing::samples::lane;
 
     fn tables(named: bool) -> LaneTables {
         let mut options = Options::default();

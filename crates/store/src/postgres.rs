@@ -11,28 +11,27 @@
 //! - `session` connections and their settings; `security` the protection of a connection
 //! - `ownership` the owner of a table
 //! - `tables` bookkeeping tables, and when the feeds' tables change; `steps` how; `native` their types
-//! - `records` reads and writes lanes and ledger entries
+//! - `sql` runs the statements of the [bookkeeping](crate::bookkeeping); `feed_tables` what it needs of feeds' tables
 //! - `rows` writes rows; `cell` formats values; `value_check` values that PostgreSQL would alter
-//! - `transactions` the store's transactions; `opening` a new epoch, `removal` a resynchronisation
-//! - `quarantine` the quarantine and its retries
-//! - `refill` identity, chunks stored again, row counts; `compaction` folded entries
+//! - `transactions` stores chunks
+//! - `quarantine`, `refills`, `compaction` the tables and operations of the quarantine, of refills and of folded entries
 //! - `requests` the insurer's requests and their answers
 //! - `failure` server errors by kind
 
 mod cell;
 mod compaction;
 mod failure;
+mod feed_tables;
 mod native;
-mod opening;
 mod ownership;
 mod quarantine;
 mod records;
-mod refill;
-mod removal;
+mod refills;
 mod requests;
 mod rows;
 mod security;
 mod session;
+mod sql;
 mod steps;
 mod tables;
 mod transactions;
@@ -45,6 +44,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use schemas::name::Lane;
 
+use crate::bookkeeping::quarantine::waiting;
+use crate::bookkeeping::{lanes, ledger, refill};
 use crate::compaction::LedgerRetention;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{Database, Options};
@@ -154,7 +155,7 @@ impl PostgresStore {
             return;
         }
         let tables = self.options.tables(Database::Postgres, lane);
-        match quarantine::retry_waiting(session, &tables, true, jiff::Timestamp::now()).await {
+        match waiting::retry(session, &tables, true, jiff::Timestamp::now()).await {
             Ok(retried) => {
                 self.lanes().entry(lane.clone()).or_default().is_settled = retried.waiting == 0;
                 retried.count_out(arrivals, outcomes);
@@ -243,7 +244,7 @@ impl Store for PostgresStore {
         let mut session = self.pool.take().await?;
         let prepared = async {
             tables::prepare(&mut session, &self.options.schemas()).await?;
-            refill::identity(&session).await
+            refill::identity(&*session).await
         };
         let done = prepared.await;
         if let Ok(identity) = &done {
@@ -268,10 +269,10 @@ impl Store for PostgresStore {
     }
 
     async fn quarantine(&self, message: &Unreadable) -> Result<()> {
-        let mut session = self.pool.take().await?;
+        let session = self.pool.take().await?;
         let tables = self.options.tables(Database::Postgres, &message.lane);
         let done = match naming::verdict(&tables) {
-            Ok(()) => transactions::keep_message(&mut session, message).await,
+            Ok(()) => Self::ended(&session, ledger::keep_message(&*session, message).await).await,
             Err(why) => {
                 let noted =
                     tables::refuse(&session, &message.lane, ChunkNumber::BEGINNING, why.clone()).await;
@@ -283,8 +284,8 @@ impl Store for PostgresStore {
     }
 
     async fn reports(&self) -> Result<Vec<LaneReport>> {
-        let mut session = self.pool.take().await?;
-        let done = transactions::reports(&mut session).await;
+        let session = self.pool.take().await?;
+        let done = Self::ended(&session, lanes::reports(&*session).await).await;
         self.pool.release(session, &done).await;
         done
     }
@@ -310,17 +311,14 @@ impl Store for PostgresStore {
 impl PendingChanges for PostgresStore {
     async fn pending_changes(&self) -> Result<Vec<(Lane, PendingChange)>> {
         let session = self.pool.take().await?;
-        let done = transactions::pending_changes(&session).await;
+        let done = lanes::pending_changes(&*session).await;
         self.pool.release(session, &done).await;
         done
     }
 
     async fn accept(&self, lane: &Lane, approval: &Approval) -> Result<Option<PendingChange>> {
         let session = self.pool.take().await?;
-        let done = transactions::accept(&session, lane, approval).await;
-        if done.is_err() {
-            session.rollback().await;
-        }
+        let done = Self::ended(&session, lanes::accept(&*session, lane, approval).await).await;
         self.pool.release(session, &done).await;
         done
     }

@@ -120,7 +120,7 @@ pub trait Refill: Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::samples::lane;
+    use store_testing::samples::lane;
 
     #[test]
     fn row_count_of_shared_table_reports_only_missing_rows() {

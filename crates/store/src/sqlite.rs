@@ -6,24 +6,25 @@
 //!
 //! - `ownership` the owner of a table
 //! - `tables` bookkeeping tables; `steps` changes of feeds' tables; `native` their types
-//! - `records` reads and writes lanes and ledger entries
+//! - `sql` runs the statements of the [bookkeeping](crate::bookkeeping); `feed_tables` what it needs of feeds' tables
 //! - `rows` writes rows; `traits` properties of a table that decide how; `cell` binds values
-//! - `transactions` the store's transactions; `opening` a new epoch; `quarantine` the quarantine and its retries
-//! - `refill` identity, chunks stored again, row counts; `compaction` folded entries
+//! - `transactions` stores chunks
+//! - `quarantine`, `refills`, `compaction` the tables and operations of the quarantine, of refills and of folded entries
 //! - `requests` the insurer's requests and their answers
 //! - `failure` SQLite's errors by kind
 
 mod cell;
 mod compaction;
 mod failure;
+mod feed_tables;
 mod native;
-mod opening;
 mod ownership;
 mod quarantine;
 mod records;
-mod refill;
+mod refills;
 mod requests;
 mod rows;
+mod sql;
 mod steps;
 mod tables;
 mod traits;
@@ -38,6 +39,9 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use schemas::name::Lane;
 
+use sql::{Session, now};
+
+use crate::bookkeeping::{self, lanes, ledger, refill};
 use crate::compaction::LedgerRetention;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{Database, Options};
@@ -111,7 +115,7 @@ impl SqliteStore {
     async fn run<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Connection) -> Result<T> + Send + 'static,
+        F: FnOnce(&mut Session<'_>) -> Result<T> + Send + 'static,
     {
         self.run_on(false, work).await
     }
@@ -120,7 +124,7 @@ impl SqliteStore {
     async fn run_on<T, F>(&self, accepts: bool, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Connection) -> Result<T> + Send + 'static,
+        F: FnOnce(&mut Session<'_>) -> Result<T> + Send + 'static,
     {
         let (path, slot) = (self.path.clone(), Arc::clone(&self.slot));
         Self::blocking(move || {
@@ -132,12 +136,14 @@ impl SqliteStore {
             if slot.is_replaced && !accepts {
                 return Err(replaced(&path));
             }
-            let mut connection = match slot.open.take() {
+            let connection = match slot.open.take() {
                 Some(connection) => connection,
                 None => open(&path)?,
             };
             slot.file = slot.file.or_else(|| file_id(&path));
-            let result = work(&mut connection);
+            let mut session = Session::of(&connection);
+            let result = work(&mut session);
+            session.rollback();
             if result.is_ok() {
                 slot.is_replaced = false;
             }
@@ -200,6 +206,7 @@ fn open_once(path: &Path) -> Result<Connection> {
     connection
         .pragma_update(None, "synchronous", "full")
         .map_err(fail)?;
+    sql::add_functions(&connection).map_err(fail)?;
     connection.set_prepared_statement_cache_capacity(256);
     Ok(connection)
 }
@@ -207,22 +214,27 @@ fn open_once(path: &Path) -> Result<Connection> {
 #[async_trait]
 impl Store for SqliteStore {
     async fn prepare(&self) -> Result<()> {
-        self.run_on(true, tables::prepare).await
+        self.run_on(true, |session| tables::prepare(session)).await
     }
 
     async fn store(&self, lane: &Lane, arrivals: &[Arrival]) -> Result<Vec<Outcome>> {
         let (tables, arrivals) = (self.options.tables(Database::Sqlite, lane), arrivals.to_vec());
-        self.run(move |connection| transactions::store(connection, &tables, &arrivals))
+        self.run(move |session| transactions::store(session, &tables, &arrivals))
             .await
     }
 
     async fn quarantine(&self, message: &Unreadable) -> Result<()> {
         let message = message.clone();
         let refused = naming::verdict(&self.options.tables(Database::Sqlite, &message.lane)).err();
-        self.run(move |connection| match refused {
-            None => transactions::keep_message(connection, &message),
+        self.run(move |session| match refused {
+            None => now(ledger::keep_message(session, &message)),
             Some(why) => {
-                transactions::refuse(connection, &message.lane, ChunkNumber::BEGINNING, why.clone())?;
+                now(lanes::refuse(
+                    session,
+                    &message.lane,
+                    ChunkNumber::BEGINNING,
+                    why.clone(),
+                ))?;
                 Err(why.into())
             }
         })
@@ -230,22 +242,22 @@ impl Store for SqliteStore {
     }
 
     async fn reports(&self) -> Result<Vec<LaneReport>> {
-        self.run(transactions::reports).await
+        self.run(|session| now(lanes::reports(session))).await
     }
 
     async fn compact(&self, keep: &LedgerRetention, covered: &BTreeMap<Lane, ChunkNumber>) -> Result<u64> {
         let (keep, covered) = (*keep, covered.clone());
-        self.run(move |connection| compaction::compact(connection, &keep, &covered))
+        self.run(move |session| now(bookkeeping::compaction::compact(session, &keep, &covered)))
             .await
     }
 
     async fn identity(&self) -> Result<Identity> {
-        self.run(|connection| refill::identity(connection)).await
+        self.run(|session| now(refill::identity(session))).await
     }
 
     async fn count_rows(&self, _most: Duration) -> Result<Vec<RowCount>> {
         let (path, options) = (self.path.clone(), self.options.clone());
-        Self::blocking(move || refill::count_rows(&path, &options)).await
+        Self::blocking(move || refills::count_rows(&path, &options)).await
     }
 
     async fn close(&self) {
@@ -261,12 +273,12 @@ impl Store for SqliteStore {
 #[async_trait]
 impl PendingChanges for SqliteStore {
     async fn pending_changes(&self) -> Result<Vec<(Lane, PendingChange)>> {
-        self.run(transactions::pending_changes).await
+        self.run(|session| now(lanes::pending_changes(session))).await
     }
 
     async fn accept(&self, lane: &Lane, approval: &Approval) -> Result<Option<PendingChange>> {
         let (lane, approval) = (lane.clone(), approval.clone());
-        self.run(move |connection| transactions::accept(connection, &lane, &approval))
+        self.run(move |session| now(lanes::accept(session, &lane, &approval)))
             .await
     }
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use schemas::column::ColumnType;
 use schemas::value::Value;
-use store::conformance::Receiver;
 use store::merge::ChunkNumber;
-use store::samples::{Chain, lane, schema};
 use store::{ErrorKind, Options, Refill};
+use store_testing::conformance::Receiver;
+use store_testing::samples::{Chain, lane, schema};
 
 use crate::tables::{TEXT, adopting, both, kept, lines, postgres, quarantined};
 

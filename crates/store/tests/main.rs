@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot do its work must fail")]
 
 mod keys;
+mod merge;
 mod postgres;
 mod quarantine;
 mod requests;

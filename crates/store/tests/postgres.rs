@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use harness::{Db, Postgres};
 use schemas::column::{ColumnType, RowSchema};
 use schemas::value::Value;
-use store::conformance::{self, Receiver};
-use store::samples::{Chain, lane, schema};
 use store::{ErrorKind, Outcome, PostgresStore, Store};
+use store_testing::conformance::{self, Receiver};
+use store_testing::samples::{Chain, lane, schema};
 
 pub(crate) struct Database(pub(crate) Db);
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 use harness::{Postgres, until};
 use schemas::column::ColumnType;
 use schemas::value::Value;
-use store::conformance::quarantine::{QuarantineReceiver, run};
 use store::layout::Options;
 use store::port::Unreadable;
-use store::samples::{Chain, lane, schema};
 use store::{PostgresStore, Quarantine, SqliteStore, Store};
+use store_testing::conformance::quarantine::{QuarantineReceiver, run};
+use store_testing::samples::{Chain, lane, schema};
 
 use crate::postgres::Database;
 use crate::sqlite::File;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use harness::Postgres;
-use store::conformance::requests::{RequestsReceiver, run};
 use store::layout::Options;
 use store::{PostgresStore, Requests, SqliteStore};
+use store_testing::conformance::requests::{RequestsReceiver, run};
 
 use crate::postgres::Database;
 use crate::sqlite::File;

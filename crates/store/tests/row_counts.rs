@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use schemas::column::ColumnType;
 use schemas::value::Value;
-use store::conformance::Receiver;
 use store::merge::ChunkNumber;
 use store::refill::{Difference, Rows};
-use store::samples::{Chain, lane, schema};
 use store::{Options, Refill, Store};
+use store_testing::conformance::Receiver;
+use store_testing::samples::{Chain, lane, schema};
 
 use crate::tables::{TEXT, adopting, both, kept, lines, named, quarantined, row, table};
 

@@ -5,8 +5,8 @@ use schemas::column::ColumnType;
 use schemas::name::Lane;
 use schemas::value::Value;
 use servers::settings::{BOTH, DEMANDED_OF_STORE, STORE};
-use store::samples::{Chain, lane, schema};
 use store::{ErrorKind, FeedOptions, Options, Outcome, PostgresStore, Store};
+use store_testing::samples::{Chain, lane, schema};
 
 /// The setting of a hostile role.
 fn hostile(name: &str) -> &'static str {

@@ -9,8 +9,9 @@ use rusqlite::Connection;
 use schemas::column::ColumnType;
 use schemas::name::Lane;
 use schemas::value::Value;
-use store::conformance::{self, Receiver};
-use store::{ErrorKind, FeedOptions, Options, SqliteStore, Store, samples};
+use store::{ErrorKind, FeedOptions, Options, SqliteStore, Store};
+use store_testing::conformance::{self, Receiver};
+use store_testing::samples;
 
 pub(crate) struct File {
     pub(crate) dir: tempfile::TempDir,

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use harness::Postgres;
 use schemas::column::ColumnType;
 use schemas::value::Value;
-use store::conformance::Receiver;
-use store::samples::{Chain, lane, schema};
 use store::{ErrorKind, FeedOptions, Options, Outcome, PendingChanges, PostgresStore, Store};
+use store_testing::conformance::Receiver;
+use store_testing::samples::{Chain, lane, schema};
 
 use crate::postgres::Database;
 use crate::sqlite::File;

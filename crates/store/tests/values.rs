@@ -3,7 +3,7 @@
 use schemas::column::ColumnType;
 use schemas::value::Value;
 use store::Options;
-use store::samples::{Chain, lane, schema};
+use store_testing::samples::{Chain, lane, schema};
 
 use crate::tables::{TEXT, adopting, both, kept, lines, named, prepared, quarantined, row, table};
 

@@ -112,7 +112,7 @@ mod tests {
     }
 
     fn report(epoch: u32, to: u64) -> LaneReport {
-        store::samples::report(receipt(1, 1, None).lane(), epoch, to)
+        store_testing::samples::report(receipt(1, 1, None).lane(), epoch, to)
     }
 
     #[test]

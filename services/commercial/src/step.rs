@@ -206,7 +206,7 @@ mod tests {
     }
 
     fn report(epoch: u32, to: u64) -> LaneReport {
-        store::samples::report(lane("setl"), epoch, to)
+        store_testing::samples::report(lane("setl"), epoch, to)
     }
 
     fn receipt(epoch: u32, to: u64) -> LastReceipt {

@@ -9,7 +9,7 @@ use schemas::name::{FeedName, Lane};
 use super::*;
 use crate::layout::{FeedOptions, Mode, Options};
 use crate::merge::ChunkNumber;
-use crate::samples::{self, lane};
+use store_testing::samples::{self, lane};
 
 const BOTH: [Database; 2] = [Database::Postgres, Database::Sqlite];
 

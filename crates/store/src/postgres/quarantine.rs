@@ -1,27 +1,17 @@
-//! The quarantine and its retries. Every operation that ends an entry locks the lane's row exclusively: no chunk is
-//! stored meanwhile, and the second of two concurrent retries finds the entry ended.
-
-mod queries;
-mod transactions;
-mod waiting;
+//! The quarantine: its tables, and its operations on a connection.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use schemas::name::Lane;
 
-use super::records::{int, small};
 use super::session::Session;
 use super::{PostgresStore, failure};
+use crate::bookkeeping::quarantine::{self, queries, retry, waiting};
 use crate::error::Result;
 use crate::layout::Database;
 use crate::ledger::Judgement;
-use crate::merge::ChunkNumber;
 use crate::port::Arrival;
-use crate::quarantine::{
-    Content, Decision, Entry, EntryFilter, Kind, Quarantine, QuarantineCount, RetryOutcome, describe_reject,
-    kept_manifest, reject_id,
-};
-use crate::record::text;
+use crate::quarantine::{Content, Decision, Entry, EntryFilter, Quarantine, QuarantineCount, RetryOutcome};
 
 /// Columns and a table added by an upgrade.
 const TABLES_SQL: &str = "
@@ -42,9 +32,6 @@ const TABLES_EXIST_SQL: &str = "SELECT to_regclass('slacktide.quarantine_manifes
      FROM pg_catalog.pg_attribute WHERE attrelid = to_regclass('slacktide.quarantine') AND NOT attisdropped \
      AND attname IN ('kind', 'ended', 'ended_digest', 'ended_by', 'ended_reason', 'ended_at', 'tries', 'retry_at'))";
 
-pub(super) use transactions::{end_rows, save_recount};
-pub(super) use waiting::retry as retry_waiting;
-
 pub(super) async fn prepare(session: &Session) -> Result<()> {
     let fail = |error: tokio_postgres::Error| failure::of(&error);
     let row = session
@@ -63,64 +50,9 @@ pub(super) async fn prepare(session: &Session) -> Result<()> {
         .await
 }
 
-/// Keeps the manifest of a chunk with refused rows, because it names their columns.
-pub(super) async fn keep_manifest(session: &Session, lane: &Lane, arrival: &Arrival) -> Result<()> {
-    let chunk_number = ChunkNumber::of(arrival);
-    session
-        .client
-        .execute(
-            "INSERT INTO slacktide.quarantine_manifests VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
-            &[
-                &lane.recipient.as_str(),
-                &lane.feed.as_str(),
-                &small(chunk_number.epoch),
-                &int(chunk_number.number),
-                &text(&kept_manifest(arrival))?,
-            ],
-        )
-        .await
-        .map(|_| ())
-        .map_err(|error| failure::of(&error))
-}
-
-/// Keeps the rejects of stored chunks.
-pub(super) async fn keep_rejects(
-    session: &Session,
-    lane: &Lane,
-    arrivals: &[(usize, &Arrival)],
-) -> Result<()> {
-    for (_, arrival) in arrivals {
-        let chunk_number = ChunkNumber::of(arrival);
-        for (ordinal, reject) in (0_u64..).zip(&arrival.chunk.manifest.rejects) {
-            session
-                .client
-                .execute(
-                    "INSERT INTO slacktide.quarantine (recipient, feed, id, epoch, number, ordinal, sequence, reason, \
-                     bytes, exchanged_at, quarantined_at, kind) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, \
-                     $10::text::timestamptz, clock_timestamp(), 'reject') ON CONFLICT DO NOTHING",
-                    &[
-                        &lane.recipient.as_str(),
-                        &lane.feed.as_str(),
-                        &reject_id(arrival.chunk.digest, ordinal),
-                        &small(chunk_number.epoch),
-                        &int(chunk_number.number),
-                        &int(ordinal),
-                        &int(arrival.sequence),
-                        &describe_reject(reject),
-                        &text(reject)?.into_bytes(),
-                        &arrival.exchanged_at.to_string(),
-                    ],
-                )
-                .await
-                .map_err(|error| failure::of(&error))?;
-        }
-    }
-    Ok(())
-}
-
 impl PostgresStore {
     /// Ends a failed transaction; the connection is dropped if that fails too.
-    async fn ended<T>(session: &Session, done: Result<T>) -> Result<T> {
+    pub(super) async fn ended<T>(session: &Session, done: Result<T>) -> Result<T> {
         if done.is_err() {
             session.rollback().await;
         }
@@ -132,21 +64,21 @@ impl PostgresStore {
 impl Quarantine for PostgresStore {
     async fn entries(&self, wanted: &EntryFilter) -> Result<Vec<Entry>> {
         let session = self.pool.take().await?;
-        let done = queries::entries(&session, wanted).await;
+        let done = queries::entries(&*session, wanted).await;
         self.pool.release(session, &done).await;
         done
     }
 
     async fn content(&self, lane: &Lane, id: &str) -> Result<Option<Content>> {
         let session = self.pool.take().await?;
-        let done = queries::content(&session, lane, id).await;
+        let done = queries::content(&*session, lane, id).await;
         self.pool.release(session, &done).await;
         done
     }
 
     async fn judge(&self, arrival: &Arrival) -> Result<Judgement> {
         let session = self.pool.take().await?;
-        let done = transactions::judge(&session, arrival).await;
+        let done = retry::judge(&*session, arrival).await;
         self.pool.release(session, &done).await;
         done
     }
@@ -154,7 +86,7 @@ impl Quarantine for PostgresStore {
     async fn retry_rows(&self, lane: &Lane, ids: &[String], by: &Decision) -> Result<Vec<RetryOutcome>> {
         let mut session = self.pool.take().await?;
         let tables = self.options.tables(Database::Postgres, lane);
-        let done = transactions::retry_rows(&mut session, &tables, ids, by).await;
+        let done = retry::retry_rows(&mut *session, &tables, ids, by).await;
         let done = Self::ended(&session, done).await;
         self.pool.release(session, &done).await;
         done
@@ -162,21 +94,21 @@ impl Quarantine for PostgresStore {
 
     async fn finish(&self, arrival: &Arrival, id: &str, by: &Decision) -> Result<RetryOutcome> {
         let session = self.pool.take().await?;
-        let done = Self::ended(&session, transactions::finish(&session, arrival, id, by).await).await;
+        let done = Self::ended(&session, retry::finish(&*session, arrival, id, by).await).await;
         self.pool.release(session, &done).await;
         done
     }
 
     async fn record_reason(&self, lane: &Lane, id: &str, reason: &str) -> Result<()> {
         let session = self.pool.take().await?;
-        let done = transactions::record_reason(&session, lane, id, reason).await;
+        let done = quarantine::record_reason(&*session, lane, id, reason).await;
         self.pool.release(session, &done).await;
         done
     }
 
     async fn discard(&self, lane: &Lane, ids: &[String], by: &Decision) -> Result<Vec<RetryOutcome>> {
         let session = self.pool.take().await?;
-        let done = Self::ended(&session, transactions::discard(&session, lane, ids, by).await).await;
+        let done = Self::ended(&session, retry::discard(&*session, lane, ids, by).await).await;
         self.pool.release(session, &done).await;
         done
     }
@@ -185,9 +117,9 @@ impl Quarantine for PostgresStore {
         let mut session = self.pool.take().await?;
         let done = async {
             let mut stored = 0;
-            for lane in waiting::due(&session, now).await? {
+            for lane in waiting::due(&*session, now).await? {
                 let tables = self.options.tables(Database::Postgres, &lane);
-                let retried = waiting::retry(&mut session, &tables, false, now).await?;
+                let retried = waiting::retry(&mut *session, &tables, false, now).await?;
                 stored += retried.released.len() as u64;
             }
             Ok(stored)
@@ -200,17 +132,8 @@ impl Quarantine for PostgresStore {
 
     async fn counts(&self) -> Result<Vec<QuarantineCount>> {
         let session = self.pool.take().await?;
-        let done = queries::counts(&session).await;
+        let done = queries::counts(&*session).await;
         self.pool.release(session, &done).await;
         done
-    }
-}
-
-/// Returns the kind of an entry; rows and messages of earlier versions have no kind.
-fn kind_of(word: Option<&str>, ordinal: Option<i64>) -> Kind {
-    match (word, ordinal) {
-        (Some("reject"), _) => Kind::Reject,
-        (_, Some(_)) => Kind::Row,
-        (_, None) => Kind::Message,
     }
 }

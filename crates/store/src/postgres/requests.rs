@@ -2,8 +2,6 @@
 //!
 //! `slacktide.outbox` is the only bookkeeping table that others write. Comments in the database describe its columns.
 
-mod filing;
-mod queries;
 mod replies;
 
 use async_trait::async_trait;
@@ -14,8 +12,8 @@ use schemas::request::RequestId;
 
 use super::session::Session;
 use super::{PostgresStore, failure};
+use crate::bookkeeping::requests::{filing, queries};
 use crate::error::Result;
-use crate::record::broken;
 use crate::requests::outbox::{COLUMNS, OutboxRow};
 use crate::requests::{
     Filing, FilingOutcome, ReceivedReply, ReplyOutcome, RequestFilter, RequestSummary, Requests,
@@ -81,68 +79,46 @@ fn pg<T>(result: std::result::Result<T, tokio_postgres::Error>) -> Result<T> {
     result.map_err(|error| failure::of(&error))
 }
 
-/// Returns an SQL time as the text that [`time`] reads.
-fn utc(column: &str) -> String {
-    format!("to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
-}
-
-fn time(text: &str) -> Result<Timestamp> {
-    text.parse()
-        .map_err(|_| broken("slacktide.requests or slacktide.replies"))
-}
-
-fn unsigned(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or(0)
-}
-
-/// Rolls back a failed operation.
-async fn ended<T>(session: &Session, done: Result<T>) -> Result<T> {
-    if done.is_err() {
-        session.rollback().await;
-    }
-    done
-}
-
 #[async_trait]
 impl Requests for PostgresStore {
     async fn outbox(&self, limit: u32) -> Result<Vec<OutboxRow>> {
         let session = self.pool.take().await?;
-        let done = filing::outbox(&session, limit).await;
+        let done = filing::outbox(&*session, limit).await;
         self.pool.release(session, &done).await;
         done
     }
 
     async fn refuse_row(&self, number: u64, reason: &str) -> Result<()> {
         let session = self.pool.take().await?;
-        let done = filing::refuse(&session, number, reason).await;
+        let done = filing::refuse(&*session, number, reason).await;
         self.pool.release(session, &done).await;
         done
     }
 
     async fn file(&self, filing: &Filing) -> Result<FilingOutcome> {
         let session = self.pool.take().await?;
-        let done = ended(&session, filing::file(&session, filing).await).await;
+        let done = Self::ended(&session, filing::file(&*session, filing).await).await;
         self.pool.release(session, &done).await;
         done
     }
 
     async fn unpublished(&self, recipient: &RecipientName, limit: u32) -> Result<Vec<Unpublished>> {
         let session = self.pool.take().await?;
-        let done = filing::unpublished(&session, recipient, limit).await;
+        let done = filing::unpublished(&*session, recipient, limit).await;
         self.pool.release(session, &done).await;
         done
     }
 
     async fn mark_published(&self, recipient: &RecipientName, id: &RequestId, at: Timestamp) -> Result<()> {
         let session = self.pool.take().await?;
-        let done = filing::mark_published(&session, recipient, id, at).await;
+        let done = filing::mark_published(&*session, recipient, id, at).await;
         self.pool.release(session, &done).await;
         done
     }
 
     async fn mark_not_filed(&self, recipient: &RecipientName, id: &RequestId, reason: &str) -> Result<()> {
         let session = self.pool.take().await?;
-        let done = filing::mark_not_filed(&session, recipient, id, reason).await;
+        let done = filing::mark_not_filed(&*session, recipient, id, reason).await;
         self.pool.release(session, &done).await;
         done
     }
@@ -160,7 +136,7 @@ impl Requests for PostgresStore {
         limit: u32,
     ) -> Result<Vec<UnconfirmedReply>> {
         let session = self.pool.take().await?;
-        let done = queries::unconfirmed_replies(&session, recipient, limit).await;
+        let done = queries::unconfirmed_replies(&*session, recipient, limit).await;
         self.pool.release(session, &done).await;
         done
     }
@@ -173,28 +149,28 @@ impl Requests for PostgresStore {
         at: Timestamp,
     ) -> Result<()> {
         let session = self.pool.take().await?;
-        let done = filing::mark_confirmed(&session, recipient, id, reply, at).await;
+        let done = filing::mark_confirmed(&*session, recipient, id, reply, at).await;
         self.pool.release(session, &done).await;
         done
     }
 
     async fn unanswered(&self, recipient: &RecipientName, ids: &[RequestId]) -> Result<Vec<RequestId>> {
         let session = self.pool.take().await?;
-        let done = queries::unanswered(&session, recipient, ids).await;
+        let done = queries::unanswered(&*session, recipient, ids).await;
         self.pool.release(session, &done).await;
         done
     }
 
     async fn list(&self, recipient: &RecipientName, wanted: &RequestFilter) -> Result<Vec<RequestSummary>> {
         let session = self.pool.take().await?;
-        let done = queries::list(&session, recipient, wanted).await;
+        let done = queries::list(&*session, recipient, wanted).await;
         self.pool.release(session, &done).await;
         done
     }
 
     async fn count_waiting(&self, recipient: &RecipientName) -> Result<WaitingRequests> {
         let session = self.pool.take().await?;
-        let done = queries::count_waiting(&session, recipient).await;
+        let done = queries::count_waiting(&*session, recipient).await;
         self.pool.release(session, &done).await;
         done
     }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use schemas::name::Lane;
@@ -12,7 +12,7 @@ use servers::{CONNECT_WITHIN, Reached, Servers, settings};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Statement};
 
 use super::failure;
 use crate::error::{Error, ErrorKind, Result};
@@ -21,11 +21,16 @@ use crate::table::shape::Shape;
 /// The maximum number of connections: lanes are stored in parallel, but a receiver has few cores.
 const MAX_CONNECTIONS: usize = 4;
 
+/// The maximum number of prepared statements of a connection.
+const MAX_STATEMENTS: usize = 256;
+
 /// A suspended poller must not hold its locks permanently. `synchronous_commit` is set because the exchange is
 /// notified right after the commit.
 ///
+/// Statements are prepared once for a connection, and planned for each execution, because the tables grow.
+///
 /// Settings that decide about values are in [`servers::settings`]; the pool adds the statement timeout.
-const SETTINGS: &str = "SET jit = off; SET lock_timeout = '15s'; \
+const SETTINGS: &str = "SET jit = off; SET plan_cache_mode = force_custom_plan; SET lock_timeout = '15s'; \
      SET idle_in_transaction_session_timeout = '30s'; SET client_min_messages = 'error'; \
      SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
 
@@ -43,6 +48,8 @@ pub(super) struct Session {
     in_transaction: AtomicBool,
     /// The staging tables of this connection by lane, with their keys.
     pub(super) stages: HashMap<Lane, Vec<(StageKey, String)>>,
+    /// The prepared statements of the bookkeeping, by their texts.
+    statements: Mutex<HashMap<String, Statement>>,
     /// The number of created staging tables, which is part of their names.
     pub(super) made: u32,
     /// Lanes with a partitioned table: the server does not report new rows of it.
@@ -109,6 +116,26 @@ impl Session {
         Ok(())
     }
 
+    /// Returns a prepared statement. The first call of a connection prepares it.
+    pub(super) async fn prepared(&self, sql: &str) -> std::result::Result<Statement, tokio_postgres::Error> {
+        let known = self.statements().get(sql).cloned();
+        if let Some(statement) = known {
+            return Ok(statement);
+        }
+        let statement = self.client.prepare(sql).await?;
+        let mut statements = self.statements();
+        // Texts with the names of feeds' tables are as many as feeds.
+        if statements.len() >= MAX_STATEMENTS {
+            statements.clear();
+        }
+        statements.insert(sql.to_owned(), statement.clone());
+        Ok(statement)
+    }
+
+    fn statements(&self) -> MutexGuard<'_, HashMap<String, Statement>> {
+        self.statements.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Runs statements without parameters.
     pub(super) async fn run(&self, sql: &str) -> Result<()> {
         self.client
@@ -173,7 +200,7 @@ impl Pool {
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
         let Some(expected) = expected else { return Ok(()) };
-        match super::refill::identity(session).await {
+        match crate::bookkeeping::refill::identity(session).await {
             Ok(identity) if identity.id == expected => Ok(()),
             _ => Err(Error::new(
                 ErrorKind::Unreachable,
@@ -241,6 +268,7 @@ impl Pool {
             connection,
             in_transaction: AtomicBool::new(false),
             stages: HashMap::new(),
+            statements: Mutex::default(),
             made: 0,
             uncounted: HashSet::new(),
         };

@@ -4,13 +4,14 @@
 use schemas::name::Lane;
 
 use super::session::Session;
-use super::{ownership, records, steps};
+use super::{ownership, steps};
+use crate::bookkeeping::{LaneLock, lanes, ledger};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::LaneTables;
 use crate::merge::ChunkNumber;
 use crate::naming::Refusal;
 use crate::port::Arrival;
-use crate::table::batch_plan::{Incoming, Refused, plan_batch, refusal};
+use crate::table::batch_plan::{Incoming, plan_batch};
 use crate::table::quoted;
 use crate::table::shape::{Fit, Shape, fit};
 
@@ -89,7 +90,7 @@ pub(super) async fn prepare(session: &mut Session, schemas: &[&str]) -> Result<(
     }
     ownership::prepare(session).await?;
     super::quarantine::prepare(session).await?;
-    super::refill::prepare(session).await?;
+    super::refills::prepare(session).await?;
     super::compaction::prepare(session).await?;
     super::requests::prepare(session).await?;
     for schema in schemas {
@@ -122,19 +123,7 @@ pub(super) async fn refuse(
     chunk_number: ChunkNumber,
     why: Refusal,
 ) -> Result<()> {
-    let refused = async {
-        session.begin("").await?;
-        records::make(session, lane).await?;
-        let mut record = records::lane(session, lane, records::LaneLock::Alone)
-            .await?
-            .unwrap_or_default();
-        if let Some(refused) = refusal(record.refused.as_ref(), Some(Refused { chunk_number, why }), None) {
-            record.refused = refused;
-            records::save_columns(session, lane, &record).await?;
-        }
-        session.commit().await
-    };
-    let refused = refused.await;
+    let refused = lanes::refuse(session, lane, chunk_number, why).await;
     if refused.is_err() {
         session.rollback().await;
     }
@@ -163,12 +152,12 @@ async fn ensure_within(
     let lane = &tables.lane;
     // A wider type may rewrite a large table.
     session.begin(&locked()).await?;
-    records::make(session, lane).await?;
-    let mut record = records::lane(session, lane, records::LaneLock::Alone)
+    lanes::make(session, lane).await?;
+    let mut record = lanes::read(session, lane, LaneLock::Alone)
         .await?
         .unwrap_or_default();
     let incoming = Incoming::all(arrivals);
-    let entries = records::entries(session, lane, &Incoming::needed(&incoming)).await?;
+    let entries = ledger::entries(session, lane, &Incoming::needed(&incoming)).await?;
     loop {
         let plan = plan_batch(&record.snapshot(tables), &entries, &incoming);
         if let Some(change) = plan.change {
@@ -194,7 +183,7 @@ async fn ensure_within(
             steps::adopt(session, tables, shape).await?;
         }
     }
-    records::save_columns(session, lane, &record).await?;
+    lanes::save_columns(session, lane, &record).await?;
     session.commit().await?;
     Ok(record.shape)
 }

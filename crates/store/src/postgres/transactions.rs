@@ -4,25 +4,21 @@ use std::collections::BTreeMap;
 
 use schemas::name::Lane;
 
-use super::records::{self, LaneLock, QuarantinedItem};
 use super::rows::{Refused, Target, stage};
 use super::session::{IMMEDIATE, Session};
-use super::{LaneCache, failure, opening, ownership, quarantine, refill, removal, steps};
+use super::{LaneCache, ownership, steps};
+use crate::bookkeeping::ledger::{self, QuarantinedItem};
+use crate::bookkeeping::{LaneLock, lanes, opening, quarantine, refill, removal};
 use crate::error::Result;
-use crate::frontier::advance;
 use crate::layout::{LaneTables, Role};
 use crate::ledger::EntryState;
-use crate::merge::{ChunkNumber, last_passed};
-use crate::port::{Approval, Arrival, LaneReport, Outcome, Unreadable};
-use crate::record::{LedgerRow, message_id, row_id, text};
+use crate::merge::ChunkNumber;
+use crate::port::{Arrival, Outcome};
+use crate::record::{LedgerRow, row_id};
 use crate::resync::{Removal, removal_of};
 use crate::table::batch_plan::{Incoming, Verdict, plan_batch};
 use crate::table::groups;
-use crate::table::schema_change::PendingChange;
 use crate::table::shape::{Fit, Shape, fit};
-
-/// The number of entries read at a time.
-const BATCH_ENTRIES: i64 = 2_000;
 
 /// The chunks to store.
 pub(super) struct StoreJob<'a> {
@@ -73,14 +69,14 @@ pub(super) async fn store(session: &mut Session, job: &StoreJob<'_>) -> Result<S
         LaneLock::Shared
     };
     session.begin(IMMEDIATE).await?;
-    let Some(before) = records::lane(session, lane, lock).await? else {
+    let Some(mut before) = lanes::read(session, lane, lock).await? else {
         return Ok(StoreStep::Widen);
     };
     if before.shape != job.known.shape {
         return Ok(StoreStep::Learn(Box::new(before.shape)));
     }
     let incoming = Incoming::all(arrivals);
-    let entries = records::entries(session, lane, &Incoming::needed(&incoming)).await?;
+    let entries = ledger::entries(session, lane, &Incoming::needed(&incoming)).await?;
     let plan = plan_batch(&before.snapshot(tables), &entries, &incoming);
     if plan.change.is_some() || plan.asks.is_some() || plan.refused.is_some() {
         return Ok(StoreStep::Widen);
@@ -152,15 +148,20 @@ pub(super) async fn store(session: &mut Session, job: &StoreJob<'_>) -> Result<S
     if let Some(first) = stored.iter_mut().find(|row| !again.contains(&row.chunk_number)) {
         first.rows_net = net;
     }
-    if records::note(session, lane, &stored).await? != stored.len() as u64 {
+    if ledger::note(session, lane, &stored).await? != stored.len() as u64 {
         return Ok(StoreStep::Lost);
     }
-    quarantine::keep_rejects(session, lane, &new).await?;
+    for (_, arrival) in &new {
+        quarantine::keep_rejects(session, lane, arrival).await?;
+    }
     for (arrival, removal) in removals {
         // A row of this transaction may have been refused.
         let removal = removal.after_rows(refused.len() as u64);
-        let at = (ChunkNumber::of(arrival), is_again(arrival));
-        removal::apply(session, tables, &before, at, &removal).await?;
+        let at = (
+            ChunkNumber::of(arrival),
+            again.contains(&ChunkNumber::of(arrival)),
+        );
+        removal::apply(session, tables, &mut before, at, &removal).await?;
     }
     let mut superseded: BTreeMap<ChunkNumber, LedgerRow> = BTreeMap::new();
     for (index, arrival) in &sorted {
@@ -170,10 +171,10 @@ pub(super) async fn store(session: &mut Session, job: &StoreJob<'_>) -> Result<S
                 .or_insert_with(|| LedgerRow::of(arrival, EntryState::Superseded, 0));
         }
     }
-    records::note(session, lane, &superseded.into_values().collect::<Vec<_>>()).await?;
+    ledger::note(session, lane, &superseded.into_values().collect::<Vec<_>>()).await?;
     if plan.state != before.state {
         let after = opening::after(session, tables, before, plan.state.clone()).await?;
-        records::save_state(session, lane, &after).await?;
+        lanes::save_state(session, lane, &after).await?;
     }
     session.commit().await?;
     let outcomes = plan
@@ -265,152 +266,5 @@ async fn keep_row(session: &Session, lane: &Lane, arrivals: &[Arrival], row: &Re
         is_retryable: row.is_retryable,
     };
     quarantine::keep_manifest(session, lane, arrival).await?;
-    records::keep(session, lane, &kept).await
-}
-
-/// Quarantines a message under the chunk number that it claims.
-pub(super) async fn keep_message(session: &mut Session, message: &Unreadable) -> Result<()> {
-    let claimed = LedgerRow::claimed(message);
-    let kept = QuarantinedItem {
-        id: message_id(message),
-        chunk_number: claimed.as_ref().map(|row| row.chunk_number),
-        ordinal: None,
-        sequence: message.sequence,
-        reason: &message.reason,
-        bytes: &message.bytes,
-        exchanged_at: message.exchanged_at,
-        is_retryable: false,
-    };
-    session.begin("").await?;
-    records::make(session, &message.lane).await?;
-    let state = records::lane(session, &message.lane, LaneLock::Shared)
-        .await?
-        .unwrap_or_default()
-        .state;
-    records::keep(session, &message.lane, &kept).await?;
-    // Another chunk was stored under a folded number.
-    let frontier_entry = claimed.as_ref().filter(|row| !state.is_folded(row.chunk_number));
-    records::note(
-        session,
-        &message.lane,
-        frontier_entry.map(std::slice::from_ref).unwrap_or_default(),
-    )
-    .await?;
-    session.commit().await
-}
-
-/// Advances every lane's frontier, one transaction for each lane.
-pub(super) async fn reports(session: &mut Session) -> Result<Vec<LaneReport>> {
-    let mut reports = Vec::new();
-    for lane in records::lanes(session).await? {
-        session.begin("").await?;
-        reports.extend(report(session, &lane).await?);
-        session.commit().await?;
-    }
-    Ok(reports)
-}
-
-async fn report(session: &Session, lane: &Lane) -> Result<Option<LaneReport>> {
-    let Some(mut record) = records::lane(session, lane, LaneLock::Free).await? else {
-        return Ok(None);
-    };
-    let mut is_held = false;
-    loop {
-        let entries = records::after(session, lane, record.frontier.chunk_number(), BATCH_ENTRIES).await?;
-        let step = advance(&record.frontier, &record.state, &entries);
-        let moved = step.frontier != record.frontier;
-        if moved && !is_held {
-            // A retry of the quarantine changes entries and recounts below the frontier under an exclusive lock. So
-            // data read before the lock is read again.
-            let Some(now) = records::lane(session, lane, LaneLock::Frontier).await? else {
-                return Ok(None);
-            };
-            (record, is_held) = (now, true);
-            continue;
-        }
-        record.frontier = step.frontier;
-        if let Some(reason) = step.broken {
-            // Exclusive from here on: waits for transactions that store.
-            let Some(now) = records::lane(session, lane, LaneLock::Alone).await? else {
-                return Ok(None);
-            };
-            if now.state == record.state && now.state.stopped.is_none() {
-                record.state.stopped = Some(reason);
-                records::save_state(session, lane, &record).await?;
-            } else {
-                record.state = now.state;
-            }
-            break;
-        }
-        if !moved {
-            break;
-        }
-    }
-    if is_held {
-        records::save_frontier(session, lane, &record).await?;
-        let last = last_passed(&record.frontier);
-        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 4] = [
-            &lane.recipient.as_str(),
-            &lane.feed.as_str(),
-            &records::small(last.epoch),
-            &records::int(last.number),
-        ];
-        session
-            .client
-            .execute(
-                "DELETE FROM slacktide.tombstones WHERE recipient = $1 AND feed = $2 AND (epoch, number) <= ($3, $4)",
-                &params,
-            )
-            .await
-            .map_err(|error| failure::of(&error))?;
-    }
-    let pending = records::pending(session, lane, record.frontier.chunk_number()).await?;
-    Ok(Some(record.report(lane, pending)))
-}
-
-/// Returns every lane with a pending change.
-pub(super) async fn pending_changes(session: &Session) -> Result<Vec<(Lane, PendingChange)>> {
-    let mut waiting = Vec::new();
-    for lane in records::lanes(session).await? {
-        let record = records::lane(session, &lane, LaneLock::Free).await?;
-        if let Some(pending) = record.and_then(|record| record.pending_change) {
-            waiting.push((lane, pending));
-        }
-    }
-    Ok(waiting)
-}
-
-/// Applies an operator's approval.
-pub(super) async fn accept(
-    session: &Session,
-    lane: &Lane,
-    approval: &Approval,
-) -> Result<Option<PendingChange>> {
-    session.begin("").await?;
-    let mut record = records::lane(session, lane, LaneLock::Alone)
-        .await?
-        .unwrap_or_default();
-    let accepted = record.accept();
-    if let Some(pending) = &accepted {
-        session
-            .client
-            .execute(
-                "INSERT INTO slacktide.changes (recipient, feed, accepted_at, epoch, number, changes, actor, reason) \
-                 VALUES ($1, $2, clock_timestamp(), $3, $4, $5, $6, $7)",
-                &[
-                    &lane.recipient.as_str(),
-                    &lane.feed.as_str(),
-                    &records::small(pending.chunk_number.epoch),
-                    &records::int(pending.chunk_number.number),
-                    &text(&pending.changes)?,
-                    &approval.actor,
-                    &approval.reason,
-                ],
-            )
-            .await
-            .map_err(|error| failure::of(&error))?;
-        records::save_columns(session, lane, &record).await?;
-    }
-    session.commit().await?;
-    Ok(accepted)
+    ledger::keep(session, lane, &kept).await
 }

@@ -281,8 +281,8 @@ pub fn arrival(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::samples::schema;
     use crate::table::shape::Step;
+    use store_testing::samples::schema;
 
     #[test]
     fn answer_each_kind_has_own_table() {

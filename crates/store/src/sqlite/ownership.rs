@@ -4,7 +4,7 @@
 //! lock, so nothing changes between the comparison and the following statements.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::failure;
 use crate::error::Result;
@@ -22,13 +22,13 @@ fn sql<T>(result: rusqlite::Result<T>) -> Result<T> {
     result.map_err(|error| failure::of(&error))
 }
 
-pub(super) fn prepare(tx: &Transaction<'_>) -> Result<()> {
+pub(super) fn prepare(tx: &Connection) -> Result<()> {
     sql(tx.execute_batch(TABLES_SQL))
 }
 
 /// Returns the object under a table's name.
 pub(super) fn find_table(
-    tx: &Transaction<'_>,
+    tx: &Connection,
     tables: &LaneTables,
     role: Role,
     table: &str,
@@ -78,7 +78,7 @@ pub(super) fn find_table(
 }
 
 /// An index shares the namespace of tables.
-fn is_index(tx: &Transaction<'_>, name: &str) -> Result<FoundTable> {
+fn is_index(tx: &Connection, name: &str) -> Result<FoundTable> {
     let index: bool = sql(tx.query_row(
         "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = ?1 COLLATE NOCASE)",
         [name],
@@ -92,12 +92,12 @@ fn is_index(tx: &Transaction<'_>, name: &str) -> Result<FoundTable> {
 }
 
 /// Decides how a lane gets a table.
-pub(super) fn decide(tx: &Transaction<'_>, tables: &LaneTables, role: Role, table: &str) -> Result<Claim> {
+pub(super) fn decide(tx: &Connection, tables: &LaneTables, role: Role, table: &str) -> Result<Claim> {
     claim(tables, role, table, &find_table(tx, tables, role, table)?)
 }
 
 /// Checks that the tables of these roles may be written; `false` if one of them must be adopted first.
-pub(super) fn check_tables(tx: &Transaction<'_>, tables: &LaneTables, roles: &[Role]) -> Result<bool> {
+pub(super) fn check_tables(tx: &Connection, tables: &LaneTables, roles: &[Role]) -> Result<bool> {
     let mut all = true;
     for (role, table) in tables.roles().filter(|(role, _)| roles.contains(role)) {
         all &= writable(tables, role, table, &find_table(tx, tables, role, table)?)?;
@@ -107,7 +107,7 @@ pub(super) fn check_tables(tx: &Transaction<'_>, tables: &LaneTables, roles: &[R
 
 /// Records the owner of a table.
 pub(super) fn record(
-    tx: &Transaction<'_>,
+    tx: &Connection,
     tables: &LaneTables,
     (role, table): (Role, &str),
     origin: &str,
@@ -134,7 +134,7 @@ pub(super) fn record(
 }
 
 /// Records the current name of an owner's table.
-pub(super) fn rename(tx: &Transaction<'_>, tables: &LaneTables, (role, table): (Role, &str)) -> Result<()> {
+pub(super) fn rename(tx: &Connection, tables: &LaneTables, (role, table): (Role, &str)) -> Result<()> {
     sql(tx.execute(
         "UPDATE slacktide_tables SET table_name = ?4 WHERE recipient = ?1 AND owner = ?2 AND role = ?3",
         params![
@@ -148,7 +148,7 @@ pub(super) fn rename(tx: &Transaction<'_>, tables: &LaneTables, (role, table): (
 }
 
 /// Removes an owner's tables from the bookkeeping: they were renamed and have no owner.
-pub(super) fn forget(tx: &Transaction<'_>, tables: &LaneTables) -> Result<()> {
+pub(super) fn forget(tx: &Connection, tables: &LaneTables) -> Result<()> {
     sql(tx.execute(
         "DELETE FROM slacktide_tables WHERE recipient = ?1 AND owner = ?2",
         params![tables.owner.recipient().as_str(), tables.owner.key()],

@@ -2,20 +2,19 @@
 //!
 //! `slacktide_outbox` is the only bookkeeping table that others write.
 
-mod filing;
-mod queries;
 mod replies;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rusqlite::Transaction;
+use rusqlite::Connection;
 use schemas::digest::Digest;
 use schemas::name::RecipientName;
 use schemas::request::RequestId;
 
+use super::sql::now;
 use super::{SqliteStore, failure};
+use crate::bookkeeping::requests::{filing, queries};
 use crate::error::Result;
-use crate::record::broken;
 use crate::requests::outbox::OutboxRow;
 use crate::requests::{
     Filing, FilingOutcome, ReceivedReply, ReplyOutcome, RequestFilter, RequestSummary, Requests,
@@ -53,7 +52,7 @@ CREATE TABLE IF NOT EXISTS slacktide_answers_refused (
     PRIMARY KEY (recipient, id, row_number));
 ";
 
-pub(super) fn prepare(tx: &Transaction<'_>) -> Result<()> {
+pub(super) fn prepare(tx: &Connection) -> Result<()> {
     sql(tx.execute_batch(TABLES_SQL))
 }
 
@@ -61,60 +60,44 @@ fn sql<T>(result: rusqlite::Result<T>) -> Result<T> {
     result.map_err(|error| failure::of(&error))
 }
 
-/// Formats a time with a fixed width, so that texts sort like times.
-fn utc(at: Timestamp) -> String {
-    format!("{at:.6}")
-}
-
-fn time(text: &str) -> Result<Timestamp> {
-    text.parse()
-        .map_err(|_| broken("slacktide_requests or slacktide_replies"))
-}
-
-fn unsigned(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or(0)
-}
-
 #[async_trait]
 impl Requests for SqliteStore {
     async fn outbox(&self, limit: u32) -> Result<Vec<OutboxRow>> {
-        self.run(move |connection| filing::outbox(connection, limit))
-            .await
+        self.run(move |session| now(filing::outbox(session, limit))).await
     }
 
     async fn refuse_row(&self, number: u64, reason: &str) -> Result<()> {
         let reason = reason.to_owned();
-        self.run(move |connection| filing::refuse(connection, number, &reason))
+        self.run(move |session| now(filing::refuse(session, number, &reason)))
             .await
     }
 
     async fn file(&self, filing: &Filing) -> Result<FilingOutcome> {
         let filing = filing.clone();
-        self.run(move |connection| filing::file(connection, &filing))
-            .await
+        self.run(move |session| now(filing::file(session, &filing))).await
     }
 
     async fn unpublished(&self, recipient: &RecipientName, limit: u32) -> Result<Vec<Unpublished>> {
         let recipient = recipient.clone();
-        self.run(move |connection| filing::unpublished(connection, &recipient, limit))
+        self.run(move |session| now(filing::unpublished(session, &recipient, limit)))
             .await
     }
 
     async fn mark_published(&self, recipient: &RecipientName, id: &RequestId, at: Timestamp) -> Result<()> {
         let (recipient, id) = (recipient.clone(), id.clone());
-        self.run(move |connection| filing::mark_published(connection, &recipient, &id, at))
+        self.run(move |session| now(filing::mark_published(session, &recipient, &id, at)))
             .await
     }
 
     async fn mark_not_filed(&self, recipient: &RecipientName, id: &RequestId, reason: &str) -> Result<()> {
         let (recipient, id, reason) = (recipient.clone(), id.clone(), reason.to_owned());
-        self.run(move |connection| filing::mark_not_filed(connection, &recipient, &id, &reason))
+        self.run(move |session| now(filing::mark_not_filed(session, &recipient, &id, &reason)))
             .await
     }
 
     async fn store_reply(&self, received: &ReceivedReply) -> Result<ReplyOutcome> {
         let (received, options) = (received.clone(), self.options.clone());
-        self.run(move |connection| replies::store(connection, &options, &received))
+        self.run(move |session| replies::store(session, &options, &received))
             .await
     }
 
@@ -124,7 +107,7 @@ impl Requests for SqliteStore {
         limit: u32,
     ) -> Result<Vec<UnconfirmedReply>> {
         let recipient = recipient.clone();
-        self.run(move |connection| queries::unconfirmed_replies(connection, &recipient, limit))
+        self.run(move |session| now(queries::unconfirmed_replies(session, &recipient, limit)))
             .await
     }
 
@@ -136,25 +119,25 @@ impl Requests for SqliteStore {
         at: Timestamp,
     ) -> Result<()> {
         let (recipient, id, reply) = (recipient.clone(), id.clone(), *reply);
-        self.run(move |connection| filing::mark_confirmed(connection, &recipient, &id, &reply, at))
+        self.run(move |session| now(filing::mark_confirmed(session, &recipient, &id, &reply, at)))
             .await
     }
 
     async fn unanswered(&self, recipient: &RecipientName, ids: &[RequestId]) -> Result<Vec<RequestId>> {
         let (recipient, ids) = (recipient.clone(), ids.to_vec());
-        self.run(move |connection| queries::unanswered(connection, &recipient, ids))
+        self.run(move |session| now(queries::unanswered(session, &recipient, &ids)))
             .await
     }
 
     async fn list(&self, recipient: &RecipientName, wanted: &RequestFilter) -> Result<Vec<RequestSummary>> {
         let (recipient, wanted) = (recipient.clone(), wanted.clone());
-        self.run(move |connection| queries::list(connection, &recipient, &wanted))
+        self.run(move |session| now(queries::list(session, &recipient, &wanted)))
             .await
     }
 
     async fn count_waiting(&self, recipient: &RecipientName) -> Result<WaitingRequests> {
         let recipient = recipient.clone();
-        self.run(move |connection| queries::count_waiting(connection, &recipient))
+        self.run(move |session| now(queries::count_waiting(session, &recipient)))
             .await
     }
 }

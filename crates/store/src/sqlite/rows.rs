@@ -13,7 +13,7 @@ mod history;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::{CachedStatement, OptionalExtension, Transaction, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use schemas::column::{Column, ColumnType, RowSchema};
 use schemas::key::has_canonical_form;
 use schemas::name::Lane;
@@ -78,7 +78,7 @@ pub(super) struct ChunkTarget<'a> {
 }
 
 struct Target<'tx> {
-    tx: &'tx Transaction<'tx>,
+    tx: &'tx Connection,
     lane: &'tx Lane,
     traits: Traits,
     upsert: CachedStatement<'tx>,
@@ -108,7 +108,7 @@ struct ColumnBinding {
 /// in place, for any grouping of chunks. A row is in all tables or in none: a row that one table refuses is removed
 /// from the other.
 pub(super) fn store(
-    tx: &Transaction<'_>,
+    tx: &Connection,
     lane: &Lane,
     to: &ChunkTarget<'_>,
     arrival: &Arrival,
@@ -172,7 +172,7 @@ pub(super) fn store(
 /// Returns why a row is not stored, if the row caused it. A row that rolled back the transaction is recorded and ends
 /// the call with an error.
 fn refusal(
-    tx: &Transaction<'_>,
+    tx: &Connection,
     put: rusqlite::Result<bool>,
     at: (ChunkNumber, u64),
     undone: &mut RolledBackRows,
@@ -205,7 +205,7 @@ fn refused_row(fold: &Fold<'_>, version: &Version, first: u64, why: RowRefusal) 
 
 /// Runs a statement for one row of a table with triggers: its changes are rolled back if it fails.
 fn alone<T>(
-    tx: &Transaction<'_>,
+    tx: &Connection,
     is_watched: bool,
     work: impl FnOnce() -> rusqlite::Result<T>,
     is_done: impl FnOnce(&T) -> bool,
@@ -263,7 +263,7 @@ fn midnight(date: &str) -> String {
 
 impl<'tx> Target<'tx> {
     fn new(
-        tx: &'tx Transaction<'tx>,
+        tx: &'tx Connection,
         lane: &'tx Lane,
         to: &ChunkTarget<'_>,
         mapping: &ColumnMapping,

@@ -13,7 +13,7 @@ mod make;
 mod rename;
 mod retype;
 
-use rusqlite::Transaction;
+use rusqlite::Connection;
 
 use super::ownership;
 use crate::error::{Error, Result};
@@ -28,7 +28,7 @@ use retype::retype;
 
 /// Checks that the tables may be written, adopts those that the configuration names now if the lane's own ones were
 /// replaced, and adds what a table's key needs.
-pub(super) fn prepare_tables(tx: &Transaction<'_>, tables: &LaneTables, shape: &Shape) -> Result<()> {
+pub(super) fn prepare_tables(tx: &Connection, tables: &LaneTables, shape: &Shape) -> Result<()> {
     if !ownership::check_tables(tx, tables, &[Role::Current, Role::History])? {
         make(tx, tables, shape)?;
     }
@@ -36,7 +36,7 @@ pub(super) fn prepare_tables(tx: &Transaction<'_>, tables: &LaneTables, shape: &
 }
 
 /// Creates missing tables of a lane.
-pub(super) fn make_missing(tx: &Transaction<'_>, tables: &LaneTables, shape: &Shape) -> Result<()> {
+pub(super) fn make_missing(tx: &Connection, tables: &LaneTables, shape: &Shape) -> Result<()> {
     for (role, table) in tables.roles() {
         if ownership::find_table(tx, tables, role, table)? == FoundTable::Missing {
             return make(tx, tables, shape);
@@ -47,7 +47,7 @@ pub(super) fn make_missing(tx: &Transaction<'_>, tables: &LaneTables, shape: &Sh
 
 /// Takes the steps of a change; `before` is the old shape.
 pub(super) fn apply(
-    tx: &Transaction<'_>,
+    tx: &Connection,
     tables: &LaneTables,
     before: Option<&Shape>,
     change: &Change,

@@ -1,8 +1,8 @@
-//! Bookkeeping tables, and transactions.
-
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+//! Bookkeeping tables.
 
 use super::failure;
+use super::sql::{Session, now};
+use crate::bookkeeping::{Begin, SqlSession as _, refill};
 use crate::error::Result;
 
 const TABLES_SQL: &str = "
@@ -34,8 +34,9 @@ CREATE TABLE IF NOT EXISTS slacktide_changes (
     epoch INTEGER NOT NULL, number INTEGER NOT NULL, changes TEXT NOT NULL, actor TEXT NOT NULL, reason TEXT NOT NULL);
 ";
 
-pub(super) fn prepare(connection: &mut Connection) -> Result<()> {
-    let tx = begin(connection)?;
+pub(super) fn prepare(session: &Session<'_>) -> Result<()> {
+    now(session.begin(Begin::Tables))?;
+    let tx = session.connection;
     tx.execute_batch(TABLES_SQL)
         .map_err(|error| failure::of(&error))?;
     for column in ["pending_change", "refused"] {
@@ -51,20 +52,11 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<()> {
                 .map_err(|error| failure::of(&error))?;
         }
     }
-    super::ownership::prepare(&tx)?;
-    super::quarantine::prepare(&tx)?;
-    super::refill::prepare(&tx)?;
-    super::compaction::prepare(&tx)?;
-    super::requests::prepare(&tx)?;
-    commit(tx)
-}
-
-pub(super) fn begin(connection: &mut Connection) -> Result<Transaction<'_>> {
-    connection
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(|error| failure::of(&error))
-}
-
-pub(super) fn commit(tx: Transaction<'_>) -> Result<()> {
-    tx.commit().map_err(|error| failure::of(&error))
+    super::ownership::prepare(tx)?;
+    super::quarantine::prepare(tx)?;
+    super::refills::prepare(tx)?;
+    super::compaction::prepare(tx)?;
+    super::requests::prepare(tx)?;
+    now(refill::make_identity(session))?;
+    now(session.commit())
 }

@@ -1,7 +1,7 @@
 //! Reads the properties of a table that decide how its rows are written. The table's owner may change them at any
 //! time, so they are read in the transaction that writes.
 
-use rusqlite::{Transaction, params};
+use rusqlite::{Connection, params};
 
 use crate::table::KEY;
 
@@ -37,7 +37,7 @@ impl Traits {
 }
 
 /// Reads the properties of a table.
-pub(super) fn traits(tx: &Transaction<'_>, table: &str) -> rusqlite::Result<Traits> {
+pub(super) fn traits(tx: &Connection, table: &str) -> rusqlite::Result<Traits> {
     let generated = tx
         .prepare_cached("SELECT name FROM pragma_table_xinfo(?1) WHERE hidden IN (2, 3)")?
         .query_map([table], |row| row.get(0))?
@@ -63,7 +63,7 @@ pub(super) fn traits(tx: &Transaction<'_>, table: &str) -> rusqlite::Result<Trai
 }
 
 /// Returns whether the canonical key has a unique index.
-pub(super) fn is_indexed(tx: &Transaction<'_>, table: &str) -> rusqlite::Result<bool> {
+pub(super) fn is_indexed(tx: &Connection, table: &str) -> rusqlite::Result<bool> {
     tx.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM pragma_index_list(?1) l WHERE l.\"unique\" AND NOT l.partial \
          AND (SELECT group_concat(name) FROM pragma_index_info(l.name)) = ?2)",

@@ -1,50 +1,37 @@
 //! The store's transactions.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Transaction, params};
 use schemas::name::Lane;
 
-use super::records::{self, int};
-use super::rows::{ChunkTarget, RolledBackRows};
-use super::tables::{begin, commit};
-use super::{failure, opening, quarantine, refill, rows, steps};
+use super::rows::{self, ChunkTarget};
+use super::sql::{Session, now};
+use super::steps;
+use crate::bookkeeping::ledger::{self, QuarantinedItem};
+use crate::bookkeeping::quarantine::waiting;
+use crate::bookkeeping::{Begin, LaneLock, SqlSession as _, lanes, opening, quarantine, refill, removal};
 use crate::error::Result;
-use crate::frontier::{Frontier, advance};
-use crate::layout::{LaneTables, Layout};
+use crate::layout::LaneTables;
 use crate::ledger::EntryState;
-use crate::merge::{ChunkNumber, last_passed};
-use crate::naming::Refusal;
-use crate::port::{Approval, Arrival, LaneReport, Outcome, Unreadable};
-use crate::record::{LaneRecord, LedgerRow, message_id, row_id, text};
+use crate::merge::ChunkNumber;
+use crate::port::{Arrival, Outcome};
+use crate::record::{LaneRecord, LedgerRow, row_id};
 use crate::resync::{Removal, removal_of};
-use crate::table::batch_plan::{Incoming, Refused, plan_batch, refusal};
-use crate::table::schema_change::PendingChange;
+use crate::table::batch_plan::{Incoming, plan_batch};
 use crate::table::shape::Shape;
-use crate::table::{EPOCH, quoted};
-
-/// The number of entries read at a time.
-const BATCH_ENTRIES: u32 = 2_000;
 
 pub(super) fn store(
-    connection: &mut Connection,
+    session: &mut Session<'_>,
     tables: &LaneTables,
     arrivals: &[Arrival],
 ) -> Result<Vec<Outcome>> {
-    let mut undone = RolledBackRows::default();
-    let done = loop {
-        let done = store_all(connection, tables, arrivals, &mut undone);
-        if done.is_ok() || !undone.take() {
-            break done;
-        }
-    };
-    let mut done = done;
+    let mut done = session.past_rollbacks(|session| store_all(session, tables, arrivals));
     if let Ok(outcomes) = &mut done {
-        retry_waiting(connection, tables, arrivals, outcomes);
+        retry_waiting(session, tables, arrivals, outcomes);
     }
     let first = arrivals.iter().map(ChunkNumber::of).min();
     if let (Err(error), Some(chunk_number)) = (&done, first)
         && let Some(why) = error.refusal(&tables.lane)
-        && let Err(failed) = refuse(connection, &tables.lane, chunk_number, why)
+        && let Err(failed) = now(lanes::refuse(session, &tables.lane, chunk_number, why))
     {
         tracing::debug!(lane = %tables.lane, error = %failed, "recording a refusal failed");
     }
@@ -53,7 +40,7 @@ pub(super) fn store(
 
 /// Retries rows that another row may have made room for. The chunks stay stored even if it fails.
 fn retry_waiting(
-    connection: &mut Connection,
+    session: &mut Session<'_>,
     tables: &LaneTables,
     arrivals: &[Arrival],
     outcomes: &mut [Outcome],
@@ -62,46 +49,26 @@ fn retry_waiting(
     if !outcomes.iter().any(has_rows) {
         return;
     }
-    match quarantine::retry_waiting(connection, tables, true, Timestamp::now()) {
+    let at = Timestamp::now();
+    match session.past_rollbacks(|session| now(waiting::retry(session, tables, true, at))) {
         Ok(retried) => retried.count_out(arrivals, outcomes),
         Err(error) => tracing::debug!(lane = %tables.lane, %error, "retrying waiting rows failed"),
     }
 }
 
-/// Records why nothing of a lane is stored until an operator acts.
-pub(super) fn refuse(
-    connection: &mut Connection,
-    lane: &Lane,
-    chunk_number: ChunkNumber,
-    why: Refusal,
-) -> Result<()> {
-    let tx = begin(connection)?;
-    let mut record = records::lane(&tx, lane)?;
-    if let Some(refused) = refusal(record.refused.as_ref(), Some(Refused { chunk_number, why }), None) {
-        record.refused = refused;
-        records::save(&tx, lane, &record)?;
-    }
-    commit(tx)
-}
-
-fn store_all(
-    connection: &mut Connection,
-    tables: &LaneTables,
-    arrivals: &[Arrival],
-    undone: &mut RolledBackRows,
-) -> Result<Vec<Outcome>> {
+fn store_all(session: &Session<'_>, tables: &LaneTables, arrivals: &[Arrival]) -> Result<Vec<Outcome>> {
     let lane = &tables.lane;
-    let tx = begin(connection)?;
-    let before = records::lane(&tx, lane)?;
+    now(session.begin(Begin::Rows))?;
+    let before = lane_record(session, lane)?;
     let incoming = Incoming::all(arrivals);
-    let entries = records::entries(&tx, lane, &Incoming::needed(&incoming))?;
+    let entries = now(ledger::entries(session, lane, &Incoming::needed(&incoming)))?;
     let mut record = before.clone();
     let plan = loop {
         let plan = plan_batch(&record.snapshot(tables), &entries, &incoming);
         let Some(change) = plan.change else {
             break plan;
         };
-        steps::apply(&tx, tables, record.shape.as_ref(), &change)?;
+        steps::apply(session.connection, tables, record.shape.as_ref(), &change)?;
         record.shape = Some(change.shape);
     };
     if let Some((chunk_number, changes)) = plan.asks {
@@ -110,8 +77,6 @@ fn store_all(
     if let Some(refused) = plan.refused {
         record.refused = refused;
     }
-    let opens = plan.state.openings != before.state.openings;
-    record.state = plan.state;
     let has_rows = |arrival: &Arrival| arrival.chunk.manifest.totals.rows > 0;
     let is_again = |arrival: &Arrival| {
         let chunk_number = ChunkNumber::of(arrival);
@@ -124,7 +89,7 @@ fn store_all(
             verdict.stores() && (has_rows(arrival) || removal() != Removal::None)
         })
     {
-        steps::prepare_tables(&tx, tables, shape)?;
+        steps::prepare_tables(session.connection, tables, shape)?;
     }
     let mut outcomes = Vec::with_capacity(arrivals.len());
     for (arrival, verdict) in arrivals.iter().zip(&plan.verdicts) {
@@ -133,43 +98,54 @@ fn store_all(
             let chunk_number = ChunkNumber::of(arrival);
             let is_again = is_again(arrival);
             if is_again {
-                quarantine::end_rows(&tx, lane, chunk_number)?;
+                now(quarantine::end_rows(session, lane, &[chunk_number]))?;
             }
             if is_again && record.shape.is_some() {
                 // The history's versions of the chunk were altered or lost.
-                refill::forget_history(&tx, &tables.layout, chunk_number)?;
+                now(refill::forget_history(session, &tables.layout, &[chunk_number]))?;
             }
-            quarantined = store_chunk(&tx, tables, record.shape.as_ref(), (arrival, is_again), undone)?;
+            quarantined = store_chunk(session, tables, record.shape.as_ref(), (arrival, is_again))?;
             let removal = removal_of(&arrival.chunk.manifest, &record.frontier, is_again);
-            apply_removal(
-                &tx,
-                tables,
-                &mut record,
-                (chunk_number, is_again),
-                &removal.after_rows(quarantined),
-            )?;
+            let removal = removal.after_rows(quarantined);
+            let at = (chunk_number, is_again);
+            now(removal::apply(session, tables, &mut record, at, &removal))?;
         } else if verdict.is_superseded() && !before.state.is_folded(ChunkNumber::of(arrival)) {
-            records::note(&tx, lane, &LedgerRow::of(arrival, EntryState::Superseded, 0))?;
+            let entry = LedgerRow::of(arrival, EntryState::Superseded, 0);
+            now(ledger::note(session, lane, &[entry]))?;
         }
         outcomes.push(verdict.outcome(arrival.chunk.manifest.totals.rows, quarantined));
     }
-    if opens {
-        // After the rows: a superseded chunk may have arrived together with the opening.
-        opening::take(&tx, tables, &before.state, &mut record)?;
+    if record.shape != before.shape
+        || record.pending_change != before.pending_change
+        || record.refused != before.refused
+    {
+        now(lanes::save_columns(session, lane, &record))?;
     }
-    records::save(&tx, lane, &record)?;
-    commit(tx)?;
+    if plan.state != before.state {
+        // After the rows: a superseded chunk may have arrived together with the opening.
+        let after = now(opening::after(session, tables, record, plan.state))?;
+        now(lanes::save_state(session, lane, &after))?;
+    }
+    now(session.commit())?;
     Ok(outcomes)
+}
+
+/// Returns the lane's record, which is created if it is missing.
+fn lane_record(session: &Session<'_>, lane: &Lane) -> Result<LaneRecord> {
+    if let Some(record) = now(lanes::read(session, lane, LaneLock::Alone))? {
+        return Ok(record);
+    }
+    now(lanes::make(session, lane))?;
+    Ok(LaneRecord::default())
 }
 
 /// Stores a chunk's rows and its entry. Returns the number of refused rows. Rows of a chunk that is stored again were
 /// counted before.
 fn store_chunk(
-    tx: &Transaction<'_>,
+    session: &Session<'_>,
     tables: &LaneTables,
     shape: Option<&Shape>,
     (arrival, is_again): (&Arrival, bool),
-    undone: &mut RolledBackRows,
 ) -> Result<u64> {
     let (lane, layout) = (&tables.lane, &tables.layout);
     let rows::StoredRows { refused, net } = match shape.filter(|_| arrival.chunk.manifest.totals.rows > 0) {
@@ -180,257 +156,36 @@ fn store_chunk(
                 first: 0,
                 is_whole: true,
             };
-            rows::store(tx, lane, &to, arrival, undone)?
+            let rolled_back = &mut session.rolled_back.borrow_mut();
+            rows::store(session.connection, lane, &to, arrival, rolled_back)?
         }
         None => rows::StoredRows::default(),
     };
     let quarantined = refused.len() as u64;
     for row in &refused {
-        keep_row(tx, lane, arrival, row)?;
+        keep_row(session, lane, arrival, row)?;
     }
     let stored = LedgerRow {
         rows_net: Some(if is_again { 0 } else { net }),
         ..LedgerRow::of(arrival, EntryState::Stored, quarantined)
     };
-    records::note(tx, lane, &stored)?;
-    quarantine::keep_rejects(tx, lane, arrival)?;
+    now(ledger::note(session, lane, &[stored]))?;
+    now(quarantine::keep_rejects(session, lane, arrival))?;
     Ok(quarantined)
 }
 
-/// Begins or ends a resynchronisation, if the chunk does so. Its end removes the rows of earlier epochs, or records
-/// that they had to stay. All rows are sent again after its beginning, so changes that others
-/// made before it no longer count; later changes, up to its end, do.
-fn apply_removal(
-    tx: &Transaction<'_>,
-    tables: &LaneTables,
-    record: &mut LaneRecord,
-    (chunk_number, is_again): (ChunkNumber, bool),
-    removal: &Removal,
-) -> Result<()> {
-    let made = record.shape.as_ref().and_then(|shape| shape.layout.as_ref());
-    let layout = made.filter(|layout| layout.mode.keeps_current()).cloned();
-    let of = |layout: &Layout| tables.with_layout(layout);
-    record.frontier.unfinished_removal = match (removal, &layout) {
-        (Removal::None, _) => return Ok(()),
-        (Removal::Removes, None) => None,
-        (Removal::Removes, Some(layout)) => match remove_older(tx, &quoted(&layout.table), chunk_number)? {
-            Some(rows) => {
-                tracing::info!(lane = %tables.lane, rows, "resynchronisation complete, rows gone at the source removed");
-                if !is_again {
-                    refill::forget_rows(tx, &of(layout), rows)?;
-                }
-                None
-            }
-            None => Some(chunk_number),
-        },
-        (Removal::Begins, layout) => {
-            if let Some(layout) = layout {
-                refill::take_rows(tx, &of(layout))?;
-            }
-            Some(chunk_number)
-        }
-        (Removal::Waits | Removal::Kept, _) => Some(chunk_number),
+/// Quarantines a refused row.
+fn keep_row(session: &Session<'_>, lane: &Lane, arrival: &Arrival, row: &rows::Refused) -> Result<()> {
+    let kept = QuarantinedItem {
+        id: row_id(arrival.chunk.digest, row.ordinal),
+        chunk_number: Some(ChunkNumber::of(arrival)),
+        ordinal: Some(row.ordinal),
+        sequence: arrival.sequence,
+        reason: &row.reason,
+        bytes: &row.bytes,
+        exchanged_at: arrival.exchanged_at,
+        is_retryable: row.is_retryable,
     };
-    Ok(())
-}
-
-/// Removes the rows of earlier epochs and returns their number; `None` if a trigger or a reference keeps one of them,
-/// so that all stay.
-fn remove_older(tx: &Transaction<'_>, table: &str, chunk_number: ChunkNumber) -> Result<Option<usize>> {
-    let fail = |error: rusqlite::Error| failure::of(&error);
-    tx.execute_batch("SAVEPOINT resync").map_err(fail)?;
-    let delete = format!("DELETE FROM {table} WHERE {EPOCH} < ?1");
-    let gone = match tx.execute(&delete, params![chunk_number.epoch]) {
-        Ok(rows) => {
-            let left = format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE {EPOCH} < ?1)");
-            let left = tx.query_row(&left, params![chunk_number.epoch], |row| row.get::<_, bool>(0));
-            (!left.map_err(fail)?).then_some(rows)
-        }
-        // If a trigger rolled back the whole transaction, there is no savepoint.
-        Err(error) if failure::of_row(&error).is_some() && !tx.is_autocommit() => None,
-        Err(error) => return Err(failure::of(&error)),
-    };
-    let back = if gone.is_some() {
-        ""
-    } else {
-        "ROLLBACK TO resync; "
-    };
-    tx.execute_batch(&format!("{back}RELEASE resync")).map_err(fail)?;
-    Ok(gone)
-}
-
-/// Returns every lane with a pending change.
-pub(super) fn pending_changes(connection: &mut Connection) -> Result<Vec<(Lane, PendingChange)>> {
-    let tx = begin(connection)?;
-    let mut waiting = Vec::new();
-    for lane in records::lanes(&tx)? {
-        if let Some(pending) = records::lane(&tx, &lane)?.pending_change {
-            waiting.push((lane, pending));
-        }
-    }
-    commit(tx)?;
-    Ok(waiting)
-}
-
-/// Applies an operator's approval.
-pub(super) fn accept(
-    connection: &mut Connection,
-    lane: &Lane,
-    approval: &Approval,
-) -> Result<Option<PendingChange>> {
-    let tx = begin(connection)?;
-    let mut record = records::lane(&tx, lane)?;
-    let accepted = record.accept();
-    if let Some(pending) = &accepted {
-        tx.execute(
-            "INSERT INTO slacktide_changes VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-            params![
-                lane.recipient.as_str(),
-                lane.feed.as_str(),
-                Timestamp::now().to_string(),
-                pending.chunk_number.epoch,
-                int(pending.chunk_number.number),
-                text(&pending.changes)?,
-                approval.actor,
-                approval.reason,
-            ],
-        )
-        .map_err(|error| failure::of(&error))?;
-        records::save(&tx, lane, &record)?;
-    }
-    commit(tx)?;
-    Ok(accepted)
-}
-
-/// Quarantines a refused row. A row that had left the quarantine enters it again, because its chunk is stored again.
-fn keep_row(tx: &Transaction<'_>, lane: &Lane, arrival: &Arrival, row: &rows::Refused) -> Result<()> {
-    let manifest = &arrival.chunk.manifest;
-    let chunk_number = Some((manifest.epoch, manifest.number));
-    let id = row_id(arrival.chunk.digest, row.ordinal);
-    quarantine::keep_manifest(tx, lane, arrival)?;
-    keep(
-        tx,
-        lane,
-        &id,
-        chunk_number,
-        Some(row.ordinal),
-        arrival.sequence,
-        &row.reason,
-        &row.bytes,
-        arrival.exchanged_at,
-        row.is_retryable,
-    )
-}
-
-#[allow(clippy::too_many_arguments, reason = "the columns of one table")]
-fn keep(
-    tx: &Transaction<'_>,
-    lane: &Lane,
-    id: &str,
-    chunk_number: Option<(u32, u64)>,
-    ordinal: Option<u64>,
-    sequence: u64,
-    reason: &str,
-    bytes: &[u8],
-    exchanged_at: Timestamp,
-    is_retryable: bool,
-) -> Result<()> {
-    let now = Timestamp::now();
-    tx.prepare_cached(
-        "INSERT INTO slacktide_quarantine (recipient, feed, id, epoch, number, ordinal, sequence, reason, bytes, \
-         exchanged_at, quarantined_at, retry_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
-         ON CONFLICT DO UPDATE SET ended = NULL, bytes = excluded.bytes, reason = excluded.reason, tries = 0, \
-         quarantined_at = excluded.quarantined_at, retry_at = excluded.retry_at \
-         WHERE slacktide_quarantine.ended IS NOT NULL AND slacktide_quarantine.ordinal IS NOT NULL",
-    )
-    .and_then(|mut statement| {
-        statement.execute(params![
-            lane.recipient.as_str(),
-            lane.feed.as_str(),
-            id,
-            chunk_number.map(|(epoch, _)| epoch),
-            chunk_number.map(|(_, number)| int(number)),
-            ordinal.map(int),
-            int(sequence),
-            reason,
-            bytes,
-            exchanged_at.to_string(),
-            now.to_string(),
-            is_retryable.then(|| now.as_microsecond()),
-        ])
-    })
-    .map(|_| ())
-    .map_err(|error| failure::of(&error))
-}
-
-pub(super) fn keep_message(connection: &mut Connection, message: &Unreadable) -> Result<()> {
-    let tx = begin(connection)?;
-    let record = records::lane(&tx, &message.lane)?;
-    let claimed = LedgerRow::claimed(message);
-    let chunk_number = claimed
-        .as_ref()
-        .map(|row| (row.chunk_number.epoch, row.chunk_number.number));
-    keep(
-        &tx,
-        &message.lane,
-        &message_id(message),
-        chunk_number,
-        None,
-        message.sequence,
-        &message.reason,
-        &message.bytes,
-        message.exchanged_at,
-        false,
-    )?;
-    // Another chunk was stored under a folded number.
-    if let Some(row) = claimed.filter(|row| !record.state.is_folded(row.chunk_number)) {
-        records::note(&tx, &message.lane, &row)?;
-    }
-    records::save(&tx, &message.lane, &record)?;
-    commit(tx)
-}
-
-pub(super) fn reports(connection: &mut Connection) -> Result<Vec<LaneReport>> {
-    let tx = begin(connection)?;
-    let mut reports = Vec::new();
-    for lane in records::lanes(&tx)? {
-        let before = records::lane(&tx, &lane)?;
-        let mut record = before.clone();
-        loop {
-            let entries = records::after(&tx, &lane, record.frontier.chunk_number(), BATCH_ENTRIES)?;
-            let step = advance(&record.frontier, &record.state, &entries);
-            let moved = step.frontier != record.frontier;
-            record.frontier = step.frontier;
-            if let Some(reason) = step.broken {
-                record.state.stopped.get_or_insert(reason);
-                break;
-            }
-            if !moved {
-                break;
-            }
-        }
-        if record != before {
-            records::save(&tx, &lane, &record)?;
-            drop_tombstones(&tx, &lane, &record.frontier)?;
-        }
-        let pending = records::pending(&tx, &lane, record.frontier.chunk_number())?;
-        reports.push(record.report(&lane, pending));
-    }
-    commit(tx)?;
-    Ok(reports)
-}
-
-fn drop_tombstones(tx: &Transaction<'_>, lane: &Lane, frontier: &Frontier) -> Result<()> {
-    let last = last_passed(frontier);
-    tx.execute(
-        "DELETE FROM slacktide_tombstones WHERE recipient = ?1 AND feed = ?2 AND (epoch, number) <= (?3, ?4)",
-        params![
-            lane.recipient.as_str(),
-            lane.feed.as_str(),
-            last.epoch,
-            int(last.number)
-        ],
-    )
-    .map(|_| ())
-    .map_err(|error| failure::of(&error))
+    now(quarantine::keep_manifest(session, lane, arrival))?;
+    now(ledger::keep(session, lane, &kept))
 }

@@ -151,7 +151,7 @@ impl PendingChange {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::samples::lane;
+    use store_testing::samples::lane;
 
     #[test]
     fn pending_change_description_is_complete() {

@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn refill_needs_chunks_after_frontier() {
-        let report = store::samples::report(store::samples::lane(), 2, 9);
+        let report = store_testing::samples::report(store_testing::samples::lane(), 2, 9);
         assert_eq!(needed(From::Receipt, Some(&report)), Some(at(2, 10)));
         assert_eq!(needed(From::Receipt, None), Some(at(1, 1)));
         assert_eq!(needed(From::Chunk(at(1, 4)), Some(&report)), Some(at(1, 4)));

@@ -4,19 +4,19 @@
 //! row is written first: a process that stores the same reply concurrently waits for it and finds it.
 
 use schemas::column::RowSchema;
-use schemas::digest::Digest;
 
-use super::super::records::int;
 use super::super::rows::{Target as Rows, stage};
 use super::super::session::{IMMEDIATE, Session};
 use super::super::{MAX_TRIES, failure, jitter, ownership, steps, tables};
-use super::{pg, unsigned};
+use crate::bookkeeping::LaneLock;
+use crate::bookkeeping::requests::replies::{
+    self, KnownRequest, answer_table, find_request, save_answer_number, save_answer_table,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{Database, LaneTables, Options, Role};
 use crate::merge::ChunkNumber;
-use crate::record::{broken, text};
-use crate::requests::answer::{arrival, change, code_and_reason, columns, target, whole};
-use crate::requests::{ANOTHER_REPLY, ANOTHER_REQUEST, ReceivedReply, ReplyOutcome};
+use crate::requests::answer::{arrival, change, columns, target, whole};
+use crate::requests::{ReceivedReply, ReplyOutcome};
 use crate::table::shape::Shape;
 
 pub(super) async fn store(
@@ -59,9 +59,9 @@ async fn once(
     options: &Options,
     received: &ReceivedReply,
 ) -> Result<Option<ReplyOutcome>> {
-    let kind = match known(session, received).await? {
-        Ok(kind) => kind,
-        Err(outcome) => return Ok(Some(outcome)),
+    let kind = match find_request(&*session, received).await? {
+        KnownRequest::Open(kind) => kind,
+        KnownRequest::Decided(outcome) => return Ok(Some(outcome)),
     };
     let into = match received.parts.first() {
         None => None,
@@ -89,30 +89,24 @@ async fn once(
         }
     };
     session.begin(IMMEDIATE).await?;
-    if !note(session, received, into.as_ref()).await? {
+    let table = into
+        .as_ref()
+        .map(|into| into.target.layout.sql(&into.target.layout.table));
+    if !replies::note(&*session, received, table.as_deref()).await? {
         session.rollback().await;
-        return Ok(known(session, received).await?.err());
+        return Ok(match find_request(&*session, received).await? {
+            KnownRequest::Open(_) => None,
+            KnownRequest::Decided(outcome) => Some(outcome),
+        });
     }
-    let (mut rows, mut quarantined) = (received.reply.outcome.rows(), 0);
-    if let Some(into) = &into {
-        match store_rows(session, received, into).await? {
+    let quarantined = match &into {
+        None => 0,
+        Some(into) => match store_rows(session, received, into).await? {
             None => return Ok(None),
-            Some(refused) => quarantined = refused,
-        }
-        rows = rows.saturating_sub(quarantined);
-        pg(session
-            .client
-            .execute(
-                "UPDATE slacktide.replies SET rows = $3, quarantined = $4 WHERE recipient = $1 AND id = $2",
-                &[
-                    &received.reply.recipient.as_str(),
-                    &received.reply.id.to_string(),
-                    &int(rows),
-                    &int(quarantined),
-                ],
-            )
-            .await)?;
-    }
+            Some(refused) => refused,
+        },
+    };
+    let rows = replies::count_refused(&*session, received, quarantined).await?;
     session.commit().await?;
     Ok(Some(ReplyOutcome::Stored { rows, quarantined }))
 }
@@ -121,67 +115,15 @@ fn chunk_number(number: u64) -> ChunkNumber {
     ChunkNumber { epoch: 1, number }
 }
 
-/// Returns the request's kind if its reply may be stored.
-async fn known(
-    session: &Session,
-    received: &ReceivedReply,
-) -> Result<std::result::Result<String, ReplyOutcome>> {
-    let reply = &received.reply;
-    let found = pg(session
-        .client
-        .query_opt(
-            "SELECT q.kind, q.digest, p.digest FROM slacktide.requests q LEFT JOIN slacktide.replies p \
-             USING (recipient, id) WHERE recipient = $1 AND id = $2",
-            &[&reply.recipient.as_str(), &reply.id.to_string()],
-        )
-        .await)?;
-    let Some(row) = found else {
-        return Ok(Err(ReplyOutcome::Unknown));
-    };
-    let digest = |text: &str| Digest::from_hex(text).map_err(|_| broken("slacktide.requests"));
-    let (request, stored): (String, Option<String>) = (pg(row.try_get(1))?, pg(row.try_get(2))?);
-    let contradicts = |reason: &str| {
-        Err(ReplyOutcome::Contradicts {
-            reason: reason.to_owned(),
-        })
-    };
-    Ok(match stored.as_deref().map(digest).transpose()? {
-        Some(stored) if stored == received.digest => Err(ReplyOutcome::AlreadyStored),
-        Some(_) => contradicts(ANOTHER_REPLY),
-        None if digest(&request)? != reply.request => contradicts(ANOTHER_REQUEST),
-        None => Ok(pg(row.try_get(0))?),
-    })
-}
-
-/// Returns the shape of a kind's table and the number of its last reply.
-async fn answers(
-    session: &Session,
-    target: &LaneTables,
-    kind: &str,
-    row_lock: &str,
-) -> Result<Option<(Shape, u64)>> {
-    let sql = format!(
-        "SELECT columns, number FROM slacktide.answers WHERE recipient = $1 AND kind = $2 {row_lock}"
-    );
-    let found = pg(session
-        .client
-        .query_opt(&sql, &[&target.lane.recipient.as_str(), &kind])
-        .await)?;
-    let Some(row) = found else { return Ok(None) };
-    let columns: String = pg(row.try_get(0))?;
-    let shape = serde_json::from_str(&columns).map_err(|_| broken("slacktide.answers"))?;
-    Ok(Some((shape, unsigned(pg(row.try_get(1))?))))
-}
-
 /// Creates or widens the kind's table.
 async fn ensure(session: &Session, target: &LaneTables, kind: &str, schema: &RowSchema) -> Result<Shape> {
-    for row_lock in ["", "FOR UPDATE"] {
-        let known = answers(session, target, kind, row_lock).await?;
+    for lock in [LaneLock::Free, LaneLock::Alone] {
+        let known = answer_table(session, target, kind, lock).await?;
         let number = known.as_ref().map_or(0, |(_, number)| *number);
         let shape = known.map(|(shape, _)| shape);
         let next = change(shape.as_ref(), schema, chunk_number(number + 1), target)?;
         match (next, shape) {
-            (None, Some(shape)) if row_lock.is_empty() => {
+            (None, Some(shape)) if lock == LaneLock::Free => {
                 let is_due = ownership::is_adoption_due(session, target).await?;
                 if !is_due && !steps::is_form_missing(session, target, &shape).await? {
                     return Ok(shape);
@@ -193,16 +135,9 @@ async fn ensure(session: &Session, target: &LaneTables, kind: &str, schema: &Row
                 session.commit().await?;
                 return Ok(shape);
             }
-            (Some(change), before) if !row_lock.is_empty() => {
+            (Some(change), before) if lock == LaneLock::Alone => {
                 steps::apply(session, target, before.as_ref(), &change).await?;
-                pg(session
-                    .client
-                    .execute(
-                        "INSERT INTO slacktide.answers VALUES ($1, $2, $3, 0) \
-                         ON CONFLICT (recipient, kind) DO UPDATE SET columns = excluded.columns",
-                        &[&target.lane.recipient.as_str(), &kind, &text(&change.shape)?],
-                    )
-                    .await)?;
+                save_answer_table(session, target, kind, &change.shape).await?;
                 session.commit().await?;
                 return Ok(change.shape);
             }
@@ -214,36 +149,6 @@ async fn ensure(session: &Session, target: &LaneTables, kind: &str, schema: &Row
     Err(failure::contended())
 }
 
-/// Writes the reply's row; `false` if there is one.
-async fn note(session: &Session, received: &ReceivedReply, into: Option<&Destination>) -> Result<bool> {
-    let reply = &received.reply;
-    let (code, reason) = code_and_reason(&reply.outcome);
-    let table = into.map(|into| into.target.layout.sql(&into.target.layout.table));
-    let written = pg(session
-        .client
-        .execute(
-            "INSERT INTO slacktide.replies (recipient, id, digest, bytes, outcome, code, reason, rows, quarantined, \
-             withheld, target, exchanged_at, delivered_at, stored_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, \
-             $11::text::timestamptz, $12::text::timestamptz, clock_timestamp()) ON CONFLICT DO NOTHING",
-            &[
-                &reply.recipient.as_str(),
-                &reply.id.to_string(),
-                &received.digest.to_string(),
-                &received.bytes,
-                &reply.outcome.name(),
-                &code,
-                &reason,
-                &int(reply.outcome.rows()),
-                &int(reply.withheld),
-                &table,
-                &received.exchanged_at.to_string(),
-                &received.delivered_at.to_string(),
-            ],
-        )
-        .await)?;
-    Ok(written == 1)
-}
-
 /// Returns the number of refused rows; `None` if the table was changed meanwhile.
 async fn store_rows(session: &Session, received: &ReceivedReply, into: &Destination) -> Result<Option<u64>> {
     let Destination {
@@ -252,18 +157,11 @@ async fn store_rows(session: &Session, received: &ReceivedReply, into: &Destinat
         schema,
         shape,
     } = into;
-    let number = match answers(session, target, kind, "FOR UPDATE").await? {
+    let number = match answer_table(session, target, kind, LaneLock::Alone).await? {
         Some((now, number)) if now == *shape => number + 1,
         _ => return Ok(None),
     };
-    let (recipient, id) = (received.reply.recipient.as_str(), received.reply.id.to_string());
-    pg(session
-        .client
-        .execute(
-            "UPDATE slacktide.answers SET number = $3 WHERE recipient = $1 AND kind = $2",
-            &[&recipient, kind, &int(number)],
-        )
-        .await)?;
+    save_answer_number(session, target, kind, number).await?;
     if !ownership::lock_tables(session, target, &[Role::Current]).await? {
         return Ok(None);
     }
@@ -281,19 +179,14 @@ async fn store_rows(session: &Session, received: &ReceivedReply, into: &Destinat
         let rows = Rows::new(session, target, shape, schema, mapping).await?;
         for row in rows.store(session, &[(0, &chunk)], true).await?.0 {
             refused += 1;
-            pg(session
-                .client
-                .execute(
-                    "INSERT INTO slacktide.answers_refused VALUES ($1, $2, $3, $4, $5)",
-                    &[
-                        &recipient,
-                        &id,
-                        &int(before + row.ordinal + 1),
-                        &row.reason,
-                        &row.bytes,
-                    ],
-                )
-                .await)?;
+            replies::keep_refused(
+                session,
+                received,
+                before + row.ordinal + 1,
+                &row.reason,
+                &row.bytes,
+            )
+            .await?;
         }
         before += part.part.totals.rows;
     }

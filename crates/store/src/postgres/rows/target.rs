@@ -279,7 +279,7 @@ impl<'a> Target<'a> {
         let (bulk, sent) = (self.bulk(fold, versions), &self.names.sent);
         let copied = |rows: u64| WriteResult {
             is_whole: rows == versions.len() as u64,
-            net: records::signed(rows),
+            net: records::int(rows),
         };
         let done = match (way, &self.current, &self.history) {
             (WritePath::Direct, Some(current), _) => {

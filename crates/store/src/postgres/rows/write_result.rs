@@ -39,7 +39,7 @@ pub(super) fn read_counts(answers: &[SimpleQueryMessage], has_tombstones: bool) 
         }
         _ => None,
     });
-    let signed = records::signed;
+    let signed = records::int;
     match counted {
         Some((fresh, written)) => UpsertCounts {
             rows: written + removed,

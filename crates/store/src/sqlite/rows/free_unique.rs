@@ -1,6 +1,6 @@
 //! Frees unique values of older versions, so that rows can be written that hold each other's values.
 
-use rusqlite::{Transaction, params};
+use rusqlite::{Connection, params};
 use schemas::name::Lane;
 
 use super::super::failure;
@@ -18,7 +18,7 @@ pub(in crate::sqlite) type FreedColumns = (String, String);
 /// Returns one column of each unique index except the key, preferably a nullable one. Returns `None` if there is
 /// none, or if the temporary value would be visible: a trigger, or rows of another table that follow the column.
 pub(in crate::sqlite) fn columns_to_free(
-    tx: &Transaction<'_>,
+    tx: &Connection,
     table: &str,
     key: &[&str],
 ) -> rusqlite::Result<Option<Vec<FreedColumns>>> {
@@ -68,7 +68,7 @@ pub(in crate::sqlite) fn columns_to_free(
 
 /// Frees the unique values of the older version of a single row; `false` if its table does not allow it.
 pub(in crate::sqlite) fn free_unique_values(
-    tx: &Transaction<'_>,
+    tx: &Connection,
     lane: &Lane,
     to: &ChunkTarget<'_>,
     arrival: &Arrival,

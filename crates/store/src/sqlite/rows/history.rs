@@ -1,7 +1,7 @@
 //! Writes every version into the history.
 
 use jiff::Timestamp;
-use rusqlite::{CachedStatement, Transaction, params};
+use rusqlite::{CachedStatement, Connection, params};
 use schemas::column::RowSchema;
 
 use super::super::records::int;
@@ -23,7 +23,7 @@ pub(super) struct History<'tx> {
 
 impl<'tx> History<'tx> {
     pub(super) fn new(
-        tx: &'tx Transaction<'tx>,
+        tx: &'tx Connection,
         to: &ChunkTarget<'_>,
         mapping: &ColumnMapping,
         schema: &RowSchema,
@@ -52,7 +52,7 @@ impl<'tx> History<'tx> {
     /// Writes a version; `false` if a trigger ignored it.
     pub(super) fn put(
         &mut self,
-        tx: &Transaction<'_>,
+        tx: &Connection,
         fold: &Fold<'_>,
         version: &Version,
     ) -> rusqlite::Result<bool> {

@@ -3,7 +3,7 @@
 //! A table needs the column if its key columns may equate two keys or hold one key in two spellings; then also a
 //! unique index, by which the older spelling is found. Tables of earlier versions and adopted tables get both.
 
-use rusqlite::{OptionalExtension as _, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 use schemas::column::{Column, ColumnType};
 use schemas::key::{has_canonical_form, is_exact};
 
@@ -20,7 +20,7 @@ use crate::table::{EPOCH, KEY, quoted};
 ///
 /// # Errors
 /// `Refused` if rows of an earlier version hold one key in several spellings.
-pub(super) fn give(tx: &Transaction<'_>, tables: &LaneTables, shape: &Shape) -> Result<()> {
+pub(super) fn give(tx: &Connection, tables: &LaneTables, shape: &Shape) -> Result<()> {
     let layout = &tables.layout;
     let key = key_of(tables, shape);
     // A table that the store creates for such a key has the needed columns.
@@ -110,7 +110,7 @@ fn is_by_value(kind: &ColumnType, declared: &str) -> bool {
 }
 
 /// Returns whether all unique indexes of a table compare byte by byte.
-fn is_binary(tx: &Transaction<'_>, table: &str) -> Result<bool> {
+fn is_binary(tx: &Connection, table: &str) -> Result<bool> {
     tx.query_row(
         "SELECT NOT EXISTS (SELECT 1 FROM pragma_index_list(?1) l JOIN pragma_index_xinfo(l.name) i \
          WHERE l.\"unique\" AND i.key AND i.coll <> 'BINARY')",
@@ -121,7 +121,7 @@ fn is_binary(tx: &Transaction<'_>, table: &str) -> Result<bool> {
 }
 
 /// Returns whether the table holds rows of a chunk.
-fn holds_rows(tx: &Transaction<'_>, table: &str, existing: &[ExistingColumn]) -> Result<bool> {
+fn holds_rows(tx: &Connection, table: &str, existing: &[ExistingColumn]) -> Result<bool> {
     if find(existing, EPOCH).is_none() {
         return Ok(false);
     }

@@ -1,6 +1,6 @@
 //! Reads and adds columns of existing tables.
 
-use rusqlite::{ErrorCode, Transaction};
+use rusqlite::{Connection, ErrorCode};
 use schemas::column::Column;
 
 use super::super::native::declared;
@@ -11,7 +11,7 @@ use crate::ownership::Claim;
 use crate::table::quoted;
 
 /// Runs statements that create or change tables. A retry meets the same error.
-pub(super) fn run(tx: &Transaction<'_>, sql: &str) -> Result<()> {
+pub(super) fn run(tx: &Connection, sql: &str) -> Result<()> {
     tx.execute_batch(sql).map_err(|error| {
         let is_lasting = error.sqlite_error_code() == Some(ErrorCode::Unknown);
         let error = failure::of(&error);
@@ -39,7 +39,7 @@ pub(super) struct ExistingColumn {
 }
 
 /// Returns a table's columns; `None` if there is no such table.
-pub(super) fn columns(tx: &Transaction<'_>, table: &str) -> Result<Option<Vec<ExistingColumn>>> {
+pub(super) fn columns(tx: &Connection, table: &str) -> Result<Option<Vec<ExistingColumn>>> {
     let read = || {
         tx.prepare(
             "SELECT name, type, \"notnull\" OR dflt_value IS NOT NULL, pk > 0, hidden IN (2, 3) \
@@ -62,7 +62,7 @@ pub(super) fn columns(tx: &Transaction<'_>, table: &str) -> Result<Option<Vec<Ex
 
 /// Returns the columns of the owner's table; `None` if there is no table. A table of another owner is an error.
 pub(super) fn own_columns(
-    tx: &Transaction<'_>,
+    tx: &Connection,
     tables: &LaneTables,
     role: Role,
     table: &str,
@@ -81,12 +81,7 @@ pub(super) fn find<'a>(existing: &'a [ExistingColumn], name: &str) -> Option<&'a
 }
 
 /// Adds a missing column.
-pub(super) fn add(
-    tx: &Transaction<'_>,
-    table: &str,
-    existing: &[ExistingColumn],
-    column: &Column,
-) -> Result<()> {
+pub(super) fn add(tx: &Connection, table: &str, existing: &[ExistingColumn], column: &Column) -> Result<()> {
     if find(existing, &column.name).is_some() {
         return Ok(());
     }

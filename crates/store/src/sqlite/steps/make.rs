@@ -1,6 +1,6 @@
 //! Creates tables, or uses existing ones.
 
-use rusqlite::Transaction;
+use rusqlite::Connection;
 use schemas::column::Column;
 use schemas::key::is_exact;
 
@@ -16,7 +16,7 @@ use crate::table::{DELETED, EPOCH, KEY, NUMBER, ORDINAL, STORED_AT, SUPERSEDED, 
 
 /// Provides a lane's tables with all columns: created and marked ones, its own ones, or ones that the configuration
 /// names.
-pub(super) fn make(tx: &Transaction<'_>, tables: &LaneTables, shape: &Shape) -> Result<()> {
+pub(super) fn make(tx: &Connection, tables: &LaneTables, shape: &Shape) -> Result<()> {
     let layout = &tables.layout;
     let key: Vec<&str> = shape.known.key.iter().map(|name| layout.column(name)).collect();
     let wanted = shape.columns(layout);
@@ -48,7 +48,7 @@ pub(super) fn make(tx: &Transaction<'_>, tables: &LaneTables, shape: &Shape) -> 
 }
 
 fn create(
-    tx: &Transaction<'_>,
+    tx: &Connection,
     (role, table): (Role, &str),
     mark: &str,
     key: &[&str],
@@ -94,7 +94,7 @@ fn create(
 
 /// Adopts an existing history that the configuration names.
 fn take_over_history(
-    tx: &Transaction<'_>,
+    tx: &Connection,
     tables: &LaneTables,
     wanted: &[Column],
     existing: &[ExistingColumn],
@@ -122,7 +122,7 @@ fn take_over_history(
 /// Adopts an existing table that the configuration names. It must have the columns and the key; one with rows of
 /// Slacktide gets its missing columns.
 fn take_over(
-    tx: &Transaction<'_>,
+    tx: &Connection,
     tables: &LaneTables,
     shape: &Shape,
     (key, wanted, existing): (&[&str], &[Column], &[ExistingColumn]),
@@ -180,12 +180,7 @@ fn has_all(tables: &LaneTables, wanted: &[Column], existing: &[ExistingColumn]) 
 }
 
 /// Checks that rows of an adopted table can be found by the feed's key.
-fn has_key(
-    tx: &Transaction<'_>,
-    tables: &LaneTables,
-    key: &[&str],
-    existing: &[ExistingColumn],
-) -> Result<()> {
+fn has_key(tx: &Connection, tables: &LaneTables, key: &[&str], existing: &[ExistingColumn]) -> Result<()> {
     let (layout, table) = (&tables.layout, quoted(&tables.layout.table));
     let same = |mut found: Vec<String>| {
         let mut wanted: Vec<String> = key.iter().map(|name| name.to_ascii_lowercase()).collect();
@@ -209,7 +204,7 @@ fn has_key(
     ))
 }
 
-fn unique_keys(tx: &Transaction<'_>, table: &str) -> Result<Vec<Vec<String>>> {
+fn unique_keys(tx: &Connection, table: &str) -> Result<Vec<Vec<String>>> {
     let read = || -> rusqlite::Result<Vec<Vec<String>>> {
         let names = tx
             .prepare("SELECT name FROM pragma_index_list(?1) WHERE \"unique\" AND NOT partial")?

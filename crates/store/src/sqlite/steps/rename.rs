@@ -1,6 +1,6 @@
 //! Renamed tables: by their owner, or by the store to begin new ones.
 
-use rusqlite::{Transaction, params};
+use rusqlite::{Connection, params};
 
 use super::super::{failure, ownership};
 use super::existing::{columns, find, own_columns, run};
@@ -12,7 +12,7 @@ use crate::table::shape::Shape;
 
 /// Checks renamed tables or columns: the configuration may name others than before once they were renamed.
 pub(super) fn verify_renamed(
-    tx: &Transaction<'_>,
+    tx: &Connection,
     old: &Layout,
     tables: &LaneTables,
     shape: &Shape,
@@ -60,7 +60,7 @@ pub(super) fn verify_renamed(
 }
 
 /// Renames the tables to begin new ones; deletes tombstones of the old key.
-pub(super) fn rename_old_tables(tx: &Transaction<'_>, tables: &LaneTables, suffix: &str) -> Result<()> {
+pub(super) fn rename_old_tables(tx: &Connection, tables: &LaneTables, suffix: &str) -> Result<()> {
     let lane = &tables.lane;
     for (role, table) in tables.roles() {
         if own_columns(tx, tables, role, table)?.is_some() {

@@ -1,6 +1,6 @@
 //! Changes a column to a wider type, if its affinity does not hold it.
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use schemas::column::ColumnType;
 
 use super::super::failure;
@@ -12,7 +12,7 @@ use crate::table::quoted;
 
 /// Changes the type of a column.
 pub(super) fn retype(
-    tx: &Transaction<'_>,
+    tx: &Connection,
     tables: &LaneTables,
     (role, table): (Role, &str),
     name: &str,
@@ -62,7 +62,7 @@ pub(super) fn retype(
 }
 
 /// Returns whether the table's definition contains constraints, which a rebuilt column would lose.
-fn has_constraints(tx: &Transaction<'_>, table: &str) -> Result<bool> {
+fn has_constraints(tx: &Connection, table: &str) -> Result<bool> {
     let words: Option<String> = tx
         .query_row(
             "SELECT upper(sql) FROM sqlite_master WHERE type = 'table' AND name = ?1 COLLATE NOCASE",
@@ -78,7 +78,7 @@ fn has_constraints(tx: &Transaction<'_>, table: &str) -> Result<bool> {
 }
 
 /// Rebuilds a column with another declared type, and its indexes.
-fn rebuild_column(tx: &Transaction<'_>, table: &str, name: &str, kind: &str) -> Result<()> {
+fn rebuild_column(tx: &Connection, table: &str, name: &str, kind: &str) -> Result<()> {
     let indexes = || -> rusqlite::Result<Vec<(String, String)>> {
         tx.prepare(
             "SELECT m.name, m.sql FROM sqlite_master m WHERE m.type = 'index' AND m.tbl_name = ?1 COLLATE NOCASE \

@@ -30,7 +30,7 @@ fn schema(columns: &[Column]) -> RowSchema {
 }
 
 fn tables() -> LaneTables {
-    Options::default().tables(Database::Postgres, &crate::samples::lane())
+    Options::default().tables(Database::Postgres, &store_testing::samples::lane())
 }
 
 fn layout() -> Layout {
