@@ -9,13 +9,14 @@
 //! future over it is ready when it is polled the first time.
 //!
 //! - [`sql`] values, rows and the interface; [`feed_tables`] what a database does with the tables of feeds
-//! - [`lanes`] lanes; [`ledger`] ledger entries; [`compaction`] folds the oldest of them
+//! - [`lanes`] lanes, [`lane_operations`] reports, refusals and approvals; [`ledger`] ledger entries; [`compaction`] folds the oldest of them
 //! - [`opening`] a new epoch; [`removal`] a resynchronisation; [`refill`] chunks stored again; [`row_counts`] row counts
 //! - [`quarantine`] the quarantine and its retries
 //! - [`requests`] the insurer's requests and their replies
 
 pub(crate) mod compaction;
 pub(crate) mod feed_tables;
+pub(crate) mod lane_operations;
 pub(crate) mod lanes;
 pub(crate) mod ledger;
 pub(crate) mod opening;
@@ -32,8 +33,8 @@ use schemas::digest::Digest;
 use schemas::name::{FeedName, Lane, RecipientName};
 use serde::de::DeserializeOwned;
 
+use crate::chunk_number::ChunkNumber;
 use crate::error::{Error, Result};
-use crate::merge::ChunkNumber;
 use crate::record::broken;
 
 /// Returns the error of a bookkeeping table whose content cannot be read.

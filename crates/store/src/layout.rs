@@ -6,7 +6,7 @@ use std::fmt;
 use schemas::name::{FeedName, Lane, RecipientName};
 use serde::{Deserialize, Serialize};
 
-use crate::table::quoted;
+use crate::sql_name::{LONGEST, quoted};
 
 /// Which versions of a row are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -317,8 +317,6 @@ impl LaneTables {
         }
     }
 }
-
-const LONGEST: usize = crate::naming::LONGEST;
 
 /// Appends a suffix to a name, within the length that databases allow.
 #[must_use]

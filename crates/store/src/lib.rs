@@ -1,29 +1,34 @@
 //! Stores rows at a receiver exactly once, independent of the order and number of deliveries.
 //!
 //! - [`port`] the store's operations, as one trait
-//! - [`ledger`] PURE: whether a chunk is new, known, superseded or a fork
+//! - [`arrival`] a delivered chunk; [`chunk_number`] PURE: its number
+//! - [`entry`] PURE: a ledger entry; [`ledger`] PURE: whether a chunk is new, known, superseded or a fork
 //! - [`lineage`] PURE: a lane's epochs, and which chunks of an old epoch count
 //! - [`frontier`] PURE: the gapless frontier that receipts are built from
 //! - [`compaction`] PURE: which old ledger entries are folded, and their summary
 //! - [`merge`] PURE: which version of a row wins, and the tombstone rule
 //! - [`resync`] PURE: which rows the end of a resynchronisation removes
 //! - [`table`] PURE: the tables' shape, from the columns of chunks; which changes need approval
-//! - [`naming`] PURE: which names are allowed for tables, schemas and columns
+//! - [`sql_name`] PURE: quoted names; [`naming`] PURE: which names are allowed for tables, schemas and columns
 //! - `ownership` PURE: whether a table may be created, written or changed for its owner
 //! - `bookkeeping` lanes, ledger, quarantine and requests in SQL, once for both stores
 //! - [`layout`] PURE: table names and modes of a feed
 //! - [`quarantine`] the operations of the quarantine; PURE: what may be retried, and the outcomes
-//! - [`refill`] a store that lost chunks: identity, chunks stored again, row counts
+//! - [`refill`] a store that lost chunks: chunks stored again; its [`identity`]; PURE: [`row_count`]s
 //! - [`requests`] the operations of an insurer's requests; PURE: outbox rows, answer tables
-//! - [`error`] errors by kind, with the remedy
+//! - [`error`] errors by kind, with the remedy; [`refusal`] PURE: what an operator must change
 //! - [`postgres`], [`sqlite`] the two stores
 //!
 //! The crate `store-testing` has the test suite of every store, and sample chunks.
 
+pub mod arrival;
 mod bookkeeping;
+pub mod chunk_number;
 pub mod compaction;
+pub mod entry;
 pub mod error;
 pub mod frontier;
+pub mod identity;
 pub mod layout;
 pub mod ledger;
 pub mod lineage;
@@ -35,18 +40,21 @@ pub mod postgres;
 pub mod quarantine;
 mod record;
 pub mod refill;
+pub mod refusal;
 pub mod requests;
 pub mod resync;
+pub mod row_count;
+pub mod sql_name;
 pub mod sqlite;
 pub mod table;
 
 pub use compaction::LedgerRetention;
 pub use error::{Error, ErrorKind, Result};
 pub use layout::{Database, FeedOptions, LaneTables, Layout, Mode, Options, Owner};
-pub use naming::Refusal;
 pub use port::{Approval, Arrival, LaneReport, Outcome, PendingChanges, Store, Unreadable};
 pub use postgres::{PostgresStore, security};
 pub use quarantine::Quarantine;
 pub use refill::{Identity, Refill, RowCount};
+pub use refusal::Refusal;
 pub use requests::Requests;
 pub use sqlite::SqliteStore;

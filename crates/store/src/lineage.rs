@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use schemas::manifest::Link;
 use serde::{Deserialize, Serialize};
 
+use crate::chunk_number::ChunkNumber;
 use crate::compaction::Compaction;
-use crate::merge::ChunkNumber;
 
 /// The state of a lane.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,19 +7,13 @@
 //! - [`table`], [`schema`], [`column()`] check one name
 //! - [`verdict`] checks a lane's configuration; [`columns`] checks its columns
 
-use std::collections::BTreeMap;
-use std::fmt;
+mod column_names;
 
-use schemas::column::RowSchema;
-use serde::{Deserialize, Serialize};
+use crate::layout::{Database, LaneTables};
+use crate::refusal::Refusal;
+use crate::sql_name::LONGEST;
 
-use crate::error::{Error, ErrorKind};
-use crate::layout::{Database, LaneTables, Owner};
-use crate::requests::answer::{REQUEST, ROW_NUMBER};
-use crate::table::shape::Shape;
-
-/// PostgreSQL truncates longer names without an error, so two names could become one.
-pub const LONGEST: usize = 63;
+pub use column_names::columns;
 
 /// Prefixes of table and schema names that are reserved for Slacktide or the database system.
 const RESERVED: [(&str, &str); 4] = [
@@ -34,44 +28,67 @@ const SYSTEM: [&str; 9] = [
     "ctid", "xmin", "xmax", "cmin", "cmax", "tableoid", "oid", "rowid", "_rowid_",
 ];
 
-/// Why nothing of a lane is stored until an operator acts. Contains names and no value of a row.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refusal {
-    /// The text for the sender: it names nothing of this side's database.
-    pub shared: String,
-    /// The cause.
-    pub what: String,
-    /// The remedy.
-    pub remedy: String,
+/// Why a name cannot be used. Its text continues the name: `"a.b" holds a point`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// It has no sign, or only blanks.
+    #[error("is empty")]
+    Empty,
+    /// It has a blank at an end, or a control character.
+    #[error("begins or ends with a blank, or holds a control character")]
+    NotPlain,
+    /// It is longer than a database allows.
+    #[error("has {bytes} bytes, and a database takes {max}", max = LONGEST)]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+    },
+    /// A table's name has a point.
+    #[error("holds a point: a table is named without its schema or database")]
+    Qualified,
+    /// It is the schema of the bookkeeping.
+    #[error("is reserved for Slacktide's bookkeeping")]
+    Bookkeeping,
+    /// It begins like names of Slacktide or of the database system.
+    #[error("begins with {start:?}, which is reserved for {whose}")]
+    Reserved {
+        /// The reserved beginning.
+        start: &'static str,
+        /// Whose names begin so.
+        whose: &'static str,
+    },
+    /// It is a schema of the database system.
+    #[error("is reserved for the database system")]
+    SystemSchema,
+    /// It begins like Slacktide's own columns.
+    #[error("begins with \"_slacktide\", which is reserved for Slacktide's own columns")]
+    OwnColumn,
+    /// Every table has a column of this name.
+    #[error("is a system column of PostgreSQL or SQLite")]
+    SystemColumn,
 }
 
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; {}", self.what, self.remedy)
-    }
-}
-
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
-        Self::new(ErrorKind::Refused, refusal.what, refusal.remedy)
+impl From<NameError> for String {
+    fn from(error: NameError) -> Self {
+        error.to_string()
     }
 }
 
 /// Checks the name of a table.
 ///
 /// # Errors
-/// The cause, to be appended to the name.
-pub fn table(name: &str) -> Result<(), String> {
+/// The cause.
+pub fn table(name: &str) -> Result<(), NameError> {
     plain(name)?;
     if name.contains('.') {
-        return Err("holds a point: a table is named without its schema or database".to_owned());
+        return Err(NameError::Qualified);
     }
     let lower = name.to_ascii_lowercase();
     if lower == "slacktide" {
-        return Err("is reserved for Slacktide's bookkeeping".to_owned());
+        return Err(NameError::Bookkeeping);
     }
     match RESERVED.iter().find(|(start, _)| lower.starts_with(start)) {
-        Some((start, whose)) => Err(format!("begins with {start:?}, which is reserved for {whose}")),
+        Some((start, whose)) => Err(NameError::Reserved { start, whose }),
         None => Ok(()),
     }
 }
@@ -79,11 +96,11 @@ pub fn table(name: &str) -> Result<(), String> {
 /// Checks the name of a schema.
 ///
 /// # Errors
-/// The cause, to be appended to the name.
-pub fn schema(name: &str) -> Result<(), String> {
+/// The cause.
+pub fn schema(name: &str) -> Result<(), NameError> {
     table(name)?;
     if name.eq_ignore_ascii_case("information_schema") {
-        return Err("is reserved for the database system".to_owned());
+        return Err(NameError::SystemSchema);
     }
     Ok(())
 }
@@ -91,31 +108,28 @@ pub fn schema(name: &str) -> Result<(), String> {
 /// Checks the name of a column.
 ///
 /// # Errors
-/// The cause, to be appended to the name.
-pub fn column(name: &str) -> Result<(), String> {
+/// The cause.
+pub fn column(name: &str) -> Result<(), NameError> {
     plain(name)?;
     let lower = name.to_ascii_lowercase();
     if lower.starts_with("_slacktide") {
-        return Err("begins with \"_slacktide\", which is reserved for Slacktide's own columns".to_owned());
+        return Err(NameError::OwnColumn);
     }
     if SYSTEM.contains(&lower.as_str()) {
-        return Err("is a system column of PostgreSQL or SQLite".to_owned());
+        return Err(NameError::SystemColumn);
     }
     Ok(())
 }
 
-fn plain(name: &str) -> Result<(), String> {
+fn plain(name: &str) -> Result<(), NameError> {
     if name.trim().is_empty() {
-        return Err("is empty".to_owned());
+        return Err(NameError::Empty);
     }
     if name.trim() != name || name.chars().any(char::is_control) {
-        return Err("begins or ends with a blank, or holds a control character".to_owned());
+        return Err(NameError::NotPlain);
     }
     if name.len() > LONGEST {
-        return Err(format!(
-            "has {} bytes, and a database takes {LONGEST}",
-            name.len()
-        ));
+        return Err(NameError::TooLong { bytes: name.len() });
     }
     Ok(())
 }
@@ -172,63 +186,6 @@ pub fn verdict(tables: &LaneTables) -> Result<(), Refusal> {
             what: format!("{owner}: {history:?} would be its table and its history"),
             remedy: format!("name another one: history = \"…\" under [store.feed.{key}]"),
         });
-    }
-    Ok(())
-}
-
-/// Checks the column names of a chunk together with those of the tables.
-///
-/// # Errors
-/// Why rows with these columns are not stored.
-pub fn columns(tables: &LaneTables, shape: Option<&Shape>, given: &RowSchema) -> Result<(), Refusal> {
-    let (owner, layout, key) = (&tables.owner, &tables.layout, &tables.key);
-    let refuse = |name: &str, what: String| Refusal {
-        shared: format!("{owner}: column {name:?} cannot be stored under its name at the receiver"),
-        what: format!("{owner}: {what}"),
-        remedy: format!(
-            "give it another name here: columns = {{ {name:?} = \"…\" }} under [store.feed.{key}]; or ask the bureau to \
-             rename it"
-        ),
-    };
-    let is_own = |name: &str| matches!(owner, Owner::Kind { .. }) && [REQUEST, ROW_NUMBER].contains(&name);
-    for column in given.columns.iter().filter(|column| !is_own(&column.name)) {
-        let name = layout.column(&column.name);
-        self::column(name).map_err(|why| {
-            refuse(
-                &column.name,
-                format!("column {:?} would be called {name:?}, which {why}", column.name),
-            )
-        })?;
-    }
-    let mut taken: BTreeMap<String, &str> = BTreeMap::new();
-    if let Some(shape) = shape {
-        for known in &shape.known.columns {
-            taken.insert(folded(tables.database, layout.column(&known.name)), &known.name);
-        }
-        for retired_columns in &shape.retired_columns {
-            // No column of a feed has an empty name, so this entry belongs to no column.
-            taken.insert(folded(tables.database, &retired_columns.name), "");
-        }
-    }
-    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
-    for column in &given.columns {
-        let name = layout.column(&column.name);
-        let fold = folded(tables.database, name);
-        let other = taken.get(&fold).filter(|other| **other != column.name).copied();
-        let twice = seen.insert(fold, &column.name);
-        if let Some(other) = twice.or(other) {
-            let what = match other {
-                "" => format!(
-                    "column {:?} would be called {name:?}, which holds older values of another column",
-                    column.name
-                ),
-                _ => format!(
-                    "columns {other:?} and {:?} would both be called {name:?}",
-                    column.name
-                ),
-            };
-            return Err(refuse(&column.name, what));
-        }
     }
     Ok(())
 }

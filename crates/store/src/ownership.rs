@@ -11,7 +11,7 @@
 
 use schemas::digest::Digest;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{LaneTables, Role};
 
 /// The object under a table name.
@@ -149,6 +149,40 @@ pub(crate) fn mark(tables: &LaneTables, role: Role) -> String {
     let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
     let digest = Digest::of(&parts).to_string();
     format!("slacktide_mark_{}", digest.get(..24).unwrap_or_default())
+}
+
+impl Error {
+    /// Classifies an error of a statement that creates or changes a lane's tables. A retry meets the same error.
+    pub(crate) fn of_tables(self, tables: &LaneTables) -> Self {
+        if self.kind != ErrorKind::Database {
+            return self;
+        }
+        Self::of_lane(
+            &tables.lane,
+            format!("its tables cannot be made or changed: {}", self.what),
+            format!(
+                "make them fit, or name another table: table = \"…\" under [store.feed.{}]",
+                tables.key
+            ),
+        )
+    }
+
+    /// A new column has the name of a column that its table uses for something else.
+    pub(crate) fn of_column(tables: &LaneTables, table: &str, column: &str) -> Self {
+        let (key, name) = (&tables.key, column);
+        let sql = tables.layout.sql(table);
+        Self::of_lane(
+            &tables.lane,
+            format!(
+                "{}: column {name:?} is new, and {sql} has one of this name already",
+                tables.owner
+            ),
+            format!(
+                "to store it there, name it: columns = {{ {name:?} = {name:?} }} under [store.feed.{key}]; otherwise give \
+                 it another name there"
+            ),
+        )
+    }
 }
 
 #[cfg(test)]

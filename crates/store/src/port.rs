@@ -5,29 +5,20 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use schemas::chunk::VerifiedChunk;
 use schemas::cursor::Cursor;
 use schemas::digest::Digest;
 use schemas::manifest::Manifest;
 use schemas::name::Lane;
 
+use crate::chunk_number::ChunkNumber;
 use crate::compaction::LedgerRetention;
 use crate::error::Result;
-use crate::merge::ChunkNumber;
-use crate::naming::Refusal;
-use crate::refill::{Identity, RowCount};
+use crate::identity::Identity;
+use crate::refusal::Refusal;
+use crate::row_count::RowCount;
 use crate::table::schema_change::PendingChange;
 
-/// A delivered chunk.
-#[derive(Debug, Clone)]
-pub struct Arrival {
-    /// The chunk with verified signature, body and totals.
-    pub chunk: VerifiedChunk,
-    /// The exchange's sequence; evidence only, never a key.
-    pub sequence: u64,
-    /// When the exchange stored it.
-    pub exchanged_at: Timestamp,
-}
+pub use crate::arrival::Arrival;
 
 /// A message that could not be opened. It is kept as a whole, with the chunk number that it claims.
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@
 //!
 //! - `session` connections and their settings; `security` the protection of a connection
 //! - `ownership` the owner of a table
-//! - `tables` bookkeeping tables, and when the feeds' tables change; `steps` how; `native` their types
+//! - `table_lock` creates and changes tables once; `tables` bookkeeping tables, and when the feeds' tables change; `steps` how; `native` their types
 //! - `sql` runs the statements of the [bookkeeping](crate::bookkeeping); `feed_tables` what it needs of feeds' tables
 //! - `rows` writes rows; `cell` formats values; `value_check` values that PostgreSQL would alter
 //! - `transactions` stores chunks
@@ -23,9 +23,9 @@ mod compaction;
 mod failure;
 mod feed_tables;
 mod native;
+mod numbers;
 mod ownership;
 mod quarantine;
-mod records;
 mod refills;
 mod requests;
 mod rows;
@@ -33,6 +33,7 @@ mod security;
 mod session;
 mod sql;
 mod steps;
+mod table_lock;
 mod tables;
 mod transactions;
 mod value_check;
@@ -44,14 +45,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use schemas::name::Lane;
 
+use crate::arrival::Arrival;
 use crate::bookkeeping::quarantine::waiting;
-use crate::bookkeeping::{lanes, ledger, refill};
+use crate::bookkeeping::{lane_operations, ledger, refill};
+use crate::chunk_number::ChunkNumber;
 use crate::compaction::LedgerRetention;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{Database, Options};
-use crate::merge::ChunkNumber;
 use crate::naming;
-use crate::port::{Approval, Arrival, LaneReport, Outcome, PendingChanges, Store, Unreadable};
+use crate::port::{Approval, LaneReport, Outcome, PendingChanges, Store, Unreadable};
 use crate::refill::{Identity, RowCount};
 use crate::table::schema_change::PendingChange;
 use crate::table::shape::Shape;
@@ -285,7 +287,7 @@ impl Store for PostgresStore {
 
     async fn reports(&self) -> Result<Vec<LaneReport>> {
         let session = self.pool.take().await?;
-        let done = Self::ended(&session, lanes::reports(&*session).await).await;
+        let done = Self::ended(&session, lane_operations::reports(&*session).await).await;
         self.pool.release(session, &done).await;
         done
     }
@@ -311,14 +313,14 @@ impl Store for PostgresStore {
 impl PendingChanges for PostgresStore {
     async fn pending_changes(&self) -> Result<Vec<(Lane, PendingChange)>> {
         let session = self.pool.take().await?;
-        let done = lanes::pending_changes(&*session).await;
+        let done = lane_operations::pending_changes(&*session).await;
         self.pool.release(session, &done).await;
         done
     }
 
     async fn accept(&self, lane: &Lane, approval: &Approval) -> Result<Option<PendingChange>> {
         let session = self.pool.take().await?;
-        let done = Self::ended(&session, lanes::accept(&*session, lane, approval).await).await;
+        let done = Self::ended(&session, lane_operations::accept(&*session, lane, approval).await).await;
         self.pool.release(session, &done).await;
         done
     }

@@ -25,10 +25,11 @@ use schemas::manifest::{Manifest, Totals};
 use schemas::name::{FeedName, Lane};
 use serde::Serialize;
 
+use crate::arrival::Arrival;
+use crate::chunk_number::ChunkNumber;
 use crate::error::Result;
 use crate::ledger::Judgement;
-use crate::merge::ChunkNumber;
-use crate::port::{Arrival, Store};
+use crate::port::Store;
 
 /// The kind of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

@@ -7,12 +7,13 @@ use schemas::manifest::Manifest;
 use schemas::name::Lane;
 use serde::Serialize;
 
+use crate::arrival::Arrival;
+use crate::chunk_number::ChunkNumber;
 use crate::error::{Error, ErrorKind, Result};
 use crate::frontier::Frontier;
 use crate::layout::LaneTables;
-use crate::ledger::{EntryState, Judgement, LaneState};
-use crate::merge::ChunkNumber;
-use crate::port::{Arrival, LaneReport, Outcome, Unreadable};
+use crate::ledger::{EntryState, LaneState};
+use crate::port::{LaneReport, Unreadable};
 use crate::table::batch_plan::{LaneSnapshot, Refused};
 use crate::table::schema_change::{PendingChange, SchemaChange};
 use crate::table::shape::Shape;
@@ -181,23 +182,6 @@ impl LedgerRow {
 
     pub(crate) fn cursor_text(&self) -> Result<Option<String>> {
         self.cursor_after.as_ref().map(text).transpose()
-    }
-}
-
-/// Returns the outcome of a judgement that was carried out.
-pub(crate) fn outcome(judgement: &Judgement, rows: u64, quarantined: u64) -> Outcome {
-    match judgement {
-        Judgement::Store | Judgement::OpenEpoch { .. } => Outcome::Stored { rows, quarantined },
-        Judgement::AlreadyStored => Outcome::AlreadyStored,
-        Judgement::Superseded => Outcome::Superseded,
-        Judgement::Fork { reason }
-        | Judgement::AlreadyStopped { reason }
-        | Judgement::BadOpening { reason } => Outcome::Stopped {
-            reason: reason.clone(),
-        },
-        Judgement::Deferred { reason } => Outcome::Deferred {
-            reason: reason.clone(),
-        },
     }
 }
 

@@ -106,6 +106,15 @@ pub enum ReplyOutcome {
     },
 }
 
+impl ReplyOutcome {
+    /// Creates the outcome of a reply that contradicts.
+    pub(crate) fn contradicts(error: &dyn std::error::Error) -> Self {
+        Self::Contradicts {
+            reason: error.to_string(),
+        }
+    }
+}
+
 /// A reply without a published confirmation: the fields of the confirmation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnconfirmedReply {

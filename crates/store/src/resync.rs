@@ -10,8 +10,8 @@
 
 use schemas::manifest::{Manifest, Resync};
 
+use crate::chunk_number::ChunkNumber;
 use crate::frontier::Frontier;
-use crate::merge::ChunkNumber;
 
 /// What a chunk does to rows of earlier epochs.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,9 +18,9 @@ mod compaction;
 mod failure;
 mod feed_tables;
 mod native;
+mod numbers;
 mod ownership;
 mod quarantine;
-mod records;
 mod refills;
 mod requests;
 mod rows;
@@ -41,13 +41,14 @@ use schemas::name::Lane;
 
 use sql::{Session, now};
 
-use crate::bookkeeping::{self, lanes, ledger, refill};
+use crate::arrival::Arrival;
+use crate::bookkeeping::{self, lane_operations, ledger, refill};
+use crate::chunk_number::ChunkNumber;
 use crate::compaction::LedgerRetention;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{Database, Options};
-use crate::merge::ChunkNumber;
 use crate::naming;
-use crate::port::{Approval, Arrival, LaneReport, Outcome, PendingChanges, Store, Unreadable};
+use crate::port::{Approval, LaneReport, Outcome, PendingChanges, Store, Unreadable};
 use crate::refill::{Identity, RowCount};
 use crate::table::schema_change::PendingChange;
 
@@ -229,7 +230,7 @@ impl Store for SqliteStore {
         self.run(move |session| match refused {
             None => now(ledger::keep_message(session, &message)),
             Some(why) => {
-                now(lanes::refuse(
+                now(lane_operations::refuse(
                     session,
                     &message.lane,
                     ChunkNumber::BEGINNING,
@@ -242,7 +243,7 @@ impl Store for SqliteStore {
     }
 
     async fn reports(&self) -> Result<Vec<LaneReport>> {
-        self.run(|session| now(lanes::reports(session))).await
+        self.run(|session| now(lane_operations::reports(session))).await
     }
 
     async fn compact(&self, keep: &LedgerRetention, covered: &BTreeMap<Lane, ChunkNumber>) -> Result<u64> {
@@ -273,12 +274,13 @@ impl Store for SqliteStore {
 #[async_trait]
 impl PendingChanges for SqliteStore {
     async fn pending_changes(&self) -> Result<Vec<(Lane, PendingChange)>> {
-        self.run(|session| now(lanes::pending_changes(session))).await
+        self.run(|session| now(lane_operations::pending_changes(session)))
+            .await
     }
 
     async fn accept(&self, lane: &Lane, approval: &Approval) -> Result<Option<PendingChange>> {
         let (lane, approval) = (lane.clone(), approval.clone());
-        self.run(move |session| now(lanes::accept(session, &lane, &approval)))
+        self.run(move |session| now(lane_operations::accept(session, &lane, &approval)))
             .await
     }
 }

@@ -15,9 +15,9 @@ pub mod schema_change;
 pub mod shape;
 pub mod type_widening;
 
+use crate::arrival::Arrival;
+use crate::chunk_number::ChunkNumber;
 use crate::layout::Layout;
-use crate::merge::ChunkNumber;
-use crate::port::Arrival;
 use shape::{ColumnMapping, Shape};
 
 /// The column of a row's epoch.
@@ -35,6 +35,11 @@ pub const DELETED: &str = "_slacktide_deleted";
 pub const STORED_AT: &str = "_slacktide_stored_at";
 /// In a history: whether a later epoch superseded its chunk.
 pub const SUPERSEDED: &str = "_slacktide_superseded";
+
+/// The column of a row's request.
+pub const REQUEST: &str = "_slacktide_request";
+/// The column of a row's number in its answer, counted from 1.
+pub const ROW_NUMBER: &str = "_slacktide_row_number";
 
 /// Arrivals with the same columns and the same mapping.
 #[derive(Debug, Clone)]
@@ -69,29 +74,4 @@ pub fn groups<'a>(shape: &Shape, layout: &Layout, arrivals: &[(usize, &'a Arriva
         }
     }
     groups
-}
-
-/// Returns a quoted SQL name.
-#[must_use]
-pub fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// Returns quoted SQL names, separated by commas.
-#[must_use]
-pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    names.into_iter().map(quoted).collect::<Vec<_>>().join(", ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quoted_name_cannot_escape_quotes() {
-        assert_eq!(
-            listed(["a", "b\"; DROP TABLE x; --"]),
-            "\"a\", \"b\"\"; DROP TABLE x; --\""
-        );
-    }
 }

@@ -11,9 +11,9 @@ use schemas::name::Lane;
 use super::ledger::{FRONTIER_COLUMNS, frontier_entry};
 use super::sql::optional;
 use super::{Begin, LaneLock, Row, SqlSession, chunk_number, lanes, values};
+use crate::chunk_number::ChunkNumber;
 use crate::compaction::{Compaction, DatedEntry, LedgerRetention, bound, fold};
 use crate::error::Result;
-use crate::merge::ChunkNumber;
 use crate::record::LaneRecord;
 
 /// The maximum number of entries of a lane folded in one transaction.

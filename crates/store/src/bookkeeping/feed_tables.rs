@@ -7,9 +7,9 @@ use schemas::column::RowSchema;
 
 use super::quarantine::{RowRetry, TryOutcome};
 use super::sql::SqlSession;
+use crate::chunk_number::ChunkNumber;
 use crate::error::Result;
 use crate::layout::{LaneTables, Role};
-use crate::merge::ChunkNumber;
 use crate::ownership::FoundTable;
 use crate::refill::Rows;
 use crate::table::shape::Shape;

@@ -8,10 +8,10 @@ use serde::Serialize;
 
 use super::sql::one;
 use super::{Begin, LaneLock, Row, SqlSession, chunk_number, digest, json, lanes, values};
+use crate::chunk_number::ChunkNumber;
 use crate::error::Result;
 use crate::frontier::FrontierEntry;
 use crate::ledger::{Entry, EntryState};
-use crate::merge::ChunkNumber;
 use crate::port::Unreadable;
 use crate::record::{LedgerRow, message_id, text};
 

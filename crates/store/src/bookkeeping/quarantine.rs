@@ -16,9 +16,9 @@ use schemas::name::Lane;
 use serde::Serialize;
 
 use super::{SqlSession, values};
+use crate::arrival::Arrival;
+use crate::chunk_number::ChunkNumber;
 use crate::error::Result;
-use crate::merge::ChunkNumber;
-use crate::port::Arrival;
 use crate::quarantine::{
     Decision, Ending, Entry, RetryOutcome, describe_reject, kept_manifest, reject_id, restored_decision,
 };

@@ -2,9 +2,9 @@
 
 use super::feed_tables::FeedTables;
 use super::{lanes, row_counts};
+use crate::chunk_number::ChunkNumber;
 use crate::error::Result;
 use crate::layout::LaneTables;
-use crate::merge::ChunkNumber;
 use crate::record::LaneRecord;
 use crate::resync::Removal;
 

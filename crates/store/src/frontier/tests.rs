@@ -5,6 +5,8 @@ use schemas::cursor::Scalar;
 use schemas::manifest::Link;
 
 use super::*;
+use crate::entry::REWRITTEN;
+use crate::lineage::LaneState;
 
 fn digest(epoch: u32, number: u64) -> Digest {
     Digest::of(&[&epoch.to_be_bytes(), &number.to_be_bytes()])

@@ -1,14 +1,15 @@
 //! Names and their expected verdicts; and random names, which must never reach an object of others.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use schemas::column::ColumnType;
+use schemas::column::{ColumnType, RowSchema};
 use schemas::name::{FeedName, Lane};
 
 use super::*;
+use crate::chunk_number::ChunkNumber;
 use crate::layout::{FeedOptions, Mode, Options};
-use crate::merge::ChunkNumber;
+use crate::table::shape::Shape;
 use store_testing::samples::{self, lane};
 
 const BOTH: [Database; 2] = [Database::Postgres, Database::Sqlite];

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use schemas::name::Lane;
 
+use super::PostgresStore;
 use super::session::Session;
-use super::{PostgresStore, failure, tables};
+use super::table_lock::make_unless;
 use crate::bookkeeping::compaction;
+use crate::chunk_number::ChunkNumber;
 use crate::compaction::LedgerRetention;
 use crate::error::Result;
-use crate::merge::ChunkNumber;
 
 /// The column of folded entries, added by an upgrade.
 const TABLES_SQL: &str = "ALTER TABLE slacktide.lanes ADD COLUMN IF NOT EXISTS compaction text;";
@@ -17,21 +18,8 @@ const TABLES_SQL: &str = "ALTER TABLE slacktide.lanes ADD COLUMN IF NOT EXISTS c
 const TABLES_EXIST_SQL: &str = "SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = to_regclass('slacktide.lanes') \
      AND attname = 'compaction')";
 
-fn pg<T>(result: std::result::Result<T, tokio_postgres::Error>) -> Result<T> {
-    result.map_err(|error| failure::of(&error))
-}
-
 pub(super) async fn prepare(session: &Session) -> Result<()> {
-    let row = pg(session.client.query_one(TABLES_EXIST_SQL, &[]).await)?;
-    if pg(row.try_get::<_, bool>(0))? {
-        return Ok(());
-    }
-    let lock = tables::LOCK;
-    session
-        .run(&format!(
-            "BEGIN; SELECT pg_advisory_xact_lock({lock}); {TABLES_SQL} COMMIT"
-        ))
-        .await
+    make_unless(session, TABLES_EXIST_SQL, TABLES_SQL).await
 }
 
 impl PostgresStore {

@@ -4,6 +4,7 @@
 
 use super::failure;
 use super::session::Session;
+use super::table_lock::make_unless;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{LaneTables, Role};
 use crate::ownership::{Claim, FoundTable, TableRecord, claim, mark, writable};
@@ -32,28 +33,12 @@ fn rebind() -> String {
 }
 
 pub(super) async fn prepare(session: &Session) -> Result<()> {
-    let lock = super::tables::LOCK;
     let existing = "SELECT to_regclass('slacktide.tables') IS NOT NULL";
-    if !flag(session, existing).await? {
-        let made = format!("BEGIN; SELECT pg_advisory_xact_lock({lock}); {TABLES_SQL} COMMIT");
-        session.run(&made).await?;
-    }
-    let moved =
-        format!("SELECT EXISTS (SELECT FROM slacktide.tables WHERE bookkeeping_oid <> {BOOKKEEPING_OID})");
-    if flag(session, &moved).await? {
-        let bound = format!(
-            "BEGIN; SELECT pg_advisory_xact_lock({lock}); {}; COMMIT",
-            rebind()
-        );
-        session.run(&bound).await?;
-    }
-    Ok(())
-}
-
-async fn flag(session: &Session, sql: &str) -> Result<bool> {
-    let fail = |error: tokio_postgres::Error| failure::of(&error);
-    let row = session.client.query_one(sql, &[]).await.map_err(fail)?;
-    row.try_get(0).map_err(fail)
+    make_unless(session, existing, TABLES_SQL).await?;
+    let moved = format!(
+        "SELECT NOT EXISTS (SELECT FROM slacktide.tables WHERE bookkeeping_oid <> {BOOKKEEPING_OID})"
+    );
+    make_unless(session, &moved, &format!("{};", rebind())).await
 }
 
 /// Returns the object under a table's name.
@@ -68,9 +53,10 @@ pub(super) async fn find_table(
         "SELECT c.relkind::text, t.recipient, t.owner, t.role, t.origin FROM pg_catalog.pg_class c \
          LEFT JOIN slacktide.tables t ON t.oid = c.oid::bigint AND t.bookkeeping_oid = {BOOKKEEPING_OID} WHERE c.oid = to_regclass($1)"
     );
+    let statement = session.prepared(&sql).await.map_err(fail)?;
     let found = session
         .client
-        .query_opt(&sql, &[&tables.layout.sql(table)])
+        .query_opt(&statement, &[&tables.layout.sql(table)])
         .await
         .map_err(fail)?;
     let Some(row) = found else {

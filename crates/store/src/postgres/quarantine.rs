@@ -4,13 +4,14 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use schemas::name::Lane;
 
+use super::PostgresStore;
 use super::session::Session;
-use super::{PostgresStore, failure};
+use super::table_lock::make_unless;
+use crate::arrival::Arrival;
 use crate::bookkeeping::quarantine::{self, queries, retry, waiting};
 use crate::error::Result;
 use crate::layout::Database;
 use crate::ledger::Judgement;
-use crate::port::Arrival;
 use crate::quarantine::{Content, Decision, Entry, EntryFilter, Quarantine, QuarantineCount, RetryOutcome};
 
 /// Columns and a table added by an upgrade.
@@ -33,21 +34,7 @@ const TABLES_EXIST_SQL: &str = "SELECT to_regclass('slacktide.quarantine_manifes
      AND attname IN ('kind', 'ended', 'ended_digest', 'ended_by', 'ended_reason', 'ended_at', 'tries', 'retry_at'))";
 
 pub(super) async fn prepare(session: &Session) -> Result<()> {
-    let fail = |error: tokio_postgres::Error| failure::of(&error);
-    let row = session
-        .client
-        .query_one(TABLES_EXIST_SQL, &[])
-        .await
-        .map_err(fail)?;
-    if row.try_get::<_, bool>(0).map_err(fail)? {
-        return Ok(());
-    }
-    let lock = super::tables::LOCK;
-    session
-        .run(&format!(
-            "BEGIN; SELECT pg_advisory_xact_lock({lock}); {TABLES_SQL} COMMIT"
-        ))
-        .await
+    make_unless(session, TABLES_EXIST_SQL, TABLES_SQL).await
 }
 
 impl PostgresStore {

@@ -6,12 +6,13 @@ use async_trait::async_trait;
 use schemas::name::Lane;
 use schemas::receipt::StoreId;
 
+use super::PostgresStore;
 use super::session::Session;
-use super::{PostgresStore, failure, tables};
+use super::table_lock::make_unless;
 use crate::bookkeeping::{refill, row_counts};
+use crate::chunk_number::ChunkNumber;
 use crate::error::Result;
 use crate::layout::Database;
-use crate::merge::ChunkNumber;
 use crate::port::Approval;
 use crate::refill::{Identity, Refill, RowCount};
 
@@ -30,21 +31,9 @@ const TABLES_EXIST_SQL: &str = "SELECT to_regclass('slacktide.store') IS NOT NUL
      AND EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = to_regclass('slacktide.ledger') AND attname = 'rows_net') \
      AND EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = to_regclass('slacktide.tables') AND attname = 'base_rows')";
 
-fn pg<T>(result: std::result::Result<T, tokio_postgres::Error>) -> Result<T> {
-    result.map_err(|error| failure::of(&error))
-}
-
 /// Creates the bookkeeping and the identity.
 pub(super) async fn prepare(session: &Session) -> Result<()> {
-    let row = pg(session.client.query_one(TABLES_EXIST_SQL, &[]).await)?;
-    if !pg(row.try_get::<_, bool>(0))? {
-        let lock = tables::LOCK;
-        session
-            .run(&format!(
-                "BEGIN; SELECT pg_advisory_xact_lock({lock}); {TABLES_SQL} COMMIT"
-            ))
-            .await?;
-    }
+    make_unless(session, TABLES_EXIST_SQL, TABLES_SQL).await?;
     refill::make_identity(session).await
 }
 

@@ -10,8 +10,9 @@ use schemas::digest::Digest;
 use schemas::name::RecipientName;
 use schemas::request::RequestId;
 
+use super::PostgresStore;
 use super::session::Session;
-use super::{PostgresStore, failure};
+use super::table_lock::make_unless;
 use crate::bookkeeping::requests::{filing, queries};
 use crate::error::Result;
 use crate::requests::outbox::{COLUMNS, OutboxRow};
@@ -56,10 +57,6 @@ const TABLES_EXIST_SQL: &str = "SELECT count(*) = 5 FROM unnest(ARRAY['outbox', 
      name WHERE to_regclass('slacktide.' || name) IS NOT NULL";
 
 pub(super) async fn prepare(session: &Session) -> Result<()> {
-    let row = pg(session.client.query_one(TABLES_EXIST_SQL, &[]).await)?;
-    if pg(row.try_get::<_, bool>(0))? {
-        return Ok(());
-    }
     let mut comments = String::new();
     for (column, what) in COLUMNS {
         let what = what.replace('\'', "''");
@@ -67,16 +64,7 @@ pub(super) async fn prepare(session: &Session) -> Result<()> {
             "COMMENT ON COLUMN slacktide.outbox.{column} IS '{what}'; "
         ));
     }
-    let lock = super::tables::LOCK;
-    session
-        .run(&format!(
-            "BEGIN; SELECT pg_advisory_xact_lock({lock}); {TABLES_SQL} {comments} COMMIT"
-        ))
-        .await
-}
-
-fn pg<T>(result: std::result::Result<T, tokio_postgres::Error>) -> Result<T> {
-    result.map_err(|error| failure::of(&error))
+    make_unless(session, TABLES_EXIST_SQL, &format!("{TABLES_SQL} {comments}")).await
 }
 
 #[async_trait]

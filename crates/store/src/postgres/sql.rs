@@ -10,7 +10,7 @@ use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, WrongType, to_sql_chec
 
 use super::failure;
 use super::session::{IMMEDIATE, Session};
-use super::tables::locked;
+use super::table_lock::locked;
 use crate::bookkeeping::{Begin, Field, LaneLock, Row, SqlSession, Value};
 use crate::error::Result;
 

@@ -14,7 +14,7 @@ use super::session::Session;
 use crate::error::{Error, Result};
 use crate::layout::LaneTables;
 use crate::ownership::FoundTable;
-use crate::table::quoted;
+use crate::sql_name::quoted;
 use crate::table::shape::{Change, Shape, Step};
 use existing::{add, has, own_columns};
 use make::make;

@@ -4,24 +4,17 @@
 use schemas::name::Lane;
 
 use super::session::Session;
+use super::table_lock::{locked, make_unless};
 use super::{ownership, steps};
-use crate::bookkeeping::{LaneLock, lanes, ledger};
+use crate::arrival::Arrival;
+use crate::bookkeeping::{LaneLock, lane_operations, lanes, ledger};
+use crate::chunk_number::ChunkNumber;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::LaneTables;
-use crate::merge::ChunkNumber;
-use crate::naming::Refusal;
-use crate::port::Arrival;
+use crate::refusal::Refusal;
+use crate::sql_name::quoted;
 use crate::table::batch_plan::{Incoming, plan_batch};
-use crate::table::quoted;
 use crate::table::shape::{Fit, Shape, fit};
-
-/// Number of the advisory lock, `slacktid` in ASCII.
-pub(super) const LOCK: i64 = 0x736c_6163_6b74_6964;
-
-/// Returns the first statements of a transaction that changes tables.
-pub(super) fn locked() -> String {
-    format!("SELECT pg_advisory_xact_lock({LOCK}); SET LOCAL statement_timeout = 0")
-}
 
 const TABLES_SQL: &str = "
 CREATE SCHEMA IF NOT EXISTS slacktide;
@@ -68,26 +61,8 @@ const UPGRADED_SQL: &str = "SELECT to_regclass('slacktide.changes') IS NOT NULL 
 
 pub(super) async fn prepare(session: &mut Session, schemas: &[&str]) -> Result<()> {
     let fail = |error: tokio_postgres::Error| super::failure::of(&error);
-    let row = session
-        .client
-        .query_one(TABLES_EXIST_SQL, &[])
-        .await
-        .map_err(fail)?;
-    if !row.try_get::<_, bool>(0).map_err(fail)? {
-        session
-            .run(&format!(
-                "BEGIN; SELECT pg_advisory_xact_lock({LOCK}); {TABLES_SQL} COMMIT"
-            ))
-            .await?;
-    }
-    let row = session.client.query_one(UPGRADED_SQL, &[]).await.map_err(fail)?;
-    if !row.try_get::<_, bool>(0).map_err(fail)? {
-        session
-            .run(&format!(
-                "BEGIN; SELECT pg_advisory_xact_lock({LOCK}); {UPGRADE_SQL} COMMIT"
-            ))
-            .await?;
-    }
+    make_unless(session, TABLES_EXIST_SQL, TABLES_SQL).await?;
+    make_unless(session, UPGRADED_SQL, UPGRADE_SQL).await?;
     ownership::prepare(session).await?;
     super::quarantine::prepare(session).await?;
     super::refills::prepare(session).await?;
@@ -123,7 +98,7 @@ pub(super) async fn refuse(
     chunk_number: ChunkNumber,
     why: Refusal,
 ) -> Result<()> {
-    let refused = lanes::refuse(session, lane, chunk_number, why).await;
+    let refused = lane_operations::refuse(session, lane, chunk_number, why).await;
     if refused.is_err() {
         session.rollback().await;
     }

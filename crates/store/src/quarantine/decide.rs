@@ -4,10 +4,10 @@ use schemas::cursor::Cursor;
 use schemas::digest::Digest;
 
 use super::{Ending, Kind, RetryOutcome};
+use crate::chunk_number::ChunkNumber;
 use crate::frontier::Frontier;
 use crate::ledger::{EntryState, Judgement};
 use crate::lineage::LaneState;
-use crate::merge::ChunkNumber;
 use crate::port::Outcome;
 
 /// Returns the outcome if an entry may not be retried; `None` if it may.

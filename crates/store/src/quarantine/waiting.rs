@@ -15,8 +15,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Decision;
-use crate::merge::ChunkNumber;
-use crate::port::{Arrival, Outcome};
+use crate::arrival::Arrival;
+use crate::chunk_number::ChunkNumber;
+use crate::port::Outcome;
 
 /// The number of retries after the next chunks of the lane, at any time.
 pub const SOON: u32 = 8;

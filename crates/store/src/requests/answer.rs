@@ -6,7 +6,7 @@ use schemas::column::{Column, ColumnType, RowSchema};
 use schemas::digest::Digest;
 use schemas::load::Load;
 use schemas::manifest::{Manifest, Publisher, Totals};
-use schemas::name::{FeedName, RecipientName};
+use schemas::name::{BadName, FeedName, RecipientName};
 use schemas::part::VerifiedPart;
 use schemas::reply::Outcome;
 use schemas::request::Request;
@@ -14,17 +14,14 @@ use schemas::rows::{RowError, pack};
 use schemas::value::Value;
 
 use super::ReceivedReply;
+use crate::arrival::Arrival;
+use crate::chunk_number::ChunkNumber;
 use crate::layout::{Database, LaneTables, Options, with_suffix};
-use crate::merge::ChunkNumber;
-use crate::naming::Refusal;
-use crate::port::Arrival;
+use crate::refusal::Refusal;
 use crate::table::schema_change::PendingChange;
 use crate::table::shape::{Change, Fit, Shape, fit};
 
-/// The column of a row's request.
-pub const REQUEST: &str = "_slacktide_request";
-/// The column of a row's number in its answer, counted from 1.
-pub const ROW_NUMBER: &str = "_slacktide_row_number";
+pub use crate::table::{REQUEST, ROW_NUMBER};
 
 /// Returns the digest of a request's content, independent of signer and time: equal digests under one key mean the
 /// same request.
@@ -41,12 +38,42 @@ pub fn content_digest_of(request: &Request) -> Digest {
     Digest::of(&[serde_json::to_string(&parts).unwrap_or_default().as_bytes()])
 }
 
+/// Why the parts of a reply are not stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PartsError {
+    /// Parts are missing, or others came.
+    #[error("the reply names {named} parts, and {came} others came or in another order")]
+    Others {
+        /// The parts that the reply names.
+        named: usize,
+        /// The parts that came.
+        came: usize,
+    },
+    /// A part does not belong to the reply.
+    #[error("part {number} belongs to another request or attempt, or has another number")]
+    OfAnother {
+        /// Its place, counted from 1.
+        number: u32,
+    },
+    /// Not all parts have the same columns.
+    #[error("the parts have different columns")]
+    Columns,
+    /// The reply declares another number of rows.
+    #[error("the reply declares {declared} rows, and its parts contain {rows}")]
+    Rows {
+        /// The declared number.
+        declared: u64,
+        /// The rows of the parts.
+        rows: u64,
+    },
+}
+
 /// Checks that the parts are complete and belong to the reply's request and attempt, with the declared number of
 /// rows.
 ///
 /// # Errors
 /// The mismatch.
-pub fn whole(received: &ReceivedReply) -> Result<(), String> {
+pub fn whole(received: &ReceivedReply) -> Result<(), PartsError> {
     let (reply, parts) = (&received.reply, &received.parts);
     let named = reply.outcome.parts();
     if named.len() != parts.len()
@@ -55,11 +82,10 @@ pub fn whole(received: &ReceivedReply) -> Result<(), String> {
             .zip(parts)
             .any(|(digest, part)| *digest != part.digest)
     {
-        return Err(format!(
-            "the reply names {} parts, and {} others came or in another order",
-            named.len(),
-            parts.len()
-        ));
+        return Err(PartsError::Others {
+            named: named.len(),
+            came: parts.len(),
+        });
     }
     for (number, VerifiedPart { part, .. }) in (1_u32..).zip(parts) {
         let of_this = part.id == reply.id
@@ -68,23 +94,21 @@ pub fn whole(received: &ReceivedReply) -> Result<(), String> {
             && Some(part.attempt) == reply.attempt
             && part.number == number;
         if !of_this {
-            return Err(format!(
-                "part {number} belongs to another request or attempt, or has another number"
-            ));
+            return Err(PartsError::OfAnother { number });
         }
     }
     let mut schemas = parts.iter().map(|part| &part.part.schema);
     if let Some(first) = schemas.next()
         && schemas.any(|schema| schema.columns != first.columns)
     {
-        return Err("the parts have different columns".to_owned());
+        return Err(PartsError::Columns);
     }
     let rows: u64 = parts.iter().map(|part| part.part.totals.rows).sum();
     if rows != reply.outcome.rows() {
-        return Err(format!(
-            "the reply declares {} rows, and its parts contain {rows}",
-            reply.outcome.rows()
-        ));
+        return Err(PartsError::Rows {
+            declared: reply.outcome.rows(),
+            rows,
+        });
     }
     Ok(())
 }
@@ -108,8 +132,8 @@ pub fn target(
     database: Database,
     recipient: &RecipientName,
     kind: &str,
-) -> Result<LaneTables, String> {
-    let feed = FeedName::new(table_name(kind)).map_err(|error| error.to_string())?;
+) -> Result<LaneTables, BadName> {
+    let feed = FeedName::new(table_name(kind))?;
     Ok(options.answers(database, recipient, kind, feed))
 }
 

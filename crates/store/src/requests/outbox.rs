@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use schemas::cursor::Scalar;
 use schemas::request::MAX_IDEMPOTENCY_KEY_BYTES;
+use schemas::visible::InvisibleCharacter;
 use schemas::{unique, visible};
 use serde_json::Value;
 
@@ -86,23 +87,71 @@ pub struct RequestDraft {
     pub filed_by: Option<String>,
 }
 
+/// The form of the column `arguments`.
+const ARGUMENTS_FORM: &str = "write {\"name\": value, …}, each value an integer, a text, true or false";
+
+/// Why a row makes no request: the column, and what to write there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OutboxError {
+    /// It has no usable key.
+    #[error("column idempotency holds no key of 1 to {max} bytes: write one", max = MAX_IDEMPOTENCY_KEY_BYTES)]
+    NoKey,
+    /// The deadline cannot be read.
+    #[error("column deadline holds no time with its zone: write it as 2026-01-31T18:00:00Z")]
+    Deadline,
+    /// A column that is needed is empty.
+    #[error("column {column} is empty: fill it")]
+    Empty {
+        /// The column.
+        column: &'static str,
+    },
+    /// A column is too long.
+    #[error("column {column} holds more than {max} bytes")]
+    TooLong {
+        /// The column.
+        column: &'static str,
+        /// The maximum length, in bytes.
+        max: usize,
+    },
+    /// A column has an invisible character.
+    #[error("column {0}")]
+    Invisible(InvisibleCharacter),
+    /// The arguments are not an object.
+    #[error("column arguments holds no JSON object: {form}", form = ARGUMENTS_FORM)]
+    NotAnObject,
+    /// An argument is given twice.
+    #[error("column arguments holds an argument twice: write each once")]
+    ArgumentTwice,
+    /// A program without argument names may have written a value there, so the name is not shown.
+    #[error("column arguments has a name that is not 1 to 64 of a-z, 0-9 and _: see the kind's arguments")]
+    ArgumentName,
+    /// An argument is a number that is not exact.
+    #[error("argument {name:?} is a number that is not a 64-bit integer: write it as a text")]
+    ArgumentNumber {
+        /// The argument.
+        name: String,
+    },
+    /// An argument has no usable value.
+    #[error("argument {name:?} is null, a list or an object: leave it out, or {form}", form = ARGUMENTS_FORM)]
+    ArgumentValue {
+        /// The argument.
+        name: String,
+    },
+}
+
 impl OutboxRow {
     /// Reads the row.
     ///
     /// # Errors
-    /// Why it is invalid: the column, and what to write there.
-    pub fn parse(&self) -> Result<RequestDraft, String> {
+    /// Why it is invalid.
+    pub fn parse(&self) -> Result<RequestDraft, OutboxError> {
         let idempotency = self.idempotency.clone().unwrap_or_default();
         if !(1..=MAX_IDEMPOTENCY_KEY_BYTES).contains(&idempotency.len()) {
-            return Err(format!(
-                "column idempotency holds no key of 1 to {MAX_IDEMPOTENCY_KEY_BYTES} bytes: write one"
-            ));
+            return Err(OutboxError::NoKey);
         }
         let deadline = match self.deadline.as_deref().map(str::trim) {
             None | Some("") => None,
-            Some(text) => Some(text.parse::<Timestamp>().map_err(|_| {
-                "column deadline holds no time with its zone: write it as 2026-01-31T18:00:00Z".to_owned()
-            })?),
+            Some(text) => Some(text.parse::<Timestamp>().map_err(|_| OutboxError::Deadline)?),
         };
         let filed_by = match &self.filed_by {
             None => None,
@@ -120,58 +169,51 @@ impl OutboxRow {
     }
 }
 
-fn word(column: &str, text: Option<&str>) -> Result<String, String> {
+fn word(column: &'static str, text: Option<&str>) -> Result<String, OutboxError> {
     match text.map(str::trim) {
-        None | Some("") => Err(format!("column {column} is empty: fill it")),
-        Some(text) if text.len() > MAX_WORD => {
-            Err(format!("column {column} holds more than {MAX_WORD} bytes"))
-        }
+        None | Some("") => Err(OutboxError::Empty { column }),
+        Some(text) if text.len() > MAX_WORD => Err(OutboxError::TooLong {
+            column,
+            max: MAX_WORD,
+        }),
         Some(text) => {
-            visible::check_visible(column, text).map_err(|error| format!("column {error}"))?;
+            visible::check_visible(column, text).map_err(OutboxError::Invisible)?;
             Ok(text.to_owned())
         }
     }
 }
 
-fn arguments(text: Option<&str>) -> Result<BTreeMap<String, Scalar>, String> {
-    let form = "write {\"name\": value, …}, each value an integer, a text, true or false";
+fn arguments(text: Option<&str>) -> Result<BTreeMap<String, Scalar>, OutboxError> {
     let Some(text) = text.filter(|text| !text.trim().is_empty()) else {
         return Ok(BTreeMap::new());
     };
     if text.len() > MAX_ARGUMENTS {
-        return Err(format!("column arguments holds more than {MAX_ARGUMENTS} bytes"));
+        return Err(OutboxError::TooLong {
+            column: "arguments",
+            max: MAX_ARGUMENTS,
+        });
     }
     let Ok(Value::Object(object)) = serde_json::from_str(text) else {
-        return Err(format!("column arguments holds no JSON object: {form}"));
+        return Err(OutboxError::NotAnObject);
     };
     if unique::check_unique_keys(text.as_bytes()).is_err() {
-        return Err("column arguments holds an argument twice: write each once".to_owned());
+        return Err(OutboxError::ArgumentTwice);
     }
     let mut all = BTreeMap::new();
     for (name, value) in object {
         let named = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         if !(1..=64).contains(&name.len()) || !name.bytes().all(named) {
-            // A program without argument names may have written a value there.
-            return Err(
-                "column arguments has a name that is not 1 to 64 of a-z, 0-9 and _: see the kind's arguments"
-                    .to_owned(),
-            );
+            return Err(OutboxError::ArgumentName);
         }
         let value = match value {
             Value::String(text) => Scalar::Text(text),
             Value::Bool(flag) => Scalar::Text(flag.to_string()),
             Value::Number(number) => match number.as_i64() {
                 Some(number) => Scalar::Int(number),
-                None => {
-                    return Err(format!(
-                        "argument {name:?} is a number that is not a 64-bit integer: write it as a text"
-                    ));
-                }
+                None => return Err(OutboxError::ArgumentNumber { name }),
             },
             Value::Null | Value::Array(_) | Value::Object(_) => {
-                return Err(format!(
-                    "argument {name:?} is null, a list or an object: leave it out, or {form}"
-                ));
+                return Err(OutboxError::ArgumentValue { name });
             }
         };
         all.insert(name, value);
@@ -221,7 +263,7 @@ mod tests {
         let set = |change: fn(&mut OutboxRow, String), value: &str| {
             let mut row = row();
             change(&mut row, value.to_owned());
-            row.parse().unwrap_err()
+            row.parse().unwrap_err().to_string()
         };
         let cases = [
             ("idempotency", set(|row, _| row.idempotency = None, "")),

@@ -7,11 +7,11 @@ use schemas::name::Lane;
 
 use super::sql::now;
 use super::{SqliteStore, failure};
+use crate::arrival::Arrival;
 use crate::bookkeeping::quarantine::{self, queries, retry, waiting};
 use crate::error::Result;
 use crate::layout::Database;
 use crate::ledger::Judgement;
-use crate::port::Arrival;
 use crate::quarantine::{Content, Decision, Entry, EntryFilter, Quarantine, QuarantineCount, RetryOutcome};
 
 /// Columns added by an upgrade, with their types.

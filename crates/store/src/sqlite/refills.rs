@@ -10,9 +10,9 @@ use schemas::receipt::StoreId;
 use super::sql::{Session, now};
 use super::{BUSY_TIMEOUT, SqliteStore, failure};
 use crate::bookkeeping::{refill, row_counts};
+use crate::chunk_number::ChunkNumber;
 use crate::error::Result;
 use crate::layout::{Database, Options};
-use crate::merge::ChunkNumber;
 use crate::port::Approval;
 use crate::refill::{Identity, Refill, RowCount};
 

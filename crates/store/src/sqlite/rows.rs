@@ -23,15 +23,17 @@ use history::History;
 
 use super::cell::{Cell, is_text};
 use super::failure::{self, RowRefusal};
-use super::records::int;
+use super::numbers::int;
 use super::traits::{Merge, Traits, traits};
+use crate::arrival::Arrival;
+use crate::chunk_number::ChunkNumber;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::Layout;
-use crate::merge::{ChunkNumber, Effect, Fold, Version, effect, every};
-use crate::port::Arrival;
+use crate::merge::{Effect, Fold, Version, effect, every};
 use crate::quarantine::LEFT_OUT;
+use crate::sql_name::{listed, quoted};
 use crate::table::shape::{ColumnMapping, Shape};
-use crate::table::{EPOCH, KEY, NUMBER, listed, quoted};
+use crate::table::{EPOCH, KEY, NUMBER};
 
 pub(super) use free_unique::{FreedColumns, columns_to_free, free_unique_values};
 

@@ -19,7 +19,7 @@ use super::ownership;
 use crate::error::{Error, Result};
 use crate::layout::{LaneTables, Role};
 use crate::ownership::FoundTable;
-use crate::table::quoted;
+use crate::sql_name::quoted;
 use crate::table::shape::{Change, Shape, Step};
 use existing::{add, find, own_columns, run};
 use make::make;

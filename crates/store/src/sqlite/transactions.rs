@@ -6,14 +6,17 @@ use schemas::name::Lane;
 use super::rows::{self, ChunkTarget};
 use super::sql::{Session, now};
 use super::steps;
+use crate::arrival::Arrival;
 use crate::bookkeeping::ledger::{self, QuarantinedItem};
 use crate::bookkeeping::quarantine::waiting;
-use crate::bookkeeping::{Begin, LaneLock, SqlSession as _, lanes, opening, quarantine, refill, removal};
+use crate::bookkeeping::{
+    Begin, LaneLock, SqlSession as _, lane_operations, lanes, opening, quarantine, refill, removal,
+};
+use crate::chunk_number::ChunkNumber;
 use crate::error::Result;
 use crate::layout::LaneTables;
 use crate::ledger::EntryState;
-use crate::merge::ChunkNumber;
-use crate::port::{Arrival, Outcome};
+use crate::port::Outcome;
 use crate::record::{LaneRecord, LedgerRow, row_id};
 use crate::resync::{Removal, removal_of};
 use crate::table::batch_plan::{Incoming, plan_batch};
@@ -31,7 +34,7 @@ pub(super) fn store(
     let first = arrivals.iter().map(ChunkNumber::of).min();
     if let (Err(error), Some(chunk_number)) = (&done, first)
         && let Some(why) = error.refusal(&tables.lane)
-        && let Err(failed) = now(lanes::refuse(session, &tables.lane, chunk_number, why))
+        && let Err(failed) = now(lane_operations::refuse(session, &tables.lane, chunk_number, why))
     {
         tracing::debug!(lane = %tables.lane, error = %failed, "recording a refusal failed");
     }

@@ -12,12 +12,14 @@ use serde::{Deserialize, Serialize};
 
 use super::schema_change::{PendingChange, SchemaChange};
 use super::shape::{Change, Fit, Shape, fit};
+use crate::arrival::Arrival;
+use crate::chunk_number::ChunkNumber;
 use crate::frontier::Frontier;
 use crate::layout::LaneTables;
 use crate::ledger::{ChunkLinks, Entry, Judgement, LaneState, Plan, needed, plan};
-use crate::merge::ChunkNumber;
-use crate::naming::{self, Refusal};
-use crate::port::{Arrival, Outcome};
+use crate::naming;
+use crate::port::Outcome;
+use crate::refusal::Refusal;
 use crate::resync::{Removal, removal};
 
 /// The record of a lane, as judgements need it.
@@ -124,7 +126,7 @@ impl Verdict {
     #[must_use]
     pub fn outcome(&self, rows: u64, quarantined: u64) -> Outcome {
         match self {
-            Self::Judged(judgement) => crate::record::outcome(judgement, rows, quarantined),
+            Self::Judged(judgement) => outcome(judgement, rows, quarantined),
             Self::Waits(reason) => Outcome::Stopped {
                 reason: reason.clone(),
             },
@@ -299,4 +301,21 @@ fn describe_change(
         .pending_change
         .unwrap_or(&pending)
         .describe(snapshot.lane)
+}
+
+/// Returns the outcome of a judgement that was carried out.
+fn outcome(judgement: &Judgement, rows: u64, quarantined: u64) -> Outcome {
+    match judgement {
+        Judgement::Store | Judgement::OpenEpoch { .. } => Outcome::Stored { rows, quarantined },
+        Judgement::AlreadyStored => Outcome::AlreadyStored,
+        Judgement::Superseded => Outcome::Superseded,
+        Judgement::Fork { reason }
+        | Judgement::AlreadyStopped { reason }
+        | Judgement::BadOpening { reason } => Outcome::Stopped {
+            reason: reason.clone(),
+        },
+        Judgement::Deferred { reason } => Outcome::Deferred {
+            reason: reason.clone(),
+        },
+    }
 }

@@ -9,8 +9,8 @@ use schemas::name::Lane;
 use serde::{Deserialize, Serialize};
 
 use super::type_widening::sql_type_name;
+use crate::chunk_number::ChunkNumber;
 use crate::layout::Mode;
-use crate::merge::ChunkNumber;
 
 /// A change that needs approval.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

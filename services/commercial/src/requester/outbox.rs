@@ -24,7 +24,7 @@ pub(super) async fn record_requests(
         for row in rows {
             let number = row.number;
             let kept = match row.parse() {
-                Err(reason) => Err(reason),
+                Err(error) => Err(error.to_string()),
                 Ok(draft) => filing(
                     draft,
                     &parts.recipient,

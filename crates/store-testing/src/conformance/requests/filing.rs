@@ -36,7 +36,7 @@ pub(super) async fn outbox(receiver: &dyn RequestsReceiver) -> Outcome {
         .first()
         .ok_or_else(|| Failure("no row".to_owned()))?
         .parse()
-        .map_err(Failure)?;
+        .map_err(|error| Failure(error.to_string()))?;
     same(
         "key and kind",
         &(draft.idempotency.as_str(), draft.kind.as_str()),
@@ -77,7 +77,7 @@ pub(super) async fn bad_row(receiver: &dyn RequestsReceiver) -> Outcome {
     write(receiver, "good", "{}").await?;
     for row in requests.outbox(10).await? {
         if let Err(reason) = row.parse() {
-            requests.refuse_row(row.number, &reason).await?;
+            requests.refuse_row(row.number, &reason.to_string()).await?;
         }
     }
     let rest: Vec<Option<String>> = requests

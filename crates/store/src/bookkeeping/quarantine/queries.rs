@@ -5,8 +5,8 @@ use schemas::name::{FeedName, Lane};
 
 use super::super::sql::optional;
 use super::super::{LaneLock, Row, SqlSession, json, lane_of, values};
+use crate::chunk_number::ChunkNumber;
 use crate::error::Result;
-use crate::merge::ChunkNumber;
 use crate::quarantine::waiting::Waiting;
 use crate::quarantine::{Content, Ended, Ending, Entry, EntryFilter, Kind, QuarantineCount};
 

@@ -4,9 +4,9 @@ use schemas::name::Lane;
 
 use super::super::sql::{one, optional};
 use super::super::{Row, SqlSession, chunk_number, digest, json, lanes, values};
+use crate::chunk_number::ChunkNumber;
 use crate::error::Result;
 use crate::ledger::EntryState;
-use crate::merge::ChunkNumber;
 use crate::quarantine::decide::{Below, recount};
 use crate::record::LaneRecord;
 

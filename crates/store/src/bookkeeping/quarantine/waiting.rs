@@ -8,9 +8,9 @@ use super::super::sql::one;
 use super::super::{Begin, LaneLock, SqlSession, lane_of, lanes, values};
 use super::retry::{fitting, prepare, release, retryable, try_row};
 use super::{RefusedRow, RowRetry, TryOutcome, record_reason, save_recount};
+use crate::chunk_number::ChunkNumber;
 use crate::error::Result;
 use crate::layout::LaneTables;
-use crate::merge::ChunkNumber;
 use crate::quarantine::waiting::{MAX_ROWS_PER_TRY, Retried, SOON, automatic_retry, next_try};
 use crate::record::LaneRecord;
 
@@ -111,13 +111,13 @@ async fn retry_all<S: FeedRows>(
         let tries = row
             .and_then(|row| row.entry.waiting)
             .map_or(0, |waiting| waiting.tries);
-        put_off(session, lane, (id.as_str(), tries), why, now).await?;
+        defer(session, lane, (id.as_str(), tries), why, now).await?;
     }
     Ok(released)
 }
 
 /// Records that a row was refused again, and when it is retried next.
-async fn put_off<S: SqlSession>(
+async fn defer<S: SqlSession>(
     session: &S,
     lane: &Lane,
     (id, tries): (&str, u32),

@@ -109,9 +109,8 @@ pub(crate) async fn unanswered<S: SqlSession>(
 }
 
 fn summary<S: SqlSession>(row: &dyn Row) -> Result<RequestSummary> {
-    let number = |at: usize| -> Result<u64> {
-        Ok(u64::try_from(row.optional_int(at)?.unwrap_or(0)).unwrap_or(0))
-    };
+    let number =
+        |at: usize| -> Result<u64> { Ok(u64::try_from(row.optional_int(at)?.unwrap_or(0)).unwrap_or(0)) };
     let reply = match row.optional_text(9)? {
         None => None,
         Some(outcome) => Some(ReplySummary {

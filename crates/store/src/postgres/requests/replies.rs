@@ -7,14 +7,14 @@ use schemas::column::RowSchema;
 
 use super::super::rows::{Target as Rows, stage};
 use super::super::session::{IMMEDIATE, Session};
-use super::super::{MAX_TRIES, failure, jitter, ownership, steps, tables};
+use super::super::{MAX_TRIES, failure, jitter, ownership, steps, table_lock};
 use crate::bookkeeping::LaneLock;
 use crate::bookkeeping::requests::replies::{
     self, KnownRequest, answer_table, find_request, save_answer_number, save_answer_table,
 };
+use crate::chunk_number::ChunkNumber;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{Database, LaneTables, Options, Role};
-use crate::merge::ChunkNumber;
 use crate::requests::answer::{arrival, change, columns, target, whole};
 use crate::requests::{ReceivedReply, ReplyOutcome};
 use crate::table::shape::Shape;
@@ -24,8 +24,8 @@ pub(super) async fn store(
     options: &Options,
     received: &ReceivedReply,
 ) -> Result<ReplyOutcome> {
-    if let Err(reason) = whole(received) {
-        return Ok(ReplyOutcome::Contradicts { reason });
+    if let Err(error) = whole(received) {
+        return Ok(ReplyOutcome::contradicts(&error));
     }
     let mut tries = 0;
     loop {
@@ -69,7 +69,7 @@ async fn once(
             let schema = columns(&part.part.schema);
             let target = match target(options, Database::Postgres, &received.reply.recipient, &kind) {
                 Ok(target) => target,
-                Err(reason) => return Ok(Some(ReplyOutcome::Contradicts { reason })),
+                Err(error) => return Ok(Some(ReplyOutcome::contradicts(&error))),
             };
             let shape = ensure(session, &target, &kind, &schema).await?;
             let mapping = shape.mapping(&schema, chunk_number(i64::MAX.unsigned_abs()), &target.layout);
@@ -128,7 +128,7 @@ async fn ensure(session: &Session, target: &LaneTables, kind: &str, schema: &Row
                 if !is_due && !steps::is_form_missing(session, target, &shape).await? {
                     return Ok(shape);
                 }
-                session.begin(&tables::locked()).await?;
+                session.begin(&table_lock::locked()).await?;
             }
             (None, Some(shape)) => {
                 steps::adopt(session, target, &shape).await?;
@@ -142,7 +142,7 @@ async fn ensure(session: &Session, target: &LaneTables, kind: &str, schema: &Row
                 return Ok(change.shape);
             }
             _ => {
-                session.begin(&tables::locked()).await?;
+                session.begin(&table_lock::locked()).await?;
             }
         }
     }

@@ -5,9 +5,10 @@ use futures_util::SinkExt;
 use schemas::column::RowSchema;
 
 use super::super::session::Session;
-use super::super::{cell, records};
+use super::super::{cell, numbers};
 use crate::merge::{Fold, Version};
-use crate::table::{DELETED, EPOCH, KEY, NUMBER, ORDINAL, listed};
+use crate::sql_name::listed;
+use crate::table::{DELETED, EPOCH, KEY, NUMBER, ORDINAL};
 
 /// COPY data is sent in pieces of about this size.
 const COPY_CHUNK_BYTES: usize = 128 << 10;
@@ -59,7 +60,7 @@ pub(super) async fn copy(
         }
         cell::number(i64::from(version.chunk_number.epoch), &mut piece);
         piece.push(b'\t');
-        cell::number(records::int(version.chunk_number.number), &mut piece);
+        cell::number(numbers::int(version.chunk_number.number), &mut piece);
         match more {
             ExtraColumns::Nothing => {}
             ExtraColumns::Key | ExtraColumns::Staged => {
@@ -71,7 +72,7 @@ pub(super) async fn copy(
             }
             ExtraColumns::Version => {
                 piece.push(b'\t');
-                cell::number(records::int(bulk.first + version.ordinal), &mut piece);
+                cell::number(numbers::int(bulk.first + version.ordinal), &mut piece);
                 piece.extend_from_slice(flag(version.deleted));
             }
         }

@@ -3,11 +3,12 @@
 use super::super::failure;
 use super::super::session::Session;
 use super::target::Target;
+use crate::arrival::Arrival;
 use crate::error::Result;
 use crate::layout::LaneTables;
 use crate::merge::every;
-use crate::port::Arrival;
-use crate::table::{EPOCH, NUMBER, quoted};
+use crate::sql_name::quoted;
+use crate::table::{EPOCH, NUMBER};
 
 /// Columns, each with the expression that frees its value temporarily.
 pub(in crate::postgres) type FreedColumns = (String, String);

@@ -7,8 +7,9 @@ use super::super::failure;
 use super::super::session::{Session, StageKey};
 use crate::error::Result;
 use crate::layout::Layout;
+use crate::sql_name::listed;
 use crate::table::shape::{ColumnMapping, Shape};
-use crate::table::{EPOCH, KEY, NUMBER, listed};
+use crate::table::{EPOCH, KEY, NUMBER};
 
 /// A lane with more shapes than this gets new staging tables.
 const MAX_STAGES: usize = 8;

@@ -9,16 +9,16 @@ use schemas::rows::RowError;
 
 use super::super::failure::RowRefusal;
 use super::super::session::Session;
-use super::super::{failure, records, value_check};
+use super::super::{failure, numbers, value_check};
 use super::copy::{ExtraColumns, RowBatch, copy};
 use super::stage::{has_tombstones, stage_key};
 use super::traits::{Merge, Traits, traits};
 use super::upsert_sql::{UpsertOptions, UpsertSql};
 use super::write_result::{WriteResult, read_counts};
+use crate::arrival::Arrival;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::LaneTables;
 use crate::merge::{Fold, Version, every};
-use crate::port::Arrival;
 use crate::quarantine::LEFT_OUT;
 use crate::table::shape::{ColumnMapping, Shape};
 use crate::table::{EPOCH, NUMBER, ORDINAL};
@@ -279,7 +279,7 @@ impl<'a> Target<'a> {
         let (bulk, sent) = (self.bulk(fold, versions), &self.names.sent);
         let copied = |rows: u64| WriteResult {
             is_whole: rows == versions.len() as u64,
-            net: records::int(rows),
+            net: numbers::int(rows),
         };
         let done = match (way, &self.current, &self.history) {
             (WritePath::Direct, Some(current), _) => {
@@ -427,15 +427,15 @@ async fn take_back(
     let Some((_, arrival)) = arrivals.iter().find(|(index, _)| *index == row.arrival) else {
         return Ok(());
     };
-    let chunk_number = crate::merge::ChunkNumber::of(arrival);
+    let chunk_number = crate::chunk_number::ChunkNumber::of(arrival);
     session
         .client
         .execute(
             &format!("DELETE FROM {history} WHERE {EPOCH} = $1 AND {NUMBER} = $2 AND {ORDINAL} = $3"),
             &[
-                &records::small(chunk_number.epoch),
-                &records::int(chunk_number.number),
-                &records::int(row.ordinal),
+                &numbers::small(chunk_number.epoch),
+                &numbers::int(chunk_number.number),
+                &numbers::int(row.ordinal),
             ],
         )
         .await

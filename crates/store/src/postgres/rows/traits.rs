@@ -9,7 +9,8 @@ use super::super::failure;
 use super::super::session::Session;
 use crate::error::{Error, Result};
 use crate::layout::{LaneTables, Role};
-use crate::table::{KEY, listed};
+use crate::sql_name::listed;
+use crate::table::KEY;
 
 /// How a row finds its older version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

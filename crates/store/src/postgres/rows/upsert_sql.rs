@@ -6,8 +6,9 @@ use schemas::name::Lane;
 
 use super::traits::{Merge, Traits};
 use crate::layout::Layout;
+use crate::sql_name::{listed, quoted};
 use crate::table::shape::ColumnMapping;
-use crate::table::{EPOCH, KEY, NUMBER, listed, quoted};
+use crate::table::{EPOCH, KEY, NUMBER};
 
 /// Options of the upsert.
 #[derive(Debug, Clone, Copy)]

@@ -2,7 +2,7 @@
 
 use tokio_postgres::SimpleQueryMessage;
 
-use super::super::records;
+use super::super::numbers;
 
 /// The result of a bulk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub(super) fn read_counts(answers: &[SimpleQueryMessage], has_tombstones: bool) 
         }
         _ => None,
     });
-    let signed = records::int;
+    let signed = numbers::int;
     match counted {
         Some((fresh, written)) => UpsertCounts {
             rows: written + removed,

@@ -12,8 +12,9 @@ use super::super::failure;
 use super::super::session::Session;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{LaneTables, Role};
+use crate::sql_name::quoted;
 use crate::table::shape::Shape;
-use crate::table::{EPOCH, KEY, quoted};
+use crate::table::{EPOCH, KEY};
 
 /// A column of the key.
 #[derive(Debug, Clone)]

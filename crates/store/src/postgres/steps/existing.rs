@@ -7,7 +7,7 @@ use super::super::{failure, native, ownership};
 use crate::error::Result;
 use crate::layout::{LaneTables, Layout, Role};
 use crate::ownership::Claim;
-use crate::table::quoted;
+use crate::sql_name::quoted;
 
 /// A table's columns with their types.
 pub(super) type Columns = Vec<(String, String)>;

@@ -10,8 +10,9 @@ use super::existing::{Columns, add, columns, has, type_of};
 use crate::error::{Error, Result};
 use crate::layout::{LaneTables, Role};
 use crate::ownership::Claim;
+use crate::sql_name::{listed, quoted};
 use crate::table::shape::Shape;
-use crate::table::{DELETED, EPOCH, KEY, NUMBER, ORDINAL, STORED_AT, SUPERSEDED, listed, quoted};
+use crate::table::{DELETED, EPOCH, KEY, NUMBER, ORDINAL, STORED_AT, SUPERSEDED};
 
 /// Provides a lane's tables with all columns: created and marked ones, its own ones, or ones that the configuration
 /// names.

@@ -6,7 +6,7 @@ use super::existing::{columns, has, own_columns};
 use crate::error::{Error, Result};
 use crate::layout::{LaneTables, Layout, Role, with_suffix};
 use crate::ownership::FoundTable;
-use crate::table::quoted;
+use crate::sql_name::quoted;
 use crate::table::shape::Shape;
 
 /// Checks renamed tables or columns: the configuration may name others than before once they were renamed.

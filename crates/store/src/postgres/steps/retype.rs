@@ -6,7 +6,7 @@ use super::super::session::Session;
 use super::existing::{own_columns, type_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{LaneTables, Role};
-use crate::table::quoted;
+use crate::sql_name::quoted;
 
 /// Changes the type of a column.
 pub(super) async fn retype(

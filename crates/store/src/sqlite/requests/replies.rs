@@ -9,9 +9,9 @@ use crate::bookkeeping::requests::replies::{
     self, KnownRequest, answer_table, find_request, save_answer_number, save_answer_table,
 };
 use crate::bookkeeping::{Begin, LaneLock, SqlSession as _};
+use crate::chunk_number::ChunkNumber;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{Database, LaneTables, Options};
-use crate::merge::ChunkNumber;
 use crate::record::broken;
 use crate::requests::answer::{arrival, change, columns, target, whole};
 use crate::requests::{ReceivedReply, ReplyOutcome};
@@ -22,8 +22,8 @@ pub(super) fn store(
     options: &Options,
     received: &ReceivedReply,
 ) -> Result<ReplyOutcome> {
-    if let Err(reason) = whole(received) {
-        return Ok(ReplyOutcome::Contradicts { reason });
+    if let Err(error) = whole(received) {
+        return Ok(ReplyOutcome::contradicts(&error));
     }
     // One for each part.
     let mut undone: Vec<RolledBackRows> = received.parts.iter().map(|_| RolledBackRows::default()).collect();
@@ -53,7 +53,7 @@ fn once(
         None => None,
         Some(_) => match target(options, Database::Sqlite, &received.reply.recipient, &kind) {
             Ok(target) => Some(target),
-            Err(reason) => return Ok(ReplyOutcome::Contradicts { reason }),
+            Err(error) => return Ok(ReplyOutcome::contradicts(&error)),
         },
     };
     let table = target

@@ -4,13 +4,15 @@ use rusqlite::{Connection, params};
 use schemas::name::Lane;
 
 use super::super::failure;
-use super::super::records::int;
+use super::super::numbers::int;
 use super::super::traits::traits;
 use super::{ChunkTarget, Target};
+use crate::arrival::Arrival;
+use crate::chunk_number::ChunkNumber;
 use crate::error::{Error, ErrorKind, Result};
-use crate::merge::{ChunkNumber, every};
-use crate::port::Arrival;
-use crate::table::{EPOCH, KEY, NUMBER, quoted};
+use crate::merge::every;
+use crate::sql_name::quoted;
+use crate::table::{EPOCH, KEY, NUMBER};
 
 /// Columns, each with the expression that frees its value temporarily.
 pub(in crate::sqlite) type FreedColumns = (String, String);

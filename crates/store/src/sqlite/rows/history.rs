@@ -4,12 +4,13 @@ use jiff::Timestamp;
 use rusqlite::{CachedStatement, Connection, params};
 use schemas::column::RowSchema;
 
-use super::super::records::int;
+use super::super::numbers::int;
 use super::super::traits::traits;
 use super::{ChunkTarget, ColumnBinding, alone, bind, forms};
 use crate::merge::{Fold, Version};
+use crate::sql_name::{listed, quoted};
 use crate::table::shape::ColumnMapping;
-use crate::table::{DELETED, EPOCH, NUMBER, ORDINAL, STORED_AT, listed, quoted};
+use crate::table::{DELETED, EPOCH, NUMBER, ORDINAL, STORED_AT};
 
 /// The statements of a history.
 pub(super) struct History<'tx> {

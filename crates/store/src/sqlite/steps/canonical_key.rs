@@ -13,8 +13,9 @@ use super::existing::{ExistingColumn, columns, find, run};
 use crate::error::{Error, Result};
 use crate::layout::{LaneTables, Role};
 use crate::ownership::{FoundTable, mark};
+use crate::sql_name::quoted;
 use crate::table::shape::Shape;
-use crate::table::{EPOCH, KEY, quoted};
+use crate::table::{EPOCH, KEY};
 
 /// Adds what the key of the table of newest versions needs.
 ///

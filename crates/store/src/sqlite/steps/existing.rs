@@ -8,7 +8,7 @@ use super::super::{failure, ownership};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{LaneTables, Role};
 use crate::ownership::Claim;
-use crate::table::quoted;
+use crate::sql_name::quoted;
 
 /// Runs statements that create or change tables. A retry meets the same error.
 pub(super) fn run(tx: &Connection, sql: &str) -> Result<()> {

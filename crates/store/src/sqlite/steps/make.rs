@@ -11,8 +11,9 @@ use super::existing::{ExistingColumn, add, columns, find, run};
 use crate::error::{Error, Result};
 use crate::layout::{LaneTables, Role};
 use crate::ownership::{Claim, mark};
+use crate::sql_name::{listed, quoted};
 use crate::table::shape::Shape;
-use crate::table::{DELETED, EPOCH, KEY, NUMBER, ORDINAL, STORED_AT, SUPERSEDED, listed, quoted};
+use crate::table::{DELETED, EPOCH, KEY, NUMBER, ORDINAL, STORED_AT, SUPERSEDED};
 
 /// Provides a lane's tables with all columns: created and marked ones, its own ones, or ones that the configuration
 /// names.

@@ -8,7 +8,7 @@ use super::super::native::declared;
 use super::existing::{find, own_columns, run};
 use crate::error::{Error, Result};
 use crate::layout::{LaneTables, Role};
-use crate::table::quoted;
+use crate::sql_name::quoted;
 
 /// Changes the type of a column.
 pub(super) fn retype(

@@ -3,8 +3,8 @@
 use schemas::column::{Column, ColumnType, RowSchema};
 
 use super::stored_shape::{RetiredColumn, Shape};
+use crate::chunk_number::ChunkNumber;
 use crate::layout::Layout;
-use crate::merge::ChunkNumber;
 use crate::table::type_widening::{Widening, widened};
 
 /// The mapping of a chunk's values to columns.

@@ -7,9 +7,10 @@ use schemas::column::{Column, RowSchema};
 
 use super::step::{Change, Step};
 use super::stored_shape::{RetiredColumn, Shape};
+use crate::chunk_number::ChunkNumber;
 use crate::layout::{LaneTables, Layout, Mode, with_suffix};
-use crate::merge::ChunkNumber;
-use crate::naming::{self, Refusal, folded};
+use crate::naming::{self, folded};
+use crate::refusal::Refusal;
 use crate::table::schema_change::SchemaChange;
 use crate::table::type_widening::{Widening, widened, widened_key};
 

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use schemas::column::{Column, ColumnType, RowSchema};
 use serde::{Deserialize, Serialize};
 
+use crate::chunk_number::ChunkNumber;
 use crate::layout::Layout;
-use crate::merge::ChunkNumber;
 use crate::table::schema_change::{PendingChange, SchemaChange};
 
 /// The known shape of a lane's tables.

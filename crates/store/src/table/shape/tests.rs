@@ -3,8 +3,8 @@
 use schemas::column::{Column, ColumnType, RowSchema};
 
 use super::*;
+use crate::chunk_number::ChunkNumber;
 use crate::layout::{Database, LaneTables, Layout, Options};
-use crate::merge::ChunkNumber;
 use crate::table::schema_change::SchemaChange;
 
 fn chunk_number(epoch: u32, number: u64) -> ChunkNumber {
