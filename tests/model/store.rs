@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 
 use schemas::column::{ColumnType, RowSchema};
 use schemas::receipt::StoreId;
-use store::frontier::{Advance, Frontier, FrontierEntry, advance};
+use store::advance::{Advance, advance};
+use store::frontier::{Frontier, FrontierEntry};
 use store::layout::{Database, LaneTables, Layout, Mode, Options};
 use store::ledger::{ChunkLinks, Entry, EntryState, Judgement, LaneState};
 use store::merge::{ChunkNumber, tombstone_passed};

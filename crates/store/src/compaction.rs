@@ -1,4 +1,4 @@
-//! PURE: folds the oldest ledger entries of a lane into one summary.
+//! PURE: the summary of the oldest ledger entries of a lane, which are folded into it ([`crate::folding`]).
 //!
 //! An entry detects a redelivered chunk, proves links, shows whether a chunk must be stored again, and counts rows.
 //! Far below the receipt, single entries are not needed: the frontier after the last folded entry (the **base**)
@@ -14,8 +14,6 @@
 //! **Not folded** are entries that the frontier has not passed, entries that no receipt covers, and all entries from
 //! the first chunk with something in quarantine that may be released.
 
-mod fold;
-
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -23,8 +21,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::chunk_number::ChunkNumber;
 use crate::frontier::{Frontier, FrontierEntry};
-
-pub use fold::{bound, fold};
 
 /// Some databases keep times to the microsecond, so a smaller difference proves nothing.
 const RESOLUTION: Duration = Duration::from_secs(1);
@@ -78,6 +74,3 @@ pub struct DatedEntry {
     /// When the exchange stored its chunk.
     pub exchanged_at: Timestamp,
 }
-
-#[cfg(test)]
-mod tests;

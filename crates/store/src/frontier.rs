@@ -3,10 +3,7 @@
 //! Receipts are built from the frontier alone. It passes quarantined chunks and counts them. It enters the next epoch
 //! only after the chunk that this epoch continues. So a receipt never covers more than is stored.
 //!
-//! Links are checked again here: two pollers that stored neighbouring chunks at the same time did not see each
-//! other's entry.
-
-mod advance;
+//! [`mod@crate::advance`] moves it over ledger entries.
 
 use schemas::cursor::Cursor;
 use schemas::digest::Digest;
@@ -14,8 +11,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::chunk_number::ChunkNumber;
 use crate::entry::EntryState;
-
-pub use advance::{Advance, advance};
 
 /// How far a lane is stored without a gap.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +91,3 @@ pub struct FrontierEntry {
     /// The cursor after the chunk.
     pub cursor_after: Option<Cursor>,
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,11 +1,11 @@
 //! Stores rows at a receiver exactly once, independent of the order and number of deliveries.
 //!
 //! - [`port`] the store's operations, as one trait
-//! - [`arrival`] a delivered chunk; [`chunk_number`] PURE: its number
+//! - [`arrival`] a delivered chunk, [`outcome`] what storing it results in; [`chunk_number`] PURE: its number
 //! - [`entry`] PURE: a ledger entry; [`ledger`] PURE: whether a chunk is new, known, superseded or a fork
 //! - [`lineage`] PURE: a lane's epochs, and which chunks of an old epoch count
-//! - [`frontier`] PURE: the gapless frontier that receipts are built from
-//! - [`compaction`] PURE: which old ledger entries are folded, and their summary
+//! - [`frontier`] PURE: the gapless frontier that receipts are built from; [`mod@advance`] how it advances
+//! - [`compaction`] PURE: the summary of folded ledger entries; [`folding`] which entries are folded
 //! - [`merge`] PURE: which version of a row wins, and the tombstone rule
 //! - [`resync`] PURE: which rows the end of a resynchronisation removes
 //! - [`table`] PURE: the tables' shape, from the columns of chunks; which changes need approval
@@ -21,12 +21,14 @@
 //!
 //! The crate `store-testing` has the test suite of every store, and sample chunks.
 
+pub mod advance;
 pub mod arrival;
 mod bookkeeping;
 pub mod chunk_number;
 pub mod compaction;
 pub mod entry;
 pub mod error;
+pub mod folding;
 pub mod frontier;
 pub mod identity;
 pub mod layout;
@@ -34,6 +36,7 @@ pub mod ledger;
 pub mod lineage;
 pub mod merge;
 pub mod naming;
+pub mod outcome;
 mod ownership;
 pub mod port;
 pub mod postgres;

@@ -5,15 +5,13 @@
 //! for PostgreSQL and SQLite. The name in the database, after every mapping, is checked.
 //!
 //! - [`table`], [`schema`], [`column()`] check one name
-//! - [`verdict`] checks a lane's configuration; [`columns`] checks its columns
-
-mod column_names;
+//! - [`verdict`] checks a lane's configuration
+//!
+//! [`crate::table::column_names`] checks the columns of a chunk.
 
 use crate::layout::{Database, LaneTables};
 use crate::refusal::Refusal;
 use crate::sql_name::LONGEST;
-
-pub use column_names::columns;
 
 /// Prefixes of table and schema names that are reserved for Slacktide or the database system.
 const RESERVED: [(&str, &str); 4] = [

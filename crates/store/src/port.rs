@@ -19,6 +19,7 @@ use crate::row_count::RowCount;
 use crate::table::schema_change::PendingChange;
 
 pub use crate::arrival::Arrival;
+pub use crate::outcome::Outcome;
 
 /// A message that could not be opened. It is kept as a whole, with the chunk number that it claims.
 #[derive(Debug, Clone)]
@@ -35,34 +36,6 @@ pub struct Unreadable {
     pub reason: String,
     /// The published bytes.
     pub bytes: bytes::Bytes,
-}
-
-/// The outcome of storing a chunk. Every outcome except `Stopped` and `Deferred` may be settled as done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// The rows and the ledger entry are committed.
-    Stored {
-        /// Rows in the chunk.
-        rows: u64,
-        /// Of these, rows that the receiver's constraints refused; they are in quarantine.
-        quarantined: u64,
-    },
-    /// It was stored before; nothing changed.
-    AlreadyStored,
-    /// It belongs to the lost end of an epoch that a later one replaced; recorded, not stored.
-    Superseded,
-    /// The lane is stopped, perhaps by this chunk, or the chunk's columns changed and an operator must approve it.
-    /// Nothing was stored. Deliver it again later.
-    Stopped {
-        /// The reason, for people.
-        reason: String,
-    },
-    /// A chunk that it depends on (its epoch's opening, or the chunk that an opening continues) is in progress at
-    /// another poller. Nothing was stored. Deliver it again soon.
-    Deferred {
-        /// What it waits for, for people.
-        reason: String,
-    },
 }
 
 /// What the ledger contains of a lane: enough to write its receipt.

@@ -8,9 +8,11 @@
 //! - [`type_widening`] which types hold the values of which others
 //! - [`shape`] the shape of a lane's tables, and how a chunk's columns change it
 //! - [`schema_change`] changes that need approval, and their descriptions
+//! - [`column_names`] whether the columns of a chunk have names that its tables can have
 //! - [`batch_plan`] judges the chunks of one call against ledger and tables
 
 pub mod batch_plan;
+pub mod column_names;
 pub mod schema_change;
 pub mod shape;
 pub mod type_widening;

@@ -3,6 +3,7 @@
 
 mod keys;
 mod merge;
+mod modules;
 mod postgres;
 mod quarantine;
 mod requests;

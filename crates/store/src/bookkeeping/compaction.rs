@@ -12,8 +12,9 @@ use super::ledger::{FRONTIER_COLUMNS, frontier_entry};
 use super::sql::optional;
 use super::{Begin, LaneLock, Row, SqlSession, chunk_number, lanes, values};
 use crate::chunk_number::ChunkNumber;
-use crate::compaction::{Compaction, DatedEntry, LedgerRetention, bound, fold};
+use crate::compaction::{Compaction, DatedEntry, LedgerRetention};
 use crate::error::Result;
+use crate::folding::{bound, fold};
 use crate::record::LaneRecord;
 
 /// The maximum number of entries of a lane folded in one transaction.

@@ -4,9 +4,9 @@ use schemas::name::Lane;
 
 use super::lanes::{BATCH_ENTRIES, list, make, read, save_columns, save_frontier, save_state};
 use super::{Begin, LaneLock, SqlSession, ledger, values};
+use crate::advance::advance;
 use crate::chunk_number::ChunkNumber;
 use crate::error::Result;
-use crate::frontier::advance;
 use crate::merge::last_passed;
 use crate::port::{Approval, LaneReport};
 use crate::record::text;

@@ -9,6 +9,7 @@ use schemas::name::{FeedName, Lane};
 use super::*;
 use crate::chunk_number::ChunkNumber;
 use crate::layout::{FeedOptions, Mode, Options};
+use crate::table::column_names::columns;
 use crate::table::shape::Shape;
 use store_testing::samples::{self, lane};
 

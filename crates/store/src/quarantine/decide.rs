@@ -8,7 +8,7 @@ use crate::chunk_number::ChunkNumber;
 use crate::frontier::Frontier;
 use crate::ledger::{EntryState, Judgement};
 use crate::lineage::LaneState;
-use crate::port::Outcome;
+use crate::outcome::Outcome;
 
 /// Returns the outcome if an entry may not be retried; `None` if it may.
 #[must_use]

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use super::Decision;
 use crate::arrival::Arrival;
 use crate::chunk_number::ChunkNumber;
-use crate::port::Outcome;
+use crate::outcome::Outcome;
 
 /// The number of retries after the next chunks of the lane, at any time.
 pub const SOON: u32 = 8;

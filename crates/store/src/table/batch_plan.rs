@@ -18,7 +18,7 @@ use crate::frontier::Frontier;
 use crate::layout::LaneTables;
 use crate::ledger::{ChunkLinks, Entry, Judgement, LaneState, Plan, needed, plan};
 use crate::naming;
-use crate::port::Outcome;
+use crate::outcome::Outcome;
 use crate::refusal::Refusal;
 use crate::resync::{Removal, removal};
 

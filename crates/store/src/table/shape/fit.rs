@@ -11,6 +11,7 @@ use crate::chunk_number::ChunkNumber;
 use crate::layout::{LaneTables, Layout, Mode, with_suffix};
 use crate::naming::{self, folded};
 use crate::refusal::Refusal;
+use crate::table::column_names;
 use crate::table::schema_change::SchemaChange;
 use crate::table::type_widening::{Widening, widened, widened_key};
 
@@ -38,7 +39,7 @@ pub fn fit(
     tables: &LaneTables,
     frontier: ChunkNumber,
 ) -> Fit {
-    let named = naming::verdict(tables).and_then(|()| naming::columns(tables, shape, chunk_schema));
+    let named = naming::verdict(tables).and_then(|()| column_names::columns(tables, shape, chunk_schema));
     if let Err(refusal) = named {
         return Fit::Never(Box::new(refusal));
     }

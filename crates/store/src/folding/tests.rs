@@ -6,9 +6,7 @@ use schemas::digest::Digest;
 use schemas::manifest::Link;
 
 use super::*;
-use crate::frontier::advance;
-use crate::ledger::{ChunkLinks, EntryState, Judgement, REWRITTEN, plan};
-use crate::lineage::LaneState;
+use crate::ledger::{ChunkLinks, Judgement, REWRITTEN, plan};
 
 fn digest(history: u8, epoch: u32, number: u64) -> Digest {
     Digest::of(&[&[history], &epoch.to_be_bytes(), &number.to_be_bytes()])

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use schemas::column::RowSchema;
 
-use super::{column, folded};
+use super::shape::Shape;
+use super::{REQUEST, ROW_NUMBER};
 use crate::layout::{LaneTables, Owner};
+use crate::naming::{column, folded};
 use crate::refusal::Refusal;
-use crate::table::shape::Shape;
-use crate::table::{REQUEST, ROW_NUMBER};
 
 /// Checks the column names of a chunk together with those of the tables.
 ///

@@ -1,8 +1,11 @@
 //! PURE: advances the frontier over ledger entries.
+//!
+//! Links are checked again here: two pollers that stored neighbouring chunks at the same time did not see each
+//! other's entry.
 
-use super::{Frontier, FrontierEntry};
 use crate::chunk_number::ChunkNumber;
 use crate::entry::{EntryState, REWRITTEN};
+use crate::frontier::{Frontier, FrontierEntry};
 use crate::lineage::{End, LaneState};
 
 impl Frontier {
@@ -88,3 +91,6 @@ fn next_epoch(frontier: &Frontier, lane: &LaneState) -> Option<u32> {
         End::At { .. } | End::Open | End::Unopened => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,10 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::{Compaction, DatedEntry};
+use crate::advance::advance;
 use crate::chunk_number::ChunkNumber;
+use crate::compaction::{Compaction, DatedEntry};
 use crate::entry::{Entry, EntryState};
-use crate::frontier::{Frontier, FrontierEntry, advance};
+use crate::frontier::{Frontier, FrontierEntry};
 use crate::lineage::LaneState;
 
 /// Returns the last chunk that may be folded. `newest` is the newest entry outside the kept number of entries;
@@ -128,3 +129,6 @@ impl LaneState {
         (frontier.chunk_number() < counted).then_some(counted)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,11 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use schemas::cursor::Scalar;
+use schemas::cursor::{Cursor, Scalar};
+use schemas::digest::Digest;
 use schemas::manifest::Link;
 
 use super::*;
-use crate::entry::REWRITTEN;
-use crate::lineage::LaneState;
 
 fn digest(epoch: u32, number: u64) -> Digest {
     Digest::of(&[&epoch.to_be_bytes(), &number.to_be_bytes()])
