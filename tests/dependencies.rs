@@ -36,6 +36,8 @@ const EDGES: &[(&str, &[&str])] = &[
     // Every decision about data requests, without IO; its configuration uses durations.
     ("requests", &["schemas", "runtime"]),
     ("nats", &["schemas", "exchange"]),
+    // The other transport: the interface that the gateway serves, and its client.
+    ("web", &["schemas", "exchange"]),
     (
         "social",
         &[
@@ -53,8 +55,13 @@ const EDGES: &[(&str, &[&str])] = &[
         &["schemas", "exchange", "store", "requests", "runtime"],
     ),
     ("audit", &["schemas", "exchange", "runtime"]),
+    // The server of the interface of `web`; the binary gives it the transports.
+    ("gateway", &["schemas", "exchange", "requests", "runtime", "web"]),
     // The library with which an insurer's own programs send requests, on the level of a service.
-    ("slacktide-client", &["schemas", "exchange", "requests", "nats"]),
+    (
+        "slacktide-client",
+        &["schemas", "exchange", "requests", "nats", "web"],
+    ),
     ("slacktide", PARTS),
     // Tests of the product may depend on all of it; the harness depends on none of it.
     ("harness", &[]),
@@ -74,9 +81,11 @@ const PARTS: &[&str] = &[
     "servers",
     "requests",
     "nats",
+    "web",
     "social",
     "commercial",
     "audit",
+    "gateway",
     "slacktide-client",
 ];
 
@@ -92,9 +101,11 @@ const TESTED: &[&str] = &[
     "servers",
     "requests",
     "nats",
+    "web",
     "social",
     "commercial",
     "audit",
+    "gateway",
     "slacktide-client",
     "exchange-testing",
     "harness",

@@ -6,6 +6,7 @@
 //! | `schema_change` | schema changes at the core, and how the receiver's tables change |
 //! | `faults` | faults of network, databases, permissions, disks and the process itself |
 //! | `gate_config` | gate configurations for tests that do not test the gate |
+//! | `https` | the exchange over HTTPS: the conformance suite, faults between agents, proxy, gateway and nats-server |
 //! | `histories` | generated tables and change histories through the agents, compared when idle |
 //! | `dependencies` | which crate may depend on which |
 //! | `module_cycles` | modules form no cycles |
@@ -14,6 +15,7 @@
 //! | `operations` | status, holds, health pages, metrics, shipped units and alert rules |
 //! | `pipeline` | the path from core to store as real processes, with faults and orders |
 //! | `quarantine` | quarantined rows and messages, and how they are released |
+//! | `reader` | readers without an agent over the HTTP gateway: rows, tokens, requests, the Python reader |
 //! | `requests` | data requests of insurers, and the one outcome of each |
 //! | `samples` | what ships to be copied: compose.yml, sample feeds, the install guide |
 //! | `scenarios` | every pair of databases, interruptions, a full stream, configuration errors |
@@ -33,6 +35,7 @@ mod dependencies;
 mod faults;
 mod gate_config;
 mod histories;
+mod https;
 mod messages;
 mod model;
 mod module_cycles;
@@ -40,6 +43,7 @@ mod naming;
 mod operations;
 mod pipeline;
 mod quarantine;
+mod reader;
 mod requests;
 mod samples;
 mod scenarios;

@@ -21,6 +21,7 @@ use schemas::reply::{Outcome, Reply};
 use schemas::request::{Cancel, Request, RequestId};
 use schemas::sign::{PublicKey, SigningKey};
 use schemas::visible;
+use web::WebExchange;
 
 use crate::answer::Answer;
 use crate::ask::Ask;
@@ -60,6 +61,15 @@ pub struct Client {
 }
 
 impl Client {
+    /// Connects to the exchange through a gateway, over HTTPS.
+    ///
+    /// # Errors
+    /// [`Error::Exchange`] when the gateway refuses the credential; [`Error::Key`] for an invalid seed.
+    pub async fn connect_over_https(options: web::Options, identity: Identity) -> Result<Self, Error> {
+        let exchange = WebExchange::connect(options).await?;
+        Self::over(Arc::new(exchange), &identity)
+    }
+
     /// Connects to the exchange.
     ///
     /// # Errors

@@ -30,6 +30,8 @@
 //! # }
 //! ```
 //!
+//! [`Client::connect_over_https`] does the same through a gateway, with a token or a client certificate.
+//!
 //! - [`ask`] the request to file
 //! - [`answer`] the verified and decrypted answer
 //! - [`client`] the operations
@@ -53,3 +55,4 @@ pub use schemas::reply::Outcome;
 pub use schemas::request::RequestId;
 pub use schemas::sign::PublicKey;
 pub use schemas::visible;
+pub use web::{Options as HttpsOptions, Tls as HttpsTls};

@@ -4,13 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::{Auth, AuthError, ConnectErrorKind, ConnectOptions, ServerAddr};
-use exchange::{Error, ErrorKind, Result};
+use exchange::trust::Fault;
+use exchange::{Connection, Error, ErrorKind, Result};
 use nkeys::{KeyPair, KeyPairType};
 use tokio::sync::watch;
 
-use crate::connection::{Connection, Signals};
+use crate::connection::Signals;
 use crate::options::{Options, ReadSeed};
-use crate::trust::Fault;
 use crate::wire::Wire;
 
 /// An exchange over JetStream. Clones share one connection.

@@ -7,26 +7,10 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 
 use async_nats::{ClientError, Event, ServerError};
+use exchange::Connection;
+use exchange::trust::Fault;
 use jiff::Timestamp;
 use tokio::sync::{broadcast, watch};
-
-use crate::trust::Fault;
-
-/// Whether the exchange is connected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Connection {
-    /// It is.
-    Connected,
-    /// It is not; the client tries again and again, with a jittered back-off up to some seconds.
-    Disconnected {
-        /// Since when.
-        since: Timestamp,
-        /// Whether the last attempt was refused for its credential: only an operator can help.
-        refused: bool,
-        /// The certificate error with its remedy, if that is the cause.
-        why: Option<&'static str>,
-    },
-}
 
 /// A subject that the credential may not use.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //!
 //! The only crate that uses the NATS client. Modules:
 //!
-//! - connection: [`options`], [`connection`] its state, `connect`; `trust` certificate errors
+//! - connection: [`options`], `connection` the client's events, `connect`
 //! - requests: `wire` one request and its answer, with denials as errors; `refusal` the meaning of error answers
 //! - operations of the port: `publish`, `get`, `read`, `pull`, `requests`, put together in `port`
 //! - [`fullness`] how full the streams of a party are
@@ -12,12 +12,12 @@
 //! calls wait out their timeout on a denial, hang when a pull is lost, and buffer publishes while
 //! there is no connection, which then arrive after the caller has continued.
 
-pub mod connection;
 pub mod fullness;
 pub mod options;
 pub mod topology;
 
 mod connect;
+mod connection;
 mod get;
 mod port;
 mod publish;
@@ -26,10 +26,9 @@ mod read;
 mod refusal;
 mod requests;
 mod streams;
-mod trust;
 mod wire;
 
 pub use connect::JetStream;
-pub use connection::Connection;
+pub use exchange::Connection;
 pub use fullness::Fullness;
 pub use options::{Options, ReadSeed, Tls};

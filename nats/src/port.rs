@@ -32,6 +32,10 @@ impl FeedExchange for JetStream {
             .await
     }
 
+    async fn lanes(&self, recipient: &RecipientName) -> Result<Vec<Lane>> {
+        self.wire.lanes(recipient).await
+    }
+
     async fn fetch_chunks(&self, recipient: &RecipientName, max: usize) -> Result<Vec<Delivery>> {
         self.wire
             .pull(&own(DATA, recipient), recipient.as_str(), max)

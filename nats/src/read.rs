@@ -72,6 +72,31 @@ impl Wire {
         Ok(parties)
     }
 
+    /// The lanes of a recipient that have a message, sorted. Only the last message of each is sent, and a recipient needs no
+    /// right beyond the one to read its own stream.
+    pub(crate) async fn lanes(&self, recipient: &RecipientName) -> Result<Vec<Lane>> {
+        let question = self.api(&format!("DIRECT.GET.{}", own(streams::DATA, recipient)));
+        let filter = format!("data.{recipient}.*");
+        let (mut lanes, mut next) = (BTreeSet::new(), 1);
+        loop {
+            let body =
+                json!({"multi_last": [filter], "seq": next, "batch": MOST_MESSAGES, "max_bytes": MOST_BYTES});
+            let answers = self
+                .gather(&question, body.to_string().into(), MOST_MESSAGES)
+                .await?;
+            let page = answers.taken(&question, &[204, 404])?;
+            let page: Vec<Stored> = page.into_iter().map(stored).collect::<Result<_>>()?;
+            let Some(last) = page.last() else {
+                return Ok(lanes.into_iter().collect());
+            };
+            next = last.sequence + 1;
+            lanes.extend(page.iter().filter_map(|message| match message.subject.parse() {
+                Ok(Subject::Data(lane)) => Some(lane),
+                _ => None,
+            }));
+        }
+    }
+
     /// The lanes of a recipient that have a receipt, sorted. The state of the stream has its subjects.
     pub(crate) async fn receipted_lanes(&self, recipient: &RecipientName) -> Result<Vec<Lane>> {
         let stream = own(streams::RECEIPTS, recipient);

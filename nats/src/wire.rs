@@ -10,13 +10,13 @@ use std::time::Duration;
 use async_nats::connection::State;
 use async_nats::{Client, HeaderMap, Message, Request, RequestErrorKind, StatusCode};
 use bytes::Bytes;
-use exchange::{Error, ErrorKind, Result};
+use exchange::{Connection, Error, ErrorKind, Result};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
-use crate::connection::{Connection, Denial, Signals};
+use crate::connection::{Denial, Signals};
 use crate::options::Options;
 
 #[derive(Debug)]

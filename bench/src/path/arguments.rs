@@ -1,6 +1,8 @@
 //! The command line.
 
-use clap::Parser;
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
 
 use crate::report::Subject;
 
@@ -17,9 +19,24 @@ pub(crate) struct Arguments {
     /// Number of `commercial` processes.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
     pollers: u8,
+    /// Measure the whole path over this transport too, and compare it with NATS.
+    #[arg(long, value_enum, default_value_t = Transport::Nats)]
+    transport: Transport,
+    /// Serve a gateway from this folder; how this program starts its own.
+    #[arg(long, hide = true)]
+    pub(crate) serve_gateway: Option<PathBuf>,
     /// Measure only these, such as `--only read,whole`.
     #[arg(long, value_delimiter = ',')]
     only: Vec<Subject>,
+}
+
+/// How the agents reach the exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Transport {
+    /// NATS.
+    Nats,
+    /// A gateway, over HTTPS.
+    Https,
 }
 
 /// The counts as the types that the stages need.
@@ -47,6 +64,7 @@ impl Arguments {
     pub(crate) fn subjects(&self) -> Vec<Subject> {
         let all = Subject::ALL.into_iter();
         all.filter(|subject| self.only.is_empty() || self.only.contains(subject))
+            .chain((self.transport == Transport::Https).then_some(Subject::Https))
             .collect()
     }
 }

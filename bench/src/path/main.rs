@@ -7,6 +7,7 @@
 //!
 //! - [`arguments`] the command line
 //! - [`rows`] the rows; [`rig`] the servers, keys and accounts; [`binary`] the program
+//! - [`gateway_process`] the gateway, as a process of its own
 //! - [`stages`] the stages alone, and the database ceilings
 //! - [`whole`] the whole path with [`settings`] files and real processes
 //! - [`process`] memory and CPU time of a process
@@ -17,6 +18,7 @@ mod arguments;
 mod binary;
 #[path = "../exchange.rs"]
 mod exchange;
+mod gateway_process;
 mod process;
 mod report;
 mod rig;
@@ -29,7 +31,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use arguments::Arguments;
+use arguments::{Arguments, Transport};
 use report::{Report, Subject};
 use rig::Rig;
 use stages::Payload;
@@ -40,7 +42,11 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match run(&arguments).await {
+    let outcome = match &arguments.serve_gateway {
+        Some(folder) => gateway_process::serve(folder).await,
+        None => run(&arguments).await,
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             println!("bench path: {error}");
@@ -51,21 +57,35 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: &Arguments) -> Outcome<()> {
     let (counts, subjects) = (arguments.counts(), arguments.subjects());
-    let needs_binary = subjects.contains(&Subject::Whole);
+    let has_gateway = subjects.contains(&Subject::Https);
+    let needs_binary = has_gateway || subjects.contains(&Subject::Whole);
     let binary = if needs_binary {
         Some(binary::built()?)
     } else {
         None
     };
     println!("starting two PostgreSQL clusters and a nats-server, all with fsync on");
-    let rig = Rig::start(counts.rows, 1 + counts.rounds).await?;
+    // Each run of the whole path needs a recipient of its own.
+    let runs = if has_gateway {
+        1 + 2 * counts.rounds
+    } else {
+        1 + counts.rounds
+    };
+    let rig = Rig::start(counts.rows, runs, has_gateway).await?;
     println!("reading {} rows once, as chunks for the stages", counts.rows);
     let payload = Payload::load(&rig, counts.rows).await?;
     let mut report = Report::new(counts, &payload);
     println!("{}", report.head());
 
     if let Some(binary) = &binary {
-        let quarter = whole::run(&rig, binary, counts.rows / 4, counts.pollers, 0).await?;
+        let quarter = whole::run(
+            &rig,
+            binary,
+            counts.rows / 4,
+            counts.pollers,
+            (Transport::Nats, 0),
+        )
+        .await?;
         println!("a quarter of the rows: {quarter}");
         report.quarter(&quarter);
     }
@@ -73,8 +93,13 @@ async fn run(arguments: &Arguments) -> Outcome<()> {
         for place in 0..subjects.len() {
             let subject = subjects[(place + round - 1) % subjects.len()];
             let name = subject.name();
-            if let (Subject::Whole, Some(binary)) = (subject, &binary) {
-                let run = whole::run(&rig, binary, counts.rows, counts.pollers, round).await?;
+            let transport = match subject {
+                Subject::Whole => Some((Transport::Nats, round)),
+                Subject::Https => Some((Transport::Https, counts.rounds + round)),
+                _ => None,
+            };
+            if let (Some(transport), Some(binary)) = (transport, &binary) {
+                let run = whole::run(&rig, binary, counts.rows, counts.pollers, transport).await?;
                 println!("round {round}: {name:<9} {run}");
                 report.whole(&run);
             } else {

@@ -33,6 +33,9 @@ pub(crate) enum Subject {
     CopyIn,
     /// The whole path.
     Whole,
+    /// The whole path, the exchange reached through a gateway.
+    #[value(skip)]
+    Https,
 }
 
 impl Subject {
@@ -59,6 +62,7 @@ impl Subject {
             Self::Store => "store",
             Self::CopyIn => "copy-in",
             Self::Whole => "whole",
+            Self::Https => "https",
         }
     }
 
@@ -72,6 +76,7 @@ impl Subject {
             Self::Store => "store: rows and ledger, in the poller's batches",
             Self::CopyIn => "ceiling: COPY into an equal table with its key",
             Self::Whole => "social and commercial, first read to last commit",
+            Self::Https => "the same over https://, through a gateway",
         }
     }
 
@@ -102,6 +107,7 @@ pub(crate) struct Report {
 
 const TARGET_RATE: f64 = 100_000.0;
 const TARGET_SHARE: f64 = 0.8;
+const TARGET_OVER_HTTPS: f64 = 0.5;
 const MAX_MEMORY: u64 = 256_000_000;
 
 impl Report {
@@ -142,7 +148,7 @@ impl Report {
 
     /// Adds a run of the whole path.
     pub(crate) fn whole(&mut self, run: &Run) {
-        self.rates.entry(Subject::Whole).or_default().push(run.rate());
+        self.rates.entry(run.subject()).or_default().push(run.rate());
         self.runs.push(run.clone());
     }
 
@@ -168,11 +174,17 @@ impl Report {
         Some(self.median(Subject::Whole)? / self.slowest()?.1)
     }
 
+    /// Returns the rate over HTTPS compared with that over NATS.
+    fn share_over_https(&self) -> Option<f64> {
+        Some(self.median(Subject::Https)? / self.median(Subject::Whole)?)
+    }
+
     /// Returns the CPU seconds per million rows over the whole path.
     fn cpu_per_million(&self) -> Option<f64> {
         let mut each: Vec<f64> = self
             .runs
             .iter()
+            .filter(|run| run.subject() == Subject::Whole)
             .map(|run| run.cpu.sum() * 1e6 / run.rows as f64)
             .collect();
         each.sort_by(f64::total_cmp);
@@ -202,6 +214,12 @@ impl Report {
                 text,
                 "\nthe whole path reaches {share:.2} of its slowest stage, {}",
                 slowest.name()
+            );
+        }
+        if let Some(share) = self.share_over_https() {
+            let _ = writeln!(
+                text,
+                "over https:// the whole path reaches {share:.2} of its rate over nats://"
             );
         }
         if let Some(cpu) = self.cpu_per_million() {
@@ -262,6 +280,7 @@ impl Report {
             "rows_per_second": stages,
             "slowest_stage": self.slowest().map(|(subject, _)| subject.name()),
             "whole_to_slowest": self.share(),
+            "https_to_nats": self.share_over_https(),
             "cpu_seconds_per_million_rows": self.cpu_per_million(),
             "whole": self.runs,
             "quarter": self.quarter,
@@ -283,6 +302,14 @@ impl Report {
                 "target {TARGET_SHARE} of the slowest stage: {}",
                 word(share >= TARGET_SHARE)
             );
+        }
+        if let Some(share) = self.share_over_https() {
+            let word = if share >= TARGET_OVER_HTTPS {
+                "reached"
+            } else {
+                "not reached"
+            };
+            println!("target {TARGET_OVER_HTTPS} of the rate over nats://: {word}");
         }
         let peaks = self.runs.iter().flat_map(Self::peaks);
         match peaks.max_by_key(|(_, bytes)| *bytes) {

@@ -10,6 +10,7 @@ use schemas::sign::SigningKey;
 use tempfile::TempDir;
 
 use crate::exchange::Exchange;
+use crate::gateway_process::Gateway;
 use crate::{Outcome, rows};
 
 /// The recipient of the publish stage; no agent polls it.
@@ -37,6 +38,8 @@ pub(crate) struct Rig {
     pub(crate) chunk_key: Arc<SigningKey>,
     /// The receipt signing key.
     pub(crate) receipt_key: SigningKey,
+    /// The gateway, if the path is measured over HTTPS too.
+    pub(crate) gateway: Option<Gateway>,
     folder: TempDir,
     bureau_seed: String,
 }
@@ -46,7 +49,7 @@ impl Rig {
     ///
     /// # Errors
     /// If a server refuses a request. A server that does not start panics with its log.
-    pub(crate) async fn start(rows: u64, runs: usize) -> Outcome<Self> {
+    pub(crate) async fn start(rows: u64, runs: usize, has_gateway: bool) -> Outcome<Self> {
         let core = Postgres::private(durable()).await;
         let sink = Postgres::private(durable()).await;
         let source = core.database("core").await;
@@ -72,6 +75,12 @@ impl Rig {
             .collect();
         let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
         let exchange = Exchange::start(folder.path(), &recipients).await?;
+        let gateway = if has_gateway {
+            let parties: Vec<&str> = recipients.iter().copied().chain(["bureau"]).collect();
+            Some(Gateway::start(folder.path(), &exchange.server.url(), &parties).await?)
+        } else {
+            None
+        };
         let bureau_seed = fs::read_to_string(folder.path().join("bureau.seed"))?;
         Ok(Self {
             core,
@@ -81,6 +90,7 @@ impl Rig {
             exchange: exchange.server,
             source,
             reader,
+            gateway,
             folder,
             bureau_seed,
         })

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use crate::arguments::Transport;
 use crate::rig::Rig;
 use crate::{Outcome, rows};
 
@@ -10,17 +11,19 @@ use crate::{Outcome, rows};
 ///
 /// # Errors
 /// If it cannot be written.
-pub(crate) fn social(rig: &Rig, recipient: &str, feed: &str, rows: u64) -> Outcome<PathBuf> {
+pub(crate) fn social(
+    rig: &Rig,
+    transport: Transport,
+    recipient: &str,
+    feed: &str,
+    rows: u64,
+) -> Outcome<PathBuf> {
     let text = format!(
         r#"[social]
 name = "bureau"
 source = "core"
 
-[exchange]
-url = "{url}"
-user = "bureau"
-seed = {{ file = "bureau.seed" }}
-
+{exchange}
 [signing]
 seed = {{ file = "bureau.sign" }}
 
@@ -43,7 +46,7 @@ key = ["{key}"]
 money = {money:?}
 recipients = ["{recipient}"]
 "#,
-        url = rig.exchange.url(),
+        exchange = exchange(rig, transport, "bureau"),
         receipts = rig.receipt_key.public(),
         source = rig.source.url_as(&rig.reader),
         sql = rows::sql(rows),
@@ -60,16 +63,12 @@ recipients = ["{recipient}"]
 ///
 /// # Errors
 /// If it cannot be written.
-pub(crate) fn commercial(rig: &Rig, recipient: &str, store: &str) -> Outcome<PathBuf> {
+pub(crate) fn commercial(rig: &Rig, transport: Transport, recipient: &str, store: &str) -> Outcome<PathBuf> {
     let text = format!(
         r#"[commercial]
 recipient = "{recipient}"
 
-[exchange]
-url = "{url}"
-user = "{recipient}"
-seed = {{ file = "{recipient}.seed" }}
-
+{exchange}
 [signing]
 seed = {{ file = "{recipient}.sign" }}
 
@@ -83,12 +82,27 @@ url = {{ value = "{store}" }}
 [poll]
 interval = "{POLL}"
 "#,
-        url = rig.exchange.url(),
+        exchange = exchange(rig, transport, recipient),
         chunks = rig.chunk_key.public(),
     );
     let path = rig.file("commercial.toml");
     fs::write(&path, text)?;
     Ok(path)
+}
+
+/// Returns the `[exchange]` table of a party.
+fn exchange(rig: &Rig, transport: Transport, user: &str) -> String {
+    match (transport, &rig.gateway) {
+        (Transport::Https, Some(gateway)) => format!(
+            "[exchange]\nurl = \"{}\"\nuser = \"{user}\"\ntoken = {{ file = \"{user}.token\" }}\n\n\
+             [exchange.tls]\nca = \"ca.pem\"\n",
+            gateway.url()
+        ),
+        _ => format!(
+            "[exchange]\nurl = \"{}\"\nuser = \"{user}\"\nseed = {{ file = \"{user}.seed\" }}\n",
+            rig.exchange.url()
+        ),
+    }
 }
 
 /// The poll interval. Short, as the last interval is part of the measurement.

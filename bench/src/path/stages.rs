@@ -30,6 +30,6 @@ pub(crate) async fn run(subject: Subject, rig: &Rig, payload: &Payload, round: u
         Subject::Open => payload.open(rig),
         Subject::Store => store::run(rig, payload).await,
         Subject::CopyIn => ceilings::copy_in(rig, payload.rows).await,
-        Subject::Whole => Err("the whole path is not a stage".into()),
+        Subject::Whole | Subject::Https => Err("the whole path is not a stage".into()),
     }
 }

@@ -14,7 +14,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use crate::arguments::Transport;
 use crate::process::Machine;
+use crate::report::Subject;
 use crate::rig::{self, Rig};
 use crate::{Outcome, process, rows, settings};
 
@@ -25,6 +27,8 @@ pub(crate) struct Run {
     pub(crate) rows: u64,
     /// Commercial processes.
     pub(crate) pollers: usize,
+    /// How the agents reach the exchange: `nats` or `https`.
+    pub(crate) transport: &'static str,
     /// From the first read to the last commit, in seconds.
     pub(crate) path_seconds: f64,
     /// From before the first process was started to the last commit, in seconds.
@@ -61,6 +65,8 @@ pub(crate) struct Cpu {
     pub(crate) social: f64,
     /// nats-server.
     pub(crate) exchange: f64,
+    /// The gateway; 0 without one.
+    pub(crate) gateway: f64,
     /// All `slacktide commercial`.
     pub(crate) commercial: f64,
     /// The receiver's PostgreSQL.
@@ -70,7 +76,7 @@ pub(crate) struct Cpu {
 impl Cpu {
     /// Returns the total.
     pub(crate) fn sum(&self) -> f64 {
-        self.core + self.social + self.exchange + self.commercial + self.store
+        self.core + self.social + self.exchange + self.gateway + self.commercial + self.store
     }
 }
 
@@ -81,12 +87,18 @@ const MIN_RATE: u64 = 2_000;
 ///
 /// # Errors
 /// If a process ends, on a timeout, or if core and store differ at the end.
-pub(crate) async fn run(rig: &Rig, binary: &Path, rows: u64, pollers: usize, round: usize) -> Outcome<Run> {
+pub(crate) async fn run(
+    rig: &Rig,
+    binary: &Path,
+    rows: u64,
+    pollers: usize,
+    (transport, round): (Transport, usize),
+) -> Outcome<Run> {
     let feed = format!("setl_{round}");
     let db = rig.sink.database("whole").await;
     let recipient = rig::recipient(round);
-    let social = settings::social(rig, &recipient, &feed, rows)?;
-    let commercial = settings::commercial(rig, &recipient, &db.url)?;
+    let social = settings::social(rig, transport, &recipient, &feed, rows)?;
+    let commercial = settings::commercial(rig, transport, &recipient, &db.url)?;
     db.execute("CHECKPOINT").await;
     let cpu_before = servers(rig)?;
     let machine_before = Machine::now()?;
@@ -108,6 +120,10 @@ pub(crate) async fn run(rig: &Rig, binary: &Path, rows: u64, pollers: usize, rou
     let mut run = Run {
         rows,
         pollers,
+        transport: match transport {
+            Transport::Nats => "nats",
+            Transport::Https => "https",
+        },
         path_seconds: done.path_micros as f64 / 1e6,
         wall_seconds: done.last.duration_since(began).as_secs_f64(),
         chunks: done.chunks,
@@ -120,6 +136,7 @@ pub(crate) async fn run(rig: &Rig, binary: &Path, rows: u64, pollers: usize, rou
             core: 0.0,
             social: 0.0,
             exchange: 0.0,
+            gateway: 0.0,
             commercial: 0.0,
             store: 0.0,
         },
@@ -139,9 +156,9 @@ pub(crate) async fn run(rig: &Rig, binary: &Path, rows: u64, pollers: usize, rou
         process.wait_exit(Duration::from_secs(30)).await;
     }
     let cpu = servers(rig)?;
-    run.cpu.core = (cpu.0 - cpu_before.0).as_secs_f64();
-    run.cpu.exchange = (cpu.1 - cpu_before.1).as_secs_f64();
-    run.cpu.store = (cpu.2 - cpu_before.2).as_secs_f64();
+    let [core, exchange, store, gateway] =
+        std::array::from_fn(|part| (cpu[part] - cpu_before[part]).as_secs_f64());
+    (run.cpu.core, run.cpu.exchange, run.cpu.store, run.cpu.gateway) = (core, exchange, store, gateway);
     let machine = Machine::now()?;
     let busy = (machine.busy - machine_before.busy).as_secs_f64();
     run.others = (busy - run.cpu.sum()).max(0.0);
@@ -159,12 +176,18 @@ fn start(rig: &Rig, binary: &Path, name: &str, agent: &str, settings: &Path) -> 
     Process::spawn(name, &mut command)
 }
 
-fn servers(rig: &Rig) -> Outcome<(Duration, Duration, Duration)> {
-    Ok((
+/// Returns the CPU times of core, exchange, store and gateway.
+fn servers(rig: &Rig) -> Outcome<[Duration; 4]> {
+    let gateway = rig
+        .gateway
+        .as_ref()
+        .map(|gateway| process::cpu_time(gateway.pid()));
+    Ok([
         process::cpu_time(rig.core.pid())?,
         process::cpu_time(rig.exchange.pid())?,
         process::cpu_time(rig.sink.pid())?,
-    ))
+        gateway.transpose()?.unwrap_or_default(),
+    ])
 }
 
 struct Done {
@@ -245,6 +268,15 @@ async fn compare(rig: &Rig, db: &Db, feed: &str, rows: u64) -> Outcome<()> {
 }
 
 impl Run {
+    /// Returns what was measured.
+    pub(crate) fn subject(&self) -> Subject {
+        if self.transport == "https" {
+            Subject::Https
+        } else {
+            Subject::Whole
+        }
+    }
+
     /// Returns the rows per second from the first read to the last commit.
     pub(crate) fn rate(&self) -> f64 {
         self.rows as f64 / self.path_seconds
@@ -257,7 +289,7 @@ impl fmt::Display for Run {
         write!(
             f,
             "{:>9.0} rows/s ({:.2} s; {:.2} s with start-up), peak social {:.0} MB, commercial {:.0} MB, \
-             CPU {:.1} s (core {:.1}, social {:.1}, exchange {:.1}, commercial {:.1}, store {:.1}), other work {:.1} s, idle {:.1} s",
+             CPU {:.1} s (core {:.1}, social {:.1}, exchange {:.1}, gateway {:.1}, commercial {:.1}, store {:.1}), other work {:.1} s, idle {:.1} s",
             self.rate(),
             self.path_seconds,
             self.wall_seconds,
@@ -267,6 +299,7 @@ impl fmt::Display for Run {
             self.cpu.core,
             self.cpu.social,
             self.cpu.exchange,
+            self.cpu.gateway,
             self.cpu.commercial,
             self.cpu.store,
             self.others,

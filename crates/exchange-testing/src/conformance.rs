@@ -117,6 +117,9 @@ pub const CHECKS: &[(&str, Check)] = &[
         Box::pin(replay::begins(p))
     }),
     ("a replay skips gaps", |p| Box::pin(replay::gaps(p))),
+    ("the lanes of a recipient are listed", |p| {
+        Box::pin(replay::lanes(p))
+    }),
     ("a recipient can read acknowledged chunks again", |p| {
         Box::pin(replay::again(p))
     }),

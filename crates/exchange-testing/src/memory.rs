@@ -12,7 +12,7 @@ mod durable;
 mod log;
 mod port;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,7 +20,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use schemas::body::MAX_MESSAGE_BYTES;
-use schemas::name::RecipientName;
+use schemas::name::{Lane, RecipientName};
 use schemas::subject::Subject;
 
 use durable::{Durable, Token};
@@ -166,6 +166,20 @@ impl Memory {
         let state = self.state();
         let log = state.logs.get(stream_of(subject))?;
         log.last(&subject.to_string()).cloned()
+    }
+
+    /// Returns the lanes of a recipient that have a message in a stream of lanes, sorted.
+    fn lanes_in(&self, stream: &'static str, recipient: &RecipientName) -> Vec<Lane> {
+        let state = self.state();
+        let messages = state.logs.get(stream).into_iter().flat_map(Log::messages);
+        let lane = |stored: &Stored| match stored.subject.parse::<Subject>() {
+            Ok(Subject::Data(lane) | Subject::Receipt(lane)) => {
+                Some(lane).filter(|lane| lane.recipient == *recipient)
+            }
+            _ => None,
+        };
+        let lanes: BTreeSet<Lane> = messages.filter_map(lane).collect();
+        lanes.into_iter().collect()
     }
 
     fn fetch(&self, stream: &'static str, recipient: &RecipientName, max: usize) -> Result<Vec<Delivery>> {

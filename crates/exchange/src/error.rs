@@ -58,7 +58,8 @@ impl ErrorKind {
             }
             Self::Unknown => "nothing to do: the agent reads the stored message back and continues",
             Self::Unauthenticated => {
-                "compare the public key of the connection seed with the exchange's account file"
+                "compare the public key of the connection seed with the exchange's account file, or the token or client \
+                 certificate with the gateway's parties"
             }
             Self::Certificate => "run `slacktide doctor` to show names and dates of the certificates",
             Self::Denied => {

@@ -3,17 +3,21 @@
 //! - [`port`] the operations, as five traits; `nats` implements them over JetStream
 //! - [`delivery`] deliveries and their settlement
 //! - [`outcome`] results of publishing
-//! - [`error`] errors by kind, with the remedy
+//! - [`error`] errors by kind, with the remedy; [`trust`] certificate errors
+//! - [`connection`] the state of a connection
 //! - [`seek`] finds a chunk by its epoch and number
 //!
 //! The suite that every transport must pass, and an exchange in memory for tests, are in the crate `exchange-testing`.
 
+pub mod connection;
 pub mod delivery;
 pub mod error;
 pub mod outcome;
 pub mod port;
 pub mod seek;
+pub mod trust;
 
+pub use connection::Connection;
 pub use delivery::{Delivery, Settlement};
 pub use error::{Error, ErrorKind, Result};
 pub use outcome::{Filed, Published, Stored};

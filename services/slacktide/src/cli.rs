@@ -3,7 +3,7 @@
 //! The commands are in `commands`; some (`feed`, `hold`, `keys`, …) define their arguments there.
 //!
 //! - [`program`] the program and its commands; [`config`] the file that most of them take
-//! - [`agent`] the agents; [`exchange`] the exchange; [`party`] its parties; [`gate`] the gate and orders to it
+//! - [`agent`] the agents; [`exchange`] the exchange; [`party`] its parties; [`gate`] the gate and orders to it; [`gateway`] the gateway
 //! - [`audit`] the auditor; [`demo`] the demo
 //! - [`arguments`] checks for invisible characters
 
@@ -14,6 +14,7 @@ mod config;
 mod demo;
 mod exchange;
 mod gate;
+mod gateway;
 mod party;
 mod program;
 
@@ -24,5 +25,6 @@ pub(crate) use config::{Config, ConfigCommand};
 pub(crate) use demo::{DemoArgs, DemoLoadArgs};
 pub(crate) use exchange::ExchangeCommand;
 pub(crate) use gate::{GateCommand, OrderArgs};
+pub(crate) use gateway::{GatewayCommand, ProfileArgs, ProfileCommand, TokenCommand, TokenTerms};
 pub(crate) use party::{AccountDir, PartyCommand, PartyRole};
 pub(crate) use program::{Cli, Command};

@@ -12,6 +12,7 @@ pub(crate) mod feed;
 #[cfg(test)]
 mod fuzz;
 pub(crate) mod gate;
+mod gateway;
 pub(crate) mod health;
 pub(crate) mod hold;
 pub(crate) mod keys;
@@ -32,7 +33,7 @@ use std::time::Duration;
 use clap::CommandFactory;
 use runtime::exit::Exit;
 
-use crate::cli::{AgentCommand, Cli, Command, ConfigCommand, ExchangeCommand};
+use crate::cli::{AgentCommand, Cli, Command, ConfigCommand, ExchangeCommand, GatewayCommand};
 use crate::failure::{Failure, Outcome};
 use crate::{demo, doctor, output};
 
@@ -96,6 +97,8 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Blocklist(command) => block_on(blocklist::run(command)),
         Command::Masking(command) => block_on(masking::run(command)),
         Command::Gate(command) => block_on(gate::run(command)),
+        Command::Gateway(GatewayCommand::Run(at)) => block_on(gateway::run(at.config)),
+        Command::Gateway(command) => gateway::manage(command),
         Command::Audit(command) => block_on(audit::run(command)),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -22,12 +22,12 @@ use std::time::{Duration, Instant};
 use ::audit::selection::Selection;
 use ::audit::verify::{Findings, Trust, verify};
 use ::exchange::port::Stream;
-use nats::JetStream;
 use runtime::exit::Exit;
 use runtime::stop::{SecondSignal, Stop};
 use serde_json::Value;
 
 use crate::cli::DemoArgs;
+use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::{PartyFile, load as load_file};
@@ -193,7 +193,7 @@ async fn blocking<T: Send + 'static>(
 /// Verifies the streams with the auditor's credential, which is read-only.
 async fn audit(site_files: &SiteFiles) -> Result<Findings, Failure> {
     let file = load_file::<PartyFile>(&site_files.file("auditor.toml"))?;
-    let exchange = JetStream::connect(file.value.exchange.command_options(file.folder())?).await?;
+    let exchange = ExchangeClient::connect(file.value.exchange.command_options(file.folder())?).await?;
     let here = file.value.origin();
     let trust = file.value.trust;
     let trust = Trust {

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use nats::Fullness;
 use nats::topology::Role;
-use nats::{Fullness, JetStream};
 use runtime::metrics::MetricsText;
 use tokio_util::sync::CancellationToken;
+
+use crate::exchange_client::ExchangeClient;
 
 const INTERVAL: Duration = Duration::from_secs(30);
 
@@ -17,8 +19,12 @@ pub(crate) struct FullnessWatch(Arc<RwLock<Vec<Fullness>>>);
 
 impl FullnessWatch {
     /// Starts periodic reads, until `stop`.
-    pub(crate) fn start(exchange: JetStream, role: Role, stop: CancellationToken) -> Self {
+    pub(crate) fn start(exchange: &ExchangeClient, role: Role, stop: CancellationToken) -> Self {
         let watch = Self::default();
+        // A gateway does not show it.
+        let Some(exchange) = exchange.nats().cloned() else {
+            return watch;
+        };
         let own = watch.clone();
         tokio::spawn(async move {
             let mut alarming = BTreeSet::new();

@@ -20,6 +20,7 @@ mod commands;
 mod compose;
 mod demo;
 mod doctor;
+mod exchange_client;
 mod failure;
 mod fullness;
 mod kernel;
@@ -47,7 +48,8 @@ fn main() -> ExitCode {
     };
     let voice = match &cli.command {
         cli::Command::Social(cli::AgentCommand::Run(_))
-        | cli::Command::Commercial(cli::AgentCommand::Run(_)) => Verbosity::Agent,
+        | cli::Command::Commercial(cli::AgentCommand::Run(_))
+        | cli::Command::Gateway(cli::GatewayCommand::Run(_)) => Verbosity::Agent,
         cli::Command::Demo(_) => Verbosity::Display,
         _ => Verbosity::Command,
     };

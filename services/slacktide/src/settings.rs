@@ -7,7 +7,8 @@
 //! - [`violation`] a violated rule, with its line in the file
 //! - [`sample_keys`] keys of the shipped samples, which are refused
 //! - [`exchange`], [`key`], [`encryption`], [`database`] tables that several kinds share
-//! - [`social`] with [`feed`], [`priority`], [`blocklist`], [`masks`], [`masking`] and [`requests`]; [`commercial`] with [`store`]; [`party`] the administrator's and the auditor's
+//! - [`social`] with [`feed`], [`priority`], [`blocklist`], [`masks`], [`masking`] and [`requests`]; [`commercial`] with [`store`]; [`party`] the administrator's and the auditor's;
+//!   [`gateway`] the gateway's
 
 pub(crate) mod blocklist;
 pub(crate) mod commercial;
@@ -18,6 +19,7 @@ pub(crate) mod feed;
 pub(crate) mod file;
 #[cfg(test)]
 mod fuzz;
+pub(crate) mod gateway;
 pub(crate) mod key;
 pub(crate) mod masking;
 pub(crate) mod masks;
@@ -30,7 +32,8 @@ pub(crate) mod store;
 pub(crate) mod violation;
 
 pub(crate) use commercial::CommercialFile;
-pub(crate) use file::{ConfigFile, load, load_any};
+pub(crate) use file::{ConfigFile, load, load_any, load_gateway};
+pub(crate) use gateway::GatewayFile;
 pub(crate) use party::PartyFile;
 pub(crate) use social::SocialFile;
 
@@ -65,7 +68,12 @@ mod tests {
         let is_part = |folder: &Path| folder.ends_with("feeds") || folder.ends_with("kinds");
         paths.retain(|path| !path.parent().is_some_and(is_part));
         let (mut social, mut commercial, mut party) = (0, 0, 0);
+        let mut gateways = 0;
         for path in &paths {
+            if load_gateway(path)?.is_some() {
+                gateways += 1;
+                continue;
+            }
             match load_any(path)? {
                 ConfigFile::Social(_) => social += 1,
                 ConfigFile::Commercial(_) => commercial += 1,
@@ -75,6 +83,7 @@ mod tests {
         // The reference, one machine, two networks, two insurers.
         assert_eq!((social, commercial), (4, 5), "{paths:?}");
         assert!(party >= 7, "{paths:?}");
+        assert_eq!(gateways, 1, "{paths:?}");
         Ok(())
     }
 
@@ -104,6 +113,8 @@ mod tests {
         assert!(!social.trust.officers.is_empty() && social.gate.signals.stop_file.is_some());
         let commercial = load::<CommercialFile>(&uncommented("commercial.toml")?)?.value;
         assert!(commercial.requests.interval.is_some());
+        let gateway = load::<GatewayFile>(&uncommented("gateway.toml")?)?.value;
+        assert!(!gateway.identities().is_empty() && gateway.exchange.tls.is_some());
         Ok(())
     }
 

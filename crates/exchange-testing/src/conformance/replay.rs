@@ -103,6 +103,22 @@ pub(super) async fn begins(parties: &Parties) -> Outcome {
     ensure_equal("from the future", &read(ReadFrom::Time(later)).await?.len(), &0)
 }
 
+/// Every lane with a message is listed once, to each party that may read its chunks.
+pub(super) async fn lanes(parties: &Parties) -> Outcome {
+    let feeds = ["replay-listed-a", "replay-listed-b"];
+    two_lanes(parties, feeds, 3).await?;
+    for reader in [&parties.recipient, &parties.bureau, &parties.auditor] {
+        let listed = reader.lanes(&parties.name).await?;
+        ensure(listed.is_sorted(), "the lanes are not sorted")?;
+        for feed in feeds {
+            let lane = parties.lane(feed)?;
+            let times = listed.iter().filter(|listed| **listed == lane).count();
+            ensure_equal("times that a lane is listed", &times, &1)?;
+        }
+    }
+    Ok(())
+}
+
 /// Recipient and bureau read settled chunks again, without a redelivery.
 pub(super) async fn again(parties: &Parties) -> Outcome {
     let [one, _] = two_lanes(parties, ["replay-again", "replay-apart"], 3).await?;

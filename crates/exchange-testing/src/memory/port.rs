@@ -29,6 +29,10 @@ impl FeedExchange for Memory {
         self.publish_at(&Subject::Data(lane.clone()), &bytes, expected)
     }
 
+    async fn lanes(&self, recipient: &RecipientName) -> Result<Vec<Lane>> {
+        Ok(self.lanes_in("data", recipient))
+    }
+
     async fn fetch_chunks(&self, recipient: &RecipientName, max: usize) -> Result<Vec<Delivery>> {
         self.fetch("data", recipient, max)
     }
@@ -71,16 +75,7 @@ impl FeedExchange for Memory {
     }
 
     async fn receipted_lanes(&self, recipient: &RecipientName) -> Result<Vec<Lane>> {
-        let state = self.state();
-        let subjects = state.logs.get("receipt").into_iter().flat_map(Log::messages);
-        let lane = |stored: &Stored| match stored.subject.parse::<Subject>() {
-            Ok(Subject::Receipt(lane)) => Some(lane).filter(|lane| lane.recipient == *recipient),
-            _ => None,
-        };
-        let mut lanes: Vec<Lane> = subjects.filter_map(lane).collect();
-        lanes.sort();
-        lanes.dedup();
-        Ok(lanes)
+        Ok(self.lanes_in("receipt", recipient))
     }
 
     async fn publish_receipt(&self, lane: &Lane, bytes: Bytes, expected: Sequence) -> Result<Published> {

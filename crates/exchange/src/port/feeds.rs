@@ -21,6 +21,13 @@ pub trait FeedExchange: Send + Sync {
     /// error of kind `Unknown` (a missing acknowledgement) the chunk may be stored: the caller reads as well.
     async fn publish_chunk(&self, lane: &Lane, bytes: Bytes, expected: Sequence) -> Result<Published>;
 
+    /// Returns the lanes of a recipient that have a message on their data subjects, sorted. The recipient, the bureau and the
+    /// auditor may call it. Optional for benchmark transports.
+    async fn lanes(&self, recipient: &RecipientName) -> Result<Vec<Lane>> {
+        let what = format!("data.{recipient}.*: this transport does not list the lanes");
+        Err(Error::new(ErrorKind::Protocol, what))
+    }
+
     /// Fetches up to `max` chunks for a recipient, in the exchange's order of redelivery. May return fewer while there are more:
     /// only an empty result together with [`FeedExchange::is_drained`] means that there are none now. Waits no longer than the
     /// transport's own limit.

@@ -6,6 +6,7 @@ use runtime::telemetry::LogFormat;
 
 use super::{
     AgentCommand, AuditCommand, Config, ConfigCommand, DemoArgs, DemoLoadArgs, ExchangeCommand, GateCommand,
+    GatewayCommand,
 };
 
 /// Move records out of a busy system of record while it has slack.
@@ -116,6 +117,9 @@ pub(crate) enum Command {
     /// Show and control the gate, which decides when the core may be read.
     #[command(subcommand)]
     Gate(GateCommand),
+    /// Run the HTTP gateway, and manage its tokens and profiles.
+    #[command(subcommand)]
+    Gateway(GatewayCommand),
     /// Read and verify the streams with a read-only credential.
     #[command(subcommand)]
     Audit(AuditCommand),

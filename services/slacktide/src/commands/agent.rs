@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use nats::Connection;
+use exchange::Connection;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
 use runtime::health::{self, HealthConfig, Report};

@@ -10,7 +10,6 @@ use clap::{Args, Subcommand};
 use exchange::port::Stream;
 use exchange::{AuditExchange, Exchange, Filed, RequestExchange, Stored};
 use jiff::Timestamp;
-use nats::JetStream;
 use requests::approval::ApprovalState;
 use requests::kind::Kinds;
 use runtime::config::{Loaded, Secret};
@@ -24,6 +23,7 @@ use schemas::request::{Request, RequestId};
 use schemas::sign::SigningKey;
 
 use crate::cli::Config;
+use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::{SocialFile, load};
@@ -99,7 +99,7 @@ async fn list(config: &Config, personal: bool, json: bool) -> Outcome {
     let loaded: Loaded<SocialFile> = load(&config.config)?;
     let file = &loaded.value;
     let kinds = Kinds::new(file.kinds.clone()).map_err(|error| Failure::usage(error.to_string()))?;
-    let exchange = JetStream::connect(file.exchange.command_options(loaded.folder())?).await?;
+    let exchange = ExchangeClient::connect(file.exchange.command_options(loaded.folder())?).await?;
     let mut entries = Vec::new();
     for stored in &open_requests(&exchange).await? {
         let Some((request, digest)) = read(&stored.bytes) else {
@@ -144,7 +144,7 @@ async fn list(config: &Config, personal: bool, json: bool) -> Outcome {
 }
 
 /// Returns the requests of all recipients without an outcome.
-async fn open_requests(exchange: &JetStream) -> Result<Vec<Stored>, Failure> {
+async fn open_requests(exchange: &ExchangeClient) -> Result<Vec<Stored>, Failure> {
     let mut open = Vec::new();
     for party in exchange.parties(Stream::Requests).await? {
         let recipient =
@@ -245,7 +245,7 @@ async fn decide_request(decide: Decide, decision: Decision) -> Outcome {
             key.public()
         )));
     }
-    let exchange = JetStream::connect(file.exchange.command_options(loaded.folder())?).await?;
+    let exchange = ExchangeClient::connect(file.exchange.command_options(loaded.folder())?).await?;
     let filed = async {
         let id = find(&exchange, &decide.recipient, &decide.id).await?;
         file_decision(&exchange, &decide, &id, decision, &key).await?;
@@ -270,7 +270,11 @@ async fn decide_request(decide: Decide, decision: Decision) -> Outcome {
 }
 
 /// Finds a request by its full id, or by the prefix of a pending one.
-async fn find(exchange: &JetStream, recipient: &RecipientName, text: &str) -> Result<RequestId, Failure> {
+async fn find(
+    exchange: &ExchangeClient,
+    recipient: &RecipientName,
+    text: &str,
+) -> Result<RequestId, Failure> {
     let usage = |error: slacktide_client::Error| Failure::usage(error.to_string());
     if let Some(id) = slacktide_client::client::whole(text).map_err(usage)? {
         return Ok(id);
@@ -291,7 +295,7 @@ async fn find(exchange: &JetStream, recipient: &RecipientName, text: &str) -> Re
 }
 
 async fn file_decision(
-    exchange: &JetStream,
+    exchange: &ExchangeClient,
     decide: &Decide,
     id: &RequestId,
     decision: Decision,

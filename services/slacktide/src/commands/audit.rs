@@ -8,13 +8,13 @@ use ::audit::replay::{Lines, replay};
 use ::audit::selection::Selection;
 use ::audit::verify::{Findings, Trust, verify};
 use ::exchange::port::{ReadFrom, Stream};
-use nats::JetStream;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
 use schemas::name::{FeedName, RecipientName};
 
 use crate::audit_heads::HeadsFile;
 use crate::cli::{AuditCommand, Part, Since, StreamName};
+use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Line, Style};
 use crate::settings::{PartyFile, load};
@@ -115,10 +115,10 @@ pub(super) fn lines(findings: &Findings) -> Vec<Line> {
     lines
 }
 
-async fn connect(path: &Path) -> Result<(Loaded<PartyFile>, JetStream), Failure> {
+async fn connect(path: &Path) -> Result<(Loaded<PartyFile>, ExchangeClient), Failure> {
     let loaded: Loaded<PartyFile> = load(path)?;
     let options = loaded.value.exchange.command_options(loaded.folder())?;
-    let exchange = JetStream::connect(options).await?;
+    let exchange = ExchangeClient::connect(options).await?;
     Ok((loaded, exchange))
 }
 

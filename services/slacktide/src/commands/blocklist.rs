@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 
 use ::exchange::Exchange;
 use clap::{Args, Subcommand};
-use nats::JetStream;
 use requests::blocklist::{BlockList, file};
 use runtime::config::Loaded;
 use runtime::exit::Exit;
@@ -23,6 +22,7 @@ use social::blocklist::{BlockListError, digest, read};
 
 use super::operator::{Operator, actor};
 use crate::cli::Config;
+use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::{SocialFile, load};
@@ -169,7 +169,7 @@ async fn sign(
     list: &BlockList,
 ) -> Result<(), Failure> {
     let file = &loaded.value;
-    let exchange = JetStream::connect(file.exchange.command_options(loaded.folder())?).await?;
+    let exchange = ExchangeClient::connect(file.exchange.command_options(loaded.folder())?).await?;
     let operator = Operator::new()?;
     let signer = operator.signer(key, &file.trust.operators, &file.social.name);
     let act = AuditEvent {

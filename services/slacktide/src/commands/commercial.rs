@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ::commercial::{CommercialError, CommercialParts, PollOptions, RequesterParts, StatusRegistry};
-use nats::JetStream;
+use exchange::Connection;
 use nats::topology::Role;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
@@ -19,6 +19,7 @@ use super::status::agent_lanes::{self, AgentLanes};
 use super::status::judge::JudgedLane;
 use super::{agent, agent_metrics};
 use crate::compose;
+use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
 use crate::fullness::FullnessWatch;
 use crate::output;
@@ -39,7 +40,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     let request_store = compose::requests(&loaded)?;
     let notifier = agent::notify_manager(&stop);
     let exchange = tokio::select! {
-        exchange = JetStream::connect(options) => exchange?,
+        exchange = ExchangeClient::connect(options) => exchange?,
         () = stop.token().cancelled() => {
             notifier.finish().await;
             return Ok(Exit::Done);
@@ -64,7 +65,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
             registry: registry.clone(),
             connection: exchange.connection(),
             started: jiff::Timestamp::now(),
-            fullness: FullnessWatch::start(exchange.clone(), Role::Recipient, stop.token().clone()),
+            fullness: FullnessWatch::start(&exchange, Role::Recipient, stop.token().clone()),
             supervisor: supervisor.clone(),
             lanes,
         }),
@@ -73,7 +74,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     quarantine::start(Arc::clone(&store), registry.clone(), stop.token().clone());
     let exchange = Arc::new(exchange);
     let requester = RequesterParts {
-        exchange: Arc::<JetStream>::clone(&exchange),
+        exchange: Arc::<ExchangeClient>::clone(&exchange),
         store: request_store,
         recipient: file.commercial.recipient.clone(),
         trusted: file.trust.answers().to_vec(),
@@ -132,7 +133,7 @@ pub(crate) fn check(path: &Path) -> Outcome {
 
 struct Page {
     registry: StatusRegistry,
-    connection: watch::Receiver<nats::Connection>,
+    connection: watch::Receiver<Connection>,
     started: jiff::Timestamp,
     fullness: FullnessWatch,
     supervisor: Supervisor,
@@ -147,7 +148,7 @@ impl Page {
 }
 
 /// Returns the page without the lane states.
-fn own_page(registry: &StatusRegistry, connection: &watch::Receiver<nats::Connection>) -> serde_json::Value {
+fn own_page(registry: &StatusRegistry, connection: &watch::Receiver<Connection>) -> serde_json::Value {
     let mut status = serde_json::to_value(registry.status()).unwrap_or_default();
     if let Some(page) = status.as_object_mut() {
         page.insert("exchange".to_owned(), agent::exchange(connection));

@@ -8,10 +8,18 @@ use serde::Serialize;
 
 use crate::failure::{Failure, Outcome};
 use crate::output;
-use crate::settings::{ConfigFile, load_any, sample_keys};
+use crate::settings::{ConfigFile, load_any, load_gateway, sample_keys};
 
 /// Checks a file of any kind.
 pub(crate) fn check(path: &Path) -> Outcome {
+    if let Some(loaded) = load_gateway(path)? {
+        let parties = loaded.value.parties.len();
+        output::line(&format!(
+            "{}: valid, a gateway's file for {parties} parties",
+            path.display()
+        ));
+        return Ok(Exit::Done);
+    }
     let what = match load_any(path)? {
         ConfigFile::Social(loaded) => format!(
             "a social agent's file with {} feeds and {} kinds of requests",
@@ -31,6 +39,9 @@ pub(crate) fn check(path: &Path) -> Outcome {
 
 /// Prints the effective values.
 pub(crate) fn show(path: &Path, json: bool) -> Outcome {
+    if let Some(loaded) = load_gateway(path)? {
+        return print(&loaded, json);
+    }
     match load_any(path)? {
         ConfigFile::Social(loaded) => print(&loaded, json),
         ConfigFile::Commercial(loaded) => print(&loaded, json),

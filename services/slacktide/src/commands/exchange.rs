@@ -3,12 +3,12 @@
 use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 
-use nats::JetStream;
 use nats::topology::{self, Admin, Plan, Topology};
 use runtime::config::Loaded;
 use runtime::exit::Exit;
 use schemas::name::RecipientName;
 
+use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Line, Style};
 use crate::settings::{PartyFile, load};
@@ -124,5 +124,5 @@ pub(crate) async fn status(path: PathBuf, json: bool) -> Outcome {
 async fn admin(path: &Path) -> Result<Admin, Failure> {
     let loaded: Loaded<PartyFile> = load(path)?;
     let options = loaded.value.exchange.command_options(loaded.folder())?;
-    Ok(Admin::new(JetStream::connect(options).await?))
+    Ok(Admin::new(ExchangeClient::connect(options).await?.into_nats()?))
 }

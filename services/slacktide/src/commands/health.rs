@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::failure::{Failure, Outcome};
 use crate::output;
-use crate::settings::{ConfigFile, load_any};
+use crate::settings::{ConfigFile, load_any, load_gateway};
 
 /// The timeout of the request.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -40,10 +40,14 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
 }
 
 fn address(path: &Path) -> Result<SocketAddr, Failure> {
-    let (health, folder) = match load_any(path)? {
-        ConfigFile::Social(loaded) => (loaded.value.health.clone(), loaded.folder().to_owned()),
-        ConfigFile::Commercial(loaded) => (loaded.value.health.clone(), loaded.folder().to_owned()),
-        ConfigFile::Party(_) => (None, PathBuf::new()),
+    let (health, folder) = if let Some(loaded) = load_gateway(path)? {
+        (loaded.value.health.clone(), loaded.folder().to_owned())
+    } else {
+        match load_any(path)? {
+            ConfigFile::Social(loaded) => (loaded.value.health.clone(), loaded.folder().to_owned()),
+            ConfigFile::Commercial(loaded) => (loaded.value.health.clone(), loaded.folder().to_owned()),
+            ConfigFile::Party(_) => (None, PathBuf::new()),
+        }
     };
     let Some(HealthConfig { listen, addr_file }) = health else {
         return Err(Failure::usage(format!(

@@ -10,7 +10,6 @@ use std::io::Read;
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use nats::JetStream;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
 use runtime::span::Span;
@@ -26,6 +25,7 @@ use super::operator::{Operator, actor, orders_in_force};
 use super::orders::note_high_water;
 use super::status::facts;
 use crate::cli::Config;
+use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::{SocialFile, load};
@@ -254,7 +254,7 @@ async fn order(
         reason: args.reason.clone(),
         lasts: lasts.map(Span::get),
     };
-    let exchange = JetStream::connect(file.exchange.command_options(loaded.folder())?).await?;
+    let exchange = ExchangeClient::connect(file.exchange.command_options(loaded.folder())?).await?;
     let operator = Operator::new()?;
     let signer = operator.signer(key, &file.trust.operators, &file.social.name);
     let issued = issue_order(&exchange, &signer, &trusted(file, key), &draft, Timestamp::now()).await;

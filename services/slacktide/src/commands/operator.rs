@@ -1,6 +1,5 @@
 //! The acting operator, and the operators' audit chain.
 
-use nats::JetStream;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
 use schemas::control::Control;
@@ -9,6 +8,7 @@ use schemas::sign::{PublicKey, SigningKey};
 use social::control_head;
 use social::epoch::AuditSigner;
 
+use crate::exchange_client::ExchangeClient;
 use crate::failure::Failure;
 use crate::output;
 use crate::settings::SocialFile;
@@ -53,7 +53,7 @@ pub(crate) async fn orders_in_force(
     let file = &loaded.value;
     let mut trusted = file.trust.operators.clone();
     trusted.push(key.public().clone());
-    let exchange = JetStream::connect(file.exchange.command_options(loaded.folder())?).await?;
+    let exchange = ExchangeClient::connect(file.exchange.command_options(loaded.folder())?).await?;
     let head = control_head::read(&exchange, &file.social.name, &trusted).await;
     exchange::Exchange::close(&exchange).await;
     let head = head?;

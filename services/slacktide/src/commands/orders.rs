@@ -6,7 +6,6 @@
 use clap::{Args, Subcommand};
 use exchange::Exchange;
 use jiff::Timestamp;
-use nats::JetStream;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
 use schemas::control::{self, Action, CONFIRMATION_SCOPE, Confirmation, Order};
@@ -22,6 +21,7 @@ use super::gate::order::{failed, sentence, warn};
 use super::operator::{Operator, actor};
 use super::reopen;
 use crate::cli::Config;
+use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::{SocialFile, load};
@@ -171,7 +171,7 @@ pub(crate) async fn find_problem(
 async fn show(config: &Config, json: bool) -> Outcome {
     let loaded: Loaded<SocialFile> = load(&config.config)?;
     let key = loaded.value.signing.key(loaded.folder())?;
-    let exchange = JetStream::connect(loaded.value.exchange.command_options(loaded.folder())?).await?;
+    let exchange = ExchangeClient::connect(loaded.value.exchange.command_options(loaded.folder())?).await?;
     let trusted = trusted(&loaded.value, &key);
     let head = control_head::read(&exchange, &loaded.value.social.name, &trusted).await;
     let named = named(&loaded, &exchange, &key).await;
@@ -196,7 +196,7 @@ async fn confirm(args: ConfirmArgs) -> Outcome {
     let key = file.signing.key(loaded.folder())?;
     let actor = actor(args.actor, "decides")?;
     let trusted = trusted(file, &key);
-    let exchange = JetStream::connect(file.exchange.command_options(loaded.folder())?).await?;
+    let exchange = ExchangeClient::connect(file.exchange.command_options(loaded.folder())?).await?;
     let confirming = async {
         let head = control_head::read(&exchange, &file.social.name, &trusted).await?;
         let named = named(&loaded, &exchange, &key).await?;

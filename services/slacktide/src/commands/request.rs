@@ -2,7 +2,7 @@
 //!
 //! All commands but `list` read only the exchange: requests are found even if every local file is lost.
 //!
-//! - `file` files requests; `input` reads a file of requests, `records` its CSV, `lines` a line of it
+//! - `file` files requests; `sign` writes a signed request to a file; `input` reads a file of requests, `records` its CSV, `lines` a line of it
 //! - `show` shows the state of a request, `watch` waits for outcomes; `render` formats both
 //! - `list` lists the store's requests; `result` prints the rows of an answer; `csv` formats rows as CSV
 
@@ -15,6 +15,7 @@ mod records;
 pub(super) mod render;
 pub(super) mod result;
 mod show;
+mod sign;
 mod watch;
 
 use std::path::PathBuf;
@@ -22,7 +23,6 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
-use nats::JetStream;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
 use slacktide_client::{Client, Error};
@@ -30,6 +30,7 @@ use store::requests::RequestState;
 
 use super::operator;
 use crate::cli::Config;
+use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::{CommercialFile, load};
@@ -39,7 +40,7 @@ use crate::settings::{CommercialFile, load};
 pub(crate) enum RequestCommand {
     /// File a request, or a file of requests. Filing twice under one key is one request.
     #[command(
-        after_help = "Examples:\n  slacktide request file --kind setl.by_person --arg psn_no=31010004711 --arg from=2026-01-01 --arg to=2026-01-31 --purpose 01 --basis 01 --deadline 2d --config config/commercial.toml\n  slacktide request file --from requests.csv --config config/commercial.toml"
+        after_help = "Examples:\n  slacktide request file --kind setl.by_person --arg psn_no=31010004711 --arg from=2026-01-01 --arg to=2026-01-31 --purpose 01 --basis 01 --deadline 2d --config config/commercial.toml\n  slacktide request file --from requests.csv --config config/commercial.toml\n  slacktide request file --kind setl.by_person --arg psn_no=31010004711 --purpose 01 --basis 01 --key claim-7 --out request.bin --config config/commercial.toml"
     )]
     File(FileArgs),
     /// List the requests in this insurer's store, the latest first, without arguments.
@@ -152,6 +153,10 @@ pub(crate) struct FileArgs {
     /// answered, nothing is filed.
     #[arg(long)]
     again: bool,
+    /// Write the signed request to this new file and publish nothing, so that another program can POST it to a gateway. Opens no
+    /// connection.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["from", "again"])]
+    out: Option<PathBuf>,
     /// A file of requests, .jsonl or .csv; invalid lines are written to FILE.rejected.jsonl or .csv, the others are filed.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["kind", "arguments", "key"])]
     from: Option<PathBuf>,
@@ -213,7 +218,7 @@ pub(crate) async fn run(command: RequestCommand) -> Outcome {
 /// Connects a client to the exchange.
 async fn client(loaded: &Loaded<CommercialFile>) -> Result<Client, Failure> {
     let (file, folder) = (&loaded.value, loaded.folder());
-    let exchange = JetStream::connect(file.exchange.command_options(folder)?).await?;
+    let exchange = ExchangeClient::connect(file.exchange.command_options(folder)?).await?;
     Ok(Client::of(
         Arc::new(exchange),
         file.commercial.recipient.clone(),

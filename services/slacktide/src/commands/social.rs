@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 
-use exchange::Exchange;
+use exchange::{Connection, Exchange};
 use gate::{Gate, Orders, OwnPids};
 use jiff::Timestamp;
-use nats::JetStream;
 use nats::topology::Role;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
@@ -22,6 +21,7 @@ use tokio::sync::watch;
 use super::status::agent_lanes::{self, AgentLanes};
 use super::{agent, agent_metrics, orders};
 use crate::compose;
+use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
 use crate::fullness::FullnessWatch;
 use crate::never_idle::{self, AlarmAfter};
@@ -82,14 +82,14 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     let recorder = compose::record(&loaded, &gate, Arc::clone(&source), sampling_stop.clone());
     let notifier = agent::notify_manager(&stop);
     let exchange = tokio::select! {
-        exchange = JetStream::connect(options) => exchange?,
+        exchange = ExchangeClient::connect(options) => exchange?,
         () = stop.token().cancelled() => {
             notifier.finish().await;
             return Ok(Exit::Done);
         }
     };
     let connection = exchange.connection();
-    let fullness = FullnessWatch::start(exchange.clone(), Role::Bureau, stop.token().clone());
+    let fullness = FullnessWatch::start(&exchange, Role::Bureau, stop.token().clone());
     let (lanes, watched) = (
         AgentLanes::new(&path, file.social.name.clone())?,
         exchange.clone(),
@@ -220,7 +220,7 @@ pub(crate) fn check(path: &Path) -> Outcome {
 struct Page {
     view: SocialView,
     started: Timestamp,
-    connection: watch::Receiver<nats::Connection>,
+    connection: watch::Receiver<Connection>,
     holds: HoldWatch,
     fullness: FullnessWatch,
     supervisor: Supervisor,
@@ -234,7 +234,7 @@ impl Page {
     }
 }
 
-fn own_page(view: &SocialView, connection: &watch::Receiver<nats::Connection>) -> serde_json::Value {
+fn own_page(view: &SocialView, connection: &watch::Receiver<Connection>) -> serde_json::Value {
     let mut status = serde_json::to_value(view.status()).unwrap_or_default();
     if let Some(page) = status.as_object_mut() {
         let probes = serde_json::to_value(crate::probes::count()).unwrap_or_default();

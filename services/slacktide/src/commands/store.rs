@@ -8,7 +8,6 @@ use ::commercial::requester::refill_answers;
 use ::commercial::{RequesterParts, StatusRegistry};
 use ::exchange::{Exchange, FeedExchange};
 use clap::{Args, Subcommand};
-use nats::JetStream;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
 use schemas::name::{FeedName, Lane, PartyName};
@@ -19,6 +18,7 @@ use store::{Approval, Refill};
 use super::operator::Operator;
 use crate::cli::Config;
 use crate::compose;
+use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::{CommercialFile, load};
@@ -75,7 +75,7 @@ async fn accept(args: AcceptArgs) -> Outcome {
     let loaded: Loaded<CommercialFile> = load(&args.config.config)?;
     let store = compose::refill(&loaded)?;
     store.prepare().await?;
-    let exchange = JetStream::connect(loaded.value.exchange.command_options(loaded.folder())?).await?;
+    let exchange = ExchangeClient::connect(loaded.value.exchange.command_options(loaded.folder())?).await?;
     let by = Approval {
         actor: args.actor,
         reason: args.reason,
@@ -91,7 +91,7 @@ async fn accept(args: AcceptArgs) -> Outcome {
 
 async fn accept_rows(
     loaded: &Loaded<CommercialFile>,
-    (store, exchange): (&dyn Refill, &JetStream),
+    (store, exchange): (&dyn Refill, &ExchangeClient),
     feed: FeedName,
     by: &Approval,
 ) -> Outcome {
@@ -116,7 +116,7 @@ async fn accept_rows(
 
 async fn accept_store(
     loaded: &Loaded<CommercialFile>,
-    (store, exchange): (&dyn Refill, &JetStream),
+    (store, exchange): (&dyn Refill, &ExchangeClient),
     by: &Approval,
 ) -> Outcome {
     let identity = store.identity().await?;
@@ -168,7 +168,7 @@ async fn accept_store(
 /// Appends to the party's audit chain, before anything is changed.
 async fn sign(
     loaded: &Loaded<CommercialFile>,
-    exchange: &JetStream,
+    exchange: &ExchangeClient,
     by: &Approval,
     (action, detail): (&str, BTreeMap<String, String>),
 ) -> Result<(), Failure> {
@@ -200,9 +200,9 @@ async fn refill(config: Config) -> Outcome {
     let (file, folder) = (&loaded.value, loaded.folder());
     let store = compose::requests(&loaded)?;
     store.prepare().await?;
-    let exchange = Arc::new(JetStream::connect(file.exchange.command_options(folder)?).await?);
+    let exchange = Arc::new(ExchangeClient::connect(file.exchange.command_options(folder)?).await?);
     let parts = RequesterParts {
-        exchange: Arc::<JetStream>::clone(&exchange),
+        exchange: Arc::<ExchangeClient>::clone(&exchange),
         store: Arc::clone(&store),
         recipient: file.commercial.recipient.clone(),
         trusted: file.trust.answers().to_vec(),

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use nats::JetStream;
 use nats::topology::{self, Admin};
 use runtime::exit::Exit;
 use schemas::name::RecipientName;
 use tokio::process::Command;
 
 use super::child::{self, Process};
+use crate::exchange_client::{ExchangeClient, ExchangeOptions};
 use crate::failure::Failure;
 
 /// Returns the nats-server binary: from the environment, the path, or `.tools/bin` here or in a parent folder.
@@ -87,8 +87,8 @@ pub(crate) async fn start(
 }
 
 /// Creates streams and consumers, as `slacktide exchange apply` does.
-pub(crate) async fn apply_topology(admin: nats::Options, recipient: &RecipientName) -> Result<(), Failure> {
-    let admin = Admin::new(JetStream::connect(admin).await?);
+pub(crate) async fn apply_topology(admin: ExchangeOptions, recipient: &RecipientName) -> Result<(), Failure> {
+    let admin = Admin::new(ExchangeClient::connect(admin).await?.into_nats()?);
     let files =
         topology::embedded(std::slice::from_ref(recipient)).map_err(|error| Failure::internal(&error))?;
     let plan = topology::plan(&admin, &files).await?;

@@ -22,7 +22,7 @@ struct Certificate {
 
 /// Checks the files. Opens no connection.
 pub(crate) fn examine(tls: &TlsTable, folder: &Path, now: Timestamp, findings: &mut Findings) {
-    let files = [("authority", Some(&tls.ca)), ("certificate", tls.cert.as_ref())];
+    let files = [("authority", tls.ca.as_ref()), ("certificate", tls.cert.as_ref())];
     for (about, path) in files {
         let Some(path) = path else { continue };
         let path = folder.join(path);
@@ -93,7 +93,7 @@ mod tests {
         std::fs::write(folder.path().join("b.pem"), key.serialize_pem())?;
         let check = |file: &str, now: &str| -> Result<(Exit, String), Box<dyn std::error::Error>> {
             let tls = TlsTable {
-                ca: file.into(),
+                ca: Some(file.into()),
                 cert: None,
                 key: None,
             };

@@ -5,7 +5,6 @@ use ::commercial::receipts::last;
 use ::exchange::{FeedExchange, RequestExchange};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use nats::JetStream;
 use nats::topology::Role;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
@@ -18,6 +17,7 @@ use super::exchange;
 use super::finding::Findings;
 use super::{database, page};
 use crate::compose;
+use crate::exchange_client::ExchangeClient;
 use crate::failure::Failure;
 use crate::settings::CommercialFile;
 use crate::settings::database::DatabaseKind;
@@ -137,7 +137,7 @@ pub(crate) async fn examine(loaded: &Loaded<CommercialFile>, offline: bool, find
 
 /// Compares the store with the last receipt of each lane, as the agent does before it fetches.
 async fn receipts(
-    exchange: &JetStream,
+    exchange: &ExchangeClient,
     store: &dyn Store,
     recipient: &RecipientName,
     findings: &mut Findings,

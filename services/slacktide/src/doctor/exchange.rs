@@ -9,6 +9,7 @@ use nats::{Fullness, JetStream};
 
 use super::certificates;
 use super::finding::Findings;
+use crate::exchange_client::ExchangeClient;
 use crate::failure::Failure;
 use crate::settings::exchange::ExchangeTable;
 
@@ -18,7 +19,7 @@ pub(crate) async fn examine(
     folder: &Path,
     offline: bool,
     findings: &mut Findings,
-) -> Option<JetStream> {
+) -> Option<ExchangeClient> {
     let options = match table.command_options(folder) {
         Ok(options) => options,
         Err(failure) => {
@@ -26,14 +27,14 @@ pub(crate) async fn examine(
             return None;
         }
     };
-    findings.ok("connection key", format!("{} can be read", table.seed));
+    findings.ok("connection key", format!("{} can be read", table.credential()));
     if let Some(tls) = &table.tls {
         certificates::examine(tls, folder, jiff::Timestamp::now(), findings);
     }
     if offline {
         return None;
     }
-    let exchange = match JetStream::connect(options).await {
+    let exchange = match ExchangeClient::connect(options).await {
         Ok(exchange) => exchange,
         Err(error) => {
             findings.fail("exchange", &Failure::from(error));
@@ -71,7 +72,10 @@ pub(crate) fn stream<T>(about: &str, answer: ::exchange::Result<T>, findings: &m
 }
 
 /// Reports each stream of the exchange that is almost full, for the administrator.
-pub(crate) async fn fullness_of_all(exchange: &JetStream, findings: &mut Findings) {
+pub(crate) async fn fullness_of_all(exchange: &ExchangeClient, findings: &mut Findings) {
+    let Some(exchange) = over_nats(exchange, findings) else {
+        return;
+    };
     match nats::topology::status(&Admin::new(exchange.clone())).await {
         Ok(status) => {
             let all: Vec<Fullness> = status.streams.iter().filter_map(StreamStatus::fullness).collect();
@@ -82,11 +86,26 @@ pub(crate) async fn fullness_of_all(exchange: &JetStream, findings: &mut Finding
 }
 
 /// Reports each almost full stream that a party publishes in.
-pub(crate) async fn fullness(exchange: &JetStream, role: Role, findings: &mut Findings) {
+pub(crate) async fn fullness(exchange: &ExchangeClient, role: Role, findings: &mut Findings) {
+    let Some(exchange) = over_nats(exchange, findings) else {
+        return;
+    };
     match exchange.fullness(role).await {
         Ok(all) => report_fullness(&all, findings),
         Err(error) => findings.fail("streams", &Failure::from(error)),
     }
+}
+
+/// Returns the connection over NATS; a gateway does not show how full the streams are.
+fn over_nats<'a>(exchange: &'a ExchangeClient, findings: &mut Findings) -> Option<&'a JetStream> {
+    let found = exchange.nats();
+    if found.is_none() {
+        findings.ok(
+            "stream usage",
+            "is not shown over https://; the exchange's operator sees it with `slacktide exchange status`",
+        );
+    }
+    found
 }
 
 fn report_fullness(all: &[Fullness], findings: &mut Findings) {

@@ -2,7 +2,6 @@
 
 use gate::{Gate, Orders, OwnPids, Permit};
 use jiff::Timestamp;
-use nats::JetStream;
 use nats::topology::Role;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
@@ -16,6 +15,7 @@ use super::masking;
 use super::{database, kinds, page, priority};
 use crate::commands::orders;
 use crate::compose;
+use crate::exchange_client::ExchangeClient;
 use crate::failure::Failure;
 use crate::settings::database::DatabaseKind;
 use crate::settings::{self, SocialFile};
@@ -76,7 +76,7 @@ fn check_secrets(loaded: &Loaded<SocialFile>, findings: &mut Findings) {
 }
 
 /// Checks that the orders in force can be read and none is lost; otherwise the agent holds everything.
-async fn orders(loaded: &Loaded<SocialFile>, exchange: &JetStream, findings: &mut Findings) {
+async fn orders(loaded: &Loaded<SocialFile>, exchange: &ExchangeClient, findings: &mut Findings) {
     let Ok(key) = loaded.value.signing.key(loaded.folder()) else {
         return;
     };
@@ -87,7 +87,7 @@ async fn orders(loaded: &Loaded<SocialFile>, exchange: &JetStream, findings: &mu
     }
 }
 
-async fn streams(exchange: &JetStream, file: &SocialFile, findings: &mut Findings) {
+async fn streams(exchange: &ExchangeClient, file: &SocialFile, findings: &mut Findings) {
     let lease = exchange::stream(
         "stream LEASES",
         exchange.lease(&file.social.source).await,
@@ -123,7 +123,7 @@ async fn streams(exchange: &JetStream, file: &SocialFile, findings: &mut Finding
 }
 
 /// Checks the streams of requests, one for each recipient.
-async fn requests(exchange: &JetStream, findings: &mut Findings) {
+async fn requests(exchange: &ExchangeClient, findings: &mut Findings) {
     let listed = exchange.parties(Stream::Requests).await;
     let Some(parties) = exchange::stream("streams of requests", listed, findings) else {
         return;

@@ -6,7 +6,7 @@ use runtime::config::{self, Loaded};
 use serde::de::DeserializeOwned;
 
 use super::violation::ConfigViolation;
-use super::{CommercialFile, PartyFile, SocialFile};
+use super::{CommercialFile, GatewayFile, PartyFile, SocialFile};
 use crate::failure::Failure;
 
 /// A file with rules.
@@ -40,13 +40,23 @@ pub(crate) fn load<T: Validate>(path: &Path) -> Result<Loaded<T>, Failure> {
     Err(Failure::usage(first).with(messages.map(|message| format!("error: {message}"))))
 }
 
-/// Reads a file of any kind.
+/// Reads a gateway's file, or returns `None` if the file is of another kind.
+pub(crate) fn load_gateway(path: &Path) -> Result<Option<Loaded<GatewayFile>>, Failure> {
+    let text = config::read(path)?;
+    (detect_kind(&text) == "gateway").then(|| load(path)).transpose()
+}
+
+/// Reads the file of a party of any kind.
 pub(crate) fn load_any(path: &Path) -> Result<ConfigFile, Failure> {
     let text = config::read(path)?;
     match detect_kind(&text) {
         "social" => Ok(ConfigFile::Social(Box::new(load(path)?))),
         "commercial" => Ok(ConfigFile::Commercial(Box::new(load(path)?))),
         "party" => Ok(ConfigFile::Party(Box::new(load(path)?))),
+        "gateway" => Err(Failure::usage(format!(
+            "{}: is a gateway's file, and this command is for a party; check it with `slacktide gateway check`",
+            path.display()
+        ))),
         _ => Err(Failure::usage(format!(
             "{}: none of the tables [social], [commercial] and [exchange] is in it; begin from one of the samples under config/",
             path.display()
@@ -64,6 +74,8 @@ fn detect_kind(text: &str) -> &'static str {
         "social"
     } else if has("commercial") {
         "commercial"
+    } else if has("gateway") {
+        "gateway"
     } else if has("exchange") {
         "party"
     } else {
@@ -88,6 +100,7 @@ mod tests {
     fn file_kind_is_detected_by_its_tables() {
         assert_eq!(detect_kind("[exchange]\n[social]\n"), "social");
         assert_eq!(detect_kind("  [commercial] # one\n"), "commercial");
+        assert_eq!(detect_kind("[exchange]\n[gateway]\n"), "gateway");
         assert_eq!(detect_kind("[exchange]\n"), "party");
         assert_eq!(detect_kind("# [exchange]\n"), "unknown");
     }

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 
 use ::exchange::Exchange;
 use clap::Args;
-use nats::JetStream;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
 use schemas::name::{FeedName, Lane, PartyName};
@@ -17,6 +16,7 @@ use store::{Approval, PendingChanges};
 use crate::cli::Config;
 use crate::commands::operator::Operator;
 use crate::compose;
+use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::{CommercialFile, load};
@@ -97,7 +97,7 @@ async fn sign(
 ) -> Result<(), Failure> {
     let file = &loaded.value;
     let key = file.signing.key(loaded.folder())?;
-    let exchange = JetStream::connect(file.exchange.command_options(loaded.folder())?).await?;
+    let exchange = ExchangeClient::connect(file.exchange.command_options(loaded.folder())?).await?;
     let party = PartyName::new(file.commercial.recipient.as_str());
     let party = party.map_err(|error| Failure::internal(&error))?;
     let operator = Operator::new()?;

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use ::commercial::refill::{From, Progress, RefillError, RefillParts, Refilled};
 use ::exchange::Exchange;
 use clap::Args;
-use nats::JetStream;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
 use schemas::name::{FeedName, Lane};
@@ -15,6 +14,7 @@ use store::merge::ChunkNumber;
 use crate::cli::Config;
 use crate::commands::agent;
 use crate::compose;
+use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::{CommercialFile, load};
@@ -52,9 +52,9 @@ pub(crate) async fn refill(args: RefillArgs) -> Outcome {
     };
     let store = compose::refill(&loaded)?;
     store.prepare().await?;
-    let exchange = Arc::new(JetStream::connect(file.exchange.command_options(folder)?).await?);
+    let exchange = Arc::new(ExchangeClient::connect(file.exchange.command_options(folder)?).await?);
     let parts = RefillParts {
-        exchange: Arc::<JetStream>::clone(&exchange),
+        exchange: Arc::<ExchangeClient>::clone(&exchange),
         store: Arc::clone(&store),
         lane,
         trusted: file.trust.chunks.clone(),

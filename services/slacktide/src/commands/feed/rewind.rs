@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
-use nats::JetStream;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
 use schemas::manifest::Cause;
@@ -13,6 +12,7 @@ use social::epoch::{EpochOrder, StartPoint};
 
 use crate::cli::Config;
 use crate::commands::reopen::{describe_start, reopen};
+use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::{SocialFile, load};
@@ -156,7 +156,7 @@ pub(super) async fn open(request: EpochRequest) -> Outcome {
         ));
     }
     let key = file.signing.key(loaded.folder())?;
-    let exchange = JetStream::connect(file.exchange.command_options(loaded.folder())?).await?;
+    let exchange = ExchangeClient::connect(file.exchange.command_options(loaded.folder())?).await?;
     let mut order = EpochOrder {
         lane: Lane {
             recipient: recipient.clone(),

@@ -1,7 +1,6 @@
 //! `slacktide gate pause|resume|limit`: signs an order, records it and sends it over the exchange.
 
 use jiff::Timestamp;
-use nats::JetStream;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
 use schemas::control::{self, Action, AnyAction, Control, Order};
@@ -10,6 +9,7 @@ use social::order::{IssuedOrder, OrderDraft, OrderError, issue_order};
 use crate::cli::OrderArgs;
 use crate::commands::operator::{Operator, actor};
 use crate::commands::orders::note_high_water;
+use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::{SocialFile, load};
@@ -66,7 +66,7 @@ async fn order(args: OrderArgs, action: Action) -> Outcome {
     };
     let mut trusted = file.trust.operators.clone();
     trusted.push(key.public().clone());
-    let exchange = JetStream::connect(file.exchange.command_options(loaded.folder())?).await?;
+    let exchange = ExchangeClient::connect(file.exchange.command_options(loaded.folder())?).await?;
     let operator = Operator::new()?;
     let signer = operator.signer(&key, &file.trust.operators, &file.social.name);
     let now = Timestamp::now();

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use ::commercial::open::{Opened, open};
 use ::exchange::Delivery;
-use nats::JetStream;
 use runtime::backoff::Backoff;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
@@ -19,6 +18,7 @@ use super::content::decode_content;
 use super::render::{self, Line, short_id};
 use super::{Order, QuarantineCommand, Which, act, export};
 use crate::compose;
+use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::CommercialFile;
@@ -123,7 +123,7 @@ async fn select_entries(quarantine: &dyn Quarantine, which: &Which) -> Result<Ve
 async fn sign(loaded: &File, by: &Decision, action: &str, entries: &[Entry]) -> Result<(), Failure> {
     let file = &loaded.value;
     let key = file.signing.key(loaded.folder())?;
-    let exchange = JetStream::connect(file.exchange.command_options(loaded.folder())?).await?;
+    let exchange = ExchangeClient::connect(file.exchange.command_options(loaded.folder())?).await?;
     let ids: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
     let party = file.commercial.recipient.as_str();
     let signed = act::sign(&exchange, (party, key.as_ref()), by, action, &ids).await;

@@ -11,7 +11,6 @@ mod discard;
 mod entries;
 
 use ::exchange::Exchange;
-use nats::JetStream;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
 use schemas::encryption::DecryptionKeys;
@@ -20,6 +19,7 @@ use self::discard::discard;
 use self::entries::{EntryKind, find_all, find_one};
 use super::render::{self, Line};
 use super::{Order, QuarantineCommand, act};
+use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::SocialFile;
@@ -32,7 +32,7 @@ const REPUBLISH_REMEDY: &str = "repair the row in the core so that its cursor ch
 /// Runs a subcommand.
 pub(super) async fn run(loaded: &File, command: QuarantineCommand) -> Outcome {
     let file = &loaded.value;
-    let exchange = JetStream::connect(file.exchange.command_options(loaded.folder())?).await?;
+    let exchange = ExchangeClient::connect(file.exchange.command_options(loaded.folder())?).await?;
     let done = match command {
         QuarantineCommand::List { feed, json, .. } => list(loaded, &exchange, feed.as_deref(), json).await,
         QuarantineCommand::Show { id, reveal, order } => show(loaded, &exchange, &id, reveal, &order).await,

@@ -14,7 +14,7 @@ use slacktide_client::{Ask, Client, FiledAs, Outcome, RequestId};
 
 use super::input::{decode, is_csv, read};
 use super::lines::{self, Defaults, Line};
-use super::{FileArgs, actor, client, failed, render};
+use super::{FileArgs, actor, client, failed, render, sign};
 use crate::failure::Failure;
 use crate::output;
 use crate::settings::{CommercialFile, load};
@@ -52,6 +52,9 @@ pub(super) async fn run(args: FileArgs) -> crate::failure::Outcome {
         line.arguments.insert(name, value);
     }
     let ask = line.ask(&defaults, Timestamp::now()).map_err(Failure::usage)?;
+    if let Some(path) = &args.out {
+        return sign::write(&loaded, &ask, path, args.at.json);
+    }
     let client = client(&loaded).await?;
     let filed = file_one(&client, &ask, args.again).await;
     client.close().await;

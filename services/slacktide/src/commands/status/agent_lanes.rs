@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use nats::JetStream;
 use runtime::metrics::MetricsText;
 use schemas::name::PartyName;
 use serde_json::{Value, json};
@@ -13,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::facts::{Facts, StatusCollector};
 use super::judge::{self, JudgedLane, State};
+use crate::exchange_client::ExchangeClient;
 use crate::failure::Failure;
 
 /// How often the exchange is read. The agent's own facts are always current.
@@ -37,7 +37,7 @@ impl AgentLanes {
     /// Reads the exchange periodically until `stop`; `page` returns the agent's own page.
     pub(crate) fn watch(
         &self,
-        exchange: JetStream,
+        exchange: ExchangeClient,
         page: impl Fn() -> Value + Send + Sync + 'static,
         stop: CancellationToken,
     ) {

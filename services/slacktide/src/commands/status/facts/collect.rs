@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use ::exchange::Exchange;
 use jiff::Timestamp;
-use nats::JetStream;
 use runtime::config::Loaded;
 use schemas::name::{FeedName, Lane, PartyName, RecipientName};
 use social::definition_diff::CurrentDefinition;
@@ -15,6 +14,7 @@ use super::lane::LaneFacts;
 use super::side::{AgentFacts, Facts, Side};
 use super::viewer::{Keys, Viewer};
 use super::{exchange, lanes, verified};
+use crate::exchange_client::ExchangeClient;
 use crate::failure::Failure;
 use crate::settings::{ConfigFile, SocialFile, load_any};
 use crate::status_page;
@@ -40,7 +40,10 @@ impl StatusCollector {
     }
 
     /// Collects once; returns the connection for the next call.
-    pub(crate) async fn collect(&self, connection: Option<JetStream>) -> (Facts, Option<JetStream>) {
+    pub(crate) async fn collect(
+        &self,
+        connection: Option<ExchangeClient>,
+    ) -> (Facts, Option<ExchangeClient>) {
         let viewer = Viewer::of(&self.kind);
         let mut facts = Facts::new(viewer.side, viewer.user);
         if let Some(address) = viewer.health {
@@ -49,7 +52,7 @@ impl StatusCollector {
         }
         let connected = match (connection, viewer.options) {
             (Some(connection), _) => Ok(connection),
-            (None, Ok(options)) => JetStream::connect(options)
+            (None, Ok(options)) => ExchangeClient::connect(options)
                 .await
                 .map_err(|error| error.to_string()),
             (None, Err(failure)) => Err(failure.to_string()),
@@ -76,7 +79,11 @@ impl StatusCollector {
     }
 
     /// Collects once for the agent itself, given its own page.
-    pub(crate) async fn collect_for_agent(&self, exchange: &JetStream, page: serde_json::Value) -> Facts {
+    pub(crate) async fn collect_for_agent(
+        &self,
+        exchange: &ExchangeClient,
+        page: serde_json::Value,
+    ) -> Facts {
         let mut facts = self.local_facts(page);
         let keys = Viewer::of(&self.kind).keys;
         let result = tokio::time::timeout(TIMEOUT, self.read_exchange(exchange, &keys, &mut facts)).await;
@@ -100,7 +107,7 @@ impl StatusCollector {
         }
     }
 
-    async fn lanes(&self, agent: &AgentFacts, exchange: Option<&JetStream>) -> Vec<LaneFacts> {
+    async fn lanes(&self, agent: &AgentFacts, exchange: Option<&ExchangeClient>) -> Vec<LaneFacts> {
         match (&self.kind, exchange) {
             (ConfigFile::Party(_), Some(exchange)) => lanes::subjects(exchange).await,
             _ => self.known_lanes(agent),
@@ -118,7 +125,7 @@ impl StatusCollector {
         }
     }
 
-    async fn read_exchange(&self, exchange: &JetStream, keys: &Keys, facts: &mut Facts) {
+    async fn read_exchange(&self, exchange: &ExchangeClient, keys: &Keys, facts: &mut Facts) {
         match exchange.ping().await {
             Ok(took) => facts.exchange.round_trip_ms = u64::try_from(took.as_millis()).ok(),
             Err(error) => {

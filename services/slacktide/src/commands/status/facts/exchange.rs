@@ -3,7 +3,6 @@
 use exchange::port::Stream;
 use exchange::{AuditExchange, LeaseExchange};
 use jiff::Timestamp;
-use nats::JetStream;
 use nats::topology::Admin;
 use schemas::envelope::Envelope;
 use schemas::lease::Lease;
@@ -12,9 +11,12 @@ use serde_json::Value;
 
 use super::side::LeaseFacts;
 
+use crate::exchange_client::ExchangeClient;
+
 /// Returns the usage of the fullest stream of chunks, in percent.
-pub(super) async fn fullness(exchange: &JetStream) -> Option<u64> {
-    let admin = Admin::new(exchange.clone());
+pub(super) async fn fullness(exchange: &ExchangeClient) -> Option<u64> {
+    // A gateway does not show it.
+    let admin = Admin::new(exchange.nats()?.clone());
     let mut fullest = None;
     for party in exchange.parties(Stream::Data).await.ok()? {
         fullest = fullest.max(used(&admin, &party).await);
@@ -35,7 +37,11 @@ async fn used(admin: &Admin, party: &PartyName) -> Option<u64> {
 }
 
 /// Reads the lease of the source.
-pub(super) async fn lease(exchange: &JetStream, source: &SourceName, now: Timestamp) -> Option<LeaseFacts> {
+pub(super) async fn lease(
+    exchange: &ExchangeClient,
+    source: &SourceName,
+    now: Timestamp,
+) -> Option<LeaseFacts> {
     let stored = exchange.lease(source).await.ok()??;
     let lease: Lease = Envelope::decode(&stored.bytes).ok()?.read().ok()?;
     Some(LeaseFacts {

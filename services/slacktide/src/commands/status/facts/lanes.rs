@@ -1,8 +1,7 @@
 //! Lists the lanes: from the file, from the agent's page or from the streams.
 
-use exchange::AuditExchange;
 use exchange::port::Stream;
-use nats::JetStream;
+use exchange::{AuditExchange, FeedExchange};
 use nats::topology::Admin;
 use schemas::name::{FeedName, Lane, PartyName, RecipientName};
 use schemas::subject::Subject;
@@ -10,6 +9,7 @@ use serde_json::json;
 
 use super::lane::LaneFacts;
 use super::side::AgentFacts;
+use crate::exchange_client::ExchangeClient;
 use crate::settings::SocialFile;
 
 /// Returns the lanes that the bureau publishes.
@@ -51,13 +51,25 @@ pub(super) fn received(recipient: &RecipientName, agent: &AgentFacts, named: &[F
 }
 
 /// Returns every lane with a subject in the streams of chunks.
-pub(super) async fn subjects(exchange: &JetStream) -> Vec<LaneFacts> {
-    let admin = Admin::new(exchange.clone());
+pub(super) async fn subjects(exchange: &ExchangeClient) -> Vec<LaneFacts> {
+    let admin = exchange.nats().map(|exchange| Admin::new(exchange.clone()));
     let mut lanes = Vec::new();
     for party in exchange.parties(Stream::Data).await.unwrap_or_default() {
-        lanes.extend(lanes_of_party(&admin, &party).await);
+        match &admin {
+            Some(admin) => lanes.extend(lanes_of_party(admin, &party).await),
+            None => lanes.extend(receipted_lanes(exchange, &party).await),
+        }
     }
     lanes
+}
+
+/// Returns the lanes of a recipient that have a receipt: a gateway does not list the others.
+async fn receipted_lanes(exchange: &ExchangeClient, party: &PartyName) -> Vec<LaneFacts> {
+    let Ok(recipient) = RecipientName::new(party.as_str()) else {
+        return Vec::new();
+    };
+    let lanes = exchange.receipted_lanes(&recipient).await.unwrap_or_default();
+    lanes.iter().map(|lane| LaneFacts::of(lane, None)).collect()
 }
 
 async fn lanes_of_party(admin: &Admin, party: &PartyName) -> Vec<LaneFacts> {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use exchange::{AuditExchange, FeedExchange, Stored};
 use jiff::Timestamp;
-use nats::JetStream;
 use schemas::audit::AuditEntry;
 use schemas::control::{self, Control, Order};
 use schemas::envelope::{Envelope, Payload};
@@ -17,8 +16,15 @@ use super::lane::{ChunkFacts, LaneFacts, ReceiptFacts};
 use super::side::Facts;
 use super::viewer::Keys;
 
+use crate::exchange_client::ExchangeClient;
+
 /// Reads the orders in force of the own party.
-pub(super) async fn read_orders(exchange: &JetStream, party: &PartyName, keys: &Keys, facts: &mut Facts) {
+pub(super) async fn read_orders(
+    exchange: &ExchangeClient,
+    party: &PartyName,
+    keys: &Keys,
+    facts: &mut Facts,
+) {
     match social::control_head::read(exchange, party, &keys.orders).await {
         Ok(head) => {
             facts.orders_error = head.unreadable_message();
@@ -42,7 +48,7 @@ fn in_force(record: &Control, now: Timestamp) -> Vec<Order> {
 
 /// Reads, by feed, why the bureau's lanes to this recipient are not moving.
 pub(super) async fn read_bureau_notices(
-    exchange: &JetStream,
+    exchange: &ExchangeClient,
     bureau: &PartyName,
     recipient: &RecipientName,
     keys: &Keys,
@@ -73,7 +79,7 @@ fn read<P: Payload>(stored: &Stored, keys: &[PublicKey]) -> Result<P, String> {
 
 /// Reads the last receipt, then the last chunk of a lane. In this order the receipt is never shown ahead of
 /// the chunk.
-pub(super) async fn read_lane(exchange: &JetStream, facts: &mut LaneFacts, keys: &Keys) {
+pub(super) async fn read_lane(exchange: &ExchangeClient, facts: &mut LaneFacts, keys: &Keys) {
     let lane = facts.lane();
     let mut errors = Vec::new();
     match exchange.last_receipt(&lane).await {

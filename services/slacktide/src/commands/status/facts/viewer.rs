@@ -8,6 +8,7 @@ use runtime::health::HealthConfig;
 use schemas::sign::PublicKey;
 
 use super::side::Side;
+use crate::exchange_client::ExchangeOptions;
 use crate::failure::Failure;
 use crate::settings::{CommercialFile, ConfigFile, PartyFile, SocialFile};
 
@@ -20,7 +21,7 @@ pub(super) struct Viewer {
     /// The address of the agent's status page.
     pub(super) health: Option<String>,
     /// The connection options.
-    pub(super) options: Result<nats::Options, Failure>,
+    pub(super) options: Result<ExchangeOptions, Failure>,
     /// The trusted keys.
     pub(super) keys: Keys,
 }

@@ -1,13 +1,13 @@
-//! PURE: detects certificate errors in the client's error texts.
+//! PURE: detects certificate errors in a client's error texts.
 //!
-//! The client returns its TLS library's error as text. The exchange reports an error of the agent's certificate as a TLS
-//! alert, often after the connection seems to be established.
+//! A transport's client returns its TLS library's error as text. The exchange reports an error of the agent's certificate as a
+//! TLS alert, often after the connection seems to be established.
 
 use std::fmt;
 
 /// A certificate error that a retry does not resolve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// The exchange's certificate has expired.
     ServerExpired,
     /// The exchange's certificate is not valid yet.
@@ -32,7 +32,8 @@ pub(crate) enum Fault {
 
 impl Fault {
     /// Returns the certificate error in a connection error, or `None` for other causes.
-    pub(crate) fn of(text: &str) -> Option<Self> {
+    #[must_use]
+    pub fn of(text: &str) -> Option<Self> {
         let has = |part: &str| text.contains(part);
         let fault = if has("received fatal alert") {
             let alert = text
@@ -46,6 +47,8 @@ impl Fault {
                 () if has_alert("unknownca") => Self::OursUntrusted,
                 () if has_alert("certificaterequired") => Self::OursMissing,
                 () if has_alert("certificate") => Self::OursRefused,
+                // Another authority of the same name: the signature does not match.
+                () if has_alert("decrypterror") => Self::OursUntrusted,
                 () => return None,
             }
         } else if has("invalid peer certificate") {
@@ -71,7 +74,8 @@ impl Fault {
 
 impl Fault {
     /// Returns the cause and the remedy.
-    pub(crate) fn describe(self) -> &'static str {
+    #[must_use]
+    pub fn describe(self) -> &'static str {
         match self {
             Self::ServerExpired => {
                 "its certificate has expired: renew it there (`slacktide keys renew` at a test site)"
@@ -94,7 +98,9 @@ impl Fault {
             Self::File => {
                 "a file of [exchange] tls is not PEM, or certificate and key do not belong together"
             }
-            Self::NotTls => "the server does not use TLS: enable it in server.conf, or remove [exchange] tls",
+            Self::NotTls => {
+                "the server does not use TLS: enable it there (server.conf, gateway.toml), or remove [exchange] tls"
+            }
         }
     }
 }
@@ -140,6 +146,10 @@ mod tests {
             (
                 "IO error: received fatal alert: BadCertificate",
                 Fault::OursRefused,
+            ),
+            (
+                "IO error: received fatal alert: DecryptError",
+                Fault::OursUntrusted,
             ),
             (
                 "TLS error: could not load private key: no items found",

@@ -1,0 +1,114 @@
+//! `slacktide gateway run|check`, tokens and profiles.
+
+mod profile;
+mod token;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ::gateway::{Parts, PartyAccess, StartError, TokenRegistry, serve};
+use nats::JetStream;
+use runtime::config::Loaded;
+use runtime::exit::Exit;
+
+use super::agent;
+use crate::cli::{GatewayCommand, ProfileCommand};
+use crate::failure::{Failure, Outcome};
+use crate::output;
+use crate::settings::{GatewayFile, load};
+
+/// Runs the gateway until a stop signal.
+pub(crate) async fn run(path: PathBuf) -> Outcome {
+    // First, because a stop signal may arrive at any time.
+    let stop = agent::stop_on_signals()?;
+    let supervisor = agent::supervise(&stop)?;
+    let loaded: Loaded<GatewayFile> = load(&path)?;
+    let (file, folder) = (&loaded.value, loaded.folder());
+    // Every file is read before a socket is opened.
+    let config = file.config(folder)?;
+    let options = file.options(folder)?;
+    let tokens = registry(&loaded)?;
+    let notifier = agent::notify_manager(&stop);
+    let mut parties = Vec::new();
+    for (party, options) in options {
+        let exchange = tokio::select! {
+            exchange = JetStream::connect(options) => exchange?,
+            () = stop.token().cancelled() => {
+                close(&parties).await;
+                notifier.finish().await;
+                return Ok(Exit::Done);
+            }
+        };
+        parties.push(PartyAccess {
+            name: party.name,
+            role: party.role,
+            exchange: Arc::new(exchange),
+        });
+    }
+    let parts = Parts {
+        config,
+        parties: parties.clone(),
+        identities: file.identities(),
+        tokens,
+    };
+    let serving = serve(parts, stop.token().clone()).await.map_err(start_failed)?;
+    agent::serve(&loaded, file.health.as_ref(), Arc::clone(&serving.report)).await?;
+    let running = async { serving.task.await.map_err(|error| Failure::internal(&error)) };
+    let outcome = agent::until_stopped(&stop, &supervisor, running, |failure| failure).await;
+    close(&parties).await;
+    notifier.finish().await;
+    outcome
+}
+
+/// Runs the commands that open no connection.
+pub(crate) fn manage(command: GatewayCommand) -> Outcome {
+    match command {
+        GatewayCommand::Run(at) | GatewayCommand::Check(at) => check(&at.config),
+        GatewayCommand::Token(command) => token::run(command),
+        GatewayCommand::Profile(ProfileCommand::New(args)) => profile::create(&args),
+    }
+}
+
+/// Checks the file, its keys and its tokens.
+fn check(path: &Path) -> Outcome {
+    let loaded: Loaded<GatewayFile> = load(path)?;
+    let (file, folder) = (&loaded.value, loaded.folder());
+    file.config(folder)?;
+    file.options(folder)?;
+    registry(&loaded)?;
+    output::line(&format!(
+        "{}: ready, serves {} parties on {}",
+        path.display(),
+        file.parties.len(),
+        file.gateway.listen
+    ));
+    Ok(Exit::Done)
+}
+
+/// Reads the tokens. Each is bound to the role in which its party is served.
+fn registry(loaded: &Loaded<GatewayFile>) -> Result<Arc<TokenRegistry>, Failure> {
+    let Some(path) = &loaded.value.gateway.tokens else {
+        return Ok(Arc::default());
+    };
+    let registry = TokenRegistry::read(&loaded.resolve(path)).map_err(token::failed)?;
+    Ok(Arc::new(registry.for_roles(loaded.value.roles())))
+}
+
+async fn close(parties: &[PartyAccess]) {
+    for party in parties {
+        party.exchange.close().await;
+    }
+}
+
+fn start_failed(error: StartError) -> Failure {
+    let is_transient = match &error {
+        StartError::Bind(_, error) => matches!(
+            error.kind(),
+            std::io::ErrorKind::AddrInUse | std::io::ErrorKind::AddrNotAvailable
+        ),
+        _ => false,
+    };
+    // The previous process may still run: the service manager retries.
+    let exit = if is_transient { Exit::InUse } else { Exit::Usage };
+    Failure::new(exit, error.to_string())
+}
