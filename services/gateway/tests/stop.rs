@@ -92,7 +92,7 @@ async fn connection_above_its_age_is_closed() {
 
 #[tokio::test]
 async fn connection_without_a_credential_is_closed() {
-    let site = Site::with_limits(|limits| limits.header_time = Duration::from_millis(200)).await;
+    let site = Site::with_limits(|limits| limits.header_time = Duration::from_secs(1)).await;
     let stream = TcpStream::connect(site.addr).await.unwrap();
     let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
     let (mut sender, connection) = handshake.await.unwrap();
