@@ -5,6 +5,7 @@
 //! | `binary` | the binary as a user starts it |
 //! | `schema_change` | schema changes at the core, and how the receiver's tables change |
 //! | `faults` | faults of network, databases, permissions, disks and the process itself |
+//! | `front` | the front-end machine: supervision, and network namespaces |
 //! | `gate_config` | gate configurations for tests that do not test the gate |
 //! | `https` | the exchange over HTTPS: the conformance suite, faults between agents, proxy, gateway and nats-server |
 //! | `histories` | generated tables and change histories through the agents, compared when idle |
@@ -33,6 +34,7 @@
 mod binary;
 mod dependencies;
 mod faults;
+mod front;
 mod gate_config;
 mod histories;
 mod https;

@@ -122,7 +122,7 @@ fn unit_value<'a>(unit: &'a str, key: &str) -> &'a str {
 
 #[tokio::test]
 async fn systemd_units_match_the_agents_and_their_exit_codes() {
-    for agent in ["social", "commercial", "gateway"] {
+    for agent in ["social", "commercial", "gateway", "front"] {
         let unit = read_shipped(&format!("slacktide-{agent}.service"));
         assert_eq!(unit_value(&unit, "Type"), "notify");
         assert!(unit_value(&unit, "WatchdogSec").ends_with('s'));

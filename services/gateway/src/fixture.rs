@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use exchange_testing::memory::Memory;
 use exchange::{FeedExchange, Published};
+use exchange_testing::memory::Memory;
 use jiff::Timestamp;
 use schemas::chunk;
 use schemas::column::{Column, ColumnType, RowSchema};

@@ -3,7 +3,8 @@
 //! The commands are in `commands`; some (`feed`, `hold`, `keys`, …) define their arguments there.
 //!
 //! - [`program`] the program and its commands; [`config`] the file that most of them take
-//! - [`agent`] the agents; [`exchange`] the exchange; [`party`] its parties; [`gate`] the gate and orders to it; [`gateway`] the gateway
+//! - [`agent`] the agents; [`exchange`] the exchange; [`party`] its parties; [`gate`] the gate and orders to it; [`gateway`] the gateway,
+//!   [`front`] the front-end machine
 //! - [`audit`] the auditor; [`demo`] the demo
 //! - [`arguments`] checks for invisible characters
 
@@ -13,6 +14,7 @@ mod audit;
 mod config;
 mod demo;
 mod exchange;
+mod front;
 mod gate;
 mod gateway;
 mod party;
@@ -24,6 +26,7 @@ pub(crate) use audit::{AuditCommand, Part, Since, StreamName};
 pub(crate) use config::{Config, ConfigCommand};
 pub(crate) use demo::{DemoArgs, DemoLoadArgs};
 pub(crate) use exchange::ExchangeCommand;
+pub(crate) use front::FrontCommand;
 pub(crate) use gate::{GateCommand, OrderArgs};
 pub(crate) use gateway::{GatewayCommand, ProfileArgs, ProfileCommand, TokenCommand, TokenTerms};
 pub(crate) use party::{AccountDir, PartyCommand, PartyRole};

@@ -9,6 +9,7 @@ mod commercial;
 mod config;
 mod exchange;
 pub(crate) mod feed;
+mod front;
 #[cfg(test)]
 mod fuzz;
 pub(crate) mod gate;
@@ -33,7 +34,7 @@ use std::time::Duration;
 use clap::CommandFactory;
 use runtime::exit::Exit;
 
-use crate::cli::{AgentCommand, Cli, Command, ConfigCommand, ExchangeCommand, GatewayCommand};
+use crate::cli::{AgentCommand, Cli, Command, ConfigCommand, ExchangeCommand, FrontCommand, GatewayCommand};
 use crate::failure::{Failure, Outcome};
 use crate::{demo, doctor, output};
 
@@ -99,6 +100,8 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Gate(command) => block_on(gate::run(command)),
         Command::Gateway(GatewayCommand::Run(at)) => block_on(gateway::run(at.config)),
         Command::Gateway(command) => gateway::manage(command),
+        Command::Front(FrontCommand::Run(at)) => block_on(front::run(at.config)),
+        Command::Front(command) => front::check(&command),
         Command::Audit(command) => block_on(audit::run(command)),
         Command::Completions { shell } => {
             let mut script = Vec::new();

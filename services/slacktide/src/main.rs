@@ -7,6 +7,7 @@
 //! - `audit_heads` the auditor's file of chain heads
 //! - `doctor` checks configuration and connectivity without changing the core or the exchange
 //! - `kernel` maintains the kernel-idle priority
+//! - `front` the exchange's server as a child process
 //! - `probes` the gate's signals from the core's database and other systems
 //! - `reload` reloads a changed policy; `never_idle` the alarm; `fullness` the usage of streams
 //! - `status_page` reads the agents' status pages
@@ -22,6 +23,7 @@ mod demo;
 mod doctor;
 mod exchange_client;
 mod failure;
+mod front;
 mod fullness;
 mod kernel;
 mod never_idle;
@@ -49,7 +51,8 @@ fn main() -> ExitCode {
     let voice = match &cli.command {
         cli::Command::Social(cli::AgentCommand::Run(_))
         | cli::Command::Commercial(cli::AgentCommand::Run(_))
-        | cli::Command::Gateway(cli::GatewayCommand::Run(_)) => Verbosity::Agent,
+        | cli::Command::Gateway(cli::GatewayCommand::Run(_))
+        | cli::Command::Front(cli::FrontCommand::Run(_)) => Verbosity::Agent,
         cli::Command::Demo(_) => Verbosity::Display,
         _ => Verbosity::Command,
     };

@@ -83,7 +83,7 @@ mod tests {
         // The reference, one machine, two networks, two insurers.
         assert_eq!((social, commercial), (4, 5), "{paths:?}");
         assert!(party >= 7, "{paths:?}");
-        assert_eq!(gateways, 1, "{paths:?}");
+        assert_eq!(gateways, 2, "{paths:?}");
         Ok(())
     }
 

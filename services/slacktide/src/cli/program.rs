@@ -5,8 +5,8 @@ use clap_complete::Shell;
 use runtime::telemetry::LogFormat;
 
 use super::{
-    AgentCommand, AuditCommand, Config, ConfigCommand, DemoArgs, DemoLoadArgs, ExchangeCommand, GateCommand,
-    GatewayCommand,
+    AgentCommand, AuditCommand, Config, ConfigCommand, DemoArgs, DemoLoadArgs, ExchangeCommand, FrontCommand,
+    GateCommand, GatewayCommand,
 };
 
 /// Move records out of a busy system of record while it has slack.
@@ -120,6 +120,9 @@ pub(crate) enum Command {
     /// Run the HTTP gateway, and manage its tokens and profiles.
     #[command(subcommand)]
     Gateway(GatewayCommand),
+    /// Run exchange and gateway as one front-end machine.
+    #[command(subcommand)]
+    Front(FrontCommand),
     /// Read and verify the streams with a read-only credential.
     #[command(subcommand)]
     Audit(AuditCommand),

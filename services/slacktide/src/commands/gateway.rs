@@ -10,6 +10,9 @@ use ::gateway::{Parts, PartyAccess, StartError, TokenRegistry, serve};
 use nats::JetStream;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
+use runtime::health::Report;
+use runtime::stop::Stop;
+use runtime::supervise::Supervisor;
 
 use super::agent;
 use crate::cli::{GatewayCommand, ProfileCommand};
@@ -23,12 +26,28 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     let stop = agent::stop_on_signals()?;
     let supervisor = agent::supervise(&stop)?;
     let loaded: Loaded<GatewayFile> = load(&path)?;
+    if loaded.value.server.is_some() {
+        return Err(Failure::usage(format!(
+            "{}: has a [server] table, which a gateway alone does not start; use `slacktide front run`",
+            path.display()
+        )));
+    }
+    serve_parties(&loaded, &stop, &supervisor, |report| report).await
+}
+
+/// Connects each party and serves it until a stop. `with_report` makes the report of the process from the gateway's.
+pub(super) async fn serve_parties(
+    loaded: &Loaded<GatewayFile>,
+    stop: &Stop,
+    supervisor: &Supervisor,
+    with_report: impl FnOnce(Arc<dyn Report>) -> Arc<dyn Report>,
+) -> Outcome {
     let (file, folder) = (&loaded.value, loaded.folder());
     // Every file is read before a socket is opened.
     let config = file.config(folder)?;
     let options = file.options(folder)?;
-    let tokens = registry(&loaded)?;
-    let notifier = agent::notify_manager(&stop);
+    let tokens = registry(loaded)?;
+    let notifier = agent::notify_manager(stop);
     let mut parties = Vec::new();
     for (party, options) in options {
         let exchange = tokio::select! {
@@ -52,9 +71,10 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
         tokens,
     };
     let serving = serve(parts, stop.token().clone()).await.map_err(start_failed)?;
-    agent::serve(&loaded, file.health.as_ref(), Arc::clone(&serving.report)).await?;
+    let report = with_report(Arc::clone(&serving.report));
+    agent::serve(loaded, file.health.as_ref(), report).await?;
     let running = async { serving.task.await.map_err(|error| Failure::internal(&error)) };
-    let outcome = agent::until_stopped(&stop, &supervisor, running, |failure| failure).await;
+    let outcome = agent::until_stopped(stop, supervisor, running, |failure| failure).await;
     close(&parties).await;
     notifier.finish().await;
     outcome
@@ -72,10 +92,8 @@ pub(crate) fn manage(command: GatewayCommand) -> Outcome {
 /// Checks the file, its keys and its tokens.
 fn check(path: &Path) -> Outcome {
     let loaded: Loaded<GatewayFile> = load(path)?;
-    let (file, folder) = (&loaded.value, loaded.folder());
-    file.config(folder)?;
-    file.options(folder)?;
-    registry(&loaded)?;
+    check_files(&loaded)?;
+    let file = &loaded.value;
     output::line(&format!(
         "{}: ready, serves {} parties on {}",
         path.display(),
@@ -83,6 +101,15 @@ fn check(path: &Path) -> Outcome {
         file.gateway.listen
     ));
     Ok(Exit::Done)
+}
+
+/// Reads every file that the configuration names.
+pub(super) fn check_files(loaded: &Loaded<GatewayFile>) -> Result<(), Failure> {
+    let (file, folder) = (&loaded.value, loaded.folder());
+    file.config(folder)?;
+    file.options(folder)?;
+    registry(loaded)?;
+    Ok(())
 }
 
 /// Reads the tokens. Each is bound to the role in which its party is served.

@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use super::file::Validate;
 use super::violation::ConfigViolation;
 use crate::failure::Failure;
+use crate::front::environment;
+use crate::front::server::ServerCommand;
 
 /// The configuration of `slacktide gateway`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -24,6 +26,9 @@ pub(crate) struct GatewayFile {
     pub(crate) gateway: GatewayTable,
     /// The exchange.
     pub(crate) exchange: GatewayExchange,
+    /// The nats-server that `slacktide front run` starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) server: Option<ServerTable>,
     /// The parties that it serves.
     #[serde(rename = "party", default)]
     pub(crate) parties: Vec<PartyTable>,
@@ -100,6 +105,62 @@ impl Default for LimitsTable {
             request_time: Span::from_secs(limits.request_time.as_secs()),
             shutdown: Span::from_secs(limits.shutdown.as_secs()),
         }
+    }
+}
+
+/// The `[server]` table: the exchange's nats-server on the same machine.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ServerTable {
+    /// The program, with its folder or on the PATH.
+    #[serde(default = "default_program")]
+    pub(crate) program: PathBuf,
+    /// Its configuration file.
+    pub(crate) config: PathBuf,
+    /// `NAME='value'` lines with the variables that the configuration uses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) environment: Option<PathBuf>,
+}
+
+fn default_program() -> PathBuf {
+    PathBuf::from("nats-server")
+}
+
+impl ServerTable {
+    /// Returns how the server is started, with paths relative to `folder`.
+    pub(crate) fn command(&self, folder: &Path) -> Result<ServerCommand, Failure> {
+        let config = folder.join(&self.config);
+        if !config.is_file() {
+            return Err(Failure::usage(format!(
+                "server.config: there is no file {}; `slacktide keys site` and nats/ have one",
+                config.display()
+            )));
+        }
+        let variables = match &self.environment {
+            None => Vec::new(),
+            // Refuses a file that others can read: it may hold the key of the streams.
+            Some(path) => {
+                let text = Secret::File(path.clone()).read(folder)?;
+                environment::parse(text.expose()).map_err(|error| {
+                    Failure::usage(format!(
+                        "server.environment: {}: {error}",
+                        folder.join(path).display()
+                    ))
+                })?
+            }
+        };
+        // A name without a folder is searched on the PATH.
+        let has_folder = self.program.components().count() > 1;
+        let program = if has_folder {
+            folder.join(&self.program)
+        } else {
+            self.program.clone()
+        };
+        Ok(ServerCommand {
+            program,
+            config,
+            variables,
+        })
     }
 }
 
