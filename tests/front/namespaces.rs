@@ -14,7 +14,7 @@ use crate::pipeline::site::DEADLINE;
 const FRONT: &str = "10.77.0.1";
 const SIDES: &str = "10.77.0.2";
 
-/// A process namespace, too: whatever is left in it ends with its first process.
+/// A process namespace, too: every process left in it ends with its first process.
 const NAMESPACES: [&str; 7] = [
     "--user",
     "--map-root-user",

@@ -108,7 +108,7 @@ async fn front_second_signal_kills_the_server_and_ends() {
     machine.apply().await;
     machine.wait_page(&front, "healthz", 200).await;
     let server = child(front.pid(), "nats-server").expect("nats-server is its child");
-    // A stopped server cannot end by itself.
+    // A suspended server cannot end on SIGTERM.
     kill(pid(server), Signal::SIGSTOP).unwrap();
     front.sigterm();
     until("the order to stop", DEADLINE, async || {

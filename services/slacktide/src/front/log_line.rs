@@ -19,7 +19,7 @@ pub(super) fn parse(line: &str) -> (Level, &str) {
     let Some((before, rest)) = line.split_once("] ") else {
         return (Level::Info, line);
     };
-    // The process id stands before date, time and level.
+    // The process id, date and time precede the level.
     let level_and_text = if before.starts_with('[') && rest.contains('[') {
         rest.split_once('[').map_or(rest, |(_, level)| level)
     } else {

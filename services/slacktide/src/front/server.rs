@@ -215,7 +215,7 @@ fn describe(status: ExitStatus) -> String {
     }
 }
 
-/// Asks the server to stop, and kills it when the time is over or at once is ordered.
+/// Asks the server to stop, and kills it after a time-out or a second signal.
 async fn end(child: &mut Child, at_once: &CancellationToken) {
     if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
         // Fails only if the server has ended already.
