@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | `binary` | the binary as a user starts it |
+//! | `cli_schema` | the schemas of the commands' JSON, which every output of a command is validated with |
 //! | `schema_change` | schema changes at the core, and how the receiver's tables change |
 //! | `faults` | faults of network, databases, permissions, disks and the process itself |
 //! | `front` | the front-end machine: supervision, and network namespaces |
@@ -32,6 +33,7 @@
 #![allow(clippy::print_stderr, reason = "tests print what they found with --nocapture")]
 
 mod binary;
+mod cli_schema;
 mod dependencies;
 mod faults;
 mod front;

@@ -1,6 +1,6 @@
 //! Output of the commands.
 
-use harness::until;
+use harness::{run, slacktide, until};
 use serde_json::Value;
 
 use crate::pipeline::site::{DEADLINE, Site};
@@ -29,12 +29,20 @@ pub(super) async fn wait_lane_state(site: &Site, config: &str, state: &str, code
     .await
 }
 
-/// Returns the screen as lines. Asserts that none is too wide and, without a terminal, none has colours.
+/// Returns the screen as lines, in a pipe. Asserts that no line is wider than `COLUMNS`, and that none has colours.
 pub(super) async fn screen(site: &Site, config: &str) -> Vec<String> {
+    let mut command = slacktide();
+    command.current_dir(site.file(".")).env("COLUMNS", "80");
+    command.args(["status", "--config", config]);
+    let narrow = run("slacktide", &mut command, DEADLINE).await.stdout;
+    assert!(!narrow.is_empty());
+    for line in narrow.lines() {
+        assert!(line.chars().count() <= 80, "{line:?}");
+    }
     let (_, output) = site.command_stdout(&["status", "--config", config]).await;
     let lines: Vec<String> = output.lines().map(str::to_owned).collect();
-    for line in &lines {
-        assert!(line.chars().count() <= 100 && !line.contains('\x1b'), "{line:?}");
+    for line in lines.iter().map(String::as_str).chain(narrow.lines()) {
+        assert!(!line.contains('\x1b'), "{line:?}");
         assert_eq!(line.trim_end(), line, "spaces at the end");
     }
     lines

@@ -26,8 +26,10 @@ async fn hold_id(site: &Site) -> String {
     let list = ["hold", "list", "--json", "--config", "first.toml"];
     let (_, output) = site.command_stdout(&list).await;
     let output: Value = serde_json::from_str(&output).unwrap();
-    assert_eq!(output["in_force"].as_array().map(Vec::len), Some(1), "{output}");
-    output["in_force"][0]["order"]["id"].as_str().unwrap().to_owned()
+    let items = output["items"].as_array().unwrap().iter();
+    let in_force: Vec<&Value> = items.filter(|hold| hold["state"] == "in_force").collect();
+    assert_eq!(in_force.len(), 1, "{output}");
+    in_force[0]["id"].as_str().unwrap().to_owned()
 }
 
 async fn release(site: &Site) -> String {

@@ -74,9 +74,9 @@ async fn assert_feed_screens(site: &Site) {
         .command_stdout(&["feed", "list", "--json", "--config", BUREAU])
         .await;
     let output: Value = serde_json::from_str(&output).unwrap();
-    let feed = &output["feeds"][0];
-    assert_eq!((code, &feed["name"]), (Some(0), &"claim".into()), "{output}");
-    assert_eq!(feed["recipients"][0]["state"], "caught_up", "{output}");
+    let feed = &output["items"][0];
+    assert_eq!((code, &feed["feed"]), (Some(0), &"claim".into()), "{output}");
+    assert_eq!(feed["lanes"][0]["state"], "caught_up", "{output}");
     let (_, list) = site.command_stdout(&["feed", "list", "--config", BUREAU]).await;
     assert!(list.contains("claim") && list.contains("caught up"), "{list}");
     let (code, show) = site
@@ -131,7 +131,7 @@ async fn assert_waiting_and_held(site: &Site) {
         .command_stdout(&["hold", "list", "--json", "--config", BUREAU])
         .await;
     let holds: Value = serde_json::from_str(&holds).unwrap();
-    let id = holds["in_force"][0]["order"]["id"].as_str().unwrap().to_owned();
+    let id = holds["items"][0]["id"].as_str().unwrap().to_owned();
     let release = [
         "hold",
         "release",

@@ -57,9 +57,11 @@ pub(super) async fn hold_id(site: &Site, reason: &str) -> String {
         .command_stdout(&["hold", "list", "--json", "--config", "social.toml"])
         .await;
     let listed: Value = serde_json::from_str(&listed).unwrap();
-    let orders = listed["in_force"].as_array().unwrap();
-    let held = orders.iter().find(|one| one["order"]["reason"] == reason);
-    held.unwrap_or_else(|| panic!("no hold for {reason}: {listed}"))["order"]["id"]
+    let holds = listed["items"].as_array().unwrap();
+    let held = holds
+        .iter()
+        .find(|one| one["state"] == "in_force" && one["order"]["reason"] == reason);
+    held.unwrap_or_else(|| panic!("no hold for {reason}: {listed}"))["id"]
         .as_str()
         .unwrap()
         .to_owned()

@@ -227,6 +227,7 @@ impl Site {
         let mut command = slacktide();
         command.current_dir(self.folder.path()).args(arguments);
         let done = run("slacktide", &mut command, DEADLINE).await;
+        crate::cli_schema::check(arguments, &done.stdout);
         (done.status.success(), done.stdout + &done.stderr)
     }
 
@@ -235,6 +236,7 @@ impl Site {
         let mut command = slacktide();
         command.current_dir(self.folder.path()).args(arguments);
         let done = run("slacktide", &mut command, DEADLINE).await;
+        crate::cli_schema::check(arguments, &done.stdout);
         (done.status.code(), done.stdout)
     }
 

@@ -23,7 +23,7 @@ pub(crate) async fn json(site: &Site, arguments: &[&str]) -> (bool, Value) {
 pub(crate) async fn list(site: &Site, config: &str) -> Vec<Value> {
     let (is_ok, output) = json(site, &["quarantine", "list", "--config", config]).await;
     assert!(is_ok, "{output}");
-    output["entries"].as_array().expect("a list").clone()
+    output["items"].as_array().expect("a list").clone()
 }
 
 pub(crate) fn ids(entries: &[Value], kind: &str) -> Vec<String> {

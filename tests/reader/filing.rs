@@ -36,7 +36,7 @@ async fn gateway_signed_request_is_filed_once_and_answered() {
     let gateway = GatewaySite::start(&site.file("."), &site.nats.url()).await;
     let token = gateway.token().await;
     let signed = site.json(&[&SIGN[..], &["request.bin"]].concat()).await;
-    let id = signed["id"].as_str().unwrap().to_owned();
+    let id = signed["items"][0]["id"].as_str().unwrap().to_owned();
     let bytes = fs::read(site.file("request.bin")).unwrap();
     // Nothing was published by the command.
     let state = format!("/v1/requests/{id}");

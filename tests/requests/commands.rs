@@ -50,7 +50,7 @@ async fn request_without_an_answer_has_its_exit_code() {
         .await;
     request_site.wait_state("insurer-a", &refused, "refused").await;
 
-    for format in ["table", "csv", "json"] {
+    for format in ["table", "csv", "jsonl", "json"] {
         let (code, out, err) = run_as_first_insurer(
             &request_site,
             &["request", "result", &refused, "--format", format],
@@ -123,10 +123,8 @@ async fn request_is_asked_again_once_for_each_refusal() {
     };
     let id = |out: &str| {
         let output: Value = serde_json::from_str(out).unwrap();
-        (
-            output["id"].as_str().unwrap().to_owned(),
-            output["is_new"] == true,
-        )
+        let item = &output["items"][0];
+        (item["id"].as_str().unwrap().to_owned(), item["result"] == "filed")
     };
     let (code, out, _) = run_as_first_insurer(&request_site, &file("claim.none", &[])).await;
     let (first, is_new) = id(&out);

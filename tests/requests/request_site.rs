@@ -166,7 +166,9 @@ impl RequestSite {
     pub(crate) async fn run_command(&self, arguments: &[&str]) -> harness::Finished {
         let mut command = slacktide();
         command.current_dir(self.folder.path()).args(arguments);
-        run("slacktide", &mut command, DEADLINE).await
+        let done = run("slacktide", &mut command, DEADLINE).await;
+        crate::cli_schema::check(arguments, &done.stdout);
+        done
     }
 
     /// Returns the output of a command with `--json`.
@@ -278,7 +280,7 @@ impl RequestSite {
         line.extend(more);
         let output = self.json(&line).await;
         output
-            .pointer("/id")
+            .pointer("/items/0/id")
             .and_then(Value::as_str)
             .unwrap_or_else(|| panic!("no id: {output}"))
             .to_owned()

@@ -90,7 +90,7 @@ async fn request_of_another_party_cannot_act_on_a_terminal() {
         assert_safe("approvals list", &shown.stdout);
         if more.contains(&"--json") {
             let listed: Value = serde_json::from_str(&shown.stdout).unwrap();
-            assert_eq!(listed[0]["filed_by"], HOSTILE, "{listed}");
+            assert_eq!(listed["items"][0]["filed_by"], HOSTILE, "{listed}");
         } else {
             assert!(shown.stdout.contains("\\u{202e}"), "{}", shown.stdout);
             let forged = shown

@@ -153,12 +153,11 @@ impl Site {
 
     /// Runs a command of the administrator, auditor or operator in the site's folder.
     pub(super) async fn command(&self, args: &[&str]) -> Finished {
-        run(
-            &args.join(" "),
-            slacktide().current_dir(self.dir.path()).args(args),
-            SOON,
-        )
-        .await
+        let mut command = slacktide();
+        command.current_dir(self.dir.path()).args(args);
+        let done = run(&args.join(" "), &mut command, SOON).await;
+        crate::cli_schema::check(args, &done.stdout);
+        done
     }
 
     pub(super) async fn status(&self, name: &str) -> Result<Value, String> {
@@ -209,7 +208,8 @@ impl Site {
         let (code, findings) = self.verify().await;
         assert_eq!(code, 0, "{findings:#}");
         assert_eq!(findings["chunks"], findings["chunks_verified"]);
-        for (lane, report) in findings["lanes"].as_object().unwrap() {
+        for report in findings["lanes"].as_array().unwrap() {
+            let lane = &report["lane"];
             let turns = report["publishers"].as_array().unwrap();
             assert!(
                 turns.len() <= most_turns,

@@ -102,7 +102,9 @@ impl Site {
     pub(crate) async fn command(&self, arguments: &[&str]) -> Finished {
         let mut command = slacktide();
         command.current_dir(self.folder.path()).args(arguments);
-        run(&arguments.join(" "), &mut command, DEADLINE).await
+        let done = run(&arguments.join(" "), &mut command, DEADLINE).await;
+        crate::cli_schema::check(arguments, &done.stdout);
+        done
     }
 
     /// Runs a command that must succeed; returns its output.

@@ -4,11 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use exchange::Exchange;
+use schemars::JsonSchema;
 use schemas::name::PartyName;
 use serde::{Deserialize, Serialize};
 
 /// What a party is at the exchange. Only the shape of a request depends on it; the exchange's permissions decide about rights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Sends chunks and answers requests, of any recipient.

@@ -16,6 +16,7 @@ pub(crate) mod gate;
 mod gateway;
 pub(crate) mod health;
 pub(crate) mod hold;
+mod items;
 pub(crate) mod keys;
 pub(crate) mod masking;
 mod operator;
@@ -24,6 +25,8 @@ mod party;
 pub(crate) mod quarantine;
 pub(crate) mod reopen;
 pub(crate) mod request;
+#[cfg(test)]
+mod schemas;
 mod social;
 pub(crate) mod status;
 pub(crate) mod store;

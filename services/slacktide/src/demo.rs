@@ -13,7 +13,7 @@ mod demo_run;
 mod freshness;
 mod live;
 pub(crate) mod load;
-mod report;
+pub(crate) mod report;
 mod server;
 mod site_files;
 
@@ -29,7 +29,7 @@ use serde_json::Value;
 use crate::cli::DemoArgs;
 use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
-use crate::output;
+use crate::output::{self, Progress};
 use crate::settings::{PartyFile, load as load_file};
 use crate::status_page::{number, text};
 use demo_run::DemoRun;
@@ -81,7 +81,9 @@ async fn run_demo(
 ) -> Outcome {
     let mut display = Display::new();
     display.note(&format!("the demo runs in {}", site_files.path().display()));
+    let waiting = Progress::wait("creating the core");
     let rows = demo_run::make_core(site_files, args.rows, args.seed).await?;
+    drop(waiting);
     display.note(&format!(
         "created a core with {rows} rows; starting the exchange, one social agent and two pollers"
     ));
@@ -130,6 +132,7 @@ async fn run_demo(
         }
     }
     display.note("all rows have arrived; comparing and verifying");
+    let waiting = Progress::wait("comparing and verifying");
     let social = demo_run.social_status().await;
     if !args.keep {
         demo_run.stop_agents().await;
@@ -142,11 +145,8 @@ async fn run_demo(
         Ok(report(&social, &compared, freshness, changed, &findings, began))
     })
     .await?;
-    if args.json {
-        output::json(&report)?;
-    } else {
-        output::lines(report.lines());
-    }
+    drop(waiting);
+    output::report(&report, args.json)?;
     Ok(if report.agree { Exit::Done } else { Exit::Evidence })
 }
 
@@ -239,11 +239,11 @@ fn report(
             .unwrap_or_default(),
         gate_open_ms: open,
         gate_shut_ms: number(social, "/gate/shut_ms"),
-        time_to_yield_ms: seconds(number(social, "/gate/yields/max_us")),
+        time_to_yield_us: number(social, "/gate/yields/max_us"),
         freshness,
         changed_while_running: changed,
         rows_per_second_open: rows_published * 1_000 / open.max(1),
-        seconds: began.elapsed().as_secs_f64(),
+        took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         ..Report::default()
     };
     report.evaluate();

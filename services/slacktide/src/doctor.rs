@@ -49,11 +49,7 @@ pub(crate) async fn run(path: PathBuf, offline: bool, json: bool) -> Outcome {
             }
         }
     }
-    if json {
-        output::json(&findings)?;
-    } else {
-        output::lines(findings.lines());
-    }
+    output::report(&findings, json)?;
     Ok(if findings.has_failed() {
         findings.exit()
     } else {

@@ -60,7 +60,10 @@ fn main() -> ExitCode {
         output::error(&error.to_string());
         return runtime::exit::Exit::Usage.into();
     }
-    match commands::run(cli.command) {
+    let outcome = commands::run(cli.command);
+    // A result that could not be written is not a success.
+    let outcome = outcome.and_then(|exit| output::finish().map(|()| exit));
+    match outcome {
         Ok(exit) => exit.into(),
         Err(failure) => {
             output::failure(&failure);

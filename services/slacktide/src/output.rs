@@ -1,58 +1,86 @@
 //! Terminal output: results on standard output, everything else on standard error.
 //!
-//! Only this module writes to them, so that text of another party never reaches a terminal unescaped: all output is a
-//! [`Line`], a line escapes every character that acts on the terminal, and colours and cursor movement are types of this
-//! module.
+//! Only this module writes to them, so that text of another party never reaches a terminal unescaped.
 //!
-//! - `columns` a table with a header
-//! - `text` one line of escaped text with styles
-//! - `screen` output that is redrawn in place
+//! # Design
+//!
+//! A command makes a value, a [`Report`], and passes it to [`report`]. The value is serialised for `--json`, and it
+//! describes the same facts for people as a [`View`]: lines, labelled texts, commands to copy, and tables. A command formats
+//! no columns and measures no width.
+//!
+//! **JSON.** The type of the value has a JSON Schema, which is published under `schemas/cli/` and compared by a test. The
+//! rules, which `schemas/cli/README.md` states for readers:
+//!
+//! - the top level is an object; the entries of a list are in `items`
+//! - a value that is not known is `null`, so that a key is always present
+//! - times are RFC 3339 in UTC with three decimals ([`Time`]); durations are integers with the unit in the name (`…_ms`)
+//! - ratios are numbers with three decimals ([`Ratio`]); amounts of money are texts
+//! - commands that follow something print one object on each line
+//!
+//! **Width.** On a terminal, or where `COLUMNS` gives a width, no line of a view is wider than that: texts are wrapped, a table
+//! wraps its cells, and where a table cannot fit at all, each of its rows is shown as a record, one field on each line. No
+//! value is truncated. In a pipe or a file a row is one line, nothing is wrapped, and there are no colours.
+//!
+//! **A closed pipe** (`| head -1`) is not an error: the rest of the output is dropped, and the command ends with its own exit
+//! code. Any other error of a write is kept until the end and makes the command fail ([`finish`]).
+//!
+//! - `report` the value of a command; `value` the types of its fields
+//! - `view` what people see; `table` tables; `wrap` wrapped lines; `text` one line of escaped text with styles
+//! - `live` output that is redrawn in place below a history; `progress` the progress of long work
 //! - `json` JSON with escaped control characters
-//! - `log` the log lines of this process
+//! - `stream` the two streams; `log` the log lines of this process
 
-mod columns;
 mod json;
+mod live;
 mod log;
-mod screen;
+mod progress;
+mod report;
+mod stream;
+mod table;
 mod text;
+mod value;
+mod view;
+mod wrap;
 
-pub(crate) use columns::Columns;
-#[cfg(test)]
-pub(crate) use columns::display_width;
 pub(crate) use json::JsonLines;
 #[cfg(test)]
-pub(crate) use json::json_text;
+pub(crate) use json::text as rendered_json;
+pub(crate) use live::{Block, Live};
 pub(crate) use log::{log_sink, report_panics};
-pub(crate) use screen::{Block, Screen, redraw};
+pub(crate) use progress::Progress;
+pub(crate) use report::{Report, report, report_line};
+pub(crate) use stream::{finish, is_closed, is_terminal};
+pub(crate) use table::Table;
 pub(crate) use text::{Line, Style, escape};
+pub(crate) use value::{Ratio, Time, millis};
+pub(crate) use view::View;
+#[cfg(test)]
+pub(crate) use wrap::display_width;
 
-use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use serde::Serialize;
-
 use crate::failure::Failure;
-
-/// Shows a line of the result. A closed pipe (`| head`) is not an error.
-pub(crate) fn line(text: &str) {
-    let _ = try_line(text);
-}
+use stream::Stream;
 
 /// Shows a line of the result.
-///
-/// # Errors
-/// If the output is closed.
-pub(crate) fn try_line(text: &str) -> io::Result<()> {
-    Stream::Out.write(render_lines(Stream::Out, [text]).as_bytes())
+pub(crate) fn line(text: &str) {
+    let mut shown = View::new();
+    shown.line(text);
+    view(&shown);
 }
 
-/// Shows several lines of the result.
+/// Shows several lines of the result, unchanged but for the escapes.
 pub(crate) fn lines<I>(texts: I)
 where
     I: IntoIterator,
     I::Item: Into<Line>,
 {
-    let _ = Stream::Out.write(render_lines(Stream::Out, texts).as_bytes());
+    Stream::Out.write(render_lines(Stream::Out, texts).as_bytes());
+}
+
+/// Shows a view without data: the result of a command that has no `--json`.
+pub(crate) fn view(view: &View) {
+    lines(view.render(stream::width()));
 }
 
 /// Shows a remark on standard error.
@@ -66,7 +94,7 @@ where
     I: IntoIterator,
     I::Item: Into<Line>,
 {
-    let _ = Stream::Error.write(render_lines(Stream::Error, texts).as_bytes());
+    Stream::Error.write(render_lines(Stream::Error, texts).as_bytes());
 }
 
 /// Shows an error.
@@ -80,28 +108,35 @@ pub(crate) fn failure(failure: &Failure) {
     notes(failure.more());
 }
 
-/// Shows the result as JSON.
-pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::internal(&error))?;
-    let _ = Stream::Out.write(json::line(&text).as_bytes());
-    Ok(())
-}
-
-/// Shows the result as JSON on one line.
-///
-/// # Errors
-/// If the output is closed.
-pub(crate) fn json_line(value: &impl Serialize) -> io::Result<()> {
-    Stream::Out.write(json::line(&serde_json::to_string(value)?).as_bytes())
-}
-
 /// Writes a result unchanged to a file or a pipe. On a terminal it is shown line by line and escaped.
 pub(crate) fn exact(text: &str) {
     if is_terminal() {
         lines(text.lines());
     } else {
-        let _ = Stream::Out.write(text.as_bytes());
+        Stream::Out.write(text.as_bytes());
     }
+}
+
+/// Shows content as JSON below a view: a decoded message or row, for people.
+///
+/// # Errors
+/// It cannot be serialised.
+pub(crate) fn json_text(value: &serde_json::Value) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::internal(&error))?;
+    Stream::Out.write(json::line(&text).as_bytes());
+    Ok(())
+}
+
+/// Shows values as JSON, one on each line.
+///
+/// # Errors
+/// One cannot be serialised.
+pub(crate) fn json_lines(values: impl IntoIterator<Item = serde_json::Value>) -> Result<(), Failure> {
+    for value in values {
+        let text = serde_json::to_string(&value).map_err(|error| Failure::internal(&error))?;
+        Stream::Out.write(json::line(&text).as_bytes());
+    }
+    Ok(())
 }
 
 /// Shows the help, or an error of the command line.
@@ -113,54 +148,6 @@ pub(crate) fn command_line(error: &clap::Error) -> ExitCode {
         let _ = error.print();
     }
     u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
-}
-
-/// Returns whether standard output is a terminal.
-pub(crate) fn is_terminal() -> bool {
-    Stream::Out.is_terminal()
-}
-
-/// Returns the width of standard output, or `None` if it is not a terminal. `COLUMNS` overrides it.
-pub(crate) fn width() -> Option<usize> {
-    let from_environment = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
-    is_terminal().then(|| {
-        let size = || terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
-        from_environment.or_else(size).unwrap_or(80)
-    })
-}
-
-/// One of the two streams of the process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stream {
-    Out,
-    Error,
-}
-
-#[expect(clippy::disallowed_methods, reason = "the one place that writes to them")]
-impl Stream {
-    fn write(self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Out => {
-                let mut out = io::stdout().lock();
-                out.write_all(bytes).and_then(|()| out.flush())
-            }
-            Self::Error => io::stderr().lock().write_all(bytes),
-        }
-    }
-
-    fn is_terminal(self) -> bool {
-        match self {
-            Self::Out => io::stdout().is_terminal(),
-            Self::Error => io::stderr().is_terminal(),
-        }
-    }
-}
-
-impl Stream {
-    /// Returns whether colours are shown: on a terminal, unless the environment sets `NO_COLOR`.
-    fn is_coloured(self) -> bool {
-        self.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-    }
 }
 
 /// Renders lines for a stream, each with a line end.

@@ -3,6 +3,7 @@
 //! An officer signs with their own key, and the decision is permanent: the exchange accepts one for each officer and
 //! request. The reason is for the bureau's records; the recipient sees the outcome only.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use requests::approval::ApprovalState;
 use requests::kind::Kinds;
 use runtime::config::{Loaded, Secret};
 use runtime::exit::Exit;
+use schemars::JsonSchema;
 use schemas::approval::{Approval, Decision};
 use schemas::cursor::Scalar;
 use schemas::digest::Digest;
@@ -21,11 +23,12 @@ use schemas::envelope::Envelope;
 use schemas::name::{OfficerName, RecipientName};
 use schemas::request::{Request, RequestId};
 use schemas::sign::SigningKey;
+use serde::Serialize;
 
 use crate::cli::Config;
 use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
-use crate::output;
+use crate::output::{self, Report, Time, View};
 use crate::settings::{SocialFile, load};
 
 /// The approvals commands.
@@ -121,7 +124,7 @@ async fn list(config: &Config, personal: bool, json: bool) -> Outcome {
         // The same evaluation as in the agent.
         let state = rule.evaluate(&request, digest, stored.stored_at, &approvals, Timestamp::now());
         if let ApprovalState::Pending { granted, needed } = state {
-            entries.push(entry(
+            entries.push(ApprovalItem::new(
                 &request,
                 stored.stored_at,
                 &approvals,
@@ -131,15 +134,7 @@ async fn list(config: &Config, personal: bool, json: bool) -> Outcome {
         }
     }
     exchange.close().await;
-    if json {
-        output::json(&entries)?;
-    } else if entries.is_empty() {
-        output::line("no request waits for an officer");
-    } else {
-        for entry in &entries {
-            output::lines(render(entry));
-        }
-    }
+    output::report(&ApprovalList { items: entries }, json)?;
     Ok(Exit::Done)
 }
 
@@ -172,62 +167,107 @@ fn approval(file: &SocialFile, bytes: &[u8]) -> Option<Approval> {
     envelope.verify(file.trust.officers.get(&approval.officer)?).ok()
 }
 
-pub(super) fn entry(
-    request: &Request,
-    stored_at: Timestamp,
-    approvals: &[Approval],
-    (granted, needed): (u32, u32),
-    personal: bool,
-) -> serde_json::Value {
-    let by: Vec<&OfficerName> = approvals.iter().map(|approval| &approval.officer).collect();
-    let mut entry = serde_json::json!({
-        "id": request.id,
-        "recipient": request.recipient,
-        "kind": request.kind,
-        "purpose": request.purpose,
-        "basis": request.basis,
-        "filed_by": request.filed_by,
-        "stored_at": stored_at,
-        "deadline": request.deadline,
-        "decided_by": by,
-        "granted": granted,
-        "needed": needed,
-    });
-    if personal && let Some(entry) = entry.as_object_mut() {
-        let arguments: std::collections::BTreeMap<&String, &Scalar> = request.arguments.iter().collect();
-        entry.insert("arguments".to_owned(), serde_json::json!(arguments));
-    }
-    entry
+/// The requests that wait for officers, the oldest first.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "approvals list")]
+pub(super) struct ApprovalList {
+    pub(super) items: Vec<ApprovalItem>,
 }
 
-pub(super) fn render(entry: &serde_json::Value) -> Vec<String> {
-    let text = |name: &str| entry[name].as_str().unwrap_or("-").to_owned();
-    let by: Vec<&str> = entry["decided_by"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|name| name.as_str())
-        .collect();
-    let mut words = format!(
-        "{}  {}  {}  purpose {} basis {}  by {}  since {}  granted {} of {}",
-        text("id"),
-        text("recipient"),
-        text("kind"),
-        text("purpose"),
-        text("basis"),
-        text("filed_by"),
-        text("stored_at"),
-        entry["granted"],
-        entry["needed"],
-    );
-    if !by.is_empty() {
-        words.push_str(&format!(" ({})", by.join(", ")));
+/// A request that waits for officers.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct ApprovalItem {
+    id: String,
+    recipient: RecipientName,
+    kind: String,
+    /// The code of the purpose.
+    purpose: String,
+    /// The code of the legal basis.
+    basis: String,
+    /// The requesting person.
+    filed_by: String,
+    /// When the exchange stored it.
+    stored_at: Time,
+    /// Until when an answer is useful.
+    deadline: Option<Time>,
+    /// The officers that decided.
+    decided_by: Vec<OfficerName>,
+    /// Officers that granted it.
+    granted: u32,
+    /// Officers that must grant it.
+    needed: u32,
+    /// The arguments; with `--personal` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arguments: Option<BTreeMap<String, Scalar>>,
+}
+
+impl ApprovalItem {
+    /// Creates it from the request and the decisions so far. `personal` includes the arguments.
+    pub(super) fn new(
+        request: &Request,
+        stored_at: Timestamp,
+        approvals: &[Approval],
+        (granted, needed): (u32, u32),
+        personal: bool,
+    ) -> Self {
+        let arguments = || {
+            let all = request.arguments.iter();
+            all.map(|(name, value)| (name.clone(), value.clone())).collect()
+        };
+        Self {
+            id: request.id.to_string(),
+            recipient: request.recipient.clone(),
+            kind: request.kind.clone(),
+            purpose: request.purpose.clone(),
+            basis: request.basis.clone(),
+            filed_by: request.filed_by.clone(),
+            stored_at: stored_at.into(),
+            deadline: request.deadline.map(Time),
+            decided_by: approvals
+                .iter()
+                .map(|approval| approval.officer.clone())
+                .collect(),
+            granted,
+            needed,
+            arguments: personal.then(arguments),
+        }
     }
-    let mut lines = vec![words];
-    if let Some(arguments) = entry.get("arguments") {
-        lines.push(format!("    {arguments}"));
+}
+
+impl Report for ApprovalList {
+    fn view(&self) -> View {
+        let mut view = View::new();
+        if self.items.is_empty() {
+            view.line("no request waits for an officer");
+        }
+        for item in &self.items {
+            let mut words = format!(
+                "{}  {}  {}  purpose {} basis {}  by {}  since {}  granted {} of {}",
+                item.id,
+                item.recipient,
+                item.kind,
+                item.purpose,
+                item.basis,
+                item.filed_by,
+                item.stored_at,
+                item.granted,
+                item.needed,
+            );
+            if !item.decided_by.is_empty() {
+                let by: Vec<&str> = item.decided_by.iter().map(OfficerName::as_str).collect();
+                words.push_str(&format!(" ({})", by.join(", ")));
+            }
+            view.line(words);
+            for (name, value) in item.arguments.iter().flatten() {
+                let value = match value {
+                    Scalar::Int(number) => number.to_string(),
+                    Scalar::Text(text) => text.clone(),
+                };
+                view.line(format!("    {name} = {value}"));
+            }
+        }
+        view
     }
-    lines
 }
 
 async fn decide_request(decide: Decide, decision: Decision) -> Outcome {
@@ -254,19 +294,51 @@ async fn decide_request(decide: Decide, decision: Decision) -> Outcome {
     let filed = filed.await;
     exchange.close().await;
     let id = filed?;
-    let word = match decision {
-        Decision::Grant => "granted",
-        Decision::Refuse => "refused",
+    let report = DecisionReport {
+        id: id.to_string(),
+        officer: decide.officer,
+        decision: match decision {
+            Decision::Grant => DecisionWord::Granted,
+            Decision::Refuse => DecisionWord::Refused,
+        },
     };
-    if decide.json {
-        output::json(&serde_json::json!({ "id": id, "officer": decide.officer, "decision": word }))?;
-    } else {
-        output::line(&format!(
-            "{id} is {word} by {}; the decision is permanent",
-            decide.officer
-        ));
-    }
+    output::report(&report, decide.json)?;
     Ok(Exit::Done)
+}
+
+/// An officer's decision about a request.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "approvals grant, approvals refuse")]
+pub(super) struct DecisionReport {
+    /// The id of the request.
+    id: String,
+    officer: OfficerName,
+    decision: DecisionWord,
+}
+
+/// A decision.
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum DecisionWord {
+    /// The officer grants the request.
+    Granted,
+    /// The officer refuses the request.
+    Refused,
+}
+
+impl Report for DecisionReport {
+    fn view(&self) -> View {
+        let word = match self.decision {
+            DecisionWord::Granted => "granted",
+            DecisionWord::Refused => "refused",
+        };
+        let mut view = View::new();
+        view.line(format!(
+            "{} is {word} by {}; the decision is permanent",
+            self.id, self.officer
+        ));
+        view
+    }
 }
 
 /// Finds a request by its full id, or by the prefix of a pending one.

@@ -1,12 +1,18 @@
 //! `slacktide audit replay|verify`.
+//!
+//! - `report` the findings as a value; `counting` shows how many messages are read
 
-use std::io::Write as _;
+mod counting;
+pub(super) mod report;
+
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use ::audit::AuditError;
 use ::audit::replay::{Lines, replay};
 use ::audit::selection::Selection;
-use ::audit::verify::{Findings, Trust, verify};
+use ::audit::verify::{Trust, verify};
+use ::exchange::AuditExchange;
 use ::exchange::port::{ReadFrom, Stream};
 use runtime::config::Loaded;
 use runtime::exit::Exit;
@@ -16,8 +22,10 @@ use crate::audit_heads::HeadsFile;
 use crate::cli::{AuditCommand, Part, Since, StreamName};
 use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
-use crate::output::{self, Line, Style};
+use crate::output;
 use crate::settings::{PartyFile, load};
+use counting::Counting;
+use report::AuditReport;
 
 /// Runs a subcommand.
 pub(crate) async fn run(command: AuditCommand) -> Outcome {
@@ -36,10 +44,22 @@ pub(crate) async fn run(command: AuditCommand) -> Outcome {
             let selection = selection(stream, &part)?;
             let lines = if rows { Lines::Rows } else { Lines::Payloads };
             let mut out = output::JsonLines::default();
-            replay(&exchange, &selection, lines, &decryption_keys, &mut out)
-                .await
-                .map_err(failed)?;
-            out.flush().map_err(|error| Failure::internal(&error))?;
+            let counting = Counting::new(&exchange);
+            // A terminal shows the lines themselves.
+            let exchange: &dyn AuditExchange = if output::is_terminal() {
+                &exchange
+            } else {
+                &counting
+            };
+            let replayed = replay(exchange, &selection, lines, &decryption_keys, &mut out).await;
+            match replayed {
+                Ok(_) => {}
+                // The reader of the output has seen enough, or the output is full, which is reported at the end.
+                Err(AuditError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {}
+                Err(error) => return Err(failed(error)),
+            }
+            // A closed pipe is no error here either.
+            let _ = out.flush();
             Ok(Exit::Done)
         }
         AuditCommand::Verify { config, part, json } => {
@@ -63,10 +83,12 @@ pub(crate) async fn run(command: AuditCommand) -> Outcome {
             let heads = HeadsFile::of(&part)?;
             let selection = selection(StreamName::Data, &part)?;
             let known_heads = heads.as_ref().and_then(HeadsFile::known_heads);
-            let findings = verify(&exchange, &trust, &selection, known_heads)
-                .await
-                .map_err(failed)?;
-            print(&findings, json)?;
+            let findings = {
+                let exchange = Counting::new(&exchange);
+                let found = verify(&exchange, &trust, &selection, known_heads).await;
+                found.map_err(failed)?
+            };
+            output::report(&AuditReport::new(&findings), json)?;
             if !findings.is_sound() {
                 return Ok(Exit::Evidence);
             }
@@ -76,43 +98,6 @@ pub(crate) async fn run(command: AuditCommand) -> Outcome {
             Ok(Exit::Done)
         }
     }
-}
-
-fn print(findings: &Findings, json: bool) -> Result<(), Failure> {
-    if json {
-        return output::json(findings);
-    }
-    output::lines(lines(findings));
-    Ok(())
-}
-
-/// Renders the findings as lines.
-pub(super) fn lines(findings: &Findings) -> Vec<Line> {
-    let lanes = findings.lanes.iter().map(|(lane, report)| {
-        format!(
-            "{lane}: {} chunks, {} rows, up to epoch {} number {}",
-            report.chunks, report.rows, report.epoch, report.number
-        )
-    });
-    let mut lines: Vec<Line> = lanes.map(Line::from).collect();
-    lines.push(
-        format!(
-            "{} of {} chunks, {} receipts and {} audit entries are valid",
-            findings.chunks_verified, findings.chunks, findings.receipts_verified, findings.entries_verified
-        )
-        .into(),
-    );
-    if findings.chunks_not_decrypted > 0 {
-        let what = format!(
-            ": rows, rejects and sums of money of {} encrypted chunks; their signatures, links, numbers and bodies are valid. To \
-             check them too, add a seed of the recipient to [encryption]",
-            findings.chunks_not_decrypted
-        );
-        lines.push(Line::styled(Style::Waiting, "NOT CHECKED").and(what));
-    }
-    let faults = findings.faults.iter();
-    lines.extend(faults.map(|fault| Line::styled(Style::Alarm, "FAULT").and(format!(" {fault}"))));
-    lines
 }
 
 async fn connect(path: &Path) -> Result<(Loaded<PartyFile>, ExchangeClient), Failure> {

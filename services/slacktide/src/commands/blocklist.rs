@@ -13,10 +13,13 @@ use clap::{Args, Subcommand};
 use requests::blocklist::{BlockList, file};
 use runtime::config::Loaded;
 use runtime::exit::Exit;
+use schemars::JsonSchema;
+use schemas::digest::Digest;
 use schemas::name::FeedName;
 use schemas::person::PersonKey;
 use schemas::sign::SigningKey;
 use schemas::value::Value;
+use serde::Serialize;
 use social::audit_log::{AuditEvent, AuditLogError, append};
 use social::blocklist::{BlockListError, digest, read};
 
@@ -24,7 +27,7 @@ use super::operator::{Operator, actor};
 use crate::cli::Config;
 use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
-use crate::output;
+use crate::output::{self, Report, View};
 use crate::settings::{SocialFile, load};
 
 /// The block list commands.
@@ -253,25 +256,24 @@ fn print(
     json: bool,
 ) -> Result<(), Failure> {
     let feeds = loaded.value.feeds.iter();
-    let without_person: Vec<&FeedName> = feeds
+    let without_person: Vec<FeedName> = feeds
         .filter(|feed| feed.person.is_none())
-        .map(|feed| &feed.name)
+        .map(|feed| feed.name.clone())
         .collect();
+    let report = BlockListReport {
+        path: path.display().to_string(),
+        persons: list.len(),
+        made: list.made.to_string(),
+        digest: digest(list),
+        before: before.map(|before| ListBefore {
+            persons: before.len(),
+            made: before.made.to_string(),
+        }),
+        feeds_without_person: without_person.clone(),
+    };
+    output::report(&report, json)?;
     if json {
-        return output::json(&serde_json::json!({
-            "path": path, "persons": list.len(), "made": list.made, "digest": digest(list),
-            "persons_before": before.map(BlockList::len), "feeds_without_person": without_person,
-        }));
-    }
-    output::line(&format!(
-        "{}: {} persons, of {}, digest {}",
-        path.display(),
-        list.len(),
-        list.made,
-        digest(list)
-    ));
-    if let Some(before) = before {
-        output::line(&format!("before: {} persons, of {}", before.len(), before.made));
+        return Ok(());
     }
     for feed in without_person {
         output::note(&format!(
@@ -280,6 +282,47 @@ fn print(
         ));
     }
     Ok(())
+}
+
+/// The block list in force.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "blocklist show, blocklist import")]
+pub(super) struct BlockListReport {
+    /// The file of the list.
+    path: String,
+    /// The persons on it.
+    persons: usize,
+    /// The date that the imported file gives.
+    made: String,
+    /// The digest of the list.
+    digest: Digest,
+    /// The list that an import replaced.
+    before: Option<ListBefore>,
+    /// The feeds without a person column: the list withholds none of their rows.
+    feeds_without_person: Vec<FeedName>,
+}
+
+/// A replaced list.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ListBefore {
+    /// The persons on it.
+    persons: usize,
+    /// Its date.
+    made: String,
+}
+
+impl Report for BlockListReport {
+    fn view(&self) -> View {
+        let mut view = View::new();
+        view.line(format!(
+            "{}: {} persons, of {}, digest {}",
+            self.path, self.persons, self.made, self.digest
+        ));
+        if let Some(before) = &self.before {
+            view.line(format!("before: {} persons, of {}", before.persons, before.made));
+        }
+        view
+    }
 }
 
 #[cfg(test)]

@@ -4,10 +4,12 @@ use std::path::Path;
 
 use runtime::config::{Loaded, show as shown};
 use runtime::exit::Exit;
+use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::failure::{Failure, Outcome};
-use crate::output;
+use crate::output::{self, Report, View};
 use crate::settings::{ConfigFile, load_any, load_gateway, sample_keys};
 
 /// Checks a file of any kind.
@@ -50,18 +52,53 @@ pub(crate) fn show(path: &Path, json: bool) -> Outcome {
 }
 
 fn print<T: Serialize>(loaded: &Loaded<T>, json: bool) -> Outcome {
-    if json {
-        let mut value = toml::Value::try_from(&loaded.value).map_err(|error| Failure::internal(&error))?;
-        shown::redact(&mut value);
-        let overrides: Vec<_> = loaded
-            .overrides
-            .iter()
-            .map(|one| serde_json::json!({ "key": one.key.join("."), "variable": one.variable }))
-            .collect();
-        output::json(&serde_json::json!({ "file": loaded.path, "overrides": overrides, "values": value }))?;
-    } else {
-        let text = shown::show(loaded).map_err(|error| Failure::internal(&error))?;
-        output::lines(text.trim_end().lines());
-    }
+    let mut value = toml::Value::try_from(&loaded.value).map_err(|error| Failure::internal(&error))?;
+    shown::redact(&mut value);
+    let overrides = loaded.overrides.iter().map(|one| OverrideItem {
+        key: one.key.join("."),
+        variable: one.variable.clone(),
+    });
+    let report = ConfigReport {
+        file: loaded.path.display().to_string(),
+        overrides: overrides.collect(),
+        values: serde_json::to_value(value).map_err(|error| Failure::internal(&error))?,
+        text: shown::show(loaded).map_err(|error| Failure::internal(&error))?,
+    };
+    output::report(&report, json)?;
     Ok(Exit::Done)
+}
+
+/// The effective values of a configuration, without secrets.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "config show")]
+pub(in crate::commands) struct ConfigReport {
+    /// The path of the file.
+    file: String,
+    /// The keys that environment variables override.
+    overrides: Vec<OverrideItem>,
+    /// The tables of the file, with defaults.
+    values: Value,
+    /// The same in TOML, for people.
+    #[serde(skip)]
+    text: String,
+}
+
+/// An overridden key.
+#[derive(Debug, Serialize, JsonSchema)]
+struct OverrideItem {
+    /// Its path, with dots.
+    key: String,
+    /// The environment variable.
+    variable: String,
+}
+
+impl Report for ConfigReport {
+    fn view(&self) -> View {
+        let mut view = View::new();
+        for line in self.text.trim_end().lines() {
+            // It is copied into a file: nothing is wrapped.
+            view.exact(line);
+        }
+        view
+    }
 }

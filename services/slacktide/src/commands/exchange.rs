@@ -3,14 +3,19 @@
 use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 
+use nats::topology::diff::{Change, Object};
+use nats::topology::status::{ConsumerStatus, StreamStatus};
 use nats::topology::{self, Admin, Plan, Topology};
 use runtime::config::Loaded;
 use runtime::exit::Exit;
+use schemars::JsonSchema;
 use schemas::name::RecipientName;
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
-use crate::output::{self, Line, Style};
+use crate::output::{self, Line, Report, Style, Table, Time, View};
 use crate::settings::{PartyFile, load};
 
 /// Options of `exchange apply`.
@@ -34,11 +39,7 @@ pub(crate) async fn apply(path: PathBuf, options: ApplyOptions) -> Outcome {
     let topology = read(&options)?;
     let admin = admin(&path).await?;
     let plan = topology::plan(&admin, &topology).await?;
-    if options.json {
-        output::json(&plan)?;
-    } else {
-        output::lines(plan.to_string().lines());
-    }
+    output::report(&PlanReport::new(&plan)?, options.json)?;
     if plan.is_empty() || options.dry_run {
         return Ok(Exit::Done);
     }
@@ -85,40 +86,226 @@ fn confirm() -> Result<bool, Failure> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
+/// The differences between the exchange and the files.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "exchange apply")]
+pub(in crate::commands) struct PlanReport {
+    /// The changes that make the exchange equal to the files, in this order.
+    items: Vec<ChangeItem>,
+    /// Streams and consumers that no file describes; they are left alone.
+    unlisted: Vec<ObjectItem>,
+    #[serde(skip)]
+    view: View,
+}
+
+/// A stream, or a consumer of it.
+#[derive(Debug, Serialize, serde::Deserialize, JsonSchema)]
+struct ObjectItem {
+    stream: String,
+    /// The consumer; `null` for the stream itself.
+    consumer: Option<String>,
+}
+
+/// How a change works.
+#[derive(Debug, Serialize, serde::Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum ChangeKind {
+    /// It does not exist.
+    Create,
+    /// It differs.
+    Update,
+    /// It differs, and the change could lose something: made only with `--force`.
+    Destructive,
+}
+
+/// A change of a stream or a consumer.
+#[derive(Debug, Serialize, serde::Deserialize, JsonSchema)]
+struct ChangeItem {
+    kind: ChangeKind,
+    object: ObjectItem,
+    /// The settings that differ.
+    fields: Vec<FieldItem>,
+}
+
+/// A setting that differs.
+#[derive(Debug, Serialize, serde::Deserialize, JsonSchema)]
+struct FieldItem {
+    /// The server's name of it.
+    name: String,
+    /// The value at the exchange; `null` if there is none.
+    from: Value,
+    /// The value in the file.
+    to: Value,
+    /// Why the change is destructive.
+    #[serde(default)]
+    danger: Option<String>,
+}
+
+impl PlanReport {
+    fn new(plan: &Plan) -> Result<Self, Failure> {
+        let item = |change: &Change| -> Result<ChangeItem, Failure> {
+            let value = serde_json::to_value(change).map_err(|error| Failure::internal(&error))?;
+            serde_json::from_value(value).map_err(|error| Failure::internal(&error))
+        };
+        let object = |object: &Object| -> Result<ObjectItem, Failure> {
+            let value = serde_json::to_value(object).map_err(|error| Failure::internal(&error))?;
+            serde_json::from_value(value).map_err(|error| Failure::internal(&error))
+        };
+        let mut view = View::new();
+        for line in plan.to_string().lines() {
+            view.line(line);
+        }
+        Ok(Self {
+            items: plan.changes.iter().map(item).collect::<Result<_, Failure>>()?,
+            unlisted: plan.unlisted.iter().map(object).collect::<Result<_, Failure>>()?,
+            view,
+        })
+    }
+}
+
+impl Report for PlanReport {
+    fn view(&self) -> View {
+        self.view.clone()
+    }
+}
+
 /// Prints the state of the exchange.
 pub(crate) async fn status(path: PathBuf, json: bool) -> Outcome {
     let status = topology::status(&admin(&path).await?).await?;
-    if json {
-        output::json(&status)?;
-        return Ok(Exit::Done);
-    }
-    output::line("STREAM                         MESSAGES         BYTES  FULL  SUBJECTS  LAST STORED");
-    for stream in &status.streams {
-        let fullness = stream.fullness();
-        let full = fullness
-            .as_ref()
-            .map_or_else(|| "-".to_owned(), |fullness| format!("{} %", fullness.percent()));
-        let last = stream
-            .last_stored_at
-            .map_or_else(|| "-".to_owned(), |at| at.to_string());
-        output::line(&format!(
-            "{:<27} {:>11} {:>13} {full:>5} {:>9}  {last}",
-            stream.name, stream.messages, stream.bytes, stream.subjects
-        ));
-        if fullness.is_some_and(|fullness| fullness.is_alarming()) {
-            output::lines([Line::styled(Style::Alarm, "  ALMOST FULL").and(
-                ": raise max_bytes in the file of the stream and run `slacktide exchange apply`; a full stream refuses",
-            )]);
-        }
-        for consumer in &stream.consumers {
-            let paused = if consumer.paused { ", paused" } else { "" };
-            output::line(&format!(
-                "  consumer {}: {} undelivered, {} unacked, {} redelivered{paused}",
-                consumer.name, consumer.pending, consumer.ack_pending, consumer.redelivered
-            ));
-        }
-    }
+    output::report(&StreamList::new(&status.streams), json)?;
     Ok(Exit::Done)
+}
+
+/// The streams of the exchange.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "exchange status")]
+pub(in crate::commands) struct StreamList {
+    /// The streams, by name.
+    items: Vec<StreamItem>,
+    #[serde(skip)]
+    view: View,
+}
+
+/// A stream.
+#[derive(Debug, Serialize, JsonSchema)]
+struct StreamItem {
+    name: String,
+    /// Messages in it.
+    messages: u64,
+    /// Bytes in it.
+    bytes: u64,
+    /// Its limit in bytes; `null`: unlimited.
+    max_bytes: Option<u64>,
+    /// Different subjects in it.
+    subjects: u64,
+    /// The sequence of its first message.
+    first_sequence: u64,
+    /// The sequence of its last message.
+    last_sequence: u64,
+    /// When the last message was stored; `null` if it is empty.
+    last_stored_at: Option<Time>,
+    /// The consumers, by name.
+    consumers: Vec<ConsumerItem>,
+}
+
+/// A consumer.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ConsumerItem {
+    name: String,
+    /// Messages that were never delivered.
+    pending: u64,
+    /// Messages that were delivered and not acknowledged.
+    ack_pending: u64,
+    /// Of these, messages that were delivered more than once.
+    redelivered: u64,
+    /// Fetches that wait.
+    waiting: u64,
+    /// Whether an administrator has paused it.
+    is_paused: bool,
+}
+
+impl From<&ConsumerStatus> for ConsumerItem {
+    fn from(consumer: &ConsumerStatus) -> Self {
+        Self {
+            name: consumer.name.clone(),
+            pending: consumer.pending,
+            ack_pending: consumer.ack_pending,
+            redelivered: consumer.redelivered,
+            waiting: consumer.waiting,
+            is_paused: consumer.paused,
+        }
+    }
+}
+
+impl From<&StreamStatus> for StreamItem {
+    fn from(stream: &StreamStatus) -> Self {
+        Self {
+            name: stream.name.clone(),
+            messages: stream.messages,
+            bytes: stream.bytes,
+            max_bytes: stream.max_bytes,
+            subjects: stream.subjects,
+            first_sequence: stream.first_sequence,
+            last_sequence: stream.last_sequence,
+            last_stored_at: stream.last_stored_at.map(Time),
+            consumers: stream.consumers.iter().map(ConsumerItem::from).collect(),
+        }
+    }
+}
+
+impl StreamList {
+    fn new(streams: &[StreamStatus]) -> Self {
+        let mut table = Table::new()
+            .text("STREAM")
+            .number("MESSAGES")
+            .number("BYTES")
+            .number("FULL")
+            .number("SUBJECTS")
+            .text("LAST STORED");
+        for stream in streams {
+            let fullness = stream.fullness();
+            table.row([
+                stream.name.clone(),
+                stream.messages.to_string(),
+                stream.bytes.to_string(),
+                fullness
+                    .as_ref()
+                    .map_or_else(|| "-".to_owned(), |fullness| format!("{} %", fullness.percent())),
+                stream.subjects.to_string(),
+                stream
+                    .last_stored_at
+                    .map_or_else(|| "-".to_owned(), |at| format!("{at:.0}")),
+            ]);
+            if fullness.is_some_and(|fullness| fullness.is_alarming()) {
+                table.detail(
+                    "  ",
+                    Line::styled(Style::Alarm, "ALMOST FULL").and(
+                        ": raise max_bytes in the file of the stream and run `slacktide exchange apply`; a full stream refuses",
+                    ),
+                );
+            }
+            for consumer in &stream.consumers {
+                let paused = if consumer.paused { ", paused" } else { "" };
+                let what = format!(
+                    "consumer {}: {} undelivered, {} unacked, {} redelivered{paused}",
+                    consumer.name, consumer.pending, consumer.ack_pending, consumer.redelivered
+                );
+                table.detail("  ", what);
+            }
+        }
+        let mut view = View::new();
+        view.table(table);
+        Self {
+            items: streams.iter().map(StreamItem::from).collect(),
+            view,
+        }
+    }
+}
+
+impl Report for StreamList {
+    fn view(&self) -> View {
+        self.view.clone()
+    }
 }
 
 async fn admin(path: &Path) -> Result<Admin, Failure> {

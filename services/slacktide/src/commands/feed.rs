@@ -6,8 +6,8 @@
 //! - `accept` approves a schema change at the receiver
 //! - `list` and `show` show feeds, from the configuration, the exchange and the agent
 
-mod accept;
-mod refill;
+pub(super) mod accept;
+pub(super) mod refill;
 mod resync;
 pub(crate) mod rewind;
 pub(super) mod show;

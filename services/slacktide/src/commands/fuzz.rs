@@ -31,7 +31,7 @@ use super::status::facts::{
 };
 use super::{approvals, audit as audits, feed, gate, hold, quarantine, request, status};
 use crate::failure::Failure;
-use crate::output::{Line, json_text};
+use crate::output::{Line, Report, View, rendered_json};
 use crate::settings::feed::FeedTable;
 
 /// Returns a fixture's message with the hostile text in every field that accepts it.
@@ -102,8 +102,20 @@ impl Output {
         assert!(!empty, "{by} shows nothing");
     }
 
+    /// Both forms of the value of a command, on a terminal and in a pipe.
+    fn report(&mut self, by: &'static str, value: &impl Report) {
+        self.json(by, value);
+        self.view(by, &value.view());
+    }
+
+    fn view(&mut self, by: &'static str, view: &View) {
+        for width in [None, Some(80), Some(20)] {
+            self.lines(by, view.render(width));
+        }
+    }
+
     fn json(&mut self, by: &'static str, value: &impl Serialize) {
-        let (text, value) = (json_text(value), serde_json::to_value(value).unwrap());
+        let (text, value) = (rendered_json(value), serde_json::to_value(value).unwrap());
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value, "{by}");
         self.0.extend(text.lines().map(|line| (by, line.to_owned())));
     }
@@ -133,15 +145,14 @@ fn requests(shown: &mut Output, hostile: &str) {
         .arguments
         .insert(hostile.to_owned(), Scalar::Text(hostile.to_owned()));
     let approval: Approval = inject(fixture!("approval"), hostile);
-    let entry = approvals::entry(
+    let item = approvals::ApprovalItem::new(
         &request,
         Timestamp::UNIX_EPOCH,
         std::slice::from_ref(&approval),
         (1, 2),
         true,
     );
-    shown.lines("approvals list", approvals::render(&entry));
-    shown.json("approvals list", &entry);
+    shown.report("approvals list", &approvals::ApprovalList { items: vec![item] });
     let reason = || hostile.to_owned();
     let states = [
         State::Held { reason: reason() },
@@ -170,11 +181,10 @@ fn requests(shown: &mut Output, hostile: &str) {
         withheld: 1,
         inconsistencies: Vec::new(),
     };
-    shown.lines(
+    shown.report(
         "request show",
-        request::render::status(&request.id, &request, &status, true),
+        &request::show::RequestReport::new(&request.id, &request, &status, true),
     );
-    shown.json("request show", &status);
     let listed = RequestSummary {
         id: request.id.clone(),
         kind: request.kind.clone(),
@@ -187,12 +197,15 @@ fn requests(shown: &mut Output, hostile: &str) {
         reply: None,
         reason: Some(reason()),
     };
-    shown.lines("request list", request::list::table(&[listed], Some(80)));
+    shown.report("request list", &request::list::RequestList::new(&[listed]));
     let rows = [
         vec![Cell::Text(reason()), Cell::Null],
         vec![Cell::Int(1), Cell::Bytes(hostile.into())],
     ];
-    shown.lines("request result", request::result::table(&["a", hostile], &rows));
+    let table = request::result::table(&["a", hostile], &rows).unwrap();
+    let mut result = View::new();
+    result.table(table);
+    shown.view("request result", &result);
 }
 
 fn orders(shown: &mut Output, hostile: &str) -> Control {
@@ -202,10 +215,11 @@ fn orders(shown: &mut Output, hostile: &str) -> Control {
         shown.lines("gate order", [gate::order::sentence(order)]);
     }
     let page = inject_value(gate::render::sample(), hostile);
-    shown.lines("gate watch", gate::screen::render(&page, 100));
+    shown.view("gate watch", &gate::screen::render(&page));
+    shown.view("gate watch", &gate::screen::history(&page, None, 8));
     shown.lines("gate watch", [gate::screen::line(&page)]);
     shown.lines("gate explain", gate::explain::sentences(&page));
-    shown.json("gate watch", &page);
+    shown.report("gate watch", &gate::watch::GateReport::new(&Ok(page)));
     control
 }
 
@@ -271,12 +285,9 @@ fn status(shown: &mut Output, control: &Control, hostile: &str) {
                 lanes: vec![lane.clone()],
             };
             let judged = status::judge::judge_all(&facts);
-            shown.lines("status", status::screen::lines(&facts, &judged, 100));
-            shown.json("status", &status::screen::json(&facts, &judged));
-            shown.lines(
-                "feed show",
-                feed::show::lines(&table(&lane, hostile), &facts, &judged),
-            );
+            shown.report("status", &status::report::StatusReport::new(&facts, &judged));
+            let item = feed::show::item(&table(&lane, hostile), &facts, &judged);
+            shown.report("feed show", &item);
         }
     }
 }
@@ -314,15 +325,21 @@ fn others(shown: &mut Output, hostile: &str) {
         ordinal: None,
         sequence: 1,
         reason: hostile.to_owned(),
-        since: Timestamp::UNIX_EPOCH,
+        since: Timestamp::UNIX_EPOCH.into(),
         state: "kept",
         bytes: 1,
         retry: None,
-        ended: Some(ended),
+        ended: Some((&ended).into()),
     };
-    shown.lines("quarantine show", quarantine::render::shown(&line));
-    shown.json("quarantine list", &line);
-    shown.lines("quarantine list", quarantine::render::table(&[line]));
+    let (side, content) = (quarantine::render::QuarantineSide::Insurer, json!(hostile));
+    shown.report(
+        "quarantine show",
+        &quarantine::render::EntryReport::new(line.clone(), Some(content)),
+    );
+    shown.report(
+        "quarantine list",
+        &quarantine::render::EntryList::new(side, vec![line]),
+    );
     let findings = Findings {
         lanes: [(hostile.to_owned(), Default::default())].into(),
         faults: vec![Fault {
@@ -333,13 +350,12 @@ fn others(shown: &mut Output, hostile: &str) {
         }],
         ..Findings::default()
     };
-    shown.lines("audit verify", audits::lines(&findings));
-    shown.json("audit verify", &findings);
+    shown.report("audit verify", &audits::report::AuditReport::new(&findings));
     let mut found = crate::doctor::Findings::default();
     found.warn(hostile, hostile);
     found.fail(hostile, &Failure::usage(hostile).with([hostile.to_owned()]));
     found.grant(vec![hostile.to_owned()]);
-    shown.lines("doctor", found.lines());
+    shown.report("doctor", &found);
     let failure = Failure::usage(hostile).with([hostile.to_owned()]);
     shown.lines("an error", [failure.what()]);
     shown.lines("an error", failure.more());

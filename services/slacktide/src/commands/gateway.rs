@@ -1,7 +1,7 @@
 //! `slacktide gateway run|check`, tokens and profiles.
 
 mod profile;
-mod token;
+pub(super) mod token;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

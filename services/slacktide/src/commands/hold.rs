@@ -149,7 +149,10 @@ async fn add(args: AddArgs) -> Outcome {
              add `hold add --feed {feed}`"
         ));
     }
-    render::print_added(&record, args.order.json)?;
+    output::report(&render::AddedReport::new(&record), args.order.json)?;
+    if !args.order.json {
+        output::note("agents apply it within 5 s; see `slacktide status`");
+    }
     Ok(Exit::Done)
 }
 
@@ -218,7 +221,8 @@ async fn release(id: &str, args: HoldOrder) -> Outcome {
     };
     let record = order(&loaded, &key, hold.scope.clone(), Action::Release, &args, None).await?;
     let facts = facts::collect_for_bureau(&loaded).await;
-    render::print_released(&record, hold, &facts, &args.config.config, args.json)?;
+    let report = render::ReleasedReport::new(&record, hold, &facts, &args.config.config);
+    output::report(&report, args.json)?;
     Ok(Exit::Done)
 }
 
@@ -227,7 +231,8 @@ async fn list(config: &Config, json: bool) -> Outcome {
     let key = loaded.value.signing.key(loaded.folder())?;
     let record = orders_in_force(&loaded, &key).await?;
     let facts = facts::collect_for_bureau(&loaded).await;
-    render::print_list(record.as_ref(), &facts, &config.config, json)?;
+    let list = render::HoldList::new(record.as_ref(), &facts, &config.config);
+    output::report(&list, json)?;
     Ok(Exit::Done)
 }
 

@@ -15,26 +15,24 @@ mod site;
 use std::path::Path;
 
 use runtime::exit::Exit;
+use schemars::JsonSchema;
 use schemas::encryption::EncryptionKey;
 use schemas::sign::SigningKey;
 use serde::Serialize;
 
 use crate::failure::{Failure, Outcome};
-use crate::output;
+use crate::output::{self, Report, View};
 use arguments::KeyKind;
 pub(crate) use arguments::KeysCommand;
 
 /// A party's public keys.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Public {
     /// For the exchange's account file, `U…`.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) connect: String,
     /// For the other parties' `[trust]`, `A…`.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) sign: String,
     /// For the bureau's `[encryption]`, `X…`.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) encryption: String,
 }
 
@@ -48,31 +46,56 @@ pub(crate) fn run(command: KeysCommand) -> Outcome {
     }
 }
 
-/// Creates a party's keys and prints where the public keys go.
+/// Creates a party's keys and shows where the public keys go.
 fn new(out: &Path, only: &[KeyKind], json: bool) -> Outcome {
     let public = write(out, only)?;
-    if json {
-        output::json(&public)?;
-        return Ok(Exit::Done);
-    }
-    let shown = out.display();
-    for (name, key, destination) in [
-        ("connect", &public.connect, "for the exchange's account file"),
-        ("sign", &public.sign, "for the other parties' [trust]"),
-        (
-            "encryption",
-            &public.encryption,
-            "a recipient's: for the bureau's [encryption] recipients",
-        ),
-    ] {
-        if !key.is_empty() {
-            output::line(&format!(
-                "{shown}/{name}.seed   secret: keep it on this machine, mode 0600"
-            ));
-            output::line(&format!("{shown}/{name}.pub    {key}   {destination}"));
-        }
-    }
+    let key = |text: &String| (!text.is_empty()).then(|| text.clone());
+    let report = KeysReport {
+        folder: out.display().to_string(),
+        connect: key(&public.connect),
+        sign: key(&public.sign),
+        encryption: key(&public.encryption),
+    };
+    output::report(&report, json)?;
     Ok(Exit::Done)
+}
+
+/// The public keys that were created.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "keys new")]
+pub(super) struct KeysReport {
+    /// The folder of the files.
+    folder: String,
+    /// For the account file of the exchange, `U…`.
+    connect: Option<String>,
+    /// For `[trust]` of the other parties, `A…`.
+    sign: Option<String>,
+    /// For `[encryption]` of the bureau, `X…`.
+    encryption: Option<String>,
+}
+
+impl Report for KeysReport {
+    fn view(&self) -> View {
+        let mut view = View::new();
+        for (name, key, destination) in [
+            ("connect", &self.connect, "for the exchange's account file"),
+            ("sign", &self.sign, "for the other parties' [trust]"),
+            (
+                "encryption",
+                &self.encryption,
+                "a recipient's: for the bureau's [encryption] recipients",
+            ),
+        ] {
+            if let Some(key) = key {
+                let folder = &self.folder;
+                view.line(format!(
+                    "{folder}/{name}.seed   secret: keep it on this machine, mode 0600"
+                ));
+                view.line(format!("{folder}/{name}.pub    {key}   {destination}"));
+            }
+        }
+        view
+    }
 }
 
 /// Creates all keys of a party in a folder. Never overwrites a file.

@@ -12,12 +12,15 @@ use jiff::Timestamp;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
 use runtime::span::Span;
+use schemars::JsonSchema;
 use schemas::control::{self, Action, AnyAction, Control};
+use schemas::digest::Digest;
 use schemas::name::{FeedName, Lane, RecipientName};
 use schemas::person::PersonKey;
 use schemas::rows::RowReader;
 use schemas::sign::SigningKey;
 use schemas::value::Value;
+use serde::Serialize;
 use serde_json::{Map, json};
 use social::chunker::{Block, Chunker};
 use social::hold::{self, HoldEffect, Holds};
@@ -28,7 +31,7 @@ use super::operator::orders_in_force;
 use crate::cli::Config;
 use crate::compose;
 use crate::failure::{Failure, Outcome};
-use crate::output;
+use crate::output::{self, Report, View};
 use crate::settings::feed::FeedTable;
 use crate::settings::{self, SocialFile, load};
 
@@ -240,43 +243,87 @@ fn print(feed: &FeedTable, args: &PreviewArgs, mut chunker: Chunker) -> Outcome 
     let rows: Vec<Map<String, serde_json::Value>> = rows.into_iter().flatten().collect();
     let withheld: u64 = blocks.iter().map(|block| block.totals.withheld).sum();
     let rejects: usize = blocks.iter().map(|block| block.rejects.len()).sum();
-    if args.json {
-        let columns = chunker.schema().columns.iter();
-        let columns: Vec<_> = columns
-            .map(|column| json!({ "name": column.name, "type": social::definition_diff::column_type(column), "mask": mask(&column.name) }))
-            .collect();
-        output::json(&json!({
-            "feed": feed.name, "recipient": args.recipient, "definition": feed.digest_for(&args.recipient),
-            "columns": columns, "not_sent": not_sent, "rows": rows, "withheld": withheld, "rejects": rejects,
-        }))?;
-        return Ok(Exit::Done);
-    }
-    output::line(&format!("feed {} as {} would get it", feed.name, args.recipient));
-    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-    for (index, row) in rows.iter().enumerate() {
-        output::line(&format!("row {}", index + 1));
-        for name in &names {
-            let value = match row.get(*name) {
-                Some(serde_json::Value::String(text)) => text.clone(),
-                Some(value) => value.to_string(),
-                None => String::new(),
-            };
-            let mask = mask(name).map_or(String::new(), |mask| format!("   ({mask})"));
-            output::line(&format!("  {name:<width$}  {}{mask}", output::escape(&value)));
-        }
-    }
-    let dropped = not_sent
-        .iter()
-        .map(|name| name.as_str())
-        .collect::<Vec<_>>()
-        .join(", ");
-    let dropped = if dropped.is_empty() { "none" } else { &dropped };
-    output::line(&format!("columns that are not sent: {dropped}"));
-    output::line(&format!(
-        "{} rows, {withheld} withheld by holds or the block list, {rejects} rejected",
-        rows.len()
-    ));
+    let columns = chunker.schema().columns.iter().map(|column| MaskedColumn {
+        name: column.name.clone(),
+        kind: social::definition_diff::column_type(column),
+        mask: mask(&column.name).map(str::to_owned),
+    });
+    let report = PreviewReport {
+        feed: args.feed.clone(),
+        recipient: args.recipient.clone(),
+        definition: feed.digest_for(&args.recipient),
+        columns: columns.collect(),
+        not_sent: not_sent.into_iter().cloned().collect(),
+        rows,
+        withheld,
+        rejects,
+    };
+    output::report(&report, args.json)?;
     Ok(Exit::Done)
+}
+
+/// The first rows of a feed as a recipient would get them.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "masking preview")]
+pub(super) struct PreviewReport {
+    feed: FeedName,
+    recipient: RecipientName,
+    /// The digest of the definition for this recipient.
+    definition: Digest,
+    columns: Vec<MaskedColumn>,
+    /// The columns that are not sent.
+    not_sent: Vec<String>,
+    /// The rows, with the columns as keys. Amounts, dates and times are texts.
+    rows: Vec<Map<String, serde_json::Value>>,
+    /// Rows withheld by holds or the block list.
+    withheld: u64,
+    /// Rows that cannot be carried.
+    rejects: usize,
+}
+
+/// A column.
+#[derive(Debug, Serialize, JsonSchema)]
+struct MaskedColumn {
+    name: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    kind: String,
+    /// The kind of its mask.
+    mask: Option<String>,
+}
+
+impl Report for PreviewReport {
+    fn view(&self) -> View {
+        let mut view = View::new();
+        view.line(format!("feed {} as {} would get it", self.feed, self.recipient));
+        let names = self.columns.iter().map(|column| column.name.chars().count());
+        let width = names.max().unwrap_or(0);
+        for (index, row) in self.rows.iter().enumerate() {
+            view.line(format!("row {}", index + 1));
+            for column in &self.columns {
+                let value = match row.get(&column.name) {
+                    Some(serde_json::Value::String(text)) => text.clone(),
+                    Some(value) => value.to_string(),
+                    None => String::new(),
+                };
+                let mask = column
+                    .mask
+                    .as_ref()
+                    .map_or(String::new(), |mask| format!("   ({mask})"));
+                view.labelled(format!("  {:<width$}  ", column.name), format!("{value}{mask}"));
+            }
+        }
+        let dropped = self.not_sent.join(", ");
+        let dropped = if dropped.is_empty() { "none" } else { &dropped };
+        view.line(format!("columns that are not sent: {dropped}"));
+        view.line(format!(
+            "{} rows, {} withheld by holds or the block list, {} rejected",
+            self.rows.len(),
+            self.withheld,
+            self.rejects
+        ));
+        view
+    }
 }
 
 /// Decodes the rows of a block.

@@ -8,22 +8,25 @@ use exchange::Exchange;
 use jiff::Timestamp;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
+use schemars::JsonSchema;
 use schemas::control::{self, Action, CONFIRMATION_SCOPE, Confirmation, Order};
 use schemas::heads::RecordRef;
 use schemas::name::Lane;
 use schemas::sign::SigningKey;
+use serde::Serialize;
 use social::control_head::{self, Head};
 use social::high_water_file::HighWaterFile;
 use social::order::{OrderDraft, issue_order};
 use social::record_tracker::{RecordReference, named_by_lane, named_by_lease};
 
 use super::gate::order::{failed, sentence, warn};
+use super::items::OrderItem;
 use super::operator::{Operator, actor};
 use super::reopen;
 use crate::cli::Config;
 use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
-use crate::output;
+use crate::output::{self, Report, View};
 use crate::settings::{SocialFile, load};
 
 /// The orders commands.
@@ -71,11 +74,18 @@ pub(crate) struct ConfirmArgs {
 #[derive(Debug, Clone, Copy)]
 struct RecordName(Option<RecordRef>);
 
-fn record(text: &str) -> Result<RecordName, String> {
+/// An invalid name of a record.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct BadRecord(String);
+
+fn record(text: &str) -> Result<RecordName, BadRecord> {
     if text == "none" {
         return Ok(RecordName(None));
     }
-    text.parse().map(|mark| RecordName(Some(mark)))
+    let mark: Result<RecordRef, _> = text.parse();
+    mark.map(|mark| RecordName(Some(mark)))
+        .map_err(|error| BadRecord(error.to_string()))
 }
 
 /// Runs a subcommand.
@@ -182,7 +192,7 @@ async fn show(config: &Config, json: bool) -> Outcome {
         .as_ref()
         .map(|lost| head.describe_loss(lost))
         .or_else(|| head.unreadable_message());
-    print(&head, lost.as_ref(), problem.as_deref(), json)?;
+    output::report(&RecordReport::new(&head, lost.as_ref(), problem.clone()), json)?;
     Ok(if problem.is_some() {
         Exit::Evidence
     } else {
@@ -224,40 +234,66 @@ async fn confirm(args: ConfirmArgs) -> Outcome {
     exchange.close().await;
     let head = head?;
     note_high_water(&loaded, head.mark(), &head);
-    print(&head, None, None, args.json)?;
+    output::report(&RecordReport::new(&head, None, None), args.json)?;
     Ok(Exit::Done)
 }
 
-fn print(
-    head: &Head,
-    lost: Option<&RecordReference>,
-    problem: Option<&str>,
-    json: bool,
-) -> Result<(), Failure> {
-    let now = Timestamp::now();
-    let orders: Vec<&Order> = head
-        .record
-        .iter()
-        .flat_map(|(record, _)| control::orders_in_force(record, now))
-        .collect();
-    if json {
-        return output::json(&serde_json::json!({
-            "record": head.mark(), "in_force": orders, "lost": lost.map(|lost| lost.mark),
-            "lost_named_by": lost.map(|lost| &lost.by), "error": problem,
-        }));
+/// The control record in force, and what was lost.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "orders show, orders confirm")]
+pub(super) struct RecordReport {
+    /// The record; `null` if there is none.
+    record: Option<RecordRef>,
+    /// The orders in force.
+    items: Vec<OrderItem>,
+    /// The newest lost record.
+    lost: Option<RecordRef>,
+    /// What names it.
+    lost_named_by: Option<String>,
+    /// Why an agent would hold everything.
+    error: Option<String>,
+    /// The orders, for people.
+    #[serde(skip)]
+    texts: Vec<String>,
+}
+
+impl RecordReport {
+    fn new(head: &Head, lost: Option<&RecordReference>, error: Option<String>) -> Self {
+        let now = Timestamp::now();
+        let orders: Vec<&Order> = head
+            .record
+            .iter()
+            .flat_map(|(record, _)| control::orders_in_force(record, now))
+            .collect();
+        let text = |order: &&Order| format!("  {}: {}", order.scope, sentence(order));
+        Self {
+            record: head.mark(),
+            texts: orders.iter().map(text).collect(),
+            items: orders.into_iter().map(OrderItem::from).collect(),
+            lost: lost.map(|lost| lost.mark),
+            lost_named_by: lost.map(|lost| lost.by.clone()),
+            error,
+        }
     }
-    let record = head.mark().map_or("none".to_owned(), |mark| mark.to_string());
-    output::line(&format!("control record {record}"));
-    if orders.is_empty() {
-        output::line("  no order is in force");
+}
+
+impl Report for RecordReport {
+    fn view(&self) -> View {
+        let record = self.record.map_or("none".to_owned(), |mark| mark.to_string());
+        let mut view = View::new();
+        // It is copied into `orders confirm`.
+        view.exact(format!("control record {record}"));
+        if self.texts.is_empty() {
+            view.line("  no order is in force");
+        }
+        for text in &self.texts {
+            view.line(text);
+        }
+        if let Some(error) = &self.error {
+            view.line(error);
+        }
+        view
     }
-    for order in orders {
-        output::line(&format!("  {}: {}", order.scope, sentence(order)));
-    }
-    if let Some(problem) = problem {
-        output::line(problem);
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -9,12 +9,13 @@ use nats::topology::{self, ConnectionKey, Parties, Party, Role, accounts, partie
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use runtime::exit::Exit;
+use schemars::JsonSchema;
 use schemas::name::PartyName;
-use serde_json::json;
+use serde::Serialize;
 
 use crate::cli::{AccountDir, PartyCommand, PartyRole};
 use crate::failure::{Failure, Outcome};
-use crate::output;
+use crate::output::{self, Report, Table, View};
 
 /// Runs a subcommand.
 pub(crate) fn run(command: PartyCommand) -> Outcome {
@@ -92,22 +93,12 @@ impl FileChange {
 fn list(dir: &Path, as_json: bool) -> Outcome {
     let parties = read(dir)?;
     let changes = changes(dir, &parties)?;
-    let differing: Vec<&str> = changes.iter().map(|change| change.path.as_str()).collect();
-    if as_json {
-        let list: Vec<_> = parties.all().iter().map(described).collect();
-        output::json(&json!({ "parties": list, "differing_files": differing }))?;
-    } else {
-        output::line("PARTY                ROLE           KEYS");
-        for party in parties.all() {
-            let keys: Vec<String> = party.keys.iter().map(ToString::to_string).collect();
-            output::line(&format!(
-                "{:<20} {:<14} {}",
-                party.name.as_str(),
-                party.role.as_str(),
-                keys.join(", ")
-            ));
-        }
-    }
+    let differing: Vec<String> = changes.iter().map(|change| change.path.clone()).collect();
+    let list = PartyList {
+        items: parties.all().iter().map(PartyItem::from).collect(),
+        differing_files: differing.clone(),
+    };
+    output::report(&list, as_json)?;
     if changes.is_empty() {
         return Ok(Exit::Done);
     }
@@ -119,9 +110,45 @@ fn list(dir: &Path, as_json: bool) -> Outcome {
     )))
 }
 
-fn described(party: &Party) -> serde_json::Value {
-    let keys: Vec<String> = party.keys.iter().map(ToString::to_string).collect();
-    json!({ "name": party.name.as_str(), "role": party.role.as_str(), "keys": keys })
+/// The parties of the exchange.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "exchange party list")]
+pub(in crate::commands) struct PartyList {
+    items: Vec<PartyItem>,
+    /// The account files that differ from the list.
+    differing_files: Vec<String>,
+}
+
+/// A party.
+#[derive(Debug, Serialize, JsonSchema)]
+struct PartyItem {
+    name: String,
+    /// Its role, which defines its permissions.
+    role: String,
+    /// Its connection keys, or `$NAME` of a variable in the environment of the server.
+    keys: Vec<String>,
+}
+
+impl From<&Party> for PartyItem {
+    fn from(party: &Party) -> Self {
+        Self {
+            name: party.name.to_string(),
+            role: party.role.as_str().to_owned(),
+            keys: party.keys.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+impl Report for PartyList {
+    fn view(&self) -> View {
+        let mut table = Table::new().text("PARTY").fixed("ROLE").text("KEYS");
+        for party in &self.items {
+            table.row([party.name.clone(), party.role.clone(), party.keys.join(", ")]);
+        }
+        let mut view = View::new();
+        view.table(table);
+        view
+    }
 }
 
 /// Shows the changes, writes them, and reloads the server or shows how.

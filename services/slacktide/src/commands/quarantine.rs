@@ -10,11 +10,11 @@
 //! - `watch` counts entries for the agent's status and metrics, and retries waiting rows
 
 mod act;
-mod commercial;
+pub(super) mod commercial;
 mod content;
-mod export;
+pub(super) mod export;
 pub(super) mod render;
-mod social;
+pub(super) mod social;
 pub(crate) mod watch;
 
 use std::path::PathBuf;

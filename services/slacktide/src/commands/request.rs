@@ -2,21 +2,24 @@
 //!
 //! All commands but `list` read only the exchange: requests are found even if every local file is lost.
 //!
-//! - `file` files requests; `sign` writes a signed request to a file; `input` reads a file of requests, `records` its CSV, `lines` a line of it
-//! - `show` shows the state of a request, `watch` waits for outcomes; `render` formats both
+//! - `file` files requests, `filing` is its value; `sign` writes a signed request to a file; `input` reads a file of requests,
+//!   `records` its CSV, `lines` a line of it
+//! - `show` shows the state of a request, `watch` waits for outcomes; `render` formats both, `step` is a step as JSON
 //! - `list` lists the store's requests; `result` prints the rows of an answer; `csv` formats rows as CSV
 
 mod csv;
 mod file;
+pub(super) mod filing;
 mod input;
 mod lines;
 pub(super) mod list;
 mod records;
 pub(super) mod render;
 pub(super) mod result;
-mod show;
+pub(super) mod show;
 mod sign;
-mod watch;
+mod step;
+pub(super) mod watch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,6 +28,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
+use schemars::JsonSchema;
+use serde::Serialize;
 use slacktide_client::{Client, Error};
 use store::requests::RequestState;
 
@@ -32,7 +37,7 @@ use super::operator;
 use crate::cli::Config;
 use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
-use crate::output;
+use crate::output::{self, Report, View};
 use crate::settings::{CommercialFile, load};
 
 /// The request commands.
@@ -113,6 +118,8 @@ pub(crate) enum ResultFormat {
     Table,
     /// One object: outcome, columns, rows.
     Json,
+    /// One object for each row, with the columns as keys.
+    Jsonl,
     /// With a header; an empty field is null, an empty text is "".
     Csv,
 }
@@ -189,8 +196,13 @@ pub(crate) struct ListArgs {
     at: At,
 }
 
-fn parse_state(word: &str) -> Result<RequestState, String> {
-    RequestState::of_word(word).ok_or_else(|| "give kept, filed, not_filed, stored or confirmed".to_owned())
+/// An unknown state.
+#[derive(Debug, thiserror::Error)]
+#[error("give kept, filed, not_filed, stored or confirmed")]
+struct BadState;
+
+fn parse_state(word: &str) -> Result<RequestState, BadState> {
+    RequestState::of_word(word).ok_or(BadState)
 }
 
 /// Runs a command to its end.
@@ -260,26 +272,50 @@ async fn cancel(text: &str, reason: &str, given: Option<String>, at: &At) -> Out
     let cancelled = cancelled.await;
     client.close().await;
     let (id, outcome) = cancelled.map_err(failed)?;
-    if at.json {
-        let outcome = outcome.as_ref().map(slacktide_client::Outcome::name);
-        output::json(
-            &serde_json::json!({ "id": id, "cancel_requested": outcome.is_none(), "outcome": outcome }),
-        )?;
-    }
+    let report = CancelReport {
+        id: id.to_string(),
+        is_cancel_requested: outcome.is_none(),
+        outcome: outcome.as_ref().map(|outcome| outcome.name().to_owned()),
+    };
     match outcome {
-        Some(outcome) => Err(Failure::new(
-            Exit::TooLate,
-            format!(
-                "{id} is not cancelled: it already has its outcome: {}",
-                render::outcome(&outcome)
-            ),
-        )),
-        None if at.json => Ok(Exit::Done),
+        Some(outcome) => {
+            if at.json {
+                output::report(&report, true)?;
+            }
+            Err(Failure::new(
+                Exit::TooLate,
+                format!(
+                    "{id} is not cancelled: it already has its outcome: {}",
+                    render::outcome(&outcome)
+                ),
+            ))
+        }
         None => {
-            output::line(&format!(
-                "{id}: cancel requested; `slacktide request show {id}` shows the final outcome"
-            ));
+            output::report(&report, at.json)?;
             Ok(Exit::Done)
         }
+    }
+}
+
+/// A requested cancellation.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "request cancel")]
+pub(in crate::commands) struct CancelReport {
+    /// The id of the request.
+    id: String,
+    /// Whether the bureau is asked not to answer; `false` if the request had its outcome before.
+    is_cancel_requested: bool,
+    /// The outcome that it had before.
+    outcome: Option<String>,
+}
+
+impl Report for CancelReport {
+    fn view(&self) -> View {
+        let mut view = View::new();
+        view.line(format!(
+            "{0}: cancel requested; `slacktide request show {0}` shows the final outcome",
+            self.id
+        ));
+        view
     }
 }

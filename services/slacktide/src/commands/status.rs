@@ -6,17 +6,18 @@
 //! - [`facts`] facts from the configuration, the exchange and the own agent
 //! - [`judge`] derives one state for each lane
 //! - [`agent_lanes`] the lane states on an agent's own pages and metrics
-//! - [`screen`] renders lines and JSON, with [`requests_line`], [`blocklist_line`] and [`ago`]
+//! - [`report`] the value of the command; [`screen`] renders it for people, with [`requests_line`], [`blocklist_line`] and [`ago`]
 
 pub(crate) mod agent_lanes;
 pub(crate) mod ago;
 mod blocklist_line;
 pub(crate) mod facts;
 pub(crate) mod judge;
+pub(super) mod report;
 mod requests_line;
-pub(super) mod screen;
+mod screen;
 
-pub(crate) use screen::{withheld_by, wrapped};
+pub(crate) use screen::withheld_by;
 
 use std::time::Duration;
 
@@ -27,7 +28,8 @@ use schemas::name::FeedName;
 use crate::cli::Config;
 use crate::commands::agent;
 use crate::failure::Outcome;
-use crate::output;
+use crate::output::{self, Live, Report, View};
+use report::StatusReport;
 
 /// Shown by `--help`.
 pub(crate) const EXIT_CODES: &str = "\
@@ -48,10 +50,10 @@ pub(crate) struct StatusArgs {
     /// The bureau's name at the exchange, for an insurer.
     #[arg(long, value_name = "NAME", default_value = "bureau")]
     bureau: schemas::name::PartyName,
-    /// Print as JSON; docs/operate.md describes the format.
+    /// Print JSON; with --watch one object per line and refresh.
     #[arg(long)]
     json: bool,
-    /// Refresh every second, until Ctrl-C.
+    /// Refresh every second, until Ctrl-C. Each change of a lane's state stays above the screen.
     #[arg(long)]
     watch: bool,
 }
@@ -59,21 +61,26 @@ pub(crate) struct StatusArgs {
 /// Runs the command.
 pub(crate) async fn run(args: StatusArgs) -> Outcome {
     let collector = facts::StatusCollector::new(&args.config.config, args.feed.clone(), args.bureau.clone())?;
-    if !args.watch {
-        let facts = collector.collect(None).await.0;
-        let judged = judge::judge_all(&facts);
-        if args.json {
-            output::json(&screen::json(&facts, &judged))?;
-        } else {
-            output::lines(screen::lines(&facts, &judged, WIDTH));
-        }
-        return Ok(exit(&facts, &judged));
+    if args.watch {
+        return watch(&collector, args.json).await;
     }
+    let facts = collector.collect(None).await.0;
+    let judged = judge::judge_all(&facts);
+    output::report(&StatusReport::new(&facts, &judged), args.json)?;
+    Ok(exit(&facts, &judged))
+}
+
+/// A pipe gets the states of all lanes after this many refreshes without a change.
+const QUIET_REFRESHES: u32 = 60;
+
+/// Refreshes until a signal, or until the output is closed.
+async fn watch(collector: &facts::StatusCollector, json: bool) -> Outcome {
     let stop = agent::stop_on_signals()?;
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut connection = None;
-    loop {
+    let (mut connection, mut live) = (None, Live::new());
+    let (mut before, mut quiet): (Option<Vec<judge::JudgedLane>>, u32) = (None, 0);
+    while !output::is_closed() {
         tokio::select! {
             () = stop.token().cancelled() => return Ok(Exit::Done),
             _ = tick.tick() => {}
@@ -84,19 +91,27 @@ pub(crate) async fn run(args: StatusArgs) -> Outcome {
         };
         connection = kept;
         let judged = judge::judge_all(&facts);
-        let written = if args.json {
-            output::json_line(&screen::json(&facts, &judged))
+        let report = StatusReport::new(&facts, &judged);
+        if json {
+            output::report_line(&report, true)?;
         } else {
-            output::redraw(&screen::lines(&facts, &judged, WIDTH))
-        };
-        if written.is_err() {
-            return Ok(Exit::Done);
+            let history = match &before {
+                // Without a live screen, the first one is the beginning of the history.
+                None if !live.is_redrawable() => report.view(),
+                None => View::new(),
+                // A pipe gets all lanes now and then, which also shows whether it is still read.
+                Some(_) if !live.is_redrawable() && quiet >= QUIET_REFRESHES => {
+                    screen::changes(&[], &judged, &facts)
+                }
+                Some(before) => screen::changes(before, &judged, &facts),
+            };
+            quiet = if history.is_empty() { quiet + 1 } else { 0 };
+            live.draw(&history, &report.view());
         }
+        before = Some(judged);
     }
+    Ok(Exit::Done)
 }
-
-/// Columns of the screen.
-const WIDTH: usize = 100;
 
 fn exit(facts: &facts::Facts, judged: &[judge::JudgedLane]) -> Exit {
     if facts.exchange.error.is_some() {

@@ -20,7 +20,7 @@ use crate::cli::Config;
 use crate::compose;
 use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
-use crate::output;
+use crate::output::{self, View};
 use crate::settings::{CommercialFile, load};
 
 /// The store commands.
@@ -155,13 +155,13 @@ async fn accept_store(
         identity.id,
         listed.join(", ")
     ));
-    output::line("fetch missing chunks with");
+    let mut view = View::new();
+    view.line("fetch missing chunks with");
     for lane in lanes {
-        output::line(&format!(
-            "  slacktide feed refill {} --from start --config FILE",
-            lane.feed
-        ));
+        let command = format!("slacktide feed refill {} --from start --config FILE", lane.feed);
+        view.command(2, command);
     }
+    output::view(&view);
     Ok(Exit::Done)
 }
 

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::compare::open_read_only;
 use super::data::tables::TABLES;
 
 /// Median and 95th percentile of a duration, in milliseconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Spread {
     /// The median.
     pub(crate) p50: i64,
@@ -17,7 +18,7 @@ pub(crate) struct Spread {
 }
 
 /// The delay from a change in the core to its row in the store, in three parts.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 pub(crate) struct Freshness {
     /// From the change to its read: the gate, the lag, the idle poll.
     pub(crate) wait_idle_ms: Spread,

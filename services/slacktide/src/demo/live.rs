@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::output::Block;
+use crate::output::{Block, View};
 use crate::status_page::{number, text};
 
 /// Interval of the lines without a terminal.
@@ -60,7 +60,11 @@ impl Display {
         }
         let block = block(snapshot, self.rate);
         if self.shown.is_terminal() {
-            self.shown.draw(&block);
+            let mut view = View::new();
+            for line in &block {
+                view.line(line);
+            }
+            self.shown.draw(&view);
         } else if self.last.is_none_or(|last| last.elapsed() >= LINE_INTERVAL) {
             self.last = Some(Instant::now());
             let line: Vec<&str> = block.iter().map(|line| line.trim()).collect();

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::freshness::{Freshness, Spread};
+use crate::output::{self, View};
 
 /// The results.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
+#[schemars(title = "demo")]
 pub(crate) struct Report {
     /// Whether core and store are equal, nothing was read while the gate was shut, and all evidence is valid.
     pub(crate) agree: bool,
@@ -41,12 +44,12 @@ pub(crate) struct Report {
     pub(crate) gate_shuts: u64,
     /// Transitions to shut, by reason.
     pub(crate) gate_shut_reasons: BTreeMap<String, u64>,
-    /// Time open, in milliseconds.
+    /// Time open.
     pub(crate) gate_open_ms: u64,
-    /// Time shut, in milliseconds.
+    /// Time shut.
     pub(crate) gate_shut_ms: u64,
     /// Longest time to yield: from the sample that shut the gate to the end of all work on the core.
-    pub(crate) time_to_yield_ms: f64,
+    pub(crate) time_to_yield_us: u64,
     /// Freshness of rows that changed during the demo.
     pub(crate) freshness: Freshness,
     /// Rows that were inserted or changed during the demo.
@@ -54,7 +57,7 @@ pub(crate) struct Report {
     /// Rows published per second while the gate was open.
     pub(crate) rows_per_second_open: u64,
     /// Duration of the demo.
-    pub(crate) seconds: f64,
+    pub(crate) took_ms: u64,
 }
 
 impl Report {
@@ -67,16 +70,20 @@ impl Report {
             && self.chunks == self.chunks_verified
             && self.faults.is_empty();
     }
+}
 
-    /// Renders the report for a terminal.
-    pub(crate) fn lines(&self) -> Vec<String> {
+impl output::Report for Report {
+    fn view(&self) -> View {
         let verdict = if self.agree {
             "core and store are equal, row by row"
         } else {
             "CORE, STORE OR EVIDENCE DISAGREE"
         };
-        let mut lines = vec![String::new(), format!("  {verdict}"), String::new()];
-        let mut line = |name: &str, value: String| lines.push(format!("  {name:<22}{value}"));
+        let mut view = View::new();
+        view.blank().line(format!("  {verdict}")).blank();
+        let mut line = |name: &str, value: String| {
+            view.labelled(format!("  {name:<22}"), value);
+        };
         line("rows in the core", with_separators(self.rows_core));
         line("rows stored", with_separators(self.rows_stored));
         line("missing", with_separators(self.missing));
@@ -105,8 +112,11 @@ impl Report {
         line(
             "rows read while shut",
             format!(
-                "{}, counted by a trace in the database driver; {} more in the {:.1} ms until it had yielded",
-                self.rows_read_while_shut, self.rows_read_while_yielding, self.time_to_yield_ms
+                "{}, counted by a trace in the database driver; {} more in the {}.{} ms until it had yielded",
+                self.rows_read_while_shut,
+                self.rows_read_while_yielding,
+                self.time_to_yield_us / 1_000,
+                self.time_to_yield_us % 1_000 / 100
             ),
         );
         line(
@@ -134,9 +144,11 @@ impl Report {
                 with_separators(self.rows_per_second_open)
             ),
         );
-        line("time", format!("{:.0} s", self.seconds));
-        lines.extend(self.faults.iter().map(|fault| format!("  FAULT {fault}")));
-        lines
+        line("time", format!("{} s", self.took_ms / 1_000));
+        for fault in &self.faults {
+            view.line(format!("  FAULT {fault}"));
+        }
+        view
     }
 }
 

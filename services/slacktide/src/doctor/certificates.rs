@@ -20,6 +20,26 @@ struct Certificate {
     expires_at: Timestamp,
 }
 
+/// Why the certificates of a file cannot be read.
+#[derive(Debug, thiserror::Error)]
+enum ReadError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    File(#[from] std::io::Error),
+    /// The file is not PEM.
+    #[error(transparent)]
+    Pem(#[from] x509_parser::error::PEMError),
+    /// A certificate in it is not valid.
+    #[error("{0}")]
+    Certificate(String),
+    /// The expiry of a certificate is out of range.
+    #[error(transparent)]
+    Time(#[from] jiff::Error),
+    /// It contains none.
+    #[error("the file contains no certificate")]
+    Empty,
+}
+
 /// Checks the files. Opens no connection.
 pub(crate) fn examine(tls: &TlsTable, folder: &Path, now: Timestamp, findings: &mut Findings) {
     let files = [("authority", tls.ca.as_ref()), ("certificate", tls.cert.as_ref())];
@@ -58,23 +78,25 @@ fn report(about: &str, certificate: &Certificate, path: &Path, now: Timestamp, f
     }
 }
 
-fn read(path: &Path) -> Result<Vec<Certificate>, String> {
-    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+fn read(path: &Path) -> Result<Vec<Certificate>, ReadError> {
+    let bytes = std::fs::read(path)?;
     let mut all = Vec::new();
     for pem in Pem::iter_from_buffer(&bytes) {
-        let pem = pem.map_err(|error| error.to_string())?;
+        let pem = pem?;
         if pem.label != "CERTIFICATE" {
             continue;
         }
-        let parsed = pem.parse_x509().map_err(|error| error.to_string())?;
+        let parsed = pem
+            .parse_x509()
+            .map_err(|error| ReadError::Certificate(error.to_string()))?;
         let expires_at = Timestamp::from_second(parsed.validity().not_after.timestamp());
         all.push(Certificate {
             subject: parsed.subject().to_string(),
-            expires_at: expires_at.map_err(|error| error.to_string())?,
+            expires_at: expires_at?,
         });
     }
     if all.is_empty() {
-        return Err("the file contains no certificate".to_owned());
+        return Err(ReadError::Empty);
     }
     Ok(all)
 }

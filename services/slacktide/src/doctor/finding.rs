@@ -1,13 +1,14 @@
 //! Findings and their list.
 
 use runtime::exit::Exit;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::output::{Line, Style};
+use crate::output::{Line, Report, Style, View};
 
 /// The severity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Level {
     /// No problem.
@@ -19,7 +20,7 @@ pub(crate) enum Level {
 }
 
 /// The result of one check.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Finding {
     level: Level,
     /// The subject of the check.
@@ -29,11 +30,12 @@ pub(crate) struct Finding {
 }
 
 /// A list of findings.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
+#[schemars(title = "doctor")]
 pub(crate) struct Findings {
+    #[serde(rename = "items")]
     findings: Vec<Finding>,
     /// Statements that an administrator of the database may run.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     grants: Vec<String>,
     #[serde(skip)]
     exit: Option<Exit>,
@@ -75,32 +77,14 @@ impl Findings {
         self.exit.unwrap_or(Exit::Done)
     }
 
-    /// Renders lines.
-    pub(crate) fn lines(&self) -> Vec<Line> {
-        let line = |Finding { level, about, what }: &Finding| {
-            let (style, word) = match level {
-                Level::Ok => (Style::Good, "ok  "),
-                Level::Warn => (Style::Waiting, "warn"),
-                Level::Fail => (Style::Alarm, "FAIL"),
-            };
-            Line::styled(style, word).and(format!("  {about:<20} {what}"))
-        };
-        let mut lines: Vec<Line> = self.findings.iter().map(line).collect();
-        if !self.grants.is_empty() {
-            lines.push(Line::default());
-            lines.push(
-                "privileges for the read-only account, to be granted by an administrator of the database:"
-                    .into(),
-            );
-            lines.extend(self.grants.iter().map(|grant| format!("  {grant}").into()));
-        }
-        lines
-    }
-
     /// Returns the lines without colours.
     #[cfg(test)]
     pub(crate) fn plain_text(&self) -> String {
-        self.lines().iter().map(|line| line.plain() + "\n").collect()
+        self.view()
+            .plain()
+            .iter()
+            .map(|line| format!("{line}\n"))
+            .collect()
     }
 
     fn add(&mut self, level: Level, about: &str, what: String) {
@@ -109,6 +93,34 @@ impl Findings {
             about: about.to_owned(),
             what,
         });
+    }
+}
+
+/// The minimum width of the subject of a check.
+const ABOUT_WIDTH: usize = 20;
+
+impl Report for Findings {
+    fn view(&self) -> View {
+        let mut view = View::new();
+        for Finding { level, about, what } in &self.findings {
+            let (style, word) = match level {
+                Level::Ok => (Style::Good, "ok  "),
+                Level::Warn => (Style::Waiting, "warn"),
+                Level::Fail => (Style::Alarm, "FAIL"),
+            };
+            let subject = format!("  {about:<ABOUT_WIDTH$} ");
+            view.line(Line::styled(style, word).and(subject).and(what.clone()));
+        }
+        if !self.grants.is_empty() {
+            view.blank().line(
+                "privileges for the read-only account, to be granted by an administrator of the database:",
+            );
+            for grant in &self.grants {
+                // It is copied into a database client.
+                view.exact(format!("  {grant}"));
+            }
+        }
+        view
     }
 }
 

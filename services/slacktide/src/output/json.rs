@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use schemas::visible::{Escape, escape};
 
-use super::Stream;
+use super::stream::{self, Stream};
 
 /// Escapes invisible characters in JSON text. No value changes.
 fn safe(text: &str) -> Cow<'_, str> {
@@ -17,9 +17,9 @@ pub(super) fn line(text: &str) -> String {
     safe(text).into_owned() + "\n"
 }
 
-/// Returns a value as `json` prints it.
+/// Returns a value as a report with `--json` prints it.
 #[cfg(test)]
-pub(crate) fn json_text(value: &impl serde::Serialize) -> String {
+pub(crate) fn text(value: &impl serde::Serialize) -> String {
     safe(&serde_json::to_string_pretty(value).unwrap_or_default()).into_owned()
 }
 
@@ -41,6 +41,19 @@ impl JsonLines {
         self.ready.extend_from_slice(safe(&text).as_bytes());
         self.partial.clear();
     }
+
+    /// Writes the complete lines.
+    ///
+    /// # Errors
+    /// Standard output takes no more, so that the source of the lines stops reading.
+    fn write_ready(&mut self) -> io::Result<()> {
+        Stream::Out.write(&self.ready);
+        self.ready.clear();
+        if stream::is_closed() {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        Ok(())
+    }
 }
 
 impl Write for JsonLines {
@@ -52,16 +65,14 @@ impl Write for JsonLines {
             }
         }
         if self.ready.len() >= BUFFER_SIZE {
-            Stream::Out.write(&self.ready)?;
-            self.ready.clear();
+            self.write_ready()?;
         }
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.end_line();
-        let ready = std::mem::take(&mut self.ready);
-        Stream::Out.write(&ready)
+        self.write_ready()
     }
 }
 

@@ -3,7 +3,8 @@
 use runtime::telemetry::{LogLine, LogSink};
 use schemas::visible::{Escape, escape};
 
-use super::{Line, Stream, Style};
+use super::stream::Stream;
+use super::{Line, Style};
 
 /// Returns the sink of log lines. Fields may contain text of another party, of a database or of the exchange, so each
 /// line is escaped after formatting.
@@ -16,7 +17,7 @@ pub(crate) fn log_sink() -> LogSink {
 
 fn write(line: &LogLine<'_>) {
     // A failure to write the log cannot be reported.
-    let _ = Stream::Error.write(format!("{}\n", render(line, Stream::Error.is_coloured())).as_bytes());
+    Stream::Error.write(format!("{}\n", render(line, Stream::Error.is_coloured())).as_bytes());
 }
 
 /// Renders a log line.

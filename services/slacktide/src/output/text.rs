@@ -59,6 +59,27 @@ impl Line {
         self
     }
 
+    /// Adds the spans of another line.
+    pub(crate) fn and_line(mut self, other: Self) -> Self {
+        self.spans.extend(other.spans);
+        self
+    }
+
+    /// Returns the part between two byte positions of the escaped text, with its styles.
+    pub(super) fn slice(&self, from: usize, to: usize) -> Self {
+        let (mut spans, mut start) = (Vec::new(), 0);
+        for (style, text) in &self.spans {
+            let text = escape(text);
+            let end = start + text.len();
+            let (first, last) = (from.clamp(start, end) - start, to.clamp(start, end) - start);
+            if let Some(part) = text.get(first..last).filter(|part| !part.is_empty()) {
+                spans.push((*style, part.to_owned()));
+            }
+            start = end;
+        }
+        Self { spans }
+    }
+
     /// Renders the line for a terminal, a pipe or a file.
     pub(crate) fn render(&self, is_coloured: bool) -> String {
         let mut shown = String::new();
@@ -78,7 +99,6 @@ impl Line {
     }
 
     /// Returns the line without colours.
-    #[cfg(test)]
     pub(crate) fn plain(&self) -> String {
         self.render(false)
     }

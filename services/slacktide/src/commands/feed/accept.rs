@@ -8,7 +8,9 @@ use ::exchange::Exchange;
 use clap::Args;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
-use schemas::name::{FeedName, Lane, PartyName};
+use schemars::JsonSchema;
+use schemas::name::{FeedName, Lane, PartyName, RecipientName};
+use serde::Serialize;
 use social::audit_log::{AuditEvent, AuditLogError, append};
 use store::table::schema_change::{PendingChange, SchemaChange};
 use store::{Approval, PendingChanges};
@@ -18,7 +20,7 @@ use crate::commands::operator::Operator;
 use crate::compose;
 use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
-use crate::output;
+use crate::output::{self, Report, Time, View};
 use crate::settings::{CommercialFile, load};
 
 /// The arguments.
@@ -70,7 +72,7 @@ async fn run(
         ));
     };
     if args.dry_run {
-        print(lane, &pending, false, args.json)?;
+        output::report(&ChangeReport::new(lane, &pending, false), args.json)?;
         return Ok(Exit::Done);
     }
     let (actor, reason) = (
@@ -85,7 +87,7 @@ async fn run(
     let approval = Approval { actor, reason };
     sign(loaded, lane, &pending, &approval).await?;
     let accepted = store.accept(lane, &approval).await?.unwrap_or(pending);
-    print(lane, &accepted, true, args.json)?;
+    output::report(&ChangeReport::new(lane, &accepted, true), args.json)?;
     Ok(Exit::Done)
 }
 
@@ -128,25 +130,69 @@ async fn sign(
     })
 }
 
-fn print(lane: &Lane, pending: &PendingChange, accepted: bool, json: bool) -> Result<(), Failure> {
-    if json {
-        let lines =
-            |render: fn(&SchemaChange) -> String| pending.changes.iter().map(render).collect::<Vec<_>>();
-        return output::json(&serde_json::json!({
-            "lane": lane.to_string(), "epoch": pending.chunk_number.epoch, "number": pending.chunk_number.number,
-            "since": pending.since, "changes": lines(SchemaChange::describe), "then": lines(SchemaChange::effect), "accepted": accepted,
-        }));
+/// A schema change that a lane waits for, or that was accepted.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "feed accept-change")]
+pub(in crate::commands) struct ChangeReport {
+    /// `RECIPIENT.FEED`.
+    lane: String,
+    recipient: RecipientName,
+    feed: FeedName,
+    /// The epoch of the first chunk with the change.
+    epoch: u32,
+    /// Its number in the epoch.
+    number: u64,
+    /// Since when the lane waits.
+    since: Time,
+    changes: Vec<ChangeItem>,
+    /// Whether the change was accepted; `false` with `--dry-run`.
+    is_accepted: bool,
+}
+
+/// One change of a column.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ChangeItem {
+    /// What changes.
+    change: String,
+    /// What the store does with it.
+    effect: String,
+}
+
+impl ChangeReport {
+    fn new(lane: &Lane, pending: &PendingChange, is_accepted: bool) -> Self {
+        let item = |change: &SchemaChange| ChangeItem {
+            change: change.describe(),
+            effect: change.effect(),
+        };
+        Self {
+            lane: lane.to_string(),
+            recipient: lane.recipient.clone(),
+            feed: lane.feed.clone(),
+            epoch: pending.chunk_number.epoch,
+            number: pending.chunk_number.number,
+            since: pending.since.into(),
+            changes: pending.changes.iter().map(item).collect(),
+            is_accepted,
+        }
     }
-    let (epoch, number) = (pending.chunk_number.epoch, pending.chunk_number.number);
-    output::line(&format!("{lane}, since chunk {number} of epoch {epoch}:"));
-    for change in &pending.changes {
-        output::line(&format!("  {}", change.describe()));
-        output::line(&format!("    {}", change.effect()));
+}
+
+impl Report for ChangeReport {
+    fn view(&self) -> View {
+        let mut view = View::new();
+        view.line(format!(
+            "{}, since chunk {} of epoch {}:",
+            self.lane, self.number, self.epoch
+        ));
+        for change in &self.changes {
+            view.line(format!("  {}", change.change));
+            view.line(format!("    {}", change.effect));
+        }
+        view.line(if self.is_accepted {
+            "accepted; the lane continues with the next chunk"
+        } else {
+            "nothing was changed"
+        });
+        view
     }
-    output::line(if accepted {
-        "accepted; the lane continues with the next chunk"
-    } else {
-        "nothing was changed"
-    });
-    Ok(())
 }

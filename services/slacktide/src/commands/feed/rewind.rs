@@ -6,15 +6,17 @@ use std::str::FromStr;
 use clap::Args;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
-use schemas::manifest::Cause;
-use schemas::name::{Lane, RecipientName};
-use social::epoch::{EpochOrder, StartPoint};
+use schemars::JsonSchema;
+use schemas::manifest::{Cause, Link};
+use schemas::name::{FeedName, Lane, RecipientName};
+use serde::Serialize;
+use social::epoch::{EpochOrder, OpenedEpoch, StartPoint};
 
 use crate::cli::Config;
 use crate::commands::reopen::{describe_start, reopen};
 use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
-use crate::output;
+use crate::output::{self, Report, View};
 use crate::settings::{SocialFile, load};
 
 /// The start of a new epoch.
@@ -33,10 +35,15 @@ pub(crate) enum RewindFrom {
     },
 }
 
-impl FromStr for RewindFrom {
-    type Err = String;
+/// An invalid start of an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("give receipt, beginning, or chunk:EPOCH.NUMBER")]
+pub(crate) struct BadStart;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+impl FromStr for RewindFrom {
+    type Err = BadStart;
+
+    fn from_str(text: &str) -> Result<Self, BadStart> {
         let chunk = || {
             let (epoch, number) = text.strip_prefix("chunk:")?.split_once('.')?;
             Some(Self::Chunk {
@@ -47,7 +54,7 @@ impl FromStr for RewindFrom {
         match text {
             "receipt" => Ok(Self::Receipt),
             "beginning" => Ok(Self::Beginning),
-            _ => chunk().ok_or_else(|| "give receipt, beginning, or chunk:EPOCH.NUMBER".to_owned()),
+            _ => chunk().ok_or(BadStart),
         }
     }
 }
@@ -172,19 +179,52 @@ pub(super) async fn open(request: EpochRequest) -> Outcome {
         gives_up: None,
     };
     let opened = reopen(&loaded, &exchange, (feed, &key), &mut order).await?;
-    let from = describe_start(&opened);
-    if request.json {
-        output::json(&serde_json::json!({
-            "lane": order.lane.to_string(), "epoch": opened.epoch, "sequence": opened.sequence,
-            "continues": opened.continues,
-        }))?;
-    } else {
-        output::line(&format!(
-            "{}: epoch {} is open and continues from {from}; a running publisher adopts it automatically",
-            order.lane, opened.epoch
-        ));
-    }
+    output::report(&EpochReport::new(&order.lane, &opened), request.json)?;
     Ok(Exit::Done)
+}
+
+/// A new epoch of a lane.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "feed rewind, feed resync")]
+pub(in crate::commands) struct EpochReport {
+    /// `RECIPIENT.FEED`.
+    lane: String,
+    recipient: RecipientName,
+    feed: FeedName,
+    /// The new epoch.
+    epoch: u32,
+    /// The exchange's sequence of its opening.
+    sequence: u64,
+    /// The chunk that it continues; `null` if it begins at the start of the feed.
+    continues: Option<Link>,
+    /// The start, for people.
+    #[serde(skip)]
+    start: String,
+}
+
+impl EpochReport {
+    fn new(lane: &Lane, opened: &OpenedEpoch) -> Self {
+        Self {
+            lane: lane.to_string(),
+            recipient: lane.recipient.clone(),
+            feed: lane.feed.clone(),
+            epoch: opened.epoch,
+            sequence: opened.sequence,
+            continues: opened.continues,
+            start: describe_start(opened),
+        }
+    }
+}
+
+impl Report for EpochReport {
+    fn view(&self) -> View {
+        let mut view = View::new();
+        view.line(format!(
+            "{}: epoch {} is open and continues from {}; a running publisher adopts it automatically",
+            self.lane, self.epoch, self.start
+        ));
+        view
+    }
 }
 
 #[cfg(test)]

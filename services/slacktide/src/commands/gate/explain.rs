@@ -7,13 +7,15 @@ use gate::signal::calendar;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use runtime::exit::Exit;
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::ask::Agent;
 use super::render;
 use crate::cli::Config;
 use crate::failure::Outcome;
-use crate::output;
+use crate::output::{self, Report, View};
 use crate::settings::{SocialFile, load};
 
 /// The arguments.
@@ -31,12 +33,32 @@ pub(crate) async fn run(args: ExplainArgs) -> Outcome {
     let gate = Agent::of(&args.config.config)?.gate().await?;
     let mut sentences = sentences(&gate);
     sentences.extend(calendar(&args.config.config, Timestamp::now()));
-    if args.json {
-        output::json(&serde_json::json!({ "explanation": sentences, "gate": gate }))?;
-    } else {
-        output::lines(&sentences);
-    }
+    let report = ExplainReport {
+        explanation: sentences,
+        gate,
+    };
+    output::report(&report, args.json)?;
     Ok(Exit::Done)
+}
+
+/// The gate's state in sentences, and its status.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "gate explain")]
+pub(in crate::commands) struct ExplainReport {
+    /// The sentences.
+    explanation: Vec<String>,
+    /// The `gate` object of the agent's status page, as the agent serves it.
+    gate: Value,
+}
+
+impl Report for ExplainReport {
+    fn view(&self) -> View {
+        let mut view = View::new();
+        for sentence in &self.explanation {
+            view.line(sentence);
+        }
+        view
+    }
 }
 
 /// Describes the calendar's current state and its end.
@@ -70,7 +92,7 @@ pub(in crate::commands) fn sentences(gate: &Value) -> Vec<String> {
     let state = render::text(gate, "/state");
     let mut lines = vec![format!(
         "The gate is {state} since {}: {}.",
-        render::text(gate, "/since"),
+        render::time(gate, "/since", 0),
         render::text(gate, "/reason")
     )];
     lines.push(match (state, render::text(gate, "/reason_kind")) {

@@ -3,15 +3,18 @@
 use jiff::Timestamp;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
+use schemars::JsonSchema;
 use schemas::control::{self, Action, AnyAction, Control, Order};
+use serde::Serialize;
 use social::order::{IssuedOrder, OrderDraft, OrderError, issue_order};
 
 use crate::cli::OrderArgs;
+use crate::commands::items::OrderItem;
 use crate::commands::operator::{Operator, actor};
 use crate::commands::orders::note_high_water;
 use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
-use crate::output;
+use crate::output::{self, Report, View};
 use crate::settings::{SocialFile, load};
 
 /// Pauses the gate.
@@ -76,29 +79,54 @@ async fn order(args: OrderArgs, action: Action) -> Outcome {
     warn(&issued);
     note_high_water(&loaded, Some(issued.mark), &issued.before);
     let record = issued.record;
-    print(&record, &draft.scope, now, args.json)?;
+    output::report(&OrderReport::new(&record, &draft.scope, now), args.json)?;
     Ok(Exit::Done)
 }
 
-/// Prints the orders in force.
-fn print(record: &Control, scope: &str, now: Timestamp, json: bool) -> Result<(), Failure> {
-    let in_force: Vec<&Order> = control::orders_in_force(record, now)
-        .filter(|order| order.scope == scope)
-        .collect();
-    if json {
-        return output::json(&serde_json::json!({
-            "scope": scope, "number": record.number, "given": record.newest, "in_force": in_force,
-        }));
+/// The order that was given, and those in force for the gate.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "gate pause, gate resume, gate limit")]
+pub(in crate::commands) struct OrderReport {
+    /// The gate: `gate.SOURCE`.
+    scope: String,
+    /// The number of the control record.
+    number: u64,
+    /// The order that was given.
+    order: OrderItem,
+    /// The orders in force for the gate.
+    items: Vec<OrderItem>,
+    #[serde(skip)]
+    view: View,
+}
+
+impl OrderReport {
+    fn new(record: &Control, scope: &str, now: Timestamp) -> Self {
+        let in_force: Vec<&Order> = control::orders_in_force(record, now)
+            .filter(|order| order.scope == scope)
+            .collect();
+        let mut view = View::new();
+        if in_force.is_empty() {
+            view.line(format!(
+                "{scope}: no order is in force; the gate follows its policy"
+            ));
+        }
+        for order in &in_force {
+            view.line(format!("{scope}: {}", sentence(order)));
+        }
+        Self {
+            scope: scope.to_owned(),
+            number: record.number,
+            order: OrderItem::from(&record.newest),
+            items: in_force.into_iter().map(OrderItem::from).collect(),
+            view,
+        }
     }
-    if in_force.is_empty() {
-        output::line(&format!(
-            "{scope}: no order is in force; the gate follows its policy"
-        ));
+}
+
+impl Report for OrderReport {
+    fn view(&self) -> View {
+        self.view.clone()
     }
-    for order in in_force {
-        output::line(&format!("{scope}: {}", sentence(order)));
-    }
-    Ok(())
 }
 
 pub(in crate::commands) fn sentence(order: &Order) -> String {

@@ -1,10 +1,18 @@
 //! Formats a gate's status. Missing fields are left out.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 /// Returns a string by its path; empty if it is missing.
 pub(super) fn text<'a>(gate: &'a Value, path: &str) -> &'a str {
     gate.pointer(path).and_then(Value::as_str).unwrap_or("")
+}
+
+/// Returns a time by its path, with this number of decimals; as it is if it cannot be read.
+pub(super) fn time(gate: &Value, path: &str, decimals: usize) -> String {
+    let text = text(gate, path);
+    text.parse::<Timestamp>()
+        .map_or_else(|_| text.to_owned(), |at| format!("{at:.decimals$}"))
 }
 
 /// Formats thousandths as percent: of a share with `per` 1, of percent with `per` 100.

@@ -1,17 +1,17 @@
 //! Renders a gate's status for a terminal.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::render;
-use crate::output::{Line, Style, escape};
+use crate::output::{Line, Style, Table, View};
 
-/// The maximum number of changes shown.
-const HISTORY: usize = 8;
+/// The width of the bars.
+const BAR: usize = 20;
 
-/// Renders lines of at most `width` characters.
-pub(in crate::commands) fn render(gate: &Value, width: usize) -> Vec<Line> {
+/// Renders the live screen. The history of changes stays above it.
+pub(in crate::commands) fn render(gate: &Value) -> View {
     let state = render::text(gate, "/state");
-    let cut = |line: String| -> Line { escape(&line).chars().take(width).collect::<String>().into() };
     let next = gate
         .pointer("/next_sample_in_ms")
         .and_then(Value::as_u64)
@@ -19,52 +19,73 @@ pub(in crate::commands) fn render(gate: &Value, width: usize) -> Vec<Line> {
     let head = format!(
         "gate {}  since {}  duty {}  next check in {next} ms",
         state.to_uppercase(),
-        render::text(gate, "/since"),
+        render::time(gate, "/since", 0),
         render::percent(gate, "/duty_milli", 1)
     );
-    let head = escape(&head).chars().take(width).collect::<String>();
-    let mut lines = vec![Line::styled(style(state), head)];
-    lines.push(cut(render::text(gate, "/reason").to_owned()));
-    lines.push(cut(format!("harm {}", render::harm(gate))));
-    lines.push(Line::default());
+    let mut view = View::new();
+    view.line(Line::styled(style(state), head))
+        .line(render::text(gate, "/reason"))
+        .line(format!("harm {}", render::harm(gate)))
+        .blank();
     let signals = render::signals(gate);
-    let names = signals
-        .iter()
-        .map(|signal| signal.name.chars().count())
-        .max()
-        .unwrap_or(0);
-    let bar = width.saturating_sub(names + 44).min(24);
-    for signal in &signals {
-        let limits = signal.limits.map_or(String::new(), |(stop, resume)| {
-            format!("stop {stop} resume {resume}")
-        });
-        let line = format!(
-            "{:<names$}  {} {:>14}  {limits}",
-            signal.name,
-            signal.bar(bar),
-            signal.reading()
-        );
-        lines.push(cut(line.trim_end().to_owned()));
+    if !signals.is_empty() {
+        let mut table = Table::new()
+            .fixed("SIGNAL")
+            .fixed("")
+            .text("READING")
+            .number("STOP")
+            .number("RESUME");
+        for signal in &signals {
+            let (stop, resume) = signal.limits.map_or_else(Default::default, |(stop, resume)| {
+                (stop.to_string(), resume.to_string())
+            });
+            table.row([
+                signal.name.clone(),
+                signal.bar(BAR),
+                signal.reading(),
+                stop,
+                resume,
+            ]);
+        }
+        view.table(table).blank();
     }
-    lines.push(Line::default());
-    lines.extend(render::orders(gate).into_iter().map(&cut));
-    lines.push(cut(render::priority_mode(gate)));
+    for order in render::orders(gate) {
+        view.line(order);
+    }
+    view.line(render::priority_mode(gate));
     for (what, path) in [("policy refused: ", "/policy/refused"), ("alarm: ", "/alarm")] {
         if let Some(text) = gate.pointer(path).and_then(Value::as_str) {
-            lines.push(cut(format!("{what}{text}")));
+            view.labelled(what, text);
         }
     }
-    lines.push(Line::default());
-    let history = gate.pointer("/history").and_then(Value::as_array);
-    for change in history.into_iter().flatten().rev().take(HISTORY) {
-        lines.push(cut(format!(
-            "{}  {:<7}  {}",
-            render::text(change, "/at"),
-            render::text(change, "/state"),
-            render::text(change, "/reason")
-        )));
+    view
+}
+
+/// Renders the changes that the agent recorded after a time, oldest first; the last `max` of them.
+pub(in crate::commands) fn history(gate: &Value, after: Option<Timestamp>, max: usize) -> View {
+    let changes = gate.pointer("/history").and_then(Value::as_array);
+    let is_later = |change: &&Value| after.is_none_or(|after| time(change) > Some(after));
+    let changes: Vec<&Value> = changes.into_iter().flatten().filter(is_later).collect();
+    let mut view = View::new();
+    for change in changes.iter().skip(changes.len().saturating_sub(max)) {
+        let state = render::text(change, "/state");
+        view.line(
+            Line::from(format!("{}  ", render::time(change, "/at", 3)))
+                .and_styled(style(state), format!("{state:<7}"))
+                .and(format!("  {}", render::text(change, "/reason"))),
+        );
     }
-    lines
+    view
+}
+
+fn time(change: &Value) -> Option<Timestamp> {
+    render::text(change, "/at").parse().ok()
+}
+
+/// Returns the time of the last change that the agent recorded.
+pub(super) fn last_change(gate: &Value) -> Option<Timestamp> {
+    let changes = gate.pointer("/history").and_then(Value::as_array);
+    changes.into_iter().flatten().filter_map(time).max()
 }
 
 /// The colour of the state, in addition to its text.
@@ -80,7 +101,7 @@ fn style(state: &str) -> Style {
 pub(in crate::commands) fn line(gate: &Value) -> String {
     format!(
         "{}  {:<7}  duty {}  {}",
-        render::text(gate, "/at"),
+        render::time(gate, "/at", 3),
         render::text(gate, "/state"),
         render::percent(gate, "/duty_milli", 1),
         render::text(gate, "/reason")
@@ -91,13 +112,13 @@ pub(in crate::commands) fn line(gate: &Value) -> String {
 mod tests {
     use super::*;
 
-    fn plain(gate: &Value, width: usize) -> Vec<String> {
-        render(gate, width).iter().map(Line::plain).collect()
+    fn plain(view: &View, width: usize) -> Vec<String> {
+        view.render(Some(width)).iter().map(Line::plain).collect()
     }
 
     #[test]
     fn gate_screen_wide_terminal_shows_everything() {
-        let lines = plain(&render::sample(), 100);
+        let lines = plain(&render(&render::sample()), 100);
         assert_eq!(
             lines[..7],
             [
@@ -105,30 +126,40 @@ mod tests {
                 "host_cpu 85.0 % >= 70.0 % (stop limit)",
                 "harm 1.2 % ± 0.4 % of a budget of 3 %",
                 "",
-                "disk      ...................|.... no reading (gone)  stop 80 resume 50",
-                "host_cpu  ###################|####           85 %  stop 70 resume 50",
-                "",
+                "SIGNAL                          READING            STOP  RESUME",
+                "disk      ................|...  no reading (gone)    80      50",
+                "host_cpu  ################|###  85 %                 70      50",
             ]
         );
         assert!(lines.iter().any(|line| line.starts_with("At most 20 %")));
-        assert!(lines.last().is_some_and(|line| line.ends_with("(stop limit)")));
+        let changes = plain(&history(&render::sample(), None, 8), 100);
+        assert!(changes.last().is_some_and(|line| line.ends_with("(stop limit)")));
     }
 
     #[test]
-    fn gate_screen_narrow_terminal_truncates_lines() {
-        for width in 0..60 {
-            let lines = plain(&render::sample(), width);
-            assert!(
-                lines
-                    .iter()
-                    .all(|line| line.chars().count() <= width && !line.contains('\x1b'))
-            );
+    fn gate_screen_narrow_terminal_wraps_lines() {
+        for width in [30, 40, 60, 80] {
+            for view in [render(&render::sample()), history(&render::sample(), None, 8)] {
+                let lines = plain(&view, width);
+                assert!(
+                    lines
+                        .iter()
+                        .all(|line| line.chars().count() <= width && !line.contains('\x1b')),
+                    "{width}: {lines:#?}"
+                );
+            }
         }
-        assert!(
-            render(&render::sample(), 80)[0]
-                .render(true)
-                .starts_with("\x1b[31m")
-        );
-        assert!(!render(&Value::Null, 80).is_empty());
+        let first = render(&render::sample()).render(Some(80));
+        assert!(first[0].render(true).starts_with("\x1b[31m"));
+        assert!(!render(&Value::Null).render(Some(80)).is_empty());
+    }
+
+    #[test]
+    fn gate_history_shows_only_later_changes() {
+        let gate = render::sample();
+        let last = last_change(&gate);
+        assert_eq!(last, "2026-01-01T00:00:00Z".parse().ok());
+        assert!(history(&gate, last, 8).plain().is_empty());
+        assert_eq!(history(&gate, None, 8).plain().len(), 1);
     }
 }

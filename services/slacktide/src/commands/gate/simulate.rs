@@ -1,5 +1,6 @@
 //! `slacktide gate simulate`: simulates another policy on recorded samples.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -7,9 +8,11 @@ use gate::GateConfig;
 use recordings::Records;
 use recordings::simulate::{PolicyFigures, Scenario, Simulation, simulate};
 use runtime::exit::Exit;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::failure::{Failure, Outcome};
-use crate::output;
+use crate::output::{self, Ratio, Report, Table, Time, View, millis};
 
 /// The arguments.
 #[derive(Debug, Args)]
@@ -41,11 +44,7 @@ pub(crate) async fn run(args: SimulateArgs) -> Outcome {
     };
     let records = read_samples(&args.samples)?;
     let simulation = simulate(&records.blocks, &scenario);
-    if args.json {
-        output::json(&simulation)?;
-    } else {
-        output::lines(table(&simulation));
-    }
+    output::report(&SimulationReport::new(&simulation), args.json)?;
     Ok(Exit::Done)
 }
 
@@ -81,56 +80,151 @@ fn policy(path: &Path) -> Result<GateConfig, Failure> {
     Ok(config)
 }
 
-fn table(simulation: &Simulation) -> Vec<String> {
-    let mut lines = vec![format!("{:<28}{:>14}{:>14}", "", "recorded", "this policy")];
-    let mut add_row = |name: &str, get: &dyn Fn(&PolicyFigures) -> String| {
-        let (recorded, candidate) = (get(&simulation.recorded), get(&simulation.candidate));
-        lines.push(format!("{name:<28}{recorded:>14}{candidate:>14}"));
-    };
-    let minutes = |seconds: f64| format!("{:.1}", seconds / 60.0);
-    add_row("minutes open", &|figures| minutes(figures.open_s));
-    add_row("minutes limited", &|figures| minutes(figures.limited_s));
-    add_row("minutes shut", &|figures| minutes(figures.shut_s));
-    add_row("rows", &|figures| {
-        figures
-            .rows
-            .map_or("not known".to_owned(), |rows| format!("{rows:.0}"))
-    });
-    add_row("false-idle seconds", &|figures| {
-        format!("{:.1}", figures.false_idle_s)
-    });
-    add_row("openings", &|figures| figures.openings.to_string());
-    add_row("flaps (under 10 s)", &|figures| figures.flaps.to_string());
-    let kinds: std::collections::BTreeSet<_> = simulation
-        .recorded
-        .shuts
-        .keys()
-        .chain(simulation.candidate.shuts.keys())
-        .collect();
-    for kind in kinds {
-        add_row(&format!("shut by {kind}"), &|figures| {
-            figures.shuts.get(kind).copied().unwrap_or(0).to_string()
-        });
-    }
-    let time = |at: Option<jiff::Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
-    lines.push(format!(
-        "{} samples from {} to {}; {:.0} s unseen, {} samples lost",
-        simulation.samples,
-        time(simulation.from),
-        time(simulation.until),
-        simulation.unseen_s,
-        simulation.lost
-    ));
-    for (what, names) in [
-        (
-            "not recorded, so left out of this policy",
-            &simulation.not_recorded,
-        ),
-        ("recorded, but not in this policy", &simulation.not_in_policy),
-    ] {
-        if !names.is_empty() {
-            lines.push(format!("{what}: {}", names.join(", ")));
+/// Two policies on the same recorded samples.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "gate simulate")]
+pub(in crate::commands) struct SimulationReport {
+    /// The samples.
+    samples: u64,
+    /// The time of the first one.
+    from: Option<Time>,
+    /// The time of the last one.
+    until: Option<Time>,
+    /// The time between samples that are too far apart.
+    unseen_ms: u64,
+    /// Samples that were not recorded.
+    lost: u64,
+    /// Signals of the policy that were not recorded.
+    not_recorded: Vec<String>,
+    /// Recorded signals that the policy does not have.
+    not_in_policy: Vec<String>,
+    /// Rows per second of full work.
+    rows_per_second: Option<Ratio>,
+    /// The policy of the recording.
+    recorded: Figures,
+    /// The simulated policy.
+    candidate: Figures,
+}
+
+/// What a policy gives.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Figures {
+    /// Time with the gate open.
+    open_ms: u64,
+    /// Time with the gate limited.
+    limited_ms: u64,
+    /// Time with the gate shut.
+    shut_ms: u64,
+    /// Time of work.
+    work_ms: u64,
+    /// Rows that are processed; `null` without a speed.
+    rows: Option<u64>,
+    /// Time in which the gate was open although the core was busy.
+    false_idle_ms: u64,
+    /// Openings.
+    openings: u64,
+    /// Openings of less than 10 s.
+    flaps: u64,
+    /// Closings, by reason.
+    shuts: BTreeMap<String, u64>,
+}
+
+impl From<&PolicyFigures> for Figures {
+    fn from(figures: &PolicyFigures) -> Self {
+        Self {
+            open_ms: millis(figures.open_s),
+            limited_ms: millis(figures.limited_s),
+            shut_ms: millis(figures.shut_s),
+            work_ms: millis(figures.work_s),
+            rows: figures.rows.map(whole),
+            false_idle_ms: millis(figures.false_idle_s),
+            openings: figures.openings,
+            flaps: figures.flaps,
+            shuts: figures.shuts.clone(),
         }
     }
-    lines
+}
+
+/// Returns a number of rows without its fraction.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a conversion of a float saturates"
+)]
+fn whole(rows: f64) -> u64 {
+    rows.round() as u64
+}
+
+impl SimulationReport {
+    fn new(simulation: &Simulation) -> Self {
+        Self {
+            samples: simulation.samples,
+            from: simulation.from.map(Time),
+            until: simulation.until.map(Time),
+            unseen_ms: millis(simulation.unseen_s),
+            lost: simulation.lost,
+            not_recorded: simulation.not_recorded.clone(),
+            not_in_policy: simulation.not_in_policy.clone(),
+            rows_per_second: simulation.rows_per_second.map(Ratio),
+            recorded: Figures::from(&simulation.recorded),
+            candidate: Figures::from(&simulation.candidate),
+        }
+    }
+}
+
+impl Report for SimulationReport {
+    fn view(&self) -> View {
+        let mut table = Table::new().text("").number("recorded").number("this policy");
+        let mut add_row = |name: &str, get: &dyn Fn(&Figures) -> String| {
+            table.row([name.to_owned(), get(&self.recorded), get(&self.candidate)]);
+        };
+        let minutes = |ms: u64| format!("{}.{}", ms / 60_000, ms % 60_000 / 6_000);
+        add_row("minutes open", &|figures| minutes(figures.open_ms));
+        add_row("minutes limited", &|figures| minutes(figures.limited_ms));
+        add_row("minutes shut", &|figures| minutes(figures.shut_ms));
+        add_row("rows", &|figures| {
+            figures
+                .rows
+                .map_or("not known".to_owned(), |rows| rows.to_string())
+        });
+        add_row("false-idle seconds", &|figures| {
+            format!(
+                "{}.{}",
+                figures.false_idle_ms / 1_000,
+                figures.false_idle_ms % 1_000 / 100
+            )
+        });
+        add_row("openings", &|figures| figures.openings.to_string());
+        add_row("flaps (under 10 s)", &|figures| figures.flaps.to_string());
+        let kinds: BTreeSet<_> = self
+            .recorded
+            .shuts
+            .keys()
+            .chain(self.candidate.shuts.keys())
+            .collect();
+        for kind in kinds {
+            add_row(&format!("shut by {kind}"), &|figures| {
+                figures.shuts.get(kind).copied().unwrap_or(0).to_string()
+            });
+        }
+        let time = |at: Option<Time>| at.map(|at| at.to_string()).unwrap_or_default();
+        let mut view = View::new();
+        view.table(table).line(format!(
+            "{} samples from {} to {}; {} s unseen, {} samples lost",
+            self.samples,
+            time(self.from),
+            time(self.until),
+            self.unseen_ms / 1_000,
+            self.lost
+        ));
+        for (what, names) in [
+            ("not recorded, so left out of this policy", &self.not_recorded),
+            ("recorded, but not in this policy", &self.not_in_policy),
+        ] {
+            if !names.is_empty() {
+                view.line(format!("{what}: {}", names.join(", ")));
+            }
+        }
+        view
+    }
 }

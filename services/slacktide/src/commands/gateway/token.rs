@@ -2,18 +2,20 @@
 
 use std::path::PathBuf;
 
-use ::gateway::TokenError;
 use ::gateway::token::TokenEntry;
 use ::gateway::token::file::{self, NewToken};
+use ::gateway::{Role, TokenError};
 use jiff::{SignedDuration, Timestamp};
 use runtime::config::Loaded;
 use runtime::exit::Exit;
+use schemars::JsonSchema;
 use schemas::name::PartyName;
 use schemas::visible;
+use serde::Serialize;
 
 use crate::cli::{TokenCommand, TokenTerms};
 use crate::failure::{Failure, Outcome};
-use crate::output;
+use crate::output::{self, Report, Table, Time, View};
 use crate::settings::{GatewayFile, load};
 
 /// The longest validity of a token.
@@ -29,17 +31,11 @@ pub(super) fn run(command: TokenCommand) -> Outcome {
         } => {
             let loaded: Loaded<GatewayFile> = load(&config.config)?;
             let (entry, token) = create(&loaded, &party, &terms)?;
-            if json {
-                output::json(&serde_json::json!({
-                    "id": entry.id, "party": entry.party, "role": entry.role, "expires_at": entry.expires_at, "token": token,
-                }))?;
-            } else {
-                output::line(&token);
-                output::note(&format!(
-                    "token {} of {} expires at {:.0}; it is not shown again",
-                    entry.id, entry.party, entry.expires_at
-                ));
-            }
+            output::report(&NewTokenReport::new(&entry, token), json)?;
+            output::note(&format!(
+                "token {} of {} expires at {:.0}; it is not shown again",
+                entry.id, entry.party, entry.expires_at
+            ));
             Ok(Exit::Done)
         }
         TokenCommand::List { config, json } => {
@@ -111,31 +107,114 @@ pub(super) fn failed(error: TokenError) -> Failure {
 }
 
 fn list(tokens: &[TokenEntry], json: bool) -> Outcome {
-    if json {
-        let entry = |entry: &TokenEntry| {
-            serde_json::json!({
-                "id": entry.id, "party": entry.party, "role": entry.role, "created_at": entry.created_at,
-                "expires_at": entry.expires_at, "note": entry.note,
-            })
-        };
-        output::json(&tokens.iter().map(entry).collect::<Vec<_>>())?;
-        return Ok(Exit::Done);
-    }
-    if tokens.is_empty() {
-        output::line("there is no token; `slacktide gateway token new` creates one");
-        return Ok(Exit::Done);
-    }
     let now = Timestamp::now();
-    output::lines(tokens.iter().map(|entry| {
-        let state = if entry.expires_at <= now {
-            "expired"
-        } else {
-            "expires"
-        };
-        let (id, party, at) = (&entry.id, &entry.party, entry.expires_at);
-        format!("{id}  {party}  {state} {at:.0}  {}", entry.note)
-            .trim_end()
-            .to_owned()
-    }));
+    let list = TokenList {
+        items: tokens.iter().map(|entry| TokenItem::new(entry, now)).collect(),
+    };
+    output::report(&list, json)?;
     Ok(Exit::Done)
+}
+
+/// A token that was created.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "gateway token new")]
+pub(in crate::commands) struct NewTokenReport {
+    /// Names the token in `token list` and `token revoke`.
+    id: String,
+    /// Whom it authenticates.
+    party: PartyName,
+    /// In which role.
+    role: Role,
+    /// When it expires.
+    expires_at: Time,
+    /// The token. It is stored nowhere.
+    token: String,
+}
+
+impl NewTokenReport {
+    fn new(entry: &TokenEntry, token: String) -> Self {
+        Self {
+            id: entry.id.clone(),
+            party: entry.party.clone(),
+            role: entry.role,
+            expires_at: entry.expires_at.into(),
+            token,
+        }
+    }
+}
+
+impl Report for NewTokenReport {
+    fn view(&self) -> View {
+        let mut view = View::new();
+        view.exact(self.token.as_str());
+        view
+    }
+}
+
+/// The tokens, without their text.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "gateway token list")]
+pub(in crate::commands) struct TokenList {
+    items: Vec<TokenItem>,
+}
+
+/// A token.
+#[derive(Debug, Serialize, JsonSchema)]
+struct TokenItem {
+    /// Names it in `token revoke`.
+    id: String,
+    /// Whom it authenticates.
+    party: PartyName,
+    /// In which role.
+    role: Role,
+    /// When it was created.
+    created_at: Time,
+    /// When it expires.
+    expires_at: Time,
+    /// Whether it has expired.
+    is_expired: bool,
+    /// What it is for.
+    note: String,
+}
+
+impl TokenItem {
+    fn new(entry: &TokenEntry, now: Timestamp) -> Self {
+        Self {
+            id: entry.id.clone(),
+            party: entry.party.clone(),
+            role: entry.role,
+            created_at: entry.created_at.into(),
+            expires_at: entry.expires_at.into(),
+            is_expired: entry.expires_at <= now,
+            note: entry.note.clone(),
+        }
+    }
+}
+
+impl Report for TokenList {
+    fn view(&self) -> View {
+        let mut view = View::new();
+        if self.items.is_empty() {
+            view.line("there is no token; `slacktide gateway token new` creates one");
+            return view;
+        }
+        let mut table = Table::new()
+            .fixed("ID")
+            .fixed("PARTY")
+            .fixed("STATE")
+            .fixed("EXPIRES")
+            .text("NOTE");
+        for item in &self.items {
+            let state = if item.is_expired { "expired" } else { "valid" };
+            table.row([
+                item.id.clone(),
+                item.party.to_string(),
+                state.to_owned(),
+                item.expires_at.to_string(),
+                item.note.clone(),
+            ]);
+        }
+        view.table(table);
+        view
+    }
 }

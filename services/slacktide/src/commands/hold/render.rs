@@ -3,12 +3,14 @@
 use std::path::Path;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use schemas::control::{self, Action, AnyAction, Control, Hold, Order};
 use schemas::name::FeedName;
+use serde::Serialize;
 
+use crate::commands::items::OrderItem;
 use crate::commands::status::facts::{Facts, LaneFacts};
-use crate::failure::Failure;
-use crate::output;
+use crate::output::{Report, View};
 use crate::settings::SocialFile;
 
 /// Whether an order is a hold.
@@ -72,16 +74,34 @@ fn in_force(record: Option<&Control>) -> Vec<&Order> {
     orders.filter(|order| is_hold(order)).collect()
 }
 
-/// Prints an added hold.
-pub(super) fn print_added(record: &Control, json: bool) -> Result<(), Failure> {
-    if json {
-        return output::json(
-            &serde_json::json!({ "given": record.newest, "in_force": in_force(Some(record)) }),
-        );
+/// A hold that was added, and all holds in force.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "hold add")]
+pub(in crate::commands) struct AddedReport {
+    /// The hold that was added.
+    order: OrderItem,
+    /// The holds in force.
+    items: Vec<OrderItem>,
+    #[serde(skip)]
+    text: String,
+}
+
+impl AddedReport {
+    pub(super) fn new(record: &Control) -> Self {
+        Self {
+            order: OrderItem::from(&record.newest),
+            items: in_force(Some(record)).into_iter().map(OrderItem::from).collect(),
+            text: sentence(&record.newest),
+        }
     }
-    output::line(&sentence(&record.newest));
-    output::note("agents apply it within 5 s; see `slacktide status`");
-    Ok(())
+}
+
+impl Report for AddedReport {
+    fn view(&self) -> View {
+        let mut view = View::new();
+        view.line(self.text.clone());
+        view
+    }
 }
 
 /// Returns the commands that send the rows that a hold withheld, one per lane.
@@ -106,90 +126,146 @@ fn excluded_rows(id: &str, facts: &Facts) -> u64 {
     facts.lanes.iter().filter_map(rows).sum()
 }
 
-/// Prints a release: the orders in force, and how to send the withheld rows.
-pub(super) fn print_released(
-    record: &Control,
-    hold: &Order,
-    facts: &Facts,
-    config: &Path,
-    json: bool,
-) -> Result<(), Failure> {
-    let commands = resend_commands(&hold.id, facts, config);
-    let rows = excluded_rows(&hold.id, facts);
-    if json {
-        return output::json(&serde_json::json!({
-            "released": hold.id, "rows_withheld": rows, "resend_commands": commands, "in_force": in_force(Some(record)),
-        }));
-    }
-    output::line(&format!("{} is released", hold.id));
-    if let Some(error) = &facts.exchange.error {
-        output::note(&format!(
-            "cannot read what it withheld: {error}; run `slacktide feed show`"
-        ));
-    }
-    if rows > 0 {
-        output::line(&format!(
-            "{rows} rows were withheld and are not sent automatically. Send them with:"
-        ));
-        commands
-            .iter()
-            .for_each(|command| output::line(&format!("  {command}")));
-    }
-    Ok(())
+/// A hold that was released, and how to send the rows that it withheld.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "hold release")]
+pub(in crate::commands) struct ReleasedReport {
+    /// The id of the released hold.
+    id: String,
+    /// The rows that it withheld.
+    rows_withheld: u64,
+    /// The commands that send these rows, one for each lane.
+    resend_commands: Vec<String>,
+    /// The holds in force.
+    items: Vec<OrderItem>,
+    /// Why the rows are not known.
+    error: Option<String>,
 }
 
-/// Prints `hold list`.
-pub(super) fn print_list(
-    record: Option<&Control>,
-    facts: &Facts,
-    config: &Path,
-    json: bool,
-) -> Result<(), Failure> {
-    let holds = in_force(record);
-    // Ended holds whose rows were not sent since.
-    let ended: Vec<&String> = {
-        let mut ids: Vec<&String> = facts
+impl ReleasedReport {
+    pub(super) fn new(record: &Control, hold: &Order, facts: &Facts, config: &Path) -> Self {
+        Self {
+            id: hold.id.clone(),
+            rows_withheld: excluded_rows(&hold.id, facts),
+            resend_commands: resend_commands(&hold.id, facts, config),
+            items: in_force(Some(record)).into_iter().map(OrderItem::from).collect(),
+            error: facts.exchange.error.clone(),
+        }
+    }
+}
+
+impl Report for ReleasedReport {
+    fn view(&self) -> View {
+        let mut view = View::new();
+        view.line(format!("{} is released", self.id));
+        if let Some(error) = &self.error {
+            view.line(format!(
+                "cannot read what it withheld: {error}; run `slacktide feed show`"
+            ));
+        }
+        if self.rows_withheld > 0 {
+            view.line(format!(
+                "{} rows were withheld and are not sent automatically. Send them with:",
+                self.rows_withheld
+            ));
+            for command in &self.resend_commands {
+                view.command(2, command.clone());
+            }
+        }
+        view
+    }
+}
+
+/// Whether a hold withholds rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum HoldState {
+    /// It withholds rows.
+    InForce,
+    /// It ended, and rows that it withheld were not sent since.
+    Ended,
+}
+
+/// A hold.
+#[derive(Debug, Serialize, JsonSchema)]
+struct HoldItem {
+    id: String,
+    state: HoldState,
+    /// The order; `null` if it ended.
+    order: Option<OrderItem>,
+    /// The rows that it withheld.
+    rows_withheld: u64,
+    /// The commands that send the rows of a hold that ended, one for each lane.
+    resend_commands: Vec<String>,
+    #[serde(skip)]
+    text: String,
+}
+
+/// The holds in force, and those that ended and whose rows were not sent since.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "hold list")]
+pub(in crate::commands) struct HoldList {
+    items: Vec<HoldItem>,
+}
+
+impl HoldList {
+    pub(super) fn new(record: Option<&Control>, facts: &Facts, config: &Path) -> Self {
+        let holds = in_force(record);
+        let mut ended: Vec<&String> = facts
             .lanes
             .iter()
             .filter_map(|lane| lane.chunk.as_ref())
             .flat_map(|chunk| chunk.outstanding.keys())
             .filter(|id| *id != social::blocklist::BLOCKLIST_ID && !holds.iter().any(|hold| hold.id == **id))
             .collect();
-        ids.sort();
-        ids.dedup();
-        ids
-    };
-    if json {
-        let entry = |id: &String| serde_json::json!({ "id": id, "rows": excluded_rows(id, facts), "resend_commands": resend_commands(id, facts, config) });
-        let ended: Vec<_> = ended.into_iter().map(entry).collect();
-        let holds: Vec<_> = holds
-            .iter()
-            .map(|hold| serde_json::json!({ "order": hold, "rows_withheld": excluded_rows(&hold.id, facts) }))
-            .collect();
-        return output::json(&serde_json::json!({ "in_force": holds, "ended_not_resent": ended }));
+        ended.sort();
+        ended.dedup();
+        let in_force = holds.iter().map(|hold| HoldItem {
+            id: hold.id.clone(),
+            state: HoldState::InForce,
+            order: Some(OrderItem::from(*hold)),
+            rows_withheld: excluded_rows(&hold.id, facts),
+            resend_commands: Vec::new(),
+            text: sentence(hold),
+        });
+        let ended = ended.into_iter().map(|id| HoldItem {
+            id: id.clone(),
+            state: HoldState::Ended,
+            order: None,
+            rows_withheld: excluded_rows(id, facts),
+            resend_commands: resend_commands(id, facts, config),
+            text: String::new(),
+        });
+        Self {
+            items: in_force.chain(ended).collect(),
+        }
     }
-    if holds.is_empty() {
-        output::line("no hold is in force");
+}
+
+impl Report for HoldList {
+    fn view(&self) -> View {
+        let mut view = View::new();
+        if self.items.iter().all(|hold| hold.state == HoldState::Ended) {
+            view.line("no hold is in force");
+        }
+        for hold in &self.items {
+            match hold.state {
+                HoldState::InForce if hold.rows_withheld == 0 => view.line(hold.text.clone()),
+                HoldState::InForce => view.line(format!(
+                    "{}; {} rows withheld so far",
+                    hold.text, hold.rows_withheld
+                )),
+                HoldState::Ended => view.line(format!(
+                    "{} has ended; {} rows that it withheld were not sent since:",
+                    hold.id, hold.rows_withheld
+                )),
+            };
+            for command in &hold.resend_commands {
+                view.command(2, command.clone());
+            }
+        }
+        view
     }
-    for hold in holds {
-        let rows = excluded_rows(&hold.id, facts);
-        let withheld = if rows == 0 {
-            String::new()
-        } else {
-            format!("; {rows} rows withheld so far")
-        };
-        output::line(&format!("{}{withheld}", sentence(hold)));
-    }
-    for id in ended {
-        output::line(&format!(
-            "{id} has ended; {} rows that it withheld were not sent since:",
-            excluded_rows(id, facts)
-        ));
-        resend_commands(id, facts, config)
-            .iter()
-            .for_each(|command| output::line(&format!("  {command}")));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -9,18 +9,20 @@ use ::exchange::Delivery;
 use runtime::backoff::Backoff;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
+use schemars::JsonSchema;
 use schemas::name::{FeedName, Lane};
 use schemas::subject::Subject;
+use serde::Serialize;
 use store::Quarantine;
 use store::quarantine::{Decision, Entry, EntryFilter, Kind, RetryOutcome};
 
 use super::content::decode_content;
-use super::render::{self, Line, short_id};
+use super::render::{EntryList, EntryReport, Line, QuarantineSide, short_id};
 use super::{Order, QuarantineCommand, Which, act, export};
 use crate::compose;
 use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
-use crate::output;
+use crate::output::{self, Progress, Report, View};
 use crate::settings::CommercialFile;
 
 /// Rows per transaction of a retry.
@@ -47,7 +49,7 @@ pub(super) async fn run(loaded: &File, command: QuarantineCommand) -> Outcome {
             };
             let entries = quarantine.entries(&filter).await?;
             let lines: Vec<Line> = entries.iter().map(Line::from).collect();
-            render::list("commercial", &lines, json).map(|()| Exit::Done)
+            output::report(&EntryList::new(QuarantineSide::Insurer, lines), json).map(|()| Exit::Done)
         }
         QuarantineCommand::Show { id, reveal, order } => {
             show(loaded, quarantine.as_ref(), &id, reveal, &order).await
@@ -63,11 +65,14 @@ pub(super) async fn run(loaded: &File, command: QuarantineCommand) -> Outcome {
             let decryption_keys = loaded.value.encryption.decryption_keys(loaded.folder())?;
             let mut file = export::File::create(&out)?;
             sign(loaded, &by, "quarantine.export", &entries).await?;
-            for entry in &entries {
+            let mut progress = Progress::new("entries exported", u64::try_from(entries.len()).ok());
+            for (done, entry) in (1_u64..).zip(&entries) {
+                progress.set(done, "");
                 if let Some(content) = quarantine.content(&entry.lane, &entry.id).await? {
                     file.entry(entry, &content, &decryption_keys)?;
                 }
             }
+            drop(progress);
             file.finish(&out, order.json)
         }
         QuarantineCommand::Check { .. } => Err(Failure::usage("check reads a file and no configuration")),
@@ -143,17 +148,17 @@ async fn show(loaded: &File, quarantine: &dyn Quarantine, id: &str, reveal: bool
         revealed = content.map(|content| decode_content(entry.kind, &content, &decryption_keys));
     }
     if order.json {
-        output::json(&serde_json::json!({ "entry": line, "content": revealed }))?;
+        output::report(&EntryReport::new(line, revealed), true)?;
         return Ok(Exit::Done);
     }
-    render::show(&line);
-    match (reveal, revealed) {
-        (true, Some(revealed)) => {
+    output::report(&EntryReport::new(line, None), false)?;
+    match revealed {
+        Some(revealed) => {
             output::note("note: the following is personal data; this access is recorded in the audit chain");
-            output::json(&revealed)?;
+            output::json_text(&revealed)?;
         }
-        (true, None) => output::line("its content was deleted when it ended"),
-        (false, _) => {}
+        None if reveal => output::line("its content was deleted when it ended"),
+        None => {}
     }
     Ok(Exit::Done)
 }
@@ -176,12 +181,14 @@ async fn retry(loaded: &File, quarantine: &Arc<dyn Quarantine>, which: &Which, o
     if entries.iter().any(|entry| entry.ended.is_none()) {
         sign(loaded, &by, "quarantine.retry", &entries).await?;
     }
+    let mut progress = Progress::new("entries retried", u64::try_from(entries.len()).ok());
     let mut done = Vec::new();
     let mut rows: BTreeMap<Lane, Vec<Entry>> = BTreeMap::new();
     for entry in entries {
         if entry.kind == Kind::Message {
             let outcome = retry_message(loaded, quarantine.as_ref(), &entry, &by).await?;
             done.push((entry, outcome));
+            progress.set(done.len() as u64, "");
         } else {
             rows.entry(entry.lane.clone()).or_default().push(entry);
         }
@@ -191,8 +198,10 @@ async fn retry(loaded: &File, quarantine: &Arc<dyn Quarantine>, which: &Which, o
             let ids: Vec<String> = part.iter().map(|entry| entry.id.clone()).collect();
             let outcome = retry_rows(quarantine.as_ref(), &lane, &ids, &by).await?;
             done.extend(with_outcomes(part.to_vec(), outcome));
+            progress.set(done.len() as u64, "");
         }
     }
+    drop(progress);
     print(&done, order.json)
 }
 
@@ -264,27 +273,130 @@ async fn retry_message(
     }
 }
 
-fn print(done: &[(Entry, RetryOutcome)], json: bool) -> Outcome {
-    let left = done.iter().filter(|(_, outcome)| !outcome.is_out()).count();
-    if json {
-        let entries: Vec<_> = done
-            .iter()
-            .map(|(entry, outcome)| serde_json::json!({ "id": entry.id, "lane": entry.lane.to_string(), "result": outcome }))
-            .collect();
-        output::json(&serde_json::json!({ "entries": entries, "left": left }))?;
-    } else if done.is_empty() {
-        output::line("nothing is in quarantine");
-    } else {
-        for (entry, outcome) in done {
-            output::line(&format!(
-                "{}  {}  {}",
-                short_id(&entry.id),
-                entry.lane,
-                sentence(outcome)
-            ));
+/// What became of entries.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "quarantine retry, quarantine discard (insurer)")]
+pub(in crate::commands) struct RetryReport {
+    items: Vec<RetryItem>,
+    /// Entries that are still in quarantine.
+    left: usize,
+}
+
+/// What became of an entry.
+#[derive(Debug, Serialize, JsonSchema)]
+struct RetryItem {
+    id: String,
+    /// `RECIPIENT.FEED`.
+    lane: String,
+    result: RetryWord,
+    /// Rows that were stored.
+    rows: Option<u64>,
+    /// Rows that constraints refused.
+    refused: Option<u64>,
+    /// Why it stays.
+    reason: Option<String>,
+    /// The same for people.
+    text: String,
+}
+
+/// The kinds of results.
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum RetryWord {
+    /// It is stored.
+    Released,
+    /// A later epoch superseded it.
+    LeftBehind,
+    /// It stays in quarantine.
+    Stays,
+    /// It stays until a key is known or another row is stored.
+    Waits,
+    /// It stays, because it contradicts stored data.
+    Contradicts,
+    /// It can never be stored.
+    Never,
+    /// Its content is deleted.
+    Discarded,
+    /// It had ended before.
+    Ended,
+    /// It no longer exists.
+    Unknown,
+}
+
+impl RetryReport {
+    fn new(done: &[(Entry, RetryOutcome)]) -> Self {
+        Self {
+            items: done.iter().map(RetryItem::new).collect(),
+            left: done.iter().filter(|(_, outcome)| !outcome.is_out()).count(),
         }
     }
-    Ok(if left == 0 { Exit::Done } else { Exit::Unfinished })
+}
+
+impl RetryItem {
+    fn new((entry, outcome): &(Entry, RetryOutcome)) -> Self {
+        let (mut rows, mut refused, mut why) = (None, None, None);
+        let result = match outcome.clone() {
+            RetryOutcome::Released {
+                rows: stored,
+                refused: not_stored,
+            } => {
+                (rows, refused) = (Some(stored), Some(not_stored));
+                RetryWord::Released
+            }
+            RetryOutcome::LeftBehind => RetryWord::LeftBehind,
+            RetryOutcome::Stays { reason } => {
+                why = Some(reason);
+                RetryWord::Stays
+            }
+            RetryOutcome::Waits { reason } => {
+                why = Some(reason);
+                RetryWord::Waits
+            }
+            RetryOutcome::Contradicts { reason } => {
+                why = Some(reason);
+                RetryWord::Contradicts
+            }
+            RetryOutcome::Never { reason } => {
+                why = Some(reason);
+                RetryWord::Never
+            }
+            RetryOutcome::Discarded => RetryWord::Discarded,
+            RetryOutcome::Ended { .. } => RetryWord::Ended,
+            RetryOutcome::Unknown => RetryWord::Unknown,
+        };
+        Self {
+            id: entry.id.clone(),
+            lane: entry.lane.to_string(),
+            result,
+            rows,
+            refused,
+            reason: why,
+            text: sentence(outcome),
+        }
+    }
+}
+
+impl Report for RetryReport {
+    fn view(&self) -> View {
+        let mut view = View::new();
+        if self.items.is_empty() {
+            view.line("nothing is in quarantine");
+        }
+        for item in &self.items {
+            view.line(format!("{}  {}  {}", short_id(&item.id), item.lane, item.text));
+        }
+        view
+    }
+}
+
+fn print(done: &[(Entry, RetryOutcome)], json: bool) -> Outcome {
+    let report = RetryReport::new(done);
+    output::report(&report, json)?;
+    Ok(if report.left == 0 {
+        Exit::Done
+    } else {
+        Exit::Unfinished
+    })
 }
 
 fn sentence(outcome: &RetryOutcome) -> String {

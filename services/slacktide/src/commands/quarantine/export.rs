@@ -9,6 +9,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use runtime::exit::Exit;
+use schemars::JsonSchema;
 use schemas::chunk::ExaminedChunk;
 use schemas::digest::Digest;
 use schemas::encryption::DecryptionKeys;
@@ -19,7 +20,7 @@ use store::quarantine::{Content, Entry, Kind};
 use super::content::{decode_content, hex, unhex};
 use super::render::short_id;
 use crate::failure::{Failure, Outcome};
-use crate::output;
+use crate::output::{self, Report, View};
 
 const FORMAT: &str = "slacktide.quarantine.v1";
 
@@ -127,27 +128,79 @@ impl File {
             "warning: {} contains personal data: protect it like the store itself, and delete it after use",
             path.display()
         ));
-        if json {
-            output::json(&serde_json::json!({ "file": path, "entries": self.entries }))?;
-        } else {
-            output::line(&format!("{}: {} entries", path.display(), self.entries));
-        }
+        let report = ExportReport {
+            file: path.display().to_string(),
+            entries: self.entries,
+        };
+        output::report(&report, json)?;
         Ok(Exit::Done)
     }
 }
 
+/// An exported file.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "quarantine export")]
+pub(in crate::commands) struct ExportReport {
+    /// Its path.
+    file: String,
+    /// The number of entries in it.
+    entries: u64,
+}
+
+impl Report for ExportReport {
+    fn view(&self) -> View {
+        let mut view = View::new();
+        view.line(format!("{}: {} entries", self.file, self.entries));
+        view
+    }
+}
+
+/// The entries of a file, checked.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "quarantine check")]
+pub(in crate::commands) struct CheckReport {
+    items: Vec<Finding>,
+    /// Whether every entry is intact, and every message verifies with the given keys.
+    is_valid: bool,
+}
+
+impl Report for CheckReport {
+    fn view(&self) -> View {
+        let mut view = View::new();
+        for finding in &self.items {
+            let intact = if finding.is_intact { "intact" } else { "ALTERED" };
+            let opens = match (finding.rows, &finding.error) {
+                (_, Some(reason)) => format!(", cannot be verified: {reason}"),
+                (Some(rows), None) => format!(", its signature is valid, {rows} rows"),
+                (None, None) => String::new(),
+            };
+            view.line(format!(
+                "{}  {}  {}  {intact}{opens}",
+                short_id(&finding.id),
+                finding.lane,
+                finding.kind
+            ));
+        }
+        view
+    }
+}
+
 /// The result of a check of one line.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Finding {
     id: String,
+    /// `RECIPIENT.FEED`.
     lane: String,
     epoch: Option<u32>,
     number: Option<u64>,
+    /// `message`, `row` or `reject`.
     kind: String,
     /// Whether the bytes match the digest.
-    intact: bool,
-    /// For a message: its rows if it verifies with the given keys, or the reason.
-    opens: Option<Result<u64, String>>,
+    is_intact: bool,
+    /// The rows of a message that verifies with the given keys.
+    rows: Option<u64>,
+    /// Why a message does not verify with the given keys.
+    error: Option<String>,
 }
 
 /// Runs `quarantine check`.
@@ -184,25 +237,12 @@ pub(super) fn check(path: &Path, trust: &[String], json: bool) -> Outcome {
     }
     let is_valid = findings
         .iter()
-        .all(|finding| finding.intact && !matches!(finding.opens, Some(Err(_))));
-    if json {
-        output::json(&serde_json::json!({ "entries": findings, "is_valid": is_valid }))?;
-    } else {
-        for finding in &findings {
-            let intact = if finding.intact { "intact" } else { "ALTERED" };
-            let opens = match &finding.opens {
-                None => String::new(),
-                Some(Ok(rows)) => format!(", its signature is valid, {rows} rows"),
-                Some(Err(reason)) => format!(", cannot be verified: {reason}"),
-            };
-            let kind = &finding.kind;
-            output::line(&format!(
-                "{}  {}  {kind}  {intact}{opens}",
-                short_id(&finding.id),
-                finding.lane
-            ));
-        }
-    }
+        .all(|finding| finding.is_intact && finding.error.is_none());
+    let report = CheckReport {
+        items: findings,
+        is_valid,
+    };
+    output::report(&report, json)?;
     Ok(if is_valid { Exit::Done } else { Exit::Evidence })
 }
 
@@ -210,17 +250,24 @@ fn finding(entry: ExportedEntry, trusted: &[PublicKey]) -> Finding {
     let bytes = unhex(&entry.hex).unwrap_or_default();
     let digest = Digest::of(&[&bytes]).to_string();
     let message = entry.kind == Kind::Message.word();
+    let opened = (message && !trusted.is_empty()).then(|| {
+        schemas::chunk::examine(&bytes, trusted, &DecryptionKeys::default())
+            .map(|chunk| match chunk {
+                ExaminedChunk::Opened(chunk) => chunk.manifest.totals.rows,
+                ExaminedChunk::KeyMissing { manifest, .. } => manifest.totals.rows,
+            })
+            .map_err(|error| error.to_string())
+    });
+    let (rows, error) = match opened {
+        None => (None, None),
+        Some(Ok(rows)) => (Some(rows), None),
+        Some(Err(error)) => (None, Some(error)),
+    };
     Finding {
         // A message's id is its digest, so that no other message can replace it.
-        intact: digest == entry.digest && (!message || digest == entry.id),
-        opens: (message && !trusted.is_empty()).then(|| {
-            schemas::chunk::examine(&bytes, trusted, &DecryptionKeys::default())
-                .map(|chunk| match chunk {
-                    ExaminedChunk::Opened(chunk) => chunk.manifest.totals.rows,
-                    ExaminedChunk::KeyMissing { manifest, .. } => manifest.totals.rows,
-                })
-                .map_err(|error| error.to_string())
-        }),
+        is_intact: digest == entry.digest && (!message || digest == entry.id),
+        rows,
+        error,
         id: entry.id,
         lane: entry.lane,
         epoch: entry.epoch,

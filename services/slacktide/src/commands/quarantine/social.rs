@@ -7,21 +7,23 @@
 //! - [`mod@entries`] finds the entries
 //! - [`mod@discard`] discards an untrusted tail
 
-mod discard;
+pub(in crate::commands) mod discard;
 mod entries;
 
 use ::exchange::Exchange;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
+use schemars::JsonSchema;
 use schemas::encryption::DecryptionKeys;
+use serde::Serialize;
 
 use self::discard::discard;
 use self::entries::{EntryKind, find_all, find_one};
-use super::render::{self, Line};
+use super::render::{EntryList, EntryReport, Line, QuarantineSide, short_id};
 use super::{Order, QuarantineCommand, act};
 use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
-use crate::output;
+use crate::output::{self, Report, View};
 use crate::settings::SocialFile;
 
 type File = Loaded<SocialFile>;
@@ -62,7 +64,7 @@ async fn list(loaded: &File, exchange: &dyn Exchange, feed: Option<&str>, json: 
         .into_iter()
         .map(|found| found.line)
         .collect();
-    render::list("social", &lines, json)?;
+    output::report(&EntryList::new(QuarantineSide::Bureau, lines), json)?;
     if !json {
         output::note(
             "note: only the last chunk's rejects and the last receipt's numbers of each lane; the auditor can read all: `slacktide audit replay`",
@@ -87,13 +89,13 @@ async fn show(loaded: &File, exchange: &dyn Exchange, id: &str, reveal: bool, or
         };
     }
     if order.json {
-        output::json(&serde_json::json!({ "entry": found.line, "content": revealed }))?;
+        output::report(&EntryReport::new(found.line, revealed), true)?;
         return Ok(Exit::Done);
     }
-    render::show(&found.line);
+    output::report(&EntryReport::new(found.line, None), false)?;
     if let Some(revealed) = revealed {
         output::note("note: the following is personal data; this access is recorded in the audit chain");
-        output::json(&revealed)?;
+        output::json_text(&revealed)?;
     }
     Ok(Exit::Done)
 }
@@ -122,10 +124,12 @@ async fn retry(
         Some(id) => vec![find_one(loaded, exchange, id).await?],
         None => find_all(loaded, exchange, feed).await?,
     };
-    let entries: Vec<_> = all
+    let items: Vec<RemedyItem> = all
         .iter()
-        .map(|found| {
-            let remedy = match found.what {
+        .map(|found| RemedyItem {
+            id: found.line.id.clone(),
+            lane: found.line.lane.clone(),
+            remedy: match found.what {
                 EntryKind::Tail(_) => {
                     "correct [trust] chunks and restart the agent, which then continues after it; or discard it with \
                      `slacktide quarantine discard`, which opens a new epoch"
@@ -135,34 +139,48 @@ async fn retry(
                     "the receiver retries with `slacktide quarantine retry`; or the rows are published again: repair \
                      them in the core so that their cursor changes, or use `slacktide feed rewind`"
                 }
-            };
-            serde_json::json!({ "id": found.line.id, "lane": found.line.lane, "remedy": remedy })
+            },
         })
         .collect();
-    if order.json {
-        output::json(&serde_json::json!({ "entries": entries, "left": entries.len() }))?;
-    } else if entries.is_empty() {
-        output::line("nothing is in quarantine, and no tail stops a lane");
-    } else {
-        for found in entries {
-            let text = |name: &str| {
-                found
-                    .get(name)
-                    .and_then(|value| value.as_str())
-                    .unwrap_or_default()
-                    .to_owned()
-            };
-            output::line(&format!(
-                "{}  {}  {}",
-                render::short_id(&text("id")),
-                text("lane"),
-                text("remedy")
-            ));
-        }
-    }
-    Ok(if all.is_empty() {
+    let report = RemedyReport {
+        left: items.len(),
+        items,
+    };
+    output::report(&report, order.json)?;
+    Ok(if report.left == 0 {
         Exit::Done
     } else {
         Exit::Unfinished
     })
+}
+
+/// The remedies of entries.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "quarantine retry (bureau)")]
+pub(in crate::commands) struct RemedyReport {
+    items: Vec<RemedyItem>,
+    /// All of the entries: none is retried at the bureau.
+    left: usize,
+}
+
+/// The remedy of an entry.
+#[derive(Debug, Serialize, JsonSchema)]
+struct RemedyItem {
+    id: String,
+    /// `RECIPIENT.FEED`.
+    lane: String,
+    remedy: &'static str,
+}
+
+impl Report for RemedyReport {
+    fn view(&self) -> View {
+        let mut view = View::new();
+        if self.items.is_empty() {
+            view.line("nothing is in quarantine, and no tail stops a lane");
+        }
+        for item in &self.items {
+            view.line(format!("{}  {}  {}", short_id(&item.id), item.lane, item.remedy));
+        }
+        view
+    }
 }

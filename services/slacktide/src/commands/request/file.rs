@@ -10,13 +10,14 @@ use jiff::Timestamp;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
 use slacktide_client::client::has_answer;
-use slacktide_client::{Ask, Client, FiledAs, Outcome, RequestId};
+use slacktide_client::{Ask, Client, FiledAs, Outcome};
 
+use super::filing::{FilingItem, FilingReport, FilingWord};
 use super::input::{decode, is_csv, read};
 use super::lines::{self, Defaults, Line};
 use super::{FileArgs, actor, client, failed, render, sign};
 use crate::failure::Failure;
-use crate::output;
+use crate::output::{self, Progress};
 use crate::settings::{CommercialFile, load};
 
 /// The maximum number of concurrent requests.
@@ -43,7 +44,7 @@ pub(super) async fn run(args: FileArgs) -> crate::failure::Outcome {
         ..Line::default()
     };
     for text in &args.arguments {
-        let (name, value) = lines::argument(text).map_err(Failure::usage)?;
+        let (name, value) = lines::argument(text).map_err(|error| Failure::usage(error.to_string()))?;
         if line.arguments.contains_key(&name) {
             return Err(Failure::usage(format!(
                 "--arg {name} is given twice: give each argument once"
@@ -51,7 +52,8 @@ pub(super) async fn run(args: FileArgs) -> crate::failure::Outcome {
         }
         line.arguments.insert(name, value);
     }
-    let ask = line.ask(&defaults, Timestamp::now()).map_err(Failure::usage)?;
+    let ask = line.ask(&defaults, Timestamp::now());
+    let ask = ask.map_err(|error| Failure::usage(error.to_string()))?;
     if let Some(path) = &args.out {
         return sign::write(&loaded, &ask, path, args.at.json);
     }
@@ -61,17 +63,18 @@ pub(super) async fn run(args: FileArgs) -> crate::failure::Outcome {
     let (filed, outcome) = filed.map_err(failed)?;
     let id = &filed.id;
     let result = filing_result(&filed, outcome.as_ref(), args.again);
-    if args.at.json {
-        output::json(&serde_json::json!({
-            "id": id,
-            "is_new": filed.is_new,
-            "outcome": outcome.as_ref().map(Outcome::name),
-        }))?;
+    if args.at.json || matches!(result, FilingResult::Filed) {
+        let mut item = item(None, &result);
+        item.id = Some(id.to_string());
+        item.outcome = outcome.as_ref().map(|outcome| outcome.name().to_owned());
+        let report = FilingReport {
+            items: vec![item],
+            rejected_file: None,
+            signed_file: None,
+        };
+        output::report(&report, args.at.json)?;
     }
     match result {
-        FilingResult::Filed if !args.at.json => output::line(&format!(
-            "filed as {id}; `slacktide request show {id}` shows its state"
-        )),
         FilingResult::Filed => {}
         FilingResult::Known(what) => output::note(&format!(
             "nothing was filed: this key is request {id}, which {what}"
@@ -143,14 +146,58 @@ async fn file_one(
     Ok((filed, outcome))
 }
 
+/// Creates the value of a request.
+fn item(line: Option<usize>, result: &FilingResult) -> FilingItem {
+    FilingItem {
+        line,
+        id: None,
+        idempotency_key: None,
+        result: match result {
+            FilingResult::Filed => FilingWord::Filed,
+            FilingResult::Known(_) => FilingWord::Known,
+            FilingResult::Answerless(_) => FilingWord::NoAnswer,
+            FilingResult::Answered(_) => FilingWord::Answered,
+        },
+        outcome: None,
+        reason: None,
+    }
+}
+
 /// The results of the lines of a file.
 #[derive(Default)]
 struct FileResults {
-    filed: Vec<RequestId>,
+    /// All requests that were not rejected.
+    items: Vec<FilingItem>,
     /// Existing requests with an outcome without an answer: line, id and outcome.
-    answerless: Vec<(usize, RequestId, String)>,
+    answerless: Vec<(usize, String, String)>,
     /// Line number, reason and text of rejected lines.
     rejected: Vec<(usize, String, String)>,
+}
+
+impl FileResults {
+    /// Returns the number of requests at the exchange.
+    fn filed(&self) -> usize {
+        self.items.len() - self.answerless.len()
+    }
+
+    /// Returns the value of the command.
+    fn report(&mut self, rejected_file: Option<PathBuf>) -> FilingReport {
+        let mut items = std::mem::take(&mut self.items);
+        items.extend(self.rejected.iter().map(|(line, why, _)| FilingItem {
+            line: Some(*line),
+            id: None,
+            idempotency_key: None,
+            result: FilingWord::Rejected,
+            outcome: None,
+            reason: Some(why.clone()),
+        }));
+        items.sort_by_key(|item| item.line);
+        FilingReport {
+            items,
+            rejected_file,
+            signed_file: None,
+        }
+    }
 }
 
 async fn file_all(
@@ -169,7 +216,7 @@ async fn file_all(
     for (number, raw, line) in read {
         match line.and_then(|line| line.ask(defaults, now)) {
             Ok(ask) => asks.push((number, raw, ask)),
-            Err(why) => results.rejected.push((number, why, raw)),
+            Err(error) => results.rejected.push((number, error.to_string(), raw)),
         }
     }
     let asks = reject_contradictions(asks, &mut results);
@@ -180,11 +227,15 @@ async fn file_all(
     if let Err(error) = filed {
         let more = format!(
             "{} requests of the file are at the exchange; file it again unchanged to file the others",
-            results.filed.len()
+            results.filed()
         );
         return Err(error.with([more]));
     }
-    print(path, &results, rejected_file.as_deref(), json)?;
+    let report = results.report(rejected_file);
+    output::report(&report, json)?;
+    if !json {
+        note_others(path, &results, report.rejected_file.as_deref());
+    }
     Ok(if !results.rejected.is_empty() {
         Exit::Unfinished
     } else if results.answerless.is_empty() {
@@ -194,28 +245,8 @@ async fn file_all(
     })
 }
 
-fn print(
-    path: &Path,
-    results: &FileResults,
-    rejected_file: Option<&Path>,
-    json: bool,
-) -> Result<(), Failure> {
-    if json {
-        let rejected: Vec<_> = results
-            .rejected
-            .iter()
-            .map(|(line, why, _)| serde_json::json!({ "line": line, "why": why }))
-            .collect();
-        let answerless: Vec<_> = results
-            .answerless
-            .iter()
-            .map(|(line, id, what)| serde_json::json!({ "line": line, "id": id, "outcome": what }))
-            .collect();
-        return output::json(&serde_json::json!({
-            "filed": results.filed, "rejected": rejected, "answerless": answerless, "rejected_file": rejected_file,
-        }));
-    }
-    output::line(&format!("{} requests are at the exchange", results.filed.len()));
+/// Notes the lines that were not filed.
+fn note_others(path: &Path, results: &FileResults, rejected_file: Option<&Path>) {
     for (line, id, what) in &results.answerless {
         output::note(&format!(
             "{}:{line}: nothing was filed: this key is request {id}, which {what}",
@@ -238,7 +269,6 @@ fn print(
             rejected_file.display()
         ));
     }
-    Ok(())
 }
 
 /// Rejects lines with different requests under one key.
@@ -278,20 +308,29 @@ async fn file(
     again: bool,
     results: &mut FileResults,
 ) -> Result<(), Failure> {
+    let mut progress = Progress::new("requests filed", u64::try_from(asks.len()).ok());
     let mut filing = stream::iter(asks)
         .map(|(number, raw, ask)| async move { (number, raw, file_one(client, &ask, again).await) })
         .buffered(MAX_CONCURRENT);
+    let mut done = 0;
     while let Some((number, raw, filed)) = filing.next().await {
         match filed {
-            Ok((filed, outcome)) => match filing_result(&filed, outcome.as_ref(), again) {
-                FilingResult::Answerless(what) => results.answerless.push((number, filed.id, what)),
-                FilingResult::Filed | FilingResult::Known(_) | FilingResult::Answered(_) => {
-                    results.filed.push(filed.id)
+            Ok((filed, outcome)) => {
+                let result = filing_result(&filed, outcome.as_ref(), again);
+                results.items.push(FilingItem {
+                    id: Some(filed.id.to_string()),
+                    outcome: outcome.as_ref().map(|outcome| outcome.name().to_owned()),
+                    ..item(Some(number), &result)
+                });
+                if let FilingResult::Answerless(what) = result {
+                    results.answerless.push((number, filed.id.to_string(), what));
                 }
-            },
+            }
             Err(slacktide_client::Error::Exchange(error)) => return Err(error.into()),
             Err(error) => results.rejected.push((number, error.to_string(), raw)),
         }
+        done += 1;
+        progress.set(done, "");
     }
     results.rejected.sort_unstable();
     Ok(())

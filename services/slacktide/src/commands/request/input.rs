@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use super::lines::{self, Line};
+use super::lines::{self, Line, LineError};
 use super::records::{self, Record};
 use crate::failure::Failure;
 
 /// The lines of a file: number, text, and the request or an error.
-pub(super) type Read = Vec<(usize, String, Result<Line, String>)>;
+pub(super) type Read = Vec<(usize, String, Result<Line, LineError>)>;
 
 /// Decodes the text of a file.
 pub(super) fn decode<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, Failure> {
@@ -71,7 +71,8 @@ mod tests {
 
     fn lines(text: &str, name: &str) -> Result<Vec<(usize, String, bool)>, String> {
         let read = read(Path::new(name), text).map_err(|failure| failure.to_string())?;
-        let line = |(line, raw, record): (usize, String, Result<Line, String>)| (line, raw, record.is_ok());
+        let line =
+            |(line, raw, record): (usize, String, Result<Line, LineError>)| (line, raw, record.is_ok());
         Ok(read.into_iter().map(line).collect())
     }
 
@@ -90,7 +91,8 @@ mod tests {
             .unwrap()
             .remove(1)
             .2
-            .unwrap_err();
+            .unwrap_err()
+            .to_string();
         assert_eq!(why, "it has 2 columns, and the header 3");
     }
 

@@ -44,8 +44,49 @@ pub(super) struct Line {
     pub(super) deadline: Option<String>,
 }
 
+/// Why a line or an argument is not a valid request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum LineError {
+    /// The line is not the JSON of one request. Columns count characters from 1.
+    #[error("column {column}: {what}")]
+    Json {
+        /// Where.
+        column: usize,
+        /// What is wrong there.
+        what: &'static str,
+    },
+    /// The record does not fit the header.
+    #[error("it has {columns} columns, and the header {header}")]
+    Columns {
+        /// The columns of the record.
+        columns: usize,
+        /// The columns of the header.
+        header: usize,
+    },
+    /// A required value is missing.
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    /// A value of an argument has an unsupported type.
+    #[error("argument {name:?} {what}")]
+    Argument {
+        /// The name of the argument.
+        name: String,
+        /// What is wrong, and the remedy.
+        what: &'static str,
+    },
+    /// An argument of the command line without a value.
+    #[error("--arg is written name=value")]
+    ArgumentForm,
+    /// An argument of the command line that is not an integer.
+    #[error("--arg {0}:= takes an integer of at most 64 bits")]
+    Integer(String),
+    /// The deadline cannot be read.
+    #[error("deadline is neither a duration such as 2d nor a time with its zone")]
+    Deadline,
+}
+
 /// Reads a line of JSON.
-pub(super) fn json(text: &str) -> Result<Line, String> {
+pub(super) fn json(text: &str) -> Result<Line, LineError> {
     // Columns count characters; the library counts bytes.
     let column = |error: &serde_json::Error| {
         let bytes = error.column().saturating_sub(1);
@@ -60,25 +101,36 @@ pub(super) fn json(text: &str) -> Result<Line, String> {
                 Err(duplicate) if error.is_data() && duplicate.is_data() => {
                     Err(duplicate_key(column(&duplicate)))
                 }
-                _ => Err(format!("column {}: {}", column(&error), json_problem(&error))),
+                _ => Err(LineError::Json {
+                    column: column(&error),
+                    what: json_problem(&error),
+                }),
             };
         }
-        None => return Err("column 1: no JSON object".to_owned()),
+        None => {
+            return Err(LineError::Json {
+                column: 1,
+                what: "no JSON object",
+            });
+        }
     };
     let rest = text.get(values.byte_offset()..).unwrap_or_default();
     if let Some((at, _)) = rest.char_indices().find(|(_, c)| !c.is_ascii_whitespace()) {
         let before = text.get(..values.byte_offset() + at).unwrap_or_default();
-        return Err(format!(
-            "column {}: something follows the object: write one object on each line",
-            before.chars().count() + 1
-        ));
+        return Err(LineError::Json {
+            column: before.chars().count() + 1,
+            what: "something follows the object: write one object on each line",
+        });
     }
     unique::check_unique_keys(text.as_bytes()).map_err(|error| duplicate_key(column(&error)))?;
     Ok(line)
 }
 
-fn duplicate_key(column: usize) -> String {
-    format!("column {column}: an object holds a key twice: write each once")
+fn duplicate_key(column: usize) -> LineError {
+    LineError::Json {
+        column,
+        what: "an object holds a key twice: write each once",
+    }
 }
 
 /// Describes a JSON error. The library's own message may contain values.
@@ -92,13 +144,12 @@ fn json_problem(error: &serde_json::Error) -> &'static str {
 
 /// Reads a CSV record: every column without another meaning is an argument. An empty cell is left out, `""` is an empty
 /// text, and every other text is kept unchanged.
-pub(super) fn csv(header: &Record<'_>, record: &Record<'_>) -> Result<Line, String> {
+pub(super) fn csv(header: &Record<'_>, record: &Record<'_>) -> Result<Line, LineError> {
     if header.cells.len() != record.cells.len() {
-        return Err(format!(
-            "it has {} columns, and the header {}",
-            record.cells.len(),
-            header.cells.len()
-        ));
+        return Err(LineError::Columns {
+            columns: record.cells.len(),
+            header: header.cells.len(),
+        });
     }
     let mut line = Line::default();
     for (column, cell) in header.cells.iter().zip(&record.cells) {
@@ -122,13 +173,11 @@ pub(super) fn csv(header: &Record<'_>, record: &Record<'_>) -> Result<Line, Stri
 }
 
 /// Parses `name=value` as a text, `name:=value` as an integer. The bureau accepts the text `7` as an integer, too.
-pub(super) fn argument(text: &str) -> Result<(String, serde_json::Value), String> {
-    let (name, value) = text
-        .split_once('=')
-        .ok_or_else(|| "--arg is written name=value".to_owned())?;
+pub(super) fn argument(text: &str) -> Result<(String, serde_json::Value), LineError> {
+    let (name, value) = text.split_once('=').ok_or(LineError::ArgumentForm)?;
     if let Some(name) = name.strip_suffix(':') {
         let number = value.trim().parse::<i64>();
-        let number = number.map_err(|_| format!("--arg {name}:= takes an integer of at most 64 bits"))?;
+        let number = number.map_err(|_| LineError::Integer(name.to_owned()))?;
         return Ok((name.trim().to_owned(), number.into()));
     }
     Ok((
@@ -142,18 +191,17 @@ impl Line {
     ///
     /// # Errors
     /// The column that is missing or invalid.
-    pub(super) fn ask(self, defaults: &Defaults, now: Timestamp) -> Result<Ask, String> {
-        let missing = |what: &str| format!("{what} is missing");
-        let key = self.key.ok_or_else(|| missing("key"))?;
-        let kind = self.kind.ok_or_else(|| missing("kind"))?;
+    pub(super) fn ask(self, defaults: &Defaults, now: Timestamp) -> Result<Ask, LineError> {
+        let key = self.key.ok_or(LineError::Missing("key"))?;
+        let kind = self.kind.ok_or(LineError::Missing("kind"))?;
         let purpose = self
             .purpose
             .or_else(|| defaults.purpose.clone())
-            .ok_or_else(|| missing("purpose"))?;
+            .ok_or(LineError::Missing("purpose"))?;
         let basis = self
             .basis
             .or_else(|| defaults.basis.clone())
-            .ok_or_else(|| missing("basis"))?;
+            .ok_or(LineError::Missing("basis"))?;
         let mut arguments = BTreeMap::new();
         for (name, value) in self.arguments {
             let value = match value {
@@ -161,12 +209,18 @@ impl Line {
                 serde_json::Value::Bool(flag) => Scalar::Text(flag.to_string()),
                 serde_json::Value::Number(number) => match number.as_i64() {
                     Some(number) => Scalar::Int(number),
-                    None => return Err(format!("argument {name:?} is not an integer: write it as a text")),
+                    None => {
+                        return Err(LineError::Argument {
+                            name,
+                            what: "is not an integer: write it as a text",
+                        });
+                    }
                 },
                 _ => {
-                    return Err(format!(
-                        "argument {name:?} is null, a list or an object: leave it out"
-                    ));
+                    return Err(LineError::Argument {
+                        name,
+                        what: "is null, a list or an object: leave it out",
+                    });
                 }
             };
             arguments.insert(name, value);
@@ -180,7 +234,7 @@ impl Line {
 }
 
 /// Parses a duration from now, or a time with its zone.
-fn deadline(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+fn deadline(text: &str, now: Timestamp) -> Result<Timestamp, LineError> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return Ok(at);
     }
@@ -189,7 +243,7 @@ fn deadline(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     // Whole seconds: a file that is filed again within one second gives the same request.
     later
         .and_then(|at| Timestamp::from_second(at.as_second()).ok())
-        .ok_or_else(|| "deadline is neither a duration such as 2d nor a time with its zone".to_owned())
+        .ok_or(LineError::Deadline)
 }
 
 #[cfg(test)]
@@ -245,7 +299,7 @@ mod tests {
                 "argument \"n\"",
             ),
         ] {
-            let error = json(text).unwrap().ask(&defaults(), now).unwrap_err();
+            let error = json(text).unwrap().ask(&defaults(), now).unwrap_err().to_string();
             assert!(error.contains(expected) && !error.contains("4711"), "{error}");
         }
         for (text, expected) in [
@@ -260,18 +314,18 @@ mod tests {
             ("[]", "no JSON object"),
             ("\u{feff}{}", "column 1: this is not JSON"),
         ] {
-            let error = json(text).unwrap_err();
+            let error = json(text).unwrap_err().to_string();
             assert!(
                 error.starts_with("column ") && error.contains(expected),
                 "{text}: {error}"
             );
         }
-        let error = json(r#"{"key":"k","person":"p4711"}"#).unwrap_err();
+        let error = json(r#"{"key":"k","person":"p4711"}"#).unwrap_err().to_string();
         assert!(!error.contains("4711"), "{error}");
         assert!(argument("psn_no").is_err() && argument("a=b=c").is_ok());
         assert_eq!(argument("n:=7"), Ok(("n".to_owned(), serde_json::json!(7))));
         assert_eq!(argument("n=7"), Ok(("n".to_owned(), serde_json::json!("7"))));
-        let error = argument("n:=p4711").unwrap_err();
+        let error = argument("n:=p4711").unwrap_err().to_string();
         assert!(error.contains("integer") && !error.contains("4711"), "{error}");
     }
 

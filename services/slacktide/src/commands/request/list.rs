@@ -2,12 +2,14 @@
 
 use runtime::config::Loaded;
 use runtime::exit::Exit;
-use store::requests::{RequestFilter, RequestSummary};
+use schemars::JsonSchema;
+use serde::Serialize;
+use store::requests::{ReplySummary, RequestFilter, RequestSummary};
 
 use super::ListArgs;
 use crate::compose;
 use crate::failure::Outcome;
-use crate::output::{self, Columns};
+use crate::output::{self, Report, Table, Time, View};
 use crate::settings::{CommercialFile, load};
 
 pub(super) async fn run(args: ListArgs) -> Outcome {
@@ -23,40 +25,155 @@ pub(super) async fn run(args: ListArgs) -> Outcome {
     };
     let listed = store.list(&loaded.value.commercial.recipient, &filter).await;
     store.close().await;
-    let listed = listed?;
-    if args.at.json {
-        let entries: Vec<_> = listed.iter().map(json).collect();
-        output::json(&entries)?;
-    } else if listed.is_empty() {
-        output::line(
-            "the store has no such request; a request filed elsewhere is listed when its answer is stored",
-        );
-    } else {
-        output::lines(table(&listed, output::width()));
-    }
+    output::report(&RequestList::new(&listed?), args.at.json)?;
     Ok(Exit::Done)
 }
 
-/// Renders the requests as a table. With a width, ids are shortened to unique prefixes and long cells are truncated;
-/// without one, cells are complete.
-pub(in crate::commands) fn table(listed: &[RequestSummary], width: Option<usize>) -> Vec<String> {
-    let ids: Vec<String> = listed.iter().map(|one| one.id.to_string()).collect();
-    let id_length = width.map_or(usize::MAX, |_| unique_prefix_length(&ids));
-    let mut columns = Columns::new(&["ID", "KEY", "KIND", "FILED", "STATE", "OUTCOME"]);
-    for (one, id) in listed.iter().zip(&ids) {
-        columns.row([
-            id.chars().take(id_length).collect(),
-            one.idempotency.clone().unwrap_or_else(|| "-".to_owned()),
-            one.kind.clone(),
-            match width {
-                Some(_) => one.filed_at.strftime("%m-%d %H:%MZ").to_string(),
-                None => format!("{:.0}", one.filed_at),
-            },
-            one.state.word().to_owned(),
-            outcome(one),
-        ]);
+/// The requests in the store of an insurer, the latest first, without arguments.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "request list")]
+pub(in crate::commands) struct RequestList {
+    items: Vec<RequestItem>,
+    #[serde(skip)]
+    view: View,
+}
+
+/// A request in the store.
+#[derive(Debug, Serialize, JsonSchema)]
+struct RequestItem {
+    id: String,
+    kind: String,
+    /// The filer's own key.
+    key: Option<String>,
+    /// The requesting person.
+    filed_by: String,
+    /// When it was filed, by the filer's clock.
+    filed_at: Time,
+    /// Until when an answer is useful.
+    deadline: Option<Time>,
+    /// `kept`, `filed`, `not_filed`, `stored` or `confirmed`.
+    state: String,
+    /// When the exchange stored it.
+    exchanged_at: Option<Time>,
+    /// Why the exchange refuses it, or the reason of its outcome.
+    reason: Option<String>,
+    reply: Option<ReplyItem>,
+}
+
+/// The reply to a request, without its rows.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ReplyItem {
+    /// `answered`, `empty`, `partial`, `refused`, `expired`, `cancelled` or `failed`.
+    outcome: String,
+    /// The code of a refusal.
+    code: Option<String>,
+    /// Rows in the table of its kind.
+    rows: u64,
+    /// Rows in quarantine.
+    quarantined: u64,
+    /// Rows that the bureau withheld.
+    withheld: u64,
+    /// The table of the rows, in SQL.
+    table: Option<String>,
+    /// When the reply was fetched, by the host's clock.
+    delivered_at: Time,
+    /// When it was stored, by the database's clock.
+    stored_at: Time,
+    /// When the exchange stored the confirmation.
+    confirmed_at: Option<Time>,
+}
+
+impl RequestList {
+    /// Creates it from the store's summaries.
+    pub(in crate::commands) fn new(listed: &[RequestSummary]) -> Self {
+        Self {
+            items: listed.iter().map(RequestItem::from).collect(),
+            view: view(listed),
+        }
     }
-    columns.render(width, &["KEY", "KIND", "OUTCOME"])
+}
+
+impl Report for RequestList {
+    fn view(&self) -> View {
+        self.view.clone()
+    }
+}
+
+impl From<&RequestSummary> for RequestItem {
+    fn from(one: &RequestSummary) -> Self {
+        Self {
+            id: one.id.to_string(),
+            kind: one.kind.clone(),
+            key: one.idempotency.clone(),
+            filed_by: one.filed_by.clone(),
+            filed_at: one.filed_at.into(),
+            deadline: one.deadline.map(Time),
+            state: one.state.word().to_owned(),
+            exchanged_at: one.exchanged_at.map(Time),
+            reason: one.reason.clone(),
+            reply: one.reply.as_ref().map(ReplyItem::from),
+        }
+    }
+}
+
+impl From<&ReplySummary> for ReplyItem {
+    fn from(reply: &ReplySummary) -> Self {
+        Self {
+            outcome: reply.outcome.clone(),
+            code: reply.code.clone(),
+            rows: reply.rows,
+            quarantined: reply.quarantined,
+            withheld: reply.withheld,
+            table: reply.table.clone(),
+            delivered_at: reply.delivered_at.into(),
+            stored_at: reply.stored_at.into(),
+            confirmed_at: reply.confirmed_at.map(Time),
+        }
+    }
+}
+
+/// Renders the requests as a table. Where the width does not suffice, ids are shortened to unique prefixes, which every
+/// command accepts.
+fn view(listed: &[RequestSummary]) -> View {
+    let mut view = View::new();
+    if listed.is_empty() {
+        view.line(
+            "the store has no such request; a request filed elsewhere is listed when its answer is stored",
+        );
+        return view;
+    }
+    let ids: Vec<String> = listed.iter().map(|one| one.id.to_string()).collect();
+    let length = unique_prefix_length(&ids);
+    let mut narrow = Table::new()
+        .fixed("ID")
+        .text("KEY")
+        .text("KIND")
+        .text("FILED")
+        .fixed("STATE")
+        .text("OUTCOME");
+    let mut wide = narrow.clone();
+    for (one, id) in listed.iter().zip(&ids) {
+        let cells = |id: String, filed: String| {
+            [
+                id,
+                one.idempotency.clone().unwrap_or_else(|| "-".to_owned()),
+                one.kind.clone(),
+                filed,
+                one.state.word().to_owned(),
+                outcome(one),
+            ]
+        };
+        wide.row(cells(id.clone(), format!("{:.0}", one.filed_at)));
+        narrow.row(cells(
+            id.chars().take(length).collect(),
+            one.filed_at.strftime("%m-%d %H:%MZ").to_string(),
+        ));
+    }
+    view.table(wide.or_narrow(
+        narrow,
+        "ids and times are shortened; --json shows them completely",
+    ));
+    view
 }
 
 /// Returns the length of the shortest prefix that distinguishes all ids, at least 17.
@@ -90,34 +207,6 @@ fn outcome(one: &RequestSummary) -> String {
     }
 }
 
-fn json(one: &RequestSummary) -> serde_json::Value {
-    let reply = one.reply.as_ref().map(|reply| {
-        serde_json::json!({
-            "outcome": reply.outcome,
-            "code": reply.code,
-            "rows": reply.rows,
-            "quarantined": reply.quarantined,
-            "withheld": reply.withheld,
-            "table": reply.table,
-            "delivered_at": reply.delivered_at,
-            "stored_at": reply.stored_at,
-            "confirmed_at": reply.confirmed_at,
-        })
-    });
-    serde_json::json!({
-        "id": one.id,
-        "kind": one.kind,
-        "key": one.idempotency,
-        "filed_by": one.filed_by,
-        "filed_at": one.filed_at,
-        "deadline": one.deadline,
-        "state": one.state.word(),
-        "exchanged_at": one.exchanged_at,
-        "reason": one.reason,
-        "reply": reply,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
@@ -125,6 +214,7 @@ mod tests {
     use store::requests::{ReplySummary, RequestState};
 
     use super::*;
+    use crate::output::{Line, display_width};
 
     fn listed(id: &str, key: &str, reply: Option<(&str, u64, &str)>) -> RequestSummary {
         RequestSummary {
@@ -169,21 +259,21 @@ mod tests {
                 Some(("refused", 0, "10 requests an hour are used up")),
             ),
         ];
-        let shown = table(&all, Some(80));
+        let view = view(&all);
+        let shown: Vec<String> = view.render(Some(80)).iter().map(Line::plain).collect();
         assert!(
             shown[0].starts_with("ID  ") && shown[0].contains("KEY") && shown[0].contains("OUTCOME"),
             "{shown:?}"
         );
         for line in &shown {
-            assert!(
-                output::display_width(line) <= 80 && !line.ends_with(' '),
-                "{line:?}"
-            );
+            assert!(display_width(line) <= 80 && !line.ends_with(' '), "{line:?}");
         }
         // Two ids share sixteen characters of their tokens; one more distinguishes them.
-        assert!(shown[1].starts_with("20260131-0123456789abcdef0 "), "{shown:?}");
-        assert!(shown[2].starts_with("20260131-0123456789abcdef9 "), "{shown:?}");
-        let piped = table(&all, None);
+        for start in ["20260131-0123456789abcdef0 ", "20260131-0123456789abcdef9 "] {
+            let rows = shown.iter().filter(|line| line.starts_with(start));
+            assert_eq!(rows.count(), 1, "{start}: {shown:?}");
+        }
+        let piped = view.plain();
         assert!(
             piped[1].starts_with("20260131-0123456789abcdef0123456789abcdef  claim-4711 "),
             "{piped:?}"

@@ -4,6 +4,8 @@ use schemas::request::Request;
 use slacktide_client::status::{Inconsistency, State, Status, Step};
 use slacktide_client::{Outcome, RequestId, Scalar};
 
+use crate::output::View;
+
 /// Formats a final outcome with its details.
 pub(in crate::commands) fn outcome(outcome: &Outcome) -> String {
     describe(&State::from(outcome))
@@ -51,20 +53,16 @@ fn describe(state: &State) -> String {
 }
 
 /// Renders a request with its steps and their durations. The steps use several clocks.
-pub(in crate::commands) fn status(
-    id: &RequestId,
-    request: &Request,
-    status: &Status,
-    personal: bool,
-) -> Vec<String> {
-    let mut lines = vec![format!("{id}  {}", request.kind)];
+pub(super) fn status(id: &RequestId, request: &Request, status: &Status, personal: bool) -> View {
+    let mut view = View::new();
+    view.line(format!("{id}  {}", request.kind));
     if personal {
         for (name, value) in &request.arguments {
             let value = match value {
                 Scalar::Int(number) => number.to_string(),
                 Scalar::Text(text) => text.clone(),
             };
-            lines.push(format!("  {name} = {value}"));
+            view.line(format!("  {name} = {value}"));
         }
     }
     let mut before = None;
@@ -74,10 +72,10 @@ pub(in crate::commands) fn status(
             format!("+{millis} ms")
         });
         before = Some(step.at);
-        lines.push(format!("  {:.3}  {took:>10}  {}", step.at, state(step)));
+        view.labelled(format!("  {:.3}  {took:>10}  ", step.at), state(step));
     }
     if status.withheld > 0 {
-        lines.push(format!(
+        view.line(format!(
             "  {} rows withheld (block list or holds)",
             status.withheld
         ));
@@ -87,13 +85,13 @@ pub(in crate::commands) fn status(
             || "no forecast: no history of the gate is recorded".to_owned(),
             |at| format!("answered by {at:.0} with 50 % probability"),
         );
-        lines.push(format!("  position {position} in the queue; {when}"));
+        view.line(format!("  position {position} in the queue; {when}"));
     }
     if status.overdue {
-        lines.push("  its deadline has passed: it will expire".to_owned());
+        view.line("  its deadline has passed: it will expire".to_owned());
     }
     if let Some(at) = status.cancel_requested_at {
-        lines.push(format!("  a cancel was requested at {at:.0}"));
+        view.line(format!("  a cancel was requested at {at:.0}"));
     }
     for inconsistency in &status.inconsistencies {
         let what = match inconsistency {
@@ -102,11 +100,11 @@ pub(in crate::commands) fn status(
             Inconsistency::Reply => "the reply",
             Inconsistency::Confirm => "the confirmation",
         };
-        lines.push(format!(
+        view.line(format!(
             "  {what} at its subject does not match the request: run `slacktide audit verify`"
         ));
     }
-    lines
+    view
 }
 
 #[cfg(test)]

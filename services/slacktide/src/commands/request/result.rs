@@ -2,6 +2,9 @@
 
 use runtime::config::Loaded;
 use runtime::exit::Exit;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Value, json};
 use slacktide_client::client::has_answer;
 use slacktide_client::status::State;
 use slacktide_client::{Answer, Cell, RequestId};
@@ -9,8 +12,71 @@ use slacktide_client::{Answer, Cell, RequestId};
 use super::{ResultFormat, client, csv, failed, render};
 use crate::cli::Config;
 use crate::failure::{Failure, Outcome};
-use crate::output;
+use crate::output::{self, Report, Table, Time, View};
 use crate::settings::{CommercialFile, load};
+
+/// An answer, or the outcome without one.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "request result")]
+pub(in crate::commands) struct ResultReport {
+    /// The id of the request.
+    id: String,
+    /// `answered`, `empty`, `partial`, `refused`, `expired`, `cancelled` or `failed`.
+    outcome: String,
+    /// The code of a refusal.
+    code: Option<String>,
+    /// Why the answer is not complete, or why there is none.
+    reason: Option<String>,
+    /// The earliest time to file a refused request again.
+    retry_at: Option<Time>,
+    /// When the first row was read; `null` if none was.
+    read_from: Option<Time>,
+    /// When the last row was read.
+    read_to: Option<Time>,
+    /// Rows that the bureau withheld.
+    withheld: u64,
+    /// The names of the columns.
+    columns: Vec<String>,
+    /// The values of each row, in the order of the columns. Amounts, dates and times are texts.
+    rows: Vec<Vec<Value>>,
+    #[serde(skip)]
+    view: View,
+}
+
+impl ResultReport {
+    fn new(answer: &Answer, rows: &[Vec<Cell>]) -> Self {
+        let (reply, outcome) = (answer.reply(), answer.outcome());
+        let (code, reason, retry_at) = match State::from(outcome) {
+            State::Refused {
+                code,
+                reason,
+                retry_at,
+            } => (Some(code.to_string()), Some(reason), retry_at),
+            State::Partial { reason, .. } | State::Failed { reason } => (None, Some(reason), None),
+            _ => (None, None, None),
+        };
+        let names = answer.columns().iter().map(|column| column.name.clone());
+        Self {
+            id: reply.id.to_string(),
+            outcome: outcome.name().to_owned(),
+            code,
+            reason,
+            retry_at: retry_at.map(Time),
+            read_from: reply.read_from.map(Time),
+            read_to: reply.read_to.map(Time),
+            withheld: reply.withheld,
+            columns: names.collect(),
+            rows: rows.iter().map(|row| row.iter().map(value).collect()).collect(),
+            view: View::new(),
+        }
+    }
+}
+
+impl Report for ResultReport {
+    fn view(&self) -> View {
+        self.view.clone()
+    }
+}
 
 pub(super) async fn run(wanted: &str, format: ResultFormat, spreadsheet: bool, config: &Config) -> Outcome {
     if spreadsheet && format != ResultFormat::Csv {
@@ -41,14 +107,18 @@ pub(super) async fn run(wanted: &str, format: ResultFormat, spreadsheet: bool, c
     for row in answer.rows() {
         rows.push(row.map_err(failed)?);
     }
+    let names: Vec<&str> = answer
+        .columns()
+        .iter()
+        .map(|column| column.name.as_str())
+        .collect();
     match format {
-        ResultFormat::Json => output::json(&json(&answer, &rows))?,
+        ResultFormat::Json => output::report(&ResultReport::new(&answer, &rows), true)?,
+        ResultFormat::Jsonl => {
+            output::json_lines(rows.iter().map(|row| object(&names, row)))?;
+            note_incomplete(&id, &answer);
+        }
         ResultFormat::Csv => {
-            let names: Vec<&str> = answer
-                .columns()
-                .iter()
-                .map(|column| column.name.as_str())
-                .collect();
             let cells = |row: &Vec<Cell>| row.iter().map(text).collect::<Vec<_>>();
             let rows: Vec<_> = rows.iter().map(cells).collect();
             // A file keeps every value unchanged; a terminal must not act on one.
@@ -61,41 +131,36 @@ pub(super) async fn run(wanted: &str, format: ResultFormat, spreadsheet: bool, c
                     is_shown,
                 },
             )?);
-            // The rows alone do not show that more exist, or that none exist.
-            if !matches!(answer.outcome(), slacktide_client::Outcome::Answered { .. }) {
-                output::note(&format!("{id} is {}", render::outcome(answer.outcome())));
-            }
+            note_incomplete(&id, &answer);
         }
         ResultFormat::Table => {
-            let names: Vec<&str> = answer
-                .columns()
-                .iter()
-                .map(|column| column.name.as_str())
-                .collect();
-            output::lines(table(&names, &rows));
-            output::line(&outcome(
+            let mut view = View::new();
+            if let Some(table) = table(&names, &rows) {
+                view.table(table);
+            }
+            view.line(outcome(
                 answer.outcome().name(),
                 rows.len(),
                 answer.reply().withheld,
             ));
+            output::view(&view);
         }
     }
     Ok(Exit::Done)
+}
+
+/// Notes an outcome that the rows alone do not show: more rows exist, or none.
+fn note_incomplete(id: &RequestId, answer: &Answer) {
+    if !matches!(answer.outcome(), slacktide_client::Outcome::Answered { .. }) {
+        output::note(&format!("{id} is {}", render::outcome(answer.outcome())));
+    }
 }
 
 /// Reports why there are no rows: an empty table would look like an answer.
 fn without_answer(id: &RequestId, answer: &Answer, format: ResultFormat) -> Outcome {
     let outcome = answer.outcome();
     if format == ResultFormat::Json {
-        let reply = answer.reply();
-        let mut entry =
-            serde_json::to_value(State::from(outcome)).map_err(|error| Failure::internal(&error))?;
-        if let Some(entry) = entry.as_object_mut() {
-            entry.remove("state");
-            entry.insert("id".to_owned(), serde_json::json!(reply.id));
-            entry.insert("outcome".to_owned(), serde_json::json!(outcome.name()));
-        }
-        output::json(&entry)?;
+        output::report(&ResultReport::new(answer, &[]), true)?;
     }
     Err(Failure::new(
         Exit::NoAnswer,
@@ -117,52 +182,40 @@ fn text(cell: &Cell) -> Option<String> {
     })
 }
 
-fn json(answer: &Answer, rows: &[Vec<Cell>]) -> serde_json::Value {
-    let value = |cell: &Cell| match cell {
-        Cell::Null => serde_json::Value::Null,
-        Cell::Bool(flag) => serde_json::json!(flag),
-        Cell::Int(number) => serde_json::json!(number),
-        Cell::Float(number) => serde_json::json!(number),
-        Cell::Text(_) | Cell::Bytes(_) => serde_json::json!(text(cell)),
-    };
-    let names: Vec<&str> = answer
-        .columns()
-        .iter()
-        .map(|column| column.name.as_str())
-        .collect();
-    let rows: Vec<Vec<_>> = rows.iter().map(|row| row.iter().map(value).collect()).collect();
-    serde_json::json!({
-        "id": answer.reply().id,
-        "outcome": answer.outcome().name(),
-        "read_from": answer.reply().read_from,
-        "read_to": answer.reply().read_to,
-        "withheld": answer.reply().withheld,
-        "columns": names,
-        "rows": rows,
-    })
+/// Converts a value to JSON. Bytes are a text in the format of PostgreSQL.
+fn value(cell: &Cell) -> Value {
+    match cell {
+        Cell::Null => Value::Null,
+        Cell::Bool(flag) => json!(flag),
+        Cell::Int(number) => json!(number),
+        Cell::Float(number) => json!(number),
+        Cell::Text(_) | Cell::Bytes(_) => json!(text(cell)),
+    }
 }
 
-/// Renders a table of aligned columns. Cells are escaped first, so that the columns stay aligned.
-pub(in crate::commands) fn table(names: &[&str], rows: &[Vec<Cell>]) -> Vec<String> {
-    let escaped = |text: &str| output::escape(text).into_owned();
-    let head: Vec<String> = names.iter().map(|name| escaped(name)).collect();
-    let cell = |cell: &Cell| text(cell).map_or_else(|| "NULL".to_owned(), |text| escaped(&text));
-    let shown: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(cell).collect()).collect();
-    let mut widths = vec![0; head.len()];
-    for row in std::iter::once(&head).chain(&shown) {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.chars().count().max(*width);
-        }
+/// Converts a row to an object with the columns as keys.
+fn object(names: &[&str], row: &[Cell]) -> Value {
+    let pairs = names.iter().zip(row);
+    Value::Object(
+        pairs
+            .map(|(name, cell)| ((*name).to_owned(), value(cell)))
+            .collect(),
+    )
+}
+
+/// Creates the table of the rows, or `None` without columns.
+pub(in crate::commands) fn table(names: &[&str], rows: &[Vec<Cell>]) -> Option<Table> {
+    if names.is_empty() {
+        return None;
     }
-    let line = |row: &Vec<String>| {
-        let cells = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    let head = (!head.is_empty()).then_some(&head);
-    head.into_iter().chain(&shown).map(line).collect()
+    let mut table = names.iter().fold(Table::new(), |table, name| table.text(name));
+    for row in rows {
+        table.row(
+            row.iter()
+                .map(|cell| text(cell).unwrap_or_else(|| "NULL".to_owned())),
+        );
+    }
+    Some(table)
 }
 
 /// Formats the summary below the rows.

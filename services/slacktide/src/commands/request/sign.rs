@@ -12,6 +12,7 @@ use schemas::envelope::Envelope;
 use slacktide_client::Ask;
 
 use super::failed;
+use super::filing::{FilingItem, FilingReport, FilingWord};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::CommercialFile;
@@ -32,15 +33,18 @@ pub(super) fn write(loaded: &Loaded<CommercialFile>, ask: &Ask, path: &Path, jso
     written.map_err(|error| {
         Failure::usage(format!("{}: {error}; give a path for a new file", path.display()))
     })?;
-    if json {
-        output::json(&serde_json::json!({ "id": request.id, "idempotency_key": ask.key(), "file": path }))?;
-    } else {
-        output::line(&format!(
-            "{}: request {}, signed; its Idempotency-Key is {}",
-            path.display(),
-            request.id,
-            ask.key()
-        ));
-    }
+    let signed = FilingReport {
+        items: vec![FilingItem {
+            line: None,
+            id: Some(request.id.to_string()),
+            idempotency_key: Some(ask.key().to_owned()),
+            result: FilingWord::Signed,
+            outcome: None,
+            reason: None,
+        }],
+        rejected_file: None,
+        signed_file: Some(path.to_owned()),
+    };
+    output::report(&signed, json)?;
     Ok(Exit::Done)
 }

@@ -7,15 +7,18 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
+use schemars::JsonSchema;
 use schemas::name::RecipientName;
-use slacktide_client::status::Status;
+use serde::Serialize;
+use slacktide_client::status::{Status, Step};
 use slacktide_client::{Client, Error, RequestId};
 use store::requests::{RequestFilter, RequestState, Requests};
 
+use super::step::StepItem;
 use super::{At, client, failed, render};
 use crate::compose;
 use crate::failure::{Failure, Outcome};
-use crate::output;
+use crate::output::{self, Report, View};
 use crate::settings::{CommercialFile, load};
 
 /// The polling interval.
@@ -30,7 +33,7 @@ pub(super) async fn run(texts: &[String], at: &At) -> Outcome {
     let watched = if texts.is_empty() {
         wait_for_all(&client, &loaded, at.json).await
     } else {
-        wait_for(&client, texts, at.json).await.map_err(failed)
+        wait_for(&client, texts, at.json).await
     };
     client.close().await;
     watched?;
@@ -38,24 +41,26 @@ pub(super) async fn run(texts: &[String], at: &At) -> Outcome {
 }
 
 /// Waits until each of these requests has its outcome.
-async fn wait_for(client: &Client, texts: &[String], json: bool) -> Result<(), Error> {
+async fn wait_for(client: &Client, texts: &[String], json: bool) -> Result<(), Failure> {
     let mut open = BTreeSet::new();
     for text in texts {
-        open.insert(client.find(text).await?);
+        open.insert(client.find(text).await.map_err(failed)?);
     }
-    loop {
-        for (id, status) in statuses(client, open.iter().cloned().collect()).await? {
-            let status = status.ok_or_else(|| Error::Unknown(id.clone()))?;
-            if status.outcome().is_some() {
-                print(&id, &status, json);
+    while !output::is_closed() {
+        let all = statuses(client, open.iter().cloned().collect()).await;
+        for (id, status) in all.map_err(failed)? {
+            let status = status.ok_or_else(|| failed(Error::Unknown(id.clone())))?;
+            if let Some(outcome) = status.outcome() {
+                print(&id, outcome, json)?;
                 open.remove(&id);
             }
         }
         if open.is_empty() {
-            return Ok(());
+            break;
         }
         tokio::time::sleep(POLL_INTERVAL).await;
     }
+    Ok(())
 }
 
 /// Waits until no request is pending, at the exchange or in the store.
@@ -71,14 +76,14 @@ async fn wait_for_all(client: &Client, loaded: &Loaded<CommercialFile>, json: bo
         open.retain(|id| !finished.contains(id));
         let mut waiting = 0;
         for (id, status) in statuses(client, open).await.map_err(failed)? {
-            match status {
-                Some(status) if status.outcome().is_some() => {
+            match status.as_ref().and_then(Status::outcome) {
+                Some(outcome) => {
                     if !is_first {
-                        print(&id, &status, json);
+                        print(&id, outcome, json)?;
                     }
                     finished.insert(id);
                 }
-                _ => waiting += 1,
+                None => waiting += 1,
             }
         }
         let unfiled = match count_unfiled(store.as_ref(), recipient).await {
@@ -92,7 +97,7 @@ async fn wait_for_all(client: &Client, loaded: &Loaded<CommercialFile>, json: bo
                 0
             }
         };
-        if waiting + unfiled == 0 {
+        if waiting + unfiled == 0 || output::is_closed() {
             if !waited {
                 output::note("no request is pending, at the exchange or in this insurer's store");
             }
@@ -139,13 +144,36 @@ async fn statuses(client: &Client, ids: Vec<RequestId>) -> Result<Vec<(RequestId
     Ok(all)
 }
 
-fn print(id: &RequestId, status: &Status, json: bool) {
-    if json {
-        let _ = output::json_line(&serde_json::json!({ "id": id, "outcome": status.outcome() }));
-    } else {
-        output::line(&format!(
-            "{id}: {}",
-            status.outcome().map(render::state).unwrap_or_default()
-        ));
+/// Shows the outcome of a request.
+fn print(id: &RequestId, step: &Step, json: bool) -> Result<(), Failure> {
+    output::report_line(&OutcomeLine::new(id, step), json)
+}
+
+/// The outcome of a request.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "request watch")]
+pub(in crate::commands) struct OutcomeLine {
+    id: String,
+    /// The step with the outcome.
+    outcome: StepItem,
+    #[serde(skip)]
+    text: String,
+}
+
+impl OutcomeLine {
+    fn new(id: &RequestId, step: &Step) -> Self {
+        Self {
+            id: id.to_string(),
+            outcome: step.into(),
+            text: render::state(step),
+        }
+    }
+}
+
+impl Report for OutcomeLine {
+    fn view(&self) -> View {
+        let mut view = View::new();
+        view.line(format!("{}: {}", self.id, self.text));
+        view
     }
 }

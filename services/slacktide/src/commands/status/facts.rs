@@ -15,9 +15,7 @@ mod verified;
 mod viewer;
 
 pub(crate) use collect::{StatusCollector, collect_for_bureau};
-pub(crate) use lane::LaneFacts;
-#[cfg(test)]
-pub(crate) use lane::{ChunkFacts, ReceiptFacts};
+pub(crate) use lane::{ChunkFacts, LaneFacts, ReceiptFacts};
 pub(crate) use side::LeaseFacts;
 #[cfg(test)]
 pub(crate) use side::{AgentFacts, ExchangeFacts};

@@ -1,57 +1,23 @@
-//! Renders facts and states as lines and as JSON.
+//! Renders facts and states for people.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::ago::{seconds, span};
 use super::facts::{Facts, LaneFacts, Side};
 use super::judge::{JudgedLane, State};
 use super::{blocklist_line, requests_line};
-use crate::output::{Line, Style, escape};
-
-/// Renders JSON; docs/operate.md describes the format.
-pub(in crate::commands) fn json(facts: &Facts, judged: &[JudgedLane]) -> Value {
-    let lanes: Vec<Value> = facts
-        .lanes
-        .iter()
-        .zip(judged)
-        .map(|(lane, judged)| {
-            let mut value = serde_json::to_value(judged).unwrap_or_default();
-            let parts = serde_json::to_value(lane).unwrap_or_default();
-            for (key, part) in parts.as_object().into_iter().flatten() {
-                value[key] = part.clone();
-            }
-            let outstanding = lane.chunk.iter().flat_map(|chunk| &chunk.outstanding);
-            let outstanding: serde_json::Map<String, Value> = outstanding
-                .map(|(id, back)| {
-                    (
-                        id.clone(),
-                        json!({ "epoch": back.epoch, "number": back.number, "rows": back.rows }),
-                    )
-                })
-                .collect();
-            value["outstanding"] = Value::Object(outstanding);
-            value
-        })
-        .collect();
-    json!({
-        "at": facts.at, "side": facts.side, "user": facts.user, "exchange": facts.exchange,
-        "agent": facts.agent, "lease": facts.lease, "orders": facts.orders,
-        "orders_error": facts.orders_error, "lanes": lanes,
-    })
-}
-
-/// The maximum width of a lane name; a longer one gets its own line.
-const MAX_NAME_WIDTH: usize = 21;
+use crate::output::{Line, Style, Table, View};
 
 /// Explains the columns.
 const LEGEND: &str = "PUBLISHED and ACKED show the last chunk and the last receipt as epoch.number, with the age; WAITING \
                       counts chunks without a receipt; QUARANTINED counts chunks with something in quarantine.";
 
-/// Renders lines of at most `width` columns.
-pub(in crate::commands) fn lines(facts: &Facts, judged: &[JudgedLane], width: usize) -> Vec<Line> {
-    let mut lines: Vec<Line> = vec![format!("slacktide status  {}  {:.0}", facts.user, facts.at).into()];
-    wrapped(&mut lines, "exchange  ", &exchange(facts), width);
-    agent(&mut lines, facts, width);
+/// Renders the screen.
+pub(super) fn view(facts: &Facts, judged: &[JudgedLane]) -> View {
+    let mut view = View::new();
+    view.line(format!("slacktide status  {}  {:.0}", facts.user, facts.at));
+    view.labelled("exchange  ", exchange(facts));
+    agent(&mut view, facts);
     if let Some(lease) = &facts.lease {
         let age = span(lease.age_s);
         let what = if lease.released {
@@ -61,11 +27,10 @@ pub(in crate::commands) fn lines(facts: &Facts, judged: &[JudgedLane], width: us
         } else {
             format!("expired: last renewed by {}, {age} ago", lease.holder)
         };
-        wrapped(&mut lines, "lease     ", &what, width);
+        view.labelled("lease     ", what);
     }
     if let Some(why) = &facts.orders_error {
-        let what = format!("cannot be verified: {why}");
-        wrapped(&mut lines, "orders    ", &what, width);
+        view.labelled("orders    ", format!("cannot be verified: {why}"));
     }
     for order in &facts.orders {
         let until = order
@@ -79,31 +44,41 @@ pub(in crate::commands) fn lines(facts: &Facts, judged: &[JudgedLane], width: us
             order.actor,
             order.reason
         );
-        wrapped(&mut lines, "order     ", &what, width);
+        view.labelled("order     ", what);
     }
     let page = facts.agent.page.as_ref();
     if let Some(what) = page.and_then(|page| requests_line::line(page, facts.at)) {
-        wrapped(&mut lines, "requests  ", &what, width);
+        view.labelled("requests  ", what);
     }
     if let Some(what) = page.and_then(blocklist_line::line) {
-        wrapped(&mut lines, "blocklist ", &what, width);
+        view.labelled("blocklist ", what);
     }
-    lines.push(Line::default());
+    view.blank();
     if judged.is_empty() {
-        lines.push("no lanes are known; an insurer may name one with --feed".into());
-        return lines;
+        view.line("no lanes are known; an insurer may name one with --feed");
+        return view;
     }
-    let names = judged.iter().map(|lane| lane.lane.chars().count());
-    let widest = names.max().unwrap_or(0).clamp(10, MAX_NAME_WIDTH);
-    let head = ["LANE", "STATE", "PUBLISHED", "ACKED", "WAITING", "QUARANTINED"];
-    lines.push(cells(widest, head).into());
+    view.table(table(facts, judged)).blank().line(LEGEND);
+    view
+}
+
+fn table(facts: &Facts, judged: &[JudgedLane]) -> Table {
+    let mut table = Table::new()
+        .text("LANE")
+        .fixed("STATE")
+        .text("PUBLISHED")
+        .text("ACKED")
+        .number("WAITING")
+        .number("QUARANTINED");
     for (lane, judged) in facts.lanes.iter().zip(judged) {
-        row(&mut lines, facts, lane, judged, widest);
+        table
+            .row(cells(facts, lane, judged))
+            .style(1, style(judged.state));
         if !judged.why.is_empty() {
-            wrapped(&mut lines, "    why:  ", &judged.why, width);
+            table.detail("    why:  ", judged.why.clone());
         }
         if !judged.remedy.is_empty() {
-            wrapped(&mut lines, "    do:   ", &judged.remedy, width);
+            table.detail("    do:   ", judged.remedy.clone());
         }
         for (id, back) in lane.chunk.iter().flat_map(|chunk| &chunk.outstanding) {
             let what = format!(
@@ -113,15 +88,13 @@ pub(in crate::commands) fn lines(facts: &Facts, judged: &[JudgedLane], width: us
                 back.epoch,
                 back.number
             );
-            wrapped(&mut lines, "    held: ", &what, width);
+            table.detail("    held: ", what);
         }
         if let Some(what) = quarantined(facts, &judged.lane) {
-            wrapped(&mut lines, "    quarantine: ", &what, width);
+            table.detail("    quarantine: ", what);
         }
     }
-    lines.push(Line::default());
-    wrapped(&mut lines, "", LEGEND, width);
-    lines
+    table
 }
 
 /// Describes what withheld rows, by its name in manifests.
@@ -147,17 +120,19 @@ fn exchange(facts: &Facts) -> String {
     format!("reachable{trip}{full}")
 }
 
-fn agent(lines: &mut Vec<Line>, facts: &Facts, width: usize) {
+fn agent(view: &mut View, facts: &Facts) {
     let Some(address) = &facts.agent.address else {
         let what = match facts.side {
             Side::Other => "none: this party has no agent",
             _ => "cannot be asked: the file has no [health]",
         };
-        return wrapped(lines, "agent     ", what, width);
+        view.labelled("agent     ", what);
+        return;
     };
     let Some(page) = &facts.agent.page else {
         let what = format!("not running, or not reachable at {address}");
-        return wrapped(lines, "agent     ", &what, width);
+        view.labelled("agent     ", what);
+        return;
     };
     let text = |path: &str| page.pointer(path).and_then(Value::as_str).unwrap_or("");
     let mut what = format!("running at {address}");
@@ -167,15 +142,15 @@ fn agent(lines: &mut Vec<Line>, facts: &Facts, width: usize) {
     if !text("/state").is_empty() {
         what += &format!(", {}", text("/state"));
     }
-    wrapped(lines, "agent     ", &what, width);
+    view.labelled("agent     ", what);
     for error in ["/last_error", "/unsettled"].map(text) {
         if !error.is_empty() {
-            wrapped(lines, "error     ", error, width);
+            view.labelled("error     ", error);
         }
     }
     if !text("/gate/state").is_empty() {
         let gate = format!("{}: {}", text("/gate/state"), text("/gate/reason"));
-        wrapped(lines, "gate      ", &gate, width);
+        view.labelled("gate      ", gate);
     }
 }
 
@@ -202,11 +177,7 @@ fn quarantined(facts: &Facts, lane: &str) -> Option<String> {
     })
 }
 
-fn cells(widest: usize, [lane, state, published, acked, waiting, quarantined]: [&str; 6]) -> String {
-    format!("{lane:<widest$}  {state:<17} {published:<18} {acked:<18} {waiting:>7} {quarantined:>11}")
-}
-
-fn row(lines: &mut Vec<Line>, facts: &Facts, lane: &LaneFacts, judged: &JudgedLane, widest: usize) {
+fn cells(facts: &Facts, lane: &LaneFacts, judged: &JudgedLane) -> [String; 6] {
     let at = |epoch, number, stored_at| {
         let age = span(seconds(stored_at, facts.at));
         format!("{epoch}.{number} ({age})")
@@ -214,27 +185,36 @@ fn row(lines: &mut Vec<Line>, facts: &Facts, lane: &LaneFacts, judged: &JudgedLa
     let chunk = lane.chunk.as_ref();
     let receipt = lane.receipt.as_ref();
     let none = || "-".to_owned();
-    let mut name = judged.lane.as_str();
-    if name.chars().count() > widest {
-        lines.push(name.into());
-        name = "";
+    [
+        judged.lane.clone(),
+        judged.state.label().to_owned(),
+        chunk.map_or_else(none, |chunk| at(chunk.epoch, chunk.number, chunk.stored_at)),
+        receipt.map_or_else(none, |receipt| at(receipt.epoch, receipt.to, receipt.stored_at)),
+        judged.lag_chunks.map_or_else(none, |chunks| chunks.to_string()),
+        receipt.map_or_else(none, |receipt| receipt.quarantined.len().to_string()),
+    ]
+}
+
+/// Describes the lanes whose state differs from an earlier one, for the history of `--watch`.
+pub(super) fn changes(before: &[JudgedLane], now: &[JudgedLane], facts: &Facts) -> View {
+    let mut view = View::new();
+    for lane in now {
+        let known = before.iter().find(|one| one.lane == lane.lane);
+        if known.is_some_and(|known| known.state == lane.state) {
+            continue;
+        }
+        let why = if lane.why.is_empty() {
+            String::new()
+        } else {
+            format!("  {}", lane.why)
+        };
+        view.line(
+            Line::from(format!("{:.0}  {}  ", facts.at, lane.lane))
+                .and_styled(style(lane.state), lane.state.label())
+                .and(why),
+        );
     }
-    let word = judged.state.label();
-    let row = cells(
-        widest,
-        [
-            name,
-            word,
-            &chunk.map_or_else(none, |chunk| at(chunk.epoch, chunk.number, chunk.stored_at)),
-            &receipt.map_or_else(none, |receipt| at(receipt.epoch, receipt.to, receipt.stored_at)),
-            &judged.lag_chunks.map_or_else(none, |chunks| chunks.to_string()),
-            &receipt.map_or_else(none, |receipt| receipt.quarantined.len().to_string()),
-        ],
-    );
-    // The state is the second cell.
-    let (head, tail) = row.split_at(row.char_indices().nth(widest + 2).map_or(row.len(), |(at, _)| at));
-    let behind = tail.strip_prefix(word).unwrap_or_default();
-    lines.push(Line::from(head).and_styled(style(judged.state), word).and(behind));
+    view
 }
 
 /// Green: moves; yellow: waits; red: needs an operator.
@@ -251,75 +231,117 @@ fn style(state: State) -> Style {
     }
 }
 
-/// Wraps text behind a head at `width` columns; continuation lines are indented.
-pub(crate) fn wrapped<L: From<String>>(lines: &mut Vec<L>, head: &str, text: &str, width: usize) {
-    let mut line = head.to_owned();
-    let indent = head.chars().count();
-    let mut is_empty = true;
-    for word in text.split_whitespace() {
-        let mut rest: Vec<char> = escape(word).chars().collect();
-        loop {
-            let used = line.chars().count() + usize::from(!is_empty);
-            if used + rest.len() <= width || (is_empty && rest.len() <= width.saturating_sub(indent)) {
-                break;
-            }
-            if is_empty {
-                // The word is wider than a line.
-                let room = width.saturating_sub(indent).max(1);
-                line.extend(rest.drain(..room.min(rest.len())));
-            }
-            lines.push(std::mem::replace(&mut line, " ".repeat(indent)).into());
-            is_empty = true;
-            if rest.is_empty() {
-                break;
-            }
-        }
-        if !is_empty {
-            line.push(' ');
-        }
-        line.extend(rest);
-        is_empty = false;
-    }
-    if !line.trim().is_empty() {
-        lines.push(line.trim_end().to_owned().into());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::status::facts::{AgentFacts, ChunkFacts, ExchangeFacts, ReceiptFacts};
 
-    #[test]
-    fn screen_rows_fit_into_100_columns() {
-        let plain = cells(12, ["flowing.held", "held", "1.1 (3 s)", "-", "1", "-"]);
-        assert!(
-            plain.chars().count() <= 100 && plain.starts_with("flowing.held  held "),
-            "{plain}"
-        );
-        // The widest name and the largest counts of a year.
-        let wide = cells(
-            MAX_NAME_WIDTH,
-            [
-                "a",
-                "waiting for slack",
-                "12.1234567 (59 min)",
-                "12.1234567 (59 min)",
-                "1",
-                "-",
-            ],
-        );
-        assert!(wide.chars().count() <= 100, "{}", wide.chars().count());
+    /// Facts with the widest name, the largest counts of a year, and texts without a blank.
+    fn worst() -> (Facts, Vec<JudgedLane>) {
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let long = "x".repeat(200);
+        let manifest: serde_json::Value =
+            serde_json::from_str(include_str!("../../../../../schemas/fixtures/v1/chunk.json")).unwrap();
+        let mut chunk = ChunkFacts::of(serde_json::from_value(manifest["payload"].clone()).unwrap(), now);
+        (chunk.epoch, chunk.number) = (12, 1_234_567_890);
+        let lane = LaneFacts {
+            recipient: "r".repeat(64).parse().unwrap(),
+            feed: "f".repeat(64).parse().unwrap(),
+            definition: None,
+            changed: None,
+            chunk: Some(chunk),
+            receipt: Some(ReceiptFacts {
+                epoch: 12,
+                to: 1_234_567_890,
+                stored_at: now,
+                rows: u64::MAX,
+                quarantined: vec![1; 100],
+                stopped: None,
+                is_behind: false,
+            }),
+            bureau_notice: None,
+            error: None,
+        };
+        let judged = JudgedLane {
+            lane: lane.lane().to_string(),
+            state: State::WaitingForSlack,
+            why: long.clone(),
+            remedy: "word ".repeat(60).trim_end().to_owned(),
+            lag_chunks: Some(1_234_567_890),
+            lag_seconds: Some(1),
+        };
+        let facts = Facts {
+            side: Side::Bureau,
+            user: "bureau".to_owned(),
+            at: now,
+            exchange: ExchangeFacts {
+                error: Some(long.clone()),
+                ..ExchangeFacts::default()
+            },
+            agent: AgentFacts {
+                address: Some(long),
+                page: None,
+            },
+            lease: None,
+            orders: Vec::new(),
+            orders_error: None,
+            lanes: vec![lane],
+        };
+        (facts, vec![judged])
     }
 
     #[test]
-    fn wrapped_keeps_the_width_and_every_word() {
-        let long = "a".repeat(150);
-        let text = format!("one two {long} three {}", "four ".repeat(40));
-        let mut lines: Vec<String> = Vec::new();
-        wrapped(&mut lines, "    why: ", &text, 100);
-        assert!(lines.iter().all(|line| line.chars().count() <= 100), "{lines:#?}");
-        let joined: String = lines.join("").split_whitespace().collect();
-        let wanted: String = format!("why:{text}").split_whitespace().collect();
-        assert_eq!(joined, wanted);
+    fn status_screen_worst_values_fit_into_80_columns() {
+        let (facts, judged) = worst();
+        for width in [40, 80, 100] {
+            let lines = view(&facts, &judged).render(Some(width));
+            let shown: Vec<String> = lines.iter().map(Line::plain).collect();
+            assert!(
+                shown.iter().all(|line| line.chars().count() <= width),
+                "{shown:#?}"
+            );
+            let text: String = shown.concat().split_whitespace().collect();
+            assert!(
+                text.contains("waitingforslack") && text.matches('x').count() >= 600,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn status_screen_in_a_pipe_has_one_line_for_each_value() {
+        let (facts, judged) = worst();
+        let shown = view(&facts, &judged).plain();
+        assert!(
+            shown.iter().any(|line| line.ends_with(&"x".repeat(200))),
+            "{shown:#?}"
+        );
+        let row = shown
+            .iter()
+            .find(|line| line.contains("waiting for slack"))
+            .unwrap();
+        assert!(
+            row.starts_with(&judged[0].lane) && row.contains("12.1234567890 (0 s)"),
+            "{row}"
+        );
+        assert!(
+            shown
+                .iter()
+                .all(|line| line.trim_end() == line && !line.contains('\x1b'))
+        );
+    }
+
+    #[test]
+    fn status_watch_reports_only_lanes_whose_state_changed() {
+        let (facts, judged) = worst();
+        assert_eq!(changes(&[], &judged, &facts).plain().len(), 1);
+        assert!(changes(&judged, &judged, &facts).plain().is_empty());
+        let mut flowing = judged.clone();
+        flowing[0].state = State::Flowing;
+        let shown = changes(&judged, &flowing, &facts).plain();
+        assert!(
+            shown[0].starts_with("1970-01-01T00:00:00Z") && shown[0].contains("flowing"),
+            "{shown:?}"
+        );
     }
 }

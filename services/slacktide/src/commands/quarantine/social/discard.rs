@@ -2,9 +2,11 @@
 
 use ::exchange::Exchange;
 use runtime::exit::Exit;
+use schemars::JsonSchema;
 use schemas::digest::Digest;
-use schemas::manifest::Cause;
+use schemas::manifest::{Cause, Link};
 use schemas::name::FeedName;
+use serde::Serialize;
 use social::epoch::EpochOrder as Opening;
 
 use super::entries::{EntryKind, find_one};
@@ -12,7 +14,7 @@ use super::{File, REPUBLISH_REMEDY, sign};
 use crate::commands::quarantine::{Order, act};
 use crate::commands::reopen::{describe_start, reopen};
 use crate::failure::{Failure, Outcome};
-use crate::output;
+use crate::output::{self, Report, View};
 use crate::settings::SocialFile;
 use crate::settings::feed::FeedTable;
 
@@ -45,18 +47,42 @@ pub(super) async fn discard(loaded: &File, exchange: &dyn Exchange, id: &str, or
         gives_up: Some(Digest::of(&[&stored.bytes])),
     };
     let opened = reopen(loaded, exchange, (feed, &key), &mut opening).await?;
-    let from = describe_start(&opened);
-    if order.json {
-        output::json(&serde_json::json!({
-            "id": found.line.id, "lane": found.line.lane, "epoch": opened.epoch, "continues": opened.continues,
-        }))?;
-    } else {
-        output::line(&format!(
-            "{}: discarded; epoch {} is open and continues from {from}; a running publisher adopts it automatically",
-            found.line.lane, opened.epoch
-        ));
-    }
+    let report = DiscardReport {
+        start: describe_start(&opened),
+        id: found.line.id,
+        lane: found.line.lane,
+        epoch: opened.epoch,
+        continues: opened.continues,
+    };
+    output::report(&report, order.json)?;
     Ok(Exit::Done)
+}
+
+/// A discarded tail, and the epoch that replaces it.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "quarantine discard (bureau)")]
+pub(in crate::commands) struct DiscardReport {
+    id: String,
+    /// `RECIPIENT.FEED`.
+    lane: String,
+    /// The new epoch.
+    epoch: u32,
+    /// The chunk that it continues; `null` if it begins at the start of the feed.
+    continues: Option<Link>,
+    /// The start, for people.
+    #[serde(skip)]
+    start: String,
+}
+
+impl Report for DiscardReport {
+    fn view(&self) -> View {
+        let mut view = View::new();
+        view.line(format!(
+            "{}: discarded; epoch {} is open and continues from {}; a running publisher adopts it automatically",
+            self.lane, self.epoch, self.start
+        ));
+        view
+    }
 }
 
 fn find_feed<'a>(file: &'a SocialFile, name: &FeedName) -> Result<&'a FeedTable, Failure> {

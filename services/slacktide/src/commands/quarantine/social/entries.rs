@@ -76,7 +76,7 @@ fn line(lane: &Lane, id: String, kind: &'static str, stored: &Stored, reason: St
         ordinal: None,
         sequence: stored.sequence,
         reason,
-        since: stored.stored_at,
+        since: stored.stored_at.into(),
         state: "kept",
         retry: None,
         bytes: 0,

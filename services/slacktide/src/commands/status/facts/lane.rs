@@ -7,12 +7,11 @@ use schemas::digest::Digest;
 use schemas::manifest::{Manifest, OutstandingRows};
 use schemas::name::{FeedName, Lane, RecipientName};
 use schemas::receipt::Receipt;
-use serde::Serialize;
 use social::definition_diff::{self, CurrentDefinition};
 use social::tail::pending_resync;
 
 /// A lane, seen from both sides.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub(crate) struct LaneFacts {
     /// The recipient.
     pub(crate) recipient: RecipientName,
@@ -21,7 +20,6 @@ pub(crate) struct LaneFacts {
     /// The digest of the configured definition; only the bureau knows it.
     pub(crate) definition: Option<Digest>,
     /// What differs between that definition and the last chunk's, with the commands; `None`: nothing.
-    #[serde(skip)]
     pub(crate) changed: Option<String>,
     /// The last chunk.
     pub(crate) chunk: Option<ChunkFacts>,
@@ -74,7 +72,7 @@ impl LaneFacts {
 }
 
 /// A lane's last chunk.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub(crate) struct ChunkFacts {
     /// Its epoch.
     pub(crate) epoch: u32,
@@ -89,14 +87,12 @@ pub(crate) struct ChunkFacts {
     /// Rows in its range that could not be carried.
     pub(crate) rejects: usize,
     /// Where rows began to be withheld, by the hold's id. Without the positions.
-    #[serde(skip)]
     pub(crate) outstanding: BTreeMap<String, OutstandingRows>,
     /// Whether the feed is being sent again from its start, and this chunk does not complete it.
     pub(crate) is_resync: bool,
     /// The definition that it was read with.
     pub(crate) definition: Digest,
     /// Its columns.
-    #[serde(skip)]
     pub(crate) schema: schemas::column::RowSchema,
     /// Whether it carries the encrypted position after it.
     pub(crate) has_cursor: bool,
@@ -122,7 +118,7 @@ impl ChunkFacts {
 }
 
 /// A lane's last receipt.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub(crate) struct ReceiptFacts {
     /// The epoch that `to` counts in.
     pub(crate) epoch: u32,

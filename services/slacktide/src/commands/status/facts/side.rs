@@ -1,6 +1,7 @@
 //! The facts of one side.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use schemas::control::Order;
 use schemas::name::{FeedName, Lane};
 use serde::Serialize;
@@ -9,7 +10,7 @@ use serde_json::Value;
 use super::lane::LaneFacts;
 
 /// The side of the viewer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Side {
     /// The publisher.
@@ -21,7 +22,7 @@ pub(crate) enum Side {
 }
 
 /// All facts.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub(crate) struct Facts {
     /// The side of the viewer.
     pub(crate) side: Side,
@@ -61,7 +62,7 @@ impl Facts {
 }
 
 /// The exchange.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct ExchangeFacts {
     /// Why it could not be reached.
     pub(crate) error: Option<String>,
@@ -72,7 +73,7 @@ pub(crate) struct ExchangeFacts {
 }
 
 /// The own agent's status page.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct AgentFacts {
     /// The address; `None`: the file has no `[health]`.
     pub(crate) address: Option<String>,
@@ -98,7 +99,7 @@ impl AgentFacts {
 }
 
 /// The lease record.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub(crate) struct LeaseFacts {
     /// Host and process.
     pub(crate) holder: String,

@@ -6,7 +6,7 @@ use exchange::{AuditExchange, FeedExchange, Stored};
 use jiff::Timestamp;
 use schemas::audit::AuditEntry;
 use schemas::control::{self, Control, Order};
-use schemas::envelope::{Envelope, Payload};
+use schemas::envelope::{Envelope, EnvelopeError, Payload};
 use schemas::manifest::Manifest;
 use schemas::name::{PartyName, RecipientName};
 use schemas::receipt::Receipt;
@@ -67,14 +67,13 @@ pub(super) async fn read_bureau_notices(
 }
 
 /// Decodes a payload, and verifies it if keys are given.
-fn read<P: Payload>(stored: &Stored, keys: &[PublicKey]) -> Result<P, String> {
-    let envelope = Envelope::decode(&stored.bytes).map_err(|error| error.to_string())?;
-    let payload = if keys.is_empty() {
+fn read<P: Payload>(stored: &Stored, keys: &[PublicKey]) -> Result<P, EnvelopeError> {
+    let envelope = Envelope::decode(&stored.bytes)?;
+    if keys.is_empty() {
         envelope.read()
     } else {
         envelope.verify(keys)
-    };
-    payload.map_err(|error| error.to_string())
+    }
 }
 
 /// Reads the last receipt, then the last chunk of a lane. In this order the receipt is never shown ahead of

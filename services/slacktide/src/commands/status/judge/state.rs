@@ -1,9 +1,10 @@
 //! The states of a lane.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// The state of a lane.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum State {
     /// Rows move.
@@ -58,7 +59,7 @@ impl State {
             Self::Unverified => "unverified",
             Self::Stopped => "stopped",
             Self::OtherSideBehind => "other side behind",
-            Self::Behind => "this side behind",
+            Self::Behind => "behind",
             Self::NotRunning => "not running",
             Self::Unknown => "unknown",
         }
@@ -74,7 +75,7 @@ impl State {
 }
 
 /// The state of a lane with cause and remedy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct JudgedLane {
     /// The lane's name.
     pub(crate) lane: String,
