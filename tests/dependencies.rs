@@ -33,8 +33,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("store", &["schemas", "runtime", "servers"]),
     // The suite that every store passes, and sample chunks: only tests use it.
     ("store-testing", &["schemas", "store"]),
+    // What feeds and answers withhold, without IO.
+    ("disclosure", &["schemas"]),
     // Every decision about data requests, without IO; its configuration uses durations.
-    ("requests", &["schemas", "runtime"]),
+    ("requests", &["schemas", "disclosure", "runtime"]),
     ("nats", &["schemas", "exchange"]),
     // The other transport: the interface that the gateway serves, and its client.
     ("web", &["schemas", "exchange"]),
@@ -46,6 +48,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "gate",
             "recordings",
             "source",
+            "disclosure",
             "requests",
             "runtime",
         ],
@@ -79,6 +82,7 @@ const PARTS: &[&str] = &[
     "store",
     "runtime",
     "servers",
+    "disclosure",
     "requests",
     "nats",
     "web",
@@ -99,6 +103,7 @@ const TESTED: &[&str] = &[
     "store",
     "runtime",
     "servers",
+    "disclosure",
     "requests",
     "nats",
     "web",
@@ -126,7 +131,7 @@ const RESERVED: &[(&str, &[&str])] = &[
 const IN_TESTS: &[(&str, &[&str])] = &[("rusqlite", &["commercial"])];
 
 /// Libraries that a crate may not depend on at all: messages and decisions have no IO.
-const FORBIDDEN: &[(&str, &[&str])] = &[("schemas", IO), ("requests", IO)];
+const FORBIDDEN: &[(&str, &[&str])] = &[("schemas", IO), ("disclosure", IO), ("requests", IO)];
 
 const IO: &[&str] = &["tokio", "axum", "rusqlite", "tokio-postgres", "async-nats"];
 

@@ -12,6 +12,7 @@
 //! | `simulation` | the scheduler, the faults, and the oracle that checks the idle state |
 //! | `faults` | the faults and protections, each of which can be disabled |
 //! | `restores` | tests of restores, replacements, refills and resynchronisations |
+//! | `requests` | the simulation of data requests |
 //!
 //! The oracle checks the idle state, in which the product shows *caught up*. Core and receiver are equal, apart from rows that a
 //! constraint always refuses, rows that were discarded with a reason, and rows that are shown as possibly deleted. Every row of
@@ -44,6 +45,7 @@ mod poller;
 mod publisher;
 mod quarantine_operator;
 mod refiller;
+mod requests;
 mod restores;
 mod rng;
 mod simulation;

@@ -2,7 +2,7 @@
 //!
 //! Permanent refusals come first, so that no request waits for an officer or a quota before it learns that an argument is wrong.
 //! A request is evaluated again at each poll and before each quantum, because rules, kinds, holds and the block list may change.
-//! Only the quota is checked once, before the first quantum ([`Rules::quota`]).
+//! Only the quota is checked once for each attempt, before its first quantum ([`Rules::quota`]).
 //!
 //! The signature was verified before, with the keys that the bureau trusts for the recipient.
 
@@ -19,11 +19,11 @@ use schemas::refusal::RefusalCode;
 use schemas::request::{Request, RequestId};
 
 use crate::argument::Bound;
-use crate::blocklist::BlockListView;
 use crate::hold::{self, HoldDecision};
 use crate::kind::{Grant, Kind, Kinds};
 use crate::quota::{History, Quota, StreamPosition};
 use crate::refusal::Refusal;
+use disclosure::blocklist::BlockListView;
 
 /// A request as the exchange holds it.
 #[derive(Debug, Clone, Copy)]

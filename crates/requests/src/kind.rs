@@ -42,7 +42,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::approval::ApprovalRule;
 use crate::argument::{Argument, ArgumentError, ArgumentType, Bound, End, StoredAs, StoredFormat};
-use crate::mask::Mask;
+use disclosure::mask::Mask;
 
 pub use check::KindError;
 pub use placeholder::SqlError;

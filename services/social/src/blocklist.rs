@@ -1,6 +1,6 @@
 //! The block list of a running agent: read from a file, and again when the file is replaced.
 //!
-//! The file is either an exchanged list ([`requests::blocklist::file`]) or the imported form: digests that only the bureau's
+//! The file is either an exchanged list ([`disclosure::blocklist::file`]) or the imported form: digests that only the bureau's
 //! signing key can make.
 //!
 //! It fails closed. An unreadable list at the start keeps the agent from starting. While the agent runs, it is replaced by a list
@@ -16,9 +16,9 @@ mod read;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use disclosure::blocklist::{BlockList, KeyMismatch};
 use jiff::Timestamp;
 use jiff::civil::Date;
-use requests::blocklist::{BlockList, KeyMismatch};
 use schemas::digest::Digest;
 use schemas::person::PersonKey;
 use serde::Serialize;
@@ -29,9 +29,6 @@ pub use read::{parse, read};
 
 /// Publishes the current list.
 pub type ListWatch = watch::Receiver<Arc<BlockList>>;
-
-/// The id under which the list's withheld rows are counted, next to the ids of holds.
-pub const BLOCKLIST_ID: &str = "blocklist";
 
 /// The status of the list. It identifies no person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -18,15 +18,15 @@ mod sink;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use disclosure::mask::plan::Plan;
 use jiff::Timestamp;
-use requests::mask::plan::Plan;
 use schemas::body::CHUNK_TARGET_BYTES;
 use schemas::column::RowSchema;
 use schemas::cursor::Cursor;
 use schemas::manifest::{Reject, Totals};
 
-use crate::hold::RowFilterRules;
 use crate::mask::Masks;
+use disclosure::hold::RowFilterRules;
 
 use column_indices::{SentColumns, column_indices};
 use money_totals::MoneyTotals;

@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::audit_log::{self, AuditEvent, append};
 use crate::control_head::{self, Head};
 use crate::epoch::AuditSigner;
-use crate::high_water_file::HighWaterFile;
+use crate::high_water_file::{HighWaterError, HighWaterFile};
 use crate::notice;
 use crate::record_tracker::{RecordReference, RecordTracker, named_by_lane, named_by_lease};
 use crate::tail::Trust;
@@ -117,6 +117,17 @@ enum RecordSource {
     File,
 }
 
+/// Why a source of control records could not be read.
+#[derive(Debug, thiserror::Error)]
+enum RecordSourceError {
+    #[error("the exchange does not answer")]
+    NoAnswer,
+    #[error(transparent)]
+    Exchange(#[from] exchange::Error),
+    #[error(transparent)]
+    File(#[from] HighWaterError),
+}
+
 impl Keeper {
     fn new(parts: ControlParts) -> Self {
         let own = parts.key.public().clone();
@@ -153,7 +164,7 @@ impl Keeper {
     async fn poll(&mut self) {
         let error = match self.read_record_sources().await {
             Ok(()) => self.read_orders().await,
-            Err(why) => Some(OrdersError::Unread(why)),
+            Err(error) => Some(OrdersError::Unread(error.to_string())),
         };
         let refused = match &error {
             Some(OrdersError::Unread(why) | OrdersError::Refused(why) | OrdersError::Behind(why)) => {
@@ -211,7 +222,7 @@ impl Keeper {
     }
 
     /// Reads the sources of control records once; later the lanes and the lease observe them.
-    async fn read_record_sources(&mut self) -> Result<(), String> {
+    async fn read_record_sources(&mut self) -> Result<(), RecordSourceError> {
         while let Some(source) = self.unread.last() {
             let (exchange, trust) = (&*self.parts.exchange, &self.publishers);
             let reading = async {
@@ -223,8 +234,7 @@ impl Keeper {
             };
             let mut named = tokio::time::timeout(CALL_TIMEOUT, reading)
                 .await
-                .map_err(|_| "the exchange does not answer".to_owned())?
-                .map_err(|error| error.to_string())?;
+                .map_err(|_| RecordSourceError::NoAnswer)??;
             if let (RecordSource::File, Some(file)) = (source, &self.parts.high_water) {
                 named = file.read()?.map(|mark| RecordReference {
                     mark,
@@ -278,7 +288,7 @@ impl Keeper {
             return;
         };
         let follows = |noted| self.orders.last.as_ref().is_some_and(|head| head.follows(noted));
-        let error = file.record(mark, follows).err();
+        let error = file.record(mark, follows).err().map(|error| error.to_string());
         if let Some(why) = &error {
             tracing::warn!(%why, "cannot write the control record to the local file");
         }

@@ -29,7 +29,7 @@ mod plan;
 use crate::audit_log::{AuditEvent, AuditLogError, append};
 use crate::control_head::{self, Head};
 use crate::record_tracker::RecordReference;
-use crate::tail::{Trust, pending_resync, trusted_manifest, trusted_receipt};
+use crate::tail::{Trust, UntrustedMessage, pending_resync, trusted_manifest, trusted_receipt};
 
 pub use error::EpochError;
 use plan::plan_from_tail;
@@ -118,9 +118,9 @@ pub async fn open_epoch(
     signer: &AuditSigner<'_>,
 ) -> Result<OpenedEpoch, EpochError> {
     let lane = &order.lane;
-    let untrusted = |what| EpochError::Untrusted {
+    let untrusted = |error: UntrustedMessage| EpochError::Untrusted {
         lane: lane.clone(),
-        what,
+        what: error.to_string(),
     };
     for attempt in 0..MAX_ATTEMPTS {
         let (receipt, receipted_at) = match exchange.last_receipt(lane).await? {
@@ -261,9 +261,9 @@ async fn named_chunk(
     (epoch, number): (u32, u64),
     last: u32,
 ) -> Result<Option<plan::NamedChunk>, EpochError> {
-    let untrusted = |what| EpochError::Untrusted {
+    let untrusted = |error: UntrustedMessage| EpochError::Untrusted {
         lane: lane.clone(),
-        what,
+        what: error.to_string(),
     };
     let found = find_chunk(exchange, lane, (epoch, number)).await?;
     let Some(found) = found.filter(|found| (found.epoch, found.number) == (epoch, number)) else {

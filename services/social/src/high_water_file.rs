@@ -26,6 +26,49 @@ struct Content {
     record: RecordRef,
 }
 
+/// Why the file could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum HighWaterError {
+    /// The file exists and could not be read.
+    #[error("{}: {error}; make it readable for this process", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        error: io::Error,
+    },
+    /// The file has another content.
+    #[error(
+        "{} is damaged ({error}); check the orders with `slacktide hold list`, then remove the file",
+        .path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        error: serde_json::Error,
+    },
+    /// The file is another party's.
+    #[error("{} is the file of party {party}; give each party its own", .path.display())]
+    OtherParty {
+        /// The file.
+        path: PathBuf,
+        /// The party.
+        party: PartyName,
+    },
+    /// The record could not be encoded.
+    #[error(transparent)]
+    Encode(#[from] serde_json::Error),
+    /// The file could not be written.
+    #[error("{}: {error}; make its folder writable for this process", .path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        error: io::Error,
+    },
+}
+
 /// The maximum size of the file.
 const MAX_BYTES: u64 = 4_096;
 
@@ -45,9 +88,9 @@ impl HighWaterFile {
     /// Reads the record; `None` if there is no file yet.
     ///
     /// # Errors
-    /// What is wrong with the file, and the remedy. An unreadable file is an error, not `None`.
-    pub fn read(&self) -> Result<Option<RecordRef>, String> {
-        let path = self.path.display();
+    /// [`HighWaterError`]. An unreadable file is an error, not `None`.
+    pub fn read(&self) -> Result<Option<RecordRef>, HighWaterError> {
+        let path = || self.path.clone();
         let read = fs::metadata(&self.path).and_then(|metadata| {
             if metadata.len() > MAX_BYTES {
                 return Err(io::Error::other("it is too large"));
@@ -57,16 +100,15 @@ impl HighWaterFile {
         let text = match read {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(format!("{path}: {error}; make it readable for this process")),
+            Err(error) => return Err(HighWaterError::Read { path: path(), error }),
         };
-        let remedy = "check the orders with `slacktide hold list`, then remove the file";
         let content: Content =
-            serde_json::from_str(&text).map_err(|error| format!("{path} is damaged ({error}); {remedy}"))?;
+            serde_json::from_str(&text).map_err(|error| HighWaterError::Damaged { path: path(), error })?;
         if content.party != self.party {
-            return Err(format!(
-                "{path} is the file of party {}; give each party its own",
-                content.party
-            ));
+            return Err(HighWaterError::OtherParty {
+                path: path(),
+                party: content.party,
+            });
         }
         Ok(Some(content.record))
     }
@@ -75,8 +117,12 @@ impl HighWaterFile {
     /// is the evidence.
     ///
     /// # Errors
-    /// Why the file could not be written.
-    pub fn record(&self, record: RecordRef, follows: impl Fn(RecordRef) -> bool) -> Result<(), String> {
+    /// [`HighWaterError`].
+    pub fn record(
+        &self,
+        record: RecordRef,
+        follows: impl Fn(RecordRef) -> bool,
+    ) -> Result<(), HighWaterError> {
         let is_kept = |noted: RecordRef| noted.number >= record.number || !follows(noted);
         if self.read()?.is_some_and(is_kept) {
             return Ok(());
@@ -85,12 +131,10 @@ impl HighWaterFile {
             party: self.party.clone(),
             record,
         };
-        let text = serde_json::to_string(&content).map_err(|error| error.to_string())?;
-        replace(&self.path, &text).map_err(|error| {
-            format!(
-                "{}: {error}; make its folder writable for this process",
-                self.path.display()
-            )
+        let text = serde_json::to_string(&content)?;
+        replace(&self.path, &text).map_err(|error| HighWaterError::Write {
+            path: self.path.clone(),
+            error,
         })
     }
 }
@@ -113,10 +157,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("orders.high-water");
         let file = HighWaterFile::new(path.clone(), "bureau".parse().unwrap());
-        assert_eq!(file.read(), Ok(None));
+        assert_eq!(file.read().unwrap(), None);
         for (noted, wanted) in [(3, 3), (2, 3), (4, 4)] {
             file.record(mark(noted), |_| true).unwrap();
-            assert_eq!(file.read(), Ok(Some(mark(wanted))));
+            assert_eq!(file.read().unwrap(), Some(mark(wanted)));
         }
         assert_eq!(
             fs::read_dir(folder.path()).unwrap().count(),
@@ -126,7 +170,7 @@ mod tests {
         let other = HighWaterFile::new(path.clone(), "other".parse().unwrap());
         assert!(other.read().is_err() && other.record(mark(9), |_| true).is_err());
         fs::write(&path, "{").unwrap();
-        assert!(file.read().unwrap_err().contains("damaged"));
+        assert!(file.read().unwrap_err().to_string().contains("damaged"));
         assert!(
             file.record(mark(9), |_| true).is_err(),
             "a damaged file is not overwritten"

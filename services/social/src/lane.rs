@@ -19,25 +19,27 @@ use exchange::{Exchange, Published};
 use jiff::Timestamp;
 use runtime::log_dedup::LogDedup;
 use runtime::supervise::describe_end;
+use schemas::chunk::ChunkError;
 use schemas::cursor::Cursor;
 use schemas::manifest::OutstandingRows;
 use schemas::name::Lane;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::hold::HoldEffect;
 use crate::lease_keeper::LeaseWatch;
 use crate::retry;
 use crate::signed_chunk::{ChunkContext, SignedChunk};
 use crate::step::{self, Action, Event, step};
+use crate::stop::StopReason;
 use crate::tail::{self, TailContext, pending_resync};
+use disclosure::hold::HoldEffect;
 
 use hold_evaluator::hold_changed;
 pub use parts::{LaneMessage, LaneParts, Position, QueuedBatch};
 
 type CallResult = (Event, Option<TailContext>);
 type Call = Pin<Box<dyn Future<Output = CallResult> + Send>>;
-type Signing = JoinHandle<Result<SignedChunk, String>>;
+type Signing = JoinHandle<Result<SignedChunk, ChunkError>>;
 
 /// Runs one lane.
 pub struct LaneWorker {
@@ -219,11 +221,10 @@ impl LaneWorker {
             batch
                 .rows
                 .sign_for(&lane, &context, &instance, &key, encryption.as_ref())
-                .map_err(|error| error.to_string())
         }));
     }
 
-    fn take_signed(&mut self, signed: Result<SignedChunk, String>) {
+    fn take_signed(&mut self, signed: Result<SignedChunk, SigningError>) {
         match signed {
             Ok(chunk) => {
                 self.outstanding.clone_from(&chunk.outstanding);
@@ -231,7 +232,7 @@ impl LaneWorker {
                 self.signed = Some(chunk);
                 self.publish_signed();
             }
-            Err(what) => self.decide(Event::Failed(exchange::ErrorKind::TooLarge, what)),
+            Err(error) => self.decide(Event::Failed(exchange::ErrorKind::TooLarge, error.to_string())),
         }
     }
 
@@ -357,6 +358,7 @@ impl LaneWorker {
             .lane(&self.parts.lane, |status| status.unpublished_since = None);
         self.follows = from.clone().flatten();
         let is_resync = self.resync.is_some();
+        let has_changed_definition = matches!(self.state.stopped(), Some(StopReason::DefinitionChanged));
         let withhold = match &self.hold {
             HoldEffect::Free(withhold) => withhold.clone(),
             HoldEffect::Held(_) => None,
@@ -364,6 +366,7 @@ impl LaneWorker {
         self.position.send_modify(|position| {
             position.withhold = withhold;
             position.is_resync = is_resync;
+            position.has_changed_definition = has_changed_definition;
             position.generation += 1;
             position.from = from;
             position.known = true;
@@ -406,11 +409,21 @@ async fn await_call(call: &mut Option<Call>) -> CallResult {
     }
 }
 
-async fn await_signing(signing: &mut Option<Signing>) -> Result<SignedChunk, String> {
+/// Why a chunk could not be signed.
+#[derive(Debug, thiserror::Error)]
+enum SigningError {
+    #[error(transparent)]
+    Chunk(#[from] ChunkError),
+    #[error("signing a chunk failed: {0}")]
+    Ended(&'static str),
+}
+
+async fn await_signing(signing: &mut Option<Signing>) -> Result<SignedChunk, SigningError> {
     match signing {
-        Some(signing) => signing
-            .await
-            .unwrap_or_else(|error| Err(format!("signing a chunk failed: {}", describe_end(&error)))),
+        Some(signing) => match signing.await {
+            Ok(signed) => Ok(signed?),
+            Err(error) => Err(SigningError::Ended(describe_end(&error))),
+        },
         None => std::future::pending().await,
     }
 }

@@ -8,7 +8,7 @@
 //! - data requests: [`responder`] answers them; [`gate_queue`] shares the gate between requests and feeds
 //! - the source: [`lease`] PURE, [`lease_keeper`] acts; [`source_verdict`] PURE detects another source
 //! - what recipients see of rows: [`mask`] PURE; [`blocklist`] keeps the list of persons about whom nothing is sent
-//! - operators: [`epoch`] restarts a stopped lane; [`order`] issues orders, [`control`] obeys them, [`hold`] PURE evaluates holds;
+//! - operators: [`epoch`] restarts a stopped lane; [`order`] issues orders, [`control`] obeys them, [`hold`] publishes holds;
 //!   [`audit_log`] appends to audit chains; [`control_head`] finds the record that a new one follows; [`record_tracker`] and
 //!   [`high_water_file`] detect orders that were restored from an older copy; [`notice`] reports to each recipient why its
 //!   lanes are stopped

@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use requests::mask::Mask;
-use requests::mask::key::{MaskKey, TokenKey};
-use requests::mask::plan::{Plan, PlanError};
+use disclosure::mask::Mask;
+use disclosure::mask::key::{MaskKey, TokenKey};
+use disclosure::mask::plan::{Plan, PlanError};
 use schemas::column::RowSchema;
 use schemas::digest::Digest;
 use schemas::name::{Lane, RecipientName};
@@ -213,7 +213,7 @@ fn check_required_columns(
 
 #[cfg(test)]
 mod tests {
-    use requests::mask::Keep;
+    use disclosure::mask::Keep;
     use schemas::column::{Column, ColumnType};
 
     use super::*;

@@ -21,6 +21,7 @@ use schemas::digest::Digest;
 use schemas::source::SourceIdentity;
 use source::fence::Fence;
 use source::{FeedDefinition, FeedReader, Source};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -58,6 +59,8 @@ pub struct FeedParts {
     pub idle: IdleFeeds,
     /// Receives the status.
     pub registry: StatusRegistry,
+    /// Takes the source's columns for the lanes.
+    pub columns: watch::Sender<Option<RowSchema>>,
 }
 
 /// Runs one feed.
@@ -189,12 +192,7 @@ impl Publisher {
         if self.follow_lanes().is_none() {
             self.idle.wake();
             // The columns are needed to describe a changed definition.
-            if self.schema.is_none()
-                && self
-                    .parts
-                    .registry
-                    .has_changed_definition(&self.parts.definition.name)
-            {
+            if self.schema.is_none() && self.has_changed_definition() {
                 return self.open(stop).await;
             }
             self.set_state("waiting for the lanes");
@@ -336,6 +334,14 @@ impl Publisher {
         any.then_some(())
     }
 
+    /// Returns whether a lane is stopped because the feed's definition changed.
+    fn has_changed_definition(&self) -> bool {
+        let lanes = &self.parts.lanes;
+        lanes
+            .iter()
+            .any(|lane| lane.position.borrow().has_changed_definition)
+    }
+
     /// Waits for a permit. Meanwhile open blocks are closed when they reach the maximum age.
     async fn permit(&mut self, stop: &CancellationToken) -> Option<QueuedPermit> {
         let (gate, gate_queue) = (self.parts.gate.clone(), self.parts.gate_queue.clone());
@@ -399,6 +405,7 @@ impl Publisher {
                     self.reshape(&columns).await;
                 }
                 self.schema = Some(Arc::new(columns.clone()));
+                self.parts.columns.send_replace(Some(columns.clone()));
                 self.parts
                     .registry
                     .feed(&self.parts.definition.name, |feed| feed.columns = Some(columns));

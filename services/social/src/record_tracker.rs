@@ -19,9 +19,10 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::control_head::Head;
-use crate::hold::{HoldWatch, Holds};
+use crate::hold::HoldWatch;
 use crate::notice;
 use crate::tail::{Trust, trusted_manifest};
+use disclosure::hold::Holds;
 
 /// The maximum number of references kept: each names a record that the exchange lost.
 const MAX_REFERENCES: usize = 64;

@@ -4,9 +4,10 @@
 //!
 //! - [`answer_config`]: rules, keys and lists from the configuration
 //! - [`stream_follower`] reads new messages of the streams, [`request_index`] PURE keeps requests without an outcome,
-//!   [`clock`] PURE estimates the exchange's time, [`request_state`] holds what this process did for a request
-//! - [`plan`] PURE decides the next step of a request under the current [`rule_set`]; [`progress_throttle`] PURE decides when a
-//!   progress message is worth sending
+//!   [`clock`] PURE estimates the exchange's time
+//! - one request: [`plan`] PURE evaluates the current [`rule_set`], [`request_step`] PURE decides what follows an event in each
+//!   [`request_state`]; [`progress_throttle`] PURE decides when a progress message is worth sending
+//! - all requests: [`request_table`] PURE keeps their states, with the queue and the times at which they change
 //! - [`request_query()`] PURE builds the query for the source, [`check_columns()`] PURE compares its columns with the kind,
 //!   [`row_batcher`] PURE fills blocks with rows, [`answer`] makes messages of blocks, [`reply_publisher`] stores them
 //! - [`worker`] runs all of it for one term of the lease; [`stats`] is its status
@@ -24,6 +25,8 @@ pub mod reply_publisher;
 pub mod request_index;
 pub mod request_query;
 pub mod request_state;
+pub mod request_step;
+pub mod request_table;
 pub mod row_batcher;
 pub mod rule_set;
 pub mod stats;

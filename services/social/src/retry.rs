@@ -9,5 +9,11 @@ const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from
 /// Returns the wait after so many consecutive failures, with jitter, so that agents do not all retry at once.
 #[must_use]
 pub fn after(failures: u32) -> Duration {
-    BACKOFF.delay(failures.max(1), rand::random())
+    with_jitter(failures, rand::random())
+}
+
+/// Returns the wait after so many consecutive failures, for a random number from 0 to 1.
+#[must_use]
+pub fn with_jitter(failures: u32, jitter: f64) -> Duration {
+    BACKOFF.delay(failures.max(1), jitter)
 }

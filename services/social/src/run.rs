@@ -1,37 +1,40 @@
 //! Composes and runs the agent: one lease, one task per feed, one per lane, one for requests, and an ordered, bounded stop.
 
+mod tasks;
 mod view;
 mod wiring;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use exchange::Exchange;
 use gate::Gate;
-use runtime::supervise::describe_end;
-use schemas::name::{FeedName, Lane, PartyName, RecipientName, SourceName};
+use schemas::name::{FeedName, PartyName, RecipientName, SourceName};
 use schemas::origin::Origin;
 use schemas::person::PersonKey;
 use schemas::sign::{PublicKey, SigningKey};
 use source::{FeedDefinition, Source};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::blocklist;
 use crate::gate_queue::GateQueue;
 use crate::hold::{self, HoldWatch};
 use crate::idle::IdleFeeds;
-use crate::lane::{LaneParts, LaneWorker};
+use crate::lane::LaneWorker;
 use crate::lane_handle::LaneHandle;
 use crate::lease_keeper::{LeaseKeeper, LeaseWatch};
 use crate::mask::LaneMasks;
 use crate::notice;
 use crate::options::SocialOptions;
-use crate::publisher::{FeedParts, Publisher};
+use crate::publisher::Publisher;
 use crate::record_tracker::RecordTracker;
 use crate::responder::{AnswerConfig, Responder};
 use crate::signed_chunk::EncryptionKeys;
 use crate::status::StatusRegistry;
+
+use tasks::Tasks;
+use wiring::Wiring;
 
 pub use view::SocialView;
 
@@ -125,7 +128,7 @@ impl Social {
     /// # Errors
     /// [`SocialError`] if the feeds are invalid.
     pub fn new(parts: SocialParts) -> Result<Self, SocialError> {
-        let mut names = std::collections::BTreeSet::new();
+        let mut names = BTreeSet::new();
         for feed in &parts.feeds {
             let name = feed.definition.name.to_string();
             if feed.recipients.is_empty() {
@@ -236,151 +239,75 @@ impl Social {
     /// [`SocialError::Ended`] if a task ended unexpectedly, [`SocialError::Unfinished`] if the shutdown timed out. The remaining
     /// tasks are stopped in order.
     pub async fn run(self, stop: CancellationToken) -> Result<(), SocialError> {
-        let Self {
-            parts,
-            encryption,
-            holding,
-            record_tracker,
-            party,
-            answering,
-            blocklist,
-            masks,
-            registry,
-            lease,
-            keeper,
-        } = self;
-        let person_key = PersonKey::of(&parts.key).ok().map(Arc::new);
-        let release = CancellationToken::new();
-        let mut keepers = JoinSet::new();
-        let mut publishers = parts.trusted_publishers.clone();
-        publishers.push(parts.key.public().clone());
-        let keeper = keeper.with_record_tracker(record_tracker.clone(), publishers);
-        keepers.spawn(keeper.run(release.clone()));
-        let (mut readers, mut lanes) = (JoinSet::new(), JoinSet::new());
-        let reading = stop.child_token();
-        let listed = blocklist.as_ref().map(blocklist::Keeper::list);
-        if let Some(blocklist) = blocklist {
-            readers.spawn(blocklist.run(reading.clone()));
+        let grace = self.parts.options.grace;
+        let (source, exchange) = (Arc::clone(&self.parts.source), Arc::clone(&self.parts.exchange));
+        let mut tasks = self.start(stop.child_token());
+        let ended = tasks.until_stopped(&stop).await;
+        let stopped = tasks.stop(grace).await;
+        let close = async {
+            source.close().await;
+            exchange.close().await;
+        };
+        let _ = tokio::time::timeout(grace, close).await;
+        tracing::info!("social agent stopped");
+        ended.and(stopped)
+    }
+
+    /// Starts every task. The readers end with `reading`.
+    fn start(self, reading: CancellationToken) -> Tasks {
+        let wiring = Wiring {
+            gate_queue: GateQueue::new(self.answering.as_ref().map_or(2, |one| one.options.feed_share)),
+            idle: IdleFeeds::default(),
+            persons: PersonKey::of(&self.parts.key).ok().map(Arc::new),
+            listed: self.blocklist.as_ref().map(blocklist::Keeper::list),
+            parts: self.parts,
+            encryption: self.encryption,
+            holding: self.holding,
+            record_tracker: self.record_tracker,
+            masks: self.masks,
+            registry: self.registry,
+            lease: self.lease,
+        };
+        let mut tasks = Tasks {
+            reading: reading.clone(),
+            ..Tasks::default()
+        };
+        // The lease: one process at a time reads.
+        let tracker = wiring.record_tracker.clone();
+        let keeper = self.keeper.with_record_tracker(tracker, wiring.publishers());
+        tasks.keepers.spawn(keeper.run(tasks.release.clone()));
+        if let Some(blocklist) = self.blocklist {
+            tasks.readers.spawn(blocklist.run(reading.clone()));
         }
-        let share = answering
-            .as_ref()
-            .map_or(2, |answering| answering.options.feed_share);
-        let gate_queue = GateQueue::new(share);
-        let idle = IdleFeeds::default();
-        for plan in &parts.feeds {
-            let mut ends = Vec::new();
-            for recipient in plan.recipients.iter().collect::<std::collections::BTreeSet<_>>() {
-                let lane = Lane {
-                    recipient: recipient.clone(),
-                    feed: plan.definition.name.clone(),
-                };
-                let masks = masks.get(&lane);
-                let (worker, outbox, position) = LaneWorker::new(LaneParts {
-                    listed: listed.clone(),
-                    record_tracker: record_tracker.clone(),
-                    person_key: person_key.clone(),
-                    ..wiring::lane(
-                        &parts,
-                        plan,
-                        recipient,
-                        &encryption,
-                        &holding,
-                        masks,
-                        &lease,
-                        &registry,
-                    )
-                });
-                lanes.spawn(worker.run());
-                ends.push(LaneHandle {
+        // One reader for each feed, and one worker for each of its lanes.
+        for plan in &wiring.parts.feeds {
+            let (columns, known_columns) = watch::channel(None);
+            let mut lanes = Vec::new();
+            for recipient in plan.recipients.iter().collect::<BTreeSet<_>>() {
+                let parts = wiring.lane(plan, recipient, &known_columns);
+                let (lane, masks) = (parts.lane.clone(), parts.masks.clone());
+                let (worker, outbox, position) = LaneWorker::new(parts);
+                tasks.lanes.spawn(worker.run());
+                lanes.push(LaneHandle {
                     lane,
                     position,
                     outbox,
-                    masks: masks.cloned(),
+                    masks,
                 });
             }
-            let publisher = Publisher::new(FeedParts {
-                definition: plan.definition.clone(),
-                source: Arc::clone(&parts.source),
-                gate: parts.gate.clone(),
-                gate_queue: gate_queue.clone(),
-                lease: lease.clone(),
-                lanes: ends,
-                options: parts.options.publisher,
-                idle: idle.clone(),
-                registry: registry.clone(),
-            });
-            readers.spawn(publisher.run(reading.clone()));
+            let publisher = Publisher::new(wiring.feed(plan, lanes, columns));
+            tasks.readers.spawn(publisher.run(reading.clone()));
         }
-        if let (Some(answering), Some(persons)) = (answering, &person_key) {
-            let dependencies = wiring::responder(
-                &parts,
-                answering,
-                persons,
-                &encryption,
-                &holding,
-                &lease,
-                &registry,
-                &gate_queue,
-            );
-            readers.spawn(Responder::new(dependencies).run(reading.clone()));
+        if let (Some(answering), Some(persons)) = (self.answering, &wiring.persons) {
+            let responder = Responder::new(wiring.responder(answering, persons));
+            tasks.readers.spawn(responder.run(reading));
         }
-        let mut others = JoinSet::new();
-        if let Some(party) = party {
-            others.spawn(notice::keep(notice::NoticeParts {
-                trusted: parts.trusted_publishers.clone(),
-                record_tracker: record_tracker.clone(),
-                exchange: Arc::clone(&parts.exchange),
-                party,
-                key: Arc::clone(&parts.key),
-                instance: parts.instance.clone(),
-                lease: lease.clone(),
-                registry: registry.clone(),
-                lanes: parts
-                    .feeds
-                    .iter()
-                    .flat_map(|plan| {
-                        plan.recipients.iter().map(|recipient| Lane {
-                            recipient: recipient.clone(),
-                            feed: plan.definition.name.clone(),
-                        })
-                    })
-                    .collect(),
-            }));
+        if let Some(party) = self.party {
+            tasks.others.spawn(notice::keep(wiring.notices(party)));
         }
-        others.spawn(drop_when_critical(parts.gate.clone(), Arc::clone(&parts.source)));
-        // A task that ends before `stop` has panicked: stop the others in order.
-        let mut result = Ok(());
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => {}
-            Some(end) = readers.join_next() => result = Err(unexpected(end)),
-            Some(end) = lanes.join_next() => result = Err(unexpected(end)),
-            Some(end) = keepers.join_next() => result = Err(unexpected(end)),
-            Some(end) = others.join_next() => result = Err(unexpected(end)),
-        }
-        others.abort_all();
-        reading.cancel();
-        let in_order = async {
-            while readers.join_next().await.is_some() {}
-            while lanes.join_next().await.is_some() {}
-        };
-        if tokio::time::timeout(parts.options.grace, in_order).await.is_err() {
-            tracing::warn!(
-                "shutdown timed out, unpublished rows are dropped and read again at the next start"
-            );
-            readers.shutdown().await;
-            lanes.shutdown().await;
-            result = result.and(Err(SocialError::Unfinished));
-        }
-        release.cancel();
-        let _ = tokio::time::timeout(parts.options.grace, keepers.join_next()).await;
-        let close = async {
-            parts.source.close().await;
-            parts.exchange.close().await;
-        };
-        let _ = tokio::time::timeout(parts.options.grace, close).await;
-        tracing::info!("social agent stopped");
-        result
+        let (gate, source) = (wiring.parts.gate, wiring.parts.source);
+        tasks.others.spawn(drop_when_critical(gate, source));
+        tasks
     }
 }
 
@@ -397,14 +324,6 @@ async fn drop_when_critical(gate: Gate, source: Arc<dyn Source>) {
             return;
         }
     }
-}
-
-fn unexpected(end: Result<(), tokio::task::JoinError>) -> SocialError {
-    SocialError::Ended(
-        end.err()
-            .map_or("it returned", |error| describe_end(&error))
-            .to_owned(),
-    )
 }
 
 /// Runs the agent: [`Social::new`], then [`Social::run`].

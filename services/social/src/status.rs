@@ -165,13 +165,6 @@ impl StatusRegistry {
             .clone()
     }
 
-    /// Returns the columns of a feed, once they are known.
-    #[must_use]
-    pub fn columns(&self, name: &FeedName) -> Option<RowSchema> {
-        let feeds = self.feeds.lock().unwrap_or_else(PoisonError::into_inner);
-        feeds.get(name.as_str())?.columns.clone()
-    }
-
     /// Returns the codes for which "caught up" cannot be claimed of a lane: its own and its feed's.
     #[must_use]
     pub fn unverified(&self, lane: &Lane) -> Vec<&'static str> {
@@ -182,16 +175,6 @@ impl StatusRegistry {
         let both = feed.iter().chain(&lane);
         both.flat_map(|reasons| reasons.iter().map(|(code, _)| code))
             .collect()
-    }
-
-    /// Returns whether a lane of this feed is stopped because the feed's definition changed.
-    #[must_use]
-    pub fn has_changed_definition(&self, name: &FeedName) -> bool {
-        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let of = format!(".{name}");
-        lanes
-            .iter()
-            .any(|(lane, status)| lane.ends_with(&of) && status.stopped_by == Some("definition"))
     }
 
     /// Returns the status of all feeds.

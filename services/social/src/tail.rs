@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use schemas::column::RowSchema;
 use schemas::digest::Digest;
 use schemas::encryption::{DecryptionKeys, position};
-use schemas::envelope::Envelope;
+use schemas::envelope::{Envelope, EnvelopeError};
 use schemas::heads::RecordRef;
 use schemas::manifest::{Link, Manifest, OutstandingRows, Resync};
 use schemas::name::Lane;
-use schemas::origin::Origin;
+use schemas::origin::{Origin, OriginMismatch};
 use schemas::receipt::Receipt;
 use schemas::sign::PublicKey;
 use schemas::source::SourceIdentity;
@@ -76,7 +76,7 @@ pub async fn read(
         .transpose();
     let event = match tail {
         Ok(tail) => Event::TailRead { tail, receipt },
-        Err(what) => Event::TailUnreadable(what),
+        Err(error) => Event::TailUnreadable(error.to_string()),
     };
     (event, context)
 }
@@ -96,7 +96,7 @@ fn parse_tail(
     trust: &Trust,
     own: &DecryptionKeys,
     context: &mut TailContext,
-) -> Result<Tail, String> {
+) -> Result<Tail, UntrustedMessage> {
     let (manifest, link) = trusted_manifest(stored, lane, trust)?;
     context.control = manifest.heads.control;
     context.outstanding = manifest.totals.outstanding;
@@ -109,8 +109,7 @@ fn parse_tail(
     context.definition = Some(manifest.definition);
     context.schema = Some(manifest.schema);
     let cursor = manifest.cursor_after.map(|cursor| {
-        position::decrypt(&cursor, lane, own)
-            .map_err(|error| format!("the position of the lane's last chunk cannot be read: {error}"))
+        position::decrypt(&cursor, lane, own).map_err(|error| UntrustedMessage::Position(error.to_string()))
     });
     Ok(Tail {
         sequence: stored.sequence,
@@ -138,22 +137,59 @@ fn open_counters(mark: SourceIdentity, lane: &Lane, own: &DecryptionKeys) -> Sou
     }
 }
 
+/// Why a message of a lane is not used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UntrustedMessage {
+    /// A chunk cannot be read, or no trusted key signed it.
+    #[error(transparent)]
+    Chunk(#[from] EnvelopeError),
+    /// A chunk is of another site, bureau or source.
+    #[error(transparent)]
+    ChunkOrigin(#[from] OriginMismatch),
+    /// A chunk is of another lane.
+    #[error("a chunk of {found} is on the subject of {expected}")]
+    ChunkOfAnotherLane {
+        /// Its lane.
+        found: Lane,
+        /// The lane of the subject.
+        expected: Lane,
+    },
+    /// The position of a chunk cannot be decrypted, for this reason.
+    #[error("the position of the lane's last chunk cannot be read: {0}")]
+    Position(String),
+    /// A receipt cannot be read, or no trusted key signed it.
+    #[error("the receipt is not trusted: {0}")]
+    Receipt(EnvelopeError),
+    /// A receipt is of another site, bureau or source.
+    #[error("the receipt is not trusted: {0}")]
+    ReceiptOrigin(OriginMismatch),
+    /// A receipt is of another lane.
+    #[error("a receipt of {found} is on the subject of {expected}")]
+    ReceiptOfAnotherLane {
+        /// Its lane.
+        found: Lane,
+        /// The lane of the subject.
+        expected: Lane,
+    },
+}
+
 /// Returns the manifest of a stored chunk, if a trusted key signed it for this lane.
 ///
 /// # Errors
-/// A description of what is wrong.
-pub fn trusted_manifest(stored: &Stored, lane: &Lane, trust: &Trust) -> Result<(Manifest, Link), String> {
-    let envelope = Envelope::decode(&stored.bytes).map_err(|e| e.to_string())?;
-    let manifest: Manifest = envelope.verify(&trust.chunks).map_err(|e| e.to_string())?;
-    trust
-        .here
-        .admit(manifest.origin.as_ref())
-        .map_err(|e| e.to_string())?;
+/// [`UntrustedMessage`].
+pub fn trusted_manifest(
+    stored: &Stored,
+    lane: &Lane,
+    trust: &Trust,
+) -> Result<(Manifest, Link), UntrustedMessage> {
+    let envelope = Envelope::decode(&stored.bytes)?;
+    let manifest: Manifest = envelope.verify(&trust.chunks)?;
+    trust.here.admit(manifest.origin.as_ref())?;
     if manifest.lane() != *lane {
-        return Err(format!(
-            "a chunk of {} is on the subject of {lane}",
-            manifest.lane()
-        ));
+        return Err(UntrustedMessage::ChunkOfAnotherLane {
+            found: manifest.lane(),
+            expected: lane.clone(),
+        });
     }
     let link = Link {
         epoch: manifest.epoch,
@@ -182,7 +218,7 @@ fn receipt_frontier(
             })
         }
         Err(error) => {
-            context.receipt_error = Some(error);
+            context.receipt_error = Some(error.to_string());
             None
         }
     }
@@ -191,20 +227,20 @@ fn receipt_frontier(
 /// Returns a stored receipt, if a trusted key signed it for this lane.
 ///
 /// # Errors
-/// A description of what is wrong.
-pub fn trusted_receipt(stored: &Stored, lane: &Lane, trust: &Trust) -> Result<Receipt, String> {
+/// [`UntrustedMessage`].
+pub fn trusted_receipt(stored: &Stored, lane: &Lane, trust: &Trust) -> Result<Receipt, UntrustedMessage> {
     let receipt: Receipt = Envelope::decode(&stored.bytes)
         .and_then(|envelope| envelope.verify(&trust.receipts))
-        .map_err(|e| format!("the receipt is not trusted: {e}"))?;
+        .map_err(UntrustedMessage::Receipt)?;
     trust
         .here
         .admit(receipt.origin.as_ref())
-        .map_err(|e| format!("the receipt is not trusted: {e}"))?;
+        .map_err(UntrustedMessage::ReceiptOrigin)?;
     if receipt.lane() != *lane {
-        return Err(format!(
-            "a receipt of {} is on the subject of {lane}",
-            receipt.lane()
-        ));
+        return Err(UntrustedMessage::ReceiptOfAnotherLane {
+            found: receipt.lane(),
+            expected: lane.clone(),
+        });
     }
     Ok(receipt)
 }

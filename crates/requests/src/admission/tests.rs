@@ -8,8 +8,8 @@ use schemas::person::PersonKey;
 use schemas::sign::SigningKey;
 
 use super::*;
-use crate::blocklist::BlockList;
 use crate::sample::{self, PERSON, at};
+use disclosure::blocklist::BlockList;
 
 /// An admissible request with all its rules.
 struct Case {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::approval::MAX_OFFICERS;
 use crate::argument::{Argument, ArgumentType, End, StoredFormat, time_zone};
-use crate::mask::Mask;
+use disclosure::mask::Mask;
 
 use super::{Grant, KindConfig, SqlError};
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use ::exchange::Exchange;
 use clap::{Args, Subcommand};
-use requests::blocklist::{BlockList, file};
+use disclosure::blocklist::{BlockList, file};
 use runtime::config::Loaded;
 use runtime::exit::Exit;
 use schemars::JsonSchema;

@@ -2,9 +2,9 @@
 //! that acts on a terminal.
 
 use audit::verify::{Fault, Findings};
+use disclosure::mask::Mask;
 use jiff::Timestamp;
 use proptest::prelude::*;
-use requests::mask::Mask;
 use schemas::approval::Approval;
 use schemas::audit::AuditEntry;
 use schemas::confirm::Confirm;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use disclosure::hold::{self, HoldEffect, Holds};
 use gate::{Gate, Orders, OwnPids};
 use jiff::Timestamp;
 use runtime::config::Loaded;
@@ -23,7 +24,6 @@ use schemas::value::Value;
 use serde::Serialize;
 use serde_json::{Map, json};
 use social::chunker::{Block, Chunker};
-use social::hold::{self, HoldEffect, Holds};
 use source::Source;
 use tokio_util::sync::CancellationToken;
 
@@ -357,7 +357,7 @@ fn to_json(value: Value<'_>) -> serde_json::Value {
 
 #[cfg(test)]
 mod tests {
-    use requests::mask::{Keep, Mask};
+    use disclosure::mask::{Keep, Mask};
     use schemas::column::{Column, ColumnType, RowSchema};
     use social::mask::Masks;
     use source::RowSink as _;

@@ -15,7 +15,7 @@ use schemas::name::Lane;
 use schemas::sign::SigningKey;
 use serde::Serialize;
 use social::control_head::{self, Head};
-use social::high_water_file::HighWaterFile;
+use social::high_water_file::{HighWaterError, HighWaterFile};
 use social::order::{OrderDraft, issue_order};
 use social::record_tracker::{RecordReference, named_by_lane, named_by_lease};
 
@@ -140,7 +140,8 @@ pub(crate) async fn named(
     let publishers = [file.trust.chunks.clone(), vec![key.public().clone()]].concat();
     all.extend(named_by_lease(exchange, &file.social.source, &publishers).await?);
     if let Some(file) = high_water(loaded) {
-        let mark = file.read().map_err(|why| Failure::new(Exit::Evidence, why))?;
+        let failure = |error: HighWaterError| Failure::new(Exit::Evidence, error.to_string());
+        let mark = file.read().map_err(failure)?;
         all.extend(mark.map(|mark| RecordReference {
             mark,
             by: format!("the file {}", file.path().display()),

@@ -1,8 +1,8 @@
 //! Prepares each kind of request at the source, and compares it with its grants. Reads no row.
 
+use disclosure::mask::Mask;
 use gate::Gate;
 use requests::kind::{Kind, KindConfig};
-use requests::mask::Mask;
 use schemas::name::{FeedName, RecipientName};
 use social::responder::{check_columns, request_query};
 use source::{CursorSetBy, FeedDefinition, Source};
@@ -31,7 +31,7 @@ pub(super) async fn examine(kinds: &[KindConfig], source: &dyn Source, gate: &Ga
                 }
                 match check_columns(kind, reader.schema()) {
                     Ok(what) => findings.ok(&about, what),
-                    Err(what) => findings.fail(&about, &Failure::usage(what)),
+                    Err(mismatch) => findings.fail(&about, &Failure::usage(mismatch.to_string())),
                 }
             }
         }

@@ -69,9 +69,9 @@ fn check_secrets(loaded: &Loaded<SocialFile>, findings: &mut Findings) {
         findings.fail("requests", &failure);
     }
     if let Some(file) = orders::high_water(loaded)
-        && let Err(why) = file.read()
+        && let Err(error) = file.read()
     {
-        findings.fail("high_water", &Failure::new(Exit::Evidence, why));
+        findings.fail("high_water", &Failure::new(Exit::Evidence, error.to_string()));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use requests::mask::key::MaskKey;
+use disclosure::mask::key::MaskKey;
 use runtime::config::Secret;
 use serde::{Deserialize, Serialize};
 

@@ -60,7 +60,7 @@ impl FeedTable {
             }
             let token = masks
                 .iter()
-                .find(|(_, mask)| **mask == requests::mask::Mask::Token);
+                .find(|(_, mask)| **mask == disclosure::mask::Mask::Token);
             if let Some((column, _)) = token.filter(|_| !has_key) {
                 violations.push(ConfigViolation::in_feed(
                     index,

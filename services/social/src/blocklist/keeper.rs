@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use disclosure::blocklist::BlockList;
 use jiff::Timestamp;
-use requests::blocklist::BlockList;
 use runtime::log_dedup::LogDedup;
 use runtime::supervise::describe_end;
 use schemas::person::PersonKey;

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use requests::blocklist::file::{self, BlockListFileError};
-use requests::blocklist::{BlockList, KeyMismatch};
+use disclosure::blocklist::file::{self, BlockListFileError};
+use disclosure::blocklist::{BlockList, KeyMismatch};
 use schemas::person::PersonKey;
 
 use super::BlockListError;

@@ -9,9 +9,9 @@ use schemas::unreadable::Unreadable;
 
 use crate::audit_log::AuditEvent;
 use crate::control_head::Head;
-use crate::hold::Holds;
 use crate::order::audit_event;
 use crate::record_tracker::RecordTracker;
+use disclosure::hold::Holds;
 
 /// Why the orders at the exchange are not put in force.
 #[derive(Debug)]

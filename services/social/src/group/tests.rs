@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use requests::mask::Mask;
+use disclosure::mask::Mask;
 use schemas::column::{Column, ColumnType, RowSchema};
 use schemas::cursor::Scalar;
 

@@ -8,7 +8,8 @@ use tokio::sync::watch;
 
 use super::LaneWorker;
 use crate::blocklist::ListWatch;
-use crate::hold::{self, HoldEffect, HoldWatch};
+use crate::hold::HoldWatch;
+use disclosure::hold::{self, HoldEffect};
 
 impl LaneWorker {
     pub(super) fn hold_evaluator(&self) -> HoldEvaluator {

@@ -5,22 +5,25 @@ use std::time::Duration;
 
 use exchange::Exchange;
 use jiff::Timestamp;
+use schemas::column::RowSchema;
 use schemas::cursor::Cursor;
 use schemas::encryption::DecryptionKeys;
 use schemas::name::Lane;
 use schemas::person::PersonKey;
 use schemas::sign::SigningKey;
 use schemas::source::SourceIdentity;
+use tokio::sync::watch;
 
 use crate::blocklist::ListWatch;
 use crate::definition_diff::CurrentDefinition;
-use crate::hold::{HoldWatch, RowFilterRules};
+use crate::hold::HoldWatch;
 use crate::lease_keeper::LeaseWatch;
 use crate::mask::Masks;
 use crate::record_tracker::RecordTracker;
 use crate::signed_chunk::{LaneEncryption, RowBatch};
 use crate::status::StatusRegistry;
 use crate::tail::Trust;
+use disclosure::hold::RowFilterRules;
 
 /// A block for one generation of a lane.
 #[derive(Debug, Clone)]
@@ -65,6 +68,8 @@ pub struct Position {
     pub is_source_accepted: bool,
     /// When the lane's last rows were read.
     pub read_at: Option<Timestamp>,
+    /// Whether the lane is stopped because the feed's definition changed. The feed's columns are needed to describe that.
+    pub has_changed_definition: bool,
 }
 
 /// The dependencies of a lane's worker.
@@ -101,6 +106,8 @@ pub struct LaneParts {
     pub person_key: Option<Arc<PersonKey>>,
     /// The configured definition, for messages.
     pub now: CurrentDefinition,
+    /// The source's columns, once the feed was opened, for messages.
+    pub columns: watch::Receiver<Option<RowSchema>>,
     /// Receives the status.
     pub registry: StatusRegistry,
     /// The interval for rechecking a stopped lane.

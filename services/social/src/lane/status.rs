@@ -54,7 +54,7 @@ impl LaneWorker {
     pub(super) fn describe_stop(&self, reason: &StopReason) -> String {
         match (reason, &self.context.schema) {
             (StopReason::DefinitionChanged, Some(before)) => {
-                let columns = self.parts.registry.columns(&self.parts.lane.feed);
+                let columns = self.parts.columns.borrow().clone();
                 let columns = columns.and_then(|columns| self.masked_columns(columns));
                 definition_diff::describe_change(
                     &self.parts.lane,

@@ -1,13 +1,14 @@
-//! The state of one answer, and the messages made of it.
+//! The rows of one answer, and the messages made of them. What was stored is in [`super::request_state`].
 //!
 //! Making a message compresses, encrypts and signs, which takes milliseconds of CPU for a large one: callers do it off the
 //! asynchronous threads.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use disclosure::mask::plan::Plan;
 use jiff::Timestamp;
 use requests::admission::RowLimit;
-use requests::mask::plan::Plan;
 use requests::queue::RequestKey;
 use schemas::body::BodyFormat;
 use schemas::chunk::ChunkError;
@@ -21,14 +22,14 @@ use schemas::reply::{Outcome, Reply};
 use schemas::sign::SigningKey;
 use source::RequestQueryReader;
 
+use super::request_state::PartTotals;
+use super::request_step::is_answer;
 use super::row_batcher::{Block, RowBatcher};
 
-/// The state of an answer.
+/// What was read in one attempt and is not stored yet.
 pub struct Answer {
     /// The request that it answers.
     pub request_ref: RequestRef,
-    /// The attempt, from 1.
-    pub attempt: u32,
     /// The open query at the source, if any.
     pub query: Option<OpenQuery>,
     /// The rows that were read; `None` before the first quantum.
@@ -43,14 +44,8 @@ pub struct Answer {
     pub read: Option<(Timestamp, Timestamp)>,
     /// The source time in milliseconds.
     pub cost_ms: u64,
-    /// How reading ended, if it has.
-    pub ended: Option<ReadEnd>,
     /// The closed blocks that are not stored yet, in order.
-    pub blocks: Vec<Block>,
-    /// The digests of the parts that are stored.
-    pub stored: Vec<Digest>,
-    /// The totals of the stored parts.
-    pub sums: PartTotals,
+    pub blocks: VecDeque<Block>,
 }
 
 /// A reference to a request and its kind's definition.
@@ -86,26 +81,6 @@ pub struct AnswerRows {
     pub screened_by: u64,
 }
 
-/// Counts of stored parts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct PartTotals {
-    /// Rows.
-    pub rows: u64,
-    /// Withheld rows.
-    pub withheld: u64,
-    /// Rows that could not be carried.
-    pub rejects: u64,
-}
-
-/// How reading ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ReadEnd {
-    /// Everything was read.
-    Complete,
-    /// There is more, which is not read for this reason.
-    Truncated(String),
-}
-
 /// Signs parts and outcomes.
 #[derive(Clone)]
 pub struct Signer {
@@ -129,10 +104,9 @@ pub struct PartDraft {
 impl Answer {
     /// Creates an answer of which nothing was read.
     #[must_use]
-    pub fn new(request_ref: RequestRef, attempt: u32, limit: usize, max_rows: (u64, RowLimit)) -> Self {
+    pub fn new(request_ref: RequestRef, limit: usize, max_rows: (u64, RowLimit)) -> Self {
         Self {
             request_ref,
-            attempt,
             query: None,
             batch: None,
             limit,
@@ -140,10 +114,7 @@ impl Answer {
             load: Load::default(),
             read: None,
             cost_ms: 0,
-            ended: None,
-            blocks: Vec::new(),
-            stored: Vec::new(),
-            sums: PartTotals::default(),
+            blocks: VecDeque::new(),
         }
     }
 
@@ -161,58 +132,31 @@ impl Answer {
             .map_or(0, |batch| batch.batcher.count().withheld)
     }
 
-    /// Returns the number of the next part.
+    /// Returns the first closed block as a part to sign; `None` if no block is closed.
     #[must_use]
-    pub fn next_number(&self) -> u32 {
-        u32::try_from(self.stored.len())
-            .unwrap_or(u32::MAX)
-            .saturating_add(1)
-    }
-
-    /// Returns the next part to sign; `None` if no block is closed.
-    #[must_use]
-    pub fn draft(&self) -> Option<PartDraft> {
-        let (block, batch) = (self.blocks.first()?, self.batch.as_ref()?);
+    pub fn draft(&self, attempt: u32, number: u32) -> Option<PartDraft> {
+        let (block, batch) = (self.blocks.front()?, self.batch.as_ref()?);
         Some(PartDraft {
             request_ref: self.request_ref.clone(),
-            attempt: self.attempt,
-            number: self.next_number(),
+            attempt,
+            number,
             schema: Arc::clone(&batch.schema),
             block: block.clone(),
-        })
-    }
-
-    /// Records that the first closed block is stored as the next part.
-    pub fn mark_stored(&mut self, digest: Digest) {
-        if self.blocks.is_empty() {
-            return;
-        }
-        let block = self.blocks.remove(0);
-        self.sums.rows += block.totals.rows;
-        self.sums.withheld += block.totals.withheld;
-        self.sums.rejects += block.rejects.len() as u64;
-        self.stored.push(digest);
-    }
-
-    /// Returns the outcome, once everything is read and stored.
-    #[must_use]
-    pub fn outcome(&self) -> Option<Outcome> {
-        let ended = self.ended.as_ref().filter(|_| self.blocks.is_empty())?;
-        let (rows, parts) = (self.sums.rows, self.stored.clone());
-        Some(match ended {
-            ReadEnd::Truncated(reason) => Outcome::Partial {
-                rows,
-                parts,
-                reason: reason.clone(),
-            },
-            // Rejected rows make an answer non-empty.
-            ReadEnd::Complete if rows == 0 && self.sums.rejects == 0 => Outcome::Empty,
-            ReadEnd::Complete => Outcome::Answered { rows, parts },
         })
     }
 }
 
 impl PartDraft {
+    /// Returns the totals of the part.
+    #[must_use]
+    pub fn totals(&self) -> PartTotals {
+        PartTotals {
+            rows: self.block.totals.rows,
+            withheld: self.block.totals.withheld,
+            rejects: self.block.rejects.len() as u64,
+        }
+    }
+
     /// Encrypts and signs the part.
     ///
     /// # Errors
@@ -265,17 +209,11 @@ impl RequestRef {
 /// Adds the source evidence of an answer to a reply, for any outcome.
 #[must_use]
 pub fn with_evidence(mut reply: Reply, answer: &Answer) -> Reply {
-    if !reply.outcome.parts().is_empty() {
-        reply.attempt = Some(answer.attempt);
-    }
     if let Some((from, to)) = answer.read {
         reply.load = Some(answer.load.clone());
         (reply.read_from, reply.read_to) = (Some(from), Some(to));
     }
-    if matches!(
-        reply.outcome,
-        Outcome::Answered { .. } | Outcome::Partial { .. } | Outcome::Empty
-    ) {
+    if is_answer(&reply.outcome) {
         reply.withheld = answer.withheld();
     }
     reply

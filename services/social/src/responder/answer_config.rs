@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use disclosure::blocklist::BlockList;
+use disclosure::mask::Mask;
+use disclosure::mask::key::MaskKey;
 use recordings::forecast::History;
-use requests::blocklist::BlockList;
 use requests::kind::Kinds;
-use requests::mask::Mask;
-use requests::mask::key::MaskKey;
 use requests::quota::Quota;
 use schemas::name::{OfficerName, RecipientName};
 use schemas::sign::PublicKey;

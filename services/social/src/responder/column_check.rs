@@ -1,19 +1,36 @@
 //! PURE: checks the source's columns against a kind.
 
+use disclosure::mask::plan::{Plan, PlanError};
 use requests::kind::KindConfig;
-use requests::mask::plan::Plan;
 use schemas::column::RowSchema;
+use schemas::name::RecipientName;
+
+/// Why a kind does not match the source.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ColumnMismatch {
+    /// The column of a person is missing.
+    #[error(
+        "person names the column {0:?}, which the SQL does not return, so no person's rows could be withheld: add it to the \
+         SELECT"
+    )]
+    NoPerson(String),
+    /// A grant does not match the columns.
+    #[error("grant to {recipient}: {error}")]
+    Grant {
+        /// The recipient.
+        recipient: RecipientName,
+        /// What does not match.
+        error: PlanError,
+    },
+}
 
 /// Checks the columns and describes how many each recipient gets.
 ///
 /// # Errors
-/// What is missing, with the remedy.
-pub fn check_columns(kind: &KindConfig, columns: &RowSchema) -> Result<String, String> {
+/// [`ColumnMismatch`], with the remedy.
+pub fn check_columns(kind: &KindConfig, columns: &RowSchema) -> Result<String, ColumnMismatch> {
     if let Some(person) = kind.person.iter().find(|name| columns.index_of(name).is_none()) {
-        return Err(format!(
-            "person names the column {person:?}, which the SQL does not return, so no person's rows could be withheld: add it \
-             to the SELECT"
-        ));
+        return Err(ColumnMismatch::NoPerson(person.clone()));
     }
     // An answer is a list, so its rows need no key.
     let mut plain = columns.clone();
@@ -21,7 +38,10 @@ pub fn check_columns(kind: &KindConfig, columns: &RowSchema) -> Result<String, S
     let mut description = format!("{} columns", columns.columns.len());
     for grant in &kind.grant {
         let plan = Plan::new(&plain, Some(&grant.columns), &grant.masks, &kind.money);
-        let plan = plan.map_err(|error| format!("grant to {}: {error}", grant.recipient))?;
+        let plan = plan.map_err(|error| ColumnMismatch::Grant {
+            recipient: grant.recipient.clone(),
+            error,
+        })?;
         description.push_str(&format!(
             "; {} gets {}",
             grant.recipient,

@@ -59,8 +59,8 @@ pub fn next<'a>(
         Admission::WaitsForApproval { granted, needed } => {
             Next::Wait(Waiting::WaitsForApproval { granted, needed })
         }
-        Admission::Admitted(_) if entry.state.failures > options.retries => {
-            let attempts = entry.state.failures;
+        Admission::Admitted(_) if entry.processing.failures > options.retries => {
+            let attempts = entry.processing.failures;
             let reason = format!(
                 "the bureau could not answer it in {attempts} attempts; ask the bureau and name its id"
             );
@@ -78,9 +78,10 @@ pub fn runs_out(deadline: Option<Timestamp>, now: Timestamp, options: &AnswerOpt
     deadline.is_some_and(|deadline| deadline.duration_since(now) <= margin)
 }
 
-/// Returns when the decision may change without a message: at the deadline, or at the end of the officers' time.
+/// Returns the first time after `after` at which the decision may change without a message: the end of the officers' time, or the
+/// deadline.
 #[must_use]
-pub fn recheck_at(entry: &PendingRequest, kinds: &Kinds) -> Option<Timestamp> {
+pub fn recheck_at(entry: &PendingRequest, kinds: &Kinds, after: Timestamp) -> Option<Timestamp> {
     let request = entry.request.as_ref().ok()?;
     let rule = kinds
         .get(&request.kind)
@@ -88,7 +89,8 @@ pub fn recheck_at(entry: &PendingRequest, kinds: &Kinds) -> Option<Timestamp> {
     let late = rule
         .and_then(|rule| rule.within)
         .and_then(|within| entry.position.stored_at.checked_add(within.get()).ok());
-    [request.deadline, late].into_iter().flatten().min()
+    let times = [request.deadline, late].into_iter().flatten();
+    times.filter(|at| *at > after).min()
 }
 
 /// Returns its queue entry.
@@ -106,15 +108,65 @@ pub fn queued(key: &RequestKey, entry: &PendingRequest, admitted: &Admitted<'_>,
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use requests::kind::KindConfig;
+    use requests::quota::StreamPosition;
+    use schemas::request::Request;
+    use schemas::sign::SigningKey;
+
     use super::*;
+    use crate::responder::request_state::Processing;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_769_860_800 + second).unwrap()
+    }
 
     #[test]
     fn plan_within_the_margin_before_a_deadline_runs_out() {
-        let at = |second: i64| Timestamp::from_second(1_769_860_800 + second).unwrap();
         let options = AnswerOptions::default();
         assert!(!runs_out(None, at(0), &options));
         assert!(!runs_out(Some(at(2)), at(0), &options));
         assert!(runs_out(Some(at(1)), at(0), &options));
         assert!(runs_out(Some(at(0)), at(1), &options));
+    }
+
+    /// Trap: a granted request that is not answered in time never expires.
+    #[test]
+    fn plan_rechecks_the_officers_time_and_then_the_deadline() {
+        let kind = "[[kind]]\nname = \"k\"\nsql = \"select id from t\"\nanonymous = true\nmax_rows = 1\n\
+                    approval = { officers = 1, within = \"4s\" }\n";
+        let table: toml::Table = kind.parse().unwrap();
+        let mut table: BTreeMap<String, Vec<KindConfig>> =
+            serde_json::from_value(serde_json::to_value(table).unwrap()).unwrap();
+        let kinds = Kinds::new(table.remove("kind").unwrap()).unwrap();
+        let request = Request {
+            id: "20260131-abcdefgh".parse().unwrap(),
+            recipient: "insurer-a".parse().unwrap(),
+            origin: None,
+            kind: "k".to_owned(),
+            arguments: BTreeMap::new(),
+            purpose: "01".to_owned(),
+            basis: "01".to_owned(),
+            deadline: Some(at(9)),
+            idempotency: None,
+            filed_by: "clerk".to_owned(),
+            filed_at: at(0),
+            key: SigningKey::generate().public().clone(),
+        };
+        let entry = PendingRequest {
+            position: StreamPosition {
+                sequence: 1,
+                stored_at: at(0),
+            },
+            digest: Digest::of(&[b"request"]),
+            request: Ok(Box::new(request)),
+            cancelled: false,
+            approvals: Vec::new(),
+            processing: Processing::default(),
+        };
+        assert_eq!(recheck_at(&entry, &kinds, Timestamp::MIN), Some(at(4)));
+        assert_eq!(recheck_at(&entry, &kinds, at(4)), Some(at(9)));
+        assert_eq!(recheck_at(&entry, &kinds, at(9)), None);
     }
 }

@@ -1,28 +1,29 @@
-//! Stores parts and outcomes at the exchange, retrying until it has them.
+//! Stores one message at the exchange, and classifies its response.
 //!
 //! Every message is stored once, permanently, so a retry is harmless: an existing message with the same bytes means a lost
-//! acknowledgement; other bytes were written by another process. If the first part of an attempt has other bytes, the
-//! attempt number is taken and the next one is used. An existing outcome with other bytes is final.
+//! acknowledgement; other bytes were written by another process. [`super::request_step`] decides what follows.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use exchange::{Error, Filed, RequestExchange};
+use exchange::{Filed, RequestExchange};
 use jiff::Timestamp;
-use runtime::supervise::describe_end;
-use schemas::envelope::Envelope;
-use schemas::reply::{Outcome, Reply};
+use requests::queue::RequestKey;
+use schemas::digest::Digest;
+use schemas::envelope::{Envelope, EnvelopeError};
+use schemas::reply::Reply;
 use tokio::time::Instant;
 
-use super::answer::{Answer, RequestRef, Signer, with_evidence};
+use super::answer::Signer;
 use super::answer_config::AnswerOptions;
 use super::clock::ExchangeClock;
 use super::plan;
+use super::request_state::{Message, PartTotals};
+use super::request_step::is_answer;
 use crate::lease_keeper::LeaseWatch;
-use crate::retry;
 
-/// Publishes answers and replies while the lease is held.
+/// Stores parts and replies while the lease is held.
 #[derive(Clone)]
 pub struct ReplyPublisher {
     /// The exchange.
@@ -35,161 +36,104 @@ pub struct ReplyPublisher {
     pub options: AnswerOptions,
 }
 
-/// The result of a publication.
+/// A signed message. A retry stores the same bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PublishOutcome {
-    /// The closed blocks are stored, and there is more to read.
-    More,
-    /// The outcome is stored.
-    Done(Outcome),
-    /// Another process stored an outcome first.
-    Superseded,
-    /// Another process wrote into the attempt, which is void.
-    AttemptTaken,
-    /// The exchange refused the message.
+pub struct SignedMessage {
+    /// The published bytes.
+    pub bytes: Bytes,
+    /// Their digest.
+    pub digest: Digest,
+    /// The totals of a part.
+    pub totals: PartTotals,
+}
+
+/// The response of the exchange.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreResult {
+    /// The message is stored.
+    Stored,
+    /// The subject holds other bytes.
+    Exists,
+    /// There is no acknowledgement, or an answer was not sent because it would be late.
+    Unconfirmed,
+    /// The exchange refused the message, or it could not be signed.
     Failed(String),
     /// The lease expired.
     LeaseLost,
 }
 
 impl ReplyPublisher {
-    /// Stores the closed blocks of an answer, and its outcome if it has ended.
-    pub async fn publish_answer(&self, answer: &mut Answer, signer: &Signer) -> PublishOutcome {
-        while let Some(draft) = answer.draft() {
-            let number = answer.next_number();
-            let with = signer.clone();
-            let signing = tokio::task::spawn_blocking(move || draft.sign(&with));
-            let signed = match signing.await {
-                Ok(Ok(signed)) => signed,
-                Ok(Err(error)) => return PublishOutcome::Failed(error.to_string()),
-                Err(error) => {
-                    return PublishOutcome::Failed(format!(
-                        "signing a part failed: {}",
-                        describe_end(&error)
-                    ));
-                }
-            };
-            let bytes = Bytes::from(signed.bytes);
-            let key = &answer.request_ref.key;
-            let store = || {
-                self.exchange
-                    .publish_part(&key.recipient, &key.id, answer.attempt, number, bytes.clone())
-            };
-            match self.store_until_done(&bytes, store).await {
-                StoreOutcome::Stored => answer.mark_stored(signed.digest),
-                StoreOutcome::Conflict if number == 1 => answer.attempt = answer.attempt.saturating_add(1),
-                StoreOutcome::Conflict => return PublishOutcome::AttemptTaken,
-                StoreOutcome::Failed(error) => return PublishOutcome::Failed(error),
-                StoreOutcome::LeaseLost => return PublishOutcome::LeaseLost,
-            }
-        }
-        let Some(outcome) = answer.outcome() else {
-            return PublishOutcome::More;
-        };
-        let request_ref = answer.request_ref.clone();
-        let reply = with_evidence(request_ref.reply(outcome, signer, Timestamp::now()), answer);
-        self.publish_reply(&request_ref, reply, signer).await
-    }
-
-    /// Stores an outcome.
-    pub async fn publish_reply(
+    /// Stores a message of a request with this deadline.
+    pub async fn store(
         &self,
-        request_ref: &RequestRef,
-        mut reply: Reply,
-        signer: &Signer,
-    ) -> PublishOutcome {
-        let mut tries = 0;
-        loop {
-            if self.lease.term().is_none() {
-                return PublishOutcome::LeaseLost;
+        key: &RequestKey,
+        message: &Message,
+        bytes: &Bytes,
+        deadline: Option<Timestamp>,
+    ) -> StoreResult {
+        if let Message::Reply {
+            outcome, not_before, ..
+        } = message
+        {
+            if let Some(not_before) = not_before {
+                self.await_time(*not_before).await;
             }
-            if is_answer(&reply.outcome) && self.is_late(request_ref).await {
-                // An answer is never late: its parts are disclosed, but the outcome is that it expired.
-                reply = request_ref.reply(Outcome::Expired, signer, Timestamp::now());
-            }
-            let bytes =
-                match Envelope::sign(&reply, Vec::new(), &signer.key).and_then(|signed| signed.encode()) {
-                    Ok(bytes) => Bytes::from(bytes),
-                    Err(error) => return PublishOutcome::Failed(error.to_string()),
-                };
-            let key = &request_ref.key;
-            let once = self.exchange.reply(&key.recipient, &key.id, bytes.clone());
-            match self.classify(&bytes, once.await) {
-                Ok(StoreOutcome::Stored) => return PublishOutcome::Done(reply.outcome),
-                Ok(StoreOutcome::Conflict) => return PublishOutcome::Superseded,
-                Ok(StoreOutcome::Failed(error)) => return PublishOutcome::Failed(error),
-                Ok(StoreOutcome::LeaseLost) => return PublishOutcome::LeaseLost,
-                Err(error) => back_off(&error, &mut tries).await,
+            let now = self.clock.now(Instant::now());
+            if is_answer(outcome) && now.is_some_and(|now| plan::runs_out(deadline, now, &self.options)) {
+                return StoreResult::Unconfirmed;
             }
         }
+        if self.lease.term().is_none() {
+            return StoreResult::LeaseLost;
+        }
+        let (recipient, id) = (&key.recipient, &key.id);
+        let filed = match message {
+            Message::Part { attempt, number } => {
+                self.exchange
+                    .publish_part(recipient, id, *attempt, *number, bytes.clone())
+                    .await
+            }
+            Message::Reply { .. } => self.exchange.reply(recipient, id, bytes.clone()).await,
+        };
+        self.classify(bytes, filed)
     }
 
-    /// Returns whether an answer would be late, after waiting until the deadline has passed.
-    async fn is_late(&self, request_ref: &RequestRef) -> bool {
-        let Some(deadline) = request_ref.deadline else {
-            return false;
-        };
+    /// Waits until the exchange's time has come to `at`.
+    async fn await_time(&self, at: Timestamp) {
         let now = || self.clock.now(Instant::now());
-        let Some(at) = now() else { return false };
-        if !plan::runs_out(Some(deadline), at, &self.options) {
-            return false;
-        }
-        while let Some(left) = now().map(|now| deadline.duration_since(now))
+        while let Some(left) = now().map(|now| at.duration_since(now))
             && left.is_positive()
         {
             tokio::time::sleep(Duration::try_from(left).unwrap_or(Duration::ZERO)).await;
         }
-        true
     }
 
-    async fn store_until_done<F>(&self, bytes: &Bytes, store: impl Fn() -> F) -> StoreOutcome
-    where
-        F: Future<Output = exchange::Result<Filed>>,
-    {
-        let mut tries = 0;
-        loop {
-            if self.lease.term().is_none() {
-                return StoreOutcome::LeaseLost;
-            }
-            match self.classify(bytes, store().await) {
-                Ok(store) => return store,
-                Err(error) => back_off(&error, &mut tries).await,
-            }
-        }
-    }
-
-    /// Classifies the result of one store call; an error is worth a retry.
-    fn classify(&self, bytes: &Bytes, filed: exchange::Result<Filed>) -> Result<StoreOutcome, Error> {
+    fn classify(&self, bytes: &Bytes, filed: exchange::Result<Filed>) -> StoreResult {
         match filed {
-            Ok(Filed::Done { .. }) => Ok(StoreOutcome::Stored),
-            Ok(Filed::Exists(stored)) if stored.bytes == *bytes => Ok(StoreOutcome::Stored),
-            Ok(Filed::Exists(_)) => Ok(StoreOutcome::Conflict),
-            Err(_) if self.lease.term().is_none() => Ok(StoreOutcome::LeaseLost),
-            Err(error) if error.kind.is_transient() => Err(error),
-            Err(error) => Ok(StoreOutcome::Failed(error.to_string())),
+            Ok(Filed::Done { .. }) => StoreResult::Stored,
+            Ok(Filed::Exists(stored)) if stored.bytes == *bytes => StoreResult::Stored,
+            Ok(Filed::Exists(_)) => StoreResult::Exists,
+            Err(_) if self.lease.term().is_none() => StoreResult::LeaseLost,
+            Err(error) if error.kind.is_transient() => {
+                tracing::debug!(%error, "publication waits for the exchange");
+                StoreResult::Unconfirmed
+            }
+            Err(error) => StoreResult::Failed(error.to_string()),
         }
     }
 }
 
-enum StoreOutcome {
-    Stored,
-    Conflict,
-    Failed(String),
-    LeaseLost,
-}
-
-/// Only the end of the lease ends the retries: rows that were read are kept until the exchange stores them.
-async fn back_off(error: &Error, tries: &mut u32) {
-    tracing::debug!(%error, "publication waits for the exchange");
-    *tries = tries.saturating_add(1);
-    tokio::time::sleep(retry::after(*tries)).await;
-}
-
-fn is_answer(outcome: &Outcome) -> bool {
-    matches!(
-        outcome,
-        Outcome::Answered { .. } | Outcome::Partial { .. } | Outcome::Empty
-    )
+/// Signs a reply.
+///
+/// # Errors
+/// [`EnvelopeError`] if it cannot be signed or encoded.
+pub fn sign_reply(reply: &Reply, signer: &Signer) -> Result<SignedMessage, EnvelopeError> {
+    let signed = Envelope::sign(reply, Vec::new(), &signer.key)?;
+    Ok(SignedMessage {
+        digest: signed.digest(),
+        bytes: Bytes::from(signed.encode()?),
+        totals: PartTotals::default(),
+    })
 }
 
 #[cfg(test)]

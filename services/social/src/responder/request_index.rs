@@ -22,7 +22,7 @@ use schemas::request::{Cancel, Request};
 use schemas::sign::PublicKey;
 use schemas::subject::Subject;
 
-use super::request_state::RequestState;
+use super::request_state::{Processing, ProgressMessage};
 
 /// The keys and the origin that are trusted.
 #[derive(Debug, Clone, Default)]
@@ -49,7 +49,7 @@ pub struct PendingRequest {
     /// The officers' decisions.
     pub approvals: Vec<Approval>,
     /// What this process did for it so far.
-    pub state: RequestState,
+    pub processing: Processing,
 }
 
 /// Requests without an outcome, by key.
@@ -102,7 +102,16 @@ impl RequestIndex {
             rows,
             counts,
         };
-        let key = RequestKey { recipient, id };
+        self.insert_reply(RequestKey { recipient, id }, replied);
+    }
+
+    /// Adds an outcome that was read.
+    pub fn insert_outcome(&mut self, key: RequestKey, at: Timestamp, outcome: &Outcome) {
+        let (rows, counts) = disclosed_rows(outcome);
+        self.insert_reply(key, Replied { at, rows, counts });
+    }
+
+    fn insert_reply(&mut self, key: RequestKey, replied: Replied) {
         match self.entries.remove(&key) {
             Some(entry) => {
                 self.close(&key.recipient, entry.position, replied);
@@ -128,6 +137,22 @@ impl RequestIndex {
             sequence: stored.sequence,
             stored_at: stored.stored_at,
         };
+        let trusted = self.trusted.requests.get(&key.recipient);
+        let (digest, request) = read_request(stored, trusted.map_or(&[], Vec::as_slice), &self.trusted.here);
+        self.insert_request(key, position, digest, request);
+    }
+
+    /// Adds a request that was verified, or is refused.
+    pub fn insert_request(
+        &mut self,
+        key: RequestKey,
+        position: StreamPosition,
+        digest: Digest,
+        request: Result<Box<Request>, Refusal>,
+    ) {
+        if self.entries.contains_key(&key) {
+            return;
+        }
         self.histories
             .entry(key.recipient.clone())
             .or_default()
@@ -136,15 +161,13 @@ impl RequestIndex {
             self.close(&key.recipient, position, replied);
             return;
         }
-        let trusted = self.trusted.requests.get(&key.recipient);
-        let (digest, request) = read_request(stored, trusted.map_or(&[], Vec::as_slice), &self.trusted.here);
         let entry = PendingRequest {
             position,
             digest,
             request,
             cancelled: false,
             approvals: Vec::new(),
-            state: RequestState::default(),
+            processing: Processing::default(),
         };
         self.changed.insert(key.clone());
         self.entries.insert(key, entry);
@@ -162,7 +185,7 @@ impl RequestIndex {
             .map_or(&[][..], Vec::as_slice);
         match verified::<Cancel>(stored, trusted) {
             Ok(cancel) if cancel.id == id && cancel.recipient == recipient => {
-                self.add_note(RequestKey { recipient, id }, Note::Cancel(cancel.request));
+                self.insert_cancel(RequestKey { recipient, id }, cancel.request);
             }
             Ok(_) => {
                 tracing::warn!(%recipient, %id, "cancel does not match its subject, ignored")
@@ -183,7 +206,7 @@ impl RequestIndex {
             Ok(approval)
                 if approval.id == id && approval.recipient == recipient && approval.officer == officer =>
             {
-                self.add_note(RequestKey { recipient, id }, Note::Approval(Box::new(approval)));
+                self.insert_approval(RequestKey { recipient, id }, approval);
             }
             Ok(_) => {
                 tracing::warn!(%recipient, %id, %officer, "approval does not match its subject, ignored");
@@ -192,6 +215,16 @@ impl RequestIndex {
                 tracing::warn!(%recipient, %id, %officer, %error, "approval is not trusted, ignored");
             }
         }
+    }
+
+    /// Adds a verified cancel of the request with this digest.
+    pub fn insert_cancel(&mut self, key: RequestKey, request: Digest) {
+        self.add_note(key, Note::Cancel(request));
+    }
+
+    /// Adds a verified decision of an officer.
+    pub fn insert_approval(&mut self, key: RequestKey, approval: Approval) {
+        self.add_note(key, Note::Approval(Box::new(approval)));
     }
 
     fn add_note(&mut self, key: RequestKey, note: Note) {
@@ -271,8 +304,8 @@ impl RequestIndex {
     }
 
     /// Returns what this process did for a request.
-    pub fn state_mut(&mut self, key: &RequestKey) -> Option<&mut RequestState> {
-        self.entries.get_mut(key).map(|entry| &mut entry.state)
+    pub fn processing_mut(&mut self, key: &RequestKey) -> Option<&mut Processing> {
+        self.entries.get_mut(key).map(|entry| &mut entry.processing)
     }
 
     /// Returns the number of requests without an outcome.
@@ -290,18 +323,32 @@ impl RequestIndex {
     /// Marks all current requests as seen by an earlier poll.
     pub fn mark_polled(&mut self) {
         for entry in self.entries.values_mut() {
-            entry.state.was_polled_before = true;
+            let message = &mut entry.processing.progress.message;
+            if *message == ProgressMessage::New {
+                *message = ProgressMessage::Idle;
+            }
         }
     }
 
     /// Clears all queue positions and forecasts.
     pub fn clear_queue_positions(&mut self) {
         for entry in self.entries.values_mut() {
-            (entry.state.place, entry.state.forecast) = (None, None);
+            let progress = &mut entry.processing.progress;
+            (progress.place, progress.forecast) = (None, None);
         }
     }
 
-    /// Requests without an outcome, by key.
+    /// Iterates over the requests of one recipient without an outcome, by id.
+    pub fn requests_of<'a>(
+        &'a self,
+        recipient: &'a RecipientName,
+    ) -> impl Iterator<Item = (&'a RequestKey, &'a PendingRequest)> {
+        self.entries
+            .iter()
+            .filter(move |(key, _)| key.recipient == *recipient)
+    }
+
+    /// Iterates over the requests without an outcome, by key.
     pub fn iter(&self) -> impl Iterator<Item = (&RequestKey, &PendingRequest)> {
         self.entries.iter()
     }

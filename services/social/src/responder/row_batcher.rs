@@ -4,10 +4,10 @@
 //! the limit are not taken, and of the rest only granted columns pass, masked. Rows of the open block can be discarded
 //! ([`RowBatcher::discard_open`]), because the rules may change between two quanta.
 
+use disclosure::mask::key::TokenKey;
+use disclosure::mask::plan::Plan;
+use disclosure::row_filter::RowFilter;
 use jiff::Timestamp;
-use requests::mask::key::TokenKey;
-use requests::mask::plan::Plan;
-use requests::row_filter::RowFilter;
 use schemas::body::{CHUNK_TARGET_BYTES, MAX_PLAIN_BYTES};
 use schemas::column::RowSchema;
 use schemas::cursor::{Cursor, Scalar};
@@ -59,6 +59,11 @@ pub struct RowBatcher {
     error: Option<String>,
 }
 
+/// A column that the kind names and the source does not return.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("it has no column {0:?}")]
+pub struct MissingColumn(pub String);
+
 /// The numbers of packed and withheld rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RowCount {
@@ -73,14 +78,16 @@ impl RowBatcher {
     /// columns that are sent.
     ///
     /// # Errors
-    /// The name of a missing column.
+    /// [`MissingColumn`].
     pub fn new(
         schema: &RowSchema,
         sent: &RowSchema,
         order: &[String],
         money: &[String],
-    ) -> Result<Self, String> {
-        let place = |schema: &RowSchema, name: &String| schema.index_of(name).ok_or_else(|| name.clone());
+    ) -> Result<Self, MissingColumn> {
+        let place = |schema: &RowSchema, name: &String| {
+            schema.index_of(name).ok_or_else(|| MissingColumn(name.clone()))
+        };
         Ok(Self {
             order: order
                 .iter()
@@ -89,7 +96,7 @@ impl RowBatcher {
             money: money
                 .iter()
                 .map(|name| Ok((name.clone(), place(sent, name)?, Total::default())))
-                .collect::<Result<_, String>>()?,
+                .collect::<Result<_, MissingColumn>>()?,
             plain: Vec::new(),
             open_count: RowCount::default(),
             closed_count: RowCount::default(),

@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use disclosure::blocklist::{BlockList, BlockListError, BlockListView};
+use disclosure::hold::{ActiveHold, Holds};
 use jiff::Timestamp;
 use requests::admission::{RowLimit, Rules};
 use requests::argument::Bound;
-use requests::blocklist::{BlockList, BlockListError, BlockListView};
 use requests::kind::Kinds;
 use requests::queue::{QueuedRequest as Queued, RequestKey};
 use requests::quota::{History, Quota};
@@ -20,7 +21,6 @@ use schemas::reply::Outcome;
 use super::answer_config::AnswerOptions;
 use super::plan::{self, Next};
 use super::request_index::PendingRequest;
-use crate::hold::Holds;
 
 /// One version of the rules.
 #[derive(Debug)]
@@ -148,7 +148,7 @@ fn is_expired(entry: &PendingRequest, now: Timestamp) -> bool {
 /// Returns the holds as orders; `None` if they were never read.
 fn orders(holds: &Holds) -> Option<Vec<Order>> {
     let Holds::Known(known) = holds else { return None };
-    let order = |one: &crate::hold::ActiveHold| Order {
+    let order = |one: &ActiveHold| Order {
         id: one.id.clone(),
         scope: hold_scope(&one.id),
         action: AnyAction::Known(Action::Hold(one.hold.clone())),

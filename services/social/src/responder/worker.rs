@@ -1,48 +1,52 @@
-//! Serves requests during one term of the lease.
+//! Serves requests during one term of the lease: performs what [`super::request_step`] decides.
 //!
-//! One loop reads one quantum at a time and publishes several answers concurrently: while the parts of one answer are being
-//! stored, the next quantum is read. Polling the streams, waiting for the gate and finished publications are selected on
-//! together.
+//! One loop reads one quantum at a time and stores messages of several requests concurrently. Polling the streams, waiting for the
+//! gate, the end of the quantum and the exchange's responses are selected on together, and each becomes an event of one request.
 
-mod complete;
+mod act;
 mod kind_checks;
 mod poll;
 mod progress;
+mod publish;
+mod quantum;
 mod query;
 mod read;
 mod schedule;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use disclosure::blocklist::BlockList;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use requests::blocklist::BlockList;
 use requests::forecast::CostEstimator;
-use requests::queue::{Queue, RequestKey};
+use requests::queue::RequestKey;
 use runtime::log_dedup::LogDedup;
 use runtime::supervise::describe_end;
-use schemas::reply::Reply;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::ResponderParts;
-use super::answer::{Answer, RequestRef, Signer};
+use super::answer::{Answer, Signer};
 use super::clock::ExchangeClock;
 use super::progress_throttle::SentProgress;
-use super::reply_publisher::{PublishOutcome, ReplyPublisher};
-use super::request_index::{RequestIndex, Trusted};
+use super::reply_publisher::{ReplyPublisher, SignedMessage};
+use super::request_index::Trusted;
+use super::request_step::Event;
+use super::request_table::{Moment, RequestTable};
 use super::rule_set::RuleSet;
 use super::stats::RequestsStatus;
 use super::stream_follower::StreamFollower;
 use crate::gate_queue::QueuedPermit;
 use crate::hold::HoldWatch;
 use kind_checks::KindChecks;
+use publish::{Finished, Outgoing};
+use quantum::QuantumDone;
 
-/// The maximum number of answers and outcomes that are published concurrently.
+/// The maximum number of messages that are stored concurrently.
 const MAX_PUBLISHING_TASKS: usize = 16;
 
 /// The state of one term of the lease.
@@ -53,20 +57,21 @@ pub struct RequestWorker {
     holds: HoldWatch,
     blocked: watch::Receiver<Arc<BlockList>>,
     rules: Arc<RuleSet>,
-    index: RequestIndex,
     follower: StreamFollower,
     is_read: bool,
-    queue: Queue,
-    /// Answers that have begun and are not being published now.
+    /// Every request without an outcome, with its state.
+    table: RequestTable,
+    /// The rows that are read and not stored, by request. Those of the quantum that is being read are in its task.
     answers: BTreeMap<RequestKey, Answer>,
-    /// Rows of answers that have begun and have no outcome yet.
-    in_flight: BTreeMap<RequestKey, u64>,
-    pending_outcomes: VecDeque<(RequestRef, Reply)>,
+    reading_tasks: JoinSet<QuantumDone>,
     publishing_tasks: JoinSet<Finished>,
+    /// One for each message that is being stored.
+    publishing_slots: Arc<Semaphore>,
     progress_tasks: JoinSet<(RequestKey, Option<SentProgress>)>,
-    /// The times, by the exchange's clock, at which a decision may change without a new message.
-    rechecks: BTreeSet<(Timestamp, RequestKey)>,
-    backoffs: BTreeSet<(Instant, RequestKey)>,
+    /// The permit of the event that is applied now, if it has one.
+    permit: Option<QueuedPermit>,
+    /// The message of the event that is applied now, if it has one.
+    unconfirmed: Option<(Outgoing, SignedMessage)>,
     /// When the unreachable source is tried again.
     source_retry_at: Option<Instant>,
     source_failures: u32,
@@ -102,13 +107,6 @@ impl CurrentErrors {
     }
 }
 
-/// The result of a publishing task.
-struct Finished {
-    key: RequestKey,
-    answer: Option<Box<Answer>>,
-    outcome: PublishOutcome,
-}
-
 impl RequestWorker {
     /// Creates a worker that has read nothing.
     #[must_use]
@@ -131,7 +129,7 @@ impl RequestWorker {
         let kind_checks = KindChecks::of(parts.answering.kinds.iter().map(requests::kind::Kind::name));
         Self {
             kind_checks,
-            index: RequestIndex::new(trusted(&parts)),
+            table: new_table(&parts),
             parts,
             publisher: Arc::new(publisher),
             clock,
@@ -140,14 +138,13 @@ impl RequestWorker {
             rules: Arc::new(rules),
             follower: StreamFollower::default(),
             is_read: false,
-            queue: Queue::default(),
             answers: BTreeMap::new(),
-            in_flight: BTreeMap::new(),
-            pending_outcomes: VecDeque::new(),
+            reading_tasks: JoinSet::new(),
             publishing_tasks: JoinSet::new(),
+            publishing_slots: Arc::new(Semaphore::new(MAX_PUBLISHING_TASKS)),
             progress_tasks: JoinSet::new(),
-            rechecks: BTreeSet::new(),
-            backoffs: BTreeSet::new(),
+            permit: None,
+            unconfirmed: None,
             source_retry_at: None,
             source_failures: 0,
             positions_updated_at: None,
@@ -174,11 +171,10 @@ impl RequestWorker {
             tokio::task::coop::consume_budget().await;
             self.refresh_rules();
             self.wake_due();
-            self.dispatch();
             let candidate = self.candidate();
             let kind = match candidate {
-                None => self.due_kind(),
-                Some(_) => None,
+                None if self.reading_tasks.is_empty() => self.due_kind(),
+                _ => None,
             };
             if candidate.is_none() && kind.is_none() {
                 pending_permit = None;
@@ -191,12 +187,13 @@ impl RequestWorker {
                 biased;
                 () = stop.cancelled() => break,
                 _ = tick.tick() => self.poll().await,
+                Some(done) = self.reading_tasks.join_next() => match done {
+                    Ok(done) => self.quantum_ended(done),
+                    Err(error) => return report_ended_task(&error),
+                },
                 Some(done) = self.publishing_tasks.join_next() => match done {
-                    Ok(done) => self.complete(done),
-                    Err(error) => {
-                        tracing::error!(error = describe_end(&error), "publishing task failed, reading the streams from the start");
-                        return;
-                    }
+                    Ok(done) => self.message_sent(done),
+                    Err(error) => return report_ended_task(&error),
                 },
                 Some(sent) = self.progress_tasks.join_next() => self.record_progress(sent.ok()),
                 // A closed channel never changes.
@@ -210,7 +207,7 @@ impl RequestWorker {
                         return;
                     }
                     match (candidate, kind) {
-                        (Some(key), _) => self.run_quantum(&key, permit).await,
+                        (Some(key), _) => self.begin_quantum(&key, permit),
                         (None, Some(kind)) => self.check_kind(&kind, permit).await,
                         (None, None) => {}
                     }
@@ -219,12 +216,15 @@ impl RequestWorker {
         }
         drop(pending_permit);
         self.set_state("ending");
-        self.dispatch();
+        while let Some(done) = self.reading_tasks.join_next().await {
+            if let Ok(done) = done {
+                self.quantum_ended(done);
+            }
+        }
         while let Some(done) = self.publishing_tasks.join_next().await {
             if let Ok(done) = done {
-                self.complete(done);
+                self.message_sent(done);
             }
-            self.dispatch();
         }
     }
 
@@ -234,7 +234,7 @@ impl RequestWorker {
         self.costs
     }
 
-    /// Takes over changed rules and reschedules every request.
+    /// Takes over changed rules and decides about every request.
     fn refresh_rules(&mut self) {
         let is_new = self.holds.has_changed().unwrap_or(false) || self.blocked.has_changed().unwrap_or(false);
         let same_list = self
@@ -251,25 +251,17 @@ impl RequestWorker {
             self.rules.version + 1,
         );
         self.rules = Arc::new(rules);
-        let all: Vec<RequestKey> = self.index.iter().map(|(key, _)| key.clone()).collect();
+        let all: Vec<RequestKey> = self.table.index.iter().map(|(key, _)| key.clone()).collect();
         for key in &all {
-            self.reschedule(key);
+            self.decide_again(key);
         }
     }
 
-    /// Reschedules requests whose back-off has ended.
+    /// Wakes requests whose back-off has ended.
     fn wake_due(&mut self) {
         let now = Instant::now();
-        while let Some((at, _)) = self.backoffs.first()
-            && *at <= now
-        {
-            let Some((_, key)) = self.backoffs.pop_first() else {
-                break;
-            };
-            if let Some(state) = self.index.state_mut(&key) {
-                state.retry_at = None;
-            }
-            self.reschedule(&key);
+        for key in self.table.take_ended_backoffs(now) {
+            self.apply(&key, Event::BackoffEnded);
         }
         if self.source_retry_at.is_some_and(|until| until <= now) {
             self.source_retry_at = None;
@@ -277,7 +269,7 @@ impl RequestWorker {
     }
 
     fn next_wake(&self) -> Option<Instant> {
-        let first = self.backoffs.first().map(|(at, _)| *at);
+        let first = self.table.next_backoff();
         // A kind that is already due waits for the source or the gate.
         let kind = self.kind_checks.next().filter(|at| *at > Instant::now());
         [first, self.source_retry_at, kind].into_iter().flatten().min()
@@ -286,6 +278,14 @@ impl RequestWorker {
     /// Returns the exchange's time.
     fn now(&self) -> Option<Timestamp> {
         self.clock.now(Instant::now())
+    }
+
+    fn moment(&self) -> Moment {
+        Moment {
+            now: Instant::now(),
+            exchange_now: self.now(),
+            jitter: rand::random(),
+        }
     }
 
     fn signer(&self, key: &RequestKey) -> Signer {
@@ -339,12 +339,22 @@ impl RequestWorker {
     }
 }
 
-fn trusted(parts: &ResponderParts) -> Trusted {
-    Trusted {
-        requests: parts.answering.trusted_requests.clone(),
+fn new_table(parts: &ResponderParts) -> RequestTable {
+    let answering = &parts.answering;
+    let trusted = Trusted {
+        requests: answering.trusted_requests.clone(),
         here: parts.origin.clone(),
-        officers: parts.answering.officers.clone(),
-    }
+        officers: answering.officers.clone(),
+    };
+    RequestTable::new(trusted, answering.quotas.clone(), answering.options)
+}
+
+fn report_ended_task(error: &JoinError) {
+    let error = describe_end(error);
+    tracing::error!(
+        error,
+        "task of the responder failed, reading the streams from the start"
+    );
 }
 
 async fn await_permit(pending_permit: &mut Option<BoxFuture<'static, QueuedPermit>>) -> QueuedPermit {

@@ -9,7 +9,7 @@ use gate::Permit;
 use schemas::chunk;
 use schemas::column::{Column, ColumnType, RowSchema};
 use schemas::cursor::{Cursor, Scalar};
-use schemas::name::FeedName;
+use schemas::name::{FeedName, Lane};
 use schemas::origin::Origin;
 use schemas::value::Value;
 use source::fence::Fence;

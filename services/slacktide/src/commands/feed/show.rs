@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
-use requests::mask::Mask;
+use disclosure::mask::Mask;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
 use schemars::JsonSchema;

@@ -216,7 +216,9 @@ impl HoldList {
             .iter()
             .filter_map(|lane| lane.chunk.as_ref())
             .flat_map(|chunk| chunk.outstanding.keys())
-            .filter(|id| *id != social::blocklist::BLOCKLIST_ID && !holds.iter().any(|hold| hold.id == **id))
+            .filter(|id| {
+                *id != disclosure::blocklist::BLOCKLIST_ID && !holds.iter().any(|hold| hold.id == **id)
+            })
             .collect();
         ended.sort();
         ended.dedup();

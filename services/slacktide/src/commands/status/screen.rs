@@ -99,7 +99,7 @@ fn table(facts: &Facts, judged: &[JudgedLane]) -> Table {
 
 /// Describes what withheld rows, by its name in manifests.
 pub(crate) fn withheld_by(id: &str) -> String {
-    if id == social::blocklist::BLOCKLIST_ID {
+    if id == disclosure::blocklist::BLOCKLIST_ID {
         "the block list".to_owned()
     } else {
         format!("hold {id}")

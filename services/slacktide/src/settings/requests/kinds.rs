@@ -1,7 +1,7 @@
 //! Rules about kinds that need the whole file: grants, masks and officers.
 
+use disclosure::mask::Mask;
 use requests::kind::Kinds;
-use requests::mask::Mask;
 
 use crate::settings::SocialFile;
 use crate::settings::violation::ConfigViolation;

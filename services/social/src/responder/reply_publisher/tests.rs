@@ -1,14 +1,24 @@
+use std::time::Duration;
+
 use exchange::port::Stream;
 use exchange_testing::memory::Memory;
 use jiff::SignedDuration;
-use requests::admission::RowLimit;
-use requests::queue::RequestKey;
-use schemas::digest::Digest;
+use schemas::reply::Outcome;
 use schemas::sign::SigningKey;
 
-use super::super::answer::ReadEnd;
+use super::super::answer::RequestRef;
+use super::super::request_state::{Attempt, Processing, ReadEnd, RequestState};
+use super::super::request_step::{Action, Event, QuantumEnd, StepContext, step};
 use super::*;
 use crate::lease_keeper::LeaseKeeper;
+use crate::retry;
+
+/// How a publication ended.
+#[derive(Debug, PartialEq, Eq)]
+enum PublishOutcome {
+    Done(Outcome),
+    Superseded,
+}
 
 /// A publisher with a held lease and a clock that the test sets.
 async fn publisher(exchange: &Arc<Memory>) -> (ReplyPublisher, tokio::task::JoinHandle<()>) {
@@ -31,7 +41,8 @@ async fn publisher(exchange: &Arc<Memory>) -> (ReplyPublisher, tokio::task::Join
     (publisher, keeping)
 }
 
-fn answer(deadline: Option<Timestamp>) -> (Answer, Signer) {
+/// Publishes an answer without rows, which was read to its end.
+async fn publish_answer(publisher: &ReplyPublisher, deadline: Option<Timestamp>) -> PublishOutcome {
     let request_ref = RequestRef {
         key: RequestKey {
             recipient: "insurer-a".parse().unwrap(),
@@ -41,14 +52,61 @@ fn answer(deadline: Option<Timestamp>) -> (Answer, Signer) {
         deadline,
         definition: None,
     };
-    let mut answer = Answer::new(request_ref, 1, 50, (10, RowLimit::Kind));
-    answer.ended = Some(ReadEnd::Complete);
     let signer = Signer {
         instance: "one".to_owned(),
         key: Arc::new(SigningKey::generate()),
         to: None,
     };
-    (answer, signer)
+    let mut processing = Processing {
+        state: RequestState::Reading,
+        attempt: Some(Attempt::new(1, request_ref.request)),
+        ..Processing::default()
+    };
+    let mut event = Event::QuantumRead(QuantumEnd {
+        blocks: 0,
+        rows: 0,
+        ended: Some(ReadEnd::Complete),
+        wait: None,
+    });
+    let mut in_flight: Option<(Message, SignedMessage)> = None;
+    loop {
+        let context = StepContext {
+            now: Instant::now(),
+            exchange_now: publisher.clock.now(Instant::now()),
+            deadline,
+            jitter: 1.0,
+            options: &publisher.options,
+        };
+        let (after, actions) = step(processing, event, &context);
+        processing = after;
+        let (message, signed) = match (actions.first(), in_flight.take()) {
+            (Some(Action::Publish(message)), _) => {
+                let Message::Reply { outcome, .. } = message else {
+                    panic!("{message:?}")
+                };
+                let reply = request_ref.reply(outcome.clone(), &signer, Timestamp::now());
+                (message.clone(), sign_reply(&reply, &signer).unwrap())
+            }
+            (Some(Action::Retry(tries)), Some(message)) => {
+                tokio::time::sleep(retry::after(*tries)).await;
+                message
+            }
+            (Some(Action::Drop), _) => return PublishOutcome::Superseded,
+            (action, _) => panic!("{action:?}"),
+        };
+        let result = publisher
+            .store(&request_ref.key, &message, &signed.bytes, deadline)
+            .await;
+        event = match (result, &message) {
+            (StoreResult::Stored, Message::Reply { outcome, .. }) => {
+                return PublishOutcome::Done(outcome.clone());
+            }
+            (StoreResult::Exists, _) => Event::Exists,
+            (StoreResult::Unconfirmed, _) => Event::Unconfirmed,
+            (result, _) => panic!("{result:?}"),
+        };
+        in_flight = Some((message, signed));
+    }
 }
 
 /// An answer that is read in time but cannot be stored in time is reported as expired.
@@ -61,9 +119,8 @@ async fn publisher_late_answer_is_reported_as_expired() {
         .clock
         .observe(now, Instant::now(), Duration::from_secs(1));
     let deadline = now + SignedDuration::from_millis(300);
-    let (mut late, signer) = answer(Some(deadline));
     assert_eq!(
-        publisher.publish_answer(&mut late, &signer).await,
+        publish_answer(&publisher, Some(deadline)).await,
         PublishOutcome::Done(Outcome::Expired)
     );
     let stored = exchange.stored_messages(Stream::Replies).remove(0);
@@ -78,18 +135,13 @@ async fn publisher_late_answer_is_reported_as_expired() {
 async fn publisher_first_stored_outcome_wins() {
     let exchange = Arc::new(Memory::new(&["insurer-a".parse().unwrap()]));
     let (publisher, keeping) = publisher(&exchange).await;
-    let (mut one, signer) = answer(None);
     exchange.lose_acknowledgements(1);
     // Its acknowledgement is lost, and it finds its own outcome.
     assert_eq!(
-        publisher.publish_answer(&mut one, &signer).await,
+        publish_answer(&publisher, None).await,
         PublishOutcome::Done(Outcome::Empty)
     );
-    let (mut two, signer) = answer(None);
-    assert_eq!(
-        publisher.publish_answer(&mut two, &signer).await,
-        PublishOutcome::Superseded
-    );
+    assert_eq!(publish_answer(&publisher, None).await, PublishOutcome::Superseded);
     assert_eq!(exchange.stored_messages(Stream::Replies).len(), 1);
     keeping.abort();
 }

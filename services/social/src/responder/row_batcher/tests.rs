@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
-use requests::blocklist::BlockList;
-use requests::mask::Mask;
-use requests::mask::key::MaskKey;
+use disclosure::blocklist::BlockList;
+use disclosure::mask::Mask;
+use disclosure::mask::key::MaskKey;
 use schemas::column::{Column, ColumnType};
 use schemas::person::PersonKey;
 use schemas::rows::RowReader;

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use disclosure::blocklist::BlockList;
+use disclosure::hold::{ActiveHold, Holds};
+use disclosure::mask::key::MaskKey;
 use exchange::{Exchange, Filed, RequestExchange};
 use exchange_testing::memory::Memory;
 use gate::Gate;
 use jiff::{SignedDuration, Timestamp};
-use requests::blocklist::BlockList;
 use requests::kind::{KindConfig, Kinds};
-use requests::mask::key::MaskKey;
 use schemas::approval::{Approval, Decision};
 use schemas::cursor::Scalar;
 use schemas::envelope::{Envelope, Payload};
@@ -26,7 +27,6 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::table_source::Table;
-use crate::hold::{self, Holds};
 use crate::responder::{AnswerConfig, AnswerOptions};
 use crate::run::{HoldConfig, Social, SocialParts, SocialView, new_instance};
 use crate::{SocialError, SocialOptions};
@@ -299,7 +299,7 @@ impl Fixture {
     }
 
     pub(super) fn hold(&self, recipients: &[&str], person: Option<&str>) {
-        self.holds.send_replace(Holds::Known(vec![hold::ActiveHold {
+        self.holds.send_replace(Holds::Known(vec![ActiveHold {
             id: "h1".into(),
             hold: schemas::control::Hold {
                 recipients: recipients.iter().map(|name| name.parse().unwrap()).collect(),

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use disclosure::hold::Holds;
+use disclosure::row_filter::WithheldReason;
 use exchange::port::Stream;
-use requests::row_filter::WithheldReason;
 use schemas::encryption::{DecryptionKeys, EncryptionKey};
 use schemas::part;
 use schemas::progress::Waiting;
@@ -11,7 +12,6 @@ use schemas::reply::Outcome;
 
 use super::fixture::{A, B, Fixture, name, until};
 use super::table_source::Table;
-use crate::hold::Holds;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hold_delays_and_reveals_only_its_id() {

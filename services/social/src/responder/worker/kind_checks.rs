@@ -63,7 +63,7 @@ impl RequestWorker {
         let mismatch = match &opened {
             Ok(reader) => check_columns(kind.config(), reader.schema())
                 .err()
-                .map(|what| format!("kind {name:?}: {what}")),
+                .map(|mismatch| format!("kind {name:?}: {mismatch}")),
             Err(error) => Some(error.to_string()),
         };
         let is_transient = matches!(

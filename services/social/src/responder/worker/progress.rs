@@ -12,6 +12,7 @@ use schemas::progress::{Progress, Waiting};
 use schemas::sign::{PublicKey, SigningKey};
 
 use super::super::progress_throttle::{SentProgress, Urgency, state_history, urgency};
+use super::super::request_state::ProgressMessage;
 use super::RequestWorker;
 
 /// The maximum number of messages at each poll. Less urgent ones follow at a later poll.
@@ -34,18 +35,24 @@ impl RequestWorker {
     pub(super) fn send_progress(&mut self) {
         let room = MAX_PROGRESS_UPDATES.saturating_sub(self.progress_tasks.len());
         let mut due: Vec<(Urgency, Option<u64>, RequestKey)> = Vec::new();
-        for (key, entry) in self.index.iter() {
-            let state = &entry.state;
-            let Some(waiting) = &state.waiting else { continue };
+        for (key, entry) in self.table.index.iter() {
+            let progress = &entry.processing.progress;
+            let Some(waiting) = &progress.waiting else {
+                continue;
+            };
             // A new request may be answered at once.
-            let is_soon =
-                matches!(waiting, Waiting::Taken | Waiting::Answering { .. }) && !state.was_polled_before;
-            if state.closed || state.is_sending_progress || is_soon {
+            let is_soon = matches!(waiting, Waiting::Taken | Waiting::Answering { .. });
+            let is_idle = match progress.message {
+                ProgressMessage::Idle => true,
+                ProgressMessage::New => !is_soon,
+                ProgressMessage::Writing => false,
+            };
+            if entry.processing.state.has_outcome() || !is_idle {
                 continue;
             }
-            let urgency = urgency(state.last_progress.as_ref(), waiting, state.place, state.forecast);
+            let urgency = urgency(progress.last.as_ref(), waiting, progress.place, progress.forecast);
             if urgency != Urgency::NoChange {
-                due.push((urgency, state.place, key.clone()));
+                due.push((urgency, progress.place, key.clone()));
             }
         }
         due.sort();
@@ -55,8 +62,11 @@ impl RequestWorker {
     }
 
     fn spawn_progress_update(&mut self, key: RequestKey) {
-        let Some(entry) = self.index.get(&key) else { return };
-        let Some(state) = entry.state.waiting.clone() else {
+        let Some(entry) = self.table.index.get(&key) else {
+            return;
+        };
+        let shown = &entry.processing.progress;
+        let Some(state) = shown.waiting.clone() else {
             return;
         };
         let mut trusted = self.parts.trusted.clone();
@@ -68,13 +78,13 @@ impl RequestWorker {
             instance: self.parts.instance.clone(),
             request: entry.digest,
             state,
-            place: entry.state.place,
-            forecast: entry.state.forecast,
-            last: entry.state.last_progress.clone(),
+            place: shown.place,
+            forecast: shown.forecast,
+            last: shown.last.clone(),
             key: key.clone(),
         };
-        if let Some(state) = self.index.state_mut(&key) {
-            state.is_sending_progress = true;
+        if let Some(processing) = self.table.index.processing_mut(&key) {
+            processing.progress.message = ProgressMessage::Writing;
         }
         self.progress_tasks
             .spawn(async move { (key, update.send().await) });
@@ -82,10 +92,10 @@ impl RequestWorker {
 
     pub(super) fn record_progress(&mut self, sent: Option<(RequestKey, Option<SentProgress>)>) {
         let Some((key, sent)) = sent else { return };
-        if let Some(state) = self.index.state_mut(&key) {
-            state.is_sending_progress = false;
+        if let Some(processing) = self.table.index.processing_mut(&key) {
+            processing.progress.message = ProgressMessage::Idle;
             if sent.is_some() {
-                state.last_progress = sent;
+                processing.progress.last = sent;
                 self.update_status(|status| status.progress_messages += 1);
             }
         }

@@ -1,8 +1,8 @@
 //! The errors of a query at the source, and the key for its tokens.
 
+use disclosure::mask::Mask;
+use disclosure::mask::key::{MaskKey, TokenKey};
 use requests::kind::Kind;
-use requests::mask::Mask;
-use requests::mask::key::{MaskKey, TokenKey};
 use schemas::name::RecipientName;
 
 /// Why a quantum failed.

@@ -5,7 +5,7 @@ use schemas::person::PersonKey;
 use tokio::sync::watch;
 
 use super::*;
-use crate::hold::{ActiveHold, Holds};
+use disclosure::hold::{ActiveHold, Holds};
 
 fn hold(recipients: &[&str], person: Option<(&SigningKey, &str)>) -> Holds {
     Holds::Known(vec![ActiveHold {
@@ -139,7 +139,7 @@ async fn blocklist_persons_are_withheld_from_all_and_counted() {
         );
         assert_eq!(ids.contains(&779), held.is_none(), "{lane}");
         let back = &chunks.last().unwrap().manifest.totals.outstanding;
-        assert_eq!(back[crate::blocklist::BLOCKLIST_ID].rows, 2);
+        assert_eq!(back[disclosure::blocklist::BLOCKLIST_ID].rows, 2);
         assert_eq!(back.get("h1").map(|back| back.rows), held);
     }
     until(|| {

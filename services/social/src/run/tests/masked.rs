@@ -1,8 +1,8 @@
 //! Masks and the block list in the whole agent: no byte that it sends holds a denied value.
 
+use disclosure::mask::key::MaskKey;
+use disclosure::mask::{Keep, Mask};
 use proptest::prelude::*;
-use requests::mask::key::MaskKey;
-use requests::mask::{Keep, Mask};
 use schemas::encryption::{DecryptionKeys, EncryptionKey};
 use schemas::manifest::Reject;
 use schemas::person::PersonKey;

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use tokio::sync::watch;
 
 use super::*;
-use crate::hold::Holds;
+use disclosure::hold::Holds;
 
 fn standby(exchange: &Arc<Memory>, key: &Arc<SigningKey>) -> Social {
     let reads = Arc::new(Mutex::new(0));

@@ -58,7 +58,7 @@ pub(super) async fn find_all(
             if let Some(stored) = exchange.last_chunk(&lane).await? {
                 match trusted_manifest(&stored, &lane, &trust) {
                     Ok((manifest, link)) => all.extend(rejects(&lane, &stored, &manifest, link.digest)),
-                    Err(why) => all.push(tail(&lane, stored, &why)),
+                    Err(why) => all.push(tail(&lane, stored, &why.to_string())),
                 }
             }
         }

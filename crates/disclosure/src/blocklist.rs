@@ -13,6 +13,9 @@ use schemas::sign::PublicKey;
 use schemas::value::Value;
 use serde::{Deserialize, Deserializer, Serialize};
 
+/// The id under which the list's withheld rows are counted, next to the ids of holds.
+pub const BLOCKLIST_ID: &str = "blocklist";
+
 /// A stored list.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
