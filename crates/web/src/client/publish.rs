@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn publish_conflict_is_the_gateways_and_not_a_proxys() {
+    fn publish_conflict_of_a_proxy_is_not_the_gateway() {
         let conflict = |headers: &[(&'static str, &str)]| {
             is_precondition_failed(&call(), &Answer::of(412, headers, b"<html>"))
         };
