@@ -13,7 +13,7 @@ use schemas::value::Value;
 use serde::{Deserialize, Serialize};
 
 pub use bind::{ArgumentError, bind};
-pub use stored::{StoredAs, StoredFormat, time_zone};
+pub use stored::{FormatError, StoredAs, StoredFormat, time_zone};
 
 /// One argument. The first in the list is `$1`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,7 +2,8 @@
 //!
 //! - [`options`] options of a connection; `address` its URLs, `credential` the token in use
 //! - connections: `tls` the files behind one, `link` one connection, `pool` those that are open, `state` what agents show
-//! - requests: `call` one request, `answer` its answer, `failure` errors by kind
+//! - requests: `call` one request, `answer` its answer, `failure` what failed without one, `outcome` the result by the
+//!   kinds of errors
 //! - operations of the port: `publish`, `read`, put together in `port`
 //!
 //! The connections are managed here and not by an HTTP client library, for two reasons. A write is never sent twice: hyper returns
@@ -17,6 +18,7 @@ mod call;
 mod credential;
 mod failure;
 mod link;
+mod outcome;
 mod pool;
 mod port;
 mod publish;
@@ -34,8 +36,9 @@ use tokio::time::timeout;
 use self::answer::Answer;
 use self::call::Call;
 use self::credential::Credential;
-use self::failure::{Failed, Reach};
+use self::failure::Failed;
 use self::options::Options;
+use self::outcome::Reach;
 use self::pool::Pool;
 use self::state::State;
 
@@ -110,7 +113,7 @@ impl Inner {
         if is_unauthenticated(&result) && self.credential.reload() {
             result = self.send(call).await;
         }
-        let (result, reach) = failure::interpret(call, &self.options.url, result);
+        let (result, reach) = outcome::interpret(call, &self.options.url, result);
         if matches!(reach, Reach::Down { .. }) {
             self.pool.prefer_next();
         }

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::chain::Chain;
 use crate::entries::Entries;
+use crate::fault::Fault;
 use crate::receipts::Receipts;
-use crate::verify::Fault;
 
 /// The last message of each chain.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

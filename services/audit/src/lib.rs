@@ -9,12 +9,13 @@
 //! - [`entries`] PURE: the rules of audit chains
 //! - [`heads`] PURE: the heads that an auditor keeps between verifications
 //! - [`violation`] the rules that a message can break
-//! - [`verify`] checks the live streams with all of them, and locates the first fault of each
+//! - [`verify`] checks the live streams with all of them, and locates the first [`fault`] of each
 
 pub mod anchors;
 pub mod chain;
 pub mod entries;
 pub mod error;
+pub mod fault;
 pub mod heads;
 pub mod receipts;
 pub mod replay;

@@ -29,6 +29,8 @@ use crate::selection::Selection;
 use crate::violation::Violation;
 use crate::walk::walk;
 
+pub use crate::fault::Fault;
+
 /// The trusted keys, by purpose.
 #[derive(Debug, Clone, Default)]
 pub struct Trust {
@@ -42,29 +44,6 @@ pub struct Trust {
     pub here: Origin,
     /// The keys that decrypt bodies. Without a key, the signature, chain and body of a chunk are checked, but not rows and sums.
     pub decryption_keys: DecryptionKeys,
-}
-
-/// The first fault of a chain, with its position.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Fault {
-    /// Subject of the message.
-    pub subject: String,
-    /// Its sequence in the stream; 0 if a message is missing.
-    pub sequence: u64,
-    /// The epoch and number that it claims, if it is a readable chunk.
-    pub chunk: Option<(u32, u64)>,
-    /// What is wrong.
-    pub what: String,
-}
-
-impl std::fmt::Display for Fault {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} at sequence {}", self.subject, self.sequence)?;
-        if let Some((epoch, number)) = self.chunk {
-            write!(f, " (epoch {epoch} number {number})")?;
-        }
-        write!(f, ": {}", self.what)
-    }
 }
 
 /// The result of a verification.

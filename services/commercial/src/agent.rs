@@ -5,7 +5,8 @@ use std::sync::Arc;
 use runtime::supervise::describe_end;
 use tokio_util::sync::CancellationToken;
 
-use crate::poller::{CommercialError, CommercialParts, Poller};
+use crate::parts::CommercialParts;
+use crate::poller::{CommercialError, Poller};
 use crate::requester::{Requester, RequesterParts};
 use crate::rows::watch;
 

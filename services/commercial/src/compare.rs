@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::error::StepError;
 use crate::evidence::{STORE_BEHIND, behind, behind_in_words, foreign, refill};
-use crate::poller::CommercialParts;
+use crate::parts::CommercialParts;
 use crate::receipts::{last, publish_behind};
 
 /// The store is compared with its own receipts this often.

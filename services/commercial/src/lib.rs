@@ -8,7 +8,7 @@
 //!   rows
 //! - [`refill`] reads and stores acknowledged chunks that the store lost
 //! - [`requester`] files requests, stores their answers and confirms them
-//! - [`agent`] runs both flows and stops them in order
+//! - [`agent`] runs both flows and stops them in order; [`parts`] its settings and dependencies
 //! - [`status`] the agent's status; [`error`] why a step failed
 
 pub mod agent;
@@ -16,6 +16,7 @@ pub mod compare;
 pub mod error;
 pub mod evidence;
 pub mod open;
+pub mod parts;
 pub mod poller;
 pub mod receipts;
 pub mod refill;
@@ -27,6 +28,7 @@ mod transaction;
 
 pub use agent::{run, run_asking};
 pub use error::StepError;
-pub use poller::{CommercialError, CommercialParts, PollOptions};
+pub use parts::{CommercialParts, PollOptions};
+pub use poller::CommercialError;
 pub use requester::{Requester, RequesterParts, RequestsStatus};
 pub use status::{CommercialStatus, QuarantineStatus, StatusRegistry};

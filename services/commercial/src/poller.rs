@@ -10,77 +10,25 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use exchange::{Delivery, Exchange, Settlement};
+use exchange::{Delivery, Settlement};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use runtime::backoff::Backoff;
 use runtime::log_dedup::LogDedup;
 use runtime::supervise::describe_end;
-use schemas::encryption::DecryptionKeys;
-use schemas::name::{Lane, RecipientName};
-use schemas::origin::Origin;
-use schemas::sign::{PublicKey, SigningKey};
+use schemas::name::Lane;
+use store::Arrival;
 use store::port::Unreadable;
-use store::{Arrival, LedgerRetention, Store};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::compare::Comparison;
 use crate::open::{Opened, open};
+use crate::parts::CommercialParts;
 use crate::receipts::Receipts;
-use crate::status::StatusRegistry;
 use crate::step::{STOPPED_REST, batches, next_tick};
 use crate::transaction::{Attempt, settle, store_lane};
-
-/// Settings of the poller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PollOptions {
-    /// The interval between ticks.
-    pub interval: Duration,
-    /// The maximum number of messages in one fetch. With chunks of 250 KB this bounds memory too.
-    pub max_messages: usize,
-    /// The maximum packed bytes of one transaction.
-    pub max_bytes: usize,
-    /// How long a stop may take. Everything that is unfinished then is delivered again.
-    pub grace: Duration,
-    /// The ledger entries that are kept.
-    pub ledger_retention: LedgerRetention,
-}
-
-impl Default for PollOptions {
-    fn default() -> Self {
-        Self {
-            interval: Duration::from_secs(1),
-            max_messages: 32,
-            max_bytes: 4_000_000,
-            grace: Duration::from_secs(10),
-            ledger_retention: LedgerRetention::default(),
-        }
-    }
-}
-
-/// The parts of the agent.
-pub struct CommercialParts {
-    /// The exchange.
-    pub exchange: Arc<dyn Exchange>,
-    /// The receiver.
-    pub store: Arc<dyn Store>,
-    /// The recipient.
-    pub recipient: RecipientName,
-    /// Public keys whose chunks are stored.
-    pub trusted: Vec<PublicKey>,
-    /// The origin that chunks and receipts must have.
-    pub here: Origin,
-    /// The keys that open encrypted chunks.
-    pub decryption_keys: DecryptionKeys,
-    /// Signs receipts.
-    pub key: Arc<SigningKey>,
-    /// What an operator may set.
-    pub options: PollOptions,
-    /// The registry of the agent's status.
-    pub registry: StatusRegistry,
-}
 
 /// Why the agent ended without a stop.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use schemas::name::Lane;
 use store::Arrival;
 
-use crate::poller::CommercialParts;
+use crate::parts::CommercialParts;
 use crate::step::{rest_after, settlement};
 
 pub(crate) async fn settle(parts: &CommercialParts, deliveries: &[Delivery], settlement: Settlement) {

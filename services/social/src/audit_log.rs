@@ -7,11 +7,25 @@ use exchange::{AuditExchange, Published, Stored};
 use jiff::Timestamp;
 use schemas::audit::AuditEntry;
 use schemas::digest::Digest;
-use schemas::envelope::Envelope;
+use schemas::envelope::{Envelope, EnvelopeError};
 use schemas::heads::RecordRef;
+use schemas::name::PartyName;
+use schemas::sign::{PublicKey, SigningKey};
 use schemas::unreadable::Unreadable;
 
-use crate::epoch::AuditSigner;
+/// The signer of openings and audit entries.
+pub struct AuditSigner<'a> {
+    /// Signs opening and audit entry.
+    pub key: &'a SigningKey,
+    /// Keys of other writers of the same audit chain.
+    pub trusted: &'a [PublicKey],
+    /// Identifies this run of the process.
+    pub instance: &'a str,
+    /// The party.
+    pub party: &'a PartyName,
+    /// The writer of the audit chain.
+    pub writer: &'a PartyName,
+}
 
 /// An event for an audit chain: what was done, by whom, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,19 +114,30 @@ pub async fn last(
     }))
 }
 
-fn trusted_entry(stored: &Stored, signer: &AuditSigner<'_>) -> Result<(AuditEntry, Digest), String> {
-    let envelope = Envelope::decode(&stored.bytes).map_err(|error| error.to_string())?;
+/// Why a message is not an entry of the signer's chain.
+#[derive(Debug, thiserror::Error)]
+enum UntrustedEntry {
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
+    #[error("it belongs to the chain {party}.{writer}")]
+    OtherChain { party: PartyName, writer: PartyName },
+    #[error("its number {0} is above its sequence")]
+    NumberAboveSequence(u64),
+}
+
+fn trusted_entry(stored: &Stored, signer: &AuditSigner<'_>) -> Result<(AuditEntry, Digest), UntrustedEntry> {
+    let envelope = Envelope::decode(&stored.bytes)?;
     let mut trusted = signer.trusted.to_vec();
     trusted.push(signer.key.public().clone());
-    let entry: AuditEntry = envelope.verify(&trusted).map_err(|error| error.to_string())?;
+    let entry: AuditEntry = envelope.verify(&trusted)?;
     if (&entry.party, &entry.writer) != (signer.party, signer.writer) {
-        return Err(format!(
-            "it belongs to the chain {}.{}",
-            entry.party, entry.writer
-        ));
+        return Err(UntrustedEntry::OtherChain {
+            party: entry.party,
+            writer: entry.writer,
+        });
     }
     if entry.number > stored.sequence {
-        return Err(format!("its number {} is above its sequence", entry.number));
+        return Err(UntrustedEntry::NumberAboveSequence(entry.number));
     }
     Ok((entry, envelope.digest()))
 }
@@ -126,7 +151,7 @@ pub async fn append(
     signer: &AuditSigner<'_>,
     event: &AuditEvent,
 ) -> Result<RecordRef, AuditLogError> {
-    let signing = |error: schemas::envelope::EnvelopeError| AuditLogError::Signing(error.to_string());
+    let signing = |error: EnvelopeError| AuditLogError::Signing(error.to_string());
     for _ in 0..MAX_ATTEMPTS {
         let last = exchange.last_audit(signer.party, signer.writer).await?;
         let position = entry_position(last.as_ref(), signer);

@@ -26,11 +26,10 @@ use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::audit_log::{self, AuditEvent, append};
+use crate::audit_log::{self, AuditEvent, AuditSigner, append};
 use crate::control_head::{self, Head};
-use crate::epoch::AuditSigner;
 use crate::high_water_file::{HighWaterError, HighWaterFile};
-use crate::notice;
+use crate::notice_chain;
 use crate::record_tracker::{RecordReference, RecordTracker, named_by_lane, named_by_lease};
 use crate::tail::Trust;
 
@@ -157,7 +156,7 @@ impl Keeper {
     /// Returns the agents' audit chains that chunks of these lanes name.
     fn all_chains(&self) -> Vec<PartyName> {
         let recipients: BTreeSet<_> = self.parts.lanes.iter().map(|lane| &lane.recipient).collect();
-        let chains = recipients.into_iter().filter_map(notice::writer);
+        let chains = recipients.into_iter().filter_map(notice_chain::writer);
         chains.chain(PartyName::new("gate").ok()).collect()
     }
 

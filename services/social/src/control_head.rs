@@ -9,14 +9,14 @@ use exchange::{Error, ErrorKind, Exchange, Stored};
 use jiff::Timestamp;
 use schemas::control::{Action, AnyAction, Control};
 use schemas::digest::Digest;
-use schemas::envelope::Envelope;
+use schemas::envelope::{Envelope, EnvelopeError};
 use schemas::heads::RecordRef;
 use schemas::name::PartyName;
 use schemas::sign::PublicKey;
 use schemas::subject::Subject;
 use schemas::unreadable::Unreadable;
 
-use crate::record_tracker::RecordReference;
+use crate::record_reference::RecordReference;
 
 /// The head of a party's orders.
 #[derive(Debug, Clone, Default)]
@@ -102,25 +102,52 @@ impl Head {
 /// The highest number of a record: above it, numbers are not exact in JSON.
 const MAX_NUMBER: u64 = 1 << 53;
 
+/// Why a message on the control subject is not a valid order.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidRecord {
+    /// It is not a record, or no trusted key signed it.
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
+    /// It is for another party.
+    #[error("it is for {given}, not for {expected}")]
+    OtherParty {
+        /// The party that it names.
+        given: PartyName,
+        /// The party of the subject.
+        expected: PartyName,
+    },
+    /// Its number is too large.
+    #[error("its number {0} leaves no room for another")]
+    NumberTooLarge(u64),
+    /// Its number is not above that of an earlier record.
+    #[error("record {number} came after record {before}: a replayed record")]
+    Replayed {
+        /// Its number.
+        number: u64,
+        /// The number of the earlier record.
+        before: u64,
+    },
+}
+
 /// PURE: returns the record in stored bytes, if a trusted key signed it for this party.
 ///
 /// # Errors
-/// What is wrong with it.
+/// [`InvalidRecord`]: what is wrong with it.
 pub fn verified(
     stored: &Stored,
     party: &PartyName,
     trusted: &[PublicKey],
-) -> Result<(Control, Digest), String> {
-    let envelope = Envelope::decode(&stored.bytes).map_err(|error| error.to_string())?;
-    let control: Control = envelope.verify(trusted).map_err(|error| error.to_string())?;
+) -> Result<(Control, Digest), InvalidRecord> {
+    let envelope = Envelope::decode(&stored.bytes)?;
+    let control: Control = envelope.verify(trusted)?;
     if control.party != *party {
-        return Err(format!("it is for {}, not for {party}", control.party));
+        return Err(InvalidRecord::OtherParty {
+            given: control.party,
+            expected: party.clone(),
+        });
     }
     if control.number > MAX_NUMBER {
-        return Err(format!(
-            "its number {} leaves no room for another",
-            control.number
-        ));
+        return Err(InvalidRecord::NumberTooLarge(control.number));
     }
     Ok((control, envelope.digest()))
 }
@@ -133,10 +160,10 @@ pub fn fold(messages: &[Stored], party: &PartyName, trusted: &[PublicKey]) -> He
         head.expected = message.sequence;
         let newer = verified(message, party, trusted).and_then(|(record, digest)| {
             match head.record.as_ref().map(|(before, _)| before.number) {
-                Some(before) if record.number <= before => Err(format!(
-                    "record {} came after record {before}: a replayed record",
-                    record.number
-                )),
+                Some(before) if record.number <= before => Err(InvalidRecord::Replayed {
+                    number: record.number,
+                    before,
+                }),
                 _ => Ok((record, digest)),
             }
         });
@@ -157,7 +184,7 @@ pub fn fold(messages: &[Stored], party: &PartyName, trusted: &[PublicKey]) -> He
                 head.record = Some((record, digest));
                 None
             }
-            Err(why) => Some((Unreadable::of(message.sequence, &message.bytes), why)),
+            Err(why) => Some((Unreadable::of(message.sequence, &message.bytes), why.to_string())),
         };
     }
     head

@@ -19,18 +19,18 @@ use schemas::load::Load;
 use schemas::manifest::{
     Algorithms, Cause, Link, Manifest, Opening, OutstandingRows, Publisher, Resync, Totals,
 };
-use schemas::name::{Lane, PartyName};
+use schemas::name::Lane;
 use schemas::receipt::Receipt;
-use schemas::sign::{PublicKey, SigningKey};
 
 mod error;
 mod plan;
 
 use crate::audit_log::{AuditEvent, AuditLogError, append};
 use crate::control_head::{self, Head};
-use crate::record_tracker::RecordReference;
+use crate::record_reference::RecordReference;
 use crate::tail::{Trust, UntrustedMessage, pending_resync, trusted_manifest, trusted_receipt};
 
+pub use crate::audit_log::AuditSigner;
 pub use error::EpochError;
 use plan::plan_from_tail;
 pub use plan::{Plan, ReceiptBasis, plan};
@@ -75,20 +75,6 @@ pub enum StartPoint {
         /// Its number.
         number: u64,
     },
-}
-
-/// The signer of openings and audit entries.
-pub struct AuditSigner<'a> {
-    /// Signs opening and audit entry.
-    pub key: &'a SigningKey,
-    /// Keys of other writers of the same audit chain.
-    pub trusted: &'a [PublicKey],
-    /// Identifies this run of the process.
-    pub instance: &'a str,
-    /// The party.
-    pub party: &'a PartyName,
-    /// The writer of the audit chain.
-    pub writer: &'a PartyName,
 }
 
 /// An epoch that was opened.

@@ -9,9 +9,9 @@
 //! - the source: [`lease`] PURE, [`lease_keeper`] acts; [`source_verdict`] PURE detects another source
 //! - what recipients see of rows: [`mask`] PURE; [`blocklist`] keeps the list of persons about whom nothing is sent
 //! - operators: [`epoch`] restarts a stopped lane; [`order`] issues orders, [`control`] obeys them, [`hold`] publishes holds;
-//!   [`audit_log`] appends to audit chains; [`control_head`] finds the record that a new one follows; [`record_tracker`] and
-//!   [`high_water_file`] detect orders that were restored from an older copy; [`notice`] reports to each recipient why its
-//!   lanes are stopped
+//!   [`audit_log`] appends to audit chains; [`control_head`] finds the record that a new one follows; [`record_tracker`],
+//!   [`record_reference`] and [`high_water_file`] detect orders that were restored from an older copy; [`notice`] reports to
+//!   each recipient, in its [`notice_chain`], why its lanes are stopped
 //! - composition: [`mod@run`], [`options`] and [`status`]; [`retry`] is the back-off
 
 pub mod audit_log;
@@ -32,10 +32,12 @@ pub mod lease;
 pub mod lease_keeper;
 pub mod mask;
 pub mod notice;
+pub mod notice_chain;
 pub mod options;
 pub mod order;
 pub mod publisher;
 pub mod quantum;
+pub mod record_reference;
 pub mod record_tracker;
 pub mod responder;
 pub mod retry;

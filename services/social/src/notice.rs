@@ -13,26 +13,18 @@ use schemas::name::{Lane, PartyName, RecipientName};
 use schemas::sign::{PublicKey, SigningKey};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::audit_log::{AuditEvent, append};
-use crate::epoch::AuditSigner;
+use crate::audit_log::{AuditEvent, AuditSigner, append};
 use crate::lease_keeper::LeaseWatch;
 use crate::record_tracker::RecordTracker;
 use crate::status::{LaneStatus, StatusRegistry, WAITING_FOR_GATE};
 
-/// The action of these entries.
-pub const ACTION: &str = "lanes.state";
+pub use crate::notice_chain::{ACTION, writer};
 
 const INTERVAL: Duration = Duration::from_secs(1);
 const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A shorter wait for the gate is not reported, because the gate opens and closes all day.
 const MIN_WAIT: Duration = Duration::from_secs(120);
-
-/// Returns the chain's writer. The prefix keeps a recipient's name distinct from other writers.
-#[must_use]
-pub fn writer(recipient: &RecipientName) -> Option<PartyName> {
-    PartyName::new(format!("to-{recipient}")).ok()
-}
 
 /// The dependencies of [`keep`].
 pub struct NoticeParts {

@@ -16,9 +16,8 @@ use schemas::name::PartyName;
 use schemas::sign::PublicKey;
 use schemas::visible;
 
-use crate::audit_log::{AuditEvent, AuditLogError, append};
+use crate::audit_log::{AuditEvent, AuditLogError, AuditSigner, append};
 use crate::control_head::{self, Head};
-use crate::epoch::AuditSigner;
 
 /// An order before it is issued.
 #[derive(Debug, Clone)]

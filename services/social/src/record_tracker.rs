@@ -5,7 +5,6 @@
 //! nothing is published, until the record is there again or an operator confirmed what is there.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use exchange::Exchange;
@@ -20,27 +19,14 @@ use tokio::sync::watch;
 
 use crate::control_head::Head;
 use crate::hold::HoldWatch;
-use crate::notice;
+use crate::notice_chain;
 use crate::tail::{Trust, trusted_manifest};
 use disclosure::hold::Holds;
 
+pub use crate::record_reference::RecordReference;
+
 /// The maximum number of references kept: each names a record that the exchange lost.
 const MAX_REFERENCES: usize = 64;
-
-/// A control record and what names it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RecordReference {
-    /// The record.
-    pub mark: RecordRef,
-    /// What names it, for messages.
-    pub by: String,
-}
-
-impl fmt::Display for RecordReference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} names control record {}", self.by, self.mark)
-    }
-}
 
 /// The operators' orders, as the status page shows them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -196,7 +182,7 @@ impl RecordTracker {
     /// Returns the heads that a chunk for this recipient names.
     #[must_use]
     pub fn heads(&self, recipient: &RecipientName) -> Heads {
-        let own = notice::writer(recipient).map(|writer| format!(".{writer}"));
+        let own = notice_chain::writer(recipient).map(|writer| format!(".{writer}"));
         let is_for = |subject: &str| {
             let writer = subject.rsplit('.').next().unwrap_or_default();
             !writer.starts_with("to-") || own.as_ref().is_some_and(|own| subject.ends_with(own.as_str()))

@@ -61,35 +61,57 @@ const UNIX: [(&str, i128, i64, i64); 3] = [
     ("unix_micros", 1_000, 100_000_000_000_000, i64::MAX),
 ];
 
+/// Why a format or its time zone is invalid, with the remedy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FormatError {
+    /// The time zone is not known.
+    #[error(
+        "zone is not a known time zone: write its name in the IANA database, such as \"Asia/Shanghai\", and install \
+         the operating system's tzdata"
+    )]
+    UnknownZone,
+    /// The argument is neither a date nor a time.
+    #[error("format is for arguments of type date and timestamp: leave it out")]
+    OtherType,
+    /// A date as a count since 1970.
+    #[error("a date is not a number of seconds: use type = \"timestamp\"")]
+    DateAsCount,
+    /// Neither a count nor a valid pattern.
+    #[error(
+        "format is unix_seconds, unix_millis, unix_micros, or a pattern of %Y %m %d %H %M %S and %3f, %6f or %9f in this \
+         order, such as \"%Y-%m-%d %H:%M:%S\", with no other letters than T and Z between"
+    )]
+    Pattern,
+    /// A time without a zone.
+    #[error(
+        "format has no time zone: add zone = \"…\" to the kind, the zone of the column's times, such as \"Asia/Shanghai\""
+    )]
+    NoZone,
+}
+
 /// Returns the time zone of a name.
 ///
 /// # Errors
-/// A message with the remedy.
-pub fn time_zone(name: &str) -> Result<TimeZone, String> {
+/// [`FormatError::UnknownZone`].
+pub fn time_zone(name: &str) -> Result<TimeZone, FormatError> {
     // jiff ignores case in zone names; PostgreSQL gets the name as configured.
-    TimeZone::get(name).map_err(|_| {
-        "zone is not a known time zone: write its name in the IANA database, such as \"Asia/Shanghai\", and install \
-         the operating system's tzdata"
-            .to_owned()
-    })
+    TimeZone::get(name).map_err(|_| FormatError::UnknownZone)
 }
 
 impl StoredFormat {
     /// Parses a format for an argument of this type. `zone` is the zone of the column's times.
     ///
     /// # Errors
-    /// A message with the remedy.
-    pub fn new(kind: ArgumentType, written: &str, zone: Option<&TimeZone>) -> Result<Self, String> {
+    /// [`FormatError`], with the remedy.
+    pub fn new(kind: ArgumentType, written: &str, zone: Option<&TimeZone>) -> Result<Self, FormatError> {
         let is_date = match kind {
             ArgumentType::Date => true,
             ArgumentType::Timestamp => false,
-            _ => return Err("format is for arguments of type date and timestamp: leave it out".to_owned()),
+            _ => return Err(FormatError::OtherType),
         };
         let unix = UNIX.iter().find(|(name, ..)| *name == written);
         let encoding = match unix {
-            Some(_) if is_date => {
-                return Err("a date is not a number of seconds: use type = \"timestamp\"".to_owned());
-            }
+            Some(_) if is_date => return Err(FormatError::DateAsCount),
             Some((_, nanos, ..)) => Encoding::Unix(*nanos),
             None => pattern(written, is_date, zone)?,
         };
@@ -166,12 +188,8 @@ impl StoredFormat {
 }
 
 /// Parses a pattern such as `%Y-%m-%d %H:%M:%S`.
-fn pattern(text: &str, is_date: bool, zone: Option<&TimeZone>) -> Result<Encoding, String> {
-    let wrong = || {
-        Err("format is unix_seconds, unix_millis, unix_micros, or a pattern of %Y %m %d %H %M %S and %3f, %6f or %9f in this \
-             order, such as \"%Y-%m-%d %H:%M:%S\", with no other letters than T and Z between"
-            .to_owned())
-    };
+fn pattern(text: &str, is_date: bool, zone: Option<&TimeZone>) -> Result<Encoding, FormatError> {
+    let wrong = || Err(FormatError::Pattern);
     let mut pieces = Vec::new();
     let mut characters = text.chars();
     while let Some(character) = characters.next() {
@@ -210,10 +228,7 @@ fn pattern(text: &str, is_date: bool, zone: Option<&TimeZone>) -> Result<Encodin
     let is_utc = text.ends_with('Z');
     match (zone, is_utc) {
         (Some(zone), false) => Ok(Encoding::Pattern(pieces, zone.clone())),
-        (None, false) if !is_date => Err(
-            "format has no time zone: add zone = \"…\" to the kind, the zone of the column's times, such as \"Asia/Shanghai\""
-                .to_owned(),
-        ),
+        (None, false) if !is_date => Err(FormatError::NoZone),
         _ => Ok(Encoding::Pattern(pieces, TimeZone::UTC)),
     }
 }
@@ -298,7 +313,8 @@ mod tests {
 
     fn render(format: &str, zone: Option<&str>, at: &str) -> Result<String, String> {
         let zone = zone.map(|zone| time_zone(zone).unwrap());
-        let format = StoredFormat::new(ArgumentType::Timestamp, format, zone.as_ref())?;
+        let format = StoredFormat::new(ArgumentType::Timestamp, format, zone.as_ref());
+        let format = format.map_err(|error| error.to_string())?;
         let bound = Bound::Timestamp(at.parse().unwrap());
         let value = format.render(&argument(ArgumentType::Timestamp), &bound);
         match value.map_err(|error| error.to_string())? {

@@ -24,7 +24,12 @@ const MAX_NAME_CHARS: usize = 64;
 /// The greatest number of arguments of a kind.
 const MAX_ARGUMENTS: usize = 100;
 
-type CheckResult = Result<(), String>;
+/// A rule that a kind's configuration breaks, with the remedy.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct BrokenRule(String);
+
+type CheckResult = Result<(), BrokenRule>;
 
 /// Creates the error of two kinds with one name.
 pub(super) fn duplicate_kind(kind: String) -> KindError {
@@ -40,13 +45,14 @@ pub(super) fn formats(config: &KindConfig) -> Result<Vec<Option<StoredFormat>>, 
         kind: config.name.clone(),
         what,
     };
-    let zone = config.zone.as_deref().map(time_zone).transpose().map_err(wrong)?;
+    let zone = config.zone.as_deref().map(time_zone).transpose();
+    let zone = zone.map_err(|error| wrong(error.to_string()))?;
     let format = |argument: &Argument| {
         let format = argument.format.as_deref();
         let format = format.map(|format| StoredFormat::new(argument.kind, format, zone.as_ref()));
         format
             .transpose()
-            .map_err(|what| wrong(format!("argument {:?}: {what}", argument.name)))
+            .map_err(|error| wrong(format!("argument {:?}: {error}", argument.name)))
     };
     config.arguments.iter().map(format).collect()
 }
@@ -59,7 +65,7 @@ pub(super) fn check(config: &KindConfig) -> Result<(), KindError> {
         .and_then(|()| limits(config))
         .and_then(|()| persons(config))
         .and_then(|()| grants(config));
-    checked.map_err(|what| KindError {
+    checked.map_err(|BrokenRule(what)| KindError {
         kind: config.name.chars().take(80).collect(),
         what,
     })
@@ -80,7 +86,7 @@ fn name(name: &str) -> CheckResult {
 
 fn sql(config: &KindConfig) -> CheckResult {
     super::placeholder::check(&config.sql, config.arguments.len())
-        .map_err(|error: SqlError| format!("sql: {error}"))
+        .map_err(|error: SqlError| BrokenRule(format!("sql: {error}")))
 }
 
 fn arguments(arguments: &[Argument]) -> CheckResult {
@@ -92,7 +98,7 @@ fn arguments(arguments: &[Argument]) -> CheckResult {
     for argument in arguments {
         one(argument).map_err(|what| {
             let name: String = argument.name.chars().take(80).collect();
-            format!("argument {name:?}: {what}")
+            BrokenRule(format!("argument {name:?}: {what}"))
         })?;
     }
     period(arguments)
@@ -198,7 +204,8 @@ fn grants(config: &KindConfig) -> CheckResult {
         config.grant.iter().map(|grant| grant.recipient.as_str()),
     )?;
     for grant in &config.grant {
-        one_grant(grant, &config.money).map_err(|what| format!("grant to {}: {what}", grant.recipient))?;
+        one_grant(grant, &config.money)
+            .map_err(|what| BrokenRule(format!("grant to {}: {what}", grant.recipient)))?;
     }
     Ok(())
 }
@@ -220,7 +227,8 @@ fn one_grant(grant: &Grant, money: &[String]) -> CheckResult {
             grant.columns.contains(column),
             &format!("masks.{column}: it does not get that column, so leave the mask out"),
         )?;
-        mask.check().map_err(|error| format!("masks.{column}: {error}"))?;
+        mask.check()
+            .map_err(|error| BrokenRule(format!("masks.{column}: {error}")))?;
         require(
             *mask == Mask::Drop || !money.contains(column),
             &format!("masks.{column}: the sum of a money column is sent, so give it whole or drop it"),
@@ -230,7 +238,11 @@ fn one_grant(grant: &Grant, money: &[String]) -> CheckResult {
 }
 
 fn require(holds: bool, what: &str) -> CheckResult {
-    if holds { Ok(()) } else { Err(what.to_owned()) }
+    if holds {
+        Ok(())
+    } else {
+        Err(BrokenRule(what.to_owned()))
+    }
 }
 
 fn unique<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> CheckResult {

@@ -1,7 +1,10 @@
 //! One request.
 
+use std::fmt::Display;
+
 use bytes::Bytes;
 use exchange::port::Sequence;
+use exchange::{Error, ErrorKind};
 use http_body_util::Full;
 use hyper::header::{
     ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, IF_MATCH, IF_NONE_MATCH,
@@ -152,5 +155,44 @@ impl Call {
             }
         };
         builder.body(body).map_err(|error| Failed::unsendable(&error))
+    }
+
+    /// Makes an error of this request.
+    pub(crate) fn error(&self, kind: ErrorKind, what: impl Display) -> Error {
+        let path = without_officer(&self.path);
+        Error::new(kind, format!("{} {path}: {what}", self.method))
+    }
+
+    /// Returns the kind of a missing answer.
+    pub(crate) fn unanswered(&self) -> ErrorKind {
+        if self.is_write {
+            ErrorKind::Unknown
+        } else {
+            ErrorKind::Unreachable
+        }
+    }
+}
+
+/// Returns a path without its query, which holds numbers and the name of the recipient again, and without an officer's name.
+fn without_officer(path: &str) -> String {
+    let path = path.split('?').next().unwrap_or_default();
+    match path.split_once("/approvals/") {
+        Some((request, _)) => format!("{request}/approvals/*"),
+        None => path.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn call_error_names_no_officer() {
+        let call = Call::json("/v1/requests/20260131-abcdefgh/approvals/li_na?recipient=a".to_owned());
+        let error = call.error(ErrorKind::Denied, "refused");
+        assert_eq!(
+            error.what,
+            "GET /v1/requests/20260131-abcdefgh/approvals/*: refused"
+        );
     }
 }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::Inner;
-use super::failure::Reach;
+use super::outcome::Reach;
 
 /// The state, and whether the connections were closed.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 
 use super::*;
 use schemas::cursor::Scalar;
+use schemas::sign::SigningKey;
 
 fn link(epoch: u32, number: u64) -> Link {
     Link {
