@@ -30,6 +30,8 @@ impl Machine {
                 "site",
                 "--recipient",
                 "insurer-a",
+                "--host",
+                host,
                 "--listen",
                 &listen,
                 "--out",

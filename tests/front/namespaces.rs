@@ -42,8 +42,8 @@ python3 capture.py front packets & capture=$!
 until [ -e packets ]; do sleep 0.05; done
 "$SLACKTIDE" front run --config front.toml 2>front.log & front=$!
 until in_sides "$SLACKTIDE" exchange apply --yes --recipient insurer-a --config admin/admin.toml 2>apply.log; do kill -0 $front; sleep 0.2; done
-in_sides "$SLACKTIDE" social run --config bureau/social.toml 2>social.log & social=$!
-in_sides "$SLACKTIDE" commercial run --config insurer-a/commercial.toml 2>commercial.log & commercial=$!
+(exec nsenter --target $sides --net "$SLACKTIDE" social run --config bureau/social.toml 2>social.log) & social=$!
+(exec nsenter --target $sides --net "$SLACKTIDE" commercial run --config insurer-a/commercial.toml 2>commercial.log) & commercial=$!
 read -r _ < order
 kill $social $commercial && wait $social $commercial
 kill $front && wait $front
@@ -82,7 +82,7 @@ with open(path + ".new", "w", buffering=1) as out:
 /// Returns whether this account may make namespaces and a link between them.
 fn can_make_namespaces() -> bool {
     let script =
-        "ip link add a type veth peer name b && unshare --net true && command -v nsenter python3 >/dev/null";
+        "ip link add probe0 type veth peer name probe1 && unshare --net true && command -v nsenter python3 >/dev/null";
     let mut command = Command::new("unshare");
     command.args(NAMESPACES).args(["sh", "-c", script]);
     match command.output() {
