@@ -16,9 +16,6 @@ use std::collections::BTreeMap;
 
 use crate::dependencies::{Package, packages};
 
-/// Crates that still have cycles, and how many. To be emptied.
-const REMAINING: &[(&str, usize)] = &[("slacktide", 2)];
-
 /// Crates that are not part of the product.
 const NOT_PRODUCT: &[&str] = &["harness", "flow", "bench"];
 
@@ -53,17 +50,8 @@ fn module_cycles_are_of_ancestors_only() {
     let mut violations = Vec::new();
     for (name, cycles) in &found {
         eprintln!("{name}: {} cycles of modules", cycles.len());
-        let allowed = REMAINING
-            .iter()
-            .find(|(one, _)| one == name)
-            .map_or(0, |(_, count)| *count);
-        if cycles.len() > allowed {
+        if !cycles.is_empty() {
             violations.push(format!("{name}:\n{}", cycles.join("\n")));
-        } else if cycles.len() < allowed {
-            violations.push(format!(
-                "{name} has {} cycles, lower its number in REMAINING",
-                cycles.len()
-            ));
         }
     }
     assert!(violations.is_empty(), "{}", violations.join("\n"));

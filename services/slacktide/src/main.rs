@@ -60,7 +60,7 @@ fn main() -> ExitCode {
         output::error(&error.to_string());
         return runtime::exit::Exit::Usage.into();
     }
-    let outcome = commands::run(cli.command);
+    let outcome = commands::dispatch::run(cli.command);
     // A result that could not be written is not a success.
     let outcome = outcome.and_then(|exit| output::finish().map(|()| exit));
     match outcome {

@@ -3,13 +3,14 @@
 //! Types refuse unknown keys and malformed names, keys and durations with their line. Rules check the rest;
 //! each violation has a key and a remedy. Only the file and, on request, the files of its secrets are opened.
 //!
-//! - [`mod@file`] reads a file and detects its kind by its tables
+//! - [`mod@file`] reads a file of a known kind; [`any`] detects the kind of a file by its tables
 //! - [`violation`] a violated rule, with its line in the file
 //! - [`sample_keys`] keys of the shipped samples, which are refused
 //! - [`exchange`], [`key`], [`encryption`], [`database`] tables that several kinds share
 //! - [`social`] with [`feed`], [`priority`], [`blocklist`], [`masks`], [`masking`] and [`requests`]; [`commercial`] with [`store`]; [`party`] the administrator's and the auditor's;
 //!   [`gateway`] the gateway's
 
+mod any;
 pub(crate) mod blocklist;
 pub(crate) mod commercial;
 pub(crate) mod database;
@@ -31,8 +32,9 @@ pub(crate) mod social;
 pub(crate) mod store;
 pub(crate) mod violation;
 
+pub(crate) use any::{ConfigFile, load_any, load_gateway};
 pub(crate) use commercial::CommercialFile;
-pub(crate) use file::{ConfigFile, load, load_any, load_gateway};
+pub(crate) use file::load;
 pub(crate) use gateway::GatewayFile;
 pub(crate) use party::PartyFile;
 pub(crate) use social::SocialFile;

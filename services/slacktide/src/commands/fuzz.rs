@@ -29,7 +29,7 @@ use store::requests::{RequestState, RequestSummary};
 use super::status::facts::{
     AgentFacts, ChunkFacts, ExchangeFacts, Facts, LaneFacts, LeaseFacts, ReceiptFacts, Side,
 };
-use super::{approvals, audit as audits, feed, gate, hold, quarantine, request, status};
+use super::{approvals, audit as audits, feed, gate, hold, issued_order, quarantine, request, status};
 use crate::failure::Failure;
 use crate::output::{Line, Report, View, rendered_json};
 use crate::settings::feed::FeedTable;
@@ -212,7 +212,7 @@ fn orders(shown: &mut Output, hostile: &str) -> Control {
     let control: Control = inject(fixture!("control"), hostile);
     for order in control.orders.iter().chain([&control.newest]) {
         shown.lines("hold list", [hold::render::sentence(order)]);
-        shown.lines("gate order", [gate::order::sentence(order)]);
+        shown.lines("gate order", [issued_order::sentence(order)]);
     }
     let page = inject_value(gate::render::sample(), hostile);
     shown.view("gate watch", &gate::screen::render(&page));

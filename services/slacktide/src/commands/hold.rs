@@ -20,9 +20,9 @@ use schemas::sign::SigningKey;
 use schemas::visible;
 use social::order::{OrderDraft, issue_order};
 
-use super::gate::order::{failed, warn};
+use super::control_records::note_high_water;
+use super::issued_order::{failed, warn};
 use super::operator::{Operator, actor, orders_in_force};
-use super::orders::note_high_water;
 use super::status::facts;
 use crate::cli::Config;
 use crate::exchange_client::ExchangeClient;

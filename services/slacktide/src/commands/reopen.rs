@@ -9,28 +9,16 @@ use gate::Gate;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
 use schemas::column::RowSchema;
-use schemas::name::RecipientName;
 use schemas::sign::SigningKey;
 use social::epoch::{EpochError, EpochOrder, OpenedEpoch, StartPoint, open_epoch};
-use social::tail::Trust;
 
+use super::control_records::named;
+use super::lane_trust::lane_trust;
 use super::operator::Operator;
-use super::orders::named;
 use crate::compose;
 use crate::failure::Failure;
 use crate::settings::SocialFile;
 use crate::settings::feed::FeedTable;
-
-/// Returns the trusted keys of a recipient's lanes.
-pub(crate) fn trust(file: &SocialFile, key: &SigningKey, recipient: &RecipientName) -> Trust {
-    let mut chunks = file.trust.chunks.clone();
-    chunks.push(key.public().clone());
-    Trust {
-        chunks,
-        receipts: file.trust.receipts.get(recipient).cloned().unwrap_or_default(),
-        here: file.origin(),
-    }
-}
 
 /// Opens the epoch in the name of the bureau.
 pub(crate) async fn reopen(
@@ -41,7 +29,7 @@ pub(crate) async fn reopen(
 ) -> Result<OpenedEpoch, Failure> {
     let (file, operator) = (&loaded.value, Operator::new()?);
     let recipient = order.lane.recipient.clone();
-    let trust = trust(file, key, &recipient);
+    let trust = lane_trust(file, key, &recipient);
     let signer = operator.signer(key, &file.trust.operators, &file.social.name);
     order.named = named(loaded, exchange, key).await?;
     let mut opened = open_epoch(exchange, order, &trust, &signer).await;

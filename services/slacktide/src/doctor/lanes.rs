@@ -13,7 +13,7 @@ use source::identity::detect_change;
 use source::{FeedReader, FenceReading, LanePosition};
 
 use super::finding::Findings;
-use crate::commands::reopen::trust;
+use crate::commands::lane_trust::lane_trust;
 use crate::settings::SocialFile;
 use crate::settings::feed::FeedTable;
 
@@ -46,7 +46,7 @@ pub(super) async fn read(
                 recipient: recipient.clone(),
                 feed: feed.name.clone(),
             };
-            let trust = trust(file, &key, recipient);
+            let trust = lane_trust(file, &key, recipient);
             let (event, context) = tail::read(exchange, &lane, &trust, &encryption_keys.own).await;
             if let Some(why) = &context.receipt_error {
                 findings.warn(&about(&lane), format!("its last receipt is not used: {why}"));

@@ -13,7 +13,7 @@ use super::finding::Findings;
 use super::lanes::{self, Tails};
 use super::masking;
 use super::{database, kinds, page, priority};
-use crate::commands::orders;
+use crate::commands::{control_records, orders};
 use crate::compose;
 use crate::exchange_client::ExchangeClient;
 use crate::failure::Failure;
@@ -68,7 +68,7 @@ fn check_secrets(loaded: &Loaded<SocialFile>, findings: &mut Findings) {
     {
         findings.fail("requests", &failure);
     }
-    if let Some(file) = orders::high_water(loaded)
+    if let Some(file) = control_records::high_water(loaded)
         && let Err(error) = file.read()
     {
         findings.fail("high_water", &Failure::new(Exit::Evidence, error.to_string()));

@@ -1,24 +1,14 @@
 //! The block list: persons about whom no rows are sent.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use runtime::config::Loaded;
 use schemas::person::PersonKey;
 use schemas::sign::SigningKey;
-use serde::{Deserialize, Serialize};
 use social::blocklist::Keeper;
 
 use super::SocialFile;
 use crate::failure::Failure;
-
-/// The `[blocklist]` table.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct BlocklistTable {
-    /// The file that `slacktide blocklist import` writes.
-    pub(crate) path: PathBuf,
-}
 
 /// Reads the list, if one is configured. The agent does not start if it cannot be read.
 pub(crate) fn open_blocklist(

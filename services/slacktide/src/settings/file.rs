@@ -1,4 +1,4 @@
-//! Reads a configuration file and detects its kind by its tables.
+//! Reads a configuration file and checks its rules.
 
 use std::path::Path;
 
@@ -6,23 +6,12 @@ use runtime::config::{self, Loaded};
 use serde::de::DeserializeOwned;
 
 use super::violation::ConfigViolation;
-use super::{CommercialFile, GatewayFile, PartyFile, SocialFile};
 use crate::failure::Failure;
 
 /// A file with rules.
 pub(crate) trait Validate: DeserializeOwned {
     /// Returns the violated rules; empty: the file may be used.
     fn violations(&self) -> Vec<ConfigViolation>;
-}
-
-/// A file of any kind.
-pub(crate) enum ConfigFile {
-    /// `[social]`.
-    Social(Box<Loaded<SocialFile>>),
-    /// `[commercial]`.
-    Commercial(Box<Loaded<CommercialFile>>),
-    /// `[exchange]` alone, perhaps with `[trust]`.
-    Party(Box<Loaded<PartyFile>>),
 }
 
 /// Reads a file with the overrides from the environment, and checks its rules.
@@ -40,49 +29,6 @@ pub(crate) fn load<T: Validate>(path: &Path) -> Result<Loaded<T>, Failure> {
     Err(Failure::usage(first).with(messages.map(|message| format!("error: {message}"))))
 }
 
-/// Reads a gateway's file, or returns `None` if the file is of another kind.
-pub(crate) fn load_gateway(path: &Path) -> Result<Option<Loaded<GatewayFile>>, Failure> {
-    let text = config::read(path)?;
-    (detect_kind(&text) == "gateway").then(|| load(path)).transpose()
-}
-
-/// Reads the file of a party of any kind.
-pub(crate) fn load_any(path: &Path) -> Result<ConfigFile, Failure> {
-    let text = config::read(path)?;
-    match detect_kind(&text) {
-        "social" => Ok(ConfigFile::Social(Box::new(load(path)?))),
-        "commercial" => Ok(ConfigFile::Commercial(Box::new(load(path)?))),
-        "party" => Ok(ConfigFile::Party(Box::new(load(path)?))),
-        "gateway" => Err(Failure::usage(format!(
-            "{}: is a gateway's file, and this command is for a party; check it with `slacktide gateway check`",
-            path.display()
-        ))),
-        _ => Err(Failure::usage(format!(
-            "{}: none of the tables [social], [commercial] and [exchange] is in it; begin from one of the samples under config/",
-            path.display()
-        ))),
-    }
-}
-
-/// Detects the kind by the table headers, so that a file with an error elsewhere gets the error of its kind.
-fn detect_kind(text: &str) -> &'static str {
-    let has = |table: &str| {
-        text.lines()
-            .any(|line| line.trim_start().starts_with(&format!("[{table}]")))
-    };
-    if has("social") {
-        "social"
-    } else if has("commercial") {
-        "commercial"
-    } else if has("gateway") {
-        "gateway"
-    } else if has("exchange") {
-        "party"
-    } else {
-        "unknown"
-    }
-}
-
 /// Returns the overrides `SLACKTIDE_TABLE__KEY`. Every key is in a table, so a variable without `__`
 /// (`SLACKTIDE_LOG`, the server's `SLACKTIDE_LISTEN`) is not an override.
 fn override_variables() -> Vec<(String, String)> {
@@ -90,18 +36,4 @@ fn override_variables() -> Vec<(String, String)> {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter(|(name, _)| name.contains("__"))
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn file_kind_is_detected_by_its_tables() {
-        assert_eq!(detect_kind("[exchange]\n[social]\n"), "social");
-        assert_eq!(detect_kind("  [commercial] # one\n"), "commercial");
-        assert_eq!(detect_kind("[exchange]\n[gateway]\n"), "gateway");
-        assert_eq!(detect_kind("[exchange]\n"), "party");
-        assert_eq!(detect_kind("# [exchange]\n"), "unknown");
-    }
 }

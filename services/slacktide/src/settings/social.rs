@@ -4,6 +4,7 @@
 //! - [`lease`] the lease; [`publisher`] quanta and polling
 //! - the other tables are in the parent module: they are shared or large
 
+mod blocklist;
 mod lease;
 mod publisher;
 mod source;
@@ -21,7 +22,6 @@ use schemas::name::{PartyName, SourceName};
 use schemas::origin::Origin;
 use serde::{Deserialize, Serialize};
 
-use super::blocklist::BlocklistTable;
 use super::encryption::SocialEncryption;
 use super::exchange::ExchangeTable;
 use super::feed::FeedTable;
@@ -32,6 +32,7 @@ use super::priority::PriorityTable;
 use super::requests::ResponderTable;
 use super::violation::ConfigViolation;
 
+use blocklist::BlocklistTable;
 use lease::LeaseTable;
 use publisher::PublisherTable;
 use source::SourceTable;

@@ -4,14 +4,15 @@ use jiff::Timestamp;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
 use schemars::JsonSchema;
-use schemas::control::{self, Action, AnyAction, Control, Order};
+use schemas::control::{self, Action, Control, Order};
 use serde::Serialize;
-use social::order::{IssuedOrder, OrderDraft, OrderError, issue_order};
+use social::order::{OrderDraft, issue_order};
 
 use crate::cli::OrderArgs;
+use crate::commands::control_records::note_high_water;
+use crate::commands::issued_order::{failed, sentence, warn};
 use crate::commands::items::OrderItem;
 use crate::commands::operator::{Operator, actor};
-use crate::commands::orders::note_high_water;
 use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Report, View};
@@ -129,49 +130,6 @@ impl Report for OrderReport {
     }
 }
 
-pub(in crate::commands) fn sentence(order: &Order) -> String {
-    let what = match &order.action {
-        AnyAction::Known(Action::Pause) => "paused".to_owned(),
-        AnyAction::Known(Action::Resume) => "resumed".to_owned(),
-        AnyAction::Known(Action::Limit { duty_milli }) => {
-            format!("limited to {}.{} % of the time", duty_milli / 10, duty_milli % 10)
-        }
-        AnyAction::Known(Action::Hold(_)) => "held".to_owned(),
-        AnyAction::Known(Action::Release) => "released".to_owned(),
-        AnyAction::Known(Action::Confirm(_)) => "confirmed".to_owned(),
-        AnyAction::Other(_) => format!("{} (not known to this version)", order.action.kind()),
-    };
-    let until = order
-        .expires
-        .map_or("until `gate resume`".to_owned(), |end| format!("until {end:.0}"));
-    format!("{what} {until}, by {}: {}", order.actor, order.reason)
-}
-
-/// Prints warnings about an issued order.
-pub(crate) fn warn(issued: &IssuedOrder) {
-    if let Some(error) = &issued.audit_error {
-        output::note(&format!(
-            "warning: the order is in force, but it is not in the audit chain ({error}); the record itself is signed"
-        ));
-    }
-    if issued.holds_all {
-        output::note(
-            "warning: the previous orders could not be read, so this order holds everything: give pauses, holds and limits \
-             again, then release that hold (`slacktide hold list`)",
-        );
-    }
-}
-
-pub(crate) fn failed(error: OrderError) -> Failure {
-    match error {
-        OrderError::Exchange(error)
-        | OrderError::AuditEvent(social::audit_log::AuditLogError::Exchange(error)) => error.into(),
-        OrderError::Invalid(_) => Failure::usage(error.to_string()),
-        OrderError::Unverifiable(_) => Failure::new(Exit::Evidence, error.to_string()),
-        other => Failure::new(Exit::Unfinished, other.to_string()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,22 +143,5 @@ mod tests {
         for wrong in ["0", "101%", "nan", "-1", "a", ""] {
             assert_eq!(parse_milli(wrong), None, "{wrong:?}");
         }
-    }
-
-    #[test]
-    fn order_sentence_names_end_actor_and_reason() {
-        let order = Order {
-            id: "1".into(),
-            scope: "gate.core".into(),
-            action: AnyAction::Known(Action::Limit { duty_milli: 205 }),
-            actor: "li.na".into(),
-            reason: "year end".into(),
-            given_at: Timestamp::UNIX_EPOCH,
-            expires: Some(Timestamp::UNIX_EPOCH),
-        };
-        assert_eq!(
-            sentence(&order),
-            "limited to 20.5 % of the time until 1970-01-01T00:00:00Z, by li.na: year end"
-        );
     }
 }

@@ -13,7 +13,7 @@ use social::record_tracker::RecordTracker;
 use social::signed_chunk::EncryptionKeys;
 use social::{AnswerConfig, HoldConfig, Social, SocialParts};
 
-use super::super::orders;
+use super::super::control_records;
 use crate::compose;
 use crate::exchange_client::ExchangeOptions;
 use crate::failure::Failure;
@@ -64,10 +64,10 @@ impl AgentConfig {
             exchange: Arc::clone(exchange),
             gate: gate.clone(),
             record_tracker: record_tracker.clone(),
-            lanes: orders::lanes(file),
+            lanes: control_records::lanes(file),
             publishers: file.trust.chunks.clone(),
             origin: file.origin(),
-            high_water: orders::high_water(loaded),
+            high_water: control_records::high_water(loaded),
             party: file.social.name.clone(),
             source: file.social.source.clone(),
             operators: file.trust.operators.clone(),

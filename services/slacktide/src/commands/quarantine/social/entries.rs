@@ -9,8 +9,8 @@ use schemas::receipt::Receipt;
 use social::tail::{Trust, trusted_manifest, trusted_receipt};
 
 use super::File;
+use crate::commands::lane_trust::lane_trust;
 use crate::commands::quarantine::render::Line;
-use crate::commands::reopen;
 use crate::failure::Failure;
 use crate::output;
 
@@ -32,7 +32,7 @@ pub(super) enum EntryKind {
 
 pub(super) fn trust(loaded: &File, lane: &Lane) -> Result<Trust, Failure> {
     let key = loaded.value.signing.key(loaded.folder())?;
-    Ok(reopen::trust(&loaded.value, &key, &lane.recipient))
+    Ok(lane_trust(&loaded.value, &key, &lane.recipient))
 }
 
 pub(super) async fn find_all(
