@@ -83,10 +83,6 @@ pub(crate) enum ProfileCommand {
     New(ProfileArgs),
 }
 
-fn parse_key(text: &str) -> Result<PublicKey, String> {
-    PublicKey::new(text).map_err(|error| error.to_string())
-}
-
 /// The arguments of `profile new`.
 #[derive(Debug, Args)]
 pub(crate) struct ProfileArgs {
@@ -100,7 +96,7 @@ pub(crate) struct ProfileArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
     /// A key that signs chunks and answers (A…), the bureau's sign.pub; may be given several times.
-    #[arg(long, value_name = "KEY", value_parser = parse_key)]
+    #[arg(long, value_name = "KEY", value_parser = PublicKey::new)]
     pub(crate) trust: Vec<PublicKey>,
     #[command(flatten)]
     pub(crate) terms: TokenTerms,

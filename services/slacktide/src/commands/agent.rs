@@ -6,7 +6,7 @@ use std::sync::Arc;
 use exchange::Connection;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
-use runtime::health::{self, HealthConfig, Report};
+use runtime::health::{self, HealthConfig, Problem, Report};
 use runtime::notify::Notifier;
 use runtime::stop::{SecondSignal, Stop};
 use runtime::supervise::Supervisor;
@@ -28,8 +28,8 @@ pub(crate) fn supervise(stop: &Stop) -> Result<Supervisor, Failure> {
 }
 
 /// Whether every part of the agent runs.
-pub(crate) fn live(supervisor: &Supervisor) -> Result<(), String> {
-    supervisor.failure().map_or(Ok(()), |what| Err(what.to_owned()))
+pub(crate) fn live(supervisor: &Supervisor) -> Result<(), Problem> {
+    supervisor.failure().map_or(Ok(()), |what| Err(what.into()))
 }
 
 /// Starts the status page, if one is configured. It runs until the process ends, so that it answers during the stop.
@@ -64,7 +64,7 @@ pub(crate) fn notify_manager(stop: &Stop) -> Notifier {
 }
 
 /// Fails with the reason if the exchange is not connected.
-pub(crate) fn connected(connection: &watch::Receiver<Connection>) -> Result<(), String> {
+pub(crate) fn connected(connection: &watch::Receiver<Connection>) -> Result<(), Problem> {
     match *connection.borrow() {
         Connection::Connected => Ok(()),
         Connection::Disconnected { since, refused, why } => {
@@ -74,13 +74,13 @@ pub(crate) fn connected(connection: &watch::Receiver<Connection>) -> Result<(), 
                 "is unreachable"
             };
             let why = why.map_or(String::new(), |why| format!(": {why}"));
-            Err(format!("the exchange {what} since {since:.0}{why}"))
+            Err(format!("the exchange {what} since {since:.0}{why}").into())
         }
     }
 }
 
 /// Fails if the exchange refuses the credential: an operator must act.
-pub(crate) fn check_accepted(connection: &watch::Receiver<Connection>) -> Result<(), String> {
+pub(crate) fn check_accepted(connection: &watch::Receiver<Connection>) -> Result<(), Problem> {
     let is_refused = matches!(
         *connection.borrow(),
         Connection::Disconnected { refused: true, .. }

@@ -143,14 +143,14 @@ impl ExchangeTable {
     }
 
     /// Returns the transport of the URL, or what is wrong with it.
-    fn transport(&self) -> Result<Transport, String> {
+    fn transport(&self) -> Result<Transport, BadUrl> {
         let is_nats = |url: &str| ["nats://", "tls://"].iter().any(|scheme| url.starts_with(scheme));
         if self.url.split(',').all(|url| is_nats(url.trim())) {
             return Ok(Transport::Nats);
         }
         match web::Options::url_violation(&self.url) {
             None => Ok(Transport::Web),
-            Some(why) => Err(why),
+            Some(why) => Err(BadUrl(why)),
         }
     }
 
@@ -205,6 +205,11 @@ impl ExchangeTable {
         })
     }
 }
+
+/// A URL of no known transport, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct BadUrl(String);
 
 /// How the exchange is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

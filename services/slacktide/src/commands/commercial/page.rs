@@ -86,7 +86,7 @@ impl Report for Page {
     }
 
     fn live(&self) -> Result<(), Problem> {
-        Ok(agent::live(&self.supervisor)?)
+        agent::live(&self.supervisor)
     }
 
     fn ready(&self) -> Result<(), Problem> {
@@ -117,7 +117,7 @@ impl Report for Page {
                 ::commercial::requester::REFILL_ANSWERS
             )
             .into()),
-            None => Ok(agent_lanes::check_health(&self.judged())?),
+            None => agent_lanes::check_health(&self.judged()),
         }
     }
 }

@@ -121,7 +121,7 @@ impl Report for Page {
     }
 
     fn live(&self) -> Result<(), Problem> {
-        Ok(agent::live(&self.supervisor)?)
+        agent::live(&self.supervisor)
     }
 
     fn ready(&self) -> Result<(), Problem> {
@@ -152,6 +152,6 @@ impl Report for Page {
         if let ("behind", Some(why)) = (status.orders.state, &status.orders.reason) {
             return Err(why.clone().into());
         }
-        Ok(agent_lanes::check_health(&self.lanes.judged(self.own()))?)
+        agent_lanes::check_health(&self.lanes.judged(self.own()))
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use runtime::health::Problem;
 use runtime::metrics::MetricsText;
 use schemas::name::PartyName;
 use serde_json::{Value, json};
@@ -92,7 +93,7 @@ pub(crate) fn status_data(judged: &[JudgedLane]) -> Value {
 }
 
 /// Fails if a lane needs an operator.
-pub(crate) fn check_health(judged: &[JudgedLane]) -> Result<(), String> {
+pub(crate) fn check_health(judged: &[JudgedLane]) -> Result<(), Problem> {
     match judged.iter().find(|lane| lane.state.needs_action()) {
         Some(lane) => Err(format!(
             "lane {} is {}: {}; {}",
@@ -100,7 +101,8 @@ pub(crate) fn check_health(judged: &[JudgedLane]) -> Result<(), String> {
             lane.state.label(),
             lane.why,
             lane.remedy
-        )),
+        )
+        .into()),
         None => Ok(()),
     }
 }
