@@ -1,6 +1,9 @@
 //! Commands of the gate.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
 use runtime::span::Span;
 
 use super::Config;
@@ -24,14 +27,74 @@ pub(crate) struct OrderArgs {
     pub(crate) json: bool,
 }
 
+/// The arguments.
+#[derive(Debug, Args)]
+pub(crate) struct WatchArgs {
+    #[command(flatten)]
+    pub(crate) config: Config,
+    /// Print the gate's status as one JSON object per poll.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The arguments.
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    #[command(flatten)]
+    pub(crate) config: Config,
+    /// Print the gate's status and the sentences as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The arguments.
+#[derive(Debug, Args)]
+pub(crate) struct SimulateArgs {
+    /// The policy to simulate: an agent's file, or one with only a [gate] table.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: PathBuf,
+    /// Recorded samples: a file, or the folder of `[gate.record]`.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) samples: PathBuf,
+    /// Rows per second of full work. Default: as measured in the recording.
+    #[arg(long, value_name = "ROWS")]
+    pub(crate) rows_per_second: Option<f64>,
+    /// Simulate kernel-idle priority of the agent.
+    #[arg(long)]
+    pub(crate) kernel: bool,
+    /// Print the figures as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The arguments.
+#[derive(Debug, Args)]
+pub(crate) struct ForecastArgs {
+    /// Recorded samples: a file, or the folder of `[gate.record]`.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) samples: PathBuf,
+    /// The backlog, in rows.
+    #[arg(long)]
+    pub(crate) rows: u64,
+    /// Rows per second of full work. Default: as measured in the recording.
+    #[arg(long, value_name = "ROWS")]
+    pub(crate) rows_per_second: Option<f64>,
+    /// The start time. Default: now.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) now: Option<Timestamp>,
+    /// Print the forecast as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum GateCommand {
     /// Watch the running gate: signals, limits, verdict, reason, duty, next check, history.
     #[command(after_help = "Example:\n  slacktide gate watch --config config/social.toml")]
-    Watch(crate::commands::gate::watch::WatchArgs),
+    Watch(WatchArgs),
     /// Show the gate's state and reason.
     #[command(after_help = "Example:\n  slacktide gate explain --config config/social.toml")]
-    Explain(crate::commands::gate::explain::ExplainArgs),
+    Explain(ExplainArgs),
     /// Pause the gate until the order is revoked or expires. Signed and audited.
     #[command(
         after_help = "Example:\n  slacktide gate pause --config config/social.toml --reason \"year end closing\" --for 2h"
@@ -54,7 +117,7 @@ pub(crate) enum GateCommand {
         duty: String,
     },
     /// Simulate another policy on recorded samples.
-    Simulate(crate::commands::gate::simulate::SimulateArgs),
+    Simulate(SimulateArgs),
     /// Forecast from the recorded history when a backlog will be processed.
-    Forecast(crate::commands::gate::forecast::ForecastArgs),
+    Forecast(ForecastArgs),
 }

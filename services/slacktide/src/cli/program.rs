@@ -69,7 +69,7 @@ pub(crate) enum Command {
     Config(ConfigCommand),
     /// Create keys and certificates of a party or of a test site.
     #[command(subcommand)]
-    Keys(crate::commands::keys::KeysCommand),
+    Keys(super::keys::KeysCommand),
     /// Check configuration and connectivity without changing the core or the exchange.
     #[command(after_help = "Example:\n  slacktide doctor --config config/social.toml")]
     Doctor {
@@ -85,35 +85,35 @@ pub(crate) enum Command {
     /// Check the health of the running agent: exit code 0 if it works.
     Health(Config),
     /// Show both agents and the exchange: which side is behind, what is stopped, and the remedy.
-    #[command(after_help = crate::commands::status::EXIT_CODES)]
-    Status(crate::commands::status::StatusArgs),
+    #[command(after_help = super::status::EXIT_CODES)]
+    Status(super::status::StatusArgs),
     /// Show feeds, and restart them after a stop.
     #[command(subcommand)]
-    Feed(crate::commands::feed::FeedCommand),
+    Feed(super::feed::FeedCommand),
     /// Withhold a recipient's, a feed's or a person's rows until released. Signed and audited.
     #[command(subcommand)]
-    Hold(crate::commands::hold::HoldCommand),
+    Hold(super::hold::HoldCommand),
     /// Show and confirm the control record that agents obey.
     #[command(subcommand)]
-    Orders(crate::commands::orders::OrdersCommand),
+    Orders(super::orders::OrdersCommand),
     /// Show, retry or discard what could not be decrypted, stored or published.
     #[command(subcommand)]
-    Quarantine(crate::commands::quarantine::QuarantineCommand),
+    Quarantine(super::quarantine::QuarantineCommand),
     /// For the receiver: accept a store, and refill lost answers.
     #[command(subcommand)]
-    Store(crate::commands::store::StoreCommand),
+    Store(super::store::StoreCommand),
     /// File data requests to the bureau, and show their outcomes.
     #[command(subcommand)]
-    Request(crate::commands::request::RequestCommand),
+    Request(super::request::RequestCommand),
     /// Approve or refuse data requests, as an officer of the bureau.
     #[command(subcommand)]
-    Approvals(crate::commands::approvals::ApprovalsCommand),
+    Approvals(super::approvals::ApprovalsCommand),
     /// Import and show the list of persons about whom nothing is sent.
     #[command(subcommand)]
-    Blocklist(crate::commands::blocklist::BlocklistCommand),
+    Blocklist(super::blocklist::BlocklistCommand),
     /// Preview masked rows.
     #[command(subcommand)]
-    Masking(crate::commands::masking::MaskingCommand),
+    Masking(super::masking::MaskingCommand),
     /// Show and control the gate, which decides when the core may be read.
     #[command(subcommand)]
     Gate(GateCommand),

@@ -9,7 +9,6 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use ::exchange::Exchange;
-use clap::{Args, Subcommand};
 use disclosure::blocklist::{BlockList, file};
 use runtime::config::Loaded;
 use runtime::exit::Exit;
@@ -25,50 +24,11 @@ use social::blocklist::{BlockListError, digest, read};
 
 use super::operator::{Operator, actor};
 use crate::cli::Config;
+use crate::cli::blocklist::{BlocklistCommand, ImportArgs};
 use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Report, View};
 use crate::settings::{SocialFile, load};
-
-/// The block list commands.
-#[derive(Debug, Subcommand)]
-pub(crate) enum BlocklistCommand {
-    /// Replace the list by the persons of a file. In force within 5 s. Signed and audited.
-    #[command(
-        after_help = "The file is imported completely or not at all:\n  HDR,slacktide-blocklist,1,2026-01-31\n  PSN,31010004711\n  TRL,1\n\nExample:\n  slacktide blocklist import --reason \"consents of January\" --config config/social.toml withdrawn.csv"
-    )]
-    Import(ImportArgs),
-    /// Show the number of persons on the list, its date and its digest.
-    #[command(after_help = "Example:\n  slacktide blocklist show --config config/social.toml")]
-    Show {
-        #[command(flatten)]
-        config: Config,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-/// The arguments of `import`.
-#[derive(Debug, Args)]
-pub(crate) struct ImportArgs {
-    /// The file.
-    file: PathBuf,
-    #[command(flatten)]
-    config: Config,
-    /// The deciding operator. Default: the login name.
-    #[arg(long, value_name = "NAME")]
-    actor: Option<String>,
-    /// The reason. It is signed and kept; do not name a person in it.
-    #[arg(long, value_name = "TEXT")]
-    reason: String,
-    /// Accept a list that is older than the one in force.
-    #[arg(long)]
-    older: bool,
-    /// Print the result as JSON.
-    #[arg(long)]
-    json: bool,
-}
 
 /// Runs a subcommand.
 pub(crate) async fn run(command: BlocklistCommand) -> Outcome {

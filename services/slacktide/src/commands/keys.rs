@@ -1,11 +1,9 @@
 //! `slacktide keys new|site|certificate|renew`.
 //!
-//! - `arguments` the command-line arguments
 //! - `files` writing a key or a certificate so that only its owner reads it
 //! - `certificates` the authority of a test site and its certificates; `issue` issues one more
 //! - `site` creates a test site; `samples` its configuration files
 
-mod arguments;
 mod certificates;
 mod files;
 mod issue;
@@ -20,10 +18,9 @@ use schemas::encryption::EncryptionKey;
 use schemas::sign::SigningKey;
 use serde::Serialize;
 
+use crate::cli::keys::{KeyKind, KeysCommand};
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Report, View};
-use arguments::KeyKind;
-pub(crate) use arguments::KeysCommand;
 
 /// A party's public keys.
 #[derive(Debug, Clone, Default)]

@@ -6,13 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
 use disclosure::hold::{self, HoldEffect, Holds};
 use gate::{Gate, Orders, OwnPids};
 use jiff::Timestamp;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
-use runtime::span::Span;
 use schemars::JsonSchema;
 use schemas::control::{self, Action, AnyAction, Control};
 use schemas::digest::Digest;
@@ -28,44 +26,12 @@ use source::Source;
 use tokio_util::sync::CancellationToken;
 
 use super::operator::orders_in_force;
-use crate::cli::Config;
+use crate::cli::masking::{MaskingCommand, PreviewArgs};
 use crate::compose;
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Report, View};
 use crate::settings::feed::FeedTable;
 use crate::settings::{self, SocialFile, load};
-
-/// The masking commands.
-#[derive(Debug, Subcommand)]
-pub(crate) enum MaskingCommand {
-    /// Show the first rows of a feed as a recipient would get them. Prints personal data that no mask hides.
-    #[command(
-        after_help = "Example:\n  slacktide masking preview --config config/social.toml --feed setl --recipient insurer-a --rows 3"
-    )]
-    Preview(PreviewArgs),
-}
-
-/// The arguments of `preview`.
-#[derive(Debug, Args)]
-pub(crate) struct PreviewArgs {
-    #[command(flatten)]
-    config: Config,
-    /// The feed.
-    #[arg(long, value_name = "NAME")]
-    feed: FeedName,
-    /// The recipient.
-    #[arg(long, value_name = "NAME")]
-    recipient: RecipientName,
-    /// The number of rows.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=100))]
-    rows: u16,
-    /// How long to wait for the gate.
-    #[arg(long, value_name = "TIME", default_value = "30s")]
-    wait: Span,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-}
 
 /// Runs a subcommand.
 pub(crate) async fn run(command: MaskingCommand) -> Outcome {

@@ -3,7 +3,6 @@
 //! Agents stop if the orders at the exchange are older than a signed message shows. A program cannot restore the lost orders:
 //! an operator gives them again, and confirms the record in force by number and digest.
 
-use clap::{Args, Subcommand};
 use exchange::Exchange;
 use jiff::Timestamp;
 use runtime::config::Loaded;
@@ -22,69 +21,11 @@ use super::issued_order::{failed, sentence, warn};
 use super::items::OrderItem;
 use super::operator::{Operator, actor};
 use crate::cli::Config;
+use crate::cli::orders::{ConfirmArgs, OrdersCommand};
 use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Report, View};
 use crate::settings::{SocialFile, load};
-
-/// The orders commands.
-#[derive(Debug, Subcommand)]
-pub(crate) enum OrdersCommand {
-    /// Show the control record in force, its orders, and which records are lost.
-    #[command(after_help = "Example:\n  slacktide orders show --config config/social.toml")]
-    Show {
-        #[command(flatten)]
-        config: Config,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Confirm the pauses and holds in force after the exchange was restored. Signed and audited.
-    #[command(
-        after_help = "Example:\n  slacktide orders confirm --record 3:9f86d0… --lost 5:60303a… --reason \"restored, hold 17 given again\" --config config/social.toml"
-    )]
-    Confirm(ConfirmArgs),
-}
-
-/// The arguments of `confirm`.
-#[derive(Debug, Args)]
-pub(crate) struct ConfirmArgs {
-    #[command(flatten)]
-    config: Config,
-    /// The record in force, NUMBER:DIGEST, as `orders show` prints it; `none` if there is none.
-    #[arg(long, value_name = "RECORD", value_parser = record)]
-    record: RecordName,
-    /// The newest lost record. Default: the newest one that lanes, lease or the local file name.
-    #[arg(long, value_name = "RECORD")]
-    lost: Option<RecordRef>,
-    /// The reason. It is signed and kept.
-    #[arg(long, value_name = "TEXT")]
-    reason: String,
-    /// The deciding operator. Default: the login name.
-    #[arg(long, value_name = "NAME")]
-    actor: Option<String>,
-    /// Print the orders in force as JSON.
-    #[arg(long)]
-    json: bool,
-}
-
-/// A record or `none`.
-#[derive(Debug, Clone, Copy)]
-struct RecordName(Option<RecordRef>);
-
-/// An invalid name of a record.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct BadRecord(String);
-
-fn record(text: &str) -> Result<RecordName, BadRecord> {
-    if text == "none" {
-        return Ok(RecordName(None));
-    }
-    let mark: Result<RecordRef, _> = text.parse();
-    mark.map(|mark| RecordName(Some(mark)))
-        .map_err(|error| BadRecord(error.to_string()))
-}
 
 /// Runs a subcommand.
 pub(crate) async fn run(command: OrdersCommand) -> Outcome {
@@ -237,21 +178,5 @@ impl Report for RecordReport {
             view.line(error);
         }
         view
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn orders_record_is_a_number_with_its_digest_or_none() {
-        let digest = "ab".repeat(32);
-        let named = record(&format!("5:{digest}")).unwrap().0.unwrap();
-        assert_eq!(named.to_string(), format!("5:{digest}"));
-        assert!(record("none").unwrap().0.is_none());
-        for wrong in ["5", "5:ab", "x:00", ""] {
-            assert!(record(wrong).is_err(), "{wrong:?}");
-        }
     }
 }

@@ -21,42 +21,13 @@ pub(crate) use screen::withheld_by;
 
 use std::time::Duration;
 
-use clap::Args;
 use runtime::exit::Exit;
-use schemas::name::FeedName;
 
-use crate::cli::Config;
+use crate::cli::status::StatusArgs;
 use crate::commands::agent;
 use crate::failure::Outcome;
 use crate::output::{self, Live, Report, View};
 use report::StatusReport;
-
-/// Shown by `--help`.
-pub(crate) const EXIT_CODES: &str = "\
-Exit codes: 0 all is well (flowing, caught up, waiting for slack, held as ordered); 5 the exchange cannot be
-reached; 9 a lane is stopped or behind, or the agent does not run; 2 and 3 as everywhere.
-
-Example:
-  slacktide status --config config/social.toml --watch";
-
-/// The arguments.
-#[derive(Debug, Args)]
-pub(crate) struct StatusArgs {
-    #[command(flatten)]
-    config: Config,
-    /// Include this feed; for an insurer whose agent does not run. May be given several times.
-    #[arg(long, value_name = "NAME")]
-    feed: Vec<FeedName>,
-    /// The bureau's name at the exchange, for an insurer.
-    #[arg(long, value_name = "NAME", default_value = "bureau")]
-    bureau: schemas::name::PartyName,
-    /// Print JSON; with --watch one object per line and refresh.
-    #[arg(long)]
-    json: bool,
-    /// Refresh every second, until Ctrl-C. Each change of a lane's state stays above the screen.
-    #[arg(long)]
-    watch: bool,
-}
 
 /// Runs the command.
 pub(crate) async fn run(args: StatusArgs) -> Outcome {

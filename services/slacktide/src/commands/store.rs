@@ -7,7 +7,6 @@ use ::commercial::receipts::last;
 use ::commercial::requester::refill_answers;
 use ::commercial::{RequesterParts, StatusRegistry};
 use ::exchange::{Exchange, FeedExchange};
-use clap::{Args, Subcommand};
 use runtime::config::Loaded;
 use runtime::exit::Exit;
 use schemas::name::{FeedName, Lane, PartyName};
@@ -17,44 +16,12 @@ use store::{Approval, Refill};
 
 use super::operator::Operator;
 use crate::cli::Config;
+use crate::cli::store::{AcceptArgs, StoreCommand};
 use crate::compose;
 use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, View};
 use crate::settings::{CommercialFile, load};
-
-/// The store commands.
-#[derive(Debug, Subcommand)]
-pub(crate) enum StoreCommand {
-    /// Accept this store in place of the one that signed the last receipts; with --feed, accept a table's rows as they are.
-    /// Signed and audited.
-    #[command(
-        after_help = "Examples:\n  a new database replaces a lost one:\n  slacktide store accept --actor li.na --reason \"moved to db2\" --config config/commercial.toml\n  rows were deleted on purpose:\n  slacktide store accept --feed setl --actor li.na --reason \"older than ten years\" --config config/commercial.toml"
-    )]
-    Accept(AcceptArgs),
-    /// Fetch confirmed answers again that are no longer stored.
-    #[command(after_help = "Example:\n  slacktide store refill-answers --config config/commercial.toml")]
-    RefillAnswers {
-        #[command(flatten)]
-        config: Config,
-    },
-}
-
-/// The arguments of `accept`.
-#[derive(Debug, Args)]
-pub(crate) struct AcceptArgs {
-    /// Accept the rows of this feed's table as they are, instead of the whole store.
-    #[arg(long, value_name = "NAME")]
-    feed: Option<String>,
-    /// The deciding operator.
-    #[arg(long, value_name = "NAME")]
-    actor: String,
-    /// The reason. It is signed and kept.
-    #[arg(long, value_name = "TEXT")]
-    reason: String,
-    #[command(flatten)]
-    config: Config,
-}
 
 /// Runs a subcommand.
 pub(crate) async fn run(command: StoreCommand) -> Outcome {

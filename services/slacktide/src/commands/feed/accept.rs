@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 
 use ::exchange::Exchange;
-use clap::Args;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
 use schemars::JsonSchema;
@@ -15,34 +14,13 @@ use social::audit_log::{AuditEvent, AuditLogError, append};
 use store::table::schema_change::{PendingChange, SchemaChange};
 use store::{Approval, PendingChanges};
 
-use crate::cli::Config;
+use crate::cli::feed::AcceptArgs;
 use crate::commands::operator::Operator;
 use crate::compose;
 use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Report, Time, View};
 use crate::settings::{CommercialFile, load};
-
-/// The arguments.
-#[derive(Debug, Args)]
-pub(crate) struct AcceptArgs {
-    /// The feed.
-    name: String,
-    #[command(flatten)]
-    config: Config,
-    /// The deciding operator.
-    #[arg(long, value_name = "NAME", required_unless_present = "dry_run")]
-    actor: Option<String>,
-    /// The reason. It is signed and kept.
-    #[arg(long, value_name = "TEXT", required_unless_present = "dry_run")]
-    reason: Option<String>,
-    /// Show the change without applying it.
-    #[arg(long)]
-    dry_run: bool,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-}
 
 /// Approves the change that a lane waits for.
 pub(crate) async fn accept(args: AcceptArgs) -> Outcome {

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use ::commercial::refill::{From, Progress as RefillProgress, RefillError, RefillParts, Refilled};
+use ::commercial::refill::{Progress as RefillProgress, RefillError, RefillParts, Refilled};
 use ::exchange::Exchange;
-use clap::Args;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
 use schemars::JsonSchema;
@@ -12,7 +11,7 @@ use schemas::name::{FeedName, Lane, RecipientName};
 use serde::Serialize;
 use store::merge::ChunkNumber;
 
-use crate::cli::Config;
+use crate::cli::feed::RefillArgs;
 use crate::commands::agent;
 use crate::compose;
 use crate::exchange_client::ExchangeClient;
@@ -22,22 +21,6 @@ use crate::settings::{CommercialFile, load};
 
 /// The maximum number of chunks listed.
 const MAX_LISTED: usize = 20;
-
-/// The arguments.
-#[derive(Debug, Args)]
-pub(crate) struct RefillArgs {
-    /// The feed.
-    name: String,
-    /// Where to start: `receipt`, after what the store holds without a gap; `start`, at the first chunk that the exchange
-    /// keeps; `chunk:EPOCH.NUMBER`; or `time:2026-01-31T22:15:00Z`, when the exchange stored it.
-    #[arg(long, value_name = "WHERE", default_value = "receipt")]
-    from: From,
-    #[command(flatten)]
-    config: Config,
-    /// Print the result as JSON.
-    #[arg(long)]
-    json: bool,
-}
 
 /// Refills one lane.
 pub(crate) async fn refill(args: RefillArgs) -> Outcome {

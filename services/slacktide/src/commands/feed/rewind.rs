@@ -1,9 +1,7 @@
 //! `slacktide feed rewind`.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 
-use clap::Args;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
 use schemars::JsonSchema;
@@ -12,85 +10,12 @@ use schemas::name::{FeedName, Lane, RecipientName};
 use serde::Serialize;
 use social::epoch::{EpochOrder, OpenedEpoch, StartPoint};
 
-use crate::cli::Config;
+use crate::cli::feed::{RewindArgs, RewindFrom};
 use crate::commands::reopen::{describe_start, reopen};
 use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Report, View};
 use crate::settings::{SocialFile, load};
-
-/// The start of a new epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RewindFrom {
-    /// The receiver's last receipt.
-    Receipt,
-    /// The beginning: everything is sent again.
-    Beginning,
-    /// The position before a chunk.
-    Chunk {
-        /// Its epoch.
-        epoch: u32,
-        /// Its number.
-        number: u64,
-    },
-}
-
-/// An invalid start of an epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("give receipt, beginning, or chunk:EPOCH.NUMBER")]
-pub(crate) struct BadStart;
-
-impl FromStr for RewindFrom {
-    type Err = BadStart;
-
-    fn from_str(text: &str) -> Result<Self, BadStart> {
-        let chunk = || {
-            let (epoch, number) = text.strip_prefix("chunk:")?.split_once('.')?;
-            Some(Self::Chunk {
-                epoch: epoch.parse().ok().filter(|epoch| *epoch > 0)?,
-                number: number.parse().ok().filter(|number| *number > 0)?,
-            })
-        };
-        match text {
-            "receipt" => Ok(Self::Receipt),
-            "beginning" => Ok(Self::Beginning),
-            _ => chunk().ok_or(BadStart),
-        }
-    }
-}
-
-/// The arguments.
-#[derive(Debug, Args)]
-#[command(group(clap::ArgGroup::new("where").required(true).multiple(true).args(["from", "accept", "accept_source"])))]
-pub(crate) struct RewindArgs {
-    /// The feed.
-    name: String,
-    /// The recipient.
-    #[arg(long, value_name = "NAME")]
-    recipient: String,
-    /// Where to continue: `receipt`, the receiver's last; `beginning`, to send everything again; or
-    /// `chunk:EPOCH.NUMBER`, the position before that chunk.
-    #[arg(long, value_name = "WHERE")]
-    from: Option<RewindFrom>,
-    /// Accept the changed definition of the feed, and continue from the lane's position.
-    #[arg(long, conflicts_with_all = ["from", "accept_source"])]
-    accept: bool,
-    /// Accept the source as it is, although it is another database than the lane's, or was rolled back. Continue from the
-    /// lane's position, or from `--from`.
-    #[arg(long)]
-    accept_source: bool,
-    /// The deciding operator.
-    #[arg(long)]
-    actor: String,
-    /// The reason.
-    #[arg(long)]
-    reason: String,
-    #[command(flatten)]
-    config: Config,
-    /// Print the result as JSON.
-    #[arg(long)]
-    json: bool,
-}
 
 impl RewindArgs {
     fn start_point(&self) -> (StartPoint, Cause) {
@@ -224,22 +149,5 @@ impl Report for EpochReport {
             self.lane, self.epoch, self.start
         ));
         view
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rewind_start_is_receipt_beginning_or_chunk() {
-        assert_eq!("receipt".parse(), Ok(RewindFrom::Receipt));
-        assert_eq!(
-            "chunk:2.17".parse(),
-            Ok(RewindFrom::Chunk { epoch: 2, number: 17 })
-        );
-        for wrong in ["chunk:2", "chunk:0.1", "chunk:1.0", "chunk:a.b", "2.17", ""] {
-            assert!(wrong.parse::<RewindFrom>().is_err(), "{wrong:?}");
-        }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use clap::Args;
 use disclosure::mask::Mask;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
@@ -13,7 +12,7 @@ use schemas::name::{FeedName, RecipientName};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::cli::Config;
+use crate::cli::feed::{ListArgs, ShowArgs};
 use crate::commands::items::{ChunkItem, OutstandingItem, ReceiptItem, outstanding};
 use crate::commands::status::ago::ago;
 use crate::commands::status::facts::{self, Facts, LaneFacts};
@@ -24,28 +23,6 @@ use crate::failure::{Failure, Outcome};
 use crate::output::{self, Report, Table, Time, View};
 use crate::settings::feed::FeedTable;
 use crate::settings::{SocialFile, load};
-
-/// The arguments of `feed list`.
-#[derive(Debug, Args)]
-pub(crate) struct ListArgs {
-    #[command(flatten)]
-    config: Config,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-}
-
-/// The arguments of `feed show`.
-#[derive(Debug, Args)]
-pub(crate) struct ShowArgs {
-    /// The feed.
-    name: FeedName,
-    #[command(flatten)]
-    config: Config,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-}
 
 /// The feeds of a configuration.
 #[derive(Debug, Serialize, JsonSchema)]

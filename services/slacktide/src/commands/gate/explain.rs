@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use clap::Args;
 use gate::signal::calendar;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -13,20 +12,10 @@ use serde_json::Value;
 
 use super::ask::Agent;
 use super::render;
-use crate::cli::Config;
+use crate::cli::gate::ExplainArgs;
 use crate::failure::Outcome;
 use crate::output::{self, Report, View};
 use crate::settings::{SocialFile, load};
-
-/// The arguments.
-#[derive(Debug, Args)]
-pub(crate) struct ExplainArgs {
-    #[command(flatten)]
-    pub(crate) config: Config,
-    /// Print the gate's status and the sentences as JSON.
-    #[arg(long)]
-    json: bool,
-}
 
 /// Runs the command.
 pub(crate) async fn run(args: ExplainArgs) -> Outcome {

@@ -1,36 +1,14 @@
 //! `slacktide gate forecast`: forecasts when a backlog will be processed.
 
-use std::path::PathBuf;
-
-use clap::Args;
 use jiff::Timestamp;
 use recordings::forecast::{Basis, Forecast, History, forecast};
 use runtime::exit::Exit;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::cli::gate::ForecastArgs;
 use crate::failure::Outcome;
 use crate::output::{self, Ratio, Report, Time, View};
-
-/// The arguments.
-#[derive(Debug, Args)]
-pub(crate) struct ForecastArgs {
-    /// Recorded samples: a file, or the folder of `[gate.record]`.
-    #[arg(long, value_name = "PATH")]
-    samples: PathBuf,
-    /// The backlog, in rows.
-    #[arg(long)]
-    rows: u64,
-    /// Rows per second of full work. Default: as measured in the recording.
-    #[arg(long, value_name = "ROWS")]
-    rows_per_second: Option<f64>,
-    /// The start time. Default: now.
-    #[arg(long, value_name = "TIME")]
-    now: Option<Timestamp>,
-    /// Print the forecast as JSON.
-    #[arg(long)]
-    json: bool,
-}
 
 /// Runs the command.
 #[expect(clippy::unused_async, reason = "all subcommands are alike")]

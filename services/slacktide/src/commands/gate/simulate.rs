@@ -1,9 +1,8 @@
 //! `slacktide gate simulate`: simulates another policy on recorded samples.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use clap::Args;
 use gate::GateConfig;
 use recordings::Records;
 use recordings::simulate::{PolicyFigures, Scenario, Simulation, simulate};
@@ -11,28 +10,9 @@ use runtime::exit::Exit;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::cli::gate::SimulateArgs;
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Ratio, Report, Table, Time, View, millis};
-
-/// The arguments.
-#[derive(Debug, Args)]
-pub(crate) struct SimulateArgs {
-    /// The policy to simulate: an agent's file, or one with only a [gate] table.
-    #[arg(long, value_name = "FILE")]
-    policy: PathBuf,
-    /// Recorded samples: a file, or the folder of `[gate.record]`.
-    #[arg(long, value_name = "PATH")]
-    samples: PathBuf,
-    /// Rows per second of full work. Default: as measured in the recording.
-    #[arg(long, value_name = "ROWS")]
-    rows_per_second: Option<f64>,
-    /// Simulate kernel-idle priority of the agent.
-    #[arg(long)]
-    kernel: bool,
-    /// Print the figures as JSON.
-    #[arg(long)]
-    json: bool,
-}
 
 /// Runs the command.
 #[expect(clippy::unused_async, reason = "all subcommands are alike")]

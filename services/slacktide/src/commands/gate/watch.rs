@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use clap::Args;
 use jiff::Timestamp;
 use runtime::exit::Exit;
 use schemars::JsonSchema;
@@ -11,7 +10,7 @@ use serde_json::Value;
 
 use super::ask::Agent;
 use super::{render, screen};
-use crate::cli::Config;
+use crate::cli::gate::WatchArgs;
 use crate::commands::agent;
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Live, Report, View};
@@ -24,16 +23,6 @@ const QUIET_TICKS: u32 = 40;
 
 /// The changes before the start that are shown.
 const HISTORY: usize = 8;
-
-/// The arguments.
-#[derive(Debug, Args)]
-pub(crate) struct WatchArgs {
-    #[command(flatten)]
-    pub(crate) config: Config,
-    /// Print the gate's status as one JSON object per poll.
-    #[arg(long)]
-    json: bool,
-}
 
 /// Runs until Ctrl-C, or until the output is closed.
 pub(crate) async fn run(args: WatchArgs) -> Outcome {

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use runtime::exit::Exit;
 
-use super::arguments::CertificateArgs;
 use super::certificates::{self, Pair};
 use super::files;
+use crate::cli::keys::CertificateArgs;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 

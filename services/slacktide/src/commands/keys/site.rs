@@ -11,11 +11,11 @@ use runtime::exit::Exit;
 use rusqlite::Connection;
 use schemas::name::RecipientName;
 
-use super::arguments::SiteArgs;
 use super::certificates::{self, Pair};
 use super::issue::authority_in;
 use super::samples::{self, Site};
 use super::{Public, files, write_keys};
+use crate::cli::keys::SiteArgs;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 

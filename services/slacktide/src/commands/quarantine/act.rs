@@ -10,7 +10,7 @@ use schemas::sign::SigningKey;
 use social::audit_log::{AuditEvent, AuditLogError, append};
 use store::quarantine::Decision;
 
-use super::Order;
+use crate::cli::quarantine::Order;
 use crate::commands::operator::{Operator, actor};
 use crate::failure::Failure;
 

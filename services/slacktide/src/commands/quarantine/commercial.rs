@@ -18,7 +18,8 @@ use store::quarantine::{Decision, Entry, EntryFilter, Kind, RetryOutcome};
 
 use super::content::decode_content;
 use super::render::{EntryList, EntryReport, Line, QuarantineSide, short_id};
-use super::{Order, QuarantineCommand, Which, act, export};
+use super::{act, export};
+use crate::cli::quarantine::{Order, QuarantineCommand, Which};
 use crate::compose;
 use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};

@@ -19,8 +19,9 @@ use serde::Serialize;
 
 use self::discard::discard;
 use self::entries::{EntryKind, find_all, find_one};
+use super::act;
 use super::render::{EntryList, EntryReport, Line, QuarantineSide, short_id};
-use super::{Order, QuarantineCommand, act};
+use crate::cli::quarantine::{Order, QuarantineCommand};
 use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Report, View};

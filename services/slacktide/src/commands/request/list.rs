@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use store::requests::{ReplySummary, RequestFilter, RequestSummary};
 
-use super::ListArgs;
+use crate::cli::request::ListArgs;
 use crate::compose;
 use crate::failure::Outcome;
 use crate::output::{self, Report, Table, Time, View};

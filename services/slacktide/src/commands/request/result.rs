@@ -9,8 +9,9 @@ use slacktide_client::client::has_answer;
 use slacktide_client::status::State;
 use slacktide_client::{Answer, Cell, RequestId};
 
-use super::{ResultFormat, client, csv, failed, render};
+use super::{client, csv, failed, render};
 use crate::cli::Config;
+use crate::cli::request::ResultFormat;
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Report, Table, Time, View};
 use crate::settings::{CommercialFile, load};

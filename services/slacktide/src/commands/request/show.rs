@@ -13,7 +13,8 @@ use slacktide_client::RequestId;
 use slacktide_client::status::Status;
 
 use super::step::StepItem;
-use super::{At, client, failed, render};
+use super::{client, failed, render};
+use crate::cli::request::At;
 use crate::failure::Outcome;
 use crate::output::{self, Report, Time, View};
 use crate::settings::{CommercialFile, load};

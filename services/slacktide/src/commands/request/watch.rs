@@ -15,7 +15,8 @@ use slacktide_client::{Client, Error, RequestId};
 use store::requests::{RequestFilter, RequestState, Requests};
 
 use super::step::StepItem;
-use super::{At, client, failed, render};
+use super::{client, failed, render};
+use crate::cli::request::At;
 use crate::compose;
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Report, View};

@@ -11,7 +11,8 @@ use social::epoch::EpochOrder as Opening;
 
 use super::entries::{EntryKind, find_one};
 use super::{File, REPUBLISH_REMEDY, sign};
-use crate::commands::quarantine::{Order, act};
+use crate::cli::quarantine::Order;
+use crate::commands::quarantine::act;
 use crate::commands::reopen::{describe_start, reopen};
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Report, View};

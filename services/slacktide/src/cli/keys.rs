@@ -1,4 +1,4 @@
-//! The arguments of `slacktide keys`.
+//! Commands that create keys and certificates.
 
 use std::path::PathBuf;
 
