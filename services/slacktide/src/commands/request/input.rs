@@ -69,8 +69,8 @@ pub(super) fn is_csv(path: &Path) -> bool {
 mod tests {
     use super::*;
 
-    fn lines(text: &str, name: &str) -> Result<Vec<(usize, String, bool)>, String> {
-        let read = read(Path::new(name), text).map_err(|failure| failure.to_string())?;
+    fn lines(text: &str, name: &str) -> Result<Vec<(usize, String, bool)>, Failure> {
+        let read = read(Path::new(name), text)?;
         let line =
             |(line, raw, record): (usize, String, Result<Line, LineError>)| (line, raw, record.is_ok());
         Ok(read.into_iter().map(line).collect())
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn request_file_with_an_open_quotation_mark_files_nothing() {
         let text = "key,kind,psn_no\nk1,a.b,\"p1\nk2,a.b,p2\nk3,a.b,p3\"\n";
-        let error = lines(text, "asked.csv").unwrap_err();
+        let error = lines(text, "asked.csv").unwrap_err().to_string();
         assert!(
             error.starts_with("asked.csv:2:8: a quotation mark is not closed"),
             "{error}"

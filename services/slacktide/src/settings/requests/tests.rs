@@ -17,7 +17,7 @@ fn text(path: &str) -> String {
 }
 
 /// A bureau's file with these kinds, officers and keys of insurer-a.
-fn file(kinds: &str) -> Result<SocialFile, String> {
+fn file(kinds: &str) -> Result<SocialFile, toml::de::Error> {
     let key = SigningKey::generate();
     let officers = ["li_na", "wang_wei"].map(|name| format!("{name} = [\"{}\"]\n", key.public()));
     let trust = format!(
@@ -25,7 +25,7 @@ fn file(kinds: &str) -> Result<SocialFile, String> {
         key.public(),
         officers.concat()
     );
-    toml::from_str(&format!("{HEAD}{trust}{kinds}")).map_err(|error| error.to_string())
+    toml::from_str(&format!("{HEAD}{trust}{kinds}"))
 }
 
 fn violations_of(kinds: &str) -> String {
@@ -34,7 +34,7 @@ fn violations_of(kinds: &str) -> String {
             let violations = file.violations();
             violations.iter().map(|one| format!("{one}\n")).collect()
         }
-        Err(error) => error,
+        Err(error) => error.to_string(),
     }
 }
 

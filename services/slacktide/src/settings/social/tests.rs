@@ -5,10 +5,10 @@ use super::*;
 const HEAD: &str = "[social]\nname = \"bureau\"\nsource = \"core\"\n[exchange]\nurl = \"nats://a:1\"\nuser = \"bureau\"\nseed = { env = \"S\" }\n[signing]\nseed = { env = \"T\" }\n[source]\nkind = \"sqlite\"\npath = \"core.db\"\n";
 const FEED: &str = "[[feed]]\nname = \"setl\"\nsql = \"SELECT * FROM setl\"\ncursor = [\"updt_time\", \"id\"]\ncursor_set_by = \"application\"\nlag = \"1s\"\nkey = [\"id\"]\nrecipients = [\"insurer-a\"]\n";
 
-fn file(change: impl Fn(String) -> String) -> Result<SocialFile, String> {
+fn file(change: impl Fn(String) -> String) -> Result<SocialFile, toml::de::Error> {
     let key = schemas::sign::SigningKey::generate();
     let trust = format!("[trust.receipts]\ninsurer-a = [\"{}\"]\n", key.public());
-    toml::from_str(&change(format!("{HEAD}{trust}{FEED}"))).map_err(|error| error.to_string())
+    toml::from_str(&change(format!("{HEAD}{trust}{FEED}")))
 }
 
 fn first(change: impl Fn(String) -> String) -> String {
@@ -19,7 +19,7 @@ fn first(change: impl Fn(String) -> String) -> String {
             .map(ToString::to_string)
             .collect::<Vec<_>>()
             .join("\n"),
-        Err(error) => error,
+        Err(error) => error.to_string(),
     }
 }
 
