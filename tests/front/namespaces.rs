@@ -81,8 +81,7 @@ with open(path + ".new", "w", buffering=1) as out:
 
 /// Returns whether this account may make namespaces and a link between them.
 fn can_make_namespaces() -> bool {
-    let script =
-        "ip link add probe0 type veth peer name probe1 && unshare --net true && command -v nsenter python3 >/dev/null";
+    let script = "ip link add probe0 type veth peer name probe1 && unshare --net true && command -v nsenter python3 >/dev/null";
     let mut command = Command::new("unshare");
     command.args(NAMESPACES).args(["sh", "-c", script]);
     match command.output() {

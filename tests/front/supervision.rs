@@ -9,6 +9,10 @@ use nix::unistd::Pid;
 use super::machine::Machine;
 use crate::pipeline::site::DEADLINE;
 
+/// Prints the status of a request with a token.
+const PING: &str = "import sys, urllib.request as r
+print(r.urlopen(r.Request(sys.argv[1], headers={'Authorization': 'Bearer ' + sys.argv[2]})).status)";
+
 /// Returns the process id of the child with this name, of a process.
 fn child(parent: u32, name: &str) -> Option<u32> {
     let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).ok();
@@ -73,18 +77,18 @@ async fn front_restarts_a_killed_server_and_stops_in_order() {
             "{name} is not on the page"
         );
     }
-    let ping = run(
-        "python",
-        std::process::Command::new("python3").args([
-            "-c",
-            "import sys, urllib.request as r\nprint(r.urlopen(r.Request(sys.argv[1], headers={'Authorization': 'Bearer ' + sys.argv[2]})).status)",
-            &format!("http://127.0.0.1:{}/v1/ping", machine.gateway),
-            &token,
-        ]),
-        DEADLINE,
-    )
+    let url = format!("http://127.0.0.1:{}/v1/ping", machine.gateway);
+    until("the gateway to answer a ping again", DEADLINE, async || {
+        let mut command = std::process::Command::new("python3");
+        command.args(["-c", PING, &url, &token]);
+        let ping = run("ping", &mut command, DEADLINE).await;
+        if ping.stdout.trim() == "200" {
+            Ok(())
+        } else {
+            Err(format!("{}{}", ping.stdout, ping.stderr))
+        }
+    })
     .await;
-    assert_eq!(ping.stdout.trim(), "200", "{}", ping.stderr);
 
     let server = child(front.pid(), "nats-server").expect("nats-server is its child");
     front.sigterm();

@@ -300,6 +300,10 @@ mod tests {
                 continue;
             };
             assert!(!meaning.is_empty(), "{name}");
+            // A row of the alerts has an expression there.
+            if name.contains(' ') {
+                continue;
+            }
             let text = |cell: &str| cell.replace('`', "");
             metrics.insert(text(name), (text(kind), text(labels)));
         }

@@ -397,7 +397,7 @@ impl GatewayFile {
             if self.parties.iter().take(index).any(|other| other.name == *name) {
                 violations.push(ConfigViolation::new(
                     "party.name",
-                    format!("{name:?} is given twice"),
+                    format!("{:?} is given twice", name.as_str()),
                     "give each party one table",
                 ));
             }
