@@ -49,7 +49,7 @@ impl RowsDownload {
     /// [`RowsError`] if the chunk cannot be returned as rows.
     pub(crate) fn begin(
         reader: FeedReader,
-        first: FeedChunk,
+        first: &FeedChunk,
         format: Format,
         max: usize,
         stop: CancellationToken,
@@ -72,7 +72,7 @@ impl RowsDownload {
             is_ended: false,
             stop,
         };
-        download.write(&first, &mut text)?;
+        download.write(first, &mut text)?;
         download.pending = Some(text);
         Ok(download)
     }

@@ -47,7 +47,7 @@ impl Failed {
     }
 
     /// Every address failed. A certificate is the cause only if it is at all of them.
-    pub(crate) fn of_all(failures: Vec<Self>) -> Self {
+    pub(crate) fn of_all(failures: &[Self]) -> Self {
         let texts: Vec<&str> = failures.iter().map(|failed| failed.text.as_str()).collect();
         let faults: Option<Vec<Fault>> = failures.iter().map(|failed| failed.fault).collect();
         Self {

@@ -177,7 +177,7 @@ mod tests {
     fn failure_of_one_certificate_does_not_hide_another_address() {
         let certificate = || Failed::new(Sent::No, "invalid peer certificate: Expired".to_owned());
         let away = || Failed::new(Sent::No, "connection refused".to_owned());
-        let kind = |failures| of(&write(), Err(Failed::of_all(failures))).0;
+        let kind = |failures: Vec<Failed>| of(&write(), Err(Failed::of_all(&failures))).0;
         assert_eq!(kind(vec![certificate(), certificate()]), ErrorKind::Certificate);
         assert_eq!(kind(vec![certificate(), away()]), ErrorKind::Unreachable);
     }

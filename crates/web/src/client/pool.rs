@@ -152,7 +152,7 @@ impl Pool {
                 Err(failed) => failures.push(failed),
             }
         }
-        Err(Failed::of_all(failures))
+        Err(Failed::of_all(&failures))
     }
 
     fn links(&self) -> MutexGuard<'_, Links> {

@@ -29,7 +29,7 @@ async fn begin(
     .await
     .unwrap();
     let first = reader.next().await.unwrap().unwrap();
-    RowsDownload::begin(reader, first, format, max, CancellationToken::new())
+    RowsDownload::begin(reader, &first, format, max, CancellationToken::new())
 }
 
 async fn text(mut download: RowsDownload) -> String {
@@ -177,7 +177,7 @@ async fn download_of_an_altered_body_returns_no_row() {
     let reader = FeedReader::open(fixture.exchange.clone(), fixture.lane.clone(), None, None)
         .await
         .unwrap();
-    let refused = RowsDownload::begin(reader, altered, Format::Ndjson, 1, CancellationToken::new());
+    let refused = RowsDownload::begin(reader, &altered, Format::Ndjson, 1, CancellationToken::new());
     match refused {
         Err(RowsError::Unreadable(what)) => assert!(what.contains("digest"), "{what}"),
         _ => panic!("altered bytes were returned as rows"),

@@ -127,6 +127,7 @@ async fn close(parties: &[PartyAccess]) {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the shape of map_err")]
 fn start_failed(error: StartError) -> Failure {
     let is_transient = match &error {
         StartError::Bind(_, error) => matches!(

@@ -131,7 +131,7 @@ pub fn step(request: Processing, event: Event, context: &StepContext<'_>) -> (Pr
         {
             next.close()
         }
-        (RequestState::Publishing(publication), Event::Exists) => next.message_exists(publication, context),
+        (RequestState::Publishing(publication), Event::Exists) => next.message_exists(&publication, context),
         (RequestState::Publishing(publication), Event::Unconfirmed) => {
             next.message_unconfirmed(publication, context)
         }
@@ -155,9 +155,9 @@ impl Processing {
                 Vec::new()
             }
             Decision::Reply(outcome, definition) => self.reply(outcome, definition, context),
-            Decision::Wait(waiting) => self.wait(state, waiting),
+            Decision::Wait(waiting) => self.wait(&state, waiting),
             // It waits for its deadline.
-            Decision::RunOut => self.wait(state, Waiting::Taken),
+            Decision::RunOut => self.wait(&state, Waiting::Taken),
             Decision::Answer(allowed) => {
                 self.state = match state {
                     RequestState::Waiting => RequestState::Queued(Box::new(allowed.queued)),
@@ -170,10 +170,10 @@ impl Processing {
         }
     }
 
-    fn wait(&mut self, state: RequestState, waiting: Waiting) -> Vec<Action> {
+    fn wait(&mut self, state: &RequestState, waiting: Waiting) -> Vec<Action> {
         self.progress.waiting = Some(waiting);
         self.state = match state {
-            RequestState::Backoff { until } => RequestState::Backoff { until },
+            RequestState::Backoff { until } => RequestState::Backoff { until: *until },
             _ => RequestState::Waiting,
         };
         match self.attempt {
@@ -279,7 +279,7 @@ impl Processing {
         actions
     }
 
-    fn message_exists(&mut self, publication: Publication, context: &StepContext<'_>) -> Vec<Action> {
+    fn message_exists(&mut self, publication: &Publication, context: &StepContext<'_>) -> Vec<Action> {
         match publication.message {
             Message::Reply { .. } => self.close(),
             Message::Part {

@@ -53,7 +53,7 @@ async fn read_rows(
     };
     let feed = opened.lane.feed.clone();
     let stop = gateway.stop().clone();
-    let download = RowsDownload::begin(opened.reader, opened.first, format, max, stop);
+    let download = RowsDownload::begin(opened.reader, &opened.first, format, max, stop);
     let download = download.map_err(|error| match error {
         RowsError::Encrypted => Rejection::new(
             ProblemKind::NotAcceptable,

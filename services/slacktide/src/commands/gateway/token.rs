@@ -102,6 +102,7 @@ pub(super) fn path(loaded: &Loaded<GatewayFile>) -> Result<PathBuf, Failure> {
     })
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the shape of map_err")]
 pub(super) fn failed(error: TokenError) -> Failure {
     Failure::usage(error.to_string())
 }
