@@ -11,7 +11,7 @@
 //! - `session` connections and their settings; `security` the protection of a connection
 //! - `ownership` the owner of a table
 //! - `table_lock` creates and changes tables once; `tables` bookkeeping tables, and when the feeds' tables change; `steps` how; `native` their types
-//! - `sql` runs the statements of the [bookkeeping](crate::bookkeeping); `feed_tables` what it needs of feeds' tables
+//! - `sql` runs the statements of the `bookkeeping`; `feed_tables` what it needs of feeds' tables
 //! - `rows` writes rows; `cell` formats values; `value_check` values that PostgreSQL would alter
 //! - `transactions` stores chunks
 //! - `quarantine`, `refills`, `compaction` the tables and operations of the quarantine, of refills and of folded entries

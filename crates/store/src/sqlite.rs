@@ -6,7 +6,7 @@
 //!
 //! - `ownership` the owner of a table
 //! - `tables` bookkeeping tables; `steps` changes of feeds' tables; `native` their types
-//! - `sql` runs the statements of the [bookkeeping](crate::bookkeeping); `feed_tables` what it needs of feeds' tables
+//! - `sql` runs the statements of the `bookkeeping`; `feed_tables` what it needs of feeds' tables
 //! - `rows` writes rows; `traits` properties of a table that decide how; `cell` binds values
 //! - `transactions` stores chunks
 //! - `quarantine`, `refills`, `compaction` the tables and operations of the quarantine, of refills and of folded entries

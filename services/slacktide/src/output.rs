@@ -4,7 +4,7 @@
 //!
 //! # Design
 //!
-//! A command makes a value, a [`Report`], and passes it to [`report`]. The value is serialised for `--json`, and it
+//! A command makes a value, a [`Report`], and passes it to [`report()`]. The value is serialised for `--json`, and it
 //! describes the same facts for people as a [`View`]: lines, labelled texts, commands to copy, and tables. A command formats
 //! no columns and measures no width.
 //!
