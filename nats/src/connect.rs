@@ -109,23 +109,31 @@ fn addresses(options: &Options) -> Result<Vec<ServerAddr>> {
     })
 }
 
-/// Delays before the attempts that follow a handshake which the server cut off.
+/// Delays before the attempts that follow a handshake which the server cut off or refused.
 const RELOAD_DELAYS: [Duration; 3] = [
     Duration::from_millis(100),
     Duration::from_millis(300),
     Duration::from_millis(900),
 ];
 
-/// Connects. A server that reloads its accounts closes the connections whose handshake is under way, so a handshake that
-/// was cut off is tried again, at most three times. A server that does not listen or refuses the credential is not.
+/// The attempts after a refused credential. Fewer, because it is seldom a reload, and a person waits for the error.
+const REFUSED_RETRIES: usize = 2;
+
+/// Connects. A server that reloads its accounts closes the connections whose handshake is under way, and knows no user for a
+/// moment: a handshake that was cut off is tried again, at most three times, and a refused credential twice. A server that
+/// does not listen is not asked again.
 async fn connect_past_reload(
     options: &Options,
     signals: &Arc<Signals>,
     addresses: &[ServerAddr],
 ) -> std::result::Result<async_nats::Client, async_nats::ConnectError> {
-    for delay in RELOAD_DELAYS {
-        match client_options(options, signals).connect(addresses).await {
-            Err(error) if is_cut_off(&error) => tokio::time::sleep(delay).await,
+    for (attempt, delay) in RELOAD_DELAYS.into_iter().enumerate() {
+        let tried = client_options(options, signals).connect(addresses).await;
+        let is_worth_another = |error: &async_nats::ConnectError| {
+            is_cut_off(error) || (attempt < REFUSED_RETRIES && is_refusal(error))
+        };
+        match tried {
+            Err(error) if is_worth_another(&error) => tokio::time::sleep(delay).await,
             other => return other,
         }
     }
@@ -154,6 +162,14 @@ fn is_cut_off(error: &async_nats::ConnectError) -> bool {
     }
 }
 
+/// Returns whether the server refused the credential.
+fn is_refusal(error: &async_nats::ConnectError) -> bool {
+    matches!(
+        error.kind(),
+        ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication
+    )
+}
+
 fn connect_error(options: &Options, error: &async_nats::ConnectError) -> Error {
     if let Some(fault) = Fault::of(&error.to_string()) {
         let text = format!(
@@ -162,11 +178,10 @@ fn connect_error(options: &Options, error: &async_nats::ConnectError) -> Error {
         );
         return Error::new(ErrorKind::Certificate, text);
     }
-    let (kind, what) = match error.kind() {
-        ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
-            (ErrorKind::Unauthenticated, "refused the credential of user")
-        }
-        _ => (ErrorKind::Unreachable, "could not be reached by user"),
+    let (kind, what) = if is_refusal(error) {
+        (ErrorKind::Unauthenticated, "refused the credential of user")
+    } else {
+        (ErrorKind::Unreachable, "could not be reached by user")
     };
     Error::new(
         kind,

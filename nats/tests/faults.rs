@@ -337,3 +337,35 @@ async fn connect_cut_off_in_handshake_is_tried_again() {
     drop(bureau);
     proxy.abort();
 }
+
+/// While a server reloads its accounts it knows no user for a moment: the proxy refuses the first two connections in its place.
+#[tokio::test]
+async fn connect_refused_during_a_reload_is_tried_again() {
+    let exchange = ExchangeServer::start().await;
+    let server = exchange.server.url().trim_start_matches("nats://").to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut options = exchange.options("bureau");
+    options.url = format!("nats://{}", listener.local_addr().unwrap());
+    options.wait = false;
+    let proxy = tokio::spawn(async move {
+        for _ in 0..2 {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let mut bytes = [0; 8192];
+            let mut upstream = TcpStream::connect(&server).await.unwrap();
+            let info = upstream.read(&mut bytes).await.unwrap();
+            client.write_all(&bytes[..info]).await.unwrap();
+            assert!(client.read(&mut bytes).await.unwrap() > 0);
+            client
+                .write_all(b"-ERR 'Authorization Violation'\r\n")
+                .await
+                .unwrap();
+        }
+        let (mut client, _) = listener.accept().await.unwrap();
+        let mut server = TcpStream::connect(server).await.unwrap();
+        let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+    });
+    let bureau = soon("the connection", JetStream::connect(options)).await.unwrap();
+    bureau.ping().await.unwrap();
+    drop(bureau);
+    proxy.abort();
+}
