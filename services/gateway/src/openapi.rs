@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
 use web::interface::header::REQUEST_ID;
 use web::interface::problem::{Problem, ProblemKind};
-use web::interface::{body, media};
+use web::interface::{body, media, path};
 
 /// What each name in a path means.
 const PATH_PARAMETERS: &[(&str, &str)] = &[
@@ -28,6 +28,15 @@ const PATH_PARAMETERS: &[(&str, &str)] = &[
         "The first token of the stream's subjects, such as `data`.",
     ),
 ];
+
+/// A name of the alphabet of `schemas::name`.
+const NAME: &str = "^[a-z][a-z0-9_-]{0,63}$";
+
+/// The id of a request: a day of the calendar and 8 to 40 characters. The 29th of February is in it for every year.
+const REQUEST_ID_PATTERN: &str = "^[0-9]{4}((0[13578]|1[02])(0[1-9]|[12][0-9]|3[01])|(0[469]|11)(0[1-9]|[12][0-9]|30)|02(0[1-9]|[12][0-9]))-[a-z0-9]{8,40}$";
+
+/// A cursor of a feed: see `web::interface::cursor`.
+const CURSOR: &str = "^(0|[1-9][0-9]{0,8})[.](0|[1-9][0-9]{0,17})[.](0|[1-9][0-9]{0,17})[.][0-9a-f]{16}$";
 
 /// Completes the description that the handlers make.
 pub(crate) fn document(api: &OpenApi) -> Value {
@@ -84,14 +93,25 @@ fn complete(path: &str, operation: &mut Map<String, Value>) {
         let problem = json!({"$ref": "#/components/responses/Problem"});
         responses.entry("default").or_insert(problem);
     }
+    for parameter in &mut parameters {
+        if parameter["in"] == "query"
+            && let Some(schema) = query_schema(parameter["name"].as_str().unwrap_or_default())
+        {
+            parameter["schema"] = schema;
+        }
+    }
     if !parameters.is_empty() {
         operation.insert("parameters".to_owned(), parameters.into());
+    }
+    if let Some(body) = operation.get_mut("requestBody") {
+        body["required"] = json!(true);
     }
     let content = operation
         .get_mut("requestBody")
         .and_then(|body| body.get_mut("content"));
     if let Some(content) = content.and_then(|content| content.get_mut(media::MESSAGE)) {
-        *content = json!({"schema": {"contentMediaType": media::MESSAGE}});
+        *content =
+            json!({"schema": {"type": "string", "format": "binary", "contentMediaType": media::MESSAGE}});
     }
 }
 
@@ -106,10 +126,23 @@ fn path_parameter(name: &str) -> Value {
     let description = description.map_or("", |(_, description)| *description);
     let schema = match name {
         "attempt" | "number" => json!({"type": "integer", "minimum": 1}),
-        "id" => json!({"type": "string", "pattern": "^[0-9]{8}-[a-z0-9]{8,40}$"}),
-        _ => json!({"type": "string", "pattern": "^[a-z][a-z0-9_-]{0,63}$"}),
+        "id" => json!({"type": "string", "pattern": REQUEST_ID_PATTERN}),
+        "queue" => json!({"type": "string", "enum": ["chunks", "replies"]}),
+        "stream" => json!({"type": "string", "enum": path::stream_names().collect::<Vec<_>>()}),
+        _ => json!({"type": "string", "pattern": NAME}),
     };
     json!({"name": name, "in": "path", "required": true, "description": description, "schema": schema})
+}
+
+/// Returns the schema of a query parameter whose text has a form, so that a client made from the description sends no other.
+fn query_schema(name: &str) -> Option<Value> {
+    Some(match name {
+        "recipient" => json!({"type": "string", "pattern": NAME}),
+        "after" => json!({"type": "string", "pattern": CURSOR}),
+        "from_time" => json!({"type": "string", "format": "date-time"}),
+        "stream" => json!({"type": "string", "enum": ["request", "confirm"]}),
+        _ => return None,
+    })
 }
 
 /// Returns the schemas of the JSON bodies.
@@ -182,6 +215,25 @@ mod tests {
         assert!(missing.is_empty(), "routes without a handler: {missing:?}");
         for path in paths.keys() {
             assert!(templates.contains(&path.as_str()), "{path} is not in path.rs");
+        }
+    }
+
+    #[test]
+    fn openapi_texts_in_parameters_have_a_form() {
+        let document = completed();
+        for (path, method, operation) in operations(&document) {
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                let (name, schema) = (parameter["name"].as_str().unwrap(), &parameter["schema"]);
+                let has_form = ["pattern", "enum", "format", "const", "minimum"]
+                    .iter()
+                    .any(|key| schema.get(key).is_some());
+                // Any subject is a filter, any text a key.
+                let is_free = ["filter", "Idempotency-Key"].contains(&name);
+                assert!(has_form || is_free, "{method} {path}: {name}: {schema}");
+            }
+            if let Some(body) = operation.get("requestBody") {
+                assert_eq!(body["required"], true, "{method} {path}");
+            }
         }
     }
 

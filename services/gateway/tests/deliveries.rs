@@ -132,3 +132,22 @@ async fn open_requests_are_those_without_a_reply() {
     assert_eq!(messages(&replies).len(), 1);
     site.end().await;
 }
+
+#[tokio::test]
+async fn settlement_with_a_foreign_token_is_not_found() {
+    let site = Site::start().await;
+    let headers = "Content-Type: application/json\r\n";
+    for token in ["", "data.insurer-a.claims", "$JS.ACK.other"] {
+        let delivery = json!({"subject": "data.insurer-a.claims", "sequence": 1, "token": token});
+        let body = json!({"settlement": "ack", "deliveries": [delivery]}).to_string();
+        let refused = site
+            .call("insurer-a", "POST", "/v1/settlements", headers, body.as_bytes())
+            .await;
+        assert_eq!(
+            (refused.status, refused.problem().as_str()),
+            (404, "not-found"),
+            "{token}"
+        );
+    }
+    site.end().await;
+}

@@ -113,6 +113,11 @@ pub fn stream_from_name(name: &str) -> Option<Stream> {
     STREAMS.into_iter().find(|stream| stream.token() == name)
 }
 
+/// Returns the names of all streams.
+pub fn stream_names() -> impl Iterator<Item = &'static str> {
+    STREAMS.into_iter().map(Stream::token)
+}
+
 /// Returns the path of a lane's tail.
 #[must_use]
 pub fn tail(lane: &Lane) -> String {

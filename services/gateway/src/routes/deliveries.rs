@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use bytes::Bytes;
-use exchange::{Delivery, Settlement};
+use exchange::{Delivery, ErrorKind, Settlement};
 use jiff::Timestamp;
 use schemas::name::RecipientName;
 use serde::Deserialize;
@@ -123,7 +123,15 @@ async fn settle(caller: Caller, _: Parameters<NoParameters>, order: JsonBody<Set
         SettlementKind::Nak => Settlement::Nak(Duration::from_millis(delay_ms).min(MAX_DELAY)),
     };
     let deliveries: Vec<Delivery> = deliveries.into_iter().map(delivery).collect();
-    caller.0.exchange.settle(&deliveries, settlement).await?;
+    let settled = caller.0.exchange.settle(&deliveries, settlement).await;
+    settled.map_err(|error| match error.kind {
+        // The caller's token and not the exchange is wrong.
+        ErrorKind::Protocol => Rejection::new(
+            ProblemKind::NotFound,
+            format!("a token is not that of a delivery: {}", error.what),
+        ),
+        _ => error.into(),
+    })?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
