@@ -90,7 +90,13 @@ async fn nats_killed_behind_the_gateway_is_reported_and_left() {
     scene.nats.restart().await;
     wait_for(&bureau, true).await;
     let stored = bureau.last_chunk(&lane("behind")).await.unwrap().unwrap();
-    assert_eq!(stored.bytes, A, "what was not acknowledged was not stored");
+    // The gateway's client had not noticed the end of its connection: what it had taken is sent over the next one.
+    let may_be_stored = error.kind == ErrorKind::Unknown && stored.bytes == B;
+    assert!(
+        stored.bytes == A || may_be_stored,
+        "{:?}: what was reported as not sent is stored",
+        error.kind
+    );
     let next = bureau
         .publish_chunk(&lane("behind"), B, stored.sequence)
         .await
