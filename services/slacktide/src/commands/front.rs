@@ -59,7 +59,10 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
         ended
     };
     let (served, ran) = tokio::join!(serving, running);
-    ran.and(served)
+    match (ran?, served?) {
+        (Exit::Done, served) => Ok(served),
+        (killed, _) => Ok(killed),
+    }
 }
 
 /// Checks the file, its keys, its tokens and the server's variables. Opens no connection and starts nothing.

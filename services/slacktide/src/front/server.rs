@@ -70,7 +70,7 @@ pub(crate) struct Server {
 /// What ended a run of the server.
 enum Ended {
     Unexpectedly { how: String, last: Vec<String> },
-    Stopped,
+    Stopped(Exit),
 }
 
 impl Server {
@@ -92,7 +92,8 @@ impl Server {
         self.state.subscribe()
     }
 
-    /// Runs the server until `stop` is cancelled, and stops it in order; `at_once` kills it.
+    /// Runs the server until `stop` is cancelled, and stops it in order; `at_once` kills it. Returns [`Exit::Unfinished`] if it was
+    /// killed.
     ///
     /// # Errors
     /// When the program cannot be started, or its first start ends at once.
@@ -100,12 +101,12 @@ impl Server {
         &self,
         stop: &CancellationToken,
         at_once: &CancellationToken,
-    ) -> Result<(), Failure> {
+    ) -> Result<Exit, Failure> {
         let (mut failures, mut is_first) = (0_u32, true);
         loop {
             let started = Instant::now();
             let (how, last) = match self.run_once(stop, at_once).await? {
-                Ended::Stopped => return Ok(()),
+                Ended::Stopped(exit) => return Ok(exit),
                 Ended::Unexpectedly { how, last } => (how, last),
             };
             let ran = started.elapsed();
@@ -128,8 +129,8 @@ impl Server {
                 "nats-server ended unexpectedly, starting it again"
             );
             tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                () = at_once.cancelled() => return Ok(()),
+                () = stop.cancelled() => return Ok(Exit::Done),
+                () = at_once.cancelled() => return Ok(Exit::Unfinished),
                 () = tokio::time::sleep(delay) => {}
             }
         }
@@ -151,9 +152,9 @@ impl Server {
             () = at_once.cancelled() => None,
         };
         let Some(status) = ended else {
-            end(&mut child, at_once).await;
+            let exit = end(&mut child, at_once).await;
             self.state.send_modify(|state| state.running_since = None);
-            return Ok(Ended::Stopped);
+            return Ok(Ended::Stopped(exit));
         };
         let last = match log {
             // Ends with the server, which had the other end of the pipe.
@@ -216,7 +217,7 @@ fn describe(status: ExitStatus) -> String {
 }
 
 /// Asks the server to stop, and kills it after a time-out or a second signal.
-async fn end(child: &mut Child, at_once: &CancellationToken) {
+async fn end(child: &mut Child, at_once: &CancellationToken) -> Exit {
     if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
         // Fails only if the server has ended already.
         let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
@@ -227,11 +228,12 @@ async fn end(child: &mut Child, at_once: &CancellationToken) {
     };
     if has_ended {
         tracing::info!("nats-server stopped");
-    } else {
-        tracing::warn!("nats-server killed");
-        // Waits for the end too.
-        let _ = child.kill().await;
+        return Exit::Done;
     }
+    tracing::warn!("nats-server killed");
+    // Waits for the end too.
+    let _ = child.kill().await;
+    Exit::Unfinished
 }
 
 /// Writes the server's log into ours until it ends, and returns its last lines.
