@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use harness::{Process, free_port, http_get, nats_server_binary, run, slacktide, until};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -156,5 +158,21 @@ impl Machine {
         .await;
         let page = http_get(&format!("http://127.0.0.1:{health}/status")).await;
         page.unwrap().json()
+    }
+}
+
+/// A test that fails kills the front, which then cannot end its server: every process that still runs in the folder is ended here.
+impl Drop for Machine {
+    fn drop(&mut self) {
+        for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else {
+                continue;
+            };
+            if fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd == self.path()) {
+                // It may have ended since.
+                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            }
+        }
     }
 }
