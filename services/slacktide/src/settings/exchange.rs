@@ -61,7 +61,8 @@ impl TlsTable {
         }
     }
 
-    fn for_nats(&self, folder: &Path) -> Result<nats::Tls, Failure> {
+    /// Returns the files for NATS, relative to `folder`.
+    pub(super) fn for_nats(&self, folder: &Path) -> Result<nats::Tls, Failure> {
         let ca = self.ca.as_ref().ok_or_else(|| missing("exchange.tls.ca"))?;
         Ok(nats::Tls {
             ca: folder.join(ca),
@@ -221,7 +222,10 @@ enum Transport {
 }
 
 /// Reads a secret again. An environment variable does not change in a running process; a file does.
-fn reload(secret: &Secret, folder: &Path) -> Option<Arc<dyn Fn() -> Option<String> + Send + Sync>> {
+pub(super) fn reload(
+    secret: &Secret,
+    folder: &Path,
+) -> Option<Arc<dyn Fn() -> Option<String> + Send + Sync>> {
     let (secret, folder) = (secret.clone(), folder.to_owned());
     matches!(secret, Secret::File(_)).then(|| {
         let read = move || Some(secret.read(&folder).ok()?.expose().to_owned());

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use gateway::{GatewayConfig, Limits, PartyIdentity, Role, TlsFiles};
 use runtime::config::Secret;
@@ -12,6 +11,7 @@ use runtime::span::Span;
 use schemas::name::PartyName;
 use serde::{Deserialize, Serialize};
 
+use super::exchange::{TlsTable, reload};
 use super::file::Validate;
 use super::violation::ConfigViolation;
 use crate::failure::Failure;
@@ -172,38 +172,7 @@ pub(crate) struct GatewayExchange {
     pub(crate) url: String,
     /// Mutual TLS; `None`: the URL scheme and the exchange decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) tls: Option<ExchangeTls>,
-}
-
-/// TLS of a connection to the exchange: PEM files, read again at every connection.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ExchangeTls {
-    /// The authorities that may have signed the exchange's certificate.
-    pub(crate) ca: PathBuf,
-    /// The client certificate.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) cert: Option<PathBuf>,
-    /// Its private key, in a file that only its owner reads.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) key: Option<PathBuf>,
-}
-
-impl ExchangeTls {
-    /// Returns the files, relative to `folder`. Refuses a private key that others can read.
-    fn files(&self, folder: &Path) -> Result<nats::Tls, Failure> {
-        let client = match (&self.cert, &self.key) {
-            (Some(cert), Some(key)) => {
-                Secret::File(key.clone()).read(folder)?;
-                Some((folder.join(cert), folder.join(key)))
-            }
-            _ => None,
-        };
-        Ok(nats::Tls {
-            ca: folder.join(&self.ca),
-            client,
-        })
-    }
+    pub(crate) tls: Option<TlsTable>,
 }
 
 /// A `[[party]]` table.
@@ -221,7 +190,7 @@ pub(crate) struct PartyTable {
     pub(crate) seed: Secret,
     /// Its client certificate at the exchange, if the exchange asks for one for each user; default: `[exchange.tls]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) tls: Option<ExchangeTls>,
+    pub(crate) tls: Option<TlsTable>,
     /// How its client certificates at the gateway are recognised.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) certificates: Vec<String>,
@@ -264,9 +233,9 @@ impl GatewayFile {
             let user = party.user.as_deref().unwrap_or(party.name.as_str());
             let seed = party.seed.read(folder)?;
             let tls = party.tls.as_ref().or(self.exchange.tls.as_ref());
-            let tls = tls.map(|tls| tls.files(folder)).transpose()?;
+            let tls = tls.map(|tls| tls.for_nats(folder)).transpose()?;
             let options = nats::Options::agent(&self.exchange.url, user, seed.expose()).over(tls);
-            Ok((party.clone(), options.reading_seed(reread(&party.seed, folder))))
+            Ok((party.clone(), options.reading_seed(reload(&party.seed, folder))))
         };
         self.parties.iter().map(connection).collect()
     }
@@ -300,15 +269,6 @@ impl GatewayFile {
         let parties = self.parties.iter();
         parties.map(|party| (party.name.clone(), party.role)).collect()
     }
-}
-
-/// Reads a seed again for every connection. An environment variable does not change in a running process; a file does.
-fn reread(seed: &Secret, folder: &Path) -> Option<nats::ReadSeed> {
-    matches!(seed, Secret::File(_)).then(|| {
-        let (seed, folder) = (seed.clone(), folder.to_owned());
-        let read = move || Some(seed.read(&folder).ok()?.expose().to_owned());
-        Arc::new(read) as nats::ReadSeed
-    })
 }
 
 fn url_violation(url: &str) -> Option<ConfigViolation> {
@@ -364,12 +324,16 @@ impl Validate for GatewayFile {
                 "name a file for `slacktide gateway token new`, or the authorities of client certificates",
             ));
         }
-        let tls = self
-            .exchange
-            .tls
-            .iter()
-            .chain(self.parties.iter().filter_map(|party| party.tls.as_ref()));
-        if tls.into_iter().any(|tls| tls.cert.is_some() != tls.key.is_some()) {
+        let of_parties = self.parties.iter().filter_map(|party| party.tls.as_ref());
+        let tls: Vec<&TlsTable> = self.exchange.tls.iter().chain(of_parties).collect();
+        if tls.iter().any(|tls| tls.ca.is_none()) {
+            violations.push(ConfigViolation::new(
+                "exchange.tls.ca",
+                "is missing",
+                "name the file of the authority that signed the exchange's certificate",
+            ));
+        }
+        if tls.iter().any(|tls| tls.cert.is_some() != tls.key.is_some()) {
             violations.push(ConfigViolation::new(
                 "exchange.tls",
                 "has a certificate without a key, or the reverse",

@@ -68,6 +68,16 @@ fn gateway_file_violations_are_named() {
         ),
         ("seed = {", "user = \"A B\"\nseed = {", "party.user: is \"A B\""),
         (
+            "[[party]]",
+            "[exchange.tls]\ncert = \"a.pem\"\nkey = \"a.key\"\n[[party]]",
+            "exchange.tls.ca: is missing",
+        ),
+        (
+            "[[party]]",
+            "[exchange.tls]\nca = \"ca.pem\"\ncert = \"a.pem\"\n[[party]]",
+            "exchange.tls: has a certificate without a key",
+        ),
+        (
             "[exchange]",
             "[gateway.limits]\nburst = 0\n[exchange]",
             "gateway.limits.burst: is 0; give 1 to",
