@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::parts::CommercialParts;
 use crate::poller::{CommercialError, Poller};
 use crate::requester::{Requester, RequesterParts};
-use crate::rows::watch;
+use crate::rows::keep_counting;
 
 /// Runs the agent without requests.
 ///
@@ -29,14 +29,23 @@ pub async fn run_asking(
     stop: CancellationToken,
 ) -> Result<(), CommercialError> {
     let grace = parts.options.grace;
-    parts.registry.note(|status| status.is_compared_first = true);
     let (store, exchange) = (Arc::clone(&parts.store), Arc::clone(&parts.exchange));
     let asked = asking.as_ref().map(|asking| Arc::clone(&asking.store));
     // Ends when the poller ends, for any reason.
     let working = stop.child_token();
-    let requester = asking.map(|asking| tokio::spawn(Requester::new(asking).run(working.clone())));
-    let counting = tokio::spawn(watch(Arc::clone(&store), parts.registry.clone(), working.clone()));
+    let registry = parts.registry.clone();
     let mut poller = Poller::new(parts);
+    let own_store = poller.own_store();
+    let requester = asking.map(|asking| {
+        let requester = Requester::new(asking).with_own_store(own_store.clone());
+        tokio::spawn(requester.run(working.clone()))
+    });
+    let counting = tokio::spawn(keep_counting(
+        Arc::clone(&store),
+        own_store,
+        registry,
+        working.clone(),
+    ));
     let flows = async {
         let polled = poller.poll(stop.clone()).await;
         working.cancel();

@@ -8,6 +8,7 @@ use schemas::name::Lane;
 use schemas::receipt::{Behind, Receipt};
 use store::merge::ChunkNumber;
 use store::{Identity, LaneReport};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::error::StepError;
@@ -19,13 +20,32 @@ use crate::receipts::{last, publish_behind};
 const COMPARE_EVERY: Duration = Duration::from_secs(5);
 
 /// The result of the last comparison.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Comparison {
     last: Option<(ComparisonResult, Instant)>,
     is_doubted: bool,
+    /// Whether the store is the one that signed its receipts; false until the first comparison.
+    own_store: watch::Sender<bool>,
+}
+
+impl Default for Comparison {
+    fn default() -> Self {
+        Self {
+            last: None,
+            is_doubted: false,
+            own_store: watch::channel(false).0,
+        }
+    }
 }
 
 impl Comparison {
+    /// Returns whether the store is the one that signed its receipts, as the last comparison found. Without that, nothing is
+    /// fetched.
+    #[must_use]
+    pub fn own_store(&self) -> watch::Receiver<bool> {
+        self.own_store.subscribe()
+    }
+
     /// Requests a comparison at the next opportunity. A broken connection may lead to another store.
     pub fn doubt(&mut self) {
         self.is_doubted = true;
@@ -41,7 +61,9 @@ impl Comparison {
             return Ok(());
         }
         self.last = None;
-        self.last = Some((compare(parts).await?, Instant::now()));
+        let result = compare(parts).await?;
+        self.own_store.send_replace(result.is_own);
+        self.last = Some((result, Instant::now()));
         self.is_doubted = false;
         Ok(())
     }
@@ -75,6 +97,8 @@ impl Comparison {
 struct ComparisonResult {
     /// The store.
     identity: Identity,
+    /// Whether it is the one that signed its receipts.
+    is_own: bool,
     /// Lanes whose store is behind their receipts.
     behind: BTreeSet<Lane>,
     /// What the receipts of the other lanes cover.
@@ -92,6 +116,7 @@ async fn compare(parts: &CommercialParts) -> Result<ComparisonResult, StepError>
     if other.is_some() {
         return Ok(ComparisonResult {
             identity,
+            is_own: false,
             behind: BTreeSet::new(),
             covered: BTreeMap::new(),
         });
@@ -122,6 +147,7 @@ async fn compare(parts: &CommercialParts) -> Result<ComparisonResult, StepError>
     }
     Ok(ComparisonResult {
         identity,
+        is_own: true,
         behind: found,
         covered,
     })

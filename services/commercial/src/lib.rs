@@ -1,7 +1,8 @@
 //! The commercial agent: polls at a fixed interval, stores chunks, settles them and signs receipts.
 //!
-//! - [`step`] PURE: groups chunks into transactions, decides settlements, due receipts and the next tick
+//! - [`step`] PURE: groups chunks into transactions, decides settlements and due receipts
 //! - [`open`] opens a delivery as a verified chunk, or marks it for quarantine
+//! - `poll_loop` runs rounds at a fixed interval, with back-off; [`poller`] and [`requester`] work in them
 //! - [`poller`] runs these decisions; `transaction` stores and settles a lane's chunks; [`receipts`] publishes signed
 //!   receipts
 //! - [`evidence`] PURE: compares the store with its receipts; [`compare`] runs the comparison; [`rows`] counts table
@@ -17,6 +18,7 @@ pub mod error;
 pub mod evidence;
 pub mod open;
 pub mod parts;
+mod poll_loop;
 pub mod poller;
 pub mod receipts;
 pub mod refill;

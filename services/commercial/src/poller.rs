@@ -13,12 +13,12 @@ use std::time::Duration;
 use exchange::{Delivery, Settlement};
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use runtime::backoff::Backoff;
 use runtime::log_dedup::LogDedup;
 use runtime::supervise::describe_end;
 use schemas::name::Lane;
 use store::Arrival;
 use store::port::Unreadable;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -26,8 +26,9 @@ use tokio_util::sync::CancellationToken;
 use crate::compare::Comparison;
 use crate::open::{Opened, open};
 use crate::parts::CommercialParts;
+use crate::poll_loop::{self, Failures, Rounds};
 use crate::receipts::Receipts;
-use crate::step::{STOPPED_REST, batches, next_tick};
+use crate::step::{STOPPED_REST, batches};
 use crate::transaction::{Attempt, settle, store_lane};
 
 /// Why the agent ended without a stop.
@@ -52,10 +53,10 @@ pub struct Poller {
     receipts: Receipts,
     failures: BTreeMap<Lane, u32>,
     resting: BTreeMap<Lane, Instant>,
-    /// Whether this round met an error that is not of one lane.
-    has_failed: bool,
-    failed_rounds: u32,
-    log_dedup: LogDedup,
+    /// Errors that are not of one lane.
+    round_failures: Failures,
+    is_prepared: bool,
+    was_prepared: bool,
     lane_log: BTreeMap<Lane, LogDedup>,
     /// Deduplicates log lines of lanes that wait for an operator.
     blocked_log: BTreeMap<Lane, LogDedup>,
@@ -66,9 +67,6 @@ pub struct Poller {
     /// When old ledger entries are checked again; `None`: at the next opportunity.
     compacts_at: Option<Instant>,
 }
-
-/// The back-off after rounds with errors, in addition to the wait for the next tick.
-const BACKOFF: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
 
 /// How long a chunk without its decryption key waits at the exchange.
 const FOR_A_KEY: Duration = Duration::from_secs(10);
@@ -88,9 +86,9 @@ impl Poller {
             receipts: Receipts::default(),
             failures: BTreeMap::new(),
             resting: BTreeMap::new(),
-            has_failed: false,
-            failed_rounds: 0,
-            log_dedup: LogDedup::default(),
+            round_failures: Failures::new("polling"),
+            is_prepared: false,
+            was_prepared: false,
             lane_log: BTreeMap::new(),
             blocked_log: BTreeMap::new(),
             receipt_log: BTreeMap::new(),
@@ -99,69 +97,40 @@ impl Poller {
         }
     }
 
+    /// Returns whether the store is the one that signed its receipts, as the last comparison found.
+    #[must_use]
+    pub fn own_store(&self) -> watch::Receiver<bool> {
+        self.comparison.own_store()
+    }
+
     /// Polls until `stop`. Finishes and settles a transaction in flight first. Closes nothing.
     ///
     /// # Errors
     /// [`CommercialError`] if only an operator can help. Other errors are retried.
     pub async fn poll(&mut self, stop: CancellationToken) -> Result<(), CommercialError> {
         let recipient = self.parts.recipient.to_string();
-        self.parts.registry.note(|status| {
-            status.recipient = recipient;
-            status.is_compared_first = true;
-        });
-        let started = Instant::now();
-        let (mut prepared, mut was_prepared) = (false, false);
-        let mut tick = Duration::ZERO;
-        while !stop.is_cancelled() {
-            self.parts.registry.note(|status| {
-                status.ticks += 1;
-                status.ticked_at = Some(Timestamp::now());
-            });
-            if !prepared {
-                match self.parts.store.prepare().await {
-                    Ok(()) => {
-                        (prepared, was_prepared) = (true, true);
-                        self.parts.registry.note(|status| status.is_prepared = true);
-                    }
-                    // A store that is being restored may refuse for a while.
-                    Err(error)
-                        if !was_prepared
-                            && matches!(error.kind, store::ErrorKind::Denied | store::ErrorKind::Refused) =>
-                    {
-                        return Err(error.into());
-                    }
-                    Err(error) => self.record_failure(&error.to_string()),
-                }
-            }
-            if prepared && self.may_fetch().await && self.drain(&stop).await && !stop.is_cancelled() {
-                self.compact().await;
-            }
-            // A replaced store must be prepared again.
-            prepared &= self.comparison.identity().is_some();
-            let rested = Instant::now() + self.end_round();
-            tick = next_tick(tick, self.parts.options.interval, started.elapsed());
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = tokio::time::sleep_until(rested.max(started + tick)) => {}
-            }
-        }
-        Ok(())
+        self.parts.registry.note(|status| status.recipient = recipient);
+        let interval = self.parts.options.interval;
+        poll_loop::poll(self, interval, &stop).await
     }
 
-    /// Ends a round and returns the minimum wait.
-    fn end_round(&mut self) -> Duration {
-        if std::mem::take(&mut self.has_failed) {
-            self.failed_rounds = self.failed_rounds.saturating_add(1);
-            self.set_state("waiting to try again");
-            return BACKOFF.delay(self.failed_rounds, rand::random());
+    /// Creates the store's own tables if needed.
+    async fn prepare(&mut self) -> Result<(), CommercialError> {
+        match self.parts.store.prepare().await {
+            Ok(()) => {
+                (self.is_prepared, self.was_prepared) = (true, true);
+                self.parts.registry.note(|status| status.is_prepared = true);
+            }
+            // A store that is being restored may refuse for a while.
+            Err(error)
+                if !self.was_prepared
+                    && matches!(error.kind, store::ErrorKind::Denied | store::ErrorKind::Refused) =>
+            {
+                return Err(error.into());
+            }
+            Err(error) => self.record_failure(&error.to_string()),
         }
-        self.failed_rounds = 0;
-        if let Some(occurrences) = self.log_dedup.recovered() {
-            tracing::info!(occurrences, "polling recovered");
-        }
-        self.parts.registry.note(|status| status.last_error = None);
-        self.set_state("waiting for the next tick");
-        Duration::ZERO
+        Ok(())
     }
 
     /// Fetches and stores until nothing is left, or until a transient error. Returns whether nothing is left.
@@ -217,7 +186,7 @@ impl Poller {
             }
         }
         self.write_receipts().await;
-        is_drained && !self.has_failed
+        is_drained && !self.round_failures.has_failed()
     }
 
     /// Folds some of the oldest ledger entries while any are due, then checks again after an hour. Runs only while
@@ -253,7 +222,7 @@ impl Poller {
             self.record_failure(&error.to_string());
             return false;
         }
-        if !self.parts.registry.may_fetch() {
+        if !*self.comparison.own_store().borrow() {
             self.set_state("stopped: the receipts belong to another store");
             return false;
         }
@@ -404,11 +373,8 @@ impl Poller {
     }
 
     fn record_failure(&mut self, what: &str) {
-        self.has_failed = true;
         self.comparison.doubt();
-        if self.log_dedup.is_new(what) {
-            tracing::warn!(error = what, "polling failed, retrying");
-        }
+        self.round_failures.record(what);
         self.parts
             .registry
             .note(|status| status.last_error = Some(what.to_owned()));
@@ -418,5 +384,37 @@ impl Poller {
         self.parts
             .registry
             .note(|status| text.clone_into(&mut status.state));
+    }
+}
+
+impl Rounds for Poller {
+    type Error = CommercialError;
+
+    async fn round(&mut self, stop: &CancellationToken) -> Result<(), CommercialError> {
+        self.parts.registry.note(|status| {
+            status.ticks += 1;
+            status.ticked_at = Some(Timestamp::now());
+        });
+        if !self.is_prepared {
+            self.prepare().await?;
+        }
+        if self.is_prepared && self.may_fetch().await && self.drain(stop).await && !stop.is_cancelled() {
+            self.compact().await;
+        }
+        // A replaced store must be prepared again.
+        self.is_prepared &= self.comparison.identity().is_some();
+        Ok(())
+    }
+
+    fn failures(&mut self) -> &mut Failures {
+        &mut self.round_failures
+    }
+
+    fn show_end(&mut self, has_failed: bool) {
+        if has_failed {
+            return self.set_state("waiting to try again");
+        }
+        self.parts.registry.note(|status| status.last_error = None);
+        self.set_state("waiting for the next tick");
     }
 }

@@ -21,22 +21,22 @@ mod status;
 #[cfg(test)]
 mod tests;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use exchange::Exchange;
-use runtime::backoff::Backoff;
-use runtime::log_dedup::LogDedup;
 use schemas::encryption::DecryptionKeys;
 use schemas::name::RecipientName;
 use schemas::origin::Origin;
 use schemas::sign::{PublicKey, SigningKey};
 use store::Requests;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::poll_loop::{self, Failures, Rounds};
 use crate::status::StatusRegistry;
-use crate::step::next_tick;
 
 pub use filing::{UNNAMED, filing, signed};
 pub use lost::{REFILL_ANSWERS, RefilledAnswers, refill_answers};
@@ -47,9 +47,6 @@ const AT_ONCE: u32 = 64;
 
 /// The interval between comparisons of confirmations with the store.
 const COMPARE_EVERY: Duration = Duration::from_secs(5);
-
-/// The back-off after rounds with errors, in addition to the wait for the next tick.
-const BACKOFF: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
 
 /// The parts of the requester.
 #[derive(Clone)]
@@ -77,9 +74,10 @@ pub struct RequesterParts {
 /// The requester.
 pub struct Requester {
     parts: RequesterParts,
-    log_dedup: LogDedup,
-    has_failed: bool,
-    failed_rounds: u32,
+    failures: Failures,
+    is_prepared: bool,
+    /// Whether the store is the one that signed its receipts.
+    own_store: watch::Receiver<bool>,
     counted: Option<Instant>,
     compared: lost::ConfirmationScan,
     /// When confirmations are compared with the store again.
@@ -95,43 +93,32 @@ impl Requester {
     pub fn new(parts: RequesterParts) -> Self {
         Self {
             parts,
-            log_dedup: LogDedup::default(),
-            has_failed: false,
-            failed_rounds: 0,
+            failures: Failures::new("requests"),
+            is_prepared: false,
+            // Without a poller, nothing compares.
+            own_store: watch::channel(true).1,
             counted: None,
             compared: lost::ConfirmationScan::default(),
             compare_at: Instant::now(),
         }
     }
 
+    /// Fetches only while the store is the one that signed its receipts.
+    #[must_use]
+    pub fn with_own_store(mut self, own_store: watch::Receiver<bool>) -> Self {
+        self.own_store = own_store;
+        self
+    }
+
     /// Runs until `stop`; work in flight is finished first. Every error is retried: the poller reports the errors
     /// that only an operator can correct. Closes nothing.
     pub async fn run(mut self, stop: CancellationToken) {
-        let started = Instant::now();
-        let mut prepared = false;
-        let mut tick = Duration::ZERO;
-        while !stop.is_cancelled() {
-            if !prepared {
-                match self.parts.store.prepare().await {
-                    Ok(()) => prepared = true,
-                    Err(error) => self.record_failure(&error.to_string()),
-                }
-            }
-            // A reply that the poller of another store takes is lost to the right store.
-            if prepared && self.parts.registry.may_fetch() {
-                self.round(&stop).await;
-            }
-            let rested = Instant::now() + self.end_round();
-            tick = next_tick(tick, self.parts.interval, started.elapsed());
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = tokio::time::sleep_until(rested.max(started + tick)) => {}
-            }
-        }
+        let interval = self.parts.interval;
+        let Ok(()) = poll_loop::poll(&mut self, interval, &stop).await;
     }
 
-    /// Runs one round: new requests, replies, confirmations.
-    async fn round(&mut self, stop: &CancellationToken) {
+    /// Exchanges new requests, replies and confirmations.
+    async fn exchange_all(&mut self, stop: &CancellationToken) {
         let parts = self.parts.clone();
         for done in [
             outbox::record_requests(&parts, stop).await,
@@ -167,28 +154,40 @@ impl Requester {
         }
     }
 
-    fn end_round(&mut self) -> Duration {
-        if std::mem::take(&mut self.has_failed) {
-            self.failed_rounds = self.failed_rounds.saturating_add(1);
-            return BACKOFF.delay(self.failed_rounds, rand::random());
-        }
-        self.failed_rounds = 0;
-        if let Some(occurrences) = self.log_dedup.recovered() {
-            tracing::info!(occurrences, "requests recovered");
-        }
-        self.parts.registry.requests(|status| status.last_error = None);
-        Duration::ZERO
-    }
-
     fn record_failure(&mut self, what: &str) {
-        self.has_failed = true;
         // A broken connection may lead to a restored store.
         self.compared = lost::ConfirmationScan::default();
-        if self.log_dedup.is_new(what) {
-            tracing::warn!(error = what, "requests failed, retrying");
-        }
+        self.failures.record(what);
         self.parts
             .registry
             .requests(|status| status.last_error = Some(what.to_owned()));
+    }
+}
+
+impl Rounds for Requester {
+    type Error = Infallible;
+
+    async fn round(&mut self, stop: &CancellationToken) -> Result<(), Infallible> {
+        if !self.is_prepared {
+            match self.parts.store.prepare().await {
+                Ok(()) => self.is_prepared = true,
+                Err(error) => self.record_failure(&error.to_string()),
+            }
+        }
+        // A reply that the poller of another store takes is lost to the right store.
+        if self.is_prepared && *self.own_store.borrow() {
+            self.exchange_all(stop).await;
+        }
+        Ok(())
+    }
+
+    fn failures(&mut self) -> &mut Failures {
+        &mut self.failures
+    }
+
+    fn show_end(&mut self, has_failed: bool) {
+        if !has_failed {
+            self.parts.registry.requests(|status| status.last_error = None);
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use store::refill::Difference;
 use store::{RowCount, Store};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -20,12 +21,17 @@ const MAX_COUNT_TIME: Duration = Duration::from_secs(30);
 /// Counting may use one in this many seconds.
 const TIME_SHARE: u32 = 50;
 
-/// Counts until `stop` and shows each table that differs from the stored rows. The poller reports errors of the
-/// store.
-pub async fn watch(store: Arc<dyn Store>, registry: StatusRegistry, stop: CancellationToken) {
+/// Counts until `stop`, while the store is the one that signed its receipts, and shows each table that differs from the
+/// stored rows. The poller reports errors of the store.
+pub async fn keep_counting(
+    store: Arc<dyn Store>,
+    own_store: watch::Receiver<bool>,
+    registry: StatusRegistry,
+    stop: CancellationToken,
+) {
     while !stop.is_cancelled() {
         let begun = Instant::now();
-        if registry.may_fetch() {
+        if *own_store.borrow() {
             match store.count_rows(MAX_COUNT_TIME).await {
                 Ok(counts) => counts.iter().for_each(|count| show(&registry, count)),
                 Err(error) => tracing::debug!(%error, "rows are counted later"),

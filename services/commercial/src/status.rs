@@ -29,9 +29,6 @@ pub struct CommercialStatus {
     /// Why nothing is fetched: the receipts belong to another store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub other_store: Option<String>,
-    /// Whether fetching waits for the first comparison.
-    #[serde(skip)]
-    pub is_compared_first: bool,
     /// The number of ticks.
     pub ticks: u64,
     /// The last tick.
@@ -191,14 +188,6 @@ impl StatusRegistry {
     pub fn over(&self, of: &str) -> Option<u32> {
         let mut log = self.1.lock().unwrap_or_else(PoisonError::into_inner);
         log.get_mut(of).and_then(LogDedup::recovered)
-    }
-
-    /// Returns whether chunks may be fetched: the store is the one that signed the receipts.
-    #[must_use]
-    pub fn may_fetch(&self) -> bool {
-        let status = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = status.is_compared_first && status.compared_at.is_none();
-        !is_due && status.other_store.is_none()
     }
 
     /// Returns a copy of the status.

@@ -180,19 +180,6 @@ pub fn receipt_due(report: &LaneReport, last: &LastReceipt) -> bool {
         || report.head != last.head
 }
 
-/// Returns the tick after `previous`: a whole number of intervals later and not in the past. There is no drift;
-/// missed ticks are skipped.
-#[must_use]
-pub fn next_tick(previous: Duration, interval: Duration, now: Duration) -> Duration {
-    let interval = interval.max(Duration::from_millis(1));
-    if now < previous + interval {
-        return previous + interval;
-    }
-    let missed = now.saturating_sub(previous).as_micros() / interval.as_micros().max(1);
-    let micros = u64::try_from(missed * interval.as_micros()).unwrap_or(u64::MAX);
-    previous + Duration::from_micros(micros) + interval
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -326,15 +313,6 @@ mod tests {
             },
             &LastReceipt::none()
         ));
-    }
-
-    #[test]
-    fn next_tick_does_not_drift_and_skips_missed_ticks() {
-        let ms = Duration::from_millis;
-        assert_eq!(next_tick(ms(1_000), ms(1_000), ms(1_000)), ms(2_000));
-        assert_eq!(next_tick(ms(1_000), ms(1_000), ms(1_999)), ms(2_000));
-        assert_eq!(next_tick(ms(1_000), ms(1_000), ms(2_000)), ms(3_000));
-        assert_eq!(next_tick(ms(1_000), ms(1_000), ms(7_345)), ms(8_000));
     }
 
     #[test]
