@@ -345,6 +345,12 @@ impl AdmissionControl {
         verdict
     }
 
+    /// Returns since when the gate has been closed, by the wall clock; `None` while it is open.
+    pub(crate) fn not_idle_since(&self) -> Option<Timestamp> {
+        let inner = self.lock();
+        inner.stats.not_idle_since(self.verdicts.borrow().permits_work())
+    }
+
     pub(crate) fn status(&self) -> GateStatus {
         let inner = self.lock();
         let verdict = self.verdict();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use schemas::load::Load;
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
@@ -134,6 +135,12 @@ impl Gate {
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         self.admission.verdict()
+    }
+
+    /// Returns since when the core has not been idle, by the wall clock; `None` while the gate is open.
+    #[must_use]
+    pub fn not_idle_since(&self) -> Option<Timestamp> {
+        self.admission.not_idle_since()
     }
 
     /// Subscribes to the verdicts, one per sample.

@@ -321,7 +321,12 @@ impl Stats {
         status.open_ms = millis(self.open + open);
         status.shut_ms = millis(self.shut + shut);
         status.idle_ms = millis(self.idle);
-        status.not_idle_since = (!is_open).then_some(self.state_changed.wall);
+        status.not_idle_since = self.not_idle_since(is_open);
+    }
+
+    /// Returns since when the gate has been closed, by the wall clock; `None` while it is open.
+    pub(crate) fn not_idle_since(&self, is_open: bool) -> Option<Timestamp> {
+        (!is_open).then_some(self.state_changed.wall)
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use gate::Gate;
 use jiff::{SignedDuration, Timestamp};
-use social::SocialStatus;
+use social::conditions::{FeedCondition, FeedConditions};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -49,38 +50,31 @@ impl Alarm {
     }
 }
 
-/// Returns for how long each feed was not known to be drained: an upper bound of its lag. A feed that was never
-/// drained counts from the start of the process.
-pub(crate) fn undrained(
-    status: &SocialStatus,
-    started: Timestamp,
-    now: Timestamp,
-) -> Vec<(String, Duration)> {
-    let feeds = status.feeds.iter();
-    feeds
-        .map(|(name, feed)| {
-            let since = feed.caught_up_at.unwrap_or(started);
-            (name.clone(), span(since, now))
-        })
-        .collect()
+/// Returns for how long a feed was not known to be drained: an upper bound of its lag. A feed that was never drained
+/// counts from the start of the process.
+pub(crate) fn undrained(caught_up_at: Option<Timestamp>, started: Timestamp, now: Timestamp) -> Duration {
+    span(caught_up_at.unwrap_or(started), now)
 }
 
 fn span(since: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(since)).unwrap_or_default()
 }
 
-/// Returns the reason of the alarm, or `None`.
-fn reason(status: &SocialStatus, started: Timestamp, after: Duration, now: Timestamp) -> Option<String> {
-    if let Some(since) = status.gate.not_idle_since
+/// PURE: returns the reason of the alarm, or `None`. `not_idle` is since when the core has not been idle, and why.
+fn reason(
+    not_idle: Option<(Timestamp, String)>,
+    feeds: &FeedConditions,
+    started: Timestamp,
+    after: Duration,
+    now: Timestamp,
+) -> Option<String> {
+    if let Some((since, why)) = not_idle
         && span(since, now) >= after
     {
-        return Some(format!(
-            "the core has not been idle since {since:.0}: {}",
-            status.gate.reason
-        ));
+        return Some(format!("the core has not been idle since {since:.0}: {why}"));
     }
-    let all = undrained(status, started, now);
-    let (feed, longest) = all.into_iter().max_by_key(|(_, since)| *since)?;
+    let undrained = |(name, feed): (_, &FeedCondition)| (name, undrained(feed.caught_up_at, started, now));
+    let (feed, longest) = feeds.iter().map(undrained).max_by_key(|(_, since)| *since)?;
     (longest >= after).then(|| {
         let since = now.checked_sub(SignedDuration::try_from(longest).unwrap_or_default());
         let since = since.map_or_else(|_| "long ago".to_owned(), |since| format!("{since:.0}"));
@@ -91,7 +85,7 @@ fn reason(status: &SocialStatus, started: Timestamp, after: Duration, now: Times
 /// Watches until the token is cancelled.
 pub(crate) fn watch(
     gate: Gate,
-    status: impl Fn() -> SocialStatus + Send + 'static,
+    feeds: watch::Receiver<FeedConditions>,
     after: AlarmAfter,
     started: Timestamp,
     stop: CancellationToken,
@@ -106,7 +100,10 @@ pub(crate) fn watch(
             }
             let after = after.read().map_or_else(|held| **held.get_ref(), |held| *held);
             let now = Timestamp::now();
-            let why = reason(&status(), started, after, now);
+            let not_idle = gate
+                .not_idle_since()
+                .map(|since| (since, gate.verdict().reason.to_string()));
+            let why = reason(not_idle, &feeds.borrow(), started, after, now);
             let event = alarm.step(why.is_some(), now);
             match (&event, &why) {
                 (AlarmEvent::Raised, Some(why)) => tracing::warn!(%why, "core is never idle"),
@@ -121,6 +118,7 @@ pub(crate) fn watch(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use schemas::name::FeedName;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -155,35 +153,22 @@ mod tests {
         );
     }
 
-    #[tokio::test]
-    async fn alarm_counts_shut_gate_and_undrained_feed_from_start() {
-        let (gate, _script) = Gate::scripted();
-        let mut status = SocialStatus {
-            orders: social::record_tracker::RecordTracker::default().status(),
-            instance: "a".into(),
-            gate: gate.status(),
-            lease: social::status::LeaseStatus::default(),
-            feeds: [("claim".to_owned(), social::status::FeedStatus::default())].into(),
-            lanes: [].into(),
-            requests: None,
-            blocklist: None,
-            driver: source::port::DriverCounts::default(),
-        };
+    #[test]
+    fn alarm_counts_closed_gate_and_undrained_feed_from_start() {
+        let feed: FeedName = "claim".parse().unwrap();
+        let mut feeds = FeedConditions::from([(feed.clone(), FeedCondition::default())]);
         let hour = Duration::from_secs(3_600);
-        status.gate.not_idle_since = Some(at(0));
-        assert_eq!(reason(&status, at(0), hour, at(3_599)), None);
+        let closed = || Some((at(0), "load".to_owned()));
+        assert_eq!(reason(closed(), &feeds, at(0), hour, at(3_599)), None);
         assert!(
-            reason(&status, at(0), hour, at(3_600)).is_some_and(|why| why.contains("not been idle since"))
+            reason(closed(), &feeds, at(0), hour, at(3_600))
+                .is_some_and(|why| why.contains("not been idle since"))
         );
-        status.gate.not_idle_since = None;
-        assert!(reason(&status, at(0), hour, at(3_600)).is_some_and(|why| why.contains("feed claim")));
-        assert_eq!(
-            undrained(&status, at(10), at(70)),
-            [("claim".to_owned(), Duration::from_secs(60))]
-        );
-        if let Some(feed) = status.feeds.get_mut("claim") {
+        assert!(reason(None, &feeds, at(0), hour, at(3_600)).is_some_and(|why| why.contains("feed claim")));
+        assert_eq!(undrained(None, at(10), at(70)), Duration::from_secs(60));
+        if let Some(feed) = feeds.get_mut(&feed) {
             feed.caught_up_at = Some(at(3_000));
         }
-        assert_eq!(reason(&status, at(0), hour, at(3_600)), None);
+        assert_eq!(reason(None, &feeds, at(0), hour, at(3_600)), None);
     }
 }

@@ -264,6 +264,9 @@ impl LaneWorker {
             None => (self.state.state().to_owned(), None),
         };
         let last = self.state.last();
+        self.parts.conditions.lane(&self.parts.lane, |lane| {
+            (lane.stopped_by, lane.is_held) = (stopped_by, false);
+        });
         self.parts.registry.lane(&self.parts.lane, |status| {
             (status.state, status.stopped, status.stopped_by) = (state, stopped_by.is_some(), stopped_by);
             status.held = None;

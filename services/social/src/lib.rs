@@ -12,11 +12,12 @@
 //!   [`audit_log`] appends to audit chains; [`control_head`] finds the record that a new one follows; [`record_tracker`],
 //!   [`record_reference`] and [`high_water_file`] detect orders that were restored from an older copy; [`notice`] reports to
 //!   each recipient, in its [`notice_chain`], why its lanes are stopped
-//! - composition: [`mod@run`], [`options`] and [`status`]; [`retry`] is the back-off
+//! - composition: [`mod@run`], [`options`]; [`conditions`] are what tasks decide by, [`status`] is what is shown; [`retry`] is the back-off
 
 pub mod audit_log;
 pub mod blocklist;
 pub mod chunker;
+pub mod conditions;
 pub mod control;
 pub mod control_head;
 pub mod definition_diff;

@@ -9,14 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use exchange::Exchange;
-use schemas::name::{Lane, PartyName, RecipientName};
+use schemas::name::{FeedName, Lane, PartyName, RecipientName};
 use schemas::sign::{PublicKey, SigningKey};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::audit_log::{AuditEvent, AuditSigner, append};
+use crate::conditions::{Conditions, FeedConditions, LaneConditions};
 use crate::lease_keeper::LeaseWatch;
 use crate::record_tracker::RecordTracker;
-use crate::status::{LaneStatus, StatusRegistry, WAITING_FOR_GATE};
 
 pub use crate::notice_chain::{ACTION, writer};
 
@@ -42,8 +42,8 @@ pub struct NoticeParts {
     pub lease: LeaseWatch,
     /// Takes the chain's head for chunks.
     pub record_tracker: RecordTracker,
-    /// The status of lanes and feeds.
-    pub registry: StatusRegistry,
+    /// The conditions of lanes and feeds.
+    pub conditions: Conditions,
     /// All lanes.
     pub lanes: Vec<Lane>,
 }
@@ -54,24 +54,30 @@ pub struct NoticeParts {
 pub fn stopped_lanes(
     recipient: &RecipientName,
     lanes: &[Lane],
-    status: &BTreeMap<String, LaneStatus>,
-    unverified: impl Fn(&Lane) -> Vec<&'static str>,
-    waits: impl Fn(&Lane) -> bool,
+    conditions: &LaneConditions,
+    feeds: &FeedConditions,
+    waits: impl Fn(&FeedName) -> bool,
 ) -> BTreeMap<String, String> {
     let reported = |lane: &Lane| {
-        let lane_status = status.get(&lane.to_string())?;
-        let reason = match (lane_status.stopped_by, &lane_status.held) {
+        let condition = conditions.get(lane)?;
+        let reason = match (condition.stopped_by, condition.is_held) {
             (Some("restored"), _) => "stopped: exchange restored or rewritten".to_owned(),
             (Some("definition"), _) => "stopped: the feed's definition changed".to_owned(),
             (Some("source_changed"), _) => "stopped: the source was replaced or went back".to_owned(),
             (Some(_), _) => "stopped: the bureau's operator must act".to_owned(),
-            (None, Some(_)) => "held by the bureau".to_owned(),
+            (None, true) => "held by the bureau".to_owned(),
             // Codes only: a detail may name the bureau's internals, such as a database role.
-            (None, None) => match unverified(lane) {
-                codes if codes.is_empty() && waits(lane) => "waiting: the bureau's core is busy".to_owned(),
-                codes if codes.is_empty() => return None,
-                codes => format!("unverified: {}", codes.join(", ")),
-            },
+            (None, false) => {
+                let feed = feeds.get(&lane.feed).map(|feed| &feed.unverified);
+                let codes = feed.into_iter().flatten().chain(&condition.unverified);
+                match codes.copied().collect::<Vec<_>>() {
+                    codes if codes.is_empty() && waits(&lane.feed) => {
+                        "waiting: the bureau's core is busy".to_owned()
+                    }
+                    codes if codes.is_empty() => return None,
+                    codes => format!("unverified: {}", codes.join(", ")),
+                }
+            }
         };
         Some((lane.feed.to_string(), reason))
     };
@@ -91,7 +97,8 @@ pub async fn keep(parts: NoticeParts) {
         names
     };
     let mut reported: BTreeMap<&RecipientName, BTreeMap<String, String>> = BTreeMap::new();
-    let mut waiting: BTreeMap<String, Instant> = BTreeMap::new();
+    let mut waiting: BTreeMap<FeedName, Instant> = BTreeMap::new();
+    let (feed_conditions, lane_conditions) = (parts.conditions.feeds(), parts.conditions.lanes());
     let mut tick = tokio::time::interval(INTERVAL);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -101,23 +108,15 @@ pub async fn keep(parts: NoticeParts) {
             reported.clear();
             continue;
         }
-        let status = parts.registry.lanes();
-        waiting = waiting_since(&waiting, &parts.registry);
+        let (feeds, lanes) = (feed_conditions.borrow().clone(), lane_conditions.borrow().clone());
+        waiting = waiting_since(&waiting, &feeds);
         // Until every lane has a state, the picture is incomplete.
-        if parts
-            .lanes
-            .iter()
-            .any(|lane| !status.contains_key(&lane.to_string()))
-        {
+        if parts.lanes.iter().any(|lane| !lanes.contains_key(lane)) {
             continue;
         }
         for recipient in &recipients {
-            let unverified = |lane: &Lane| parts.registry.unverified(lane);
-            let waits = |lane: &Lane| {
-                let since = waiting.get(lane.feed.as_str());
-                since.is_some_and(|since| since.elapsed() >= MIN_WAIT)
-            };
-            let now = stopped_lanes(recipient, &parts.lanes, &status, unverified, waits);
+            let waits = |feed: &FeedName| waiting.get(feed).is_some_and(|since| since.elapsed() >= MIN_WAIT);
+            let now = stopped_lanes(recipient, &parts.lanes, &lanes, &feeds, waits);
             if reported.get(recipient) == Some(&now) {
                 continue;
             }
@@ -133,13 +132,13 @@ pub async fn keep(parts: NoticeParts) {
 }
 
 /// Returns since when each feed has been waiting for the gate.
-fn waiting_since(before: &BTreeMap<String, Instant>, registry: &StatusRegistry) -> BTreeMap<String, Instant> {
-    let waiting = registry
-        .feeds()
-        .into_iter()
-        .filter(|(_, feed)| feed.state == WAITING_FOR_GATE);
-    let since = |name: &String| before.get(name).copied().unwrap_or_else(Instant::now);
-    waiting.map(|(name, _)| (name.clone(), since(&name))).collect()
+fn waiting_since(
+    before: &BTreeMap<FeedName, Instant>,
+    feeds: &FeedConditions,
+) -> BTreeMap<FeedName, Instant> {
+    let waiting = feeds.iter().filter(|(_, feed)| feed.waits_for_gate);
+    let since = |name: &FeedName| before.get(name).copied().unwrap_or_else(Instant::now);
+    waiting.map(|(name, _)| (name.clone(), since(name))).collect()
 }
 
 /// Appends an entry, unless the last one states the same. Returns whether the recipient is notified.
@@ -193,6 +192,7 @@ async fn note(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conditions::{FeedCondition, LaneCondition};
 
     #[test]
     fn notice_names_only_own_lanes_and_no_reason() {
@@ -201,28 +201,26 @@ mod tests {
             feed: feed.parse().unwrap(),
         };
         let lanes = [lane("a", "f"), lane("a", "g"), lane("a", "h"), lane("b", "f")];
-        let state = |held: Option<&str>, stopped_by| LaneStatus {
-            held: held.map(str::to_owned),
+        let condition = |is_held, stopped_by, unverified: &[&'static str]| LaneCondition {
             stopped_by,
-            ..LaneStatus::default()
+            is_held,
+            unverified: unverified.iter().copied().collect(),
         };
-        let status = BTreeMap::from([
-            (
-                "a.f".to_owned(),
-                state(Some("hold 1 by li.na: court order"), None),
-            ),
-            ("a.g".to_owned(), state(None, None)),
-            ("a.h".to_owned(), state(None, None)),
-            ("b.f".to_owned(), state(None, Some("definition"))),
+        let conditions = LaneConditions::from([
+            (lanes[0].clone(), condition(true, None, &[])),
+            (lanes[1].clone(), condition(false, None, &["receiver_behind"])),
+            (lanes[2].clone(), condition(false, None, &[])),
+            (lanes[3].clone(), condition(false, Some("definition"), &[])),
         ]);
-        let unverified = |lane: &Lane| match lane.feed.as_str() {
-            "g" => vec!["clock_behind"],
-            _ => Vec::new(),
+        let feed = FeedCondition {
+            unverified: ["clock_behind"].into(),
+            ..FeedCondition::default()
         };
-        let a = stopped_lanes(&lanes[0].recipient, &lanes, &status, unverified, |_| true);
+        let feeds = FeedConditions::from([(lanes[1].feed.clone(), feed)]);
+        let a = stopped_lanes(&lanes[0].recipient, &lanes, &conditions, &feeds, |_| true);
         let wanted = [
             ("f", "held by the bureau"),
-            ("g", "unverified: clock_behind"),
+            ("g", "unverified: clock_behind, receiver_behind"),
             ("h", "waiting: the bureau's core is busy"),
         ];
         assert_eq!(
@@ -231,7 +229,7 @@ mod tests {
                 .map(|(feed, what)| (feed.to_owned(), what.to_owned()))
                 .into()
         );
-        let b = stopped_lanes(&lanes[3].recipient, &lanes, &status, unverified, |_| false);
+        let b = stopped_lanes(&lanes[3].recipient, &lanes, &conditions, &feeds, |_| false);
         assert_eq!(b["f"], "stopped: the feed's definition changed");
     }
 }

@@ -26,6 +26,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::chunker::Chunker;
+use crate::conditions::Conditions;
 use crate::gate_queue::{GateQueue, QueuedPermit};
 use crate::group::{Batch, Group, Member, ResyncPhase, join, prune};
 use crate::idle::{IdleFeed, IdleFeeds};
@@ -59,6 +60,8 @@ pub struct FeedParts {
     pub idle: IdleFeeds,
     /// Receives the status.
     pub registry: StatusRegistry,
+    /// Takes the conditions that others decide by.
+    pub conditions: Conditions,
     /// Takes the source's columns for the lanes.
     pub columns: watch::Sender<Option<RowSchema>>,
 }
@@ -215,10 +218,9 @@ impl Publisher {
                 return NextStep::Rest(self.parts.options.idle_poll.min(left));
             }
             if self.fence.take().is_some() || self.is_empty {
-                let now = Timestamp::now();
-                self.parts
-                    .registry
-                    .feed(&self.parts.definition.name, |feed| feed.caught_up_at = Some(now));
+                let (name, now) = (&self.parts.definition.name, Some(Timestamp::now()));
+                self.parts.conditions.feed(name, |feed| feed.caught_up_at = now);
+                self.parts.registry.feed(name, |feed| feed.caught_up_at = now);
                 self.set_state("caught up");
             } else {
                 self.set_state("waiting for the fence");

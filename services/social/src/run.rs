@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::blocklist;
+use crate::conditions::Conditions;
 use crate::gate_queue::GateQueue;
 use crate::hold::{self, HoldWatch};
 use crate::idle::IdleFeeds;
@@ -92,6 +93,7 @@ pub struct Social {
     blocklist: Option<blocklist::Keeper>,
     masks: LaneMasks,
     registry: StatusRegistry,
+    conditions: Conditions,
     lease: LeaseWatch,
     keeper: LeaseKeeper,
 }
@@ -138,10 +140,11 @@ impl Social {
                 return Err(SocialError::DuplicateFeed(name));
             }
         }
-        let registry = StatusRegistry::default();
+        let (registry, conditions) = (StatusRegistry::default(), Conditions::default());
         for feed in &parts.feeds {
-            // In the status from the start, even if it is never read.
+            // Known from the start, even if it is never read.
             registry.feed(&feed.definition.name, |_| {});
+            conditions.feed(&feed.definition.name, |_| {});
         }
         let (keeper, lease) = LeaseKeeper::new(
             Arc::clone(&parts.exchange) as Arc<dyn exchange::LeaseExchange>,
@@ -164,6 +167,7 @@ impl Social {
             blocklist: None,
             masks: LaneMasks::new(),
             registry,
+            conditions,
             lease,
             keeper,
         })
@@ -228,6 +232,7 @@ impl Social {
             lease: self.lease.clone(),
             blocklist: self.blocklist.as_ref().map(blocklist::Keeper::status),
             registry: self.registry.clone(),
+            conditions: self.conditions.clone(),
             record_tracker: self.record_tracker.clone(),
         }
     }
@@ -266,6 +271,7 @@ impl Social {
             record_tracker: self.record_tracker,
             masks: self.masks,
             registry: self.registry,
+            conditions: self.conditions,
             lease: self.lease,
         };
         let mut tasks = Tasks {

@@ -165,18 +165,6 @@ impl StatusRegistry {
             .clone()
     }
 
-    /// Returns the codes for which "caught up" cannot be claimed of a lane: its own and its feed's.
-    #[must_use]
-    pub fn unverified(&self, lane: &Lane) -> Vec<&'static str> {
-        let of_feed = |feed: FeedStatus| feed.unverified;
-        let of_lane = |lane: LaneStatus| lane.unverified;
-        let feed = self.feeds().remove(lane.feed.as_str()).map(of_feed);
-        let lane = self.lanes().remove(&lane.to_string()).map(of_lane);
-        let both = feed.iter().chain(&lane);
-        both.flat_map(|reasons| reasons.iter().map(|(code, _)| code))
-            .collect()
-    }
-
     /// Returns the status of all feeds.
     #[must_use]
     pub fn feeds(&self) -> BTreeMap<String, FeedStatus> {

@@ -15,6 +15,7 @@ use schemas::source::SourceIdentity;
 use tokio::sync::watch;
 
 use crate::blocklist::ListWatch;
+use crate::conditions::Conditions;
 use crate::definition_diff::CurrentDefinition;
 use crate::hold::HoldWatch;
 use crate::lease_keeper::LeaseWatch;
@@ -110,6 +111,8 @@ pub struct LaneParts {
     pub columns: watch::Receiver<Option<RowSchema>>,
     /// Receives the status.
     pub registry: StatusRegistry,
+    /// Takes the conditions that others decide by.
+    pub conditions: Conditions,
     /// The interval for rechecking a stopped lane.
     pub recheck: Duration,
     /// The interval for checking a lane that is not in doubt.

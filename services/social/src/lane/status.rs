@@ -3,6 +3,7 @@
 use schemas::column::RowSchema;
 
 use super::LaneWorker;
+use crate::conditions::set_code;
 use crate::definition_diff;
 use crate::step::Event;
 use crate::stop::StopReason;
@@ -10,6 +11,9 @@ use crate::tail::TailContext;
 
 impl LaneWorker {
     pub(super) fn show_held(&self, why: &str) {
+        self.parts.conditions.lane(&self.parts.lane, |lane| {
+            (lane.stopped_by, lane.is_held) = (None, true);
+        });
         self.parts.registry.lane(&self.parts.lane, |status| {
             if status.held.as_deref() != Some(why) {
                 status.state = format!("held: {why}");
@@ -20,6 +24,7 @@ impl LaneWorker {
 
     /// Shows, until a resynchronisation is complete, that the store may hold rows that are gone at the source.
     pub(super) fn show_resync(&self, is_under_way: bool) {
+        self.set_code("resync_under_way", is_under_way);
         self.parts.registry.lane(&self.parts.lane, |status| {
             if is_under_way {
                 let detail = "the feed is being sent again from its start; until that is complete the store may hold rows that \
@@ -32,9 +37,19 @@ impl LaneWorker {
         });
     }
 
+    /// Sets or clears a code for which "caught up" cannot be claimed.
+    fn set_code(&self, code: &'static str, is_set: bool) {
+        self.parts.conditions.lane(&self.parts.lane, |lane| {
+            set_code(&mut lane.unverified, code, is_set);
+        });
+    }
+
     /// Clears the hold from the status. Without the lease nothing else would do so.
     pub(super) fn show_free(&self) {
         let state = self.state.state();
+        self.parts
+            .conditions
+            .lane(&self.parts.lane, |lane| lane.is_held = false);
         self.parts.registry.lane(&self.parts.lane, |status| {
             if status.held.take().is_some() {
                 state.clone_into(&mut status.state);
@@ -85,6 +100,7 @@ impl LaneWorker {
                 }
             }
         }
+        self.set_code("receiver_behind", context.is_receiver_behind);
         self.parts.registry.lane(&self.parts.lane, |status| {
             status.receiver_stopped.clone_from(&context.receiver_stopped);
             status.outstanding.clone_from(&context.outstanding);

@@ -5,7 +5,7 @@ use source::ErrorKind;
 use super::{NextStep, Publisher};
 use crate::chunker::ChunkerError;
 use crate::retry;
-use crate::status::WAITING_FOR_SOURCE;
+use crate::status::{WAITING_FOR_GATE, WAITING_FOR_SOURCE};
 
 impl Publisher {
     /// Stops the feed at a row that reading cannot pass. Earlier rows are published.
@@ -85,6 +85,9 @@ impl Publisher {
     }
 
     pub(super) fn set_state(&self, text: &str) {
+        self.parts.conditions.feed(&self.parts.definition.name, |feed| {
+            feed.waits_for_gate = text == WAITING_FOR_GATE;
+        });
         self.parts.registry.feed(&self.parts.definition.name, |feed| {
             if feed.state != text {
                 text.clone_into(&mut feed.state);

@@ -4,6 +4,7 @@ use schemas::manifest::Reject;
 use source::evidence::CODES;
 
 use super::Publisher;
+use crate::conditions::set_code;
 
 impl Publisher {
     /// Shows what is not proven, and sends the rejects of rows without a position in the order.
@@ -12,6 +13,12 @@ impl Publisher {
             return;
         };
         let mut fresh = Vec::new();
+        let is_set = |code: &str| evidence.unverified.iter().any(|(set, _)| set == code);
+        self.parts.conditions.feed(&self.parts.definition.name, |feed| {
+            for code in CODES {
+                set_code(&mut feed.unverified, code, is_set(code));
+            }
+        });
         self.parts.registry.feed(&self.parts.definition.name, |feed| {
             for code in CODES {
                 match evidence.unverified.iter().find(|(set, _)| *set == code) {

@@ -9,6 +9,7 @@ use source::fence::ClockProblem;
 use source::{FenceHolder, FenceReading, LanePosition};
 
 use super::Publisher;
+use crate::conditions::set_code;
 use crate::group::Group;
 use crate::lane::LaneMessage;
 use crate::source_verdict::evaluate;
@@ -103,6 +104,9 @@ impl Publisher {
             return;
         };
         let (feed, recipient) = (&lane.lane.feed, &lane.lane.recipient);
+        self.parts.conditions.lane(&lane.lane, |lane| {
+            set_code(&mut lane.unverified, "position_beyond", is_beyond);
+        });
         self.parts.registry.lane(&lane.lane, |lane| {
             if is_beyond {
                 lane.unverified.set(
@@ -144,10 +148,19 @@ impl Publisher {
 
     fn show_fence(&self, reading: &FenceReading) {
         let name = &self.parts.definition.name;
+        let is_stalled = reading.stalled_for > stall_unverified_after(self.parts.definition.lag);
+        let is_ahead = matches!(reading.clock, Some(ClockProblem::Ahead { .. }));
+        let is_behind = matches!(reading.clock, Some(ClockProblem::Behind { .. }));
+        self.parts.conditions.feed(name, |feed| {
+            let is_held = reading.holder.is_some() && is_stalled;
+            set_code(&mut feed.unverified, "fence_stalled", is_held);
+            set_code(&mut feed.unverified, "source_clock_ahead", is_ahead);
+            set_code(&mut feed.unverified, "source_clock_behind", is_behind);
+        });
         self.parts.registry.feed(name, |feed| {
             feed.fence_stalled_by.clone_from(&reading.holder);
             match &reading.holder {
-                Some(holder) if reading.stalled_for > stall_unverified_after(self.parts.definition.lag) => {
+                Some(holder) if is_stalled => {
                     feed.unverified.set(
                         "fence_stalled",
                         describe_stall(holder),
@@ -158,10 +171,8 @@ impl Publisher {
                     feed.unverified.clear("fence_stalled");
                 }
             }
-            let (mut is_behind, mut is_ahead) = (false, false);
             match reading.clock {
                 Some(ClockProblem::Behind { by }) => {
-                    is_behind = true;
                     feed.unverified.set(
                         "source_clock_behind",
                         format!(
@@ -172,7 +183,6 @@ impl Publisher {
                     );
                 }
                 Some(ClockProblem::Ahead { by }) => {
-                    is_ahead = true;
                     feed.unverified.set(
                         "source_clock_ahead",
                         format!(

@@ -7,6 +7,7 @@ use source::Source;
 use tokio::sync::watch;
 
 use crate::blocklist::BlockListStatus;
+use crate::conditions::{Conditions, FeedConditions};
 use crate::lease_keeper::LeaseWatch;
 use crate::record_tracker::RecordTracker;
 use crate::status::{LeaseStatus, SocialStatus, StatusRegistry};
@@ -20,10 +21,17 @@ pub struct SocialView {
     pub(super) lease: LeaseWatch,
     pub(super) blocklist: Option<watch::Receiver<BlockListStatus>>,
     pub(super) registry: StatusRegistry,
+    pub(super) conditions: Conditions,
     pub(super) record_tracker: RecordTracker,
 }
 
 impl SocialView {
+    /// Subscribes to the conditions of the feeds.
+    #[must_use]
+    pub fn feed_conditions(&self) -> watch::Receiver<FeedConditions> {
+        self.conditions.feeds()
+    }
+
     /// Returns the status of the agent.
     #[must_use]
     pub fn status(&self) -> SocialStatus {

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::{FeedPlan, HoldConfig, SocialParts};
 use crate::blocklist::ListWatch;
+use crate::conditions::Conditions;
 use crate::definition_diff::CurrentDefinition;
 use crate::gate_queue::GateQueue;
 use crate::idle::IdleFeeds;
@@ -33,6 +34,7 @@ pub(super) struct Wiring {
     pub(super) record_tracker: RecordTracker,
     pub(super) masks: LaneMasks,
     pub(super) registry: StatusRegistry,
+    pub(super) conditions: Conditions,
     pub(super) lease: LeaseWatch,
     /// The block list, if there is one.
     pub(super) listed: Option<ListWatch>,
@@ -84,6 +86,7 @@ impl Wiring {
             now: CurrentDefinition::of(&plan.definition),
             columns: columns.clone(),
             registry: self.registry.clone(),
+            conditions: self.conditions.clone(),
             recheck: parts.options.publisher.recheck,
             check: parts.options.publisher.check,
             lane,
@@ -107,6 +110,7 @@ impl Wiring {
             options: self.parts.options.publisher,
             idle: self.idle.clone(),
             registry: self.registry.clone(),
+            conditions: self.conditions.clone(),
             columns,
         }
     }
@@ -152,7 +156,7 @@ impl Wiring {
             instance: parts.instance.clone(),
             lease: self.lease.clone(),
             record_tracker: self.record_tracker.clone(),
-            registry: self.registry.clone(),
+            conditions: self.conditions.clone(),
             lanes: parts.feeds.iter().flat_map(lanes).collect(),
         }
     }

@@ -67,12 +67,10 @@ impl CoreAccess {
 
     /// Watches that the core is idle often enough, until [`CoreAccess::stop`].
     pub(super) fn watch_idle_alarm(&self, view: &SocialView) -> JoinHandle<()> {
-        let (gate, view) = (self.gate.clone(), view.clone());
-        let after = Arc::clone(&self.alarm_after);
         never_idle::watch(
-            gate,
-            move || view.status(),
-            after,
+            self.gate.clone(),
+            view.feed_conditions(),
+            Arc::clone(&self.alarm_after),
             self.started,
             self.stop.clone(),
         )

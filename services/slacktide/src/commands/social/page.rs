@@ -68,14 +68,15 @@ impl Report for Page {
         let alarm = f64::from(u8::from(status.gate.alarm.is_some()));
         let help = "1 while the core has not been idle, or a feed not drained, for too long.";
         text.gauge("slacktide_gate_alarm", help, &[], alarm);
-        for (feed, since) in never_idle::undrained(&status, self.started, Timestamp::now()) {
+        for (name, feed) in &status.feeds {
+            let undrained = never_idle::undrained(feed.caught_up_at, self.started, Timestamp::now());
             let help = "Time since the feed was last known drained: an upper bound of its lag.";
-            let labels = [("feed", feed.as_str())];
+            let labels = [("feed", name.as_str())];
             text.gauge(
                 "slacktide_feed_undrained_seconds",
                 help,
                 &labels,
-                since.as_secs_f64(),
+                undrained.as_secs_f64(),
             );
         }
         let probes = crate::probes::count();
