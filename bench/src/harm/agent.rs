@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use exchange_testing::memory::Memory;
 use gate::{Gate, GateConfig, Orders, OwnPids, PriorityMode};
 use priority::cgroup::{Group, Hierarchy};
 use schemas::name::{FeedName, RecipientName, SourceName};
@@ -14,7 +15,6 @@ use source::{CursorSetBy, FeedDefinition, PostgresConfig, PostgresSource, Source
 use tokio_util::sync::CancellationToken;
 
 use crate::Outcome;
-use crate::acknowledge::Acknowledging;
 use crate::arguments::Child;
 use crate::worker::{WorkerStatus, termination_requested};
 
@@ -44,7 +44,7 @@ pub(crate) async fn run(child: &Child) -> Outcome<()> {
     ));
     let key = Arc::new(SigningKey::generate());
     let agent = Social::new(SocialParts {
-        exchange: Arc::new(Acknowledging::default()),
+        exchange: Arc::new(Memory::new(&[]).keeping_last_only()),
         source,
         source_name: SourceName::new("core")?,
         origin: Origin::default(),

@@ -7,13 +7,12 @@
 //!
 //! - [`arguments`] the command line; [`plan`] the loads, the variants, the order of the slots
 //! - [`rig`] the database; [`business`] pgbench; [`latency`] its log; [`stats`] ratios and their intervals
-//! - [`timer`] the prior art; [`agent`] Slacktide; [`acknowledge`] the transport; [`worker`] a child process of either
+//! - [`timer`] the prior art; [`agent`] Slacktide; [`worker`] a child process of either
 //! - [`whole`] the real binary with exchange, poller and store on the same machine
 //! - [`slots`] runs the slots; [`slack`] rows read when the machine is idle
 //! - [`report`] the table and `harm.json`; [`plot`] the diagram
 #![allow(clippy::print_stdout, reason = "its result is for a person at a terminal")]
 
-mod acknowledge;
 mod agent;
 mod arguments;
 #[path = "../path/binary.rs"]

@@ -20,7 +20,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use schemas::body::MAX_MESSAGE_BYTES;
-use schemas::name::{Lane, RecipientName};
+use schemas::name::{Lane, RecipientName, SourceName};
 use schemas::subject::Subject;
 
 use durable::{Durable, Token};
@@ -42,6 +42,7 @@ pub struct Memory {
     clock: Clock,
     ack_wait: Duration,
     max_redelivery_delay: Duration,
+    keeps_last_only: bool,
 }
 
 #[derive(Default)]
@@ -50,6 +51,7 @@ struct State {
     durables: HashMap<(&'static str, RecipientName), Durable>,
     publishes: u64,
     lose_every: u64,
+    leases_fail: bool,
 }
 
 impl fmt::Debug for Memory {
@@ -74,7 +76,15 @@ impl Memory {
             clock: Box::new(Timestamp::now),
             ack_wait: ACK_WAIT,
             max_redelivery_delay: Duration::MAX,
+            keeps_last_only: false,
         }
+    }
+
+    /// Keeps the last message of each subject only, so that a benchmark does not fill the memory.
+    #[must_use]
+    pub fn keeping_last_only(mut self) -> Self {
+        self.keeps_last_only = true;
+        self
     }
 
     /// Sets the exchange's clock, which decides about deadlines.
@@ -103,6 +113,11 @@ impl Memory {
         self.state().lose_every = every;
     }
 
+    /// Makes reading a lease fail as without a connection, or succeed again.
+    pub fn interrupt_leases(&self, is_interrupted: bool) {
+        self.state().leases_fail = is_interrupted;
+    }
+
     /// Returns the stored messages of a stream.
     #[must_use]
     pub fn stored_messages(&self, stream: Stream) -> Vec<Stored> {
@@ -110,6 +125,12 @@ impl Memory {
         let log = state.logs.get(stream.token());
         log.map(|log| log.messages().cloned().collect())
             .unwrap_or_default()
+    }
+
+    /// Returns the record of a source's lease.
+    #[must_use]
+    pub fn stored_lease(&self, source: &SourceName) -> Option<Stored> {
+        self.last(&Subject::Lease(source.clone()))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -148,7 +169,7 @@ impl Memory {
                 (last.map_or(0, |last| last.sequence) != expected).then_some(Published::Conflict)
             },
             on_stored: |sequence| Published::Done { sequence },
-            replaces_last: matches!(subject, Subject::Lease(_)),
+            replaces_last: self.keeps_last_only || matches!(subject, Subject::Lease(_)),
         };
         self.publish(subject, bytes, &rule)
     }

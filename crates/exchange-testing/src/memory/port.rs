@@ -217,6 +217,9 @@ impl RequestExchange for Memory {
 #[async_trait]
 impl LeaseExchange for Memory {
     async fn lease(&self, source: &SourceName) -> Result<Option<Stored>> {
+        if self.state().leases_fail {
+            return Err(Error::new(ErrorKind::Unreachable, "no connection"));
+        }
         Ok(self.last(&Subject::Lease(source.clone())))
     }
 
