@@ -47,7 +47,6 @@ mod quarantine_operator;
 mod refiller;
 mod requests;
 mod restores;
-mod rng;
 mod simulation;
 mod store;
 

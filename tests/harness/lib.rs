@@ -47,6 +47,7 @@ mod port;
 mod postgres;
 mod process;
 mod proxy;
+pub mod rng;
 #[cfg(test)]
 mod servers;
 mod shim;

@@ -9,7 +9,7 @@ use schemas::source::SourceIdentity;
 use source::fence::{Fence, OpenTransaction, TransactionId};
 use source::position_check::{GreatestValue, beyond};
 
-use super::rng::Rng;
+use harness::rng::Rng;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {

@@ -13,8 +13,8 @@ use store::{Identity, LaneReport, Outcome};
 
 use super::exchange::{Chunk, Exchange, Receipt};
 use super::faults::Env;
-use super::rng::Rng;
 use super::store::Store;
+use harness::rng::Rng;
 
 /// Interval of comparing the store with its own receipts.
 const COMPARE_EVERY: i64 = 300;

@@ -25,7 +25,7 @@ use source::fence::{Fence, HighWaterMark, PreparedTransactions, TimeFence};
 use super::core::Core;
 use super::exchange::{Chunk, Evidence, Exchange};
 use super::faults::Env;
-use super::rng::Rng;
+use harness::rng::Rng;
 
 pub(super) const TIMING: Timing = Timing {
     ttl: Duration::from_millis(600),

@@ -6,8 +6,8 @@ use store::quarantine::decide::{deferral, refusal};
 use store::quarantine::{Kind, RetryOutcome};
 
 use super::exchange::Chunk;
-use super::rng::Rng;
 use super::store::{Id, Store};
+use harness::rng::Rng;
 
 #[derive(Default)]
 enum Stage {

@@ -8,8 +8,8 @@ use store::merge::ChunkNumber;
 
 use super::exchange::{Chunk, Entry, Exchange};
 use super::faults::Env;
-use super::rng::Rng;
 use super::store::{Store, chunk_number};
+use harness::rng::Rng;
 
 #[derive(Default)]
 enum Stage {

@@ -12,9 +12,9 @@ use super::poller::Poller;
 use super::publisher::{PendingPublish, Publisher};
 use super::quarantine_operator::QuarantineOperator;
 use super::refiller::Refiller;
-use super::rng::Rng;
 use super::store::Store;
 use endpoints::Endpoints;
+use harness::rng::Rng;
 use store::quarantine::Ending;
 
 /// Steps with business and faults. After them the simulation must become idle.

@@ -27,7 +27,7 @@ use super::exchange::{Chunk, Evidence};
 use super::faults::Env;
 use super::poller::lane;
 use super::publisher::schema;
-use super::rng::Rng;
+use harness::rng::Rng;
 pub(super) use quarantine::Id;
 use quarantine::QuarantineEntry;
 

@@ -17,7 +17,7 @@ use social::chunker::{Block, Chunker};
 use source::{CursorSetBy, End, FeedDefinition, Fence, Source};
 use store::{Arrival, Outcome, Store};
 
-use super::rng::Rng;
+use super::rng::rng_at;
 use super::table::Case;
 
 /// The result of moving a feed.
@@ -65,7 +65,7 @@ pub(super) async fn move_table(case: &Case, source: &dyn Source, store: &dyn Sto
         .await
         .map_err(|error| output(&error))?;
     let schema = reader.schema().clone();
-    let mut rng = Rng::at(case.seed, 0, 1);
+    let mut rng = rng_at(case.seed, 0, 1);
     let mut chunker =
         Chunker::new(&schema, &feed.cursor, &feed.money, None).map_err(|error| output(&error))?;
     let limit = rng.below(30) + 1;

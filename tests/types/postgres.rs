@@ -3,7 +3,8 @@
 mod values;
 
 use self::values::{array, clock, date, instant, interval, json, numeric, zone};
-use super::rng::{Rng, hex};
+use super::rng::{RandomValues as _, hex};
+use harness::rng::Rng;
 
 pub(super) struct Kind {
     pub(super) declared: &'static str,

@@ -1,57 +1,43 @@
 //! Random values: seed, row and column decide each value, so a table with fewer columns or rows is a part of the larger one.
 
-/// splitmix64.
-#[derive(Debug, Clone)]
-pub(super) struct Rng(u64);
+use harness::rng::Rng;
 
-impl Rng {
-    /// Creates the generator of the value at a row and column.
-    pub(super) fn at(seed: u64, row: usize, column: usize) -> Self {
-        let mut place = Self(seed ^ (row as u64).wrapping_mul(0xA24B_AED4_963E_E407));
-        place.0 = place.next() ^ (column as u64).wrapping_mul(0x9FB2_1C65_1E98_DF25);
-        place.next();
-        place
-    }
+/// Creates the generator of the value at a row and column.
+pub(super) fn rng_at(seed: u64, row: usize, column: usize) -> Rng {
+    let mut row = Rng::from_state(seed ^ (row as u64).wrapping_mul(0xA24B_AED4_963E_E407));
+    let mut place = Rng::from_state(row.next() ^ (column as u64).wrapping_mul(0x9FB2_1C65_1E98_DF25));
+    place.next();
+    place
+}
 
-    pub(super) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// Returns a number in `0..below`; 0 when `below` is 0.
-    pub(super) fn below(&mut self, below: usize) -> usize {
-        usize::try_from(self.next() % (below.max(1) as u64)).unwrap_or(0)
-    }
-
-    pub(super) fn percent(&mut self, percentage: usize) -> bool {
-        self.below(100) < percentage
-    }
-
-    pub(super) fn pick<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len())]
-    }
-
+/// Random values of columns.
+pub(super) trait RandomValues {
     /// Returns an integer; extremes are as frequent as the rest.
-    pub(super) fn int(&mut self, least: i64, most: i64) -> i64 {
+    fn int(&mut self, least: i64, most: i64) -> i64;
+    /// Returns this many digits; the first is not zero.
+    fn digits(&mut self, count: usize) -> String;
+    /// Returns any text without the character NUL.
+    fn text(&mut self, most: usize) -> String;
+    /// Returns at most this many bytes.
+    fn bytes(&mut self, most: usize) -> Vec<u8>;
+}
+
+impl RandomValues for Rng {
+    fn int(&mut self, least: i64, most: i64) -> i64 {
         let any = i64::from_ne_bytes(self.next().to_ne_bytes());
         let inside = i128::from(least) + i128::from(any).rem_euclid(i128::from(most) - i128::from(least) + 1);
         let inside = i64::try_from(inside).unwrap();
         self.pick(&[least, most, 0, -1, 1, least + 1, inside, inside, inside])
     }
 
-    /// Returns this many digits; the first is not zero.
-    pub(super) fn digits(&mut self, count: usize) -> String {
+    fn digits(&mut self, count: usize) -> String {
         let digit = |rng: &mut Self, least: usize| {
             char::from(b'0' + u8::try_from(least + rng.below(10 - least)).unwrap())
         };
         (0..count).map(|at| digit(self, usize::from(at == 0))).collect()
     }
 
-    /// Returns any text without the character NUL.
-    pub(super) fn text(&mut self, most: usize) -> String {
+    fn text(&mut self, most: usize) -> String {
         const PARTS: &[&str] = &[
             "a",
             "Z",
@@ -108,7 +94,7 @@ impl Rng {
         text.chars().take(most).collect()
     }
 
-    pub(super) fn bytes(&mut self, most: usize) -> Vec<u8> {
+    fn bytes(&mut self, most: usize) -> Vec<u8> {
         (0..self.below(most + 1))
             .map(|_| self.next().to_le_bytes()[0])
             .collect()

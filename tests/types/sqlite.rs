@@ -1,6 +1,7 @@
 //! Every declared type of a SQLite core, with values of other storage classes that SQLite permits.
 
-use super::rng::{Rng, hex, quoted};
+use super::rng::{RandomValues as _, hex, quoted};
+use harness::rng::Rng;
 
 pub(super) struct Kind {
     pub(super) declared: &'static str,

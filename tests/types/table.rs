@@ -1,7 +1,7 @@
 //! A table from a seed: its columns, its key and its rows, for either kind of core.
 
 use super::postgres;
-use super::rng::{Rng, quoted};
+use super::rng::{quoted, rng_at};
 use super::sqlite::{self, Fate, SqlValue};
 
 /// A table of a pair; everything else follows from these fields.
@@ -18,7 +18,7 @@ pub(crate) struct Case {
 impl Case {
     /// Creates a table whose width and length the seed decides.
     pub(super) fn new(from_postgres: bool, to_postgres: bool, seed: u64) -> Self {
-        let mut rng = Rng::at(seed, 0, 0);
+        let mut rng = rng_at(seed, 0, 0);
         let width = match rng.below(100) {
             // The width of real cores, in every pair.
             _ if seed == 3 => 85,
@@ -73,8 +73,8 @@ impl Case {
 
     fn kind_of(&self, place: usize, kinds: usize) -> usize {
         // Each kind once before any twice, starting anywhere.
-        let first = Rng::at(self.seed, 1, 0).below(kinds);
-        let step = [1, 7, 11, 13][Rng::at(self.seed, 1, 1).below(4)];
+        let first = rng_at(self.seed, 1, 0).below(kinds);
+        let step = [1, 7, 11, 13][rng_at(self.seed, 1, 1).below(4)];
         let step = if kinds.is_multiple_of(step) { 1 } else { step };
         (first + place * step) % kinds
     }
@@ -89,12 +89,12 @@ impl Case {
 
     fn postgres_value(&self, row: usize, place: usize) -> Option<String> {
         self.postgres_kind(place)
-            .value(&mut Rng::at(self.seed, row + 2, place))
+            .value(&mut rng_at(self.seed, row + 2, place))
     }
 
     pub(super) fn sqlite_value(&self, row: usize, place: usize) -> SqlValue {
         self.sqlite_kind(place)
-            .value(&mut Rng::at(self.seed, row + 2, place))
+            .value(&mut rng_at(self.seed, row + 2, place))
     }
 
     pub(super) fn fate(&self, row: usize) -> Fate {
@@ -129,7 +129,7 @@ impl Case {
         } else {
             SQLITE_KEYS
         };
-        let key = Rng::at(self.seed, 1, 2).below(keys.len());
+        let key = rng_at(self.seed, 1, 2).below(keys.len());
         Key { kind: &keys[key] }
     }
 

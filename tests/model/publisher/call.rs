@@ -5,8 +5,8 @@ use social::step::{Event, ReceiptFrontier, Tail};
 use social::tail::pending_resync;
 
 use super::super::exchange::Exchange;
-use super::super::rng::Rng;
 use super::{Call, PendingPublish, Publisher, TailContext, definition};
+use harness::rng::Rng;
 
 impl Publisher {
     pub(super) fn continue_call(

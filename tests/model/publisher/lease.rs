@@ -6,8 +6,8 @@ use social::lease::{Decision, Record, decide};
 use social::step::Event;
 
 use super::super::exchange::Exchange;
-use super::super::rng::Rng;
 use super::{Publisher, TIMING, ms};
+use harness::rng::Rng;
 
 impl Publisher {
     pub(super) fn step_lease(&mut self, exchange: &mut Exchange, rng: &mut Rng, now: i64, faults: bool) {

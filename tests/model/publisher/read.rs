@@ -11,7 +11,7 @@ use source::{End, RowSink as _};
 
 use super::super::core::{Core, Mode, Row, time};
 use super::super::exchange::Evidence;
-use super::super::rng::Rng;
+use harness::rng::Rng;
 use super::{FenceReading, Publisher, Read, ReaderOutput, cursor, ms, schema, time_fence};
 
 impl Publisher {

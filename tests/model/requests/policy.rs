@@ -19,8 +19,8 @@ use social::responder::AnswerOptions;
 use social::responder::rule_set::RuleSet;
 
 use super::super::core::time;
-use super::super::rng::Rng;
 use super::exchange::FiledRequest;
+use harness::rng::Rng;
 
 pub(super) const RECIPIENTS: [&str; 2] = ["insurer-a", "insurer-b"];
 /// The recipient that the hold names.

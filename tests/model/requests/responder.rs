@@ -19,10 +19,10 @@ use social::responder::rule_set::{Decision, RuleSet};
 use tokio::time::Instant;
 
 use super::super::core::time;
-use super::super::rng::Rng;
 use super::env::RequestEnv;
 use super::exchange::{Exchange, Sent};
 use super::policy::{self, policy};
+use harness::rng::Rng;
 use quantum::{Answer, Reading};
 
 /// The interval of polls.

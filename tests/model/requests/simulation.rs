@@ -7,11 +7,11 @@ use social::responder::request_state::Message;
 use tokio::time::Instant;
 
 use super::super::core::time;
-use super::super::rng::Rng;
 use super::env::RequestEnv;
 use super::exchange::{Exchange, Response, Sent, Stored, outcome};
 use super::policy::{self, policy};
 use super::responder::{Outgoing, Responder, World};
+use harness::rng::Rng;
 
 /// The exchange's time at which a simulation begins, in milliseconds since 1970.
 pub(super) const BEGIN: i64 = 1_769_860_800_000;

@@ -9,8 +9,8 @@ use store::resync::{Removal, removal, removal_again};
 
 use super::super::exchange::{Chunk, Evidence};
 use super::super::poller::lane;
-use super::super::rng::Rng;
 use super::{Store, chunk_number};
+use harness::rng::Rng;
 
 impl Store {
     /// Restores a backup. What the oracle recorded stays.

@@ -1,6 +1,7 @@
 //! Values as texts that PostgreSQL reads; unusual ones are as frequent as the rest.
 
-use super::super::rng::Rng;
+use super::super::rng::RandomValues as _;
+use harness::rng::Rng;
 
 pub(super) fn numeric(c: &mut Rng) -> String {
     let odd = c.pick(&[

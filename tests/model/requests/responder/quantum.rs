@@ -11,9 +11,9 @@ use social::responder::request_state::ReadEnd;
 use social::responder::request_step::{Event, QuantumEnd};
 use social::responder::rule_set::Allowed;
 
-use super::super::super::rng::Rng;
 use super::super::policy::{self, policy};
 use super::{Responder, World};
+use harness::rng::Rng;
 
 /// The rows of an answer that are not stored.
 #[derive(Default)]
