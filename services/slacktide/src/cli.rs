@@ -2,7 +2,7 @@
 //!
 //! The commands are in `commands`.
 //!
-//! - [`program`] the program and its commands; [`config`] the file that most of them take
+//! - [`program`] the program and its commands; [`config`] the file that most of them take; [`decision`] who decides, and why
 //! - [`agent`] the agents; [`exchange`] the exchange; [`party`] its parties; [`gate`] the gate and orders to it; [`gateway`] the gateway,
 //!   [`front`] the front-end machine
 //! - [`feed`] feeds, [`hold`] holds, [`orders`] the control record, [`quarantine`] the quarantine, [`store`] the store,
@@ -17,6 +17,7 @@ mod arguments;
 mod audit;
 pub(crate) mod blocklist;
 mod config;
+pub(crate) mod decision;
 mod demo;
 mod exchange;
 pub(crate) mod feed;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::Config;
+use super::decision::Decision;
 
 /// The block list commands.
 #[derive(Debug, Subcommand)]
@@ -32,12 +33,8 @@ pub(crate) struct ImportArgs {
     pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) config: Config,
-    /// The deciding operator. Default: the login name.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) actor: Option<String>,
-    /// The reason. It is signed and kept; do not name a person in it.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) decision: Decision,
     /// Accept a list that is older than the one in force.
     #[arg(long)]
     pub(crate) older: bool,

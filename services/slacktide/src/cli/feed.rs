@@ -7,6 +7,7 @@ use commercial::refill::From as RefillFrom;
 use schemas::name::FeedName;
 
 use super::Config;
+use super::decision::NamedDecision;
 
 /// The feed commands.
 #[derive(Debug, Subcommand)]
@@ -121,12 +122,8 @@ pub(crate) struct RewindArgs {
     /// lane's position, or from `--from`.
     #[arg(long)]
     pub(crate) accept_source: bool,
-    /// The deciding operator.
-    #[arg(long)]
-    pub(crate) actor: String,
-    /// The reason.
-    #[arg(long)]
-    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) decision: NamedDecision,
     #[command(flatten)]
     pub(crate) config: Config,
     /// Print the result as JSON.
@@ -142,12 +139,8 @@ pub(crate) struct ResyncArgs {
     /// The recipient.
     #[arg(long, value_name = "NAME")]
     pub(crate) recipient: String,
-    /// The deciding operator.
-    #[arg(long)]
-    pub(crate) actor: String,
-    /// The reason.
-    #[arg(long)]
-    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) decision: NamedDecision,
     #[command(flatten)]
     pub(crate) config: Config,
     /// Print the result as JSON.

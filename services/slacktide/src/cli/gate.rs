@@ -7,21 +7,18 @@ use jiff::Timestamp;
 use runtime::span::Span;
 
 use super::Config;
+use super::decision::Decision;
 
 /// The arguments of all orders to the gate.
 #[derive(Debug, Args)]
 pub(crate) struct OrderArgs {
     #[command(flatten)]
     pub(crate) config: Config,
-    /// The reason. It is signed and kept.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) decision: Decision,
     /// Duration, for example 90s, 15m or 2h. Default: until `gate resume`.
     #[arg(long = "for", value_name = "TIME")]
     pub(crate) lasts: Option<Span>,
-    /// The deciding operator. Default: the login name.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) actor: Option<String>,
     /// Print the orders in force as JSON.
     #[arg(long)]
     pub(crate) json: bool,

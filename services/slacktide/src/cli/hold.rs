@@ -5,6 +5,7 @@ use runtime::span::Span;
 use schemas::name::{FeedName, RecipientName};
 
 use super::Config;
+use super::decision::Decision;
 
 /// The hold commands.
 #[derive(Debug, Subcommand)]
@@ -40,12 +41,8 @@ pub(crate) enum HoldCommand {
 pub(crate) struct HoldOrder {
     #[command(flatten)]
     pub(crate) config: Config,
-    /// The reason. It is signed and kept; do not name a person in it.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: String,
-    /// The deciding operator. Default: the login name.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) actor: Option<String>,
+    #[command(flatten)]
+    pub(crate) decision: Decision,
     /// Print the orders in force as JSON.
     #[arg(long)]
     pub(crate) json: bool,

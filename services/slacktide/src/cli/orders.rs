@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use schemas::heads::RecordRef;
 
 use super::Config;
+use super::decision::Decision;
 
 /// The orders commands.
 #[derive(Debug, Subcommand)]
@@ -35,12 +36,8 @@ pub(crate) struct ConfirmArgs {
     /// The newest lost record. Default: the newest one that lanes, lease or the local file name.
     #[arg(long, value_name = "RECORD")]
     pub(crate) lost: Option<RecordRef>,
-    /// The reason. It is signed and kept.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: String,
-    /// The deciding operator. Default: the login name.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) actor: Option<String>,
+    #[command(flatten)]
+    pub(crate) decision: Decision,
     /// Print the orders in force as JSON.
     #[arg(long)]
     pub(crate) json: bool,

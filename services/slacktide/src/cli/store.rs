@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::Config;
+use super::decision::NamedDecision;
 
 /// The store commands.
 #[derive(Debug, Subcommand)]
@@ -27,12 +28,8 @@ pub(crate) struct AcceptArgs {
     /// Accept the rows of this feed's table as they are, instead of the whole store.
     #[arg(long, value_name = "NAME")]
     pub(crate) feed: Option<String>,
-    /// The deciding operator.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) actor: String,
-    /// The reason. It is signed and kept.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) decision: NamedDecision,
     #[command(flatten)]
     pub(crate) config: Config,
 }

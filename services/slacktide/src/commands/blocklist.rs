@@ -22,7 +22,7 @@ use serde::Serialize;
 use social::audit_log::{AuditEvent, AuditLogError, append};
 use social::blocklist::{BlockListError, digest, read};
 
-use super::operator::{Operator, actor};
+use super::operator::Operator;
 use crate::cli::Config;
 use crate::cli::blocklist::{BlocklistCommand, ImportArgs};
 use crate::exchange_client::ExchangeClient;
@@ -47,8 +47,8 @@ async fn import(args: ImportArgs) -> Outcome {
         .map_err(|error| Failure::usage(format!("{}: {error}; give the list's file", args.file.display())))?;
     let list = file::read(&bytes, &persons)
         .map_err(|error| Failure::usage(format!("{}: {error}", args.file.display())))?;
-    let actor = actor(args.actor, "decides")?;
-    check_names_no_person(&list, &persons, &actor, &args.reason)?;
+    let actor = args.decision.actor()?;
+    check_names_no_person(&list, &persons, &actor, &args.decision.reason)?;
     let before = match read(&path, &persons) {
         Ok(before) => Some(before),
         Err(BlockListError::Unreadable { .. }) if !path.exists() => None,
@@ -69,7 +69,7 @@ async fn import(args: ImportArgs) -> Outcome {
             before.made
         )));
     }
-    sign(&loaded, &key, (actor, args.reason), &list).await?;
+    sign(&loaded, &key, (actor, args.decision.reason), &list).await?;
     replace_list(&path, &list)?;
     print(&loaded, &path, &list, before.as_ref(), args.json)?;
     Ok(Exit::Done)

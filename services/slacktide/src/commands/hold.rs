@@ -21,7 +21,7 @@ use social::order::{OrderDraft, issue_order};
 
 use super::control_records::note_high_water;
 use super::issued_order::{failed, warn};
-use super::operator::{Operator, actor, orders_in_force};
+use super::operator::{Operator, orders_in_force};
 use super::status::facts;
 use crate::cli::Config;
 use crate::cli::hold::{AddArgs, HoldCommand, HoldOrder};
@@ -122,8 +122,8 @@ fn person(text: &str, order: &HoldOrder) -> Result<String, Failure> {
             "the person's number is empty, has several lines, or contains an invisible character",
         ));
     }
-    let actor = order.actor.as_deref().unwrap_or_default();
-    if order.reason.contains(&number) || actor.contains(&number) {
+    let actor = order.decision.actor.as_deref().unwrap_or_default();
+    if order.decision.reason.contains(&number) || actor.contains(&number) {
         return Err(Failure::usage(
             "the reason or the actor names the person: both are kept permanently and shown; leave the number out",
         ));
@@ -183,12 +183,12 @@ async fn order(
     lasts: Option<Span>,
 ) -> Result<Control, Failure> {
     let file = &loaded.value;
-    let actor = actor(args.actor.clone(), "decides")?;
+    let actor = args.decision.actor()?;
     let draft = OrderDraft {
         scope,
         action,
         actor,
-        reason: args.reason.clone(),
+        reason: args.decision.reason.clone(),
         lasts: lasts.map(Span::get),
     };
     let exchange = ExchangeClient::connect(file.exchange.command_options(loaded.folder())?).await?;

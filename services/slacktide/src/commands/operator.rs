@@ -8,6 +8,7 @@ use schemas::sign::{PublicKey, SigningKey};
 use social::control_head;
 use social::epoch::AuditSigner;
 
+use crate::cli::decision::Decision;
 use crate::exchange_client::ExchangeClient;
 use crate::failure::Failure;
 use crate::output;
@@ -75,6 +76,16 @@ pub(crate) fn actor(given: Option<String>, role: &str) -> Result<String, Failure
         Failure::usage(what)
     };
     given.or_else(login).ok_or_else(unknown)
+}
+
+impl Decision {
+    /// Returns the deciding operator's name.
+    ///
+    /// # Errors
+    /// A usage error if it is not given and the login name is not known.
+    pub(crate) fn actor(&self) -> Result<String, Failure> {
+        actor(self.actor.clone(), "decides")
+    }
 }
 
 /// Returns the name of this process's user from the user database, not from a variable.

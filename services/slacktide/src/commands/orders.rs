@@ -19,7 +19,7 @@ use social::record_tracker::RecordReference;
 use super::control_records::{named, note_high_water};
 use super::issued_order::{failed, sentence, warn};
 use super::items::OrderItem;
-use super::operator::{Operator, actor};
+use super::operator::Operator;
 use crate::cli::Config;
 use crate::cli::orders::{ConfirmArgs, OrdersCommand};
 use crate::exchange_client::ExchangeClient;
@@ -89,7 +89,7 @@ async fn confirm(args: ConfirmArgs) -> Outcome {
     let loaded: Loaded<SocialFile> = load(&args.config.config)?;
     let file = &loaded.value;
     let key = file.signing.key(loaded.folder())?;
-    let actor = actor(args.actor, "decides")?;
+    let actor = args.decision.actor()?;
     let trusted = trusted(file, &key);
     let exchange = ExchangeClient::connect(file.exchange.command_options(loaded.folder())?).await?;
     let confirming = async {
@@ -103,7 +103,7 @@ async fn confirm(args: ConfirmArgs) -> Outcome {
                 lost: args.lost.max(newest),
             }),
             actor,
-            reason: args.reason,
+            reason: args.decision.reason,
             lasts: None,
         };
         let operator = Operator::new()?;

@@ -32,11 +32,7 @@ pub(crate) async fn run(command: StoreCommand) -> Outcome {
 }
 
 async fn accept(args: AcceptArgs) -> Outcome {
-    if args.actor.trim().is_empty() || args.reason.trim().is_empty() {
-        return Err(Failure::usage(
-            "--actor and --reason are kept permanently and must not be empty",
-        ));
-    }
+    args.decision.check()?;
     let feed = args.feed.as_deref().map(FeedName::new).transpose();
     let feed = feed.map_err(|error| Failure::usage(error.to_string()))?;
     let loaded: Loaded<CommercialFile> = load(&args.config.config)?;
@@ -44,8 +40,8 @@ async fn accept(args: AcceptArgs) -> Outcome {
     store.prepare().await?;
     let exchange = ExchangeClient::connect(loaded.value.exchange.command_options(loaded.folder())?).await?;
     let by = Approval {
-        actor: args.actor,
-        reason: args.reason,
+        actor: args.decision.actor,
+        reason: args.decision.reason,
     };
     let done = match feed {
         Some(feed) => accept_rows(&loaded, (store.as_ref(), &exchange), feed, &by).await,

@@ -14,8 +14,7 @@ pub(crate) async fn resync(args: ResyncArgs) -> Outcome {
         recipient: args.recipient,
         from: StartPoint::Beginning,
         cause: Cause::Resync,
-        actor: args.actor,
-        reason: args.reason,
+        decision: args.decision,
         config: args.config.config,
         json: args.json,
     })

@@ -10,6 +10,7 @@ use schemas::name::{FeedName, Lane, RecipientName};
 use serde::Serialize;
 use social::epoch::{EpochOrder, OpenedEpoch, StartPoint};
 
+use crate::cli::decision::NamedDecision;
 use crate::cli::feed::{RewindArgs, RewindFrom};
 use crate::commands::reopen::{describe_start, reopen};
 use crate::exchange_client::ExchangeClient;
@@ -43,8 +44,7 @@ pub(super) struct EpochRequest {
     pub(super) recipient: String,
     pub(super) from: StartPoint,
     pub(super) cause: Cause,
-    pub(super) actor: String,
-    pub(super) reason: String,
+    pub(super) decision: NamedDecision,
     pub(super) config: PathBuf,
     pub(super) json: bool,
 }
@@ -57,8 +57,7 @@ pub(crate) async fn rewind(args: RewindArgs) -> Outcome {
         recipient: args.recipient,
         from,
         cause,
-        actor: args.actor,
-        reason: args.reason,
+        decision: args.decision,
         config: args.config.config,
         json: args.json,
     })
@@ -82,11 +81,7 @@ pub(super) async fn open(request: EpochRequest) -> Outcome {
                 request.feed
             ))
         })?;
-    if request.actor.trim().is_empty() || request.reason.trim().is_empty() {
-        return Err(Failure::usage(
-            "--actor and --reason are kept permanently and must not be empty",
-        ));
-    }
+    request.decision.check()?;
     let key = file.signing.key(loaded.folder())?;
     let exchange = ExchangeClient::connect(file.exchange.command_options(loaded.folder())?).await?;
     let mut order = EpochOrder {
@@ -95,8 +90,8 @@ pub(super) async fn open(request: EpochRequest) -> Outcome {
             feed: feed.name.clone(),
         },
         cause: request.cause,
-        actor: request.actor,
-        reason: request.reason,
+        actor: request.decision.actor,
+        reason: request.decision.reason,
         definition: feed.digest_for(&recipient),
         schema: None,
         from: request.from,

@@ -12,7 +12,7 @@ use crate::cli::OrderArgs;
 use crate::commands::control_records::note_high_water;
 use crate::commands::issued_order::{failed, sentence, warn};
 use crate::commands::items::OrderItem;
-use crate::commands::operator::{Operator, actor};
+use crate::commands::operator::Operator;
 use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Report, View};
@@ -60,12 +60,12 @@ async fn order(args: OrderArgs, action: Action) -> Outcome {
     let loaded: Loaded<SocialFile> = load(&args.config.config)?;
     let file = &loaded.value;
     let key = file.signing.key(loaded.folder())?;
-    let actor = actor(args.actor, "decides")?;
+    let actor = args.decision.actor()?;
     let draft = OrderDraft {
         scope: control::gate_scope(&file.social.source),
         action,
         actor,
-        reason: args.reason,
+        reason: args.decision.reason,
         lasts: args.lasts.map(runtime::span::Span::get),
     };
     let mut trusted = file.trust.operators.clone();
