@@ -67,11 +67,11 @@ pub struct Failure(pub String);
 /// The result of a check.
 pub type Outcome = Result<(), Failure>;
 
-/// A check of the suite.
-pub type Check = for<'a> fn(&'a dyn Receiver) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
+/// A check of a suite that needs this kind of receiver.
+pub type Check<R> = for<'a> fn(&'a R) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
 
 /// All checks, by name.
-pub const CHECKS: &[(&str, Check)] = &[
+pub const CHECKS: &[(&str, Check<dyn Receiver>)] = &[
     ("storing twice changes nothing", |r| Box::pin(chunks::twice(r))),
     ("any order and any split end in the same table", |r| {
         Box::pin(chunks::any_order(r))
@@ -256,14 +256,23 @@ where
     F: Fn() -> Made,
     Made: Future<Output = Box<dyn Receiver>>,
 {
+    run_checks(CHECKS, make).await
+}
+
+/// Runs the checks of a suite, each on a new receiver of `make`, and names every failure.
+async fn run_checks<R: ?Sized, F, Made>(checks: &[(&str, Check<R>)], make: F) -> Result<usize, String>
+where
+    F: Fn() -> Made,
+    Made: Future<Output = Box<R>>,
+{
     let mut failures = Vec::new();
-    for (name, check) in CHECKS {
+    for (name, check) in checks {
         if let Err(Failure(why)) = check(make().await.as_ref()).await {
             failures.push(format!("{name}: {why}"));
         }
     }
     if failures.is_empty() {
-        Ok(CHECKS.len())
+        Ok(checks.len())
     } else {
         Err(failures.join("\n"))
     }

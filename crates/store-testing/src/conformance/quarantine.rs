@@ -6,10 +6,9 @@ mod rows;
 mod stored_again;
 
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
-use super::{Failure, Outcome, Receiver, ensure};
+use super::{Check, Failure, Outcome, Receiver, ensure, run_checks};
 use store::layout::Options;
 use store::port::Store;
 use store::quarantine::{Decision, Entry, EntryFilter, Quarantine, RetryOutcome};
@@ -24,11 +23,8 @@ pub trait QuarantineReceiver: Receiver {
     fn quarantine_with(&self, options: Options) -> Arc<dyn Quarantine>;
 }
 
-/// A check of the suite.
-pub type Check = for<'a> fn(&'a dyn QuarantineReceiver) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
-
 /// All checks, by name.
-pub const CHECKS: &[(&str, Check)] = &[
+pub const CHECKS: &[(&str, Check<dyn QuarantineReceiver>)] = &[
     ("a refused row is stored when its constraint is gone", |k| {
         Box::pin(rows::released(k))
     }),
@@ -103,17 +99,7 @@ where
     F: Fn() -> Made,
     Made: Future<Output = Box<dyn QuarantineReceiver>>,
 {
-    let mut failures = Vec::new();
-    for (name, check) in CHECKS {
-        if let Err(Failure(why)) = check(make().await.as_ref()).await {
-            failures.push(format!("{name}: {why}"));
-        }
-    }
-    if failures.is_empty() {
-        Ok(CHECKS.len())
-    } else {
-        Err(failures.join("\n"))
-    }
+    run_checks(CHECKS, make).await
 }
 
 const UNIQUE: &str = "CREATE UNIQUE INDEX setl_name ON setl (name)";

@@ -5,10 +5,9 @@ mod filing;
 mod fixtures;
 
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
-use super::{Failure, Outcome, Receiver};
+use super::{Check, Failure, Receiver, run_checks};
 use store::layout::Options;
 use store::requests::Requests;
 
@@ -22,11 +21,8 @@ pub trait RequestsReceiver: Receiver {
     fn requests_with(&self, options: Options) -> Arc<dyn Requests>;
 }
 
-/// A check of the suite.
-pub type Check = for<'a> fn(&'a dyn RequestsReceiver) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
-
 /// All checks, by name.
-pub const CHECKS: &[(&str, Check)] = &[
+pub const CHECKS: &[(&str, Check<dyn RequestsReceiver>)] = &[
     ("a row of the outbox is filed once", |a| {
         Box::pin(filing::outbox(a))
     }),
@@ -76,17 +72,7 @@ where
     F: Fn() -> Made,
     Made: Future<Output = Box<dyn RequestsReceiver>>,
 {
-    let mut failures = Vec::new();
-    for (name, check) in CHECKS {
-        if let Err(Failure(why)) = check(make().await.as_ref()).await {
-            failures.push(format!("{name}: {why}"));
-        }
-    }
-    if failures.is_empty() {
-        Ok(CHECKS.len())
-    } else {
-        Err(failures.join("\n"))
-    }
+    run_checks(CHECKS, make).await
 }
 
 /// Returns a prepared store.
