@@ -4,11 +4,16 @@
 
 mod filing;
 
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::HeaderMap;
+use axum::http::request::Parts;
+use bytes::Bytes;
+use exchange::Exchange;
 use schemas::name::{OfficerName, RecipientName};
 use schemas::request::RequestId;
 use schemas::subject::Subject;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use web::interface::message::Message;
@@ -20,7 +25,7 @@ use crate::gateway::Gateway;
 use crate::input::{MessageBody, Parameters, PathOf};
 use crate::openapi::responses::{Filed, Messages, OneMessage, Written};
 use crate::precondition::{expect_absent, expect_none};
-use crate::rejection::Answer;
+use crate::rejection::{Answer, Rejection};
 use crate::respond;
 
 /// Returns the routes of this group.
@@ -42,71 +47,98 @@ struct RequestPath {
     id: RequestId,
 }
 
-/// Returns the recipient and the id that a request is about.
-fn target(
-    caller: &Caller,
-    path: PathOf<RequestPath>,
-    query: &Parameters<OfRecipient>,
-) -> Result<(RecipientName, RequestId), crate::rejection::Rejection> {
-    Ok((caller.recipient(query.0.recipient.as_ref())?, path.0.id))
+/// A resource of one request: who calls, whose request it is, and what the path names.
+struct OfRequest<P> {
+    caller: Caller,
+    recipient: RecipientName,
+    path: P,
+}
+
+impl<P> OfRequest<P> {
+    fn exchange(&self) -> &dyn Exchange {
+        &*self.caller.0.exchange
+    }
+}
+
+impl<P: DeserializeOwned + Send> FromRequestParts<Gateway> for OfRequest<P> {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Rejection> {
+        let caller = Caller::from_request_parts(parts, gateway).await?;
+        let PathOf(path) = PathOf::from_request_parts(parts, gateway).await?;
+        let Parameters(query) = Parameters::<OfRecipient>::from_request_parts(parts, gateway).await?;
+        let recipient = caller.recipient(query.recipient.as_ref())?;
+        Ok(Self {
+            caller,
+            recipient,
+            path,
+        })
+    }
+}
+
+/// The message for a resource that accepts one message.
+struct OnlyMessage(Bytes);
+
+impl FromRequest<Gateway> for OnlyMessage {
+    type Rejection = Rejection;
+
+    async fn from_request(request: Request, gateway: &Gateway) -> Result<Self, Rejection> {
+        let condition = expect_absent(request.headers());
+        let MessageBody(bytes) = MessageBody::from_request(request, gateway).await?;
+        condition.map(|()| Self(bytes))
+    }
 }
 
 /// Read a request
 #[utoipa::path(get, path = path::REQUEST_MESSAGE, tag = "Requests", params(OfRecipient), responses(OneMessage))]
-async fn read_request(caller: Caller, path: PathOf<RequestPath>, query: Parameters<OfRecipient>) -> Answer {
-    let (recipient, id) = target(&caller, path, &query)?;
-    let (request, _) = caller.0.exchange.request_status(&recipient, &id).await?;
+async fn read_request(target: OfRequest<RequestPath>) -> Answer {
+    let (request, _) = target
+        .exchange()
+        .request_status(&target.recipient, &target.path.id)
+        .await?;
     Ok(respond::message(request))
 }
 
 /// File a request under its id
 #[utoipa::path(put, path = path::REQUEST_MESSAGE, tag = "Requests", params(OfRecipient), request_body(content = Vec<u8>, content_type = media::MESSAGE), responses(Filed))]
-async fn file_request(
-    caller: Caller,
-    path: PathOf<RequestPath>,
-    query: Parameters<OfRecipient>,
-    headers: HeaderMap,
-    message: MessageBody,
-) -> Answer {
-    let (recipient, id) = target(&caller, path, &query)?;
-    expect_absent(&headers)?;
-    let exchange = &caller.0.exchange;
-    respond::filed(exchange.file_request(&recipient, &id, message.0).await?)
+async fn file_request(target: OfRequest<RequestPath>, message: OnlyMessage) -> Answer {
+    respond::filed(
+        target
+            .exchange()
+            .file_request(&target.recipient, &target.path.id, message.0)
+            .await?,
+    )
 }
 
 /// Read the cancellation of a request
 #[utoipa::path(get, path = path::CANCELLATION, tag = "Requests", params(OfRecipient), responses(OneMessage))]
-async fn read_cancellation(
-    caller: Caller,
-    path: PathOf<RequestPath>,
-    query: Parameters<OfRecipient>,
-) -> Answer {
-    let (recipient, id) = target(&caller, path, &query)?;
+async fn read_cancellation(target: OfRequest<RequestPath>) -> Answer {
     Ok(respond::message(
-        caller.0.exchange.cancellation(&recipient, &id).await?,
+        target
+            .exchange()
+            .cancellation(&target.recipient, &target.path.id)
+            .await?,
     ))
 }
 
 /// File the cancellation of a request
 #[utoipa::path(put, path = path::CANCELLATION, tag = "Requests", params(OfRecipient), request_body(content = Vec<u8>, content_type = media::MESSAGE), responses(Filed))]
-async fn file_cancellation(
-    caller: Caller,
-    path: PathOf<RequestPath>,
-    query: Parameters<OfRecipient>,
-    headers: HeaderMap,
-    message: MessageBody,
-) -> Answer {
-    let (recipient, id) = target(&caller, path, &query)?;
-    expect_absent(&headers)?;
-    let exchange = &caller.0.exchange;
-    respond::filed(exchange.cancel_request(&recipient, &id, message.0).await?)
+async fn file_cancellation(target: OfRequest<RequestPath>, message: OnlyMessage) -> Answer {
+    respond::filed(
+        target
+            .exchange()
+            .cancel_request(&target.recipient, &target.path.id, message.0)
+            .await?,
+    )
 }
 
 /// Read the reply to a request
 #[utoipa::path(get, path = path::REPLY, tag = "Requests", params(OfRecipient), responses(OneMessage))]
-async fn read_reply(caller: Caller, path: PathOf<RequestPath>, query: Parameters<OfRecipient>) -> Answer {
-    let (recipient, id) = target(&caller, path, &query)?;
-    let (_, reply) = caller.0.exchange.request_status(&recipient, &id).await?;
+async fn read_reply(target: OfRequest<RequestPath>) -> Answer {
+    let (_, reply) = target
+        .exchange()
+        .request_status(&target.recipient, &target.path.id)
+        .await?;
     Ok(respond::message(reply))
 }
 
@@ -114,16 +146,13 @@ async fn read_reply(caller: Caller, path: PathOf<RequestPath>, query: Parameters
 ///
 /// The first reply is the outcome of the request.
 #[utoipa::path(put, path = path::REPLY, tag = "Requests", params(OfRecipient), request_body(content = Vec<u8>, content_type = media::MESSAGE), responses(Filed))]
-async fn publish_reply(
-    caller: Caller,
-    path: PathOf<RequestPath>,
-    query: Parameters<OfRecipient>,
-    headers: HeaderMap,
-    message: MessageBody,
-) -> Answer {
-    let (recipient, id) = target(&caller, path, &query)?;
-    expect_absent(&headers)?;
-    respond::filed(caller.0.exchange.reply(&recipient, &id, message.0).await?)
+async fn publish_reply(target: OfRequest<RequestPath>, message: OnlyMessage) -> Answer {
+    respond::filed(
+        target
+            .exchange()
+            .reply(&target.recipient, &target.path.id, message.0)
+            .await?,
+    )
 }
 
 /// A number that counts from 1, in its one spelling, so that no two paths mean the same part.
@@ -152,43 +181,34 @@ struct PartPath {
 
 /// Read a part of an answer
 #[utoipa::path(get, path = path::PART, tag = "Requests", params(OfRecipient), responses(OneMessage))]
-async fn read_part(caller: Caller, path: PathOf<PartPath>, query: Parameters<OfRecipient>) -> Answer {
-    let recipient = caller.recipient(query.0.recipient.as_ref())?;
-    let PartPath { id, attempt, number } = path.0;
-    let part = caller
-        .0
-        .exchange
-        .part(&recipient, &id, attempt.0, number.0)
-        .await?;
-    Ok(respond::message(part))
+async fn read_part(target: OfRequest<PartPath>) -> Answer {
+    let PartPath { id, attempt, number } = &target.path;
+    let (exchange, recipient) = (target.exchange(), &target.recipient);
+    Ok(respond::message(
+        exchange.part(recipient, id, attempt.0, number.0).await?,
+    ))
 }
 
 /// Publish a part of an answer
 #[utoipa::path(put, path = path::PART, tag = "Requests", params(OfRecipient), request_body(content = Vec<u8>, content_type = media::MESSAGE), responses(Filed))]
-async fn publish_part(
-    caller: Caller,
-    path: PathOf<PartPath>,
-    query: Parameters<OfRecipient>,
-    headers: HeaderMap,
-    message: MessageBody,
-) -> Answer {
-    let recipient = caller.recipient(query.0.recipient.as_ref())?;
-    expect_absent(&headers)?;
-    let PartPath { id, attempt, number } = path.0;
-    let exchange = &caller.0.exchange;
+async fn publish_part(target: OfRequest<PartPath>, message: OnlyMessage) -> Answer {
+    let PartPath { id, attempt, number } = &target.path;
+    let (exchange, recipient) = (target.exchange(), &target.recipient);
     respond::filed(
         exchange
-            .publish_part(&recipient, &id, attempt.0, number.0, message.0)
+            .publish_part(recipient, id, attempt.0, number.0, message.0)
             .await?,
     )
 }
 
 /// Read the last progress of a request
 #[utoipa::path(get, path = path::PROGRESS, tag = "Requests", params(OfRecipient), responses(OneMessage))]
-async fn read_progress(caller: Caller, path: PathOf<RequestPath>, query: Parameters<OfRecipient>) -> Answer {
-    let (recipient, id) = target(&caller, path, &query)?;
+async fn read_progress(target: OfRequest<RequestPath>) -> Answer {
     Ok(respond::message(
-        caller.0.exchange.progress(&recipient, &id).await?,
+        target
+            .exchange()
+            .progress(&target.recipient, &target.path.id)
+            .await?,
     ))
 }
 
@@ -196,19 +216,11 @@ async fn read_progress(caller: Caller, path: PathOf<RequestPath>, query: Paramet
 ///
 /// It takes no condition: of two writers the later one is read.
 #[utoipa::path(put, path = path::PROGRESS, tag = "Requests", params(OfRecipient), request_body(content = Vec<u8>, content_type = media::MESSAGE), responses(Written))]
-async fn write_progress(
-    caller: Caller,
-    path: PathOf<RequestPath>,
-    query: Parameters<OfRecipient>,
-    headers: HeaderMap,
-    message: MessageBody,
-) -> Answer {
-    let (recipient, id) = target(&caller, path, &query)?;
+async fn write_progress(target: OfRequest<RequestPath>, headers: HeaderMap, message: MessageBody) -> Answer {
     expect_none(&headers)?;
-    let sequence = caller
-        .0
-        .exchange
-        .write_progress(&recipient, &id, message.0)
+    let sequence = target
+        .exchange()
+        .write_progress(&target.recipient, &target.path.id, message.0)
         .await?;
     Ok(respond::with_etag(axum::http::StatusCode::NO_CONTENT, sequence))
 }
@@ -217,9 +229,11 @@ async fn write_progress(
 ///
 /// Oldest first.
 #[utoipa::path(get, path = path::APPROVALS, tag = "Requests", params(OfRecipient), responses(Messages))]
-async fn list_approvals(caller: Caller, path: PathOf<RequestPath>, query: Parameters<OfRecipient>) -> Answer {
-    let (recipient, id) = target(&caller, path, &query)?;
-    let approvals = caller.0.exchange.approvals(&recipient, &id).await?;
+async fn list_approvals(target: OfRequest<RequestPath>) -> Answer {
+    let approvals = target
+        .exchange()
+        .approvals(&target.recipient, &target.path.id)
+        .await?;
     respond::messages(approvals.into_iter().map(Message::from).collect(), None)
 }
 
@@ -231,11 +245,13 @@ struct ApprovalPath {
 
 /// Read an officer's decision about a request
 #[utoipa::path(get, path = path::APPROVAL, tag = "Requests", params(OfRecipient), responses(OneMessage))]
-async fn read_approval(caller: Caller, path: PathOf<ApprovalPath>, query: Parameters<OfRecipient>) -> Answer {
-    let recipient = caller.recipient(query.0.recipient.as_ref())?;
-    let ApprovalPath { id, officer } = path.0;
-    let approvals = caller.0.exchange.approvals(&recipient, &id).await?;
-    let subject = Subject::Approval(recipient, id, officer).to_string();
+async fn read_approval(target: OfRequest<ApprovalPath>) -> Answer {
+    let approvals = target
+        .exchange()
+        .approvals(&target.recipient, &target.path.id)
+        .await?;
+    let OfRequest { recipient, path, .. } = target;
+    let subject = Subject::Approval(recipient, path.id, path.officer).to_string();
     let mut approvals = approvals.into_iter();
     Ok(respond::message(
         approvals.find(|approval| approval.subject == subject),
@@ -244,43 +260,34 @@ async fn read_approval(caller: Caller, path: PathOf<ApprovalPath>, query: Parame
 
 /// File an officer's decision about a request
 #[utoipa::path(put, path = path::APPROVAL, tag = "Requests", params(OfRecipient), request_body(content = Vec<u8>, content_type = media::MESSAGE), responses(Filed))]
-async fn file_approval(
-    caller: Caller,
-    path: PathOf<ApprovalPath>,
-    query: Parameters<OfRecipient>,
-    headers: HeaderMap,
-    message: MessageBody,
-) -> Answer {
-    let recipient = caller.recipient(query.0.recipient.as_ref())?;
-    expect_absent(&headers)?;
-    let ApprovalPath { id, officer } = path.0;
-    let exchange = &caller.0.exchange;
-    respond::filed(exchange.approve(&recipient, &id, &officer, message.0).await?)
+async fn file_approval(target: OfRequest<ApprovalPath>, message: OnlyMessage) -> Answer {
+    let ApprovalPath { id, officer } = &target.path;
+    respond::filed(
+        target
+            .exchange()
+            .approve(&target.recipient, id, officer, message.0)
+            .await?,
+    )
 }
 
 /// Read the confirmation that the reply is stored
 #[utoipa::path(get, path = path::CONFIRMATION, tag = "Requests", params(OfRecipient), responses(OneMessage))]
-async fn read_confirmation(
-    caller: Caller,
-    path: PathOf<RequestPath>,
-    query: Parameters<OfRecipient>,
-) -> Answer {
-    let (recipient, id) = target(&caller, path, &query)?;
+async fn read_confirmation(target: OfRequest<RequestPath>) -> Answer {
     Ok(respond::message(
-        caller.0.exchange.confirmation(&recipient, &id).await?,
+        target
+            .exchange()
+            .confirmation(&target.recipient, &target.path.id)
+            .await?,
     ))
 }
 
 /// File the confirmation that the reply is stored
 #[utoipa::path(put, path = path::CONFIRMATION, tag = "Requests", params(OfRecipient), request_body(content = Vec<u8>, content_type = media::MESSAGE), responses(Filed))]
-async fn file_confirmation(
-    caller: Caller,
-    path: PathOf<RequestPath>,
-    query: Parameters<OfRecipient>,
-    headers: HeaderMap,
-    message: MessageBody,
-) -> Answer {
-    let (recipient, id) = target(&caller, path, &query)?;
-    expect_absent(&headers)?;
-    respond::filed(caller.0.exchange.confirm(&recipient, &id, message.0).await?)
+async fn file_confirmation(target: OfRequest<RequestPath>, message: OnlyMessage) -> Answer {
+    respond::filed(
+        target
+            .exchange()
+            .confirm(&target.recipient, &target.path.id, message.0)
+            .await?,
+    )
 }
