@@ -66,23 +66,13 @@ async fn serve(
     pairs: &BTreeMap<&str, KeyPair>,
     recipients: &[RecipientName],
 ) -> Outcome<NatsServer> {
-    fs::create_dir(folder.join("accounts"))?;
-    for (path, text) in topology::server::files(recipients)? {
-        fs::write(folder.join(path), text)?;
-    }
     let public: Vec<(&str, String)> = pairs
         .iter()
         .map(|(user, pair)| (*user, pair.public_key()))
         .collect();
     let public: Vec<(&str, &str)> = public.iter().map(|(user, key)| (*user, key.as_str())).collect();
     let env = topology::server::environment("127.0.0.1:4222", "127.0.0.1:8222", folder, &public);
-    // The harness chooses ports and store.
-    let env: Vec<(&str, &str)> = env
-        .iter()
-        .filter(|(name, _)| name != "SLACKTIDE_STORE")
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
-    Ok(NatsServer::with_config(&folder.join("server.conf"), &env).await)
+    Ok(NatsServer::with_files(folder, topology::server::files(recipients)?, &env).await)
 }
 
 fn secret(path: &Path, text: &str) -> Outcome<()> {

@@ -66,18 +66,13 @@ impl ExchangeServer {
             .collect();
         let public: Vec<(&str, &str)> = public.iter().map(|(user, key)| (*user, key.as_str())).collect();
         let config = tempfile::tempdir().unwrap();
-        std::fs::create_dir(config.path().join("accounts")).unwrap();
-        for (path, text) in topology::server::files(&recipients()).unwrap() {
-            std::fs::write(config.path().join(&path), change(&path, text)).unwrap();
-        }
+        let files = topology::server::files(&recipients()).unwrap();
+        let files = files.into_iter().map(|(path, text)| {
+            let text = change(&path, text);
+            (path, text)
+        });
         let env = topology::server::environment("127.0.0.1:4222", "127.0.0.1:8222", config.path(), &public);
-        // The harness gives the store a place of its own.
-        let env: Vec<(&str, &str)> = env
-            .iter()
-            .filter(|(name, _)| name != "SLACKTIDE_STORE")
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
-        let server = NatsServer::with_config(&config.path().join("server.conf"), &env).await;
+        let server = NatsServer::with_files(config.path(), files, &env).await;
         let seeds = pairs
             .iter()
             .map(|(user, pair)| (*user, pair.seed().unwrap()))

@@ -57,6 +57,26 @@ impl NatsServer {
         Self::launch(temp_dir(), config.to_owned(), env).await
     }
 
+    /// Starts a server with a configuration of several files, which are written below `folder`; `server.conf` includes the others.
+    /// The store in `env` is replaced by a private directory.
+    pub async fn with_files(
+        folder: &Path,
+        files: impl IntoIterator<Item = (String, String)>,
+        env: &[(String, String)],
+    ) -> Self {
+        for (path, text) in files {
+            let path = folder.join(path);
+            let parent = path.parent().expect("a file is in a folder");
+            fs::create_dir_all(parent).expect("the folder is created");
+            fs::write(&path, text).expect("the configuration is written");
+        }
+        let env: Vec<(&str, &str)> = env
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        Self::with_config(&folder.join("server.conf"), &env).await
+    }
+
     async fn launch(dir: TempDir, config: PathBuf, env: &[(&str, &str)]) -> Self {
         let mut env: Vec<_> = env
             .iter()

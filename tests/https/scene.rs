@@ -1,7 +1,6 @@
 //! A nats-server with the shipped accounts and streams, and what gateways and clients need to reach it.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::time::Duration;
 
 use exchange::{Connection, Exchange as _};
@@ -47,18 +46,9 @@ impl Scene {
             .collect();
         let public: Vec<(&str, &str)> = public.iter().map(|(user, key)| (*user, key.as_str())).collect();
         let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("accounts")).unwrap();
-        for (path, text) in topology::server::files(&recipients()).unwrap() {
-            fs::write(folder.path().join(path), text).unwrap();
-        }
+        let files = topology::server::files(&recipients()).unwrap();
         let env = topology::server::environment("127.0.0.1:4222", "127.0.0.1:8222", folder.path(), &public);
-        // The harness chooses the store.
-        let env: Vec<(&str, &str)> = env
-            .iter()
-            .filter(|(name, _)| name != "SLACKTIDE_STORE")
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
-        let nats = NatsServer::with_config(&folder.path().join("server.conf"), &env).await;
+        let nats = NatsServer::with_files(folder.path(), files, &env).await;
         let seeds: BTreeMap<&str, String> = pairs
             .iter()
             .map(|(user, pair)| (*user, pair.seed().unwrap()))

@@ -125,19 +125,13 @@ impl Site {
         };
         let connect: Vec<(&str, String)> = USERS.iter().map(|user| (*user, public(user))).collect();
         let connect: Vec<(&str, &str)> = connect.iter().map(|(user, key)| (*user, key.as_str())).collect();
-        fs::create_dir(folder.path().join("accounts")).unwrap();
-        for (path, text) in topology::server::files(&[RecipientName::new("insurer-a").unwrap()]).unwrap() {
-            let text = if path == "server.conf" { server(text) } else { text };
-            fs::write(folder.path().join(path), text).unwrap();
-        }
+        let files = topology::server::files(&[RecipientName::new("insurer-a").unwrap()]).unwrap();
+        let files = files.into_iter().map(|(path, text)| match path.as_str() {
+            "server.conf" => (path, server(text)),
+            _ => (path, text),
+        });
         let env = topology::server::environment("127.0.0.1:4222", "127.0.0.1:8222", folder.path(), &connect);
-        // The harness sets the store directory of the streams.
-        let env: Vec<(&str, &str)> = env
-            .iter()
-            .filter(|(name, _)| name != "SLACKTIDE_STORE")
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
-        let nats = NatsServer::with_config(&folder.path().join("server.conf"), &env).await;
+        let nats = NatsServer::with_files(folder.path(), files, &env).await;
 
         core.execute(TABLE).await;
         core.execute(&format!(

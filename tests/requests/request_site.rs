@@ -73,19 +73,10 @@ impl RequestSite {
             .map(|user| (*user, read(&keys.join(user).join("connect.pub"))))
             .collect();
         let connect: Vec<(&str, &str)> = connect.iter().map(|(user, key)| (*user, key.as_str())).collect();
-        fs::create_dir(folder.path().join("accounts")).unwrap();
-        for (path, text) in
-            topology::server::files(&INSURERS.map(|name| RecipientName::new(name).unwrap())).unwrap()
-        {
-            fs::write(folder.path().join(path), text).unwrap();
-        }
+        let recipients = INSURERS.map(|name| RecipientName::new(name).unwrap());
+        let files = topology::server::files(&recipients).unwrap();
         let env = topology::server::environment("127.0.0.1:4222", "127.0.0.1:8222", folder.path(), &connect);
-        let env: Vec<(&str, &str)> = env
-            .iter()
-            .filter(|(name, _)| name != "SLACKTIDE_STORE")
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
-        let nats = NatsServer::with_config(&folder.path().join("server.conf"), &env).await;
+        let nats = NatsServer::with_files(folder.path(), files, &env).await;
         core.execute(TABLE).await;
         core.execute(&claims(1, rows)).await;
         core.execute("ANALYZE claim").await;
