@@ -74,7 +74,9 @@ impl Answer {
     /// Returns the columns; empty without rows.
     #[must_use]
     pub fn columns(&self) -> &[Column] {
-        self.parts.first().map_or(&[], |part| &part.part.schema.columns)
+        self.parts
+            .first()
+            .map_or(&[], |part| &part.manifest.content.schema.columns)
     }
 
     /// Returns the rows, in order.

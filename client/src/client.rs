@@ -328,13 +328,13 @@ impl Client {
         for (number, digest) in (1_u32..).zip(reply.outcome.parts()) {
             let found = self.exchange.part(&self.recipient, id, attempt, number).await?;
             let stored = found.ok_or_else(|| contradiction(format!("part {number} is missing")))?;
-            let opened = part::open(&stored.bytes, &self.trusted, &self.decryption_keys)?;
+            let opened = part::VerifiedPart::open(&stored.bytes, &self.trusted, &self.decryption_keys)?;
             if opened.digest != *digest {
                 return Err(contradiction(format!("part {number} has another digest")));
             }
             parts.push(opened);
         }
-        let rows: u64 = parts.iter().map(|part| part.part.totals.rows).sum();
+        let rows: u64 = parts.iter().map(|part| part.manifest.content.totals.rows).sum();
         if rows != reply.outcome.rows() {
             return Err(contradiction(format!(
                 "it declares {} rows, and there are {rows}",

@@ -35,6 +35,29 @@ pub struct BodyFormat {
     pub encryption: Option<BodyEncryption>,
 }
 
+impl Default for BodyFormat {
+    /// Returns the format of no bytes, a placeholder until the message is signed.
+    fn default() -> Self {
+        Self {
+            digest: Digest::of(&[]),
+            bytes: 0,
+            plain_bytes: 0,
+            encoding: String::new(),
+            compression: String::new(),
+            encryption: None,
+        }
+    }
+}
+
+/// The compressed rows of a message, not encrypted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CompressedBody {
+    /// Describes the bytes.
+    pub format: BodyFormat,
+    /// The compressed rows.
+    pub bytes: Vec<u8>,
+}
+
 /// An invalid body.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
@@ -77,7 +100,7 @@ const LEVEL: i32 = 1;
 ///
 /// # Errors
 /// [`BodyError::Size`] over [`MAX_PLAIN_BYTES`]; [`BodyError::Compression`] when compression fails.
-pub fn compress(plain: &[u8]) -> Result<(BodyFormat, Vec<u8>), BodyError> {
+pub fn compress(plain: &[u8]) -> Result<CompressedBody, BodyError> {
     if plain.len() > MAX_PLAIN_BYTES {
         return Err(BodyError::Size {
             declared: plain.len() as u64,
@@ -96,7 +119,7 @@ pub fn compress(plain: &[u8]) -> Result<(BodyFormat, Vec<u8>), BodyError> {
         compression: "zstd".to_owned(),
         encryption: None,
     };
-    Ok((format, bytes))
+    Ok(CompressedBody { format, bytes })
 }
 
 /// Checks the digest of the published bytes.
@@ -191,7 +214,7 @@ mod tests {
 
     #[test]
     fn body_round_trips_and_an_altered_one_is_refused() {
-        let (format, mut bytes) = compress(b"rows rows rows rows").unwrap();
+        let CompressedBody { format, mut bytes } = compress(b"rows rows rows rows").unwrap();
         assert_eq!(open(&format, &bytes).unwrap(), b"rows rows rows rows");
         bytes[3] ^= 1;
         assert!(matches!(open(&format, &bytes), Err(BodyError::Digest { .. })));

@@ -1,11 +1,13 @@
-//! A chunk: a manifest and its rows. Signs, verifies and decrypts them.
+//! Messages with rows: a chunk, which is a manifest and its rows, and a part of an answer. This is the one place that signs,
+//! verifies and decrypts them.
 
-use crate::body::{self, BodyError};
+use crate::body::{self, BodyError, CompressedBody};
 use crate::column::RowSchema;
 use crate::digest::Digest;
+use crate::encryption::body::zero_terminated;
 use crate::encryption::{self, DecryptionKeys, EncryptionError, EncryptionPublicKey};
-use crate::envelope::{Envelope, EnvelopeError};
-use crate::manifest::{Link, Manifest, Totals};
+use crate::envelope::{Envelope, EnvelopeError, Payload};
+use crate::manifest::{Content, Link, Manifest, Totals};
 use crate::origin::OriginMismatch;
 use crate::rows::{RowError, RowReader};
 use crate::sign::{PublicKey, SigningKey};
@@ -56,151 +58,201 @@ pub enum ChunkError {
     },
 }
 
-/// A chunk ready to be published.
+/// The signed half of a message with rows: the manifest of a chunk, or a part of an answer.
+pub trait RowMessage: Payload {
+    /// Whether the rows must have a key.
+    const NEEDS_KEY: bool;
+    /// Returns the description of the rows.
+    fn content(&self) -> &Content;
+    /// Returns the description of the rows, to be changed.
+    fn content_mut(&mut self) -> &mut Content;
+    /// Returns bytes that identify the message uniquely, without its keys. An encrypted body is bound to them.
+    fn binding(&self) -> Vec<u8>;
+}
+
+impl RowMessage for Manifest {
+    const NEEDS_KEY: bool = true;
+    fn content(&self) -> &Content {
+        &self.content
+    }
+    fn content_mut(&mut self) -> &mut Content {
+        &mut self.content
+    }
+    fn binding(&self) -> Vec<u8> {
+        let names = ["slacktide.body.v1", self.recipient.as_str(), self.feed.as_str()];
+        let mut binding = zero_terminated(&names);
+        binding.extend_from_slice(&self.epoch.to_be_bytes());
+        binding.extend_from_slice(&self.number.to_be_bytes());
+        binding
+    }
+}
+
+/// A message ready to be published.
 #[derive(Debug, Clone)]
-pub struct SignedChunk {
-    /// The signed manifest.
-    pub manifest: Manifest,
-    /// The digest that the next chunk names.
+pub struct Signed<M> {
+    /// Its signed half.
+    pub manifest: M,
+    /// Its digest, which the next chunk or the reply names.
     pub digest: Digest,
     /// The published bytes.
     pub bytes: Vec<u8>,
 }
 
-/// Compresses and signs a chunk in clear. Fills in the manifest's `body`.
-///
-/// # Errors
-/// [`ChunkError`] when the rows are too large or the key cannot sign.
-pub fn sign(manifest: Manifest, plain: &[u8], key: &SigningKey) -> Result<SignedChunk, ChunkError> {
-    sign_for(manifest, plain, key, None)
-}
-
-/// Compresses a chunk, encrypts its body if the recipient has a key, and signs it.
-///
-/// # Errors
-/// [`ChunkError`] when the rows are too large, or encryption or signing fails.
-pub fn sign_for(
-    mut manifest: Manifest,
-    plain: &[u8],
-    key: &SigningKey,
-    to: Option<&EncryptionPublicKey>,
-) -> Result<SignedChunk, ChunkError> {
-    let (format, mut body) = body::compress(plain)?;
-    manifest.body = format;
-    if let Some(to) = to {
-        body = encryption::body::encrypt(&mut manifest, &body, to)?;
-    }
-    let envelope = Envelope::sign(&manifest, body, key)?;
-    Ok(SignedChunk {
-        digest: envelope.digest(),
-        bytes: envelope.encode()?,
-        manifest,
-    })
-}
-
-/// A chunk whose signature, body and totals are valid.
+/// A message whose signature, body and totals are valid.
 #[derive(Debug, Clone)]
-pub struct VerifiedChunk {
+pub struct Verified<M> {
     /// Signed by a trusted key. Holds the decrypted fields again.
-    pub manifest: Manifest,
+    pub manifest: M,
     /// The message's digest.
     pub digest: Digest,
     /// The packed rows; each of them can be read.
     pub plain: Vec<u8>,
 }
 
-/// Verifies a chunk in clear: frame, trust, signature, body digest, size, every row, every total.
-///
-/// # Errors
-/// [`ChunkError`] names the first check that fails.
-pub fn open(bytes: &[u8], trusted: &[PublicKey]) -> Result<VerifiedChunk, ChunkError> {
-    open_with(bytes, trusted, &DecryptionKeys::default())
-}
-
-/// Verifies a chunk and decrypts its body with one of these keys.
-///
-/// # Errors
-/// [`ChunkError`] names the first check that fails; [`ChunkError::missing_key`] detects a chunk that only lacks a key.
-pub fn open_with(
-    bytes: &[u8],
-    trusted: &[PublicKey],
-    keys: &DecryptionKeys,
-) -> Result<VerifiedChunk, ChunkError> {
-    let envelope = Envelope::decode(bytes)?;
-    let manifest: Manifest = envelope.verify(trusted)?;
-    body::check(&manifest.body, &envelope.body)?;
-    let opened = decrypt_and_unpack(&envelope, manifest, keys)?;
-    opened.check_totals()?;
-    Ok(opened)
-}
-
-/// A chunk whose signature and published body are valid, decrypted or not.
+/// A message whose signature and published body are valid, decrypted or not.
 #[derive(Debug, Clone)]
-pub enum ExaminedChunk {
+pub enum Examined<M> {
     /// Rows and totals are valid too.
-    Opened(Box<VerifiedChunk>),
+    Opened(Box<Verified<M>>),
     /// Encrypted to a key that this side does not have: its rows and sums are unknown.
     KeyMissing {
         /// Signed by a trusted key.
-        manifest: Box<Manifest>,
+        manifest: Box<M>,
         /// The message's digest.
         digest: Digest,
     },
 }
 
-/// Checks everything that these keys allow, for an auditor that is not the recipient.
-///
-/// # Errors
-/// [`ChunkError`] names the first check that fails.
-pub fn examine(
-    bytes: &[u8],
-    trusted: &[PublicKey],
-    keys: &DecryptionKeys,
-) -> Result<ExaminedChunk, ChunkError> {
-    let envelope = Envelope::decode(bytes)?;
-    let manifest: Manifest = envelope.verify(trusted)?;
-    body::check(&manifest.body, &envelope.body)?;
-    let encryption = manifest.body.encryption.as_ref();
-    if encryption.is_some_and(|encryption| keys.find(&encryption.recipient_key).is_none()) {
-        return Ok(ExaminedChunk::KeyMissing {
-            manifest: Box::new(manifest),
-            digest: envelope.digest(),
-        });
+/// A chunk ready to be published.
+pub type SignedChunk = Signed<Manifest>;
+/// A chunk whose signature, body and totals are valid.
+pub type VerifiedChunk = Verified<Manifest>;
+/// A chunk whose signature and published body are valid, decrypted or not.
+pub type ExaminedChunk = Examined<Manifest>;
+
+impl<M: RowMessage> Signed<M> {
+    /// Compresses rows, encrypts them if the recipient has a key, and signs. Fills in the `body` of the content.
+    ///
+    /// # Errors
+    /// [`ChunkError`] when the rows are too large, or encryption or signing fails.
+    pub fn sign(
+        manifest: M,
+        plain: &[u8],
+        key: &SigningKey,
+        to: Option<&EncryptionPublicKey>,
+    ) -> Result<Self, ChunkError> {
+        Self::sign_compressed(manifest, body::compress(plain)?, key, to)
     }
-    let opened = decrypt_and_unpack(&envelope, manifest, keys)?;
-    opened.check_totals()?;
-    Ok(ExaminedChunk::Opened(Box::new(opened)))
+
+    /// Encrypts compressed rows if the recipient has a key, and signs. Fills in the `body` of the content.
+    ///
+    /// # Errors
+    /// [`ChunkError`] when encryption or signing fails.
+    pub fn sign_compressed(
+        mut manifest: M,
+        body: CompressedBody,
+        key: &SigningKey,
+        to: Option<&EncryptionPublicKey>,
+    ) -> Result<Self, ChunkError> {
+        let CompressedBody { format, mut bytes } = body;
+        manifest.content_mut().body = format;
+        if let Some(to) = to {
+            let binding = manifest.binding();
+            bytes = encryption::body::encrypt(manifest.content_mut(), binding, &bytes, to)?;
+        }
+        let envelope = Envelope::sign(&manifest, bytes, key)?;
+        Ok(Self {
+            digest: envelope.digest(),
+            bytes: envelope.encode()?,
+            manifest,
+        })
+    }
 }
 
-/// Reads a chunk without checking signature and totals; its body must have the manifest's digest.
-///
-/// # Errors
-/// [`ChunkError`] names the first check that fails.
-pub fn read(bytes: &[u8], keys: &DecryptionKeys) -> Result<VerifiedChunk, ChunkError> {
-    let envelope = Envelope::decode(bytes)?;
-    let manifest: Manifest = envelope.read()?;
-    body::check(&manifest.body, &envelope.body)?;
-    decrypt_and_unpack(&envelope, manifest, keys)
+impl<M: RowMessage> Verified<M> {
+    /// Verifies published bytes (frame, trust, signature, body digest, size, every row, every total) and decrypts the body with
+    /// one of these keys.
+    ///
+    /// # Errors
+    /// [`ChunkError`] names the first check that fails; [`ChunkError::missing_key`] detects a message that only lacks a key.
+    pub fn open(bytes: &[u8], trusted: &[PublicKey], keys: &DecryptionKeys) -> Result<Self, ChunkError> {
+        let envelope = Envelope::decode(bytes)?;
+        let manifest: M = envelope.verify(trusted)?;
+        body::check(&manifest.content().body, &envelope.body)?;
+        Self::decrypt(&envelope, manifest, keys)?.checked()
+    }
+
+    /// Reads a message without checking signature and totals; its body must have the declared digest.
+    ///
+    /// # Errors
+    /// [`ChunkError`] names the first check that fails.
+    pub fn read(bytes: &[u8], keys: &DecryptionKeys) -> Result<Self, ChunkError> {
+        let envelope = Envelope::decode(bytes)?;
+        let manifest: M = envelope.read()?;
+        body::check(&manifest.content().body, &envelope.body)?;
+        Self::decrypt(&envelope, manifest, keys)
+    }
+
+    fn decrypt(envelope: &Envelope, mut manifest: M, keys: &DecryptionKeys) -> Result<Self, ChunkError> {
+        let binding = manifest.binding();
+        let packed = encryption::body::decrypt(manifest.content_mut(), binding, &envelope.body, keys)?;
+        let plain = body::unpack(&manifest.content().body, &packed)?;
+        Ok(Self {
+            digest: envelope.digest(),
+            manifest,
+            plain,
+        })
+    }
+
+    fn checked(self) -> Result<Self, ChunkError> {
+        let Content { schema, totals, .. } = self.manifest.content();
+        if M::NEEDS_KEY && schema.key.is_empty() {
+            return Err(ChunkError::Schema { what: "key" });
+        }
+        check_totals(schema, totals, &self.plain)?;
+        Ok(self)
+    }
+
+    /// Returns the rows in the order in which they were read.
+    #[must_use]
+    pub fn rows(&self) -> RowReader<'_> {
+        let Content { schema, totals, .. } = self.manifest.content();
+        RowReader::new(&self.plain, schema.columns.len(), totals.rows)
+    }
 }
 
-fn decrypt_and_unpack(
-    envelope: &Envelope,
-    mut manifest: Manifest,
-    keys: &DecryptionKeys,
-) -> Result<VerifiedChunk, ChunkError> {
-    let opened;
-    let packed: &[u8] = if manifest.body.encryption.is_some() {
-        opened = encryption::body::decrypt(&mut manifest, &envelope.body, keys)?;
-        &opened
-    } else {
-        &envelope.body
-    };
-    let plain = body::unpack(&manifest.body, packed)?;
-    Ok(VerifiedChunk {
-        digest: envelope.digest(),
-        manifest,
-        plain,
-    })
+impl VerifiedChunk {
+    /// Returns its reference in the chain.
+    #[must_use]
+    pub fn link(&self) -> Link {
+        Link {
+            epoch: self.manifest.epoch,
+            number: self.manifest.number,
+            digest: self.digest,
+        }
+    }
+}
+
+impl<M: RowMessage> Examined<M> {
+    /// Checks everything that these keys allow, for an auditor that is not the recipient.
+    ///
+    /// # Errors
+    /// [`ChunkError`] names the first check that fails.
+    pub fn open(bytes: &[u8], trusted: &[PublicKey], keys: &DecryptionKeys) -> Result<Self, ChunkError> {
+        let envelope = Envelope::decode(bytes)?;
+        let manifest: M = envelope.verify(trusted)?;
+        let body = &manifest.content().body;
+        body::check(body, &envelope.body)?;
+        let encryption = body.encryption.as_ref();
+        if encryption.is_some_and(|encryption| keys.find(&encryption.recipient_key).is_none()) {
+            return Ok(Self::KeyMissing {
+                manifest: Box::new(manifest),
+                digest: envelope.digest(),
+            });
+        }
+        let opened = Verified::decrypt(&envelope, manifest, keys)?.checked()?;
+        Ok(Self::Opened(Box::new(opened)))
+    }
 }
 
 impl ChunkError {
@@ -224,38 +276,8 @@ pub fn read_untrusted(bytes: &[u8]) -> Option<(Manifest, Digest)> {
     Some((manifest, envelope.digest()))
 }
 
-impl VerifiedChunk {
-    /// Returns its reference in the chain.
-    #[must_use]
-    pub fn link(&self) -> Link {
-        Link {
-            epoch: self.manifest.epoch,
-            number: self.manifest.number,
-            digest: self.digest,
-        }
-    }
-
-    /// Returns the rows in the order in which they were read.
-    #[must_use]
-    pub fn rows(&self) -> RowReader<'_> {
-        RowReader::new(
-            &self.plain,
-            self.manifest.schema.columns.len(),
-            self.manifest.totals.rows,
-        )
-    }
-
-    fn check_totals(&self) -> Result<(), ChunkError> {
-        let Manifest { schema, totals, .. } = &self.manifest;
-        if schema.key.is_empty() {
-            return Err(ChunkError::Schema { what: "key" });
-        }
-        check_totals(schema, totals, &self.plain)
-    }
-}
-
 /// Reads every row and compares the control totals with it.
-pub(crate) fn check_totals(schema: &RowSchema, totals: &Totals, plain: &[u8]) -> Result<(), ChunkError> {
+fn check_totals(schema: &RowSchema, totals: &Totals, plain: &[u8]) -> Result<(), ChunkError> {
     if schema.key_indices().is_none() {
         return Err(ChunkError::Schema { what: "key" });
     }

@@ -1,4 +1,4 @@
-//! The manifest: the signed, unencrypted half of a chunk.
+//! The manifest: the signed, unencrypted half of a chunk. Its [`Content`] is also that of a part of an answer.
 
 use std::collections::BTreeMap;
 
@@ -40,8 +40,6 @@ pub struct Manifest {
     /// Set in every chunk of an epoch that sends the feed again from its start, up to the chunk that completes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resync: Option<Resync>,
-    /// The publisher.
-    pub publisher: Publisher,
     /// The heads of control and audit chains when it was signed.
     #[serde(default, skip_serializing_if = "Heads::is_empty")]
     pub heads: Heads,
@@ -49,39 +47,41 @@ pub struct Manifest {
     pub cursor_before: Option<Cursor>,
     /// The position after its last row; `None` at the beginning of the feed.
     pub cursor_after: Option<Cursor>,
-    /// The columns of its rows.
-    pub schema: RowSchema,
-    /// The digest of the feed's definition.
-    pub definition: Digest,
     /// The database that its rows were read from; `None` if it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceIdentity>,
+    /// Its rows.
+    pub content: Content,
+}
+
+/// The rows of a chunk or of a part of an answer: their columns and totals, how they were read, who signed them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Content {
+    /// The columns of the rows. The schema of a part has the kind's name; its key may be empty.
+    pub schema: RowSchema,
+    /// The digest of the feed's definition, or of the kind's: its SQL, the recipient's columns and masks.
+    pub definition: Digest,
     /// Control totals.
     pub totals: Totals,
-    /// The load under which its rows were read.
+    /// The load under which the rows were read.
     pub load: Load,
     /// Source rows that could not be carried.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rejects: Vec<Reject>,
     /// The body.
     pub body: BodyFormat,
-    /// When the first quantum began to read, by the publisher's clock.
+    /// When the first quantum began to read, by the bureau's clock.
     #[schemars(with = "String")]
     pub read_from: Timestamp,
-    /// When the last quantum ended, by the publisher's clock.
+    /// When the last quantum ended, by the bureau's clock.
     #[schemars(with = "String")]
     pub read_to: Timestamp,
-    /// The algorithms in use, named so that others can join.
-    pub algorithms: Algorithms,
-}
-
-/// The publisher of a chunk.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Publisher {
-    /// The process; changes with every start. Distinguishes a lost acknowledgement from a lost race.
+    /// The process that signed; changes with every start. Distinguishes a lost acknowledgement from a lost race.
     pub instance: String,
     /// The key that signed.
     pub key: PublicKey,
+    /// The algorithms in use, named so that others can join.
+    pub algorithms: Algorithms,
 }
 
 /// Why a new epoch begins, and where it continues.
@@ -143,7 +143,7 @@ pub struct Link {
     pub digest: Digest,
 }
 
-/// Control totals of a chunk.
+/// Control totals of a chunk or part.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Totals {
     /// Rows in the body.
@@ -155,7 +155,7 @@ pub struct Totals {
     /// Values of money columns that are not finite numbers, by column.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unsummed: BTreeMap<String, u64>,
-    /// Source rows in the range of this chunk that an operator's hold withholds. They are in no body.
+    /// Source rows in its range that an operator's hold withholds. They are in no body.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub withheld: u64,
     /// Withheld rows that have not been sent since, by the hold's id. Repeated in every chunk of the lane, so that the
@@ -229,6 +229,6 @@ impl Manifest {
 impl Payload for Manifest {
     const KIND: &'static str = "slacktide.chunk.v1";
     fn signer(&self) -> &PublicKey {
-        &self.publisher.key
+        &self.content.key
     }
 }

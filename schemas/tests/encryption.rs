@@ -2,17 +2,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed setup must fail the test")]
 
+use std::borrow::Cow;
+
 use crypto_box::ChaChaBox;
 use crypto_box::aead::Aead as _;
 use schemas::body;
-use schemas::chunk::{self, ChunkError, ExaminedChunk};
+use schemas::chunk::{self, ChunkError, ExaminedChunk, RowMessage as _};
 use schemas::column::{Column, ColumnType, RowSchema};
 use schemas::cursor::{Cursor, Scalar};
 use schemas::digest::Digest;
 use schemas::encryption::{self, DecryptionKeys, EncryptionError, EncryptionKey, position};
 use schemas::envelope::Envelope;
 use schemas::load::Load;
-use schemas::manifest::{Algorithms, Manifest, Publisher, Reject, Totals};
+use schemas::manifest::{Algorithms, Content, Manifest, Reject, Totals};
 use schemas::name::Lane;
 use schemas::sign::SigningKey;
 use schemas::value::Value;
@@ -80,42 +82,42 @@ fn manifest(parties: &Parties, number: u64) -> Manifest {
         resync: None,
         opening: None,
         heads: schemas::heads::Heads::default(),
-        publisher: Publisher {
-            instance: "a".into(),
-            key: parties.sign.public().clone(),
-        },
         cursor_before: None,
         cursor_after: Some(position::encrypt(&cursor(), &lane(), &parties.bureau).unwrap()),
-        schema: RowSchema {
-            name: "setl".into(),
-            version: 1,
-            columns: vec![text("person"), money],
-            key: vec!["person".into()],
-            tombstone: None,
-        },
-        definition: Digest::of(&[b"definition"]),
         source: None,
-        totals: Totals {
-            rows: 1,
-            money: [("amount".to_owned(), "777.31".to_owned())].into(),
-            ..Totals::default()
+        content: Content {
+            instance: "a".into(),
+            key: parties.sign.public().clone(),
+            schema: RowSchema {
+                name: "setl".into(),
+                version: 1,
+                columns: vec![text("person"), money],
+                key: vec!["person".into()],
+                tombstone: None,
+            },
+            definition: Digest::of(&[b"definition"]),
+            totals: Totals {
+                rows: 1,
+                money: [("amount".to_owned(), "777.31".to_owned())].into(),
+                ..Totals::default()
+            },
+            load: Load::default(),
+            rejects: vec![Reject {
+                key: vec![Some(Scalar::Text(MARK.into()))],
+                column: Some("photo".into()),
+                reason: "too large".into(),
+            }],
+            body: body::BodyFormat::default(),
+            read_from: jiff::Timestamp::UNIX_EPOCH,
+            read_to: jiff::Timestamp::UNIX_EPOCH,
+            algorithms: Algorithms::default(),
         },
-        load: Load::default(),
-        rejects: vec![Reject {
-            key: vec![Some(Scalar::Text(MARK.into()))],
-            column: Some("photo".into()),
-            reason: "too large".into(),
-        }],
-        body: body::compress(b"").unwrap().0,
-        read_from: jiff::Timestamp::UNIX_EPOCH,
-        read_to: jiff::Timestamp::UNIX_EPOCH,
-        algorithms: Algorithms::default(),
     }
 }
 
 fn encrypted(parties: &Parties, number: u64) -> Vec<u8> {
     let to = Some(parties.insurer.public());
-    chunk::sign_for(manifest(parties, number), &plain(), &parties.sign, to)
+    chunk::SignedChunk::sign(manifest(parties, number), &plain(), &parties.sign, to)
         .unwrap()
         .bytes
 }
@@ -132,16 +134,19 @@ fn encrypted_chunk_hides_rows_and_decrypts_completely() {
         assert!(!contains(&bytes, mark), "{mark} is in clear");
     }
     // Counter-check: without encryption the same search finds it.
-    let clear = chunk::sign(manifest(&parties, 1), &plain(), &parties.sign)
+    let clear = chunk::SignedChunk::sign(manifest(&parties, 1), &plain(), &parties.sign, None)
         .unwrap()
         .bytes;
     assert!(contains(&clear, "777.31") && contains(&clear, "too large"));
 
     let trusted = [parties.sign.public().clone()];
-    let opened = chunk::open_with(&bytes, &trusted, &decryption_keys(&parties.insurer)).unwrap();
+    let opened = chunk::VerifiedChunk::open(&bytes, &trusted, &decryption_keys(&parties.insurer)).unwrap();
     assert_eq!(opened.plain, plain());
-    assert_eq!(opened.manifest.totals.money["amount"], "777.31");
-    assert_eq!(opened.manifest.rejects, manifest(&parties, 1).rejects);
+    assert_eq!(opened.manifest.content.totals.money["amount"], "777.31");
+    assert_eq!(
+        opened.manifest.content.rejects,
+        manifest(&parties, 1).content.rejects
+    );
     let position = opened.manifest.cursor_after.unwrap();
     assert_eq!(
         position::decrypt(&position, &lane(), &decryption_keys(&parties.bureau)).unwrap(),
@@ -155,18 +160,20 @@ fn encrypted_chunk_without_key_is_verified_and_names_the_key() {
     let mut bytes = encrypted(&parties, 1);
     let trusted = [parties.sign.public().clone()];
     let other = EncryptionKey::generate().unwrap();
-    let error = chunk::open_with(&bytes, &trusted, &decryption_keys(&other)).unwrap_err();
+    let error = chunk::VerifiedChunk::open(&bytes, &trusted, &decryption_keys(&other)).unwrap_err();
     assert_eq!(error.missing_key(), Some(parties.insurer.public()));
     let text = error.to_string();
     for key in [parties.insurer.public(), other.public()] {
         assert!(text.contains(key.as_str()), "{text}");
     }
-    let examined = chunk::examine(&bytes, &trusted, &DecryptionKeys::default()).unwrap();
-    assert!(matches!(examined, ExaminedChunk::KeyMissing { manifest, .. } if manifest.totals.rows == 1));
+    let examined = ExaminedChunk::open(&bytes, &trusted, &DecryptionKeys::default()).unwrap();
+    assert!(
+        matches!(examined, ExaminedChunk::KeyMissing { manifest, .. } if manifest.content.totals.rows == 1)
+    );
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
     assert!(matches!(
-        chunk::examine(&bytes, &trusted, &DecryptionKeys::default()),
+        ExaminedChunk::open(&bytes, &trusted, &DecryptionKeys::default()),
         Err(ChunkError::Body(_))
     ));
 }
@@ -186,19 +193,17 @@ fn encrypted_body_decrypts_only_in_its_own_message() {
         |m: &mut Manifest| m.feed = "fee".parse().unwrap(),
         |m: &mut Manifest| m.recipient = "insurer-b".parse().unwrap(),
         |m: &mut Manifest| {
-            let encryption = m.body.encryption.as_mut().unwrap();
+            let encryption = m.content.body.encryption.as_mut().unwrap();
             encryption.sender_key = EncryptionKey::generate().unwrap().public().clone();
         },
     ] {
-        let mut moved = Manifest {
-            body: first.body.clone(),
-            ..second.clone()
-        };
+        let mut moved = second.clone();
+        moved.content.body = first.content.body.clone();
         (moved.number, moved.epoch) = (first.number, first.epoch);
-        encryption::body::decrypt(&mut moved.clone(), &one.body, &keys).unwrap();
+        decrypt(moved.clone(), &one.body, &keys).unwrap();
         change(&mut moved);
         assert!(matches!(
-            encryption::body::decrypt(&mut moved, &one.body, &keys),
+            decrypt(moved, &one.body, &keys),
             Err(EncryptionError::DecryptionFailed { .. })
         ));
     }
@@ -272,8 +277,8 @@ fn encrypted_raw(parties: &Parties, plain: &[u8], plain_bytes: u64) -> Vec<u8> {
     let body = ChaChaBox::new(&crypto_box::PublicKey::from(recipient), &sender)
         .encrypt(&nonce.into(), plain)
         .unwrap();
-    (manifest.rejects, manifest.totals.money) = Default::default();
-    manifest.body = body::BodyFormat {
+    (manifest.content.rejects, manifest.content.totals.money) = Default::default();
+    manifest.content.body = body::BodyFormat {
         digest: Digest::of(&[&body]),
         bytes: body.len() as u64,
         plain_bytes,
@@ -286,7 +291,7 @@ fn encrypted_raw(parties: &Parties, plain: &[u8], plain_bytes: u64) -> Vec<u8> {
                 .clone(),
             rejects: 0,
         }),
-        ..manifest.body
+        ..manifest.content.body
     };
     Envelope::sign(&manifest, body, &parties.sign)
         .unwrap()
@@ -294,9 +299,14 @@ fn encrypted_raw(parties: &Parties, plain: &[u8], plain_bytes: u64) -> Vec<u8> {
         .unwrap()
 }
 
+fn decrypt(mut manifest: Manifest, body: &[u8], keys: &DecryptionKeys) -> Result<Vec<u8>, EncryptionError> {
+    let binding = manifest.binding();
+    encryption::body::decrypt(&mut manifest.content, binding, body, keys).map(Cow::into_owned)
+}
+
 fn opened(parties: &Parties, message: &[u8]) -> Result<chunk::VerifiedChunk, ChunkError> {
     let trusted = [parties.sign.public().clone()];
-    chunk::open_with(message, &trusted, &decryption_keys(&parties.insurer))
+    chunk::VerifiedChunk::open(message, &trusted, &decryption_keys(&parties.insurer))
 }
 
 /// Decrypted bodies use the same decoder with the same limits.
@@ -345,8 +355,8 @@ proptest::proptest! {
         let envelope = Envelope::decode(&encrypted(&parties, 1)).unwrap();
         let mut manifest: Manifest = envelope.read().unwrap();
         let own = keys.public_keys()[0].clone();
-        manifest.body.encryption.as_mut().unwrap().recipient_key = own.clone();
-        let _ = encryption::body::decrypt(&mut manifest, &bytes, &keys);
+        manifest.content.body.encryption.as_mut().unwrap().recipient_key = own.clone();
+        let _ = decrypt(manifest, &bytes, &keys);
         for text in [format!("encrypted.v1.{text}"), format!("encrypted.v1.{own}.{text}")] {
             let _ = position::decrypt(&Cursor(vec![Scalar::Text(text)]), &lane(), &keys);
         }

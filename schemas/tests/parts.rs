@@ -2,15 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed setup must fail the test")]
 
+use std::borrow::Cow;
+
 use schemas::body;
-use schemas::chunk::ChunkError;
+use schemas::chunk::{ChunkError, RowMessage as _};
 use schemas::column::{Column, ColumnType, RowSchema};
 use schemas::cursor::Scalar;
 use schemas::digest::Digest;
 use schemas::encryption::{self, DecryptionKeys, EncryptionError, EncryptionKey};
 use schemas::envelope::Envelope;
 use schemas::load::Load;
-use schemas::manifest::{Algorithms, Reject, Totals};
+use schemas::manifest::{Algorithms, Content, Reject, Totals};
 use schemas::part::{self, ExaminedPart, Part};
 use schemas::sign::SigningKey;
 use schemas::value::Value;
@@ -40,35 +42,37 @@ fn part(key: &SigningKey, number: u32) -> Part {
         request: Digest::of(&[b"request"]),
         attempt: 1,
         number,
-        schema: RowSchema {
-            name: "setl_by_person".into(),
-            version: 1,
-            columns: vec![
-                column("person", ColumnType::Text { max: None }),
-                column("amount", money),
-            ],
-            key: Vec::new(),
-            tombstone: None,
+        content: Content {
+            schema: RowSchema {
+                name: "setl_by_person".into(),
+                version: 1,
+                columns: vec![
+                    column("person", ColumnType::Text { max: None }),
+                    column("amount", money),
+                ],
+                key: Vec::new(),
+                tombstone: None,
+            },
+            definition: Digest::of(&[b"kind"]),
+            totals: Totals {
+                rows: 1,
+                money: [("amount".to_owned(), "777.31".to_owned())].into(),
+                withheld: 2,
+                ..Totals::default()
+            },
+            load: Load::default(),
+            rejects: vec![Reject {
+                key: vec![Some(Scalar::Text(MARK.into()))],
+                column: None,
+                reason: "too large".into(),
+            }],
+            body: body::BodyFormat::default(),
+            read_from: jiff::Timestamp::UNIX_EPOCH,
+            read_to: jiff::Timestamp::UNIX_EPOCH,
+            instance: "a".into(),
+            algorithms: Algorithms::default(),
+            key: key.public().clone(),
         },
-        definition: Digest::of(&[b"kind"]),
-        totals: Totals {
-            rows: 1,
-            money: [("amount".to_owned(), "777.31".to_owned())].into(),
-            withheld: 2,
-            ..Totals::default()
-        },
-        load: Load::default(),
-        rejects: vec![Reject {
-            key: vec![Some(Scalar::Text(MARK.into()))],
-            column: None,
-            reason: "too large".into(),
-        }],
-        body: body::compress(b"").unwrap().0,
-        read_from: jiff::Timestamp::UNIX_EPOCH,
-        read_to: jiff::Timestamp::UNIX_EPOCH,
-        instance: "a".into(),
-        algorithms: Algorithms::default(),
-        key: key.public().clone(),
     }
 }
 
@@ -86,28 +90,28 @@ fn contains(bytes: &[u8], mark: &str) -> bool {
 fn encrypted_part_hides_rows_and_decrypts_completely() {
     let (sign, insurer) = (SigningKey::generate(), EncryptionKey::generate().unwrap());
     let trusted = [sign.public().clone()];
-    let clear = part::sign(part(&sign, 1), &plain(), &sign, None).unwrap();
+    let clear = part::SignedPart::sign(part(&sign, 1), &plain(), &sign, None).unwrap();
     assert!(
         contains(&clear.bytes, "777.31") && contains(&clear.bytes, MARK),
         "the search finds it"
     );
     assert_eq!(
-        part::open(&clear.bytes, &trusted, &DecryptionKeys::default())
+        part::VerifiedPart::open(&clear.bytes, &trusted, &DecryptionKeys::default())
             .unwrap()
             .plain,
         plain()
     );
 
-    let signed = part::sign(part(&sign, 1), &plain(), &sign, Some(insurer.public())).unwrap();
+    let signed = part::SignedPart::sign(part(&sign, 1), &plain(), &sign, Some(insurer.public())).unwrap();
     for mark in [MARK, "777.31", "too large"] {
         assert!(!contains(&signed.bytes, mark), "{mark} is in clear");
     }
-    let opened = part::open(&signed.bytes, &trusted, &decryption_keys(&insurer)).unwrap();
+    let opened = part::VerifiedPart::open(&signed.bytes, &trusted, &decryption_keys(&insurer)).unwrap();
     assert_eq!((opened.plain.clone(), opened.digest), (plain(), signed.digest));
-    assert_eq!(opened.part.totals, part(&sign, 1).totals);
-    assert_eq!(opened.part.rejects, part(&sign, 1).rejects);
+    assert_eq!(opened.manifest.content.totals, part(&sign, 1).content.totals);
+    assert_eq!(opened.manifest.content.rejects, part(&sign, 1).content.rejects);
     assert_eq!(
-        opened.part.subject().to_string(),
+        opened.manifest.subject().to_string(),
         "part.insurer-a.20260131-abcdefgh.1.1"
     );
 }
@@ -116,23 +120,23 @@ fn encrypted_part_hides_rows_and_decrypts_completely() {
 fn encrypted_part_without_key_is_verified_and_names_the_key() {
     let (sign, insurer) = (SigningKey::generate(), EncryptionKey::generate().unwrap());
     let trusted = [sign.public().clone()];
-    let signed = part::sign(part(&sign, 1), &plain(), &sign, Some(insurer.public())).unwrap();
+    let signed = part::SignedPart::sign(part(&sign, 1), &plain(), &sign, Some(insurer.public())).unwrap();
     let other = decryption_keys(&EncryptionKey::generate().unwrap());
-    let error = part::open(&signed.bytes, &trusted, &other).unwrap_err();
+    let error = part::VerifiedPart::open(&signed.bytes, &trusted, &other).unwrap_err();
     assert_eq!(error.missing_key(), Some(insurer.public()));
-    let examined = part::examine(&signed.bytes, &trusted, &other).unwrap();
+    let examined = ExaminedPart::open(&signed.bytes, &trusted, &other).unwrap();
     assert!(matches!(examined, ExaminedPart::KeyMissing { digest, .. } if digest == signed.digest));
-    let opened = part::examine(&signed.bytes, &trusted, &decryption_keys(&insurer)).unwrap();
+    let opened = ExaminedPart::open(&signed.bytes, &trusted, &decryption_keys(&insurer)).unwrap();
     assert!(matches!(opened, ExaminedPart::Opened(_)));
     let mut bytes = signed.bytes.clone();
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
     assert!(matches!(
-        part::examine(&bytes, &trusted, &other),
+        ExaminedPart::open(&bytes, &trusted, &other),
         Err(ChunkError::Body(_))
     ));
     assert!(matches!(
-        part::open(&signed.bytes, &[SigningKey::generate().public().clone()], &other),
+        part::VerifiedPart::open(&signed.bytes, &[SigningKey::generate().public().clone()], &other),
         Err(ChunkError::Envelope(_))
     ));
 }
@@ -141,28 +145,33 @@ fn encrypted_part_without_key_is_verified_and_names_the_key() {
 fn part_totals_that_contradict_the_rows_are_refused() {
     let sign = SigningKey::generate();
     for change in [
-        |part: &mut Part| part.totals.rows = 2,
-        |part: &mut Part| part.totals.deleted = 1,
+        |part: &mut Part| part.content.totals.rows = 2,
+        |part: &mut Part| part.content.totals.deleted = 1,
         |part: &mut Part| {
-            part.totals.money.insert("amount".into(), "777.32".into());
+            part.content.totals.money.insert("amount".into(), "777.32".into());
         },
-        |part: &mut Part| part.schema.key = vec!["id".into()],
+        |part: &mut Part| part.content.schema.key = vec!["id".into()],
     ] {
         let mut changed = part(&sign, 1);
         change(&mut changed);
-        let signed = part::sign(changed, &plain(), &sign, None).unwrap();
+        let signed = part::SignedPart::sign(changed, &plain(), &sign, None).unwrap();
         let trusted = [sign.public().clone()];
-        assert!(part::open(&signed.bytes, &trusted, &DecryptionKeys::default()).is_err());
+        assert!(part::VerifiedPart::open(&signed.bytes, &trusted, &DecryptionKeys::default()).is_err());
     }
+}
+
+fn decrypt(mut part: Part, body: &[u8], keys: &DecryptionKeys) -> Result<Vec<u8>, EncryptionError> {
+    let binding = part.binding();
+    encryption::body::decrypt(&mut part.content, binding, body, keys).map(Cow::into_owned)
 }
 
 /// A body that is moved to another message does not decrypt, even if a trusted key signs it.
 #[test]
 fn encrypted_part_decrypts_only_in_its_own_message() {
     let (sign, insurer) = (SigningKey::generate(), EncryptionKey::generate().unwrap());
-    let signed = part::sign(part(&sign, 1), &plain(), &sign, Some(insurer.public())).unwrap();
+    let signed = part::SignedPart::sign(part(&sign, 1), &plain(), &sign, Some(insurer.public())).unwrap();
     let body = Envelope::decode(&signed.bytes).unwrap().body;
-    encryption::body::decrypt(&mut signed.part.clone(), &body, &decryption_keys(&insurer)).unwrap();
+    decrypt(signed.manifest.clone(), &body, &decryption_keys(&insurer)).unwrap();
     for change in [
         |part: &mut Part| part.number = 2,
         |part: &mut Part| part.attempt = 2,
@@ -170,9 +179,9 @@ fn encrypted_part_decrypts_only_in_its_own_message() {
         |part: &mut Part| part.id = "20260131-abcdefgi".parse().unwrap(),
         |part: &mut Part| part.recipient = "insurer-b".parse().unwrap(),
     ] {
-        let mut moved = signed.part.clone();
+        let mut moved = signed.manifest.clone();
         change(&mut moved);
-        let opened = encryption::body::decrypt(&mut moved, &body, &decryption_keys(&insurer));
+        let opened = decrypt(moved, &body, &decryption_keys(&insurer));
         assert!(matches!(opened, Err(EncryptionError::DecryptionFailed { .. })));
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use exchange::{Exchange, FeedExchange};
 use jiff::Timestamp;
 use nats::{JetStream, Options};
-use schemas::chunk::sign;
+use schemas::chunk::SignedChunk;
 use schemas::envelope::Envelope;
 use schemas::manifest::{Manifest, Totals};
 use schemas::name::Lane;
@@ -66,16 +66,15 @@ pub(super) async fn forged(site: &Site, key: &SigningKey, rows: &[(i64, &str)]) 
         previous: Some(envelope.digest()),
         opening: None,
         cursor_before: last.cursor_after.clone(),
-        totals: Totals {
-            rows: rows.len() as u64,
-            ..Totals::default()
-        },
-        read_from: now,
-        read_to: now,
         ..last
     };
-    manifest.publisher.key = key.public().clone();
+    manifest.content.totals = Totals {
+        rows: rows.len() as u64,
+        ..Totals::default()
+    };
+    (manifest.content.read_from, manifest.content.read_to) = (now, now);
+    manifest.content.key = key.public().clone();
     let sum = format!("{}.00", rows.len());
-    manifest.totals.money.insert("amount".to_owned(), sum);
-    sign(manifest, &plain, key).unwrap().bytes
+    manifest.content.totals.money.insert("amount".to_owned(), sum);
+    SignedChunk::sign(manifest, &plain, key, None).unwrap().bytes
 }

@@ -116,8 +116,10 @@ async fn publish_forged_tail(site: &Site, key: &SigningKey) -> String {
     let mut manifest: schemas::manifest::Manifest = envelope.read().unwrap();
     manifest.previous = Some(envelope.digest());
     manifest.number += 1;
-    manifest.totals = schemas::manifest::Totals::default();
-    let bytes = schemas::chunk::sign(manifest, &[], key).unwrap().bytes;
+    manifest.content.totals = schemas::manifest::Totals::default();
+    let bytes = schemas::chunk::SignedChunk::sign(manifest, &[], key, None)
+        .unwrap()
+        .bytes;
     let id = schemas::digest::Digest::of(&[&bytes]).to_string();
     publish(site, bytes).await;
     id

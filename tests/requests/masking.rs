@@ -57,17 +57,17 @@ async fn request_denied_or_masked_value_is_nowhere() {
     let parts = request_site.stream(Stream::Parts).await;
     assert_eq!(parts.len(), 2);
     for stored in &parts {
-        let opened = part::open(&stored.bytes, &trusted, &DecryptionKeys::default()).unwrap();
+        let opened = part::VerifiedPart::open(&stored.bytes, &trusted, &DecryptionKeys::default()).unwrap();
         for (word, recipient) in [
             ("unsaid-", None),
             ("person 7", None),
             ("p000007", Some("insurer-b")),
         ] {
-            let theirs = recipient.is_none_or(|recipient| opened.part.recipient.as_str() == recipient);
+            let theirs = recipient.is_none_or(|recipient| opened.manifest.recipient.as_str() == recipient);
             assert!(
                 !(theirs && contains(&opened.plain, word)),
                 "{word} was sent to {}",
-                opened.part.recipient
+                opened.manifest.recipient
             );
         }
     }

@@ -269,7 +269,7 @@ async fn request_long_answer_has_parts_and_can_be_cancelled() {
         .map(payload)
         .collect();
     assert!(
-        parts.len() > 1 && parts.iter().all(|part| !part.load.verdicts.is_empty()),
+        parts.len() > 1 && parts.iter().all(|part| !part.content.load.verdicts.is_empty()),
         "{} parts",
         parts.len()
     );

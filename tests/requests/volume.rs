@@ -233,7 +233,7 @@ async fn assert_answers_equal_source(request_site: &RequestSite) {
     let parts = request_site.stream(Stream::Parts).await;
     assert!(!parts.is_empty());
     for part in parts.iter().map(payload::<Part>) {
-        assert!(part.read_from <= part.read_to);
+        assert!(part.content.read_from <= part.content.read_to);
     }
 }
 

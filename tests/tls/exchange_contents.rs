@@ -39,7 +39,7 @@ pub(super) async fn messages(admin: &Admin) -> Vec<u8> {
             let bytes = BASE64
                 .decode(message["data"].as_str().unwrap_or_default().as_bytes())
                 .unwrap();
-            if let Ok(opened) = chunk::read(&bytes, &DecryptionKeys::default()) {
+            if let Ok(opened) = chunk::VerifiedChunk::read(&bytes, &DecryptionKeys::default()) {
                 seen.extend(opened.plain);
             }
             seen.extend(message.to_string().bytes());

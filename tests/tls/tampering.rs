@@ -39,7 +39,7 @@ fn feeds(head: &str) -> String {
 fn sign_with(bytes: &[u8], key: &SigningKey) -> Vec<u8> {
     let envelope = Envelope::decode(bytes).unwrap();
     let mut manifest: Manifest = envelope.read().unwrap();
-    manifest.publisher.key = key.public().clone();
+    manifest.content.key = key.public().clone();
     let body = envelope.body.into_vec();
     Envelope::sign(&manifest, body, key).unwrap().encode().unwrap()
 }

@@ -9,11 +9,13 @@ use schemas::chunk;
 use schemas::column::{ColumnType, RowSchema};
 use schemas::cursor::Cursor;
 use schemas::digest::Digest;
+use schemas::encryption::DecryptionKeys;
 use schemas::manifest::{Manifest, Reject};
 use schemas::name::Lane;
 use schemas::sign::SigningKey;
 use serde_json::json;
-use social::chunker::{Block, Chunker};
+use social::chunker::Chunker;
+use social::row_batch::Block;
 use source::{CursorSetBy, End, FeedDefinition, Fence, Source};
 use store::{Arrival, Outcome, Store};
 
@@ -71,19 +73,19 @@ pub(super) async fn move_table(case: &Case, source: &dyn Source, store: &dyn Sto
     let limit = rng.below(30) + 1;
     let mut blocks = Vec::new();
     loop {
-        chunker.begin_quantum(Timestamp::UNIX_EPOCH);
-        let after = chunker.position().map_err(|error| output(&error))?;
+        chunker.rows.begin_quantum(Timestamp::UNIX_EPOCH);
+        let after = chunker.rows.position().map_err(|error| output(&error))?;
         let read = reader
             .read(after.as_ref(), &Fence::Open, limit, &permit, &mut chunker)
             .await;
         let quantum = read.map_err(|error| output(&error))?;
-        if let Some(fault) = chunker.take_fault() {
+        if let Some(fault) = chunker.rows.take_fault() {
             return Err(output(&fault));
         }
         if rng.percent(30) || quantum.end == End::Drained {
-            chunker.close();
+            chunker.rows.close();
         }
-        blocks.extend(chunker.take_closed());
+        blocks.extend(chunker.rows.take_closed());
         if quantum.end == End::Drained {
             break;
         }
@@ -99,11 +101,16 @@ pub(super) async fn move_table(case: &Case, source: &dyn Source, store: &dyn Sto
         moved.rejects.extend(block.rejects.iter().cloned());
         let plain = block.plain.clone();
         let manifest = manifest(block, number, previous, &schema, &feed, &key);
-        let signed = chunk::sign(manifest, &plain, &key).map_err(|error| output(&error))?;
+        let signed =
+            chunk::SignedChunk::sign(manifest, &plain, &key, None).map_err(|error| output(&error))?;
         previous = Some(signed.digest);
         arrivals.push(Arrival {
-            chunk: chunk::open(&signed.bytes, std::slice::from_ref(key.public()))
-                .map_err(|error| output(&error))?,
+            chunk: chunk::VerifiedChunk::open(
+                &signed.bytes,
+                std::slice::from_ref(key.public()),
+                &DecryptionKeys::default(),
+            )
+            .map_err(|error| output(&error))?,
             sequence: number,
             exchanged_at: Timestamp::UNIX_EPOCH,
         });
@@ -138,11 +145,14 @@ fn manifest(
     let (no_cursor, at) = (None::<Cursor>, Timestamp::UNIX_EPOCH);
     let text = json!({
         "recipient": "insurer-a", "feed": feed.name, "epoch": 1, "number": number, "previous": previous,
-        "publisher": { "instance": "0123456789abcdef", "key": key.public() },
-        "cursor_before": no_cursor, "cursor_after": no_cursor, "schema": schema, "definition": feed.digest(),
-        "totals": block.totals, "load": { "limits": {}, "samples": [], "verdicts": [] }, "rejects": block.rejects,
-        "body": { "digest": feed.digest(), "bytes": 0, "plain_bytes": 0, "encoding": "", "compression": "" },
-        "read_from": at, "read_to": at, "algorithms": { "digest": "sha-256", "signature": "ed25519" },
+        "cursor_before": no_cursor, "cursor_after": no_cursor,
+        "content": {
+            "schema": schema, "definition": feed.digest(),
+            "totals": block.totals, "load": { "limits": {}, "samples": [], "verdicts": [] }, "rejects": block.rejects,
+            "body": { "digest": feed.digest(), "bytes": 0, "plain_bytes": 0, "encoding": "", "compression": "" },
+            "read_from": at, "read_to": at, "instance": "0123456789abcdef", "key": key.public(),
+            "algorithms": { "digest": "sha-256", "signature": "ed25519" },
+        },
     });
     let mut manifest: Manifest = serde_json::from_value(text).unwrap();
     manifest.cursor_before = block.cursor_before;

@@ -12,7 +12,7 @@ use schemas::column::{Column, ColumnType, RowSchema};
 use schemas::digest::Digest;
 use schemas::envelope::Envelope;
 use schemas::load::Load;
-use schemas::manifest::{Algorithms, Totals};
+use schemas::manifest::{Algorithms, Content, Totals};
 use schemas::name::RecipientName;
 use schemas::origin::Origin;
 use schemas::part::{self, Part};
@@ -64,38 +64,40 @@ async fn answer(exchange: &Memory, id: &RequestId, rows: &[i64], key: &SigningKe
         request: envelope.digest(),
         attempt: 1,
         number: 1,
-        schema: RowSchema {
-            name: request.kind,
-            version: 1,
-            columns: vec![
-                column("id", ColumnType::Int8),
-                column("amount", ColumnType::Text { max: None }),
-            ],
-            key: Vec::new(),
-            tombstone: None,
+        content: Content {
+            schema: RowSchema {
+                name: request.kind,
+                version: 1,
+                columns: vec![
+                    column("id", ColumnType::Int8),
+                    column("amount", ColumnType::Text { max: None }),
+                ],
+                key: Vec::new(),
+                tombstone: None,
+            },
+            definition: Digest::of(&[b"kind"]),
+            totals: Totals {
+                rows: rows.len() as u64,
+                ..Totals::default()
+            },
+            load: Load::default(),
+            rejects: Vec::new(),
+            body: BodyFormat {
+                digest: Digest::of(&[]),
+                bytes: 0,
+                plain_bytes: 0,
+                encoding: String::new(),
+                compression: String::new(),
+                encryption: None,
+            },
+            read_from: Timestamp::UNIX_EPOCH,
+            read_to: Timestamp::UNIX_EPOCH,
+            algorithms: Algorithms::default(),
+            instance: "one".to_owned(),
+            key: key.public().clone(),
         },
-        definition: Digest::of(&[b"kind"]),
-        totals: Totals {
-            rows: rows.len() as u64,
-            ..Totals::default()
-        },
-        load: Load::default(),
-        rejects: Vec::new(),
-        body: BodyFormat {
-            digest: Digest::of(&[]),
-            bytes: 0,
-            plain_bytes: 0,
-            encoding: String::new(),
-            compression: String::new(),
-            encryption: None,
-        },
-        read_from: Timestamp::UNIX_EPOCH,
-        read_to: Timestamp::UNIX_EPOCH,
-        algorithms: Algorithms::default(),
-        instance: "one".to_owned(),
-        key: key.public().clone(),
     };
-    let signed = part::sign(part, &plain, key, None).unwrap();
+    let signed = part::SignedPart::sign(part, &plain, key, None).unwrap();
     let digest = named.unwrap_or(signed.digest);
     exchange
         .publish_part(&recipient(), id, 1, 1, Bytes::from(signed.bytes))

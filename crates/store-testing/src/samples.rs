@@ -6,7 +6,7 @@ use schemas::column::{Column, ColumnType, RowSchema};
 use schemas::cursor::{Cursor, Scalar};
 use schemas::digest::Digest;
 use schemas::load::Load;
-use schemas::manifest::{Algorithms, Cause, Link, Manifest, Opening, Publisher, Resync, Totals};
+use schemas::manifest::{Algorithms, Cause, Content, Link, Manifest, Opening, Resync, Totals};
 use schemas::name::{FeedName, Lane, RecipientName};
 use schemas::rows::pack;
 use schemas::sign::{PublicKey, SigningKey};
@@ -185,33 +185,33 @@ impl Chain {
             resync: None,
             opening,
             heads: schemas::heads::Heads::default(),
-            publisher: Publisher {
-                instance: "0123456789abcdef".to_owned(),
-                key: self.key.clone(),
-            },
             cursor_before: None,
             cursor_after: Some(Cursor(vec![Scalar::Int(at)])),
-            schema: self.schema.clone(),
-            definition: Digest::of(&[b"definition"]),
             source: None,
-            totals: Totals {
-                rows: rows.len() as u64,
-                deleted: rows.iter().filter(deleted).count() as u64,
-                ..Totals::default()
+            content: Content {
+                instance: "0123456789abcdef".to_owned(),
+                key: self.key.clone(),
+                schema: self.schema.clone(),
+                definition: Digest::of(&[b"definition"]),
+                totals: Totals {
+                    rows: rows.len() as u64,
+                    deleted: rows.iter().filter(deleted).count() as u64,
+                    ..Totals::default()
+                },
+                load: Load::default(),
+                rejects: Vec::new(),
+                body: BodyFormat {
+                    digest: Digest::of(&[&plain]),
+                    bytes: plain.len() as u64,
+                    plain_bytes: plain.len() as u64,
+                    encoding: "messagepack-rows".to_owned(),
+                    compression: "none".to_owned(),
+                    encryption: None,
+                },
+                read_from: jiff::Timestamp::UNIX_EPOCH,
+                read_to: jiff::Timestamp::UNIX_EPOCH,
+                algorithms: Algorithms::default(),
             },
-            load: Load::default(),
-            rejects: Vec::new(),
-            body: BodyFormat {
-                digest: Digest::of(&[&plain]),
-                bytes: plain.len() as u64,
-                plain_bytes: plain.len() as u64,
-                encoding: "messagepack-rows".to_owned(),
-                compression: "none".to_owned(),
-                encryption: None,
-            },
-            read_from: jiff::Timestamp::UNIX_EPOCH,
-            read_to: jiff::Timestamp::UNIX_EPOCH,
-            algorithms: Algorithms::default(),
         };
         self.previous = Some(digest);
         let sequence = (u64::from(self.epoch) << 32) + self.number;

@@ -177,7 +177,7 @@ impl PostgresStore {
     ) -> Result<Vec<Outcome>> {
         let mut alone = arrivals
             .iter()
-            .any(|arrival| arrival.chunk.manifest.totals.deleted > 0);
+            .any(|arrival| arrival.chunk.manifest.content.totals.deleted > 0);
         let tables = self.options.tables(Database::Postgres, lane);
         let mut lost = 0;
         loop {

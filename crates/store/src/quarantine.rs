@@ -279,25 +279,27 @@ pub trait Quarantine: Store {
 
 /// Returns the part of a chunk's manifest that is needed to store its refused rows later.
 pub(crate) fn kept_manifest(arrival: &Arrival) -> Manifest {
+    let manifest = &arrival.chunk.manifest;
     Manifest {
-        load: Load::default(),
-        rejects: Vec::new(),
-        ..arrival.chunk.manifest.clone()
+        content: schemas::manifest::Content {
+            load: Load::default(),
+            rejects: Vec::new(),
+            ..manifest.content.clone()
+        },
+        ..manifest.clone()
     }
 }
 
 /// Returns a chunk of one row, with the number and columns of its original chunk.
-pub(crate) fn chunk_of_row(entry: &Entry, manifest: Manifest, row: Vec<u8>) -> Arrival {
+pub(crate) fn chunk_of_row(entry: &Entry, mut manifest: Manifest, row: Vec<u8>) -> Arrival {
+    manifest.content.totals = Totals {
+        rows: 1,
+        ..Totals::default()
+    };
     let digest = schemas::digest::Digest::of(&[&row]);
     Arrival {
         chunk: schemas::chunk::VerifiedChunk {
-            manifest: Manifest {
-                totals: Totals {
-                    rows: 1,
-                    ..Totals::default()
-                },
-                ..manifest
-            },
+            manifest,
             digest,
             plain: row,
         },

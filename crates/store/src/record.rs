@@ -169,13 +169,13 @@ impl LedgerRow {
             previous: manifest.previous,
             state: EntryState::Stored,
             sequence,
-            publisher: manifest.publisher.instance.clone(),
-            rows: manifest.totals.rows,
+            publisher: manifest.content.instance.clone(),
+            rows: manifest.content.totals.rows,
             rows_quarantined: 0,
             rows_net: Some(0),
             cursor_after: manifest.cursor_after.clone(),
-            read_from: manifest.read_from,
-            read_to: manifest.read_to,
+            read_from: manifest.content.read_from,
+            read_to: manifest.content.read_to,
             exchanged_at,
         }
     }

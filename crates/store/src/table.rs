@@ -57,12 +57,12 @@ pub struct Group<'a> {
 pub fn groups<'a>(shape: &Shape, layout: &Layout, arrivals: &[(usize, &'a Arrival)]) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'a>> = Vec::new();
     for (index, arrival) in arrivals {
-        let given = &arrival.chunk.manifest.schema;
+        let given = &arrival.chunk.manifest.content.schema;
         let mapping = shape.mapping(given, ChunkNumber::of(arrival), layout);
         let last = groups.last_mut().filter(|group| {
             group.mapping == mapping
                 && group.arrivals.last().is_some_and(|(_, other)| {
-                    let known = &other.chunk.manifest.schema;
+                    let known = &other.chunk.manifest.content.schema;
                     (&known.columns, &known.key, &known.tombstone)
                         == (&given.columns, &given.key, &given.tombstone)
                 })

@@ -11,6 +11,7 @@
 //! rejects) and the compressed rows. A chunk may hold a single row, whose amounts are then its sums, so the sums are
 //! encrypted too. The numbers of rows, of deleted rows and of rejects stay in clear for anyone to count.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crypto_box::ChaChaBox;
@@ -21,9 +22,8 @@ use super::EncryptionError;
 use super::format::{ALGORITHM, BodyEncryption};
 use super::key::{EncryptionKey, EncryptionPublicKey};
 use super::keys::DecryptionKeys;
-use crate::body::BodyFormat;
 use crate::digest::Digest;
-use crate::manifest::{Manifest, Reject, Totals};
+use crate::manifest::{Content, Reject};
 
 /// The fields that move from the manifest into the encrypted body.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -36,37 +36,6 @@ struct PrivateFields {
     rejects: Vec<Reject>,
 }
 
-/// The message that an encrypted body belongs to: the manifest of a chunk, or a part of a reply.
-pub trait EncryptedBody {
-    /// Returns bytes that identify the message uniquely, without its keys.
-    fn binding(&self) -> Vec<u8>;
-    /// Returns the body's format.
-    fn body(&mut self) -> &mut BodyFormat;
-    /// Returns the control totals; sums of money are encrypted with the body.
-    fn totals(&mut self) -> &mut Totals;
-    /// Returns the rejects; they are encrypted with the body.
-    fn rejects(&mut self) -> &mut Vec<Reject>;
-}
-
-impl EncryptedBody for Manifest {
-    fn binding(&self) -> Vec<u8> {
-        let names = ["slacktide.body.v1", self.recipient.as_str(), self.feed.as_str()];
-        let mut binding = zero_terminated(&names);
-        binding.extend_from_slice(&self.epoch.to_be_bytes());
-        binding.extend_from_slice(&self.number.to_be_bytes());
-        binding
-    }
-    fn body(&mut self) -> &mut BodyFormat {
-        &mut self.body
-    }
-    fn totals(&mut self) -> &mut Totals {
-        &mut self.totals
-    }
-    fn rejects(&mut self) -> &mut Vec<Reject> {
-        &mut self.rejects
-    }
-}
-
 /// Concatenates names, each followed by a zero byte.
 pub(crate) fn zero_terminated(names: &[&str]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(300);
@@ -77,21 +46,23 @@ pub(crate) fn zero_terminated(names: &[&str]) -> Vec<u8> {
     bytes
 }
 
-/// Encrypts a body and updates its manifest: the manifest then describes the encrypted body and holds neither money nor rejects.
+/// Encrypts a body and updates its description, which then describes the encrypted body and holds neither money nor rejects.
+/// `binding` identifies the message uniquely, without its keys.
 ///
 /// # Errors
 /// [`EncryptionError::EncryptionFailed`] when no randomness is available or the body is too large.
 pub fn encrypt(
-    manifest: &mut impl EncryptedBody,
+    content: &mut Content,
+    binding: Vec<u8>,
     body: &[u8],
     to: &EncryptionPublicKey,
 ) -> Result<Vec<u8>, EncryptionError> {
     let sender = EncryptionKey::generate()
         .map_err(|_| EncryptionError::EncryptionFailed("no ephemeral key could be generated"))?;
     let private = PrivateFields {
-        money: std::mem::take(&mut manifest.totals().money),
-        unsummed: std::mem::take(&mut manifest.totals().unsummed),
-        rejects: std::mem::take(manifest.rejects()),
+        money: std::mem::take(&mut content.totals.money),
+        unsummed: std::mem::take(&mut content.totals.unsummed),
+        rejects: std::mem::take(&mut content.rejects),
     };
     let encryption = BodyEncryption {
         algorithm: ALGORITHM.to_owned(),
@@ -108,30 +79,27 @@ pub fn encrypt(
     plain.extend_from_slice(&private);
     plain.extend_from_slice(body);
     let encrypted = ChaChaBox::new(&to.point(), &sender.secret)
-        .encrypt(
-            &derive_nonce(manifest.binding(), &encryption).into(),
-            plain.as_slice(),
-        )
+        .encrypt(&derive_nonce(binding, &encryption).into(), plain.as_slice())
         .map_err(|_| EncryptionError::EncryptionFailed("the body is too large"))?;
-    let format = manifest.body();
-    format.digest = Digest::of(&[&encrypted]);
-    format.bytes = encrypted.len() as u64;
-    format.encryption = Some(encryption);
+    content.body.digest = Digest::of(&[&encrypted]);
+    content.body.bytes = encrypted.len() as u64;
+    content.body.encryption = Some(encryption);
     Ok(encrypted)
 }
 
-/// Decrypts a body and puts money and rejects back into its manifest. Returns a body in clear unchanged.
+/// Decrypts a body and puts money and rejects back into its description. Returns a body in clear unchanged.
 /// The caller checks the body's digest first.
 ///
 /// # Errors
-/// [`EncryptionError`] names what differs; the manifest is then unchanged.
-pub fn decrypt(
-    manifest: &mut impl EncryptedBody,
-    body: &[u8],
+/// [`EncryptionError`] names what differs; the description is then unchanged.
+pub fn decrypt<'b>(
+    content: &mut Content,
+    binding: Vec<u8>,
+    body: &'b [u8],
     keys: &DecryptionKeys,
-) -> Result<Vec<u8>, EncryptionError> {
-    let Some(encryption) = manifest.body().encryption.clone() else {
-        return Ok(body.to_vec());
+) -> Result<Cow<'b, [u8]>, EncryptionError> {
+    let Some(encryption) = content.body.encryption.clone() else {
+        return Ok(Cow::Borrowed(body));
     };
     if encryption.algorithm != ALGORITHM {
         let name = encryption.algorithm.chars().take(80).collect();
@@ -145,7 +113,7 @@ pub fn decrypt(
         });
     };
     let mut plain = ChaChaBox::new(&encryption.sender_key.point(), &key.secret)
-        .decrypt(&derive_nonce(manifest.binding(), &encryption).into(), body)
+        .decrypt(&derive_nonce(binding, &encryption).into(), body)
         .map_err(|_| EncryptionError::DecryptionFailed { to })?;
     let (private, length) =
         read_private_fields(&plain).ok_or(EncryptionError::Malformed("the private fields"))?;
@@ -155,10 +123,10 @@ pub fn decrypt(
         ));
     }
     plain.drain(..length);
-    manifest.totals().money = private.money;
-    manifest.totals().unsummed = private.unsummed;
-    *manifest.rejects() = private.rejects;
-    Ok(plain)
+    content.totals.money = private.money;
+    content.totals.unsummed = private.unsummed;
+    content.rejects = private.rejects;
+    Ok(Cow::Owned(plain))
 }
 
 fn read_private_fields(plain: &[u8]) -> Option<(PrivateFields, usize)> {

@@ -76,11 +76,11 @@ fn payload<P: Payload + DeserializeOwned>(bytes: &[u8], trusted: &[PublicKey]) {
 
 /// Runs every decoder of foreign bytes.
 fn every_decoder(bytes: &[u8], trusted: &[PublicKey]) {
-    if let Ok(verified) = chunk::open(bytes, trusted) {
+    if let Ok(verified) = chunk::VerifiedChunk::open(bytes, trusted, &DecryptionKeys::default()) {
         drain(
             &verified.plain,
-            verified.manifest.schema.columns.len(),
-            verified.manifest.totals.rows,
+            verified.manifest.content.schema.columns.len(),
+            verified.manifest.content.totals.rows,
         );
     }
     let _ = chunk::read_untrusted(bytes);
@@ -91,7 +91,7 @@ fn every_decoder(bytes: &[u8], trusted: &[PublicKey]) {
     payload::<Cancel>(bytes, trusted);
     payload::<Reply>(bytes, trusted);
     payload::<Part>(bytes, trusted);
-    let _ = part::open(bytes, trusted, &DecryptionKeys::default());
+    let _ = part::VerifiedPart::open(bytes, trusted, &DecryptionKeys::default());
     payload::<Progress>(bytes, trusted);
     payload::<Approval>(bytes, trusted);
     payload::<Confirm>(bytes, trusted);
@@ -202,18 +202,18 @@ proptest! {
         let chunk = all.iter().find(|bytes| chunk::read_untrusted(bytes).is_some()).unwrap();
         let (mut manifest, _) = chunk::read_untrusted(chunk).unwrap();
         let body = if packed { zstd::bulk::compress(&bytes, 1).unwrap() } else { bytes.clone() };
-        manifest.publisher.key = key.public().clone();
-        manifest.totals.rows = rows;
-        manifest.body = BodyFormat {
+        manifest.content.key = key.public().clone();
+        manifest.content.totals.rows = rows;
+        manifest.content.body = BodyFormat {
             digest: Digest::of(&[&body]),
             bytes: body.len() as u64,
             plain_bytes: if declared { bytes.len() as u64 } else { plain_bytes },
             compression: if packed { "zstd".into() } else { "none".into() },
-            ..manifest.body
+            ..manifest.content.body
         };
         let message = published_as(Manifest::KIND, &serde_json::to_vec(&manifest).unwrap(), body, &key);
         bounded(message.len(), || {
-            if let Ok(opened) = chunk::open(&message, std::slice::from_ref(key.public())) {
+            if let Ok(opened) = chunk::VerifiedChunk::open(&message, std::slice::from_ref(key.public()), &DecryptionKeys::default()) {
                 assert_eq!(opened.plain, bytes, "the opened body differs");
             }
         });
@@ -272,18 +272,22 @@ fn decoders_refuse_a_bomb_by_its_declared_size() {
         .find(|bytes| chunk::read_untrusted(bytes).is_some())
         .unwrap();
     let (mut manifest, _) = chunk::read_untrusted(chunk).unwrap();
-    manifest.publisher.key = key.public().clone();
+    manifest.content.key = key.public().clone();
     // In clear: a decrypted body is unpacked by the same function.
-    manifest.body.encryption = None;
-    manifest.body.digest = Digest::of(&[&bomb]);
-    manifest.body.bytes = bomb.len() as u64;
+    manifest.content.body.encryption = None;
+    manifest.content.body.digest = Digest::of(&[&bomb]);
+    manifest.content.body.bytes = bomb.len() as u64;
     let max = MAX_PLAIN_BYTES as u64;
     for plain_bytes in [100_000_000, u64::MAX, max + 1, max, 1_000, 0] {
-        manifest.body.plain_bytes = plain_bytes;
+        manifest.content.body.plain_bytes = plain_bytes;
         let payload = serde_json::to_vec(&manifest).unwrap();
         let message = published_as(Manifest::KIND, &payload, bomb.clone(), &key);
         let opened = bounded(message.len(), || {
-            chunk::open(&message, std::slice::from_ref(key.public()))
+            chunk::VerifiedChunk::open(
+                &message,
+                std::slice::from_ref(key.public()),
+                &DecryptionKeys::default(),
+            )
         });
         assert!(
             matches!(opened, Err(chunk::ChunkError::Body(_))),

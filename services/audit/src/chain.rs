@@ -170,7 +170,7 @@ impl Chain {
     }
 
     fn count(&mut self, manifest: &Manifest, link: Link, stored_at: Timestamp) -> Result<(), Violation> {
-        for (name, sum) in &manifest.totals.money {
+        for (name, sum) in &manifest.content.totals.money {
             let mut total = Total::default();
             total.add(Value::Text(sum));
             self.money.entry(name.clone()).or_default().add_total(&total);
@@ -180,27 +180,31 @@ impl Chain {
         match report
             .publishers
             .last_mut()
-            .filter(|run| run.instance == manifest.publisher.instance)
+            .filter(|run| run.instance == manifest.content.instance)
         {
             Some(run) => run.to = position,
             None => report.publishers.push(PublisherRun {
-                instance: manifest.publisher.instance.clone(),
+                instance: manifest.content.instance.clone(),
                 from: position,
                 to: position,
             }),
         }
         report.chunks += 1;
-        report.rows += manifest.totals.rows;
-        report.deleted += manifest.totals.deleted;
+        report.rows += manifest.content.totals.rows;
+        report.deleted += manifest.content.totals.deleted;
         let encryption = manifest
+            .content
             .body
             .encryption
             .as_ref()
-            .filter(|_| manifest.rejects.is_empty());
-        report.rejects += encryption.map_or(manifest.rejects.len() as u64, |encryption| encryption.rejects);
+            .filter(|_| manifest.content.rejects.is_empty());
+        report.rejects += encryption.map_or(manifest.content.rejects.len() as u64, |encryption| {
+            encryption.rejects
+        });
         report.read_while_gate_closed += u64::from(
-            manifest.totals.rows > 0
+            manifest.content.totals.rows > 0
                 && manifest
+                    .content
                     .load
                     .verdicts
                     .first()
@@ -208,14 +212,14 @@ impl Chain {
         );
         (report.epoch, report.number, report.head) = (link.epoch, link.number, Some(link.digest));
         report.stored = Some((report.stored.map_or(stored_at, |(first, _)| first), stored_at));
-        if manifest.read_to < manifest.read_from {
+        if manifest.content.read_to < manifest.content.read_from {
             return Err(Violation::ReadTimes);
         }
         self.links.push(link);
         self.last = Some(LastChunk {
             link,
             cursor: manifest.cursor_after.clone(),
-            instance: manifest.publisher.instance.clone(),
+            instance: manifest.content.instance.clone(),
         });
         Ok(())
     }
@@ -263,7 +267,7 @@ fn check_follows(last: &LastChunk, manifest: &Manifest) -> Result<bool, Violatio
     if manifest.number != last.link.number + 1 {
         return Err(Violation::NumberGap {
             number: manifest.number,
-            by: manifest.publisher.instance.clone(),
+            by: manifest.content.instance.clone(),
             last: last.link.number,
             last_by: last.instance.clone(),
         });

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::ops::ControlFlow;
 
 use exchange::{AuditExchange, Stored};
-use schemas::chunk::{self, VerifiedChunk};
+use schemas::chunk::VerifiedChunk;
 use schemas::column::Column;
 use schemas::encryption::DecryptionKeys;
 use schemas::envelope::Envelope;
@@ -81,12 +81,12 @@ fn rows(message: &Stored, keys: &DecryptionKeys, out: &mut dyn Write) -> Result<
         line.insert("unreadable".into(), json!(reason));
         write_line(&line, out)
     };
-    let VerifiedChunk { manifest, plain, .. } = match chunk::read(&message.bytes, keys) {
+    let VerifiedChunk { manifest, plain, .. } = match VerifiedChunk::read(&message.bytes, keys) {
         Ok(opened) => opened,
         Err(error) => return unreadable(error.to_string(), out),
     };
-    let columns = &manifest.schema.columns;
-    let mut reader = RowReader::new(&plain, columns.len(), manifest.totals.rows);
+    let columns = &manifest.content.schema.columns;
+    let mut reader = RowReader::new(&plain, columns.len(), manifest.content.totals.rows);
     let mut row = Vec::new();
     loop {
         match reader.next_into(&mut row) {

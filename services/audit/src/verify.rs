@@ -137,7 +137,7 @@ async fn chunks(
             return Ok(ControlFlow::Continue(()));
         }
         let mut older = None;
-        let held = chunk::examine(&message.bytes, &trust.chunks, &trust.decryption_keys)
+        let held = ExaminedChunk::open(&message.bytes, &trust.chunks, &trust.decryption_keys)
             .map_err(Violation::from)
             .and_then(|chunk| {
                 let (manifest, digest, opened) = match &chunk {

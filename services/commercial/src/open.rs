@@ -38,7 +38,7 @@ pub fn open(
         Ok(_) => return Opened::Foreign(format!("{} holds no chunks", delivery.subject)),
         Err(error) => return Opened::Foreign(error.to_string()),
     };
-    let opened = chunk::open_with(&delivery.bytes, trusted, decryption_keys).and_then(|chunk| {
+    let opened = chunk::VerifiedChunk::open(&delivery.bytes, trusted, decryption_keys).and_then(|chunk| {
         let given = chunk.manifest.lane();
         if given != lane {
             return Err(ChunkError::WrongSubject {

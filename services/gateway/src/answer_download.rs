@@ -4,12 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use exchange::Exchange;
-use schemas::body;
 use schemas::digest::Digest;
-use schemas::envelope::Envelope;
-use schemas::part::Part;
+use schemas::encryption::DecryptionKeys;
+use schemas::part::VerifiedPart;
 use schemas::reply::{Outcome, Reply};
-use schemas::rows::RowReader;
 use serde_json::json;
 
 use crate::rows::digest::SentDigest;
@@ -27,12 +25,6 @@ pub(crate) enum AnswerError {
     /// Parts and reply contradict each other.
     #[error("{0}")]
     Invalid(String),
-}
-
-/// A part of the answer, compared with the digest that the reply names.
-struct OpenedPart {
-    part: Part,
-    plain: Vec<u8>,
 }
 
 /// A running download. An error cuts the body off: it then has no end.
@@ -70,7 +62,7 @@ impl AnswerDownload {
             is_ended: false,
         };
         let first = download.read().await?;
-        let schema = first.as_ref().map(|opened| &opened.part.schema);
+        let schema = first.as_ref().map(|opened| &opened.manifest.content.schema);
         let mut text = String::new();
         format.answer_header(schema, &download.head(schema), &mut text);
         if let Some(opened) = &first {
@@ -115,7 +107,7 @@ impl AnswerDownload {
     }
 
     /// Reads the next part, or returns `None` after the last.
-    async fn read(&mut self) -> Result<Option<OpenedPart>, AnswerError> {
+    async fn read(&mut self) -> Result<Option<VerifiedPart>, AnswerError> {
         let (reply, number) = (&self.reply, self.number);
         let index = usize::try_from(number - 1).unwrap_or(usize::MAX);
         let Some(digest) = reply.outcome.parts().get(index) else {
@@ -134,9 +126,9 @@ impl AnswerDownload {
         Ok(Some(opened))
     }
 
-    fn write(&mut self, opened: &OpenedPart, out: &mut String) -> Result<(), AnswerError> {
-        let schema = &opened.part.schema;
-        let mut reader = RowReader::new(&opened.plain, schema.columns.len(), opened.part.totals.rows);
+    fn write(&mut self, opened: &VerifiedPart, out: &mut String) -> Result<(), AnswerError> {
+        let schema = &opened.manifest.content.schema;
+        let mut reader = opened.rows();
         let mut row = Vec::new();
         loop {
             match reader.next_into(&mut row) {
@@ -200,19 +192,11 @@ fn open(
     bytes: &[u8],
     digest: &Digest,
     invalid: &impl Fn(&str) -> AnswerError,
-) -> Result<OpenedPart, AnswerError> {
-    let envelope = Envelope::decode(bytes).map_err(|_| invalid("is not a message"))?;
-    if envelope.digest() != *digest {
-        return Err(invalid("has another digest than the reply names"));
+) -> Result<VerifiedPart, AnswerError> {
+    match VerifiedPart::read(bytes, &DecryptionKeys::default()) {
+        Ok(part) if part.digest == *digest => Ok(part),
+        Ok(_) => Err(invalid("has another digest than the reply names")),
+        Err(error) if error.missing_key().is_some() => Err(AnswerError::Encrypted),
+        Err(error) => Err(invalid(&format!("cannot be read: {error}"))),
     }
-    let part: Part = envelope
-        .read()
-        .map_err(|_| invalid("is not a part of an answer"))?;
-    body::check(&part.body, &envelope.body).map_err(|error| invalid(&format!("is damaged: {error}")))?;
-    if part.body.encryption.is_some() {
-        return Err(AnswerError::Encrypted);
-    }
-    let plain = body::unpack(&part.body, &envelope.body)
-        .map_err(|error| invalid(&format!("cannot be unpacked: {error}")))?;
-    Ok(OpenedPart { part, plain })
 }

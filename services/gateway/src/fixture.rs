@@ -12,7 +12,7 @@ use schemas::digest::Digest;
 use schemas::encryption::EncryptionKey;
 use schemas::heads::Heads;
 use schemas::load::Load;
-use schemas::manifest::{Algorithms, Cause, Manifest, Opening, Publisher, Totals};
+use schemas::manifest::{Algorithms, Cause, Content, Manifest, Opening, Totals};
 use schemas::name::Lane;
 use schemas::rows;
 use schemas::sign::SigningKey;
@@ -68,27 +68,27 @@ impl Fixture {
             previous: digest,
             opening: None,
             resync: None,
-            publisher: Publisher {
-                instance: "i".to_owned(),
-                key: self.key.public().clone(),
-            },
             heads: Heads::default(),
             cursor_before: None,
             cursor_after: None,
-            schema: Self::schema(columns),
-            definition: Digest::of(&[b"definition"]),
             source: None,
-            totals: Totals::default(),
-            load: Load {
-                limits: [].into(),
-                samples: Vec::new(),
-                verdicts: Vec::new(),
+            content: Content {
+                instance: "i".to_owned(),
+                key: self.key.public().clone(),
+                schema: Self::schema(columns),
+                definition: Digest::of(&[b"definition"]),
+                totals: Totals::default(),
+                load: Load {
+                    limits: [].into(),
+                    samples: Vec::new(),
+                    verdicts: Vec::new(),
+                },
+                rejects: Vec::new(),
+                body: schemas::body::BodyFormat::default(),
+                read_from: Timestamp::UNIX_EPOCH,
+                read_to: Timestamp::UNIX_EPOCH,
+                algorithms: Algorithms::default(),
             },
-            rejects: Vec::new(),
-            body: schemas::body::compress(b"").unwrap().0,
-            read_from: Timestamp::UNIX_EPOCH,
-            read_to: Timestamp::UNIX_EPOCH,
-            algorithms: Algorithms::default(),
         }
     }
 
@@ -109,14 +109,14 @@ impl Fixture {
     pub(crate) async fn publish(&mut self, mut manifest: Manifest, values: &[i64], is_encrypted: bool) {
         let mut plain = Vec::new();
         for value in values {
-            let row = vec![Value::Int(*value); manifest.schema.columns.len()];
+            let row = vec![Value::Int(*value); manifest.content.schema.columns.len()];
             rows::pack(&row, &mut plain).unwrap();
         }
-        manifest.totals.rows = values.len() as u64;
+        manifest.content.totals.rows = values.len() as u64;
         let (epoch, number) = (manifest.epoch, manifest.number);
         let encryption = EncryptionKey::generate().unwrap();
         let to = is_encrypted.then(|| encryption.public());
-        let signed = chunk::sign_for(manifest, &plain, &self.key, to).unwrap();
+        let signed = chunk::SignedChunk::sign(manifest, &plain, &self.key, to).unwrap();
         self.publish_bytes(signed.bytes.into()).await;
         self.last = (self.last.0, epoch, number, Some(signed.digest));
     }

@@ -3,7 +3,7 @@
 //! It ends early, with the reason in the end record, at what a reader has to act on or that cannot be read. Nothing is skipped.
 
 use bytes::Bytes;
-use schemas::chunk::{self, VerifiedChunk};
+use schemas::chunk::VerifiedChunk;
 use schemas::column::RowSchema;
 use schemas::encryption::DecryptionKeys;
 use tokio_util::sync::CancellationToken;
@@ -54,7 +54,7 @@ impl RowsDownload {
         max: usize,
         stop: CancellationToken,
     ) -> Result<Self, RowsError> {
-        let schema = first.manifest.schema.clone();
+        let schema = first.manifest.content.schema.clone();
         let mut text = String::new();
         format.feed_header(&schema, &mut text);
         let mut download = Self {
@@ -110,7 +110,7 @@ impl RowsDownload {
         if self.remaining == 0 {
             return Err(EndReason::Max);
         }
-        if !has_same_columns(&self.schema, &chunk.manifest.schema) {
+        if !has_same_columns(&self.schema, &chunk.manifest.content.schema) {
             return Err(EndReason::ColumnsChanged);
         }
         let mut text = String::new();
@@ -133,10 +133,10 @@ impl RowsDownload {
                 number.epoch, number.number, chunk.stored.sequence
             ))
         };
-        if chunk.manifest.body.encryption.is_some() {
+        if chunk.manifest.content.body.encryption.is_some() {
             return Err(RowsError::Encrypted);
         }
-        let read: VerifiedChunk = chunk::read(&chunk.stored.bytes, &DecryptionKeys::default())
+        let read: VerifiedChunk = VerifiedChunk::read(&chunk.stored.bytes, &DecryptionKeys::default())
             .map_err(|error| unreadable(error.to_string()))?;
         let mut reader = read.rows();
         let (mut row, start) = (Vec::new(), out.len());
@@ -152,9 +152,9 @@ impl RowsDownload {
         }
         let manifest = &chunk.manifest;
         self.remaining = self.remaining.saturating_sub(1);
-        self.rows += manifest.totals.rows;
-        self.rejects += manifest.rejects.len() as u64;
-        self.withheld += manifest.totals.withheld;
+        self.rows += manifest.content.totals.rows;
+        self.rejects += manifest.content.rejects.len() as u64;
+        self.withheld += manifest.content.totals.withheld;
         self.next = chunk.cursor();
         self.resynced = manifest
             .resync

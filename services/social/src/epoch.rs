@@ -10,6 +10,7 @@ use bytes::Bytes;
 use exchange::seek::find_chunk;
 use exchange::{Exchange, Published};
 use jiff::Timestamp;
+use schemas::body::BodyFormat;
 use schemas::chunk;
 use schemas::column::RowSchema;
 use schemas::cursor::Cursor;
@@ -17,7 +18,7 @@ use schemas::digest::Digest;
 use schemas::heads::{Heads, RecordRef};
 use schemas::load::Load;
 use schemas::manifest::{
-    Algorithms, Cause, Link, Manifest, Opening, OutstandingRows, Publisher, Resync, Totals,
+    Algorithms, Cause, Content, Link, Manifest, Opening, OutstandingRows, Resync, Totals,
 };
 use schemas::name::Lane;
 use schemas::receipt::Receipt;
@@ -178,7 +179,7 @@ pub async fn open_epoch(
             }
         };
         let outstanding = tail.as_ref().map_or_else(BTreeMap::new, |(manifest, _)| {
-            still_held_back(&manifest.totals.outstanding, continues)
+            still_held_back(&manifest.content.totals.outstanding, continues)
         });
         let tail = tail.map(|(manifest, _)| manifest);
         // Only an order that accepts the source makes another database the lane's source.
@@ -189,7 +190,7 @@ pub async fn open_epoch(
         // The actual cause is signed: a changed definition must not permanently appear as a restored exchange.
         let changed = tail
             .as_ref()
-            .is_some_and(|manifest| manifest.definition != order.definition);
+            .is_some_and(|manifest| manifest.content.definition != order.definition);
         let cause = match order.cause {
             Cause::ExchangeRestored if changed => Cause::DefinitionAccepted,
             cause => cause,
@@ -197,9 +198,9 @@ pub async fn open_epoch(
         let schema = order
             .schema
             .clone()
-            .or_else(|| tail.map(|manifest| manifest.schema))
+            .or_else(|| tail.map(|manifest| manifest.content.schema))
             .ok_or_else(|| EpochError::NoSchema { lane: lane.clone() })?;
-        let manifest = Manifest {
+        let mut manifest = Manifest {
             source,
             origin: Some(trust.here.clone()),
             opening: Some(Opening {
@@ -209,18 +210,15 @@ pub async fn open_epoch(
                 continues,
             }),
             resync: (cause == Cause::Resync).then(Resync::default),
-            totals: Totals {
-                outstanding,
-                ..Totals::default()
-            },
             heads: Heads {
                 control: head.mark(),
                 ..Heads::default()
             },
             ..opening(order, signer, epoch, continues, cursor.clone(), schema)
         };
-        let signed =
-            chunk::sign(manifest, &[], signer.key).map_err(|e| EpochError::Signing(e.to_string()))?;
+        manifest.content.totals.outstanding = outstanding;
+        let signed = chunk::SignedChunk::sign(manifest, &[], signer.key, None)
+            .map_err(|e| EpochError::Signing(e.to_string()))?;
         if attempt == 0 {
             append_audit(exchange, order, signer, epoch, continues).await?;
         }
@@ -354,30 +352,23 @@ fn opening(
         opening: None,
         resync: None,
         heads: schemas::heads::Heads::default(),
-        publisher: Publisher {
-            instance: signer.instance.to_owned(),
-            key: signer.key.public().clone(),
-        },
         cursor_before: cursor.clone(),
         cursor_after: cursor,
-        schema,
-        definition: order.definition,
         source: None,
-        totals: Totals::default(),
-        load: Load::default(),
-        rejects: Vec::new(),
-        // Filled in when the chunk is signed.
-        body: schemas::body::BodyFormat {
-            digest: Digest::of(&[]),
-            bytes: 0,
-            plain_bytes: 0,
-            encoding: String::new(),
-            compression: String::new(),
-            encryption: None,
+        content: Content {
+            instance: signer.instance.to_owned(),
+            key: signer.key.public().clone(),
+            schema,
+            definition: order.definition,
+            totals: Totals::default(),
+            load: Load::default(),
+            rejects: Vec::new(),
+            // Filled in when the chunk is signed.
+            body: BodyFormat::default(),
+            read_from: now,
+            read_to: now,
+            algorithms: Algorithms::default(),
         },
-        read_from: now,
-        read_to: now,
-        algorithms: Algorithms::default(),
     }
 }
 

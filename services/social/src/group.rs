@@ -15,7 +15,8 @@ use schemas::value::Value;
 use source::fence::Fence;
 use source::{End, RowSink};
 
-use crate::chunker::{Chunker, ChunkerError};
+use crate::chunker::Chunker;
+use crate::row_batcher::BatchError;
 
 /// A lane in a group: its index in the feed, and the generation that is read for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,10 +75,10 @@ impl Group {
     /// Returns where the next quantum continues.
     ///
     /// # Errors
-    /// [`ChunkerError`] if the position is not known.
-    pub fn position(&self) -> Result<Option<Cursor>, ChunkerError> {
+    /// [`BatchError`] if the position is not known.
+    pub fn position(&self) -> Result<Option<Cursor>, BatchError> {
         match self.batches.first() {
-            Some(batch) => batch.chunker.position(),
+            Some(batch) => batch.chunker.rows.position(),
             None => Ok(None),
         }
     }
@@ -105,8 +106,8 @@ impl Group {
     /// Handles a missing fence. If the source is empty, everything was read.
     ///
     /// # Errors
-    /// [`ChunkerError`] should a position not be known.
-    pub fn await_fence(&mut self, is_empty: bool) -> Result<(), ChunkerError> {
+    /// [`BatchError`] should a position not be known.
+    pub fn await_fence(&mut self, is_empty: bool) -> Result<(), BatchError> {
         match self.resync {
             Some(ResyncPhase::BeyondFence) => Ok(()),
             Some(ResyncPhase::WithinFence) if is_empty => self.advance_resync(),
@@ -122,7 +123,7 @@ impl Group {
     pub fn open_since(&self) -> Option<Timestamp> {
         self.batches
             .iter()
-            .filter_map(|batch| batch.chunker.open_since())
+            .filter_map(|batch| batch.chunker.rows.open_since())
             .min()
     }
 
@@ -130,13 +131,16 @@ impl Group {
     pub fn begin_quantum(&mut self, at: Timestamp) {
         self.batches
             .iter_mut()
-            .for_each(|batch| batch.chunker.begin_quantum(at));
+            .for_each(|batch| batch.chunker.rows.begin_quantum(at));
     }
 
     /// Packed bytes since the quantum began.
     #[must_use]
     pub fn packed(&self) -> usize {
-        self.batches.iter().map(|batch| batch.chunker.packed()).sum()
+        self.batches
+            .iter()
+            .map(|batch| batch.chunker.rows.packed_bytes())
+            .sum()
     }
 
     /// Merges the load of a quantum.
@@ -160,14 +164,16 @@ impl Group {
 
     /// Closes the open blocks.
     pub fn close(&mut self) {
-        self.batches.iter_mut().for_each(|batch| batch.chunker.close());
+        self.batches
+            .iter_mut()
+            .for_each(|batch| batch.chunker.rows.close());
     }
 
     /// Handles the end of a quantum.
     ///
     /// # Errors
-    /// [`ChunkerError`] should a position not be known.
-    pub fn end_quantum(&mut self, end: End) -> Result<(), ChunkerError> {
+    /// [`BatchError`] should a position not be known.
+    pub fn end_quantum(&mut self, end: End) -> Result<(), BatchError> {
         self.drained = end == End::Drained;
         match end {
             End::Drained => self.advance_resync(),
@@ -182,19 +188,19 @@ impl Group {
     /// Handles a drained quantum: the rows beyond the fence are next, or the resynchronisation is complete.
     ///
     /// # Errors
-    /// [`ChunkerError`] should a position not be known.
-    pub fn advance_resync(&mut self) -> Result<(), ChunkerError> {
+    /// [`BatchError`] should a position not be known.
+    pub fn advance_resync(&mut self) -> Result<(), BatchError> {
         match self.resync {
             Some(ResyncPhase::WithinFence) => {
                 for batch in &mut self.batches {
-                    batch.chunker.pin()?;
+                    batch.chunker.rows.pin()?;
                 }
                 (self.resync, self.drained) = (Some(ResyncPhase::BeyondFence), false);
             }
             Some(ResyncPhase::BeyondFence) => {
                 self.batches
                     .iter_mut()
-                    .for_each(|batch| batch.chunker.complete_resync());
+                    .for_each(|batch| batch.chunker.rows.complete_resync());
                 self.resync = None;
             }
             None => {}
@@ -205,14 +211,16 @@ impl Group {
     /// Returns to the phase within the fence, because reading beyond it was interrupted.
     pub fn interrupt_resync(&mut self) {
         if self.resync == Some(ResyncPhase::BeyondFence) {
-            self.batches.iter_mut().for_each(|batch| batch.chunker.unpin());
+            self.batches
+                .iter_mut()
+                .for_each(|batch| batch.chunker.rows.unpin());
             self.resync = Some(ResyncPhase::WithinFence);
         }
     }
 
     /// Continues with other columns from the current position. Removes batches that do not match them, and returns the errors.
     /// Close open blocks first: they keep the old columns. Rows beyond the fence are read again, after those within it.
-    pub fn reshape(&mut self, schema: &RowSchema, cursor: &[String], money: &[String]) -> Vec<ChunkerError> {
+    pub fn reshape(&mut self, schema: &RowSchema, cursor: &[String], money: &[String]) -> Vec<BatchError> {
         self.interrupt_resync();
         let mut errors = Vec::new();
         for mut batch in std::mem::take(&mut self.batches) {
@@ -228,20 +236,20 @@ impl Group {
     }
 
     /// Returns the error of a row that reading cannot pass, if there was one.
-    pub fn take_fault(&mut self) -> Option<ChunkerError> {
+    pub fn take_fault(&mut self) -> Option<BatchError> {
         let faults: Vec<_> = self
             .batches
             .iter_mut()
-            .filter_map(|batch| batch.chunker.take_fault())
+            .filter_map(|batch| batch.chunker.rows.take_fault())
             .collect();
         faults.into_iter().next()
     }
 
     /// Splits the group by batch if positions differ, because one batch failed at a row that another passed.
-    fn split_apart(self) -> Result<Vec<Self>, ChunkerError> {
+    fn split_apart(self) -> Result<Vec<Self>, BatchError> {
         let position = self.position()?;
         for batch in &self.batches {
-            if batch.chunker.position()? != position {
+            if batch.chunker.rows.position()? != position {
                 let (limit, drained, resync) = (self.limit, self.drained, self.resync);
                 let unordered = self.unordered;
                 let alone = |batch| Self {
@@ -286,13 +294,13 @@ impl Group {
 /// Each row goes to every batch or to none.
 impl RowSink for Group {
     fn row(&mut self, row: &[Value<'_>]) {
-        if !self.batches.iter().any(|batch| batch.chunker.has_fault()) {
+        if !self.batches.iter().any(|batch| batch.chunker.rows.has_fault()) {
             self.batches.iter_mut().for_each(|batch| batch.chunker.row(row));
         }
     }
 
     fn reject(&mut self, cursor: Cursor, reject: Reject) {
-        if !self.batches.iter().any(|batch| batch.chunker.has_fault()) {
+        if !self.batches.iter().any(|batch| batch.chunker.rows.has_fault()) {
             let batches = self.batches.iter_mut();
             batches.for_each(|batch| batch.chunker.reject(cursor.clone(), reject.clone()));
         }
@@ -314,8 +322,8 @@ pub fn prune(groups: &mut Vec<Group>, current: impl Fn(usize) -> Option<u64>) {
 /// Joins groups at the same position that have no open block.
 ///
 /// # Errors
-/// [`ChunkerError`] if a group's position is not known.
-pub fn join(groups: Vec<Group>) -> Result<Vec<Group>, ChunkerError> {
+/// [`BatchError`] if a group's position is not known.
+pub fn join(groups: Vec<Group>) -> Result<Vec<Group>, BatchError> {
     let mut joined: Vec<(Option<Option<Cursor>>, Group)> = Vec::with_capacity(groups.len());
     for group in groups {
         for group in group.split_apart()? {

@@ -7,6 +7,7 @@
 //! - one feed: [`chunker`], [`quantum`], [`group`] and [`idle`] PURE decide; [`publisher`] acts, through the [`lane_handle`]s
 //! - data requests: [`responder`] answers them; [`gate_queue`] shares the gate between requests and feeds
 //! - the source: [`lease`] PURE, [`lease_keeper`] acts; [`source_verdict`] PURE detects another source
+//! - rows: [`row_batcher`] PURE fills blocks, [`row_batch`] PURE makes messages of them, for feeds and answers
 //! - what recipients see of rows: [`mask`] PURE; [`blocklist`] keeps the list of persons about whom nothing is sent
 //! - operators: [`epoch`] restarts a stopped lane; [`order`] issues orders, [`control`] obeys them, [`hold`] publishes holds;
 //!   [`audit_log`] appends to audit chains; [`control_head`] finds the record that a new one follows; [`record_tracker`],
@@ -42,6 +43,8 @@ pub mod record_reference;
 pub mod record_tracker;
 pub mod responder;
 pub mod retry;
+pub mod row_batch;
+pub mod row_batcher;
 pub mod run;
 pub mod signed_chunk;
 pub mod source_verdict;

@@ -9,13 +9,14 @@
 //!   [`request_state`]; [`progress_throttle`] PURE decides when a progress message is worth sending
 //! - all requests: [`request_table`] PURE keeps their states, with the queue and the times at which they change
 //! - [`request_query()`] PURE builds the query for the source, [`check_columns()`] PURE compares its columns with the kind,
-//!   [`row_batcher`] PURE fills blocks with rows, [`answer`] makes messages of blocks, [`reply_publisher`] stores them
+//!   [`answer_batcher`] PURE fills blocks with rows, [`answer`] makes messages of blocks, [`reply_publisher`] stores them
 //! - [`worker`] runs all of it for one term of the lease; [`stats`] is its status
 //!
 //! The responder keeps no state of its own: a successor reads the streams and goes on. It cannot know of an answer that a
 //! killed process stored in part; the exchange then refuses the first part of the attempt.
 
 pub mod answer;
+pub mod answer_batcher;
 pub mod answer_config;
 pub mod clock;
 pub mod column_check;
@@ -27,7 +28,6 @@ pub mod request_query;
 pub mod request_state;
 pub mod request_step;
 pub mod request_table;
-pub mod row_batcher;
 pub mod rule_set;
 pub mod stats;
 pub mod stream_follower;

@@ -1,49 +1,21 @@
-//! PURE: makes signed chunks of blocks that were read.
-//!
-//! The recipients of a feed share one read and one compression; manifest, encryption and signature are made for each lane.
-//! Compressing and signing take milliseconds of CPU, so callers do it off the asynchronous threads.
+//! PURE: makes the signed chunk of a lane from rows that were read.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use jiff::Timestamp;
-use schemas::body::{self, BodyError, BodyFormat};
 use schemas::chunk::ChunkError;
-use schemas::column::RowSchema;
 use schemas::cursor::Cursor;
-use schemas::digest::Digest;
-use schemas::encryption::{self, DecryptionKeys, EncryptionKey, EncryptionPublicKey, position};
-use schemas::envelope::Envelope;
+use schemas::encryption::{DecryptionKeys, EncryptionKey, EncryptionPublicKey, position};
 use schemas::heads::Heads;
-use schemas::load::Load;
-use schemas::manifest::{Algorithms, Link, Manifest, OutstandingRows, Publisher, Resync};
+use schemas::manifest::{Link, Manifest, OutstandingRows, Resync};
 use schemas::name::{Lane, RecipientName};
 use schemas::origin::Origin;
 use schemas::sign::SigningKey;
-use schemas::source::SourceIdentity;
 
-use crate::chunker::Block;
 use crate::hold;
+use crate::row_batch::RowBatch;
 use crate::step::{ChainPosition, PreparedChunk};
-
-/// A block with everything that its recipients share.
-#[derive(Debug)]
-pub struct RowBatch {
-    /// The rows.
-    pub block: Block,
-    /// The columns.
-    pub schema: Arc<RowSchema>,
-    /// The digest of the feed's definition.
-    pub definition: Digest,
-    /// The load during the read.
-    pub load: Load,
-    /// When the last quantum ended.
-    pub read_to: Timestamp,
-    /// The database that the rows were read from.
-    source: Option<SourceIdentity>,
-    body: OnceLock<Result<(BodyFormat, Vec<u8>), BodyError>>,
-}
 
 /// The state of a lane that its next chunk continues.
 #[derive(Debug, Clone)]
@@ -111,33 +83,6 @@ impl EncryptionKeys {
 }
 
 impl RowBatch {
-    /// Takes a block as it was read.
-    #[must_use]
-    pub fn new(
-        block: Block,
-        schema: Arc<RowSchema>,
-        definition: Digest,
-        load: Load,
-        read_to: Timestamp,
-    ) -> Self {
-        Self {
-            block,
-            schema,
-            definition,
-            load,
-            read_to,
-            source: None,
-            body: OnceLock::new(),
-        }
-    }
-
-    /// Sets the database that the rows were read from.
-    #[must_use]
-    pub fn read_from_source(mut self, source: Option<SourceIdentity>) -> Self {
-        self.source = source;
-        self
-    }
-
     /// Makes a chunk of a lane with a plain body.
     ///
     /// # Errors
@@ -172,10 +117,6 @@ impl RowBatch {
         encryption: Option<&LaneEncryption>,
     ) -> Result<SignedChunk, ChunkError> {
         let position = context.position;
-        let (form, mut body) = self
-            .body
-            .get_or_init(|| body::compress(&self.block.plain))
-            .clone()?;
         let published_form = |cursor: &Option<Cursor>| match (cursor, encryption) {
             (Some(cursor), Some(encryption)) => position::encrypt(cursor, lane, &encryption.own).map(Some),
             (cursor, _) => Ok(cursor.clone()),
@@ -193,51 +134,36 @@ impl RowBatch {
             previous: position.previous,
             opening: None,
             resync: self.block.resync(context.resync),
-            publisher: Publisher {
-                instance: instance.to_owned(),
-                key: key.public().clone(),
-            },
             heads: context.heads.clone(),
             cursor_before: published_form(&self.block.cursor_before)?,
             cursor_after: published_form(&self.block.cursor_after)?,
-            schema: (*self.schema).clone(),
-            definition: self.definition,
             source,
-            totals: self.block.totals.clone(),
-            load: self.load.clone(),
-            rejects: self.block.rejects.clone(),
-            body: form,
-            read_from: self.block.read_from,
-            read_to: self.read_to.max(self.block.read_from),
-            algorithms: Algorithms::default(),
+            content: self.content(instance, key.public()),
         };
         // With the position in its published, possibly encrypted form.
-        manifest.totals.outstanding = hold::carry_outstanding(
+        manifest.content.totals.outstanding = hold::carry_outstanding(
             &context.outstanding,
             &self.block.withheld,
             position,
             manifest.cursor_before.as_ref(),
         );
-        if let Some(encryption) = encryption {
-            body = encryption::body::encrypt(&mut manifest, &body, &encryption.to)?;
-        }
-        let envelope = Envelope::sign(&manifest, body, key)?;
-        let link = Link {
-            epoch: position.epoch,
-            number: position.number,
-            digest: envelope.digest(),
-        };
+        let signed = self.sign_message(manifest, key, encryption.map(|encryption| &encryption.to))?;
+        let Manifest { resync, content, .. } = signed.manifest;
         Ok(SignedChunk {
             prepared: PreparedChunk {
-                link,
+                link: Link {
+                    epoch: position.epoch,
+                    number: position.number,
+                    digest: signed.digest,
+                },
                 cursor: self.block.cursor_after.clone(),
             },
-            rows: manifest.totals.rows,
+            rows: content.totals.rows,
             rejects: self.block.rejects.len() as u64,
-            withheld: manifest.totals.withheld,
-            outstanding: manifest.totals.outstanding,
-            resync: manifest.resync,
-            bytes: Bytes::from(envelope.encode()?),
+            withheld: content.totals.withheld,
+            outstanding: content.totals.outstanding,
+            resync,
+            bytes: Bytes::from(signed.bytes),
         })
     }
 }

@@ -99,23 +99,23 @@ fn parse_tail(
 ) -> Result<Tail, UntrustedMessage> {
     let (manifest, link) = trusted_manifest(stored, lane, trust)?;
     context.control = manifest.heads.control;
-    context.outstanding = manifest.totals.outstanding;
+    context.outstanding = manifest.content.totals.outstanding;
     context.resync = pending_resync(manifest.resync);
     context.source = manifest.source.map(|mark| open_counters(mark, lane, own));
-    context.read_at = Some(manifest.read_to);
+    context.read_at = Some(manifest.content.read_to);
     context.is_source_accepted = manifest
         .opening
         .is_some_and(|opening| opening.cause.accepts_source());
-    context.definition = Some(manifest.definition);
-    context.schema = Some(manifest.schema);
+    context.definition = Some(manifest.content.definition);
+    context.schema = Some(manifest.content.schema);
     let cursor = manifest.cursor_after.map(|cursor| {
         position::decrypt(&cursor, lane, own).map_err(|error| UntrustedMessage::Position(error.to_string()))
     });
     Ok(Tail {
         sequence: stored.sequence,
         link,
-        instance: manifest.publisher.instance,
-        definition: manifest.definition,
+        instance: manifest.content.instance,
+        definition: manifest.content.definition,
         cursor: cursor.transpose()?,
     })
 }

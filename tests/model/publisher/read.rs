@@ -3,16 +3,16 @@
 use schemas::cursor::Scalar;
 use schemas::rows::RowReader;
 use schemas::value::Value;
-use social::chunker::Block;
 use social::group::ResyncPhase;
+use social::row_batch::Block;
 use social::source_verdict::evaluate;
 use source::fence::{Fence, HighWaterMark, PreparedTransactions, TransactionSnapshot};
 use source::{End, RowSink as _};
 
 use super::super::core::{Core, Mode, Row, time};
 use super::super::exchange::Evidence;
-use harness::rng::Rng;
 use super::{FenceReading, Publisher, Read, ReaderOutput, cursor, ms, schema, time_fence};
+use harness::rng::Rng;
 
 impl Publisher {
     pub(super) fn read(&mut self, core: &Core, rng: &mut Rng, now: i64, faults: bool) {
@@ -122,7 +122,7 @@ impl Publisher {
         let Some(batch) = self.group.as_mut().and_then(|group| group.batches.first_mut()) else {
             return;
         };
-        for block in batch.chunker.take_closed() {
+        for block in batch.chunker.rows.take_closed() {
             let evidence = self.beyond.map(|since| Evidence {
                 incarnation: self.connection,
                 since,

@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use schemas::chunk;
+use schemas::chunk::VerifiedChunk;
+use schemas::encryption::DecryptionKeys;
 use schemas::load::Load;
 use schemas::name::{FeedName, Lane, RecipientName};
 use schemas::sign::SigningKey;
-use social::signed_chunk::{RowBatch, SignedChunk};
+use social::row_batch::RowBatch;
+use social::signed_chunk::SignedChunk;
 use social::step::ChainPosition;
 
 use crate::rig::{Rig, recipient};
@@ -119,7 +121,11 @@ impl Payload {
         let began = Instant::now();
         let mut rows = 0;
         for bytes in &self.chunks {
-            rows += chunk::open(bytes, &trusted)?.manifest.totals.rows;
+            rows += VerifiedChunk::open(bytes, &trusted, &DecryptionKeys::default())?
+                .manifest
+                .content
+                .totals
+                .rows;
         }
         let took = began.elapsed();
         if rows == self.rows {

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use gate::Gate;
 use jiff::Timestamp;
 use schemas::column::RowSchema;
-use social::chunker::{Block, Chunker};
+use social::chunker::Chunker;
 use social::quantum::{QuantumStats, Sizing};
+use social::row_batch::Block;
 use source::{End, FeedDefinition, PostgresConfig, PostgresSource, Source};
 
 use crate::rig::Rig;
@@ -46,8 +47,8 @@ pub(super) async fn each_block(
     drop(permit);
     loop {
         let permit = gate.permit().await;
-        let after = chunker.position()?;
-        chunker.begin_quantum(Timestamp::now());
+        let after = chunker.rows.position()?;
+        chunker.rows.begin_quantum(Timestamp::now());
         let quantum = reader
             .read(after.as_ref(), &fence, limit, &permit, &mut chunker)
             .await?;
@@ -56,16 +57,16 @@ pub(super) async fn each_block(
             requested: limit,
             limit,
             rows: quantum.rows,
-            bytes: chunker.packed(),
+            bytes: chunker.rows.packed_bytes(),
             time: quantum.took,
         });
-        if let Some(fault) = chunker.take_fault() {
+        if let Some(fault) = chunker.rows.take_fault() {
             return Err(fault.into());
         }
         if quantum.end == End::Drained {
-            chunker.close();
+            chunker.rows.close();
         }
-        chunker.take_closed().into_iter().for_each(&mut take);
+        chunker.rows.take_closed().into_iter().for_each(&mut take);
         if quantum.end == End::Drained {
             break;
         }

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use commercial::PollOptions;
 use commercial::step::batches;
 use jiff::Timestamp;
-use schemas::chunk;
+use schemas::chunk::VerifiedChunk;
+use schemas::encryption::DecryptionKeys;
 use store::{Arrival, Outcome as Stored, PostgresStore, Store};
 
 use super::Payload;
@@ -24,7 +25,7 @@ pub(super) async fn run(rig: &Rig, payload: &Payload) -> Outcome<Duration> {
         let mut arrivals = Vec::new();
         for bytes in fetched {
             sequence += 1;
-            let chunk = chunk::open(bytes, &trusted)?;
+            let chunk = VerifiedChunk::open(bytes, &trusted, &DecryptionKeys::default())?;
             arrivals.push(Some(Arrival {
                 chunk,
                 sequence,

@@ -228,7 +228,7 @@ pub async fn replaced(receiver: &dyn Receiver) -> Outcome {
         for one in [&store, &again] {
             for chunk in [&second, &more, &opening] {
                 // An opening has no rows; it marks versions in a history.
-                if chunk.chunk.manifest.totals.rows == 0 && mode == Mode::Current {
+                if chunk.chunk.manifest.content.totals.rows == 0 && mode == Mode::Current {
                     continue;
                 }
                 let stored = one.store(&lane(), std::slice::from_ref(chunk)).await;

@@ -72,7 +72,7 @@ pub(crate) async fn keep_rejects<S: SqlSession>(session: &S, lane: &Lane, arriva
          exchanged_at, quarantined_at, kind) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, clock_timestamp(), 'reject') \
          ON CONFLICT DO NOTHING";
     let chunk_number = ChunkNumber::of(arrival);
-    for (ordinal, reject) in (0_u64..).zip(&arrival.chunk.manifest.rejects) {
+    for (ordinal, reject) in (0_u64..).zip(&arrival.chunk.manifest.content.rejects) {
         let (id, reason) = (reject_id(arrival.chunk.digest, ordinal), describe_reject(reject));
         let bytes = text(reject)?.into_bytes();
         let values = values![

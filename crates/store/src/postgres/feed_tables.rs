@@ -99,7 +99,7 @@ async fn target<'a>(
             reason: "its table is taken over or changed with the next chunk: repeat then".to_owned(),
         }));
     }
-    let schema = &row.arrival.chunk.manifest.schema;
+    let schema = &row.arrival.chunk.manifest.content.schema;
     let mapping = shape.mapping(schema, ChunkNumber::of(&row.arrival), &tables.layout);
     let target = Target::new(session, tables, shape, schema, mapping).await?;
     Ok(Ok(target.row_at(row.entry.ordinal.unwrap_or(0))))

@@ -106,7 +106,7 @@ pub(super) async fn store(session: &mut Session, job: &StoreJob<'_>) -> Result<S
     if !removals.is_empty() && !job.alone {
         return Ok(StoreStep::Alone);
     }
-    let has_rows = |arrival: &Arrival| arrival.chunk.manifest.totals.rows > 0;
+    let has_rows = |arrival: &Arrival| arrival.chunk.manifest.content.totals.rows > 0;
     if before.shape.is_some() && (!removals.is_empty() || new.iter().any(|(_, arrival)| has_rows(arrival))) {
         let is_held = ownership::lock_tables(session, tables, &[Role::Current, Role::History]).await?;
         if !is_held || is_form_missing(session, tables, before.shape.as_ref()).await? {
@@ -183,7 +183,9 @@ pub(super) async fn store(session: &mut Session, job: &StoreJob<'_>) -> Result<S
         .iter()
         .zip(arrivals)
         .enumerate()
-        .map(|(index, (verdict, arrival))| verdict.outcome(arrival.chunk.manifest.totals.rows, count(index)))
+        .map(|(index, (verdict, arrival))| {
+            verdict.outcome(arrival.chunk.manifest.content.totals.rows, count(index))
+        })
         .collect();
     Ok(StoreStep::Done { outcomes, conflict })
 }
@@ -210,8 +212,14 @@ async fn stage_all(
     let fits = |arrival: &Arrival| {
         let manifest = &arrival.chunk.manifest;
         let chunk_number = ChunkNumber::of(arrival);
-        manifest.totals.rows > 0
-            && fit(Some(shape), &manifest.schema, chunk_number, tables, chunk_number) == Fit::Fits
+        manifest.content.totals.rows > 0
+            && fit(
+                Some(shape),
+                &manifest.content.schema,
+                chunk_number,
+                tables,
+                chunk_number,
+            ) == Fit::Fits
     };
     let fitting: Vec<(usize, &Arrival)> = sorted
         .iter()
@@ -233,14 +241,14 @@ async fn store_rows(
     let with_rows: Vec<(usize, &Arrival)> = new
         .iter()
         .copied()
-        .filter(|(_, arrival)| arrival.chunk.manifest.totals.rows > 0)
+        .filter(|(_, arrival)| arrival.chunk.manifest.content.totals.rows > 0)
         .collect();
     let (mut refused, mut conflict, mut net) = (Vec::new(), false, Some(0));
     for group in groups(shape, &job.tables.layout, &with_rows) {
         let Some((_, first)) = group.arrivals.first() else {
             continue;
         };
-        let schema = &first.chunk.manifest.schema;
+        let schema = &first.chunk.manifest.content.schema;
         let target = Target::new(session, job.tables, shape, schema, group.mapping).await?;
         let (more, met) = target
             .store(session, &group.arrivals, job.known.staged == 0)

@@ -5,7 +5,7 @@ use schemas::chunk::VerifiedChunk;
 use schemas::column::{Column, ColumnType, RowSchema};
 use schemas::digest::Digest;
 use schemas::load::Load;
-use schemas::manifest::{Manifest, Publisher, Totals};
+use schemas::manifest::{Content, Manifest, Totals};
 use schemas::name::{BadName, FeedName, RecipientName};
 use schemas::part::VerifiedPart;
 use schemas::reply::Outcome;
@@ -87,7 +87,7 @@ pub fn whole(received: &ReceivedReply) -> Result<(), PartsError> {
             came: parts.len(),
         });
     }
-    for (number, VerifiedPart { part, .. }) in (1_u32..).zip(parts) {
+    for (number, VerifiedPart { manifest: part, .. }) in (1_u32..).zip(parts) {
         let of_this = part.id == reply.id
             && part.recipient == reply.recipient
             && part.request == reply.request
@@ -97,13 +97,13 @@ pub fn whole(received: &ReceivedReply) -> Result<(), PartsError> {
             return Err(PartsError::OfAnother { number });
         }
     }
-    let mut schemas = parts.iter().map(|part| &part.part.schema);
+    let mut schemas = parts.iter().map(|part| &part.manifest.content.schema);
     if let Some(first) = schemas.next()
         && schemas.any(|schema| schema.columns != first.columns)
     {
         return Err(PartsError::Columns);
     }
-    let rows: u64 = parts.iter().map(|part| part.part.totals.rows).sum();
+    let rows: u64 = parts.iter().map(|part| part.manifest.content.totals.rows).sum();
     if rows != reply.outcome.rows() {
         return Err(PartsError::Rows {
             declared: reply.outcome.rows(),
@@ -249,7 +249,7 @@ pub fn arrival(
     target: &LaneTables,
     exchanged_at: Timestamp,
 ) -> Result<Arrival, RowError> {
-    let id = part.part.id.to_string();
+    let id = part.manifest.id.to_string();
     let (mut plain, mut row, mut wide) = (Vec::with_capacity(part.plain.len()), Vec::new(), Vec::new());
     let (mut rows, mut row_number) = (part.rows(), before);
     while rows.next_into(&mut row)? {
@@ -260,7 +260,7 @@ pub fn arrival(
         wide.extend_from_slice(&row);
         pack(&wide, &mut plain)?;
     }
-    let part_of = &part.part;
+    let part_of = &part.manifest;
     let manifest = Manifest {
         recipient: target.lane.recipient.clone(),
         feed: target.lane.feed.clone(),
@@ -271,25 +271,19 @@ pub fn arrival(
         resync: None,
         opening: None,
         heads: schemas::heads::Heads::default(),
-        publisher: Publisher {
-            instance: part_of.instance.clone(),
-            key: part_of.key.clone(),
-        },
         cursor_before: None,
         cursor_after: None,
-        schema: schema.clone(),
-        definition: part_of.definition,
         source: None,
-        totals: Totals {
-            rows: part_of.totals.rows,
-            ..Totals::default()
+        content: Content {
+            schema: schema.clone(),
+            totals: Totals {
+                rows: part_of.content.totals.rows,
+                ..Totals::default()
+            },
+            load: Load::default(),
+            rejects: Vec::new(),
+            ..part_of.content.clone()
         },
-        load: Load::default(),
-        rejects: Vec::new(),
-        body: part_of.body.clone(),
-        read_from: part_of.read_from,
-        read_to: part_of.read_to,
-        algorithms: part_of.algorithms.clone(),
     };
     Ok(Arrival {
         chunk: VerifiedChunk {

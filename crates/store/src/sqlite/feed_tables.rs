@@ -146,7 +146,7 @@ impl FeedRows for Session<'_> {
         _: &Shape,
         row: &RowRetry,
     ) -> impl Future<Output = Result<Option<Vec<FreedColumns>>>> + Send {
-        let key = &row.arrival.chunk.manifest.schema.key;
+        let key = &row.arrival.chunk.manifest.content.schema.key;
         let key: Vec<&str> = key.iter().map(|name| tables.layout.column(name)).collect();
         ready(sql(columns_to_free(self.connection, &tables.layout.table, &key)))
     }

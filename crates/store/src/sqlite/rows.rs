@@ -116,7 +116,7 @@ pub(super) fn store(
     arrival: &Arrival,
     undone: &mut RolledBackRows,
 ) -> Result<StoredRows> {
-    let schema = &arrival.chunk.manifest.schema;
+    let schema = &arrival.chunk.manifest.content.schema;
     let mapping = to.shape.mapping(schema, ChunkNumber::of(arrival), to.layout);
     let read = || {
         every(schema, &[(0, arrival)]).map_err(|error| {

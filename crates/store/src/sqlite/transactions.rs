@@ -80,7 +80,7 @@ fn store_all(session: &Session<'_>, tables: &LaneTables, arrivals: &[Arrival]) -
     if let Some(refused) = plan.refused {
         record.refused = refused;
     }
-    let has_rows = |arrival: &Arrival| arrival.chunk.manifest.totals.rows > 0;
+    let has_rows = |arrival: &Arrival| arrival.chunk.manifest.content.totals.rows > 0;
     let is_again = |arrival: &Arrival| {
         let chunk_number = ChunkNumber::of(arrival);
         before.state.is_again(chunk_number, entries.get(&chunk_number))
@@ -116,7 +116,7 @@ fn store_all(session: &Session<'_>, tables: &LaneTables, arrivals: &[Arrival]) -
             let entry = LedgerRow::of(arrival, EntryState::Superseded, 0);
             now(ledger::note(session, lane, &[entry]))?;
         }
-        outcomes.push(verdict.outcome(arrival.chunk.manifest.totals.rows, quarantined));
+        outcomes.push(verdict.outcome(arrival.chunk.manifest.content.totals.rows, quarantined));
     }
     if record.shape != before.shape
         || record.pending_change != before.pending_change
@@ -151,19 +151,20 @@ fn store_chunk(
     (arrival, is_again): (&Arrival, bool),
 ) -> Result<u64> {
     let (lane, layout) = (&tables.lane, &tables.layout);
-    let rows::StoredRows { refused, net } = match shape.filter(|_| arrival.chunk.manifest.totals.rows > 0) {
-        Some(shape) => {
-            let to = ChunkTarget {
-                layout,
-                shape,
-                first: 0,
-                is_whole: true,
-            };
-            let rolled_back = &mut session.rolled_back.borrow_mut();
-            rows::store(session.connection, lane, &to, arrival, rolled_back)?
-        }
-        None => rows::StoredRows::default(),
-    };
+    let rows::StoredRows { refused, net } =
+        match shape.filter(|_| arrival.chunk.manifest.content.totals.rows > 0) {
+            Some(shape) => {
+                let to = ChunkTarget {
+                    layout,
+                    shape,
+                    first: 0,
+                    is_whole: true,
+                };
+                let rolled_back = &mut session.rolled_back.borrow_mut();
+                rows::store(session.connection, lane, &to, arrival, rolled_back)?
+            }
+            None => rows::StoredRows::default(),
+        };
     let quarantined = refused.len() as u64;
     for row in &refused {
         keep_row(session, lane, arrival, row)?;

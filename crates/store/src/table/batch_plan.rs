@@ -70,8 +70,8 @@ impl<'a> Incoming<'a> {
     pub fn all(arrivals: &'a [Arrival]) -> Vec<Self> {
         let one = |arrival: &'a Arrival| Self {
             links: ChunkLinks::of(arrival),
-            schema: &arrival.chunk.manifest.schema,
-            rows: arrival.chunk.manifest.totals.rows,
+            schema: &arrival.chunk.manifest.content.schema,
+            rows: arrival.chunk.manifest.content.totals.rows,
             resync: arrival.chunk.manifest.resync,
         };
         arrivals.iter().map(one).collect()

@@ -5,9 +5,9 @@ use schemas::chunk::{self, VerifiedChunk};
 use schemas::column::{Column, ColumnType, RowSchema};
 use schemas::cursor::Scalar;
 use schemas::digest::Digest;
-use schemas::encryption::EncryptionKey;
+use schemas::encryption::{DecryptionKeys, EncryptionKey};
 use schemas::load::Load;
-use schemas::manifest::{Algorithms, Cause, Opening, Publisher, Totals};
+use schemas::manifest::{Algorithms, Cause, Content, Opening, Totals};
 use schemas::sign::SigningKey;
 
 use super::*;
@@ -42,41 +42,41 @@ pub(crate) fn chain(key: &SigningKey, count: u64) -> Vec<Manifest> {
             resync: None,
             opening: None,
             heads: schemas::heads::Heads::default(),
-            publisher: Publisher {
-                instance: "a".into(),
-                key: key.public().clone(),
-            },
             cursor_before: cursor(number - 1).filter(|_| number > 1),
             cursor_after: cursor(number),
-            schema: RowSchema {
-                name: "setl".into(),
-                version: 1,
-                columns: vec![
-                    column("id", ColumnType::Int8),
-                    column(
-                        "amount",
-                        ColumnType::Decimal {
-                            precision: None,
-                            scale: None,
-                        },
-                    ),
-                ],
-                key: vec!["id".into()],
-                tombstone: None,
-            },
-            definition: Digest::of(&[b"definition"]),
             source: None,
-            totals: Totals {
-                rows: 1,
-                money: [("amount".to_owned(), "1.50".to_owned())].into(),
-                ..Totals::default()
+            content: Content {
+                instance: "a".into(),
+                key: key.public().clone(),
+                schema: RowSchema {
+                    name: "setl".into(),
+                    version: 1,
+                    columns: vec![
+                        column("id", ColumnType::Int8),
+                        column(
+                            "amount",
+                            ColumnType::Decimal {
+                                precision: None,
+                                scale: None,
+                            },
+                        ),
+                    ],
+                    key: vec!["id".into()],
+                    tombstone: None,
+                },
+                definition: Digest::of(&[b"definition"]),
+                totals: Totals {
+                    rows: 1,
+                    money: [("amount".to_owned(), "1.50".to_owned())].into(),
+                    ..Totals::default()
+                },
+                load: Load::default(),
+                rejects: Vec::new(),
+                body: body::BodyFormat::default(),
+                read_from: at(),
+                read_to: at(),
+                algorithms: Algorithms::default(),
             },
-            load: Load::default(),
-            rejects: Vec::new(),
-            body: body::compress(b"").unwrap().0,
-            read_from: at(),
-            read_to: at(),
-            algorithms: Algorithms::default(),
         })
         .collect()
 }
@@ -89,7 +89,7 @@ fn signed(mut manifests: Vec<Manifest>, edit: impl Fn(usize, &mut Manifest)) -> 
         .iter_mut()
         .enumerate()
         .map(|(place, manifest)| {
-            manifest.publisher.key = key.public().clone();
+            manifest.content.key = key.public().clone();
             manifest.previous = previous;
             edit(place, manifest);
             let mut plain = Vec::new();
@@ -98,11 +98,14 @@ fn signed(mut manifests: Vec<Manifest>, edit: impl Fn(usize, &mut Manifest)) -> 
                 &mut plain,
             )
             .unwrap();
-            if manifest.totals.rows == 0 {
+            if manifest.content.totals.rows == 0 {
                 plain.clear();
             }
-            let bytes = chunk::sign(manifest.clone(), &plain, &key).unwrap().bytes;
-            let chunk = chunk::open(&bytes, &[key.public().clone()]).unwrap();
+            let bytes = chunk::SignedChunk::sign(manifest.clone(), &plain, &key, None)
+                .unwrap()
+                .bytes;
+            let chunk =
+                VerifiedChunk::open(&bytes, &[key.public().clone()], &DecryptionKeys::default()).unwrap();
             previous = Some(chunk.digest);
             chunk
         })
@@ -194,7 +197,7 @@ fn open_epoch(manifest: &mut Manifest, continues: Link) {
         reason: "again".into(),
         continues: Some(continues),
     });
-    manifest.totals = Totals {
+    manifest.content.totals = Totals {
         rows: 0,
         money: [("amount".to_owned(), "0".to_owned())].into(),
         ..Totals::default()

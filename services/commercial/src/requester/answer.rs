@@ -4,7 +4,7 @@ use exchange::Delivery;
 use jiff::Timestamp;
 use runtime::supervise::describe_end;
 use schemas::envelope::{Envelope, EnvelopeError};
-use schemas::part::{self, VerifiedPart};
+use schemas::part::VerifiedPart;
 use schemas::reply::Reply;
 use schemas::subject::Subject;
 use store::requests::ReceivedReply;
@@ -63,8 +63,9 @@ pub(super) async fn open(parts: &RequesterParts, delivery: &Delivery) -> Result<
         };
         let (trusted, decryption_keys) = (parts.trusted.clone(), parts.decryption_keys.clone());
         // Unpacking costs CPU.
-        let opening =
-            tokio::task::spawn_blocking(move || part::open(&stored.bytes, &trusted, &decryption_keys));
+        let opening = tokio::task::spawn_blocking(move || {
+            VerifiedPart::open(&stored.bytes, &trusted, &decryption_keys)
+        });
         match opening
             .await
             .map_err(|error| StepError::Opening(describe_end(&error)))?

@@ -243,7 +243,7 @@ fn status(shown: &mut Output, control: &Control, hostile: &str) {
     let lane = LaneFacts {
         recipient: manifest.recipient.clone(),
         feed: manifest.feed.clone(),
-        definition: Some(manifest.definition),
+        definition: Some(manifest.content.definition),
         changed: Some(format!("changed: {hostile}; {hostile}")),
         chunk: Some(chunk),
         receipt: Some(stopped),

@@ -21,7 +21,8 @@ use schemas::sign::SigningKey;
 use schemas::value::Value;
 use serde::Serialize;
 use serde_json::{Map, json};
-use social::chunker::{Block, Chunker};
+use social::chunker::Chunker;
+use social::row_batch::Block;
 use source::Source;
 use tokio_util::sync::CancellationToken;
 
@@ -170,26 +171,26 @@ async fn quantum(
             tokio::time::sleep(Duration::from_millis(500)).await;
             continue;
         };
-        chunker.begin_quantum(Timestamp::now());
+        chunker.rows.begin_quantum(Timestamp::now());
         let read = reader
             .read(None, &fence, usize::from(args.rows), &permit, &mut chunker)
             .await;
         match read {
             // Rows read before the gate closed are valid, too.
             Ok(_) => break,
-            Err(_) if permit.is_revoked() && chunker.open_since().is_none() => {}
+            Err(_) if permit.is_revoked() && chunker.rows.open_since().is_none() => {}
             Err(error) => return Err(error.into()),
         }
     }
-    if let Some(fault) = chunker.take_fault() {
+    if let Some(fault) = chunker.rows.take_fault() {
         return Err(Failure::new(Exit::Source, fault.to_string()));
     }
-    chunker.close();
+    chunker.rows.close();
     Ok(chunker)
 }
 
 fn print(feed: &FeedTable, args: &PreviewArgs, mut chunker: Chunker) -> Outcome {
-    let blocks = chunker.take_closed();
+    let blocks = chunker.rows.take_closed();
     let masks = feed.masks_for(&args.recipient);
     let mask = |column: &str| masks.get(column).map(|mask| mask.name());
     let names: Vec<&str> = chunker
@@ -355,8 +356,8 @@ mod tests {
         let masks = Masks::new(masks.into(), &"insurer-a".parse()?, None)?.map(Arc::new);
         let mut chunker = Chunker::with_masks(&schema, &["id".into()], &[], None, masks)?;
         chunker.row(&[Value::Int(7), Value::Text("secret"), Value::Text("张三丰")]);
-        chunker.close();
-        let blocks = chunker.take_closed();
+        chunker.rows.close();
+        let blocks = chunker.rows.take_closed();
         let rows = decode_rows(&blocks[0], &["id", "name"])?;
         assert_eq!(serde_json::to_value(rows)?, json!([{ "id": 7, "name": "张*" }]));
         Ok(())

@@ -1,7 +1,6 @@
-use schemas::body::MAX_PLAIN_BYTES;
+use schemas::body::{CHUNK_TARGET_BYTES, MAX_PLAIN_BYTES};
 use source::RowSink as _;
 
-use super::position::MAX_CURSOR_BYTES;
 use super::*;
 use schemas::column::{Column, ColumnType};
 use schemas::cursor::Scalar;
@@ -56,8 +55,8 @@ fn chunker_blocks_have_no_gaps_and_exact_sums() {
     let mut chunker = chunker(at(0));
     let note = "x".repeat(1_000);
     (1..=600).for_each(|id| put(&mut chunker, id, "0.10", &note, id % 100 == 0));
-    chunker.close();
-    let blocks = chunker.take_closed();
+    chunker.rows.close();
+    let blocks = chunker.rows.take_closed();
     assert!(blocks.len() >= 3, "{}", blocks.len());
     let mut before = at(0);
     for block in &blocks {
@@ -82,8 +81,8 @@ fn chunker_large_row_is_alone_and_a_larger_one_is_a_reject() {
     put(&mut chunker, 2, "1", &"l".repeat(CHUNK_TARGET_BYTES + 1), false);
     put(&mut chunker, 3, "1", &"h".repeat(MAX_PLAIN_BYTES), false);
     put(&mut chunker, 4, "1", "small", false);
-    chunker.close();
-    let blocks = chunker.take_closed();
+    chunker.rows.close();
+    let blocks = chunker.rows.take_closed();
     assert_eq!(
         blocks.iter().map(|b| b.totals.rows).collect::<Vec<_>>(),
         [1, 1, 1]
@@ -109,16 +108,19 @@ fn chunker_block_of_rejects_moves_the_position() {
             reason: "bad".into(),
         },
     );
-    assert_eq!(chunker.position().unwrap(), at(8));
-    chunker.close();
-    let blocks = chunker.take_closed();
+    assert_eq!(chunker.rows.position().unwrap(), at(8));
+    chunker.rows.close();
+    let blocks = chunker.rows.take_closed();
     assert_eq!(
         (blocks[0].totals.rows, blocks[0].cursor_after.clone()),
         (0, at(8))
     );
-    assert_eq!(chunker.position().unwrap(), at(8));
-    chunker.close();
-    assert!(chunker.take_closed().is_empty(), "nothing read, nothing closed");
+    assert_eq!(chunker.rows.position().unwrap(), at(8));
+    chunker.rows.close();
+    assert!(
+        chunker.rows.take_closed().is_empty(),
+        "nothing read, nothing closed"
+    );
 }
 
 #[test]
@@ -127,8 +129,8 @@ fn chunker_null_cursor_is_an_error() {
     put(&mut chunker, 1, "1", "fine", false);
     chunker.row(&[Value::Null, Value::Null, Value::Null, Value::Null]);
     put(&mut chunker, 2, "1", "fine", false);
-    assert_eq!(chunker.position().unwrap(), at(1));
-    let error = chunker.take_fault().unwrap().to_string();
+    assert_eq!(chunker.rows.position().unwrap(), at(1));
+    let error = chunker.rows.take_fault().unwrap().to_string();
     assert!(error.contains("\"id\"") && error.contains("null"), "{error}");
 }
 
@@ -151,16 +153,13 @@ fn chunker_long_reject_key_is_left_out_and_long_cursor_fails() {
     };
     chunker.reject(
         Cursor(vec![Scalar::Int(1)]),
-        reject(&"k".repeat(MAX_KEY_BYTES + 1)),
+        reject(&"k".repeat(super::reject::MAX_KEY_BYTES + 1)),
     );
     chunker.reject(Cursor(vec![Scalar::Int(2)]), reject("short"));
-    chunker.reject(
-        Cursor(vec![Scalar::Text("c".repeat(MAX_CURSOR_BYTES + 1))]),
-        reject("short"),
-    );
-    assert!(chunker.take_fault().is_some());
-    chunker.close();
-    let blocks = chunker.take_closed();
+    chunker.reject(Cursor(vec![Scalar::Text("c".repeat(8_193))]), reject("short"));
+    assert!(chunker.rows.take_fault().is_some());
+    chunker.rows.close();
+    let blocks = chunker.rows.take_closed();
     let keys: Vec<_> = blocks[0]
         .rejects
         .iter()
@@ -174,12 +173,12 @@ fn chunker_long_reject_key_is_left_out_and_long_cursor_fails() {
 fn chunker_large_rejects_close_the_block() {
     let mut chunker = chunker(None);
     for id in 0..400 {
-        let key = vec![Some(Scalar::Text("\u{1}".repeat(MAX_KEY_BYTES))); 8];
+        let key = vec![Some(Scalar::Text("\u{1}".repeat(super::reject::MAX_KEY_BYTES))); 8];
         let (column, reason) = (None, "bad".to_owned());
         chunker.reject(Cursor(vec![Scalar::Int(id)]), Reject { key, column, reason });
     }
-    chunker.close();
-    let blocks = chunker.take_closed();
+    chunker.rows.close();
+    let blocks = chunker.rows.take_closed();
     assert_eq!(blocks.iter().map(|block| block.rejects.len()).sum::<usize>(), 400);
     for block in &blocks {
         let bytes: usize = block
@@ -202,21 +201,21 @@ fn chunker_large_rejects_close_the_block() {
 fn chunker_changed_columns_continue_at_the_same_position() {
     let mut chunker = chunker(at(0));
     put(&mut chunker, 1, "0.10", "a", false);
-    chunker.close();
+    chunker.rows.close();
     let mut after = schema();
     after.columns.rotate_left(1);
     let mut next = chunker
         .with_schema(&after, &["id".into()], &["amount".into()])
         .unwrap();
-    assert_eq!(next.position().unwrap(), at(1));
+    assert_eq!(next.rows.position().unwrap(), at(1));
     next.row(&[
         Value::Text("2.50"),
         Value::Text("b"),
         Value::Bool(false),
         Value::Int(2),
     ]);
-    next.close();
-    let blocks = next.take_closed();
+    next.rows.close();
+    let blocks = next.rows.take_closed();
     assert_eq!(
         (&blocks[0].cursor_before, &blocks[0].cursor_after),
         (&at(1), &at(2))
@@ -229,7 +228,9 @@ fn marked(kind: ColumnType) -> Chunker {
     let mut schema = schema();
     schema.columns[3].kind = kind;
     let mut chunker = Chunker::new(&schema, &["id".into()], &[], at(0)).unwrap();
-    chunker.begin_quantum("2026-11-29T12:00:00Z".parse().unwrap());
+    chunker
+        .rows
+        .begin_quantum("2026-11-29T12:00:00Z".parse().unwrap());
     chunker
 }
 
@@ -253,8 +254,8 @@ fn chunker_unknown_tombstone_is_a_reject_and_no_deletion() {
         mark(&mut chunker, 1, Value::Null);
         mark(&mut chunker, 2, Value::Text(unknown));
         mark(&mut chunker, 3, Value::Null);
-        chunker.close();
-        let block = chunker.take_closed().remove(0);
+        chunker.rows.close();
+        let block = chunker.rows.take_closed().remove(0);
         assert_eq!((block.totals.rows, block.totals.deleted), (2, 0), "{unknown:?}");
         assert_eq!(block.cursor_after, at(3));
         let reject = &block.rejects[0];
@@ -271,8 +272,8 @@ fn chunker_unknown_tombstone_is_a_reject_and_no_deletion() {
     for (id, known) in [(1, "N"), (2, ""), (3, "Y"), (4, "t")] {
         mark(&mut chunker, id, Value::Text(known));
     }
-    chunker.close();
-    let block = chunker.take_closed().remove(0);
+    chunker.rows.close();
+    let block = chunker.rows.take_closed().remove(0);
     assert_eq!((block.totals.rows, block.totals.deleted), (4, 2));
 }
 
@@ -284,8 +285,8 @@ fn chunker_row_without_a_key_is_a_reject() {
     let mut chunker = Chunker::new(&schema, &["id".into()], &[], at(0)).unwrap();
     chunker.row(&[Value::Int(1), Value::Text("1"), Value::Null, Value::Null]);
     chunker.row(&[Value::Int(2), Value::Text("1"), Value::Text("a"), Value::Null]);
-    chunker.close();
-    let block = chunker.take_closed().remove(0);
+    chunker.rows.close();
+    let block = chunker.rows.take_closed().remove(0);
     assert_eq!(block.totals.rows, 1);
     let reject = &block.rejects[0];
     assert_eq!(reject.key, [Some(Scalar::Int(1)), None]);
@@ -303,14 +304,14 @@ fn chunker_unordered_row_moves_no_position() {
             reason: "ahead".into(),
         };
         chunker.reject_unordered(reject());
-        assert_eq!(chunker.position().unwrap(), before);
+        assert_eq!(chunker.rows.position().unwrap(), before);
         put(&mut chunker, 8, "1", "x", false);
         chunker.reject_unordered(reject());
-        assert_eq!(chunker.position().unwrap(), at(8));
-        chunker.close();
+        assert_eq!(chunker.rows.position().unwrap(), at(8));
+        chunker.rows.close();
         chunker.reject_unordered(reject());
-        chunker.close();
-        let blocks = chunker.take_closed();
+        chunker.rows.close();
+        let blocks = chunker.rows.take_closed();
         assert_eq!(
             (&blocks[0].cursor_before, &blocks[0].cursor_after),
             (&before, &at(8))

@@ -59,7 +59,7 @@ impl NamedChunk {
         Self {
             continues: continues.or(opened),
             cursor: manifest.cursor_before.clone(),
-            definition: manifest.definition,
+            definition: manifest.content.definition,
             is_on_lineage: is_on_lineage((manifest.epoch, manifest.number), last, openings),
         }
     }
@@ -121,7 +121,7 @@ pub(super) fn plan_from_tail(
         continues,
         cursor,
     };
-    let is_changed = tail.definition != order.definition;
+    let is_changed = tail.content.definition != order.definition;
     let is_other_source = order.cause == Cause::SourceChanged;
     if is_changed && is_other_source {
         let what = "its definition changed, too, and must be accepted first".to_owned();
@@ -138,7 +138,7 @@ pub(super) fn plan_from_tail(
         let what = "its definition changed since, and must be accepted first".to_owned();
         return Err(EpochError::NotContinuable { lane, what });
     }
-    let held = tail.totals.outstanding.values();
+    let held = tail.content.totals.outstanding.values();
     if let Some(back) = held
         .clone()
         .find(|back| (back.epoch, back.number) == (epoch, number))

@@ -58,17 +58,15 @@ fn tail() -> Manifest {
         cursor: cursor(i64::try_from(number).unwrap() * 10),
         rows: 1,
     };
-    Manifest {
+    let mut tail = Manifest {
         number: 9,
         previous: Some(link(2, 8).digest),
         cursor_before: cursor(90),
         cursor_after: cursor(99),
-        totals: Totals {
-            outstanding: [("h7".to_owned(), back(7)), ("h9".to_owned(), back(9))].into(),
-            ..Totals::default()
-        },
         ..opening(&order(StartPoint::Tail, b"old"), &signer, 2, None, None, schema)
-    }
+    };
+    tail.content.totals.outstanding = [("h7".to_owned(), back(7)), ("h9".to_owned(), back(9))].into();
+    tail
 }
 
 fn receipt(epoch: u32, to: u64) -> ReceiptBasis {
@@ -97,7 +95,7 @@ fn epoch_changed_definition_continues_from_the_tail() {
         (3, Some(link(2, 9)), cursor(99))
     );
     assert_eq!(
-        still_held_back(&tail.totals.outstanding, planned.continues).len(),
+        still_held_back(&tail.content.totals.outstanding, planned.continues).len(),
         2
     );
     assert!(matches!(
@@ -143,13 +141,13 @@ fn epoch_withheld_rows_are_sent_again_from_their_start() {
         (seven.continues, seven.cursor.clone()),
         (Some(link(2, 6)), cursor(70))
     );
-    assert!(still_held_back(&tail.totals.outstanding, seven.continues).is_empty());
+    assert!(still_held_back(&tail.content.totals.outstanding, seven.continues).is_empty());
     let nine = plan(9, b"old").unwrap();
     assert_eq!(
         (nine.continues, nine.cursor.clone()),
         (Some(link(2, 8)), cursor(90))
     );
-    let left = still_held_back(&tail.totals.outstanding, nine.continues);
+    let left = still_held_back(&tail.content.totals.outstanding, nine.continues);
     assert_eq!(left.keys().collect::<Vec<_>>(), ["h7"]);
     let unknown = plan(8, b"old").unwrap_err().to_string();
     assert!(unknown.contains("chunk:2.7, chunk:2.9"), "{unknown}");

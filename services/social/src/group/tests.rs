@@ -112,7 +112,7 @@ fn group_other_masks_share_the_read_and_no_packed_byte() {
     group.close();
     let at = Some(Cursor(vec![Scalar::Int(8)]));
     for (batch, shown) in group.batches.iter_mut().zip([true, false, false]) {
-        let blocks = batch.chunker.take_closed();
+        let blocks = batch.chunker.rows.take_closed();
         assert_eq!((blocks.len(), blocks[0].totals.rows), (1, 3));
         assert_eq!(blocks[0].cursor_after, at);
         let packed = String::from_utf8_lossy(&blocks[0].plain).contains("secret");
@@ -141,7 +141,7 @@ fn group_unordered_row_is_rejected_once_while_it_persists() {
     };
     let noted = |group: &mut Group| {
         group.close();
-        let blocks = group.batches[0].chunker.take_closed();
+        let blocks = group.batches[0].chunker.rows.take_closed();
         blocks.iter().map(|block| block.rejects.len()).sum::<usize>()
     };
     let mut one = group(0, 5);
@@ -167,8 +167,8 @@ fn at(id: i64) -> Option<Cursor> {
 
 /// The blocks that were closed: rows, positions, whether each completes a resynchronisation.
 fn closed(group: &mut Group) -> Vec<(u64, Option<Cursor>, Option<Cursor>, bool)> {
-    let blocks = group.batches[0].chunker.take_closed();
-    let what = |block: crate::chunker::Block| {
+    let blocks = group.batches[0].chunker.rows.take_closed();
+    let what = |block: crate::row_batch::Block| {
         let rows = block.totals.rows;
         (
             rows,

@@ -3,13 +3,13 @@
 use source::ErrorKind;
 
 use super::{NextStep, Publisher};
-use crate::chunker::ChunkerError;
 use crate::retry;
+use crate::row_batcher::BatchError;
 use crate::status::{WAITING_FOR_GATE, WAITING_FOR_SOURCE};
 
 impl Publisher {
     /// Stops the feed at a row that reading cannot pass. Earlier rows are published.
-    pub(super) fn stop_feed(&mut self, error: &ChunkerError) -> NextStep {
+    pub(super) fn stop_feed(&mut self, error: &BatchError) -> NextStep {
         self.report_error(error.to_string(), true);
         self.set_state(&format!("stopped: {error}"));
         NextStep::Rest(self.parts.options.recheck)

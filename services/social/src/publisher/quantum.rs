@@ -12,7 +12,7 @@ use super::source_state::KnownSource;
 use super::{MAX_FENCE_AGE, NextStep, Publisher, age};
 use crate::lane::{LaneMessage, QueuedBatch};
 use crate::quantum::QuantumStats;
-use crate::signed_chunk::RowBatch;
+use crate::row_batch::RowBatch;
 
 impl Publisher {
     pub(super) async fn run_quantum(&mut self, index: usize, permit: &Permit) -> NextStep {
@@ -159,7 +159,7 @@ impl Publisher {
         };
         let now = Timestamp::now();
         for batch in &mut group.batches {
-            let blocks = batch.chunker.take_closed();
+            let blocks = batch.chunker.rows.take_closed();
             if blocks.is_empty() {
                 continue;
             }
@@ -190,7 +190,7 @@ impl Publisher {
                     }
                 }
             }
-            if batch.chunker.open_since().is_none() {
+            if batch.chunker.rows.open_since().is_none() {
                 batch.load = schemas::load::Load::default();
             }
         }

@@ -224,6 +224,6 @@ impl Group {
     fn go_back(&mut self, to: &Cursor, now: Timestamp) {
         self.begin_quantum(now);
         let batches = self.batches.iter_mut();
-        batches.for_each(|batch| batch.chunker.go_back(to.clone()));
+        batches.for_each(|batch| batch.chunker.rows.go_back(to.clone()));
     }
 }

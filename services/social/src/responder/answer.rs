@@ -10,21 +10,20 @@ use disclosure::mask::plan::Plan;
 use jiff::Timestamp;
 use requests::admission::RowLimit;
 use requests::queue::RequestKey;
-use schemas::body::BodyFormat;
 use schemas::chunk::ChunkError;
 use schemas::column::RowSchema;
 use schemas::digest::Digest;
 use schemas::encryption::EncryptionPublicKey;
 use schemas::load::Load;
-use schemas::manifest::Algorithms;
-use schemas::part::{self, Part, SignedPart};
+use schemas::part::{Part, SignedPart};
 use schemas::reply::{Outcome, Reply};
 use schemas::sign::SigningKey;
 use source::RequestQueryReader;
 
+use super::answer_batcher::AnswerBatcher;
 use super::request_state::PartTotals;
 use super::request_step::is_answer;
-use super::row_batcher::{Block, RowBatcher};
+use crate::row_batch::RowBatch;
 
 /// What was read in one attempt and is not stored yet.
 pub struct Answer {
@@ -44,8 +43,8 @@ pub struct Answer {
     pub read: Option<(Timestamp, Timestamp)>,
     /// The source time in milliseconds.
     pub cost_ms: u64,
-    /// The closed blocks that are not stored yet, in order.
-    pub blocks: VecDeque<Block>,
+    /// The rows of parts that are not stored yet, in order.
+    pub closed: VecDeque<Arc<RowBatch>>,
 }
 
 /// A reference to a request and its kind's definition.
@@ -71,10 +70,8 @@ pub struct OpenQuery {
 
 /// The rows of an answer.
 pub struct AnswerRows {
-    /// Batches them into blocks.
-    pub batcher: RowBatcher,
-    /// The columns that are sent.
-    pub schema: Arc<RowSchema>,
+    /// Batches them into parts.
+    pub batcher: AnswerBatcher,
     /// The source's columns.
     pub columns: RowSchema,
     /// The version of the rules that filtered the open block.
@@ -92,13 +89,12 @@ pub struct Signer {
     pub to: Option<EncryptionPublicKey>,
 }
 
-/// The content of a part before signing.
+/// A part before signing.
 pub struct PartDraft {
     request_ref: RequestRef,
     attempt: u32,
     number: u32,
-    schema: Arc<RowSchema>,
-    block: Block,
+    rows: Arc<RowBatch>,
 }
 
 impl Answer {
@@ -114,14 +110,16 @@ impl Answer {
             load: Load::default(),
             read: None,
             cost_ms: 0,
-            blocks: VecDeque::new(),
+            closed: VecDeque::new(),
         }
     }
 
     /// Returns the rows read so far, stored or not.
     #[must_use]
     pub fn rows(&self) -> u64 {
-        self.batch.as_ref().map_or(0, |batch| batch.batcher.count().rows)
+        self.batch
+            .as_ref()
+            .map_or(0, |batch| batch.batcher.rows.count().rows)
     }
 
     /// Returns the withheld rows so far.
@@ -129,19 +127,17 @@ impl Answer {
     pub fn withheld(&self) -> u64 {
         self.batch
             .as_ref()
-            .map_or(0, |batch| batch.batcher.count().withheld)
+            .map_or(0, |batch| batch.batcher.rows.count().withheld)
     }
 
-    /// Returns the first closed block as a part to sign; `None` if no block is closed.
+    /// Returns the first closed rows as a part to sign; `None` if there are none.
     #[must_use]
     pub fn draft(&self, attempt: u32, number: u32) -> Option<PartDraft> {
-        let (block, batch) = (self.blocks.front()?, self.batch.as_ref()?);
         Some(PartDraft {
             request_ref: self.request_ref.clone(),
             attempt,
             number,
-            schema: Arc::clone(&batch.schema),
-            block: block.clone(),
+            rows: Arc::clone(self.closed.front()?),
         })
     }
 }
@@ -150,10 +146,11 @@ impl PartDraft {
     /// Returns the totals of the part.
     #[must_use]
     pub fn totals(&self) -> PartTotals {
+        let block = &self.rows.block;
         PartTotals {
-            rows: self.block.totals.rows,
-            withheld: self.block.totals.withheld,
-            rejects: self.block.rejects.len() as u64,
+            rows: block.totals.rows,
+            withheld: block.totals.withheld,
+            rejects: block.rejects.len() as u64,
         }
     }
 
@@ -168,19 +165,9 @@ impl PartDraft {
             request: self.request_ref.request,
             attempt: self.attempt,
             number: self.number,
-            schema: (*self.schema).clone(),
-            definition: self.request_ref.definition.unwrap_or(self.request_ref.request),
-            totals: self.block.totals,
-            load: self.block.load,
-            rejects: self.block.rejects,
-            body: empty_body_form(),
-            read_from: self.block.read_from,
-            read_to: self.block.read_to.max(self.block.read_from),
-            instance: signer.instance.clone(),
-            algorithms: Algorithms::default(),
-            key: signer.key.public().clone(),
+            content: self.rows.content(&signer.instance, signer.key.public()),
         };
-        part::sign(part, &self.block.plain, &signer.key, signer.to.as_ref())
+        self.rows.sign_message(part, &signer.key, signer.to.as_ref())
     }
 }
 
@@ -217,16 +204,4 @@ pub fn with_evidence(mut reply: Reply, answer: &Answer) -> Reply {
         reply.withheld = answer.withheld();
     }
     reply
-}
-
-/// Returns a placeholder that is filled in when the part is signed.
-fn empty_body_form() -> BodyFormat {
-    BodyFormat {
-        digest: Digest::of(&[]),
-        bytes: 0,
-        plain_bytes: 0,
-        encoding: String::new(),
-        compression: String::new(),
-        encryption: None,
-    }
 }

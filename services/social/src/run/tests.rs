@@ -4,27 +4,29 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use exchange::{LeaseExchange, Published};
+use exchange::port::Stream;
+use exchange::{LeaseExchange, Published, Stored};
+use exchange_testing::memory::Memory;
 use gate::Permit;
 use schemas::chunk;
 use schemas::column::{Column, ColumnType, RowSchema};
 use schemas::cursor::{Cursor, Scalar};
+use schemas::encryption::DecryptionKeys;
 use schemas::name::{FeedName, Lane};
 use schemas::origin::Origin;
+use schemas::subject::Subject;
 use schemas::value::Value;
 use source::fence::Fence;
 use source::port::DriverCounts;
 use source::{CursorSetBy, End, FeedReader, FenceReading, Quantum, RowSink};
 
 use super::*;
-use memory::Memory;
 
 mod held;
 mod idle;
 mod lease_expired;
 mod log_output;
 mod masked;
-mod memory;
 mod source_replaced;
 mod standby;
 mod unordered_rows;
@@ -115,6 +117,47 @@ impl FeedReader for Reader {
     }
 }
 
+/// What the tests ask of the exchange.
+trait StoredMessages {
+    /// Returns the messages of a lane.
+    fn lane(&self, lane: &Lane) -> Vec<Stored>;
+    /// Returns the record of the source's lease.
+    fn lease_record(&self) -> Option<Stored>;
+
+    /// Opens the chunks of a lane.
+    fn chunks(&self, lane: &Lane, key: &PublicKey) -> Vec<chunk::VerifiedChunk> {
+        let keys = DecryptionKeys::default();
+        let open = |stored: &Stored| {
+            chunk::VerifiedChunk::open(&stored.bytes, std::slice::from_ref(key), &keys).unwrap()
+        };
+        self.lane(lane).iter().map(open).collect()
+    }
+
+    /// Returns whether the last holder gave the lease back.
+    fn is_released(&self) -> bool {
+        let stored = self.lease_record().unwrap();
+        let envelope = schemas::envelope::Envelope::decode(&stored.bytes).unwrap();
+        envelope.read::<schemas::lease::Lease>().unwrap().released
+    }
+}
+
+impl StoredMessages for Memory {
+    fn lane(&self, lane: &Lane) -> Vec<Stored> {
+        let subject = Subject::Data(lane.clone()).to_string();
+        let mut messages = self.stored_messages(Stream::Data);
+        messages.retain(|stored| stored.subject == subject);
+        messages
+    }
+
+    fn lease_record(&self) -> Option<Stored> {
+        self.stored_lease(&SourceName::new("core").unwrap())
+    }
+}
+
+fn memory() -> Arc<Memory> {
+    Arc::new(Memory::new(&recipients()))
+}
+
 fn recipients() -> Vec<RecipientName> {
     ["insurer-a", "insurer-b"]
         .map(|name| RecipientName::new(name).unwrap())
@@ -184,7 +227,7 @@ async fn all_published(exchange: &Memory, key: &SigningKey, rows: u64) {
             exchange
                 .chunks(lane, key.public())
                 .iter()
-                .map(|c| c.manifest.totals.rows)
+                .map(|c| c.manifest.content.totals.rows)
                 .sum::<u64>()
                 >= rows
         })
@@ -222,10 +265,8 @@ fn check_chain(chunks: &[chunk::VerifiedChunk], rows: i64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn agent_lost_acks_publish_every_row_once_to_each_recipient() {
-    let exchange = Arc::new(Memory {
-        lose_every: 3,
-        ..Memory::default()
-    });
+    let exchange = memory();
+    exchange.lose_acknowledgements(3);
     let (key, reads) = (Arc::new(SigningKey::generate()), Arc::new(Mutex::new(0)));
     let social = Social::new(parts(&exchange, &key, Gate::fixed_open(), 20_000, &reads)).unwrap();
     let (view, stop) = (social.view(), CancellationToken::new());
@@ -249,7 +290,7 @@ async fn agent_lost_acks_publish_every_row_once_to_each_recipient() {
 /// A restored exchange holds an older record of the agent that stops.
 #[tokio::test]
 async fn lease_restored_record_is_released_at_a_stop() {
-    let exchange = Arc::new(Memory::default());
+    let exchange = memory();
     let core = SourceName::new("core").unwrap();
     let (keeper, _watch) = LeaseKeeper::new(
         Arc::clone(&exchange) as Arc<dyn Exchange>,
@@ -262,8 +303,8 @@ async fn lease_restored_record_is_released_at_a_stop() {
     );
     let stop = CancellationToken::new();
     let keeping = tokio::spawn(keeper.run(stop.clone()));
-    until(|| exchange.lease.lock().unwrap().is_some()).await;
-    let copy = exchange.lease.lock().unwrap().clone().unwrap();
+    until(|| exchange.lease_record().is_some()).await;
+    let copy = exchange.lease_record().unwrap();
     let restored = exchange.write_lease(&core, copy.bytes, copy.sequence).await;
     assert!(matches!(restored, Ok(Published::Done { .. })));
     stop.cancel();
@@ -273,7 +314,7 @@ async fn lease_restored_record_is_released_at_a_stop() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn standby_reads_nothing_and_takes_over_after_a_kill() {
-    let exchange = Arc::new(Memory::default());
+    let exchange = memory();
     let key = Arc::new(SigningKey::generate());
     let (first_reads, second_reads) = (Arc::new(Mutex::new(0)), Arc::new(Mutex::new(0)));
     let first = Social::new(parts(&exchange, &key, Gate::fixed_open(), 5_000, &first_reads)).unwrap();
@@ -296,7 +337,7 @@ async fn standby_reads_nothing_and_takes_over_after_a_kill() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn agent_closed_gate_reads_nothing_until_it_opens() {
-    let exchange = Arc::new(Memory::default());
+    let exchange = memory();
     let (key, reads) = (Arc::new(SigningKey::generate()), Arc::new(Mutex::new(0)));
     let (gate, script) = Gate::scripted();
     script.shut("the core is busy");

@@ -107,7 +107,7 @@ pub(super) async fn rejects(receiver: &dyn QuarantineReceiver) -> Outcome {
     let quarantine = open(receiver).await?;
     let mut chain = Chain::new(lane(), claims_schema(), 0);
     let mut chunk = chain.next(&[row(1, "a")]);
-    chunk.chunk.manifest.rejects = vec![Reject {
+    chunk.chunk.manifest.content.rejects = vec![Reject {
         key: vec![Some(Scalar::Text("secret".to_owned()))],
         column: Some("photo".to_owned()),
         reason: "larger than a message".to_owned(),

@@ -131,7 +131,7 @@ pub(super) async fn not_whole(receiver: &dyn RequestsReceiver) -> Outcome {
     missing.parts.pop();
     turned.parts.reverse();
     for part in &mut of_another.parts {
-        part.part.attempt = 1;
+        part.manifest.attempt = 1;
     }
     if let Answer::Answered { rows, .. } = &mut more.reply.outcome {
         *rows += 1;
@@ -139,7 +139,7 @@ pub(super) async fn not_whole(receiver: &dyn RequestsReceiver) -> Outcome {
     let mut renamed = good.clone();
     renamed.reply.request = renamed.digest;
     for part in &mut renamed.parts {
-        part.part.request = renamed.digest;
+        part.manifest.request = renamed.digest;
     }
     for bad in [missing, turned, of_another, more, renamed] {
         let outcome = requests.store_reply(&bad).await?;

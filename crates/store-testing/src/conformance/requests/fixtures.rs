@@ -8,7 +8,7 @@ use schemas::column::{ColumnType, RowSchema};
 use schemas::cursor::Scalar;
 use schemas::digest::Digest;
 use schemas::load::Load;
-use schemas::manifest::{Algorithms, Totals};
+use schemas::manifest::{Algorithms, Content, Totals};
 use schemas::name::RecipientName;
 use schemas::part::{Part, VerifiedPart};
 use schemas::reply::{Outcome, Reply};
@@ -95,30 +95,36 @@ fn part(
         request: filing.digest,
         attempt: 2,
         number,
-        schema: schema.clone(),
-        definition: Digest::of(&[b"definition"]),
-        totals: Totals {
-            rows: rows.len() as u64,
-            ..Totals::default()
+        content: Content {
+            schema: schema.clone(),
+            definition: Digest::of(&[b"definition"]),
+            totals: Totals {
+                rows: rows.len() as u64,
+                ..Totals::default()
+            },
+            load: Load::default(),
+            rejects: Vec::new(),
+            body: BodyFormat {
+                digest: Digest::of(&[&plain]),
+                bytes: plain.len() as u64,
+                plain_bytes: plain.len() as u64,
+                encoding: "messagepack-rows".to_owned(),
+                compression: "none".to_owned(),
+                encryption: None,
+            },
+            read_from: at(3),
+            read_to: at(3),
+            instance: "0123456789abcdef".to_owned(),
+            algorithms: Algorithms::default(),
+            key: key(),
         },
-        load: Load::default(),
-        rejects: Vec::new(),
-        body: BodyFormat {
-            digest: Digest::of(&[&plain]),
-            bytes: plain.len() as u64,
-            plain_bytes: plain.len() as u64,
-            encoding: "messagepack-rows".to_owned(),
-            compression: "none".to_owned(),
-            encryption: None,
-        },
-        read_from: at(3),
-        read_to: at(3),
-        instance: "0123456789abcdef".to_owned(),
-        algorithms: Algorithms::default(),
-        key: key(),
     };
     let digest = Digest::of(&[&filing.digest.0, &number.to_be_bytes(), &plain]);
-    Ok(VerifiedPart { part, digest, plain })
+    Ok(VerifiedPart {
+        manifest: part,
+        digest,
+        plain,
+    })
 }
 
 /// A reply with these parts, or an empty one.
@@ -135,7 +141,7 @@ pub(super) fn reply(
         Outcome::Empty
     } else {
         Outcome::Answered {
-            rows: parts.iter().map(|part| part.part.totals.rows).sum(),
+            rows: parts.iter().map(|part| part.manifest.content.totals.rows).sum(),
             parts: parts.iter().map(|part| part.digest).collect(),
         }
     };

@@ -68,9 +68,16 @@ pub(super) async fn prepare<S: FeedRows>(session: &mut S, tables: &LaneTables, i
             continue;
         };
         let chunk_number = ChunkNumber::from_manifest(&manifest);
-        if fit(Some(&shape), &manifest.schema, chunk_number, tables, chunk_number) == Fit::Fits {
+        if fit(
+            Some(&shape),
+            &manifest.content.schema,
+            chunk_number,
+            tables,
+            chunk_number,
+        ) == Fit::Fits
+        {
             session
-                .prepare_rows(tables, &shape, &manifest.schema, chunk_number)
+                .prepare_rows(tables, &shape, &manifest.content.schema, chunk_number)
                 .await?;
         }
     }
@@ -110,7 +117,10 @@ pub(super) async fn retryable<S: SqlSession>(
 
 /// Returns the shape of the tables, if they have a place for the row.
 pub(super) fn fitting<'a>(tables: &LaneTables, record: &'a LaneRecord, row: &RowRetry) -> Option<&'a Shape> {
-    let (columns, chunk_number) = (&row.arrival.chunk.manifest.schema, ChunkNumber::of(&row.arrival));
+    let (columns, chunk_number) = (
+        &row.arrival.chunk.manifest.content.schema,
+        ChunkNumber::of(&row.arrival),
+    );
     record
         .shape
         .as_ref()

@@ -66,7 +66,7 @@ async fn once(
     let into = match received.parts.first() {
         None => None,
         Some(part) => {
-            let schema = columns(&part.part.schema);
+            let schema = columns(&part.manifest.content.schema);
             let target = match target(options, Database::Postgres, &received.reply.recipient, &kind) {
                 Ok(target) => target,
                 Err(error) => return Ok(Some(ReplyOutcome::contradicts(&error))),
@@ -188,7 +188,7 @@ async fn store_rows(session: &Session, received: &ReceivedReply, into: &Destinat
             )
             .await?;
         }
-        before += part.part.totals.rows;
+        before += part.manifest.content.totals.rows;
     }
     Ok(Some(refused))
 }

@@ -102,7 +102,7 @@ fn store_rows(
     let Some(first) = received.parts.first() else {
         return Ok(0);
     };
-    let schema = columns(&first.part.schema);
+    let schema = columns(&first.manifest.content.schema);
     let (shape, number) = ensure(session, target, kind, &schema)?;
     steps::prepare_tables(session.connection, target, &shape)?;
     let to = ChunkTarget {
@@ -132,7 +132,7 @@ fn store_rows(
                 &row.bytes,
             ))?;
         }
-        before += part.part.totals.rows;
+        before += part.manifest.content.totals.rows;
     }
     Ok(refused)
 }

@@ -76,7 +76,7 @@ pub(in crate::sqlite) fn free_unique_values(
     arrival: &Arrival,
     columns_to_free: &[FreedColumns],
 ) -> Result<bool> {
-    let schema = &arrival.chunk.manifest.schema;
+    let schema = &arrival.chunk.manifest.content.schema;
     let mapping = to.shape.mapping(schema, ChunkNumber::of(arrival), to.layout);
     let all = every(schema, &[(0, arrival)]).map_err(|error| {
         Error::new(

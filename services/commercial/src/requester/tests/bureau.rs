@@ -8,7 +8,7 @@ use schemas::column::{Column, ColumnType, RowSchema};
 use schemas::digest::Digest;
 use schemas::envelope::{Envelope, Payload};
 use schemas::load::Load;
-use schemas::manifest::{Algorithms, Totals};
+use schemas::manifest::{Algorithms, Content, Totals};
 use schemas::part::{self, Part};
 use schemas::reply::{Outcome, Reply};
 use schemas::request::Request;
@@ -117,37 +117,39 @@ pub(super) fn part(
         request: digest,
         attempt: 1,
         number,
-        schema: RowSchema {
-            name: request.kind.clone(),
-            version: 1,
-            columns: vec![Column {
-                name: "id".to_owned(),
-                kind: ColumnType::Int8,
-                nullable: false,
-            }],
-            key: Vec::new(),
-            tombstone: None,
+        content: Content {
+            schema: RowSchema {
+                name: request.kind.clone(),
+                version: 1,
+                columns: vec![Column {
+                    name: "id".to_owned(),
+                    kind: ColumnType::Int8,
+                    nullable: false,
+                }],
+                key: Vec::new(),
+                tombstone: None,
+            },
+            definition: Digest::of(&[b"kind"]),
+            totals: Totals {
+                rows: u64::try_from(rows).unwrap(),
+                ..Totals::default()
+            },
+            load: Load::default(),
+            rejects: Vec::new(),
+            body: BodyFormat {
+                digest: Digest::of(&[]),
+                bytes: 0,
+                plain_bytes: 0,
+                encoding: String::new(),
+                compression: String::new(),
+                encryption: None,
+            },
+            read_from: Timestamp::UNIX_EPOCH,
+            read_to: Timestamp::UNIX_EPOCH,
+            algorithms: Algorithms::default(),
+            instance: "one".to_owned(),
+            key: key.public().clone(),
         },
-        definition: Digest::of(&[b"kind"]),
-        totals: Totals {
-            rows: u64::try_from(rows).unwrap(),
-            ..Totals::default()
-        },
-        load: Load::default(),
-        rejects: Vec::new(),
-        body: BodyFormat {
-            digest: Digest::of(&[]),
-            bytes: 0,
-            plain_bytes: 0,
-            encoding: String::new(),
-            compression: String::new(),
-            encryption: None,
-        },
-        read_from: Timestamp::UNIX_EPOCH,
-        read_to: Timestamp::UNIX_EPOCH,
-        algorithms: Algorithms::default(),
-        instance: "one".to_owned(),
-        key: key.public().clone(),
     };
-    part::sign(part, &plain, key, None).unwrap()
+    part::SignedPart::sign(part, &plain, key, None).unwrap()
 }

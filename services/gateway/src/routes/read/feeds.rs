@@ -74,13 +74,13 @@ async fn feed(exchange: &dyn Exchange, lane: &Lane) -> Result<Option<Feed>, Reje
         .pop();
     let newest = FeedChunk::read(last);
     let oldest = first.and_then(FeedChunk::read);
-    let schema = newest.as_ref().map(|chunk| chunk.manifest.schema.clone());
+    let schema = newest.as_ref().map(|chunk| chunk.manifest.content.schema.clone());
     Ok(Some(Feed {
         feed: lane.feed.clone(),
         recipient: lane.recipient.clone(),
         is_encrypted: newest
             .as_ref()
-            .is_some_and(|chunk| chunk.manifest.body.encryption.is_some()),
+            .is_some_and(|chunk| chunk.manifest.content.body.encryption.is_some()),
         newest: newest.as_ref().map(position),
         oldest: oldest.as_ref().map(position),
         tombstone: schema.as_ref().and_then(|schema| schema.tombstone.clone()),

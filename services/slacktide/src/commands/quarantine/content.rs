@@ -16,7 +16,7 @@ pub(super) fn decode_content(
 ) -> serde_json::Value {
     match (kind, &content.manifest) {
         (Kind::Row, Some(manifest)) => {
-            let columns = &manifest.schema.columns;
+            let columns = &manifest.content.schema.columns;
             let mut rows = rows(columns, &content.bytes, 1);
             rows.pop().unwrap_or_else(|| raw(&content.bytes))
         }
@@ -33,10 +33,16 @@ pub(super) fn decode_message(bytes: &[u8], decryption_keys: &DecryptionKeys) -> 
     // JSON with duplicate keys is shown as hex.
     let payload = unique::check_unique_keys(&envelope.payload)
         .and_then(|()| serde_json::from_slice::<serde_json::Value>(&envelope.payload));
-    let rows = schemas::chunk::read(bytes, decryption_keys).ok().map(|chunk| {
-        let manifest = &chunk.manifest;
-        rows(&manifest.schema.columns, &chunk.plain, manifest.totals.rows)
-    });
+    let rows = schemas::chunk::VerifiedChunk::read(bytes, decryption_keys)
+        .ok()
+        .map(|chunk| {
+            let manifest = &chunk.manifest;
+            rows(
+                &manifest.content.schema.columns,
+                &chunk.plain,
+                manifest.content.totals.rows,
+            )
+        });
     json!({
         "kind": envelope.kind,
         "payload": payload.unwrap_or_else(|_| raw(&envelope.payload)),

@@ -251,10 +251,10 @@ fn finding(entry: ExportedEntry, trusted: &[PublicKey]) -> Finding {
     let digest = Digest::of(&[&bytes]).to_string();
     let message = entry.kind == Kind::Message.word();
     let opened = (message && !trusted.is_empty()).then(|| {
-        schemas::chunk::examine(&bytes, trusted, &DecryptionKeys::default())
+        ExaminedChunk::open(&bytes, trusted, &DecryptionKeys::default())
             .map(|chunk| match chunk {
-                ExaminedChunk::Opened(chunk) => chunk.manifest.totals.rows,
-                ExaminedChunk::KeyMissing { manifest, .. } => manifest.totals.rows,
+                ExaminedChunk::Opened(chunk) => chunk.manifest.content.totals.rows,
+                ExaminedChunk::KeyMissing { manifest, .. } => manifest.content.totals.rows,
             })
             .map_err(|error| error.to_string())
     });

@@ -93,7 +93,7 @@ async fn responder_killed_after_each_message_gives_one_outcome() {
     let attempts: BTreeSet<u32> = fixture
         .parts(&request)
         .iter()
-        .map(|part| part.part.attempt)
+        .map(|part| part.manifest.attempt)
         .collect();
     assert!(attempts.len() > 1 && kills > 1, "{attempts:?} {kills}");
     // A request with an outcome is not answered again.

@@ -4,7 +4,7 @@ use exchange::port::Stream;
 use requests::attempt::{self, StoredPart};
 use schemas::encryption::DecryptionKeys;
 use schemas::envelope::Envelope;
-use schemas::part::{self, VerifiedPart};
+use schemas::part::VerifiedPart;
 use schemas::progress::{Progress, Waiting};
 use schemas::reply::Reply;
 use schemas::request::Request;
@@ -48,13 +48,13 @@ impl Fixture {
         kept.iter()
             .filter(|stored| stored.subject.starts_with(&prefix))
             .map(|stored| {
-                let opened = part::open(
+                let opened = VerifiedPart::open(
                     &stored.bytes,
                     &[self.bureau.public().clone()],
                     &DecryptionKeys::default(),
                 )
                 .unwrap();
-                assert_eq!(stored.subject, opened.part.subject().to_string());
+                assert_eq!(stored.subject, opened.manifest.subject().to_string());
                 opened
             })
             .collect()
@@ -66,11 +66,11 @@ impl Fixture {
         let seen: Vec<StoredPart<'_>> = parts
             .iter()
             .map(|opened| StoredPart {
-                attempt: opened.part.attempt,
-                number: opened.part.number,
+                attempt: opened.manifest.attempt,
+                number: opened.manifest.number,
                 digest: opened.digest,
-                rows: opened.part.totals.rows,
-                instance: &opened.part.instance,
+                rows: opened.manifest.content.totals.rows,
+                instance: &opened.manifest.content.instance,
             })
             .collect();
         let weighed = attempt::select_parts(reply, &seen);

@@ -40,7 +40,8 @@ async fn responder_answered_empty_and_partial_are_distinct() {
     let columns = |at: usize| -> Vec<String> {
         let parts = fixture.parts(&requests[at]);
         parts[0]
-            .part
+            .manifest
+            .content
             .schema
             .columns
             .iter()
@@ -49,7 +50,7 @@ async fn responder_answered_empty_and_partial_are_distinct() {
     };
     assert_eq!(columns(0), ["id", "psn_no", "amount"]);
     assert_eq!(columns(2), ["id", "amount"]);
-    let part = &fixture.parts(&requests[0])[0].part;
+    let part = &fixture.parts(&requests[0])[0].manifest.content;
     assert_eq!(part.load.verdicts[0].state, GateState::Open);
     assert_eq!(part.totals.money["amount"], "2552.50");
     assert!(part.read_from <= part.read_to && replies[0].read_from.is_some());

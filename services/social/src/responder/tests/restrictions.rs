@@ -79,7 +79,10 @@ async fn responder_blocked_and_held_persons_are_withheld() {
     assert_eq!(reply.withheld, 20);
     let parts = fixture.parts(&request);
     assert_eq!(
-        parts.iter().map(|part| part.part.totals.withheld).sum::<u64>(),
+        parts
+            .iter()
+            .map(|part| part.manifest.content.totals.withheld)
+            .sum::<u64>(),
         20
     );
     // The status is updated after the reply.
@@ -142,12 +145,13 @@ async fn responder_parts_are_encrypted_to_the_recipient() {
     let reply = fixture.outcome(&request).await;
     let stored = fixture.exchange.stored_messages(Stream::Parts).remove(0);
     let trusted = [fixture.bureau.public().clone()];
-    assert!(part::open(&stored.bytes, &trusted, &DecryptionKeys::default()).is_err());
-    let opened = part::open(&stored.bytes, &trusted, &DecryptionKeys::new(vec![theirs])).unwrap();
+    assert!(part::VerifiedPart::open(&stored.bytes, &trusted, &DecryptionKeys::default()).is_err());
+    let opened =
+        part::VerifiedPart::open(&stored.bytes, &trusted, &DecryptionKeys::new(vec![theirs])).unwrap();
     assert_eq!(
-        (opened.part.totals.rows, reply.outcome.parts()),
+        (opened.manifest.content.totals.rows, reply.outcome.parts()),
         (10, &[opened.digest][..])
     );
-    assert!(opened.part.totals.money.contains_key("amount"));
+    assert!(opened.manifest.content.totals.money.contains_key("amount"));
     agent.end().await;
 }

@@ -56,7 +56,7 @@ impl RequestWorker {
             }
             Action::DropBlock => {
                 if let Some(answer) = self.answers.get_mut(key) {
-                    answer.blocks.pop_front();
+                    answer.closed.pop_front();
                 }
             }
             Action::Fail(why) => self.report_failed_attempt(key, why),

@@ -137,10 +137,11 @@ impl RequestWorker {
     ) {
         let now = Timestamp::now();
         let (has_order, is_ended) = (self.has_order(kind), ended.is_some());
-        let before = answer.blocks.len();
+        let before = answer.closed.len();
         if let Some(batch) = &mut answer.batch {
             let old = batch
                 .batcher
+                .rows
                 .open_since()
                 .is_some_and(|since| now.duration_since(since).unsigned_abs() >= CLOSE_AFTER);
             if is_ended || (old && has_order) {
@@ -148,7 +149,9 @@ impl RequestWorker {
             }
             // Without an order, an answer is read in one quantum and published only when it is complete.
             if has_order || is_ended {
-                answer.blocks.extend(batch.batcher.take_closed());
+                answer
+                    .closed
+                    .extend(batch.batcher.take_closed().into_iter().map(Arc::new));
             }
         }
         let rows = answer.rows();
@@ -157,7 +160,7 @@ impl RequestWorker {
             answer.query = None;
         }
         let end = QuantumEnd {
-            blocks: answer.blocks.len() - before,
+            blocks: answer.closed.len() - before,
             rows,
             ended,
             wait,

@@ -12,8 +12,8 @@ use tokio::time::Instant;
 
 use super::super::ResponderParts;
 use super::super::answer::{Answer, AnswerRows, OpenQuery};
+use super::super::answer_batcher::{AnswerBatcher, BatcherSink, money_sent};
 use super::super::request_query::request_query;
-use super::super::row_batcher::{BatcherSink, RowBatcher, money_sent};
 use super::super::rule_set::{Allowed, RuleSet};
 use super::query::{QueryError, token};
 use crate::gate_queue::QueuedPermit;
@@ -117,11 +117,15 @@ impl QuantumTask {
             }
             if answer.batch.is_none() {
                 let money = money_sent(&config.money, plan.schema());
-                let batcher = RowBatcher::new(&columns, plan.schema(), &config.order, &money)
+                let (sent, order) = (plan.schema(), &config.order);
+                let definition = answer
+                    .request_ref
+                    .definition
+                    .unwrap_or(answer.request_ref.request);
+                let batcher = AnswerBatcher::new(&columns, sent, order, &money, definition)
                     .map_err(|error| QueryError::Kind(error.to_string()))?;
                 answer.batch = Some(AnswerRows {
                     batcher,
-                    schema: Arc::new(plan.schema().clone()),
                     columns,
                     screened_by: rules.version,
                 });
@@ -144,7 +148,9 @@ impl QuantumTask {
         let row_filter = RowFilter::new(&schema, &config.person, blocked, allowed.held_persons.clone())
             .map_err(|error| QueryError::Kind(error.to_string()))?;
         let (most, _) = answer.max_rows;
-        let one_more = most.saturating_sub(batch.batcher.count().rows).saturating_add(1);
+        let one_more = most
+            .saturating_sub(batch.batcher.rows.count().rows)
+            .saturating_add(1);
         let one_more = usize::try_from(one_more).unwrap_or(usize::MAX);
         let requested_rows = if config.order.is_empty() {
             one_more
@@ -153,7 +159,7 @@ impl QuantumTask {
             sizing.within(answer.limit, permit.quantum()).min(one_more)
         };
         batch.batcher.begin_quantum(Timestamp::now(), most);
-        let after = batch.batcher.after().cloned();
+        let after = batch.batcher.after();
         let mut sink = BatcherSink {
             batcher: &mut batch.batcher,
             plan: &open.plan,
@@ -168,7 +174,7 @@ impl QuantumTask {
             limit: answer.limit,
             requested: requested_rows,
             rows: quantum.rows,
-            bytes: batch.batcher.packed_bytes(),
+            bytes: batch.batcher.rows.packed_bytes(),
             time: quantum.took,
         };
         if quantum.end != End::Revoked && !config.order.is_empty() {

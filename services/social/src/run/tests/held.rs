@@ -42,7 +42,7 @@ fn ids(chunks: &[chunk::VerifiedChunk]) -> Vec<i64> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hold_person_is_withheld_from_named_recipients_and_counted() {
-    let exchange = Arc::new(Memory::default());
+    let exchange = memory();
     let (key, reads) = (Arc::new(SigningKey::generate()), Arc::new(Mutex::new(0)));
     let [a, b] = [&lanes()[0], &lanes()[1]].map(Clone::clone);
     let (_holds, holding) = holding(hold(&[a.recipient.as_str()], Some((&key, "777"))));
@@ -55,7 +55,7 @@ async fn hold_person_is_withheld_from_named_recipients_and_counted() {
         let chunks = exchange.chunks(lane, key.public());
         chunks
             .iter()
-            .map(|chunk| chunk.manifest.totals.rows + chunk.manifest.totals.withheld)
+            .map(|chunk| chunk.manifest.content.totals.rows + chunk.manifest.content.totals.withheld)
             .sum::<u64>()
     };
     until(|| rows(&a) >= 3_000 && rows(&b) >= 3_000).await;
@@ -67,14 +67,14 @@ async fn hold_person_is_withheld_from_named_recipients_and_counted() {
     assert_eq!((ids(&to_a).len(), ids(&to_b).len()), (2_999, 3_000));
     assert_eq!(
         to_a.iter()
-            .map(|chunk| chunk.manifest.totals.withheld)
+            .map(|chunk| chunk.manifest.content.totals.withheld)
             .sum::<u64>(),
         1
     );
-    let last = &to_a.last().unwrap().manifest.totals.outstanding["h1"];
+    let last = &to_a.last().unwrap().manifest.content.totals.outstanding["h1"];
     let first = to_a
         .iter()
-        .find(|chunk| chunk.manifest.totals.withheld > 0)
+        .find(|chunk| chunk.manifest.content.totals.withheld > 0)
         .unwrap();
     assert_eq!(
         (last.epoch, last.number, last.rows),
@@ -95,7 +95,7 @@ async fn hold_person_is_withheld_from_named_recipients_and_counted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn blocklist_persons_are_withheld_from_all_and_counted() {
-    let exchange = Arc::new(Memory::default());
+    let exchange = memory();
     let (key, reads) = (Arc::new(SigningKey::generate()), Arc::new(Mutex::new(0)));
     let [a, b] = [&lanes()[0], &lanes()[1]].map(Clone::clone);
     let folder = tempfile::tempdir().unwrap();
@@ -126,7 +126,9 @@ async fn blocklist_persons_are_withheld_from_all_and_counted() {
     script.open();
     let crossed = |lane: &Lane| {
         let chunks = exchange.chunks(lane, key.public());
-        let of = |chunk: &chunk::VerifiedChunk| chunk.manifest.totals.rows + chunk.manifest.totals.withheld;
+        let of = |chunk: &chunk::VerifiedChunk| {
+            chunk.manifest.content.totals.rows + chunk.manifest.content.totals.withheld
+        };
         chunks.iter().map(of).sum::<u64>()
     };
     until(|| crossed(&a) >= 3_000 && crossed(&b) >= 3_000).await;
@@ -138,7 +140,7 @@ async fn blocklist_persons_are_withheld_from_all_and_counted() {
             "{lane}: the person crossed"
         );
         assert_eq!(ids.contains(&779), held.is_none(), "{lane}");
-        let back = &chunks.last().unwrap().manifest.totals.outstanding;
+        let back = &chunks.last().unwrap().manifest.content.totals.outstanding;
         assert_eq!(back[disclosure::blocklist::BLOCKLIST_ID].rows, 2);
         assert_eq!(back.get("h1").map(|back| back.rows), held);
     }
@@ -157,7 +159,7 @@ async fn blocklist_persons_are_withheld_from_all_and_counted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hold_lane_publishes_nothing_and_continues_after_release() {
-    let exchange = Arc::new(Memory::default());
+    let exchange = memory();
     let (key, reads) = (Arc::new(SigningKey::generate()), Arc::new(Mutex::new(0)));
     let [a, b] = [&lanes()[0], &lanes()[1]].map(Clone::clone);
     let (holds, holding) = holding(Holds::Unread("not read yet".into()));
@@ -179,7 +181,7 @@ async fn hold_lane_publishes_nothing_and_continues_after_release() {
     })
     .await;
     assert_eq!(
-        *exchange.publishes.lock().unwrap(),
+        exchange.stored_messages(Stream::Data).len(),
         0,
         "published before orders were read"
     );

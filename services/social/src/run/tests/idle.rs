@@ -20,7 +20,7 @@ struct Agent {
 
 /// An agent with one feed for each of the first `feeds` kinds of rows.
 fn agent(url: &str, feeds: usize) -> Agent {
-    let (exchange, key) = (Arc::new(Memory::default()), Arc::new(SigningKey::generate()));
+    let (exchange, key) = (memory(), Arc::new(SigningKey::generate()));
     let gate = Gate::fixed_open();
     let mut config = PostgresConfig::new(url);
     config.statement_timeout = Duration::from_secs(30);
@@ -93,7 +93,10 @@ impl Agent {
             feed: name(kind),
         };
         let chunks = self.exchange.chunks(&lane, self.key.public());
-        chunks.iter().map(|chunk| chunk.manifest.totals.rows).sum()
+        chunks
+            .iter()
+            .map(|chunk| chunk.manifest.content.totals.rows)
+            .sum()
     }
 
     async fn end(self) {

@@ -71,7 +71,7 @@ fn publisher_lease_expired_leaves_the_runtime_to_others() {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let exchange = Arc::new(Memory::default());
+            let exchange = memory();
             let (key, reads) = (Arc::new(SigningKey::generate()), Arc::new(Mutex::new(0)));
             let mut parts = parts(&exchange, &key, Gate::fixed_open(), 3_000, &reads);
             parts.source = Arc::new(Stalling {

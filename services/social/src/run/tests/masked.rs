@@ -149,12 +149,11 @@ impl Case {
 
 /// Everything that one recipient can see, decrypted, as one text.
 fn seen(exchange: &Memory, lane: &Lane, key: &SigningKey, ring: &DecryptionKeys) -> (String, u64) {
-    let lanes = exchange.lanes.lock().unwrap();
     let (mut text, mut passed) = (String::new(), 0);
-    for stored in lanes.get(lane).into_iter().flatten() {
-        let chunk = chunk::open_with(&stored.bytes, &[key.public().clone()], ring).unwrap();
-        let totals = &chunk.manifest.totals;
-        passed += totals.rows + totals.withheld + chunk.manifest.rejects.len() as u64;
+    for stored in exchange.lane(lane) {
+        let chunk = chunk::VerifiedChunk::open(&stored.bytes, &[key.public().clone()], ring).unwrap();
+        let totals = &chunk.manifest.content.totals;
+        passed += totals.rows + totals.withheld + chunk.manifest.content.rejects.len() as u64;
         text.push_str(&String::from_utf8_lossy(&stored.bytes));
         text.push_str(&String::from_utf8_lossy(&chunk.plain));
         text.push_str(&serde_json::to_string(&chunk.manifest).unwrap());
@@ -164,7 +163,7 @@ fn seen(exchange: &Memory, lane: &Lane, key: &SigningKey, ring: &DecryptionKeys)
 
 async fn check(case: Case) {
     log_output::begin();
-    let exchange = Arc::new(Memory::default());
+    let exchange = memory();
     let (key, reads) = (Arc::new(SigningKey::generate()), Arc::new(Mutex::new(0)));
     let ring = DecryptionKeys::new(vec![Arc::new(EncryptionKey::generate().unwrap())]);
     let mut parts = parts(&exchange, &key, Gate::fixed_open(), 0, &reads);
@@ -246,23 +245,19 @@ async fn check(case: Case) {
                 );
             }
         }
-        let chunks = exchange
-            .lanes
-            .lock()
-            .unwrap()
-            .get(lane)
-            .cloned()
-            .unwrap_or_default();
-        for stored in chunks {
-            let chunk = chunk::open_with(&stored.bytes, &[key.public().clone()], &ring).unwrap();
+        for stored in exchange.lane(lane) {
+            let chunk = chunk::VerifiedChunk::open(&stored.bytes, &[key.public().clone()], &ring).unwrap();
             let manifest = chunk.manifest;
-            assert_eq!(manifest.definition, crate::mask::definition(with_money, &masks));
             assert_eq!(
-                manifest.totals.money.contains_key("fee"),
+                manifest.content.definition,
+                crate::mask::definition(with_money, &masks)
+            );
+            assert_eq!(
+                manifest.content.totals.money.contains_key("fee"),
                 !masks.contains_key("fee")
             );
             for (column, mask) in &masks {
-                let is_sent = manifest.schema.index_of(column).is_some();
+                let is_sent = manifest.content.schema.index_of(column).is_some();
                 assert_eq!(is_sent, *mask != Mask::Drop, "{column}");
             }
         }
@@ -314,7 +309,7 @@ proptest! {
 /// Each recipient gets other bytes of one shared read.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mask_recipients_with_other_masks_share_one_read() {
-    let exchange = Arc::new(Memory::default());
+    let exchange = memory();
     let (key, reads) = (Arc::new(SigningKey::generate()), Arc::new(Mutex::new(0)));
     let social = Social::new(parts(&exchange, &key, Gate::fixed_open(), 20_000, &reads)).unwrap();
     let lane = lanes().remove(0);
@@ -330,6 +325,7 @@ async fn mask_recipients_with_other_masks_share_one_read() {
     let width = |lane: &Lane| {
         exchange.chunks(lane, key.public())[0]
             .manifest
+            .content
             .schema
             .columns
             .len()
@@ -344,7 +340,7 @@ async fn mask_recipients_with_other_masks_share_one_read() {
 /// A mask that does not match the columns stops its lane before a row is packed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mask_of_a_missing_column_stops_its_lane() {
-    let exchange = Arc::new(Memory::default());
+    let exchange = memory();
     let (key, reads) = (Arc::new(SigningKey::generate()), Arc::new(Mutex::new(0)));
     let social = Social::new(parts(&exchange, &key, Gate::fixed_open(), 100, &reads)).unwrap();
     let [a, b] = [lanes()[0].clone(), lanes()[1].clone()];

@@ -124,7 +124,7 @@ fn mark(system: &str, log: i64) -> SourceIdentity {
 }
 
 fn site(rows: i64) -> Site {
-    let (exchange, key) = (Arc::new(Memory::default()), Arc::new(SigningKey::generate()));
+    let (exchange, key) = (memory(), Arc::new(SigningKey::generate()));
     let reads = Arc::new(Mutex::new(0));
     let report = Arc::new(Mutex::new(SourceReport {
         source: mark("one", 100),
@@ -179,7 +179,7 @@ impl Site {
         };
         let continues = (!is_from_beginning).then_some(continues);
         let cursor = continues.and(last.manifest.cursor_after.clone());
-        let opening = Manifest {
+        let mut opening = Manifest {
             epoch: last.manifest.epoch + 1,
             number: 1,
             previous: continues.map(|link| link.digest),
@@ -193,10 +193,10 @@ impl Site {
             cursor_after: cursor,
             source: None,
             resync: (cause == Cause::Resync).then(Resync::default),
-            totals: Totals::default(),
             ..last.manifest
         };
-        let signed = chunk::sign(opening, &[], &self.key).unwrap();
+        opening.content.totals = Totals::default();
+        let signed = chunk::SignedChunk::sign(opening, &[], &self.key, None).unwrap();
         let published = self
             .exchange
             .publish_chunk(lane, signed.bytes.into(), sequence)
@@ -262,7 +262,7 @@ async fn source_rolled_back_is_sent_again_from_the_start() {
     until(|| {
         let chunks = site.exchange.chunks(lane, site.key.public());
         let rows = chunks.iter().filter(|chunk| chunk.manifest.epoch == 2);
-        rows.map(|chunk| chunk.manifest.totals.rows).sum::<u64>() == 2_000
+        rows.map(|chunk| chunk.manifest.content.totals.rows).sum::<u64>() == 2_000
     })
     .await;
     assert_eq!(
@@ -293,7 +293,7 @@ async fn source_replaced_is_accepted_by_a_resynchronisation() {
     .await;
     let chunks = site.exchange.chunks(lane, site.key.public());
     let again = chunks.iter().filter(|chunk| chunk.manifest.epoch == 2);
-    let rows: u64 = again.map(|chunk| chunk.manifest.totals.rows).sum();
+    let rows: u64 = again.map(|chunk| chunk.manifest.content.totals.rows).sum();
     assert_eq!(rows, 2_000);
     assert!(
         opened() > 1,
@@ -322,7 +322,7 @@ async fn clock_set_back_moves_positions_back_and_reads_again() {
             .pop()
             .unwrap()
             .manifest;
-        (last.totals.rows, last.cursor_after)
+        (last.content.totals.rows, last.cursor_after)
     };
     until(|| position() == (0, Some(cursor(1_800)))).await;
     assert!(site.is_unverified("source_clock_behind"));

@@ -1,7 +1,5 @@
 //! The status of a standby: errors and holds that have ended are cleared.
 
-use std::sync::atomic::Ordering;
-
 use tokio::sync::watch;
 
 use super::*;
@@ -14,17 +12,17 @@ fn standby(exchange: &Arc<Memory>, key: &Arc<SigningKey>) -> Social {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn standby_lease_error_is_cleared_by_the_next_poll() {
-    let exchange = Arc::new(Memory::default());
+    let exchange = memory();
     let key = Arc::new(SigningKey::generate());
     let first = tokio::spawn(standby(&exchange, &key).run(CancellationToken::new()));
-    until(|| exchange.lease.lock().unwrap().is_some()).await;
+    until(|| exchange.lease_record().is_some()).await;
     let second = standby(&exchange, &key);
     let (view, stop) = (second.view(), CancellationToken::new());
     let second = tokio::spawn(second.run(stop.clone()));
     until(|| !view.status().lease.holder.is_empty()).await;
-    exchange.is_unreachable.store(true, Ordering::Relaxed);
+    exchange.interrupt_leases(true);
     until(|| view.status().lease.error.is_some()).await;
-    exchange.is_unreachable.store(false, Ordering::Relaxed);
+    exchange.interrupt_leases(false);
     until(|| view.status().lease.error.is_none()).await;
     assert!(!view.status().lease.held, "the first holds it all the time");
     first.abort();
@@ -34,10 +32,10 @@ async fn standby_lease_error_is_cleared_by_the_next_poll() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn standby_lane_is_free_when_the_hold_ends() {
-    let exchange = Arc::new(Memory::default());
+    let exchange = memory();
     let key = Arc::new(SigningKey::generate());
     let first = tokio::spawn(standby(&exchange, &key).run(CancellationToken::new()));
-    until(|| exchange.lease.lock().unwrap().is_some()).await;
+    until(|| exchange.lease_record().is_some()).await;
     let (sender, holds) = watch::channel(Holds::Unread("no connection".to_owned()));
     let persons = BTreeMap::new();
     let second = standby(&exchange, &key).with_holds(HoldConfig { holds, persons });

@@ -65,7 +65,7 @@ impl FeedReader for AheadReader {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn publisher_row_ahead_is_shown_rejected_once_and_unread() {
-    let exchange = Arc::new(Memory::default());
+    let exchange = memory();
     let (key, reads) = (Arc::new(SigningKey::generate()), Arc::new(Mutex::new(0)));
     let mut parts = parts(&exchange, &key, Gate::fixed_open(), 3_000, &reads);
     parts.source = Arc::new(Ahead(Numbers {
@@ -78,7 +78,10 @@ async fn publisher_row_ahead_is_shown_rejected_once_and_unread() {
     all_published(&exchange, &key, 3_000).await;
     let notes = |lane: &Lane| -> usize {
         let chunks = exchange.chunks(lane, key.public());
-        chunks.iter().map(|chunk| chunk.manifest.rejects.len()).sum()
+        chunks
+            .iter()
+            .map(|chunk| chunk.manifest.content.rejects.len())
+            .sum()
     };
     until(|| lanes().iter().all(|lane| notes(lane) == 1)).await;
     // Many rounds later it is still one note.

@@ -90,25 +90,27 @@ fn rejects<'a>(
     manifest: &'a Manifest,
     digest: Digest,
 ) -> impl Iterator<Item = Found> + 'a {
-    (0_u64..).zip(&manifest.rejects).map(move |(ordinal, reject)| {
-        let line = line(
-            lane,
-            store::quarantine::reject_id(digest, ordinal),
-            "reject",
-            stored,
-            store::quarantine::describe_reject(reject),
-        );
-        Found {
-            lane: lane.clone(),
-            line: Line {
-                epoch: Some(manifest.epoch),
-                number: Some(manifest.number),
-                ordinal: Some(ordinal),
-                ..line
-            },
-            what: EntryKind::Reject(Box::new(reject.clone())),
-        }
-    })
+    (0_u64..)
+        .zip(&manifest.content.rejects)
+        .map(move |(ordinal, reject)| {
+            let line = line(
+                lane,
+                store::quarantine::reject_id(digest, ordinal),
+                "reject",
+                stored,
+                store::quarantine::describe_reject(reject),
+            );
+            Found {
+                lane: lane.clone(),
+                line: Line {
+                    epoch: Some(manifest.epoch),
+                    number: Some(manifest.number),
+                    ordinal: Some(ordinal),
+                    ..line
+                },
+                what: EntryKind::Reject(Box::new(reject.clone())),
+            }
+        })
 }
 
 fn reported<'a>(

@@ -9,6 +9,9 @@ use schemas::rows::RowReader;
 use schemas::sign::SigningKey;
 
 use super::*;
+use crate::row_batcher::RowCount;
+use schemas::body::CHUNK_TARGET_BYTES;
+use schemas::cursor::Scalar;
 
 fn schema() -> RowSchema {
     let column = |name: &str, kind| Column {
@@ -32,7 +35,7 @@ fn schema() -> RowSchema {
 
 /// A batcher with the inputs of a quantum; `blocked` are persons on the list.
 struct Case {
-    batcher: RowBatcher,
+    batcher: AnswerBatcher,
     plan: Plan,
     token: TokenKey,
     persons: PersonKey,
@@ -57,7 +60,14 @@ impl Case {
         let sent = money_sent(&money, plan.schema());
         let key = MaskKey::new(&"k".repeat(32)).unwrap();
         Self {
-            batcher: RowBatcher::new(&schema(), plan.schema(), &["id".to_owned()], &sent).unwrap(),
+            batcher: AnswerBatcher::new(
+                &schema(),
+                plan.schema(),
+                &["id".to_owned()],
+                &sent,
+                Digest::of(&[]),
+            )
+            .unwrap(),
             plan,
             token: key.for_recipient(&"insurer-a".parse().unwrap()),
             list: BlockList::new(jiff::civil::date(2026, 1, 1), &persons, digests),
@@ -82,10 +92,10 @@ impl Case {
         self.batcher.end_quantum(at(2), Load::default());
     }
 
-    fn ids(&self, block: &Block) -> Vec<i64> {
+    fn ids(&self, batch: &RowBatch) -> Vec<i64> {
         let width = self.plan.schema().columns.len();
         let (mut reader, mut row, mut ids) = (
-            RowReader::new(&block.plain, width, block.totals.rows),
+            RowReader::new(&batch.block.plain, width, batch.block.totals.rows),
             Vec::new(),
             Vec::new(),
         );
@@ -113,15 +123,16 @@ fn batcher_denied_values_are_in_no_byte_and_no_sum() {
         &[(1, "4711", "1.10"), (2, "4712", "50.00"), (3, "4713", "0.90")],
     );
     case.batcher.close(at(2));
-    let block = case.batcher.take_closed().remove(0);
-    assert_eq!((case.ids(&block), block.totals.withheld), (vec![1, 3], 1));
+    let batch = case.batcher.take_closed().remove(0);
+    let block = &batch.block;
+    assert_eq!((case.ids(&batch), block.totals.withheld), (vec![1, 3], 1));
     assert_eq!(block.totals.money["amount"], "2.00");
     let text = String::from_utf8_lossy(&block.plain).into_owned();
     assert!(!text.contains("471"), "{text}");
     let mut narrow = Case::new(&["id"], &[]);
     narrow.quantum(9, &[(1, "4711", "1.10")]);
     narrow.batcher.close(at(2));
-    let block = narrow.batcher.take_closed().remove(0);
+    let block = narrow.batcher.take_closed().remove(0).block;
     assert!(
         block.totals.money.is_empty(),
         "the sum of a denied column discloses it"
@@ -138,8 +149,8 @@ fn batcher_rows_beyond_the_limit_are_not_taken() {
     let mut case = Case::new(&["id"], &["a"]);
     case.quantum(1, &rows);
     assert!(case.batcher.exceeds_limit());
-    assert_eq!(case.batcher.count(), RowCount { rows: 1, withheld: 1 });
-    assert_eq!(case.batcher.after(), Some(&cursor(2)));
+    assert_eq!(case.batcher.rows.count(), RowCount { rows: 1, withheld: 1 });
+    assert_eq!(case.batcher.after(), Some(cursor(2)));
 }
 
 /// Trap: a person is listed between two quanta, while their rows are in the open block.
@@ -150,15 +161,15 @@ fn batcher_discarded_block_is_read_again_from_its_start() {
     case.batcher.close(at(2));
     case.quantum(9, &[(3, "c", "1")]);
     case.batcher.discard_open();
-    assert_eq!(case.batcher.after(), Some(&cursor(2)));
-    assert_eq!(case.batcher.count().rows, 2);
+    assert_eq!(case.batcher.after(), Some(cursor(2)));
+    assert_eq!(case.batcher.rows.count().rows, 2);
     case.quantum(9, &[(4, "d", "1")]);
     case.batcher.close(at(2));
-    let blocks = case.batcher.take_closed();
-    assert_eq!(case.ids(&blocks[1]), [4]);
+    let batches = case.batcher.take_closed();
+    assert_eq!(case.ids(&batches[1]), [4]);
     case.batcher.reset();
     assert_eq!(
-        (case.batcher.after(), case.batcher.count()),
+        (case.batcher.after(), case.batcher.rows.count()),
         (None, RowCount::default())
     );
 }
@@ -179,15 +190,21 @@ fn batcher_block_ends_before_a_row_that_is_too_large() {
         ],
     );
     case.batcher.close(at(2));
-    let blocks = case.batcher.take_closed();
-    let ids: Vec<_> = blocks.iter().map(|block| case.ids(block)).collect();
+    let batches = case.batcher.take_closed();
+    let ids: Vec<_> = batches.iter().map(|batch| case.ids(batch)).collect();
     assert_eq!(ids, [vec![1, 2], vec![3], vec![5]]);
     assert!(
-        blocks
+        batches
             .iter()
-            .all(|block| block.plain.len() <= CHUNK_TARGET_BYTES && block.read_to == at(2))
+            .all(|batch| batch.block.plain.len() <= CHUNK_TARGET_BYTES && batch.read_to == at(2))
     );
-    assert_eq!(blocks.iter().map(|block| block.rejects.len()).sum::<usize>(), 1);
+    assert_eq!(
+        batches
+            .iter()
+            .map(|batch| batch.block.rejects.len())
+            .sum::<usize>(),
+        1
+    );
 }
 
 #[test]
