@@ -59,5 +59,5 @@ pub enum GateState {
     /// Reading is limited to a duty cycle.
     Limited,
     /// The source must not be read.
-    Shut,
+    Closed,
 }

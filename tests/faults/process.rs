@@ -98,12 +98,12 @@ async fn wall_clock_jump_closes_the_gate_and_keeps_the_lease() {
     let term = social.status().await.unwrap()["lease"]["term"].clone();
     for (round, seconds) in [3_600, -86_400, 0].into_iter().enumerate() {
         shim.shift_clock(seconds);
-        let shuts = u64::try_from(round + 1).unwrap();
+        let closings = u64::try_from(round + 1).unwrap();
         social
             .wait_status(
                 "the gate to have closed for the clock",
-                "/gate/shuts_by_reason/clock_jump",
-                |count| count.as_u64() >= Some(shuts),
+                "/gate/closings_by_reason/clock_jump",
+                |count| count.as_u64() >= Some(closings),
             )
             .await;
         site.core
@@ -123,7 +123,7 @@ async fn wall_clock_jump_closes_the_gate_and_keeps_the_lease() {
             // This may show before the gate has seen the jump, or while the gate is closed for it; a closed gate is not closed again.
             social
                 .wait_status("the gate to be open again", "/gate/state", |state| {
-                    state != "shut"
+                    state != "closed"
                 })
                 .await;
         } else {

@@ -101,7 +101,7 @@ impl Site {
         let gate = Gate::fixed_open();
         let mut config = SqliteConfig::new(self.path("core.db"));
         (config.statement_timeout, config.busy_timeout) = (Duration::from_secs(60), Duration::from_secs(20));
-        let source = SqliteSource::new(config, gate.shut_flag()).unwrap();
+        let source = SqliteSource::new(config, gate.closed_flag()).unwrap();
         let ms = Duration::from_millis;
         let publisher = PublisherOptions {
             sizing: Sizing {

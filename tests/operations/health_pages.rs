@@ -127,7 +127,7 @@ async fn health_pages_and_systemd_show_liveness_and_readiness() {
     // A closed gate is normal work: waiting.
     std::fs::write(site.file("stop"), "").unwrap();
     social
-        .wait_status("the gate to close", "/gate/state", |state| state == "shut")
+        .wait_status("the gate to close", "/gate/state", |state| state == "closed")
         .await;
     social.wait_page("/health/ready", 200).await;
     social.wait_page("/healthz", 200).await;

@@ -130,7 +130,7 @@ async fn metrics_and_their_page_match_and_name_no_person() {
         .await;
     fs::write(site.file("stop"), "").unwrap();
     social
-        .wait_status("the gate to close", "/gate/state", |state| state == "shut")
+        .wait_status("the gate to close", "/gate/state", |state| state == "closed")
         .await;
 
     let (bureau, insurer) = (metrics_page(&social).await, metrics_page(&poller).await);
@@ -160,7 +160,7 @@ async fn metrics_and_their_page_match_and_name_no_person() {
     let lane = "{lane=\"insurer-a.claim\"}";
     for (text, name, wanted) in [
         (&bureau, "slacktide_exchange_connected".to_owned(), 1.0),
-        (&bureau, "slacktide_gate_state{state=\"shut\"}".to_owned(), 1.0),
+        (&bureau, "slacktide_gate_state{state=\"closed\"}".to_owned(), 1.0),
         (&bureau, format!("slacktide_lane_rows_total{lane}"), 102.0),
         (&bureau, format!("slacktide_lane_withheld_rows_total{lane}"), 1.0),
         (
@@ -168,7 +168,11 @@ async fn metrics_and_their_page_match_and_name_no_person() {
             format!("slacktide_lane_withheld_outstanding_rows{lane}"),
             1.0,
         ),
-        (&bureau, "slacktide_driver_rows_while_shut_total".to_owned(), 0.0),
+        (
+            &bureau,
+            "slacktide_driver_rows_while_closed_total".to_owned(),
+            0.0,
+        ),
         (&insurer, "slacktide_exchange_connected".to_owned(), 1.0),
         (&insurer, format!("slacktide_quarantined_rows_total{lane}"), 1.0),
         (&insurer, "slacktide_poll_failing".to_owned(), 0.0),

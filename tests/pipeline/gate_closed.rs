@@ -61,7 +61,7 @@ async fn gate_closed_leaves_the_core_alone_and_loses_nothing() {
         .await;
     fs::write(site.file("stop"), "").unwrap();
     social
-        .wait_status("the gate to close", "/gate/state", |state| state == "shut")
+        .wait_status("the gate to close", "/gate/state", |state| state == "closed")
         .await;
     let open =
         format!("{sessions} AND (state <> 'idle' OR xact_start IS NOT NULL OR backend_xmin IS NOT NULL)");
@@ -69,7 +69,7 @@ async fn gate_closed_leaves_the_core_alone_and_loses_nothing() {
         site.core.number(&open).await == 0
     })
     .await;
-    let shut = social.status().await.unwrap();
+    let closed = social.status().await.unwrap();
     // An idle session reports its statistics within ten seconds. Reads from before the gate closed must not be counted after it.
     let talkative = format!("{sessions} AND state_change > clock_timestamp() - interval '12 s'");
     until(
@@ -81,7 +81,7 @@ async fn gate_closed_leaves_the_core_alone_and_loses_nothing() {
     // The gate is shown as closed at once; the rows of the interrupted quantum are counted when it ends.
     let before = social.status().await.unwrap();
     assert_eq!(
-        before["driver"]["statements"], shut["driver"]["statements"],
+        before["driver"]["statements"], closed["driver"]["statements"],
         "a statement after the gate had closed"
     );
     let statistics: String = site.core.query(STATISTICS).await[0].get::<_, String>(0);

@@ -24,7 +24,7 @@ async fn gate_commands_explain_watch_and_record_samples() {
         })
         .await;
     let (is_ok, output) = site.command(&ask).await;
-    assert!(is_ok && output.contains("The gate is shut since"), "{output}");
+    assert!(is_ok && output.contains("The gate is closed since"), "{output}");
     assert!(output.contains("stop_file"), "{output}");
     let (_, output) = site.command(&[&ask[..], &["--json"]].concat()).await;
     let output: Value = serde_json::from_str(&output).unwrap();
@@ -35,12 +35,12 @@ async fn gate_commands_explain_watch_and_record_samples() {
         let samples = social.wait_status("more samples", "/gate/samples", many).await;
         samples.as_u64().unwrap()
     };
-    let shut = more(20).await;
+    let closed = more(20).await;
     fs::remove_file(site.file("stop")).unwrap();
     social
-        .wait_status("the gate to open", "/gate/state", |state| state != "shut")
+        .wait_status("the gate to open", "/gate/state", |state| state != "closed")
         .await;
-    more(shut + 20).await;
+    more(closed + 20).await;
     let (is_ok, output) = site.command(&ask).await;
     assert!(is_ok && output.contains("Work may take"), "{output}");
     social.stop().await;

@@ -45,7 +45,7 @@ async fn assert_orders_behind(site: &Site, agent: &Agent, named_by: &str) {
         "{reason}"
     );
     agent
-        .wait_status("a closed gate", "/gate/state", |state| state == "shut")
+        .wait_status("a closed gate", "/gate/state", |state| state == "closed")
         .await;
     let page = agent.wait_page("/health/ready", 503).await;
     assert!(page.contains("orders confirm"), "{page}");

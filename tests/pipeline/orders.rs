@@ -35,7 +35,7 @@ async fn pause_survives_a_restart_until_it_is_lifted() {
     let social = site.social("social");
     social
         .wait_status("the gate open", "/gate/state", |state| {
-            state != "shut" && !state.is_null()
+            state != "closed" && !state.is_null()
         })
         .await;
     let output = gate_command(&site, &["pause"]).await;
@@ -80,7 +80,7 @@ async fn pause_survives_a_restart_until_it_is_lifted() {
 
     gate_command(&site, &["resume"]).await;
     social
-        .wait_status("the resume", "/gate/state", |state| state != "shut")
+        .wait_status("the resume", "/gate/state", |state| state != "closed")
         .await;
     let output = gate_command(&site, &["limit", "--duty", "20%", "--for", "1h"]).await;
     assert!(
@@ -156,7 +156,7 @@ async fn policy_invalid_is_refused_and_valid_needs_no_restart() {
     let social = site.social("social");
     social
         .wait_status("the gate open", "/gate/state", |state| {
-            state != "shut" && !state.is_null()
+            state != "closed" && !state.is_null()
         })
         .await;
     let right = fs::read_to_string(site.file("social.toml")).unwrap();
@@ -175,7 +175,7 @@ async fn policy_invalid_is_refused_and_valid_needs_no_restart() {
     );
     assert_ne!(
         social.status().await.unwrap()["gate"]["state"],
-        "shut",
+        "closed",
         "the old policy did not stay"
     );
 

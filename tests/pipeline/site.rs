@@ -365,11 +365,11 @@ impl Site {
 /// row is excused where the agent itself measured that it got no processor in time.
 pub(crate) fn assert_yielded(status: &Value) {
     let driver = &status["driver"];
-    assert_eq!(driver["statements_while_shut"], 0, "{driver}");
+    assert_eq!(driver["statements_while_closed"], 0, "{driver}");
     let longest = status.pointer("/gate/yields/max_us").and_then(Value::as_u64);
     let in_time = longest.is_some_and(|longest| longest <= 100_000);
     assert!(
-        driver["rows_while_shut"] == 0 || !in_time,
+        driver["rows_while_closed"] == 0 || !in_time,
         "{driver}, yielded within {longest:?} us"
     );
 }

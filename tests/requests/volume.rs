@@ -37,8 +37,8 @@ async fn business(core: Db, stop: Arc<AtomicBool>) {
 
 async fn load_core(stop_file: std::path::PathBuf, stop: Arc<AtomicBool>) {
     while !stop.load(Ordering::Relaxed) {
-        for (shut, millis) in [(true, 700), (false, 2_300)] {
-            if shut {
+        for (closed, millis) in [(true, 700), (false, 2_300)] {
+            if closed {
                 fs::write(&stop_file, "").unwrap();
             } else {
                 fs::remove_file(&stop_file).unwrap();

@@ -33,7 +33,7 @@ impl Pair {
         core.execute(postgres::CORE_SETUP).await;
         insurer.execute(postgres::STORE_SETUP).await;
         let dir = tempfile::tempdir().unwrap();
-        let flag = Gate::fixed_open().shut_flag();
+        let flag = Gate::fixed_open().closed_flag();
         let source: Box<dyn Source> = if from_postgres {
             let mut config = PostgresConfig::new(&core.url);
             config.allow_writable_account = true;

@@ -29,7 +29,7 @@ pub(crate) async fn run(child: &Child) -> Outcome<()> {
     let (gate, sampling) = Gate::start(&config, &own, Vec::new(), Orders::default(), &sampling_stop)?;
     let source: Arc<dyn Source> = Arc::new(PostgresSource::new(
         PostgresConfig::new(&child.url),
-        gate.shut_flag(),
+        gate.closed_flag(),
     )?);
     let group = match &child.group {
         Some(path) => Some(Group::prepare(Hierarchy::of_host()?, path)?),

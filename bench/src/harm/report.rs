@@ -31,20 +31,20 @@ pub(crate) struct Report {
     idle: BTreeMap<&'static str, Vec<f64>>,
     /// Rows per second over a quiet period of 60 s, by variant.
     spell: BTreeMap<&'static str, Vec<f64>>,
-    /// CPU of an agent whose gate is shut, in percent of a core, and rows that it read.
-    shut: Option<(f64, u64)>,
-    /// Time to yield after the gate shut, by variant.
+    /// CPU of an agent whose gate is closed, in percent of a core, and rows that it read.
+    closed: Option<(f64, u64)>,
+    /// Time to yield after the gate closed, by variant.
     yields: BTreeMap<&'static str, Yields>,
     lines: Vec<Line>,
     #[serde(skip)]
     out: PathBuf,
 }
 
-/// Shuts that interrupted work.
+/// Closings that interrupted work.
 #[derive(Debug, Clone, Copy, Serialize)]
 struct Yields {
     count: u64,
-    /// Of these, those whose work ended within 100 ms of the sample that shut the gate.
+    /// Of these, those whose work ended within 100 ms of the sample that closed the gate.
     within: u64,
     longest_ms: f64,
 }
@@ -79,7 +79,7 @@ pub(crate) struct Line {
     pub(crate) quiet_rows_per_second: Option<f64>,
     /// Share of the rows that the timer reads on an idle machine, in the time that the business leaves.
     pub(crate) of_slack: Option<f64>,
-    /// Shuts that interrupted work, those that yielded within 100 ms, the longest time in milliseconds.
+    /// Closings that interrupted work, those that yielded within 100 ms, the longest time in milliseconds.
     pub(crate) yields: (u64, u64, f64),
 }
 
@@ -127,17 +127,17 @@ impl Report {
             slots: Vec::new(),
             idle: BTreeMap::new(),
             spell: BTreeMap::new(),
-            shut: None,
+            closed: None,
             yields: BTreeMap::new(),
             lines: Vec::new(),
             out: arguments.out.clone(),
         }
     }
 
-    pub(crate) fn shut(&mut self, cpu_us: u64, of_us: u64, rows: u64) {
+    pub(crate) fn closed(&mut self, cpu_us: u64, of_us: u64, rows: u64) {
         let percent = number(cpu_us) * 100.0 / number(of_us);
-        println!("shut gate, including the whole agent: {percent:.2} % of a core, {rows} rows read");
-        self.shut = Some((percent, rows));
+        println!("closed gate, including the whole agent: {percent:.2} % of a core, {rows} rows read");
+        self.closed = Some((percent, rows));
     }
 
     pub(crate) fn yields(&mut self, variant: &'static str, status: &Value) {
@@ -147,7 +147,7 @@ impl Report {
             within: of("/gate/yields/buckets/6"),
             longest_ms: number(of("/gate/yields/max_us")) / 1e3,
         };
-        println!("shut during work, business at 85 %: {variant:<7} {seen}");
+        println!("closed during work, business at 85 %: {variant:<7} {seen}");
         self.yields.insert(variant, seen);
     }
 
@@ -311,13 +311,13 @@ fn gate_summary(gate: &Value) -> String {
     };
     let milli = |pointer: &str| gate.pointer(pointer).and_then(Value::as_i64);
     format!(
-        ", {} ({}), duty {:?}, harm {:?} +- {:?}, shuts {}",
+        ", {} ({}), duty {:?}, harm {:?} +- {:?}, closings {}",
         text("/state"),
         text("/reason_kind"),
         milli("/duty_milli").unwrap_or(0),
         milli("/harm/estimate_milli"),
         milli("/harm/error_milli"),
-        gate.pointer("/shuts_by_reason")
+        gate.pointer("/closings_by_reason")
             .map(ToString::to_string)
             .unwrap_or_default()
     )

@@ -1,4 +1,4 @@
-//! Rows read on an idle machine and in a quiet period after a burst; the cost of a shut gate, and its time to yield.
+//! Rows read on an idle machine and in a quiet period after a burst; the cost of a closed gate, and its time to yield.
 
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ const QUIET_PERIOD: Duration = Duration::from_secs(60);
 /// Time from the start of an extractor until it works.
 const LEAD_TIME: Duration = Duration::from_secs(5);
 
-/// How often the gate is shut during work.
-const SHUTS: u32 = 40;
+/// How often the gate is closed during work.
+const CLOSINGS: u32 = 40;
 
 /// Creates and removes a stop file while the business runs at 85 %, where our backend is scheduled last, with a gate
 /// that ignores that load: the worst case for yielding.
@@ -39,14 +39,14 @@ async fn yields(rig: &Rig, max_rate: f64, variants: &[Variant], report: &mut Rep
             gate: Some(gate.clone()),
             ..variant.clone()
         };
-        let seconds = ((OPEN + SHUT) * SHUTS).as_secs() + 5;
+        let seconds = ((OPEN + CLOSED) * CLOSINGS).as_secs() + 5;
         let business = Business::start(rig, "yield", Load::Steady(85), max_rate, seconds)?;
         let mut worker = Worker::start(rig, &shutting, 1, None)?;
-        for _ in 0..SHUTS {
+        for _ in 0..CLOSINGS {
             let _ = std::fs::remove_file(&stop);
             tokio::time::sleep(OPEN).await;
             std::fs::write(&stop, "")?;
-            tokio::time::sleep(SHUT).await;
+            tokio::time::sleep(CLOSED).await;
         }
         let _ = worker.status()?;
         let last = worker.stop().await?;
@@ -59,8 +59,8 @@ async fn yields(rig: &Rig, max_rate: f64, variants: &[Variant], report: &mut Rep
 /// Time to open, pass probation and work.
 const OPEN: Duration = Duration::from_millis(800);
 
-/// Time to detect the shut.
-const SHUT: Duration = Duration::from_millis(300);
+/// Time to detect the closing.
+const CLOSED: Duration = Duration::from_millis(300);
 
 /// Runs all measurements.
 pub(crate) async fn run(
@@ -74,18 +74,18 @@ pub(crate) async fn run(
         return Ok(());
     }
     let stop = rig.folder().join("stop");
-    let shut = rig.folder().join("shut.toml");
+    let closed = rig.folder().join("closed.toml");
     std::fs::write(&stop, "")?;
-    std::fs::write(&shut, format!("[signals.stop_file]\npath = {stop:?}\n"))?;
+    std::fs::write(&closed, format!("[signals.stop_file]\npath = {stop:?}\n"))?;
     let variant = Variant {
-        name: "shut",
+        name: "closed",
         kind: Kind::Agent,
-        gate: Some(shut),
+        gate: Some(closed),
         group: None,
     };
     let (first, last) = span(rig, &variant, IDLE).await?;
     let micros = last.at_us.saturating_sub(first.at_us).max(1);
-    report.shut(last.cpu_us.saturating_sub(first.cpu_us), micros, last.rows);
+    report.closed(last.cpu_us.saturating_sub(first.cpu_us), micros, last.rows);
     yields(rig, max_rate, variants, report).await?;
     for round in 0..2 {
         // The timer runs first, then last, so that it is on both sides of the others.

@@ -117,7 +117,7 @@ impl Worker {
         }
         command
             .arg("--status-interval-ms")
-            .arg(if variant.name == "shut" { "1000" } else { "200" });
+            .arg(if variant.name == "closed" { "1000" } else { "200" });
         // The child ends when this pipe closes, however this process ends.
         command.stdin(std::process::Stdio::piped()).kill_on_drop(true);
         Ok(Self {

@@ -13,6 +13,7 @@ use schemas::load::{Load, SignalLimit};
 use tokio::sync::{Notify, broadcast, watch};
 
 use crate::clock::{Clock, Moment};
+use crate::closed_flag::ClosedFlag;
 use crate::journal::{Journal, Mark};
 use crate::law::harm::Estimate;
 use crate::limits::Limits;
@@ -20,17 +21,16 @@ use crate::orders::Orders;
 use crate::plan::Plan;
 use crate::priority_mode::PriorityMode;
 use crate::sample::Sample;
-use crate::shut::ShutFlag;
 use crate::stats::{GateStatus, HarmStatus, PolicyStatus, Stats};
 use crate::verdict::{Reason, Verdict};
 
 pub(crate) struct AdmissionControl {
     pub(crate) clock: Clock,
-    pub(crate) shut: ShutFlag,
+    pub(crate) closed: ClosedFlag,
     pub(crate) verdicts: watch::Sender<Verdict>,
     /// Revoked permits that are still outstanding.
     pub(crate) revoked: watch::Sender<usize>,
-    /// Incremented by every shut; a permit of an older generation is revoked.
+    /// Incremented by every closing; a permit of an older generation is revoked.
     pub(crate) generation: AtomicU64,
     /// Every sample with its verdict, for recorders.
     pub(crate) observations: broadcast::Sender<Arc<Observation>>,
@@ -47,9 +47,9 @@ struct Inner {
     valid: usize,
     /// Outstanding permits of older generations.
     revoked: usize,
-    /// When the sample was taken whose shut is still being yielded to.
+    /// When the sample was taken whose closing is still being yielded to.
     yielding: Option<Duration>,
-    /// Whether the gate shut because no verdict arrived.
+    /// Whether the gate closed because no verdict arrived.
     is_expired: bool,
     /// Monotonic time before which the duty lets no quantum begin.
     next_at: Duration,
@@ -100,16 +100,16 @@ pub(crate) enum Admission {
     NotBefore(Duration),
     /// The gate is open, but the duty allows only one quantum at a time, or this is a control tick.
     Wait,
-    /// The gate is shut.
-    Shut,
+    /// The gate is closed.
+    Closed,
 }
 
 impl AdmissionControl {
     pub(crate) fn new(clock: Clock, limits: BTreeMap<String, SignalLimit>) -> Self {
         let now = clock.now();
-        let first = Verdict::shut(Reason::NoSample, now, None);
-        let shut = ShutFlag::new(clock.clone());
-        shut.shut(now.mono);
+        let first = Verdict::closed(Reason::NoSample, now, None);
+        let closed = ClosedFlag::new(clock.clone());
+        closed.close(now.mono);
         let mut journal = Journal::new(limits);
         journal.push_verdict(first.evidence());
         let inner = Inner {
@@ -136,7 +136,7 @@ impl AdmissionControl {
         };
         Self {
             clock,
-            shut,
+            closed,
             verdicts: watch::Sender::new(first),
             revoked: watch::Sender::new(0),
             generation: AtomicU64::new(0),
@@ -159,7 +159,7 @@ impl AdmissionControl {
         self.apply(&mut inner, sample, verdict);
     }
 
-    /// Shuts the gate if its verdict has expired. Returns whether it is shut for that reason.
+    /// Closes the gate if its verdict has expired. Returns whether it is closed for that reason.
     pub(crate) fn expire_stale(&self) -> bool {
         let mut inner = self.lock();
         let now = self.clock.now();
@@ -168,7 +168,7 @@ impl AdmissionControl {
             return inner.is_expired;
         }
         inner.is_expired = true;
-        let stale_verdict = Verdict::shut(stale(&verdict, now), now, None);
+        let stale_verdict = Verdict::closed(stale(&verdict, now), now, None);
         self.apply(&mut inner, None, stale_verdict);
         true
     }
@@ -194,17 +194,17 @@ impl AdmissionControl {
         let now = self.clock.now();
         if before.permits_work() && !verdict.permits_work() {
             self.generation.fetch_add(1, Ordering::SeqCst);
-            self.shut.shut(now.mono);
-            inner.stats.shut(verdict.reason.kind(), now);
+            self.closed.close(now.mono);
+            inner.stats.closed(verdict.reason.kind(), now);
             inner.revoked += inner.valid;
             inner.valid = 0;
             if inner.revoked > 0 && inner.yielding.is_none() {
                 inner.yielding = Some(sample.map_or(verdict.at.mono, |sample| sample.at.mono));
             }
             self.revoked.send_replace(inner.revoked);
-            tracing::info!(reason = %verdict.reason, permits_held = inner.revoked, "gate shut");
+            tracing::info!(reason = %verdict.reason, permits_held = inner.revoked, "gate closed");
         } else if !before.permits_work() && verdict.permits_work() {
-            self.shut.open();
+            self.closed.open();
             inner.stats.opened(now);
             tracing::info!(reason = %verdict.reason, "gate open");
         }
@@ -217,7 +217,7 @@ impl AdmissionControl {
         let now = self.clock.now();
         let verdict = self.verdicts.borrow();
         if !verdict.permits_work() || verdict.is_expired(now.mono) {
-            return Admission::Shut;
+            return Admission::Closed;
         }
         if verdict.duty < 1.0 {
             if verdict.is_control_tick || inner.valid > 0 {
@@ -335,12 +335,12 @@ impl AdmissionControl {
         self.lock().journal.since(mark)
     }
 
-    /// Returns the current verdict; an expired one reads as shut.
+    /// Returns the current verdict; an expired one reads as closed.
     pub(crate) fn verdict(&self) -> Verdict {
         let verdict = self.verdicts.borrow().clone();
         let now = self.clock.now();
         if verdict.permits_work() && verdict.is_expired(now.mono) {
-            return Verdict::shut(stale(&verdict, now), now, None);
+            return Verdict::closed(stale(&verdict, now), now, None);
         }
         verdict
     }
@@ -365,11 +365,11 @@ impl AdmissionControl {
             not_idle_since: None,
             readings_milli: inner.journal.readings(),
             samples: 0,
-            shuts: 0,
-            shuts_by_reason: BTreeMap::new(),
+            closings: 0,
+            closings_by_reason: BTreeMap::new(),
             openings: 0,
             open_ms: 0,
-            shut_ms: 0,
+            closed_ms: 0,
             idle_ms: 0,
             permits: 0,
             permits_held: inner.valid + inner.revoked,

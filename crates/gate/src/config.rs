@@ -38,9 +38,9 @@ pub struct GateConfig {
     /// Maximum age of the last sample; by default five intervals.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stale_after: Option<Span>,
-    /// Consecutive good samples that a shut gate needs to open.
+    /// Consecutive good samples that a closed gate needs to open.
     pub good_samples: u32,
-    /// How long load must have been absent before a shut gate opens.
+    /// How long load must have been absent before a closed gate opens.
     pub hold: Span,
     /// Our own processes on this host: `nats-server`, `slacktide commercial` (program and leading arguments),
     /// `pid:1234`, `unit:nats.service`. This process, and the database backends that serve it, are always included.
@@ -163,7 +163,7 @@ impl GateConfig {
             return violation(
                 "stale_after",
                 what,
-                "set it to at least two intervals, or every delay shuts the gate",
+                "set it to at least two intervals, or every delay closes the gate",
             );
         }
         if self.good_samples == 0 {

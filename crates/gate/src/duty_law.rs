@@ -32,7 +32,7 @@ pub struct DutyLaw {
     pub round: u32,
     /// Share of control ticks.
     pub control_ticks: f64,
-    /// How long the gate stays shut when the minimum duty is harmful; doubles each time.
+    /// How long the gate stays closed when the minimum duty is harmful; doubles each time.
     pub backoff: Duration,
     /// Target duration of a quantum during business activity.
     pub quantum_busy: Duration,

@@ -52,24 +52,24 @@ pub struct LawState {
 }
 
 impl LawState {
-    /// Returns the initial state: shut, with the whole hold ahead. The seed places the control ticks.
+    /// Returns the initial state: closed, with the whole hold ahead. The seed places the control ticks.
     #[must_use]
     pub fn new(now: Moment, seed: u64) -> Self {
         Self {
             policy: PolicyState::new(now),
             duty: DutyState::new(seed),
-            state: GateState::Shut,
+            state: GateState::Closed,
             since: now,
             not_idle_since: now,
         }
     }
 
-    /// Restarts the hold after an event outside the samples shut the gate.
+    /// Restarts the hold after an event outside the samples closed the gate.
     #[must_use]
     pub fn interrupted(mut self, now: Moment) -> Self {
         self.policy = self.policy.interrupted(now);
-        self.duty.shut();
-        self.enter(GateState::Shut, now);
+        self.duty.close();
+        self.enter(GateState::Closed, now);
         self
     }
 
@@ -135,8 +135,8 @@ impl LawState {
     /// Decides for a fixed-open gate. Without measurement nothing expires, but operators' orders apply.
     fn fixed_open(&mut self, orders: &Orders, limits: &Limits, now: Moment) -> Verdict {
         self.not_idle_since = now;
-        let mut verdict = match shut_by_order(orders, now) {
-            Some(reason) => Verdict::shut(reason, now, None),
+        let mut verdict = match closed_by_order(orders, now) {
+            Some(reason) => Verdict::closed(reason, now, None),
             None => Verdict::open(Reason::FixedOpen, now, None),
         };
         if verdict.permits_work() {
@@ -151,7 +151,7 @@ impl LawState {
     /// Derives the verdict's state from its duty, and since when it has held.
     fn finish(&mut self, mut verdict: Verdict, now: Moment) -> Verdict {
         let entered = if !verdict.permits_work() {
-            GateState::Shut
+            GateState::Closed
         } else if verdict.duty < 1.0 {
             GateState::Limited
         } else {
@@ -176,15 +176,15 @@ impl LawState {
     ) {
         let law = &limits.law;
         let outside = critical.map(Reason::Critical);
-        if let Some(reason) = outside.or_else(|| shut_by_order(orders, now)) {
-            self.duty.shut();
+        if let Some(reason) = outside.or_else(|| closed_by_order(orders, now)) {
+            self.duty.close();
             let is_critical = reason.kind() == ReasonKind::Critical;
-            *verdict = Verdict::shut(reason, now, verdict.expires);
+            *verdict = Verdict::closed(reason, now, verdict.expires);
             verdict.critical = is_critical;
             return;
         }
         if !verdict.permits_work() {
-            self.duty.shut();
+            self.duty.close();
             if is_load(verdict.reason.kind())
                 && let Some(relief) = limits.relief.in_force(self.not_idle_since, now)
             {
@@ -193,7 +193,7 @@ impl LawState {
             return;
         }
         let Some(share) = self.duty.step(tick, is_quiet, law, now) else {
-            *verdict = Verdict::shut(self.duty.over_budget(law, now), now, verdict.expires);
+            *verdict = Verdict::closed(self.duty.over_budget(law, now), now, verdict.expires);
             return;
         };
         verdict.duty = share.duty;
@@ -213,8 +213,8 @@ impl LawState {
     }
 }
 
-/// Returns the order that keeps the gate shut, or that the orders are unread.
-fn shut_by_order(orders: &Orders, now: Moment) -> Option<Reason> {
+/// Returns the order that keeps the gate closed, or that the orders are unread.
+fn closed_by_order(orders: &Orders, now: Moment) -> Option<Reason> {
     if let Some(why) = &orders.unread {
         return Some(Reason::OrdersUnread(why.clone()));
     }
@@ -247,7 +247,7 @@ fn relieve(verdict: &mut Verdict, relief: Relief, law: &DutyLaw) {
     verdict.quantum = law.quantum_busy;
 }
 
-/// Whether the business's load alone caused the shut.
+/// Whether the business's load alone caused the closing.
 fn is_load(kind: ReasonKind) -> bool {
     matches!(
         kind,

@@ -1,8 +1,8 @@
 //! Decides when the system of record may be read.
 //!
 //! The sampler reads signals. A pure policy turns each sample into a verdict. A watch channel publishes the verdict. A
-//! worker takes a permit for each quantum and loses it when the gate shuts. A missing, stale or implausible sample
-//! shuts the gate.
+//! worker takes a permit for each quantum and loses it when the gate closes. A missing, stale or implausible sample
+//! closes the gate.
 //!
 //! - [`signal`] the measurements; [`own`] the processes whose load is our own
 //! - [`sample`], [`limits`], [`clock`] the values that decide
@@ -12,13 +12,14 @@
 //!   core that is never idle; [`foreground`] the business's scheduling statistics
 //! - [`plan`] signals, limits and sampling interval of a configuration
 //! - [`sampler`] signals -> policy -> watch channel, at a fixed interval
-//! - [`permit`] the gate's API and its permits; [`shut`] a flag for database drivers
+//! - [`permit`] the gate's API and its permits; [`closed_flag`] a flag for database drivers
 //! - [`script`] fixed-open and scripted gates for benchmarks and tests
 //! - [`journal`] the evidence; [`stats`] the counters
 //! - [`config`] the configuration
 
 mod admission;
 pub mod clock;
+pub mod closed_flag;
 pub mod config;
 mod config_error;
 pub mod duty_law;
@@ -37,12 +38,12 @@ mod run_queue;
 pub mod sample;
 pub mod sampler;
 pub mod script;
-pub mod shut;
 pub mod signal;
 pub mod stats;
 pub mod verdict;
 
 pub use admission::Observation;
+pub use closed_flag::ClosedFlag;
 pub use config::GateConfig;
 pub use config_error::ConfigError;
 pub use journal::merge;
@@ -52,6 +53,5 @@ pub use permit::{Gate, Permit};
 pub use priority_mode::PriorityMode;
 pub use sampler::SamplerTasks;
 pub use script::Script;
-pub use shut::ShutFlag;
 pub use stats::GateStatus;
 pub use verdict::{Reason, ReasonKind, Verdict};

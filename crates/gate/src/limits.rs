@@ -12,9 +12,9 @@ use crate::sample::{SignalName, milli};
 /// The limits of one signal, in its unit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limit {
-    /// The gate shuts at this reading or above.
+    /// The gate closes at this reading or above.
     pub stop: f64,
-    /// A shut gate opens only below this one; lower than `stop`.
+    /// A closed gate opens only below this one; lower than `stop`.
     pub resume: f64,
     /// At this reading or above everything stops and connections are dropped; never below `stop`. `None` disables the
     /// level.
@@ -33,11 +33,11 @@ pub struct Limits {
     pub is_fixed_open: bool,
     /// The signals that every sample must contain, and their limits.
     pub signals: BTreeMap<SignalName, Limit>,
-    /// Good samples in a row that a shut gate needs to open.
+    /// Good samples in a row that a closed gate needs to open.
     pub good_samples: u32,
     /// Minimum time since the last bad sample before the gate opens.
     pub hold: Duration,
-    /// A sample older than this, or no sample for longer than this, shuts the gate.
+    /// A sample older than this, or no sample for longer than this, closes the gate.
     pub stale_after: Duration,
     /// How far the two clocks may drift apart between samples.
     pub clock_slack: Duration,

@@ -1,6 +1,6 @@
 //! Operators' orders, which bind the policy.
 //!
-//! Orders arrive over the exchange and survive restarts. A gate that has not read its orders stays shut, because it may
+//! Orders arrive over the exchange and survive restarts. A gate that has not read its orders stays closed, because it may
 //! be paused.
 
 use std::fmt;
@@ -41,7 +41,7 @@ impl fmt::Display for ActiveOrder {
 /// All orders as last read. Expired orders have no effect.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Orders {
-    /// Why the orders are not known yet, if so; the gate is shut until they are.
+    /// Why the orders are not known yet, if so; the gate is closed until they are.
     pub unread: Option<Arc<str>>,
     /// The pause; no row is read while it is in force.
     pub pause: Option<ActiveOrder>,

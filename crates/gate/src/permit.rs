@@ -1,6 +1,6 @@
 //! The gate's API and its permits.
 //!
-//! A permit covers one quantum. A shut revokes it permanently, even if the gate opens again a moment later: the worker
+//! A permit covers one quantum. A closing revokes it permanently, even if the gate opens again a moment later: the worker
 //! stops, drops it and requests another.
 
 use std::fmt;
@@ -15,11 +15,11 @@ use tokio::time::Instant;
 
 use crate::admission::{Admission, AdmissionControl, Grant, Observation};
 use crate::clock::Clock;
+use crate::closed_flag::ClosedFlag;
 use crate::limits::Limits;
 use crate::orders::Orders;
 use crate::priority_mode::PriorityMode;
 use crate::run_queue;
-use crate::shut::ShutFlag;
 use crate::stats::GateStatus;
 use crate::verdict::Verdict;
 
@@ -40,8 +40,8 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Creates a gate that is shut until the first verdict.
-    pub(crate) fn new_shut(clock: Clock, limits: Option<&Limits>) -> Self {
+    /// Creates a gate that is closed until the first verdict.
+    pub(crate) fn new_closed(clock: Clock, limits: Option<&Limits>) -> Self {
         let limits = limits.map(Limits::evidence).unwrap_or_default();
         Self {
             admission: Arc::new(AdmissionControl::new(clock, limits)),
@@ -64,7 +64,7 @@ impl Gate {
             let wait = match self.admission.enter() {
                 Admission::Granted(grant) => return self.permit_for(grant),
                 Admission::NotBefore(mono) => Some(self.admission.clock.instant(mono)),
-                Admission::Wait | Admission::Shut => None,
+                Admission::Wait | Admission::Closed => None,
             };
             if wait.is_some() {
                 max_deferral = self.max_deferral();
@@ -100,7 +100,7 @@ impl Gate {
     pub fn try_permit(&self) -> Option<Permit> {
         match self.admission.enter() {
             Admission::Granted(grant) => Some(self.permit_for(grant)),
-            Admission::NotBefore(_) | Admission::Wait | Admission::Shut => None,
+            Admission::NotBefore(_) | Admission::Wait | Admission::Closed => None,
         }
     }
 
@@ -131,7 +131,7 @@ impl Gate {
         self.admission.set_alarm(alarm);
     }
 
-    /// Returns the current verdict. An expired open verdict reads as shut.
+    /// Returns the current verdict. An expired open verdict reads as closed.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         self.admission.verdict()
@@ -149,8 +149,8 @@ impl Gate {
         self.admission.verdicts.subscribe()
     }
 
-    /// Completes when the gate is shut.
-    pub async fn until_shut(&self) {
+    /// Completes when the gate is closed.
+    pub async fn until_closed(&self) {
         let mut verdicts = self.subscribe();
         // The sender lives as long as this gate.
         let _ = verdicts.wait_for(|verdict| !verdict.permits_work()).await;
@@ -169,10 +169,10 @@ impl Gate {
         let _ = revoked.wait_for(|count| *count == 0).await;
     }
 
-    /// Returns the shut flag for a database driver.
+    /// Returns the closed flag for a database driver.
     #[must_use]
-    pub fn shut_flag(&self) -> ShutFlag {
-        self.admission.shut.clone()
+    pub fn closed_flag(&self) -> ClosedFlag {
+        self.admission.closed.clone()
     }
 
     /// Returns the gate's status.
@@ -204,7 +204,7 @@ impl Permit {
         self.grant.quantum
     }
 
-    /// Whether the gate has shut since the grant: the worker must stop. One atomic load.
+    /// Whether the gate has closed since the grant: the worker must stop. One atomic load.
     #[must_use]
     pub fn is_revoked(&self) -> bool {
         self.admission.generation.load(Ordering::SeqCst) != self.grant.generation
@@ -250,7 +250,7 @@ mod tests {
     use crate::verdict::ReasonKind;
 
     #[tokio::test]
-    async fn permit_waits_for_the_gate_and_a_shut_revokes_it() {
+    async fn permit_waits_for_the_gate_and_closing_revokes_it() {
         let (gate, script) = Gate::scripted();
         assert!(gate.try_permit().is_none());
         let waiting = tokio::spawn({
@@ -262,7 +262,7 @@ mod tests {
             return assert!(!gate.verdict().permits_work());
         };
         assert!(!permit.is_revoked());
-        script.shut("load");
+        script.close("load");
         script.open();
         assert!(permit.is_revoked());
         permit.revoked().await;
@@ -277,7 +277,7 @@ mod tests {
         let waiting = tokio::spawn(async move { permit.revoked().await });
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
-        script.shut("load");
+        script.close("load");
         assert!(waiting.await.is_ok());
     }
 
@@ -286,7 +286,7 @@ mod tests {
         let (gate, script) = Gate::scripted();
         script.open();
         let (first, second) = (gate.permit().await, gate.permit().await);
-        script.shut("load");
+        script.close("load");
         assert_eq!(gate.status().permits_held, 2);
         tokio::time::advance(Duration::from_millis(5)).await;
         drop(first);
@@ -299,7 +299,7 @@ mod tests {
         let yields = gate.status().yields;
         assert_eq!((yields.count, yields.last_us, yields.max_us), (1, 12_000, 12_000));
         drop(third);
-        script.shut("again, with nothing under way");
+        script.close("again, with nothing under way");
         assert_eq!(gate.status().yields.count, 1);
         assert_eq!(gate.status().permits_held, 0);
     }
@@ -311,7 +311,7 @@ mod tests {
         script.open();
         let permit = gate.permit().await;
         gate.until_yielded().await;
-        script.shut("load");
+        script.close("load");
         let waiting = tokio::spawn({
             let gate = gate.clone();
             async move { gate.until_yielded().await }
@@ -323,37 +323,40 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn status_counts_advance_while_shut() {
+    async fn status_counts_advance_while_closed() {
         let (gate, script) = Gate::scripted();
         script.open();
         tokio::time::advance(Duration::from_secs(2)).await;
         assert_eq!(gate.status().not_idle_since, None);
-        script.shut("load");
+        script.close("load");
         tokio::time::advance(Duration::from_secs(3)).await;
         let status = gate.status();
-        assert_eq!((status.open_ms, status.shut_ms), (2_000, 3_000));
-        assert_eq!((status.shuts, status.openings), (1, 1));
-        assert_eq!(status.shuts_by_reason.get(&ReasonKind::Scripted), Some(&1));
-        assert_eq!((status.state, status.reason.as_str()), (GateState::Shut, "load"));
+        assert_eq!((status.open_ms, status.closed_ms), (2_000, 3_000));
+        assert_eq!((status.closings, status.openings), (1, 1));
+        assert_eq!(status.closings_by_reason.get(&ReasonKind::Scripted), Some(&1));
+        assert_eq!(
+            (status.state, status.reason.as_str()),
+            (GateState::Closed, "load")
+        );
         assert!(status.not_idle_since.is_some());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn shut_flag_returns_the_time_since_the_shut() {
+    async fn closed_flag_returns_the_time_since_closing() {
         let (gate, script) = Gate::scripted();
-        let flag = gate.shut_flag();
-        assert!(flag.is_shut());
+        let flag = gate.closed_flag();
+        assert!(flag.is_closed());
         script.open();
-        assert_eq!((flag.is_shut(), flag.shut_for()), (false, None));
-        script.shut("load");
+        assert_eq!((flag.is_closed(), flag.closed_for()), (false, None));
+        script.close("load");
         tokio::time::advance(Duration::from_millis(30)).await;
         assert_eq!(
-            (flag.is_shut(), flag.shut_for()),
+            (flag.is_closed(), flag.closed_for()),
             (true, Some(Duration::from_millis(30)))
         );
-        // Another reason is not another shut.
-        script.shut("more load");
-        assert_eq!(flag.shut_for(), Some(Duration::from_millis(30)));
+        // Another reason is not another closing.
+        script.close("more load");
+        assert_eq!(flag.closed_for(), Some(Duration::from_millis(30)));
     }
 
     #[tokio::test]

@@ -100,7 +100,7 @@ fn host_signals(config: &SignalsConfig, own_pids: &OwnPids) -> Vec<HostSignal> {
         }
         if let Err(error) = support::check_available(defaults.name, table) {
             if table.is_required() {
-                tracing::error!(signal = defaults.name, %error, "required signal not available, the gate stays shut");
+                tracing::error!(signal = defaults.name, %error, "required signal not available, the gate stays closed");
             } else {
                 tracing::info!(signal = defaults.name, %error, "signal not used");
                 continue;

@@ -1,6 +1,6 @@
 //! PURE: decides when the gate is open.
 //!
-//! It shuts at once if any signal is at or over its stop limit, missing, failed, not a number, unknown or stale, or if
+//! It closes at once if any signal is at or over its stop limit, missing, failed, not a number, unknown or stale, or if
 //! the clock is implausible. It opens after a number of consecutive samples below the lower resume limits, and if the
 //! last bad sample is longer ago than the hold. Counting samples alone flaps within milliseconds; one threshold flaps
 //! permanently.
@@ -23,18 +23,18 @@ pub struct PolicyState {
     since: Moment,
     /// The moment of the previous sample.
     last: Option<Moment>,
-    /// Consecutive good samples while shut.
+    /// Consecutive good samples while closed.
     good: u32,
     /// Monotonic time of the last bad sample.
     bad_at: Duration,
 }
 
 impl PolicyState {
-    /// Returns the initial state: shut, with the whole hold ahead.
+    /// Returns the initial state: closed, with the whole hold ahead.
     #[must_use]
     pub fn new(now: Moment) -> Self {
         Self {
-            state: GateState::Shut,
+            state: GateState::Closed,
             since: now,
             last: None,
             good: 0,
@@ -54,10 +54,10 @@ impl PolicyState {
         self.since
     }
 
-    /// Restarts the hold after an event outside the samples shut the gate.
+    /// Restarts the hold after an event outside the samples closed the gate.
     #[must_use]
     pub fn interrupted(mut self, now: Moment) -> Self {
-        self.enter(GateState::Shut, now);
+        self.enter(GateState::Closed, now);
         self.record_bad_sample(now);
         self
     }
@@ -77,7 +77,7 @@ impl PolicyState {
 
 /// The result of comparing a sample with its limits.
 enum Finding {
-    /// Shut at once.
+    /// Closed at once.
     Bad(Reason),
     /// Good enough to stay open, not to open.
     Between(Reason),
@@ -113,13 +113,13 @@ pub(crate) fn apply(
     state.last = Some(sample.at);
     let reason = match evaluation.finding {
         Finding::Bad(reason) => {
-            state.enter(GateState::Shut, now);
+            state.enter(GateState::Closed, now);
             state.record_bad_sample(now);
             reason
         }
         Finding::Between(_) | Finding::Good if state.state == GateState::Open => Reason::Idle,
         Finding::Between(reason) => {
-            // Neither good nor bad: a noisy signal below its stop limit must not keep the gate shut permanently, so the
+            // Neither good nor bad: a noisy signal below its stop limit must not keep the gate closed permanently, so the
             // hold continues.
             state.good = 0;
             reason
@@ -140,7 +140,7 @@ pub(crate) fn apply(
     let mut verdict = if state.state == GateState::Open {
         Verdict::open(reason, now, expires)
     } else {
-        Verdict::shut(reason, now, expires)
+        Verdict::closed(reason, now, expires)
     };
     verdict.since = state.since;
     verdict
@@ -207,7 +207,7 @@ fn is_before(one: &SignalName, other: &SignalName) -> bool {
     !std::sync::Arc::ptr_eq(one, other) && one < other
 }
 
-/// A value is not below a limit that is NaN, so such a limit shuts the gate.
+/// A value is not below a limit that is NaN, so such a limit closes the gate.
 fn is_below(value: f64, limit: f64) -> bool {
     value < limit
 }

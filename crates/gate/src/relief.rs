@@ -1,7 +1,7 @@
 //! PURE: exceptions for a core that is never idle.
 //!
 //! Off unless configured, and always with a name and a reason, because they disturb the business. They apply only if
-//! load shut the gate: never to a missing or failing signal, a critical level or a pause.
+//! load closed the gate: never to a missing or failing signal, a critical level or a pause.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,8 +86,8 @@ impl Reliefs {
             });
         }
         let trickle = self.trickle.as_ref()?;
-        let shut_for = now.mono.saturating_sub(not_idle_since.mono);
-        (shut_for >= trickle.after).then(|| Relief {
+        let closed_for = now.mono.saturating_sub(not_idle_since.mono);
+        (closed_for >= trickle.after).then(|| Relief {
             kind: ReliefKind::Trickle,
             duty: trickle.duty,
             actor: trickle.actor.clone(),

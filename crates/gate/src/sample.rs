@@ -10,7 +10,7 @@ use crate::clock::Moment;
 /// The name of a signal, for example `host_cpu`; cheap to clone.
 pub type SignalName = Arc<str>;
 
-/// One signal's reading. Anything but a finite value shuts the gate.
+/// One signal's reading. Anything but a finite value closes the gate.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reading {
     /// A value in the signal's unit.

@@ -1,7 +1,7 @@
 //! Samples the signals at a fixed interval, applies the law and publishes the verdict, until stopped.
 //!
-//! Two tasks. The sampler reads and decides. The watchdog shuts the gate when the last verdict expires without a
-//! successor, so a sampler that stalls, panics or starves causes a shut gate, with the reason.
+//! Two tasks. The sampler reads and decides. The watchdog closes the gate when the last verdict expires without a
+//! successor, so a sampler that stalls, panics or starves causes a closed gate, with the reason.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +45,7 @@ impl SamplerTasks {
 }
 
 impl Gate {
-    /// Starts the gate of a configuration. Its tasks run until the token is cancelled; after that the gate is shut. The
+    /// Starts the gate of a configuration. Its tasks run until the token is cancelled; after that the gate is closed. The
     /// source registers the backends that serve us in `own_pids`. `extra_signals` are signals other than the host's.
     /// `orders` are in force from the first verdict on.
     ///
@@ -67,7 +67,7 @@ impl Gate {
     }
 
     /// Puts another policy in force with the next sample. A signal that needs two readings for a value keeps the gate
-    /// shut until then.
+    /// closed until then.
     ///
     /// # Errors
     /// If the configuration contradicts itself; then the old one stays in force, and the status shows why.
@@ -110,7 +110,7 @@ impl Gate {
         orders: Orders,
         stop: &CancellationToken,
     ) -> (Self, SamplerTasks) {
-        let gate = Self::new_shut(clock, Some(&plan.limits));
+        let gate = Self::new_closed(clock, Some(&plan.limits));
         gate.set_orders(orders);
         let sampler = Sampler {
             plan,
@@ -174,7 +174,7 @@ impl Sampler {
         let now = self.admission.clock.now();
         let verdict = Verdict {
             since: state.interrupted(now).since(),
-            ..Verdict::shut(Reason::Stopped, now, None)
+            ..Verdict::closed(Reason::Stopped, now, None)
         };
         self.admission.publish(None, verdict);
     }
@@ -216,7 +216,7 @@ fn ticker(interval: Duration) -> tokio::time::Interval {
     ticks
 }
 
-/// Shuts the gate when its verdict expires.
+/// Closes the gate when its verdict expires.
 async fn watch(admission: Arc<AdmissionControl>, stop: CancellationToken) {
     let mut verdicts = admission.verdicts.subscribe();
     loop {

@@ -13,15 +13,15 @@ impl Gate {
     /// Returns a gate that is fixed open, with that reason.
     #[must_use]
     pub fn fixed_open() -> Self {
-        let gate = Self::new_shut(Clock::system(), None);
+        let gate = Self::new_closed(Clock::system(), None);
         publish_state(&gate, GateState::Open, Reason::FixedOpen);
         gate
     }
 
-    /// Returns a gate that a test opens and shuts. Shut at first.
+    /// Returns a gate that a test opens and closes. Closed at first.
     #[must_use]
     pub fn scripted() -> (Self, Script) {
-        let gate = Self::new_shut(Clock::system(), None);
+        let gate = Self::new_closed(Clock::system(), None);
         (gate.clone(), Script { gate })
     }
 }
@@ -42,9 +42,9 @@ impl Script {
         );
     }
 
-    /// Shuts the gate with this reason.
-    pub fn shut(&self, reason: &str) {
-        publish_state(&self.gate, GateState::Shut, Reason::Scripted(reason.into()));
+    /// Closes the gate with this reason.
+    pub fn close(&self, reason: &str) {
+        publish_state(&self.gate, GateState::Closed, Reason::Scripted(reason.into()));
     }
 
     /// Adds a sample with one reading to the evidence; the verdict stays.
@@ -63,8 +63,8 @@ fn publish_state(gate: &Gate, state: GateState, reason: Reason) {
     let now = gate.admission.clock.now();
     let before = gate.verdict();
     let since = if before.state == state { before.since } else { now };
-    let verdict = if state == GateState::Shut {
-        Verdict::shut(reason, now, None)
+    let verdict = if state == GateState::Closed {
+        Verdict::closed(reason, now, None)
     } else {
         Verdict::open(reason, now, None)
     };

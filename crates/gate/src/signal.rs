@@ -6,7 +6,7 @@
 //! - [`probe`] queries of the source's database
 //! - [`foreground`] scheduling statistics of the business's processes
 //! - [`config`] the `[gate.signals]` table; the table of each signal is next to the signal
-//! - [`mod@file`] a file that shuts the gate while it exists
+//! - [`mod@file`] a file that closes the gate while it exists
 //! - [`host`] the host's other signals
 //! - [`procfs`] the kernel's text files
 //! - [`scripted`] a signal for tests
@@ -39,7 +39,7 @@ pub trait Signal: Send {
     /// Reads the value. The future may be dropped when it takes too long.
     ///
     /// # Errors
-    /// If the value is not known: an error shuts the gate, a guess could open it.
+    /// If the value is not known: an error closes the gate, a guess could open it.
     async fn read(&mut self) -> Result<f64, SignalError>;
 }
 

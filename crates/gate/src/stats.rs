@@ -1,4 +1,4 @@
-//! The gate's counters and status; they advance while the gate is shut too.
+//! The gate's counters and status; they advance while the gate is closed too.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::orders::Orders;
 use crate::priority_mode::PriorityMode;
 use crate::verdict::ReasonKind;
 
-/// Time to yield: from the sample that shut the gate until all work had stopped.
+/// Time to yield: from the sample that closed the gate until all work had stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Yields {
-    /// Shuts that interrupted work.
+    /// Closings that interrupted work.
     pub count: u64,
     /// The longest, in microseconds.
     pub max_us: u64,
@@ -48,7 +48,7 @@ impl Yields {
 /// The gate's status, for a status page, metrics and reports.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct GateStatus {
-    /// Open, limited or shut.
+    /// Open, limited or closed.
     pub state: GateState,
     /// The kind of the reason.
     pub reason_kind: ReasonKind,
@@ -58,22 +58,22 @@ pub struct GateStatus {
     pub since: Timestamp,
     /// When the last verdict was given.
     pub at: Timestamp,
-    /// Since when the gate has been shut without interruption; `None` while it is open.
+    /// Since when the gate has been closed without interruption; `None` while it is open.
     pub not_idle_since: Option<Timestamp>,
     /// The last reading of each signal, in thousandths of its unit; `None` where it failed.
     pub readings_milli: BTreeMap<String, Option<i64>>,
     /// Samples taken.
     pub samples: u64,
-    /// Transitions from open to shut.
-    pub shuts: u64,
-    /// Transitions from open to shut, by reason.
-    pub shuts_by_reason: BTreeMap<ReasonKind, u64>,
-    /// Transitions from shut to open.
+    /// Transitions from open to closed.
+    pub closings: u64,
+    /// Transitions from open to closed, by reason.
+    pub closings_by_reason: BTreeMap<ReasonKind, u64>,
+    /// Transitions from closed to open.
     pub openings: u64,
     /// Total time open, in milliseconds.
     pub open_ms: u64,
-    /// Total time shut, in milliseconds.
-    pub shut_ms: u64,
+    /// Total time closed, in milliseconds.
+    pub closed_ms: u64,
     /// Total time with all signals below their resume limits, in milliseconds.
     pub idle_ms: u64,
     /// Permits granted.
@@ -143,7 +143,7 @@ impl GateStatus {
         for (state, name) in [
             (GateState::Open, "open"),
             (GateState::Limited, "limited"),
-            (GateState::Shut, "shut"),
+            (GateState::Closed, "closed"),
         ] {
             let value = f64::from(u8::from(self.state == state));
             text.gauge(
@@ -178,11 +178,11 @@ impl GateStatus {
         let help = "1 while our work is in the kernel's idle class.";
         let kernel = f64::from(u8::from(self.priority_mode.is_kernel_idle()));
         text.gauge("slacktide_gate_kernel_idle", help, &[], kernel);
-        for (kind, count) in &self.shuts_by_reason {
+        for (kind, count) in &self.closings_by_reason {
             let reason = [("reason", kind.name())];
             text.counter(
-                "slacktide_gate_shuts_total",
-                "Transitions to shut, by reason.",
+                "slacktide_gate_closings_total",
+                "Transitions to closed, by reason.",
                 &reason,
                 *count as f64,
             );
@@ -195,10 +195,10 @@ impl GateStatus {
             seconds(self.open_ms),
         );
         text.counter(
-            "slacktide_gate_shut_seconds_total",
-            "Time shut.",
+            "slacktide_gate_closed_seconds_total",
+            "Time closed.",
             &[],
-            seconds(self.shut_ms),
+            seconds(self.closed_ms),
         );
         let help = "Time in which all signals were below their resume limits.";
         text.counter(
@@ -208,7 +208,7 @@ impl GateStatus {
             seconds(self.idle_ms),
         );
         let since = self.not_idle_since.map_or(0, Timestamp::as_second);
-        let help = "Start of the current shut period, in Unix time; 0 while open.";
+        let help = "Start of the current closed period, in Unix time; 0 while open.";
         text.gauge("slacktide_gate_not_idle_since_seconds", help, &[], since as f64);
         text.counter(
             "slacktide_gate_samples_total",
@@ -230,7 +230,7 @@ impl GateStatus {
         );
         let micros = |us: u64| us as f64 / 1e6;
         let yields = &self.yields;
-        let help = "From the sample that shut the gate to the end of the work.";
+        let help = "From the sample that closed the gate to the end of the work.";
         let bounds: Vec<f64> = YIELD_BUCKETS_MS.iter().map(|ms| *ms as f64 / 1e3).collect();
         text.histogram(
             "slacktide_gate_yield_seconds",
@@ -256,10 +256,10 @@ pub(crate) struct Stats {
     pub(crate) samples: u64,
     pub(crate) permits: u64,
     pub(crate) yields: Yields,
-    shuts: BTreeMap<ReasonKind, u64>,
+    closings: BTreeMap<ReasonKind, u64>,
     openings: u64,
     open: Duration,
-    shut: Duration,
+    closed: Duration,
     state_changed: Moment,
     idle: Duration,
     last_sample: Moment,
@@ -271,10 +271,10 @@ impl Stats {
             samples: 0,
             permits: 0,
             yields: Yields::default(),
-            shuts: BTreeMap::new(),
+            closings: BTreeMap::new(),
             openings: 0,
             open: Duration::ZERO,
-            shut: Duration::ZERO,
+            closed: Duration::ZERO,
             state_changed: now,
             idle: Duration::ZERO,
             last_sample: now,
@@ -290,24 +290,24 @@ impl Stats {
         self.last_sample = now;
     }
 
-    /// Counts a transition from open to shut.
-    pub(crate) fn shut(&mut self, kind: ReasonKind, now: Moment) {
-        *self.shuts.entry(kind).or_default() += 1;
+    /// Counts a transition from open to closed.
+    pub(crate) fn closed(&mut self, kind: ReasonKind, now: Moment) {
+        *self.closings.entry(kind).or_default() += 1;
         self.open += now.mono.saturating_sub(self.state_changed.mono);
         self.state_changed = now;
     }
 
-    /// Counts a transition from shut to open.
+    /// Counts a transition from closed to open.
     pub(crate) fn opened(&mut self, now: Moment) {
         self.openings += 1;
-        self.shut += now.mono.saturating_sub(self.state_changed.mono);
+        self.closed += now.mono.saturating_sub(self.state_changed.mono);
         self.state_changed = now;
     }
 
     /// Writes the counters into a status.
     pub(crate) fn fill(&self, status: &mut GateStatus, is_open: bool, now: Moment) {
         let running = now.mono.saturating_sub(self.state_changed.mono);
-        let (open, shut) = if is_open {
+        let (open, closed) = if is_open {
             (running, Duration::ZERO)
         } else {
             (Duration::ZERO, running)
@@ -315,11 +315,11 @@ impl Stats {
         status.samples = self.samples;
         status.permits = self.permits;
         status.yields = self.yields;
-        status.shuts = self.shuts.values().sum();
-        status.shuts_by_reason.clone_from(&self.shuts);
+        status.closings = self.closings.values().sum();
+        status.closings_by_reason.clone_from(&self.closings);
         status.openings = self.openings;
         status.open_ms = millis(self.open + open);
-        status.shut_ms = millis(self.shut + shut);
+        status.closed_ms = millis(self.closed + closed);
         status.idle_ms = millis(self.idle);
         status.not_idle_since = self.not_idle_since(is_open);
     }
@@ -340,19 +340,19 @@ mod tests {
     use crate::permit::Gate;
 
     #[test]
-    fn metrics_show_state_and_shuts_by_reason() {
+    fn metrics_show_state_and_closings_by_reason() {
         let (gate, script) = Gate::scripted();
         script.open();
-        script.shut("load");
+        script.close("load");
         let mut text = MetricsText::new();
         gate.status().metrics(&mut text);
         let text = text.finish();
         assert!(
-            text.contains("slacktide_gate_state{state=\"shut\"} 1\n"),
+            text.contains("slacktide_gate_state{state=\"closed\"} 1\n"),
             "{text}"
         );
         assert!(
-            text.contains("slacktide_gate_shuts_total{reason=\"scripted\"} 1\n"),
+            text.contains("slacktide_gate_closings_total{reason=\"scripted\"} 1\n"),
             "{text}"
         );
     }

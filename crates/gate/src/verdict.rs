@@ -17,7 +17,7 @@ pub const DEFAULT_QUANTUM: Duration = Duration::from_millis(20);
 /// The gate's verdict at one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
-    /// Open, limited or shut.
+    /// Open, limited or closed.
     pub state: GateState,
     /// Why.
     pub reason: Reason,
@@ -25,7 +25,7 @@ pub struct Verdict {
     pub since: Moment,
     /// When it was given.
     pub at: Moment,
-    /// The duty cycle: 0 while shut, 1 when there is no business to disturb.
+    /// The duty cycle: 0 while closed, 1 when there is no business to disturb.
     pub duty: f64,
     /// Whether this tick is a control tick: no new quantum begins until the next verdict.
     pub is_control_tick: bool,
@@ -35,16 +35,16 @@ pub struct Verdict {
     pub max_deferral: Duration,
     /// Whether connections must be dropped.
     pub critical: bool,
-    /// Monotonic time at which the verdict expires; `None` if it never does. After that the gate is shut.
+    /// Monotonic time at which the verdict expires; `None` if it never does. After that the gate is closed.
     pub expires: Option<Duration>,
 }
 
 impl Verdict {
-    /// Returns a verdict that is shut from `now` on.
+    /// Returns a verdict that is closed from `now` on.
     #[must_use]
-    pub fn shut(reason: Reason, now: Moment, expires: Option<Duration>) -> Self {
+    pub fn closed(reason: Reason, now: Moment, expires: Option<Duration>) -> Self {
         Self {
-            state: GateState::Shut,
+            state: GateState::Closed,
             reason,
             since: now,
             at: now,
@@ -64,7 +64,7 @@ impl Verdict {
             state: GateState::Open,
             duty: 1.0,
             quantum: DEFAULT_QUANTUM,
-            ..Self::shut(reason, now, expires)
+            ..Self::closed(reason, now, expires)
         }
     }
 
@@ -77,7 +77,7 @@ impl Verdict {
     /// Whether the verdict permits work, regardless of its age.
     #[must_use]
     pub fn permits_work(&self) -> bool {
-        self.state != GateState::Shut
+        self.state != GateState::Closed
     }
 
     /// Whether the verdict has expired at this monotonic time.
@@ -129,7 +129,7 @@ pub enum Reason {
     },
     /// A signal is at or over its stop limit.
     OverLimit(Measure),
-    /// A signal is between its limits while the gate is shut.
+    /// A signal is between its limits while the gate is closed.
     NotYetIdle(Measure),
     /// The load is gone; the gate waits for the hold to pass.
     Holding {
@@ -172,7 +172,7 @@ pub enum ReliefKind {
     Deadline,
 }
 
-/// An exception and the shut reason that it overrules.
+/// An exception and the closing reason that it overrules.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReliefNote {
     /// Which kind.

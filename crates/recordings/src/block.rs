@@ -51,7 +51,7 @@ pub struct Row {
     pub wall_ms: i64,
     /// Monotonic clock of this run, in milliseconds.
     pub mono_ms: i64,
-    /// The duty, in thousandths; 0 while shut.
+    /// The duty, in thousandths; 0 while closed.
     pub duty_milli: i64,
     /// Rows read from the source so far in this run.
     pub moved: i64,

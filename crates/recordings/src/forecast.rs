@@ -78,7 +78,7 @@ impl History {
     /// Adds a block. Blocks must be added oldest first.
     pub fn add(&mut self, block: &Block) {
         let mut changes = block.changes.iter().peekable();
-        let mut state = GateState::Shut;
+        let mut state = GateState::Closed;
         for (at, pair) in (0_u32..).zip(block.rows.windows(2)) {
             let [row, next] = pair else { continue };
             if let Some(change) = changes.next_if(|change| change.at == at) {
@@ -90,7 +90,7 @@ impl History {
             }
             let hour = self.hours.entry(row.wall_ms.div_euclid(HOUR_MS)).or_default();
             hour.seen_ms = hour.seen_ms.saturating_add(step);
-            if state != GateState::Shut {
+            if state != GateState::Closed {
                 let work = step.saturating_mul(row.duty_milli.clamp(0, 1_000));
                 hour.work = hour.work.saturating_add(work);
             }

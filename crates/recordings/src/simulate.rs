@@ -57,8 +57,8 @@ pub struct PolicyFigures {
     pub open_s: f64,
     /// Seconds open with limited duty.
     pub limited_s: f64,
-    /// Seconds shut.
-    pub shut_s: f64,
+    /// Seconds closed.
+    pub closed_s: f64,
     /// Seconds of work that the duty allowed.
     pub work_s: f64,
     /// Rows published, or estimated; `None` if the rate is not known.
@@ -69,8 +69,8 @@ pub struct PolicyFigures {
     pub openings: u64,
     /// Number of flaps.
     pub flaps: u64,
-    /// Transitions to shut, by reason.
-    pub shuts: BTreeMap<String, u64>,
+    /// Transitions to closed, by reason.
+    pub closings: BTreeMap<String, u64>,
 }
 
 /// The result of a simulation.
@@ -128,7 +128,7 @@ pub fn simulate(blocks: &[Block], scenario: &Scenario) -> Simulation {
             .collect();
         let mut failures = block.failures.iter().peekable();
         let mut changes = block.changes.iter().peekable();
-        let (mut recorded_state, mut why) = (GateState::Shut, "");
+        let (mut recorded_state, mut why) = (GateState::Closed, "");
         for (at, row) in (0_u32..).zip(&block.rows) {
             let now = moment(row.wall_ms, row.mono_ms);
             let is_new = replayed
@@ -253,7 +253,7 @@ impl PolicyScore {
     fn new(scenario: &Scenario) -> Self {
         Self {
             figures: PolicyFigures::default(),
-            state: GateState::Shut,
+            state: GateState::Closed,
             duty: 0.0,
             opened: Duration::ZERO,
             pending: VecDeque::new(),
@@ -264,7 +264,7 @@ impl PolicyScore {
 
     /// Begins another run: the time in between is not known.
     fn interrupted(&mut self) {
-        self.state = GateState::Shut;
+        self.state = GateState::Closed;
         self.duty = 0.0;
         self.pending.clear();
     }
@@ -275,10 +275,10 @@ impl PolicyScore {
         match self.state {
             GateState::Open => self.figures.open_s += seconds,
             GateState::Limited => self.figures.limited_s += seconds,
-            GateState::Shut => self.figures.shut_s += seconds,
+            GateState::Closed => self.figures.closed_s += seconds,
         }
         self.figures.work_s += seconds * self.duty;
-        if self.state != GateState::Shut {
+        if self.state != GateState::Closed {
             self.pending.push_back((now.mono.saturating_sub(spent), spent));
         }
         while self
@@ -295,16 +295,16 @@ impl PolicyScore {
     }
 
     fn enter(&mut self, state: GateState, duty: f64, why: &str, now: Moment) {
-        let (was_open, is_open) = (self.state != GateState::Shut, state != GateState::Shut);
+        let (was_open, is_open) = (self.state != GateState::Closed, state != GateState::Closed);
         if is_open && !was_open {
             self.figures.openings += 1;
             self.opened = now.mono;
         }
         if was_open && !is_open {
-            if let Some(count) = self.figures.shuts.get_mut(why) {
+            if let Some(count) = self.figures.closings.get_mut(why) {
                 *count += 1;
             } else {
-                self.figures.shuts.insert(why.to_owned(), 1);
+                self.figures.closings.insert(why.to_owned(), 1);
             }
             self.figures.flaps += u64::from(now.mono.saturating_sub(self.opened) < self.flap);
         }

@@ -24,7 +24,7 @@ fn observation(at_ms: u64, value: Option<f64>, is_open: bool) -> Observation {
     let verdict = if is_open {
         Verdict::open(Reason::Idle, at, None)
     } else {
-        Verdict::shut(Reason::NoSample, at, None)
+        Verdict::closed(Reason::NoSample, at, None)
     };
     let readings = [
         ("host_cpu".into(), reading),

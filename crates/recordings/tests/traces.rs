@@ -20,8 +20,8 @@ fn trace_of_mixed_load_is_partly_open() -> Result<(), Box<dyn std::error::Error>
     let mut scenario = Scenario::new(GateConfig::default().limits());
     scenario.rows_per_second = Some(1_000.0);
     let untuned = simulate(&records.blocks, &scenario);
-    let seen = untuned.candidate.open_s + untuned.candidate.limited_s + untuned.candidate.shut_s;
-    assert!(untuned.candidate.shut_s > 0.0 && seen > 50.0, "{untuned:?}");
+    let seen = untuned.candidate.open_s + untuned.candidate.limited_s + untuned.candidate.closed_s;
+    assert!(untuned.candidate.closed_s > 0.0 && seen > 50.0, "{untuned:?}");
     assert!(untuned.candidate.false_idle_s <= untuned.candidate.open_s + untuned.candidate.limited_s);
     // Signals added later are not in the trace: ignored and listed.
     assert!(!untuned.not_recorded.contains(&"host_cpu".to_owned()) && untuned.lost == 0);
@@ -32,7 +32,7 @@ fn trace_of_mixed_load_is_partly_open() -> Result<(), Box<dyn std::error::Error>
         (limit.stop, limit.resume) = (limit.stop / 10.0, limit.resume / 10.0);
     }
     let strict = simulate(&records.blocks, &scenario);
-    assert!(strict.candidate.shut_s >= untuned.candidate.shut_s);
+    assert!(strict.candidate.closed_s >= untuned.candidate.closed_s);
     assert_ne!(History::from_blocks(&records.blocks), History::default());
     Ok(())
 }

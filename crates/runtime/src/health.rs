@@ -79,7 +79,7 @@ pub trait Report: Send + Sync + 'static {
     /// Whether the process does its work.
     ///
     /// # Errors
-    /// Why not, in a sentence. A shut gate is not a reason, because waiting is normal.
+    /// Why not, in a sentence. A closed gate is not a reason, because waiting is normal.
     fn healthy(&self) -> Result<(), Problem> {
         Ok(())
     }

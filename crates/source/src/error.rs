@@ -49,7 +49,7 @@ impl Error {
     pub fn revoked() -> Self {
         Self::new(
             ErrorKind::Revoked,
-            "the gate shut during the read",
+            "the gate closed during the read",
             "continue under the next permit",
         )
     }

@@ -221,12 +221,12 @@ pub struct DriverCounts {
     pub statements: u64,
     /// Rows that the driver returned.
     pub rows: u64,
-    /// Of these, rows returned while the gate was shut and the yield bound (100 ms after the sample that shut it) had passed.
+    /// Of these, rows returned while the gate was closed and the yield bound (100 ms after the sample that closed it) had passed.
     /// Must be 0.
-    pub rows_while_shut: u64,
+    pub rows_while_closed: u64,
     /// Rows returned between the verdict and the end of the yield bound.
     pub rows_while_yielding: u64,
-    /// Statements begun while the gate was shut and the yield bound had passed. Must be 0. (One begun at the moment of the verdict
+    /// Statements begun while the gate was closed and the yield bound had passed. Must be 0. (One begun at the moment of the verdict
     /// is cancelled at once.)
-    pub statements_while_shut: u64,
+    pub statements_while_closed: u64,
 }

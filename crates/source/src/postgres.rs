@@ -1,7 +1,7 @@
 //! PostgreSQL as a system of record.
 //!
 //! One session serves all feeds, one statement at a time. Every statement is its own read-only transaction with timeouts. There is
-//! never a BEGIN, so no transaction is open while the gate is shut. A revoked permit sends a cancel request at once. A session
+//! never a BEGIN, so no transaction is open while the gate is closed. A revoked permit sends a cancel request at once. A session
 //! that does not respond within the yield bound is dropped.
 //!
 //! - `config` the settings of the connection
@@ -56,8 +56,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 pub use config::PostgresConfig;
+use gate::closed_flag::ClosedFlag;
 use gate::permit::Permit;
-use gate::shut::ShutFlag;
 pub use grants::grants;
 pub use probe::{OwnStatements, probes};
 use schemas::name::FeedName;
@@ -86,8 +86,8 @@ impl PostgresSource {
     ///
     /// # Errors
     /// `Refused` if the URL is invalid. The error omits the URL, which may contain a password.
-    pub fn new(config: PostgresConfig, shut: ShutFlag) -> Result<Self> {
-        let counter = Arc::new(DriverCounter::new(shut));
+    pub fn new(config: PostgresConfig, closed: ClosedFlag) -> Result<Self> {
+        let counter = Arc::new(DriverCounter::new(closed));
         let session = Arc::new(Session::new(config, Arc::clone(&counter))?);
         Ok(Self {
             session,

@@ -1,7 +1,7 @@
 //! SQLite as a system of record.
 //!
 //! One connection, opened read-only, on a thread of its own. Each quantum is one statement that is reset at its end, so no read
-//! transaction is open while the gate is shut. A progress handler stops a statement when the permit is revoked or its timeout
+//! transaction is open while the gate is closed. A progress handler stops a statement when the permit is revoked or its timeout
 //! passes, even if it returns no row. A trace hook counts statements and rows, independently of the code above.
 //!
 //! SQLite does not show open transactions, so every feed is fenced by its declared lag.
@@ -46,8 +46,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use gate::closed_flag::ClosedFlag;
 use gate::permit::Permit;
-use gate::shut::ShutFlag;
 
 use crate::count::DriverCounter;
 use crate::error::Result;
@@ -94,9 +94,9 @@ impl SqliteSource {
     ///
     /// # Errors
     /// `Database` if the thread cannot be started.
-    pub fn new(config: SqliteConfig, shut: ShutFlag) -> Result<Self> {
-        let counter = Arc::new(DriverCounter::new(shut.clone()));
-        let worker = Arc::new(Worker::start(config, shut, Arc::clone(&counter))?);
+    pub fn new(config: SqliteConfig, closed: ClosedFlag) -> Result<Self> {
+        let counter = Arc::new(DriverCounter::new(closed.clone()));
+        let worker = Arc::new(Worker::start(config, closed, Arc::clone(&counter))?);
         let proofs = Arc::default();
         Ok(Self {
             worker,

@@ -50,7 +50,7 @@ async fn postgres_invalid_text_is_a_reject() {
     let gate = Gate::fixed_open();
     let mut config = PostgresConfig::new(&db.url);
     config.allow_writable_account = true;
-    let source = PostgresSource::new(config, gate.shut_flag()).unwrap();
+    let source = PostgresSource::new(config, gate.closed_flag()).unwrap();
     only_the_second_is_a_reject(&all(&source, &gate, "id").await.unwrap());
     // They cannot be a position, so the feed fails with the cause.
     let error = all(&source, &gate, "name").await.unwrap_err();
@@ -73,7 +73,7 @@ async fn sqlite_invalid_text_is_a_reject() {
     )
     .unwrap();
     let gate = Gate::fixed_open();
-    let source = SqliteSource::new(SqliteConfig::new(path), gate.shut_flag()).unwrap();
+    let source = SqliteSource::new(SqliteConfig::new(path), gate.closed_flag()).unwrap();
     only_the_second_is_a_reject(&all(&source, &gate, "id").await.unwrap());
     assert!(all(&source, &gate, "name").await.is_err());
     source.close().await;

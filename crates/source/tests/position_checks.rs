@@ -354,7 +354,7 @@ async fn identity_detects_an_older_copy_but_not_a_crash() {
     let crashed = identify(&source).await;
     assert_eq!(detect_change(&restarted, &crashed), None, "a crash");
     let restored = PostgresConfig::new(copy.existing_database(db.name()).url_as(&role));
-    let restored = PostgresSource::new(restored, gate.shut_flag()).unwrap();
+    let restored = PostgresSource::new(restored, gate.closed_flag()).unwrap();
     assert_eq!(
         detect_change(&crashed, &identify(&restored).await),
         Some(SourceChange::RolledBack)

@@ -26,7 +26,7 @@ pub(crate) async fn open(db: &Db, grants: &str, gate: &Gate) -> (PostgresSource,
     let role = db.role("reader", grants).await;
     let mut config = PostgresConfig::new(db.url_as(&role));
     config.statement_timeout = Duration::from_secs(30);
-    (PostgresSource::new(config, gate.shut_flag()).unwrap(), role)
+    (PostgresSource::new(config, gate.closed_flag()).unwrap(), role)
 }
 
 async fn below(reader: &mut dyn FeedReader, gate: &Gate) -> Fence {
@@ -103,7 +103,7 @@ async fn postgres_account_privileges_are_checked() {
         error.kind == ErrorKind::Refused && error.to_string().contains("may write"),
         "{error}"
     );
-    let root = PostgresSource::new(PostgresConfig::new(&db.url), gate.shut_flag()).unwrap();
+    let root = PostgresSource::new(PostgresConfig::new(&db.url), gate.closed_flag()).unwrap();
     assert!(
         root.open_feed(&setl(), &permit)
             .await
@@ -158,7 +158,7 @@ async fn postgres_invalid_feed_is_refused_with_its_location() {
     }
     let unreachable = PostgresSource::new(
         PostgresConfig::new("postgres://x@127.0.0.1:1/x"),
-        gate.shut_flag(),
+        gate.closed_flag(),
     )
     .unwrap();
     assert_eq!(
@@ -187,14 +187,14 @@ async fn postgres_revoked_permit_stops_the_statement() {
     let read = reader.read(None, &Fence::Open, 200, &permit, &mut taken);
     let sleeping =
         format!("SELECT count(*) FROM pg_stat_activity WHERE usename = '{role}' AND state = 'active'");
-    let shut = async {
+    let closed = async {
         until("the statement to run", SOON, async || {
             db.number(&sleeping).await == 1
         })
         .await;
-        script.shut("business");
+        script.close("business");
     };
-    let both = async { tokio::join!(read, shut) };
+    let both = async { tokio::join!(read, closed) };
     let (quantum, ()) = tokio::time::timeout(SOON, both)
         .await
         .expect("the gate stops the statement");
@@ -206,8 +206,8 @@ async fn postgres_revoked_permit_stops_the_statement() {
     until("the account to rest", SOON, async || db.number(&busy).await == 0).await;
     assert_eq!(
         (
-            source.driver_counts().rows_while_shut,
-            source.driver_counts().statements_while_shut
+            source.driver_counts().rows_while_closed,
+            source.driver_counts().statements_while_closed
         ),
         (0, 0)
     );
@@ -228,7 +228,7 @@ async fn postgres_timeout_is_reported_and_session_reopened() {
     let mut config = PostgresConfig::new(db.url_as(&role));
     // Long enough to open a feed on a machine under load.
     config.statement_timeout = Duration::from_secs(2);
-    let hurried = PostgresSource::new(config.clone(), gate.shut_flag()).unwrap();
+    let hurried = PostgresSource::new(config.clone(), gate.closed_flag()).unwrap();
     let permit = gate.permit().await;
     let sql = "SELECT id, at, pg_sleep(3600)::text AS s FROM setl";
     let mut slow = hurried
@@ -241,7 +241,7 @@ async fn postgres_timeout_is_reported_and_session_reopened() {
         .unwrap_err();
     assert_eq!(error.kind, ErrorKind::TimedOut, "{error}");
     config.statement_timeout = Duration::from_secs(30);
-    let source = PostgresSource::new(config, gate.shut_flag()).unwrap();
+    let source = PostgresSource::new(config, gate.closed_flag()).unwrap();
     let mut reader = source.open_feed(&setl(), &permit).await.unwrap();
     db.execute(&format!(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'"

@@ -37,7 +37,7 @@ async fn both(gate: &Gate) -> Vec<(&'static str, Box<dyn Source>, Box<dyn std::a
         .unwrap()
         .execute_batch(LITE)
         .unwrap();
-    let sqlite = SqliteSource::new(SqliteConfig::new(&path), gate.shut_flag()).unwrap();
+    let sqlite = SqliteSource::new(SqliteConfig::new(&path), gate.closed_flag()).unwrap();
     vec![
         ("postgres", Box::new(postgres), Box::new(db)),
         ("sqlite", Box::new(sqlite), Box::new(dir)),

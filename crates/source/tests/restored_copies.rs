@@ -54,7 +54,7 @@ async fn sqlite_older_copy_over_the_same_file_is_detected() {
         let core = Core::new(mode);
         let gate = Gate::fixed_open();
         let permit = gate.permit().await;
-        let source = SqliteSource::new(SqliteConfig::new(core.path()), gate.shut_flag()).unwrap();
+        let source = SqliteSource::new(SqliteConfig::new(core.path()), gate.closed_flag()).unwrap();
         let feed = feed("SELECT * FROM t", &["id"], CursorSetBy::Sequence);
         let mut reader = source.open_feed(&feed, &permit).await.unwrap();
         let first = source_mark(reader.as_mut(), &permit).await;
@@ -87,7 +87,7 @@ async fn sqlite_maintenance_keeps_the_identity() {
     let core = Core::new("delete");
     let gate = Gate::fixed_open();
     let permit = gate.permit().await;
-    let source = SqliteSource::new(SqliteConfig::new(core.path()), gate.shut_flag()).unwrap();
+    let source = SqliteSource::new(SqliteConfig::new(core.path()), gate.closed_flag()).unwrap();
     let feed = feed("SELECT * FROM t", &["id"], CursorSetBy::Sequence);
     let mut reader = source.open_feed(&feed, &permit).await.unwrap();
     let mut last = source_mark(reader.as_mut(), &permit).await;
@@ -130,7 +130,7 @@ async fn sqlite_head_is_read_without_dropping_locks_of_this_process() {
     own.execute_batch("BEGIN IMMEDIATE; UPDATE t SET x = 'e'")
         .unwrap();
     for _ in 0..2 {
-        let source = SqliteSource::new(SqliteConfig::new(core.path()), gate.shut_flag()).unwrap();
+        let source = SqliteSource::new(SqliteConfig::new(core.path()), gate.closed_flag()).unwrap();
         let mut reader = source.open_feed(&feed, &permit).await.unwrap();
         source_mark(reader.as_mut(), &permit).await;
         source.close().await;

@@ -34,7 +34,7 @@ async fn read(db: &Db, role: &str) -> (String, Vec<Vec<String>>) {
     let gate = Gate::fixed_open();
     let mut config = PostgresConfig::new(db.url_as(role));
     config.statement_timeout = std::time::Duration::from_secs(30);
-    let source = PostgresSource::new(config, gate.shut_flag()).unwrap();
+    let source = PostgresSource::new(config, gate.closed_flag()).unwrap();
     let permit = gate.permit().await;
     let mut feed = feed(SQL, &["id"], CursorSetBy::Application);
     feed.lag = std::time::Duration::ZERO;
@@ -93,7 +93,7 @@ async fn postgres_reader_with_a_currency_is_refused_for_money() {
     db.execute(&format!("ALTER ROLE {role} SET lc_monetary = 'C.utf8'"))
         .await;
     let gate = Gate::fixed_open();
-    let source = PostgresSource::new(PostgresConfig::new(db.url_as(&role)), gate.shut_flag()).unwrap();
+    let source = PostgresSource::new(PostgresConfig::new(db.url_as(&role)), gate.closed_flag()).unwrap();
     let permit = gate.permit().await;
     let feed = |sql| feed(sql, &["id"], CursorSetBy::Application);
     assert!(
@@ -120,7 +120,7 @@ async fn postgres_reader_of_zeroed_pages_is_refused() {
     db.execute(&format!("ALTER ROLE {role} SET zero_damaged_pages = on"))
         .await;
     let gate = Gate::fixed_open();
-    let source = PostgresSource::new(PostgresConfig::new(db.url_as(&role)), gate.shut_flag()).unwrap();
+    let source = PostgresSource::new(PostgresConfig::new(db.url_as(&role)), gate.closed_flag()).unwrap();
     let feed = feed("SELECT id FROM setl", &["id"], CursorSetBy::Application);
     let error = source.open_feed(&feed, &gate.permit().await).await.err().unwrap();
     assert_eq!(error.kind, ErrorKind::Refused, "{error}");

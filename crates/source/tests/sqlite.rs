@@ -30,7 +30,7 @@ pub(crate) fn core(sql: &str) -> Core {
 }
 
 pub(crate) fn source(core: &Core, gate: &Gate) -> SqliteSource {
-    SqliteSource::new(SqliteConfig::new(&core.path), gate.shut_flag()).unwrap()
+    SqliteSource::new(SqliteConfig::new(&core.path), gate.closed_flag()).unwrap()
 }
 
 const SETL: &str = "CREATE TABLE setl (id INTEGER PRIMARY KEY, day TEXT NOT NULL, amount DECIMAL(16,2));
@@ -71,7 +71,7 @@ async fn rows_with_equal_cursor_prefix_are_read_once() {
         assert!(taken.rows.iter().any(|row| row[2] == "3.14"));
     }
     assert!(source.driver_counts().rows > 5000);
-    assert_eq!(source.driver_counts().rows_while_shut, 0);
+    assert_eq!(source.driver_counts().rows_while_closed, 0);
 }
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn sqlite_invalid_sql_table_and_file_are_reported() {
     }
     let nowhere = SqliteSource::new(
         SqliteConfig::new(core.path.with_file_name("no.db")),
-        gate.shut_flag(),
+        gate.closed_flag(),
     )
     .unwrap();
     let error = nowhere
@@ -201,7 +201,7 @@ async fn sqlite_revoked_permit_stops_the_statement() {
             statement_timeout: std::time::Duration::from_secs(3_600),
             ..SqliteConfig::new(&core.path)
         },
-        gate.shut_flag(),
+        gate.closed_flag(),
     )
     .unwrap();
     let permit = gate.permit().await;
@@ -216,16 +216,16 @@ async fn sqlite_revoked_permit_stops_the_statement() {
     let mut taken = Taken::default();
     let read = reader.read(None, &Fence::Open, 10, &permit, &mut taken);
     let before = source.driver_counts().statements;
-    let shut = async {
+    let closed = async {
         harness::until(
             "the statement to begin",
             std::time::Duration::from_secs(10),
             async || source.driver_counts().statements > before,
         )
         .await;
-        script.shut("business");
+        script.close("business");
     };
-    let both = async { tokio::join!(read, shut) };
+    let both = async { tokio::join!(read, closed) };
     let (quantum, ()) = tokio::time::timeout(std::time::Duration::from_secs(60), both)
         .await
         .expect("the gate stops the statement");
@@ -241,8 +241,8 @@ async fn sqlite_revoked_permit_stops_the_statement() {
     assert_eq!(busy, 0);
     assert_eq!(
         (
-            source.driver_counts().rows_while_shut,
-            source.driver_counts().statements_while_shut
+            source.driver_counts().rows_while_closed,
+            source.driver_counts().statements_while_closed
         ),
         (0, 0)
     );

@@ -208,7 +208,7 @@ impl Chain {
                     .load
                     .verdicts
                     .first()
-                    .is_some_and(|v| v.state == GateState::Shut),
+                    .is_some_and(|v| v.state == GateState::Closed),
         );
         (report.epoch, report.number, report.head) = (link.epoch, link.number, Some(link.digest));
         report.stored = Some((report.stored.map_or(stored_at, |(first, _)| first), stored_at));

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use gate::{GateConfig, OwnPids, ShutFlag};
+use gate::{ClosedFlag, GateConfig, OwnPids};
 use runtime::config::Loaded;
 use social::lease::Timing;
 use social::quantum::Sizing;
@@ -31,7 +31,7 @@ pub(crate) fn external_signals(loaded: &Loaded<SocialFile>) -> Vec<Box<dyn gate:
 }
 
 /// Creates the source. Opens no connection.
-pub(crate) fn source(loaded: &Loaded<SocialFile>, shut: ShutFlag) -> Result<Arc<dyn Source>, Failure> {
+pub(crate) fn source(loaded: &Loaded<SocialFile>, closed: ClosedFlag) -> Result<Arc<dyn Source>, Failure> {
     let table = &loaded.value.source;
     match (table.kind, &table.url, &table.path) {
         (DatabaseKind::Postgres, Some(url), _) => {
@@ -39,14 +39,14 @@ pub(crate) fn source(loaded: &Loaded<SocialFile>, shut: ShutFlag) -> Result<Arc<
             config.statement_timeout = table.statement_timeout.get();
             config.read_only_roles.clone_from(&table.read_only_roles);
             config.allow_writable_account = table.allow_writable_account;
-            Ok(Arc::new(PostgresSource::new(config, shut)?))
+            Ok(Arc::new(PostgresSource::new(config, closed)?))
         }
         (DatabaseKind::Sqlite, _, Some(path)) => {
             let path = loaded.resolve(path);
             check_exists(&path)?;
             let mut config = SqliteConfig::new(path);
             config.statement_timeout = table.statement_timeout.get();
-            Ok(Arc::new(SqliteSource::new(config, shut)?))
+            Ok(Arc::new(SqliteSource::new(config, closed)?))
         }
         // The rules of the file exclude it.
         _ => Err(Failure::usage("[source] has neither url nor path")),

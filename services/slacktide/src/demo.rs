@@ -152,17 +152,17 @@ async fn run_demo(
 
 /// PURE: returns why not all rows arrived in time.
 fn timeout_failure(social: &Value) -> Failure {
-    let (open, shut) = (number(social, "/gate/open_ms"), number(social, "/gate/shut_ms"));
+    let (open, closed) = (number(social, "/gate/open_ms"), number(social, "/gate/closed_ms"));
     let (rows, reason) = (sum_over_lanes(social, "rows"), text(social, "/gate/reason"));
     // Open for less than a tenth of the time: the host is the cause.
-    if open * 10 < open + shut {
+    if open * 10 < open + closed {
         return Failure::new(
             Exit::TooBusy,
             format!(
                 "this host was idle for only {:.1} of {:.1} s; {rows} rows were published and the demo could not end ({reason}); \
                  stop other work on this host, or run the demo again later",
                 seconds(open),
-                seconds(open + shut)
+                seconds(open + closed)
             ),
         );
     }
@@ -217,7 +217,7 @@ fn report(
     began: Instant,
 ) -> Report {
     let rows_published = findings.lanes.values().map(|lane| lane.rows).sum();
-    let reasons = social.pointer("/gate/shuts_by_reason").cloned();
+    let reasons = social.pointer("/gate/closings_by_reason").cloned();
     let open = number(social, "/gate/open_ms");
     let mut report = Report {
         rows_core: compared.core,
@@ -226,19 +226,19 @@ fn report(
         missing: compared.missing,
         duplicated: compared.duplicated,
         differing: compared.differing,
-        rows_read_while_shut: number(social, "/driver/rows_while_shut"),
+        rows_read_while_closed: number(social, "/driver/rows_while_closed"),
         rows_read_while_yielding: number(social, "/driver/rows_while_yielding"),
-        statements_while_shut: number(social, "/driver/statements_while_shut"),
+        statements_while_closed: number(social, "/driver/statements_while_closed"),
         chunks: findings.chunks,
         chunks_verified: findings.chunks_verified,
         receipts_verified: findings.receipts_verified,
         faults: findings.faults.iter().map(ToString::to_string).collect(),
-        gate_shuts: number(social, "/gate/shuts"),
-        gate_shut_reasons: reasons
+        gate_closings: number(social, "/gate/closings"),
+        gate_closing_reasons: reasons
             .and_then(|value| serde_json::from_value(value).ok())
             .unwrap_or_default(),
         gate_open_ms: open,
-        gate_shut_ms: number(social, "/gate/shut_ms"),
+        gate_closed_ms: number(social, "/gate/closed_ms"),
         time_to_yield_us: number(social, "/gate/yields/max_us"),
         freshness,
         changed_while_running: changed,

@@ -278,7 +278,7 @@ mod tests {
     async fn gate_queue_cancelled_waiter_blocks_no_one() {
         let queue = GateQueue::new(4);
         let (gate, script) = Gate::scripted();
-        script.shut("busy");
+        script.close("busy");
         {
             let mut request = std::pin::pin!(queue.request(&gate));
             assert!(futures_util::poll!(request.as_mut()).is_pending());

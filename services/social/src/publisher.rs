@@ -368,7 +368,7 @@ impl Publisher {
                 () = lane_changed(&mut self.parts.lanes) => return None,
                 permit = &mut pending_permit => return Some(permit),
                 () = tokio::time::sleep(left) => {}
-                () = gate.until_shut() => {}
+                () = gate.until_closed() => {}
             }
         }
         // Closed, or paced for long: blocks do not wait for the gate.

@@ -101,9 +101,9 @@ impl Report {
             );
             add_line(what, Verdict::from_bool(share >= 0.6));
         }
-        if let Some((percent, rows)) = self.shut {
+        if let Some((percent, rows)) = self.closed {
             add_line(
-                format!("shut: {percent:.2} % of a core, {rows} rows"),
+                format!("closed: {percent:.2} % of a core, {rows} rows"),
                 Verdict::from_bool(percent < 1.0 && rows == 0),
             );
         }

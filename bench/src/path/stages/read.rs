@@ -34,7 +34,7 @@ pub(super) async fn each_block(
     let gate = Gate::fixed_open();
     let source = PostgresSource::new(
         PostgresConfig::new(rig.source.url_as(&rig.reader)),
-        gate.shut_flag(),
+        gate.closed_flag(),
     )?;
     let permit = gate.permit().await;
     let mut reader = source.open_feed(feed, &permit).await?;

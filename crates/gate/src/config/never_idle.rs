@@ -11,7 +11,7 @@ use crate::config_error::ConfigError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NeverIdleConfig {
-    /// Time for which the gate was shut, or a feed not drained, before the alarm.
+    /// Time for which the gate was closed, or a feed not drained, before the alarm.
     pub alarm_after: Span,
 }
 

@@ -3,7 +3,7 @@
 //! During business activity the duty starts with a small value on probation. It increases by addition while the harm is
 //! within the budget, and decreases by multiplication as soon as the harm is significantly over it (after CockroachDB's
 //! elastic CPU control and TCP). The increase does not depend on whether the duty was used, which would stall at small
-//! duties. If the harm exceeds the budget at the minimum duty, the gate shuts for a time that doubles (after MS
+//! duties. If the harm exceeds the budget at the minimum duty, the gate closes for a time that doubles (after MS
 //! Manners). Without business activity the duty is 1.
 //!
 //! A decrease discards the working ticks: observations at the larger duty do not apply to the smaller one, and would
@@ -20,13 +20,13 @@ use crate::clock::Moment;
 use crate::duty_law::DutyLaw;
 use crate::verdict::Reason;
 
-/// Longest time that harm at the minimum duty keeps the gate shut.
+/// Longest time that harm at the minimum duty keeps the gate closed.
 const MAX_BACKOFF: Duration = Duration::from_secs(300);
 
 /// Standard errors by which the harm must exceed the budget to be significant.
 const SIGNIFICANT_ERRORS: f64 = 1.5;
 
-/// The same, to shut the gate, and to decrease the duty in kernel-idle mode, where harm is less likely than a
+/// The same, to close the gate, and to decrease the duty in kernel-idle mode, where harm is less likely than a
 /// disturbance of the machine.
 const HIGHLY_SIGNIFICANT_ERRORS: f64 = 3.0;
 
@@ -36,7 +36,7 @@ const QUIET_TICKS: u32 = 3;
 /// The state of the duty.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DutyState {
-    /// Monotonic time of the opening; `None` while shut.
+    /// Monotonic time of the opening; `None` while closed.
     opened: Option<Duration>,
     duty: f64,
     harm: Harm,
@@ -45,7 +45,7 @@ pub struct DutyState {
     /// Whether the previous tick was a control tick.
     was_control_tick: bool,
     seed: u64,
-    /// Until when harm at the minimum duty keeps the gate shut, and the consecutive count.
+    /// Until when harm at the minimum duty keeps the gate closed, and the consecutive count.
     backoff_until: Option<(Duration, u32)>,
 }
 
@@ -61,7 +61,7 @@ pub struct Share {
 }
 
 impl DutyState {
-    /// Returns the initial state: shut, no observations.
+    /// Returns the initial state: closed, no observations.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self {
@@ -76,9 +76,9 @@ impl DutyState {
         }
     }
 
-    /// Records that the gate is shut: the next opening begins with probation. The observations of harm are kept, with
+    /// Records that the gate is closed: the next opening begins with probation. The observations of harm are kept, with
     /// decay.
-    pub(super) fn shut(&mut self) {
+    pub(super) fn close(&mut self) {
         self.opened = None;
         self.quiet_ticks = 0;
         self.was_control_tick = false;
@@ -90,7 +90,7 @@ impl DutyState {
         self.harm.estimate()
     }
 
-    /// Returns the reason of a shut by the budget.
+    /// Returns the reason of a closing by the budget.
     pub(super) fn over_budget(&self, law: &DutyLaw, now: Moment) -> Reason {
         let left = self
             .backoff_until
@@ -107,7 +107,7 @@ impl DutyState {
         if let Some((until, _)) = self.backoff_until
             && now.mono < until
         {
-            self.shut();
+            self.close();
             return None;
         }
         let is_fresh = self.opened.is_none();
@@ -196,7 +196,7 @@ impl DutyState {
                 self.backoff_until = Some((now.mono.saturating_add(wait), times.saturating_add(1)));
                 // The observations are outdated when the gate opens again.
                 self.harm = Harm::default();
-                self.shut();
+                self.close();
                 return None;
             }
             self.duty = (self.duty * law.decrease).max(law.min_duty);

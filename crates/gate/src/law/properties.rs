@@ -1,7 +1,7 @@
 //! Properties of the law over random steps.
 
 use proptest::prelude::*;
-use schemas::load::GateState::{Limited, Open, Shut};
+use schemas::load::GateState::{Closed, Limited, Open};
 
 use super::tests::{Business, SimulatedGate, TICK};
 use super::*;
@@ -53,13 +53,13 @@ proptest! {
         for one in steps {
             let verdict = apply_step(&mut gate, one);
             match verdict.state {
-                Shut => prop_assert_eq!(verdict.duty_milli(), 0),
+                Closed => prop_assert_eq!(verdict.duty_milli(), 0),
                 Limited => prop_assert!(verdict.duty >= law.min_duty && verdict.duty < 1.0),
                 Open => prop_assert!(verdict.duty_milli() == 1_000 && !verdict.is_control_tick),
             }
             // Never open on a sample that is missing, not finite or over the limit.
             let good = one.reading.is_some_and(|value| value < 70.0);
-            prop_assert!(good || verdict.state == Shut);
+            prop_assert!(good || verdict.state == Closed);
             // Full duty only if the signal shows no business activity.
             let quiet = one.reading.is_some_and(|value| value < 10.0);
             prop_assert!(quiet || verdict.state != Open);
@@ -74,16 +74,16 @@ proptest! {
     fn gate_reopens_only_after_the_hold(steps in prop::collection::vec(any_step(), 1..400)) {
         let mut gate = SimulatedGate::new();
         let hold = gate.limits.hold;
-        let mut shut_at = gate.now;
+        let mut closed_at = gate.now;
         let mut was_working = false;
         for one in steps {
             let verdict = apply_step(&mut gate, one);
-            // A shut by the budget is not load; it has its own, longer back-off.
+            // A closing by the budget is not load; it has its own, longer back-off.
             if verdict.permits_work() && !was_working {
-                prop_assert!(gate.now.mono.saturating_sub(shut_at.mono) >= hold.min(TICK * 5));
+                prop_assert!(gate.now.mono.saturating_sub(closed_at.mono) >= hold.min(TICK * 5));
             }
             if !verdict.permits_work() && was_working {
-                shut_at = gate.now;
+                closed_at = gate.now;
             }
             was_working = verdict.permits_work();
         }
@@ -111,15 +111,15 @@ proptest! {
 fn own_load_causes_no_oscillation() {
     let mut gate = SimulatedGate::new();
     let mut duty = 0.0;
-    let mut shuts = 0;
+    let mut closings = 0;
     let mut was_working = false;
     for _ in 0..6_000 {
         let verdict = gate.tick_at(45.0 + 20.0 * duty);
         duty = verdict.duty;
-        shuts += u32::from(was_working && !verdict.permits_work());
+        closings += u32::from(was_working && !verdict.permits_work());
         was_working = verdict.permits_work();
     }
-    assert_eq!(shuts, 0);
+    assert_eq!(closings, 0);
     assert!(was_working);
 }
 

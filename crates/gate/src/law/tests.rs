@@ -131,7 +131,7 @@ impl SimulatedGate {
 #[test]
 fn idle_gate_has_full_duty_after_probation() {
     let mut gate = SimulatedGate::new();
-    assert_eq!(gate.after(4, 2.0).state, GateState::Shut);
+    assert_eq!(gate.after(4, 2.0).state, GateState::Closed);
     let first = gate.tick_at(2.0);
     assert_eq!(
         (first.state, first.reason.kind()),
@@ -161,7 +161,7 @@ fn duty_without_harm_grows_to_its_maximum() {
 }
 
 #[test]
-fn harm_over_budget_halves_the_duty_then_shuts_the_gate() {
+fn harm_over_budget_halves_the_duty_then_closes_the_gate() {
     let mut gate = SimulatedGate::new();
     gate.business = Some(Business {
         working_ms: 6,
@@ -174,9 +174,9 @@ fn harm_over_budget_halves_the_duty_then_shuts_the_gate() {
     });
     // Earlier observations have to decay first.
     let mut duties = Vec::new();
-    let shut = loop {
+    let closed = loop {
         let verdict = gate.tick_at(30.0);
-        if verdict.state == GateState::Shut {
+        if verdict.state == GateState::Closed {
             break verdict;
         }
         if duties.last() != Some(&verdict.duty_milli()) {
@@ -184,13 +184,13 @@ fn harm_over_budget_halves_the_duty_then_shuts_the_gate() {
         }
         assert!(duties.len() < 100, "{duties:?}");
     };
-    assert_eq!(shut.reason.kind(), ReasonKind::OverBudget);
+    assert_eq!(closed.reason.kind(), ReasonKind::OverBudget);
     assert!(duties.windows(2).any(|pair| pair[1] * 2 == pair[0]), "{duties:?}");
     assert_eq!(duties.last(), Some(&10));
-    // The gate stays shut for the back-off and reopens on probation.
+    // The gate stays closed for the back-off and reopens on probation.
     let law = gate.limits.law;
     let mut away = 0;
-    while gate.tick_at(30.0).state == GateState::Shut {
+    while gate.tick_at(30.0).state == GateState::Closed {
         away += 1;
     }
     assert!(TICK * away >= law.backoff - TICK * 2, "{away}");
@@ -216,7 +216,7 @@ fn critical_level_requires_dropping_connections() {
     let mut gate = SimulatedGate::new();
     gate.after(20, 2.0);
     let verdict = gate.tick_at(96.0);
-    assert!(verdict.critical && verdict.state == GateState::Shut);
+    assert!(verdict.critical && verdict.state == GateState::Closed);
     assert_eq!(
         verdict.reason.to_string(),
         "host_cpu 96.0 % >= 95.0 % (critical level)"
@@ -243,7 +243,7 @@ fn pause_binds_until_its_end_and_limit_caps_the_duty() {
             paused.state,
             paused.reason.to_string().contains("paused by li (month end")
         ),
-        (GateState::Shut, true)
+        (GateState::Closed, true)
     );
     assert_eq!(gate.after(9, 2.0).reason.kind(), ReasonKind::Probation);
     gate.orders.max_duty = Some((0.2, order(None)));
@@ -281,7 +281,7 @@ fn fixed_open_gate_obeys_orders_only() {
 }
 
 #[test]
-fn unread_orders_keep_the_gate_shut() {
+fn unread_orders_keep_the_gate_closed() {
     let mut gate = SimulatedGate::new();
     gate.orders = Orders::unread("the exchange does not answer");
     assert_eq!(gate.after(50, 2.0).reason.kind(), ReasonKind::OrdersUnread);
@@ -296,7 +296,7 @@ fn trickle_begins_after_its_time_and_only_for_load() {
         actor: "wang".into(),
         reason: "the insurer waits".into(),
     });
-    assert_eq!(gate.after(590, 80.0).state, GateState::Shut);
+    assert_eq!(gate.after(590, 80.0).state, GateState::Closed);
     let trickle = gate.after(20, 80.0);
     assert_eq!((trickle.state, trickle.duty_milli()), (GateState::Limited, 10));
     let text = trickle.reason.to_string();
@@ -304,15 +304,15 @@ fn trickle_begins_after_its_time_and_only_for_load() {
         text.contains("trickle by wang") && text.contains("80.0 %"),
         "{text}"
     );
-    assert_eq!(gate.tick_at(96.0).state, GateState::Shut);
-    assert_eq!(gate.tick(None).state, GateState::Shut);
-    assert_eq!(gate.tick(Some(Reading::Value(f64::NAN))).state, GateState::Shut);
+    assert_eq!(gate.tick_at(96.0).state, GateState::Closed);
+    assert_eq!(gate.tick(None).state, GateState::Closed);
+    assert_eq!(gate.tick(Some(Reading::Value(f64::NAN))).state, GateState::Closed);
     gate.orders.pause = Some(order(None));
-    assert_eq!(gate.tick_at(80.0).state, GateState::Shut);
+    assert_eq!(gate.tick_at(80.0).state, GateState::Closed);
     gate.orders.pause = None;
     // A moment of idleness ends it.
     gate.after(10, 2.0);
-    assert_eq!(gate.tick_at(80.0).state, GateState::Shut);
+    assert_eq!(gate.tick_at(80.0).state, GateState::Closed);
 }
 
 #[test]
@@ -326,12 +326,12 @@ fn deadline_window_opens_within_its_times() {
         actor: "wang".into(),
         reason: "year end".into(),
     }];
-    assert_eq!(gate.after(98, 80.0).state, GateState::Shut);
+    assert_eq!(gate.after(98, 80.0).state, GateState::Closed);
     assert_eq!(gate.after(50, 80.0).reason.kind(), ReasonKind::Relief);
-    assert_eq!(gate.after(60, 80.0).state, GateState::Shut);
+    assert_eq!(gate.after(60, 80.0).state, GateState::Closed);
 }
 
-/// A clock jump shuts the gate even if it ends a pause or begins a window.
+/// A clock jump closes the gate even if it ends a pause or begins a window.
 #[test]
 fn clock_jump_does_not_open_a_window() {
     let mut gate = SimulatedGate::new();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use schemas::load::GateState::{Open, Shut};
+use schemas::load::GateState::{Closed, Open};
 
 use super::tests::{TICK, limits, sample, start};
 use super::*;
@@ -84,7 +84,7 @@ fn policy_short_histories_are_monotone_in_load() {
                     before
                         .iter()
                         .zip(&after)
-                        .all(|(before, after)| *before == Open || *after == Shut)
+                        .all(|(before, after)| *before == Open || *after == Closed)
                 );
             }
         }
@@ -115,7 +115,7 @@ proptest! {
         for (at, ((value, gap), (_, verdict))) in history.iter().zip(verdicts).enumerate() {
             let is_known = value.is_some_and(|value| value < 70.0);
             let is_fresh = at == 0 || *gap <= limits.stale_after;
-            prop_assert!(verdict.state == Shut || (is_known && is_fresh));
+            prop_assert!(verdict.state == Closed || (is_known && is_fresh));
         }
     }
 
@@ -129,14 +129,14 @@ proptest! {
         let limits = limits(good, hold);
         let history: Vec<_> =
             history.into_iter().map(|(value, gap)| (value, Duration::from_millis(gap))).collect();
-        let mut shut_at = start();
-        let mut previous = Shut;
+        let mut closed_at = start();
+        let mut previous = Closed;
         for (now, verdict) in replay(&history, &limits) {
-            if previous == Shut && verdict.state == Open {
-                prop_assert!(now.mono - shut_at.mono >= hold);
+            if previous == Closed && verdict.state == Open {
+                prop_assert!(now.mono - closed_at.mono >= hold);
             }
-            if verdict.state == Shut && previous == Open {
-                shut_at = now;
+            if verdict.state == Closed && previous == Open {
+                closed_at = now;
             }
             previous = verdict.state;
         }
@@ -151,7 +151,7 @@ proptest! {
         let light: Vec<_> = history.iter().map(|(value, _)| Some(*value)).collect();
         let heavy: Vec<_> = history.iter().map(|(value, more)| Some(value + more)).collect();
         for (light, heavy) in states(&light, &limits).into_iter().zip(states(&heavy, &limits)) {
-            prop_assert!(light == Open || heavy == Shut);
+            prop_assert!(light == Open || heavy == Closed);
         }
     }
 }

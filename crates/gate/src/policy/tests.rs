@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use schemas::load::GateState::{Open, Shut};
+use schemas::load::GateState::{Closed, Open};
 
 use super::*;
 use crate::limits::Limit;
@@ -89,11 +89,11 @@ impl Stepped {
 }
 
 #[test]
-fn gate_opens_after_good_samples_and_shuts_at_once() {
+fn gate_opens_after_good_samples_and_closes_at_once() {
     let mut policy = Stepped::new();
     let verdicts: Vec<_> = (0..4).map(|_| policy.value(10.0)).collect();
     let states: Vec<_> = verdicts.iter().map(|verdict| verdict.state).collect();
-    assert_eq!(states, [Shut, Shut, Shut, Open]);
+    assert_eq!(states, [Closed, Closed, Closed, Open]);
     assert_eq!(
         verdicts[0].reason,
         Reason::Holding {
@@ -106,9 +106,12 @@ fn gate_opens_after_good_samples_and_shuts_at_once() {
         "holding 0.8 s and 2 good samples more"
     );
     assert_eq!(verdicts[3].since, policy.now);
-    let shut = policy.value(83.04);
-    assert_eq!((shut.state, shut.since), (Shut, policy.now));
-    assert_eq!(shut.reason.to_string(), "host_cpu 83.0 % >= 70.0 % (stop limit)");
+    let closed = policy.value(83.04);
+    assert_eq!((closed.state, closed.since), (Closed, policy.now));
+    assert_eq!(
+        closed.reason.to_string(),
+        "host_cpu 83.0 % >= 70.0 % (stop limit)"
+    );
 }
 
 /// Trap: one threshold for stop and start flaps.
@@ -116,7 +119,7 @@ fn gate_opens_after_good_samples_and_shuts_at_once() {
 fn gate_between_the_limits_keeps_its_state() {
     let mut policy = Stepped::open();
     assert!((0..20).all(|_| policy.value(60.0).state == Open));
-    assert_eq!(policy.value(70.0).state, Shut);
+    assert_eq!(policy.value(70.0).state, Closed);
     let verdicts: Vec<_> = (0..20).map(|_| policy.value(60.0)).collect();
     assert!(
         verdicts
@@ -130,7 +133,7 @@ fn gate_between_the_limits_keeps_its_state() {
 
 /// Trap: a probe error read as "not loaded".
 #[test]
-fn unknown_reading_shuts_the_gate_with_its_reason() {
+fn unknown_reading_closes_the_gate_with_its_reason() {
     for (reading, kind) in [
         (None, ReasonKind::Missing),
         (Some(Reading::Failed("timeout".into())), ReasonKind::Failed),
@@ -139,13 +142,13 @@ fn unknown_reading_shuts_the_gate_with_its_reason() {
     ] {
         let mut policy = Stepped::open();
         let verdict = policy.reading(reading);
-        assert_eq!((verdict.state, verdict.reason.kind()), (Shut, kind));
+        assert_eq!((verdict.state, verdict.reason.kind()), (Closed, kind));
     }
 }
 
 /// Trap: a misspelt metric throttles permanently, or never.
 #[test]
-fn signal_without_limits_and_empty_limits_shut_the_gate() {
+fn signal_without_limits_and_empty_limits_close_the_gate() {
     let mut policy = Stepped::open();
     policy.now = policy.now.later(TICK);
     let mut unknown = sample(policy.now, Some(Reading::Value(1.0)));
@@ -157,7 +160,7 @@ fn signal_without_limits_and_empty_limits_shut_the_gate() {
 }
 
 #[test]
-fn stale_sample_or_missing_samples_shut_the_gate() {
+fn stale_sample_or_missing_samples_close_the_gate() {
     let mut policy = Stepped::open();
     let old = sample(policy.now.later(TICK), Some(Reading::Value(1.0)));
     policy.now = policy.now.later(TICK * 5);
@@ -171,7 +174,7 @@ fn stale_sample_or_missing_samples_shut_the_gate() {
 }
 
 #[test]
-fn clock_backwards_or_jumping_shuts_the_gate_for_a_while() {
+fn clock_backwards_or_jumping_closes_the_gate_for_a_while() {
     let mut policy = Stepped::open();
     let back = Moment {
         mono: policy.now.mono.saturating_sub(TICK),
@@ -187,7 +190,7 @@ fn clock_backwards_or_jumping_shuts_the_gate_for_a_while() {
         policy.now = policy.now.later(TICK);
         policy.now.wall += jiff::SignedDuration::from_millis(hour);
         let verdict = policy.step(&sample(policy.now, Some(Reading::Value(1.0))));
-        assert_eq!((verdict.state, verdict.reason), (Shut, Reason::ClockJump(hour)));
+        assert_eq!((verdict.state, verdict.reason), (Closed, Reason::ClockJump(hour)));
         let opens = (0..).find(|_| policy.value(1.0).state == Open);
         assert_eq!(opens, Some(3));
     }

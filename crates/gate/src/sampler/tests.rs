@@ -58,24 +58,27 @@ impl Bench {
 }
 
 #[tokio::test(start_paused = true)]
-async fn gate_opens_after_the_hold_and_shuts_on_load() {
+async fn gate_opens_after_the_hold_and_closes_on_load() {
     let bench = bench(ScriptedReading::Value(5.0));
     let opened = bench.open().await;
     assert!(opened.at.mono >= Duration::from_secs(2));
     let permit = bench.gate.permit().await;
     bench.readings.send_replace(ScriptedReading::Value(90.0));
     permit.revoked().await;
-    let shut = bench.gate.verdict();
-    assert_eq!(shut.reason.to_string(), "host_cpu 90.0 % >= 85.0 % (stop limit)");
+    let closed = bench.gate.verdict();
+    assert_eq!(
+        closed.reason.to_string(),
+        "host_cpu 90.0 % >= 85.0 % (stop limit)"
+    );
     bench.readings.send_replace(ScriptedReading::Value(5.0));
     let again = bench.open().await;
-    assert!(again.at.mono - shut.at.mono >= Duration::from_secs(2));
+    assert!(again.at.mono - closed.at.mono >= Duration::from_secs(2));
     assert!(permit.is_revoked());
 }
 
 /// Trap: a probe error read as "not loaded".
 #[tokio::test(start_paused = true)]
-async fn signal_failing_or_hanging_shuts_the_gate_until_it_recovers() {
+async fn signal_failing_or_hanging_closes_the_gate_until_it_recovers() {
     let bench = bench(ScriptedReading::Value(5.0));
     for (reading, text) in [
         (
@@ -86,7 +89,7 @@ async fn signal_failing_or_hanging_shuts_the_gate_until_it_recovers() {
     ] {
         bench.open().await;
         bench.readings.send_replace(reading);
-        let verdict = bench.until(GateState::Shut, ReasonKind::Failed).await;
+        let verdict = bench.until(GateState::Closed, ReasonKind::Failed).await;
         assert!(verdict.reason.to_string().contains(text), "{}", verdict.reason);
         bench.readings.send_replace(ScriptedReading::Value(5.0));
     }
@@ -94,17 +97,17 @@ async fn signal_failing_or_hanging_shuts_the_gate_until_it_recovers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn clock_jump_shuts_the_gate_until_it_recovers() {
+async fn clock_jump_closes_the_gate_until_it_recovers() {
     let bench = bench(ScriptedReading::Value(5.0));
     bench.open().await;
     bench.clock.jump(3_600_000);
-    let verdict = bench.until(GateState::Shut, ReasonKind::ClockJump).await;
+    let verdict = bench.until(GateState::Closed, ReasonKind::ClockJump).await;
     assert!(verdict.reason.to_string().contains("3600000 ms"));
     bench.open().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn sampler_stalled_shuts_the_gate() {
+async fn sampler_stalled_closes_the_gate() {
     let bench = bench(ScriptedReading::Value(5.0));
     bench.open().await;
     let permit = bench.gate.permit().await;
@@ -114,12 +117,12 @@ async fn sampler_stalled_shuts_the_gate() {
     let verdict = bench.gate.verdict();
     assert_eq!(
         (verdict.state, verdict.reason.kind()),
-        (GateState::Shut, ReasonKind::Stale)
+        (GateState::Closed, ReasonKind::Stale)
     );
-    assert!(bench.gate.shut_flag().is_shut());
+    assert!(bench.gate.closed_flag().is_closed());
     assert!(bench.gate.try_permit().is_none());
     let status = bench.gate.status();
-    assert_eq!(status.shuts_by_reason.get(&ReasonKind::Stale), Some(&1));
+    assert_eq!(status.closings_by_reason.get(&ReasonKind::Stale), Some(&1));
 }
 
 /// The watchdog may be late too: an expired verdict grants no permit.
@@ -131,7 +134,7 @@ async fn expired_verdict_grants_no_permit_without_watchdog() {
     assert!(bench.gate.try_permit().is_some());
     tokio::time::advance(Duration::from_millis(501)).await;
     assert!(bench.gate.try_permit().is_none());
-    assert_eq!(bench.gate.verdict().state, GateState::Shut);
+    assert_eq!(bench.gate.verdict().state, GateState::Closed);
 }
 
 #[tokio::test(start_paused = true)]
@@ -141,20 +144,20 @@ async fn sampler_resumed_after_a_stall_restarts_the_hold() {
     bench.sampling.tasks[1].abort();
     // As after SIGSTOP: the monotonic clock advanced without a sample.
     tokio::time::advance(Duration::from_secs(60)).await;
-    let shut = bench.until(GateState::Shut, ReasonKind::Stale).await;
+    let closed = bench.until(GateState::Closed, ReasonKind::Stale).await;
     let opened = bench.open().await;
-    assert!(opened.at.mono - shut.at.mono >= Duration::from_secs(2));
+    assert!(opened.at.mono - closed.at.mono >= Duration::from_secs(2));
 }
 
 #[tokio::test(start_paused = true)]
-async fn stop_shuts_the_gate_and_ends_the_tasks() {
+async fn stop_closes_the_gate_and_ends_the_tasks() {
     let bench = bench(ScriptedReading::Hang);
     bench.stop.cancel();
     bench.sampling.join().await;
     let verdict = bench.gate.verdict();
     assert_eq!(
         (verdict.state, verdict.reason.kind()),
-        (GateState::Shut, ReasonKind::Stopped)
+        (GateState::Closed, ReasonKind::Stopped)
     );
 }
 
@@ -246,7 +249,7 @@ async fn fixed_open_gate_obeys_a_pause_and_can_be_reloaded() {
         pause: Some(pause),
         ..crate::orders::Orders::default()
     });
-    gate.until_shut().await;
+    gate.until_closed().await;
     assert_eq!(gate.verdict().reason.kind(), ReasonKind::Paused);
     assert!(
         gate.reload(&GateConfig::default(), &OwnPids::new(), Vec::new())

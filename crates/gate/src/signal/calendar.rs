@@ -25,7 +25,7 @@ pub use text::{PeriodError, days, when, window};
 /// The signal's name.
 pub const NAME: &str = "calendar";
 
-/// Shut outside (1), open inside (0).
+/// Closed outside (1), open inside (0).
 pub const LIMIT: Limit = Limit {
     stop: 1.0,
     resume: 0.5,

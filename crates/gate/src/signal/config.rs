@@ -42,7 +42,7 @@ pub struct SignalsConfig {
     pub disk: HostSignalConfig,
     /// Throughput of the busiest interface.
     pub network: HostSignalConfig,
-    /// A file that shuts the gate while it exists.
+    /// A file that closes the gate while it exists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_file: Option<StopFileConfig>,
     /// Queries of the source's database.

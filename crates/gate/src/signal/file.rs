@@ -1,4 +1,4 @@
-//! A file that shuts the gate while it exists, for operators and other tools.
+//! A file that closes the gate while it exists, for operators and other tools.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use crate::sample::SignalName;
 /// The signal's name.
 pub const NAME: &str = "stop_file";
 
-/// Shut if the file exists (1), open if it does not (0).
+/// Closed if the file exists (1), open if it does not (0).
 pub const LIMIT: Limit = Limit {
     stop: 1.0,
     resume: 0.5,
@@ -29,7 +29,7 @@ pub struct StopFileConfig {
     pub path: PathBuf,
 }
 
-/// A file that shuts the gate while it exists. A folder that cannot be read is an error, and therefore shuts the gate
+/// A file that closes the gate while it exists. A folder that cannot be read is an error, and therefore closes the gate
 /// too.
 #[derive(Debug)]
 pub struct StopFile {
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn stop_file_shuts_and_unreadable_folder_is_an_error() -> std::io::Result<()> {
+    async fn stop_file_closes_and_unreadable_folder_is_an_error() -> std::io::Result<()> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("stop");
         let mut signal = StopFile::new(path.clone());

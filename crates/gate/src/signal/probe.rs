@@ -3,7 +3,7 @@
 //! A probe is load on the core, so it is limited more strictly than the work it protects. One task runs all probes in
 //! turn, at most one statement per second, each with a timeout of 5 ms. The result is stored with its age, and the
 //! signals read the stored result. A value that is too old, or a probe that failed or was late, fails the reading,
-//! which shuts the gate.
+//! which closes the gate.
 //!
 //! Connecting takes a slot too and may take longer than 5 ms; failures back off.
 //!

@@ -2,7 +2,7 @@ use super::*;
 use crate::{Row, block::VerdictChange};
 use gate::config::GateConfig;
 
-/// Ten samples per second of one signal; the recorded gate was shut throughout.
+/// Ten samples per second of one signal; the recorded gate was closed throughout.
 fn day(samples: i64, load: impl Fn(i64) -> i64) -> Vec<Block> {
     let mut blocks = Vec::new();
     for first in (0..samples).step_by(600) {
@@ -10,7 +10,7 @@ fn day(samples: i64, load: impl Fn(i64) -> i64) -> Vec<Block> {
         block.signals = vec!["host_cpu".into()];
         block.changes = vec![VerdictChange {
             at: 0,
-            state: GateState::Shut,
+            state: GateState::Closed,
             kind: "no_sample".to_owned(),
             reason: String::new(),
         }];
@@ -35,18 +35,18 @@ fn scenario() -> Scenario {
 }
 
 #[test]
-fn gate_quiet_hour_is_open_and_busy_hour_is_shut() {
+fn gate_quiet_hour_is_open_and_busy_hour_is_closed() {
     let quiet = simulate(&day(36_000, |_| 3), &scenario());
     assert!(quiet.candidate.open_s > 3_500.0, "{quiet:?}");
     assert!(quiet.candidate.rows.is_some_and(|rows| rows > 3_400_000.0));
     assert_eq!((quiet.candidate.openings, quiet.candidate.flaps), (1, 0));
-    assert!((quiet.recorded.shut_s - 3_599.9).abs() < 0.01);
+    assert!((quiet.recorded.closed_s - 3_599.9).abs() < 0.01);
     let busy = simulate(&day(36_000, |_| 95), &scenario());
     assert!(busy.candidate.work_s < 0.001 && busy.candidate.openings == 0);
 }
 
 #[test]
-fn bursts_count_as_shuts_flaps_and_false_idleness() {
+fn bursts_count_as_closings_flaps_and_false_idleness() {
     // 5 s quiet, 5 s busy: the gate opens after its hold, for less than 10 s.
     let simulation = simulate(&day(36_000, |at| if at % 100 < 50 { 3 } else { 90 }), &scenario());
     let figures = &simulation.candidate;
@@ -54,7 +54,7 @@ fn bursts_count_as_shuts_flaps_and_false_idleness() {
         figures.openings > 300 && figures.flaps == figures.openings,
         "{figures:?}"
     );
-    assert_eq!(figures.shuts.get("over_limit"), Some(&figures.openings));
+    assert_eq!(figures.closings.get("over_limit"), Some(&figures.openings));
     // Each opening includes the second before its burst.
     let false_idle = figures.false_idle_s / share(i64::try_from(figures.openings).unwrap_or(1));
     assert!((0.8..=1.1).contains(&false_idle), "{false_idle}");
@@ -112,7 +112,7 @@ fn unrecorded_time_is_reported_and_counts_for_no_state() {
         "{}",
         simulation.unseen_s
     );
-    let seen = simulation.candidate.open_s + simulation.candidate.shut_s + simulation.candidate.limited_s;
+    let seen = simulation.candidate.open_s + simulation.candidate.closed_s + simulation.candidate.limited_s;
     assert!(seen < 121.0, "{seen}");
 }
 

@@ -127,7 +127,7 @@ fn status_of_a_waiting_request_has_its_time() {
     assert_eq!(life(&taken), [FILED, STORED, TAKEN]);
     assert_eq!((taken.place, taken.forecast), (Some(3), Some(at(900))));
     let held = now(Waiting::Held {
-        reason: "the gate is shut".to_owned(),
+        reason: "the gate is closed".to_owned(),
     });
     assert_eq!(
         life(&held),
@@ -135,7 +135,7 @@ fn status_of_a_waiting_request_has_its_time() {
     );
     let json = serde_json::to_string(&held).unwrap();
     assert!(
-        json.contains(r#""state":"held","reason":"the gate is shut","at":"#),
+        json.contains(r#""state":"held","reason":"the gate is closed","at":"#),
         "{json}"
     );
     let answering = Waiting::Answering {

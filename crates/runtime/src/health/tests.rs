@@ -9,7 +9,7 @@ struct Fixed(bool);
 
 impl Report for Fixed {
     fn status(&self) -> serde_json::Value {
-        serde_json::json!({ "state": "shut" })
+        serde_json::json!({ "state": "closed" })
     }
 
     fn metrics(&self) -> String {
@@ -66,7 +66,7 @@ async fn health_server_answers_until_stopped() -> Outcome {
     assert!(
         ask(serving.addr, "/status")
             .await?
-            .ends_with("{\"state\":\"shut\"}")
+            .ends_with("{\"state\":\"closed\"}")
     );
     assert!(ask(serving.addr, "/metrics").await?.ends_with("slacktide_up 1\n"));
     assert!(ask(serving.addr, "/other").await?.starts_with("HTTP/1.1 404"));

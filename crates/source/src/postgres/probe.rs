@@ -1,4 +1,4 @@
-//! The gate's signals from PostgreSQL, read while it is shut and so without a permit.
+//! The gate's signals from PostgreSQL, read while it is closed and so without a permit.
 //!
 //! One session, named `slacktide-probe`: read-only by default, every statement its own transaction, cancelled by the server after
 //! 5 ms. The settings are connection options, so setup needs no statement. The gate's prober paces it.

@@ -1,4 +1,4 @@
-//! The gate's signals from SQLite, read while it is shut and so without a permit.
+//! The gate's signals from SQLite, read while it is closed and so without a permit.
 //!
 //! A canary and the operator's SQL. SQLite has no sessions, so the other signals of a database are a configuration error. The
 //! connection is read-only and separate; a progress handler stops a statement after 5 ms.

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use gate::closed_flag::ClosedFlag;
 use gate::permit::Permit;
-use gate::shut::ShutFlag;
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
@@ -28,7 +28,7 @@ type Job = Box<dyn FnOnce(&mut WorkerState) + Send>;
 #[derive(Debug)]
 pub(super) struct Worker {
     jobs: mpsc::Sender<Job>,
-    shut: ShutFlag,
+    closed: ClosedFlag,
     /// The file that is or was last open.
     file: Arc<Mutex<Option<FileMark>>>,
     meter: Meter,
@@ -53,13 +53,13 @@ struct WorkerState {
 pub(super) struct JobToken {
     cancelled: AtomicBool,
     deadline: Mutex<Option<Instant>>,
-    shut: ShutFlag,
+    closed: ClosedFlag,
 }
 
 impl JobToken {
     /// Whether the permit was revoked.
     pub(super) fn is_revoked(&self) -> bool {
-        self.cancelled.load(SeqCst) || self.shut.is_shut()
+        self.cancelled.load(SeqCst) || self.closed.is_closed()
     }
 
     fn stops(&self) -> bool {
@@ -87,7 +87,11 @@ impl<T> Drop for RunningJob<T> {
 }
 
 impl Worker {
-    pub(super) fn start(config: SqliteConfig, shut: ShutFlag, counter: Arc<DriverCounter>) -> Result<Self> {
+    pub(super) fn start(
+        config: SqliteConfig,
+        closed: ClosedFlag,
+        counter: Arc<DriverCounter>,
+    ) -> Result<Self> {
         let (jobs, inbox) = mpsc::channel::<Job>();
         let file = Arc::<Mutex<Option<FileMark>>>::default();
         let opened = Arc::clone(&file);
@@ -118,7 +122,7 @@ impl Worker {
             })?;
         Ok(Self {
             jobs,
-            shut,
+            closed,
             file,
             meter: Meter::default(),
             head,
@@ -129,7 +133,7 @@ impl Worker {
     pub(super) fn metered(&self) -> Self {
         Self {
             jobs: self.jobs.clone(),
-            shut: self.shut.clone(),
+            closed: self.closed.clone(),
             file: Arc::clone(&self.file),
             meter: Meter::default(),
             head: Arc::clone(&self.head),
@@ -159,7 +163,7 @@ impl Worker {
         let token = Arc::new(JobToken {
             cancelled: AtomicBool::new(false),
             deadline: Mutex::default(),
-            shut: self.shut.clone(),
+            closed: self.closed.clone(),
         });
         let (answer, done) = oneshot::channel();
         let of_job = Arc::clone(&token);

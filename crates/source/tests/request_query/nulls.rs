@@ -93,7 +93,7 @@ async fn sqlite_null_in_the_order_is_refused() {
     .unwrap();
     let gate = Gate::fixed_open();
     let permit = gate.permit().await;
-    let source = SqliteSource::new(SqliteConfig::new(&path), gate.shut_flag()).unwrap();
+    let source = SqliteSource::new(SqliteConfig::new(&path), gate.closed_flag()).unwrap();
     // In the second order the null is after the first quantum: its group is the later one.
     for (sql, order) in [
         ("SELECT n FROM setl WHERE id <= 10", &["n"][..]),

@@ -28,14 +28,14 @@ async fn postgres_revoked_permit_keeps_a_prefix_of_the_answer() {
         format!("SELECT count(*) FROM pg_stat_activity WHERE usename = '{role}' AND state = 'active'");
     let mut taken = Taken::default();
     let read = reader.read(None, 300, &permit, &mut taken);
-    let shut = async {
+    let closed = async {
         until("the statement to run", SOON, async || {
             db.number(&active).await == 1
         })
         .await;
-        script.shut("business");
+        script.close("business");
     };
-    let (quantum, ()) = tokio::join!(read, shut);
+    let (quantum, ()) = tokio::join!(read, closed);
     assert_eq!(quantum.unwrap().end, End::Revoked);
     let expected: Vec<i64> = (1..).take(taken.rows.len()).collect();
     assert!(taken.rows.len() < 300 && taken.ids() == expected);
@@ -46,7 +46,7 @@ async fn postgres_revoked_permit_keeps_a_prefix_of_the_answer() {
         db.number(&open).await == 0
     })
     .await;
-    assert_eq!(source.driver_counts().rows_while_shut, 0);
+    assert_eq!(source.driver_counts().rows_while_closed, 0);
 }
 
 /// The same on the agent's thread: stopped at once, no lock on the file, no later row.
@@ -59,7 +59,7 @@ async fn sqlite_revoked_permit_keeps_a_prefix_of_the_answer() {
         .unwrap();
     let (gate, script) = Gate::scripted();
     script.open();
-    let source = SqliteSource::new(SqliteConfig::new(&path), gate.shut_flag()).unwrap();
+    let source = SqliteSource::new(SqliteConfig::new(&path), gate.closed_flag()).unwrap();
     let permit = gate.permit().await;
     // The first rows are returned at once; then the statement searches a row that does not exist.
     let sql = "SELECT id FROM setl WHERE id <= $1 OR \
@@ -69,14 +69,14 @@ async fn sqlite_revoked_permit_keeps_a_prefix_of_the_answer() {
     let before = source.driver_counts().rows;
     let mut taken = Taken::default();
     let read = reader.read(None, 1_000, &permit, &mut taken);
-    let shut = async {
+    let closed = async {
         until("the first rows to come", SOON, async || {
             source.driver_counts().rows >= before + 100
         })
         .await;
-        script.shut("business");
+        script.close("business");
     };
-    let (quantum, ()) = tokio::join!(read, shut);
+    let (quantum, ()) = tokio::join!(read, closed);
     let quantum = quantum.unwrap();
     assert_eq!(quantum.end, End::Revoked);
     let expected: Vec<i64> = (1..).take(taken.rows.len()).collect();
@@ -89,7 +89,10 @@ async fn sqlite_revoked_permit_keeps_a_prefix_of_the_answer() {
         .unwrap();
     assert_eq!(busy, 0);
     let counted = source.driver_counts();
-    assert_eq!((counted.rows_while_shut, counted.statements_while_shut), (0, 0));
+    assert_eq!(
+        (counted.rows_while_closed, counted.statements_while_closed),
+        (0, 0)
+    );
     // A read after the prefix returns the rest, once the gate is open again.
     script.open();
     let permit = gate.permit().await;

@@ -253,7 +253,7 @@ fn status(shown: &mut Output, control: &Control, hostile: &str) {
     let name = lane.lane().to_string();
     let page = json!({
         "state": "running", "last_error": "e", "unsettled": "u", "lease": { "held": true },
-        "gate": { "state": "shut", "reason": "r" },
+        "gate": { "state": "closed", "reason": "r" },
         "requests": { "waiting": 1, "last_error": "e" },
         "blocklist": { "persons": 1, "made": "2026-01-31", "error": "t" },
         "quarantine": { (name.clone()): { "row": { "count": 2 } } },

@@ -128,7 +128,7 @@ async fn read_rows(
     let probes = crate::probes::signals(loaded)?;
     let (gate, sampling) = Gate::start(&compose::gate(loaded), &own, probes, Orders::default(), stop)
         .map_err(|error| Failure::usage(error.to_string()))?;
-    let source = compose::source(loaded, gate.shut_flag())?;
+    let source = compose::source(loaded, gate.closed_flag())?;
     let pid_reporting = compose::report_backend_pids(Arc::clone(&source), own, stop.clone());
     let read = tokio::time::timeout(
         args.wait.get(),

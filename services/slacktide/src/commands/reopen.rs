@@ -50,7 +50,7 @@ pub(crate) fn describe_start(opened: &OpenedEpoch) -> String {
 
 async fn columns(loaded: &Loaded<SocialFile>, feed: &FeedTable) -> Result<RowSchema, Failure> {
     let gate = Gate::fixed_open();
-    let source = compose::source(loaded, gate.shut_flag())?;
+    let source = compose::source(loaded, gate.closed_flag())?;
     let permit = gate.permit().await;
     let reader = Arc::clone(&source).open_feed(&feed.definition(), &permit).await;
     let schema = reader.map(|reader| reader.schema().clone());

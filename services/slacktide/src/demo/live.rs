@@ -103,10 +103,10 @@ fn block(snapshot: &Snapshot<'_>, rate: u64) -> Vec<String> {
         ),
         format!("  rows      {rows} published, {rate} per second, {backlog}"),
         format!(
-            "  chunks    {} published, the gate shut {} times, {} rows read while it was shut",
+            "  chunks    {} published, the gate closed {} times, {} rows read while it was closed",
             sum_over_lanes(social, "chunks"),
-            number(social, "/gate/shuts"),
-            number(social, "/driver/rows_while_shut")
+            number(social, "/gate/closings"),
+            number(social, "/driver/rows_while_closed")
         ),
     ]
 }
@@ -128,9 +128,9 @@ mod tests {
     #[test]
     fn display_shows_gate_reason_rows_and_time_left() {
         let social = serde_json::json!({
-            "gate": { "state": "shut", "reason": "host_cpu 91.0 % >= 70.0 %", "shuts": 2 },
+            "gate": { "state": "closed", "reason": "host_cpu 91.0 % >= 70.0 %", "closings": 2 },
             "lanes": { "a.b": { "rows": 10, "chunks": 1 }, "a.c": { "rows": 5, "chunks": 1 } },
-            "driver": { "rows_while_shut": 0 },
+            "driver": { "rows_while_closed": 0 },
         });
         let snapshot = Snapshot {
             phase: "running",
@@ -141,7 +141,7 @@ mod tests {
         };
         let text = block(&snapshot, 7).join("\n");
         for wanted in [
-            "shut (host_cpu 91.0 %",
+            "closed (host_cpu 91.0 %",
             "15 published, 7 per second, about 85 left",
             "9 s left",
             "2 published",

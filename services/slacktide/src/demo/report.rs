@@ -12,7 +12,7 @@ use crate::output::{self, View};
 #[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 #[schemars(title = "demo")]
 pub(crate) struct Report {
-    /// Whether core and store are equal, nothing was read while the gate was shut, and all evidence is valid.
+    /// Whether core and store are equal, nothing was read while the gate was closed, and all evidence is valid.
     pub(crate) agree: bool,
     /// Rows in the core at the end.
     pub(crate) rows_core: u64,
@@ -26,12 +26,12 @@ pub(crate) struct Report {
     pub(crate) duplicated: u64,
     /// Rows in both with different values.
     pub(crate) differing: u64,
-    /// Rows that the database driver returned while the gate was shut.
-    pub(crate) rows_read_while_shut: u64,
+    /// Rows that the database driver returned while the gate was closed.
+    pub(crate) rows_read_while_closed: u64,
     /// Rows that it returned between the verdict and the end of the yield (at most 100 ms).
     pub(crate) rows_read_while_yielding: u64,
-    /// Statements that began while the gate was shut, as seen by the driver.
-    pub(crate) statements_while_shut: u64,
+    /// Statements that began while the gate was closed, as seen by the driver.
+    pub(crate) statements_while_closed: u64,
     /// Chunks at the exchange.
     pub(crate) chunks: u64,
     /// Chunks with valid signature, link, number and totals.
@@ -40,15 +40,15 @@ pub(crate) struct Report {
     pub(crate) receipts_verified: u64,
     /// The first fault of each feed.
     pub(crate) faults: Vec<String>,
-    /// Transitions to shut.
-    pub(crate) gate_shuts: u64,
-    /// Transitions to shut, by reason.
-    pub(crate) gate_shut_reasons: BTreeMap<String, u64>,
+    /// Transitions to close.
+    pub(crate) gate_closings: u64,
+    /// Transitions to closed, by reason.
+    pub(crate) gate_closing_reasons: BTreeMap<String, u64>,
     /// Time open.
     pub(crate) gate_open_ms: u64,
-    /// Time shut.
-    pub(crate) gate_shut_ms: u64,
-    /// Longest time to yield: from the sample that shut the gate to the end of all work on the core.
+    /// Time closed.
+    pub(crate) gate_closed_ms: u64,
+    /// Longest time to yield: from the sample that closed the gate to the end of all work on the core.
     pub(crate) time_to_yield_us: u64,
     /// Freshness of rows that changed during the demo.
     pub(crate) freshness: Freshness,
@@ -65,7 +65,7 @@ impl Report {
     pub(crate) fn evaluate(&mut self) {
         self.agree = self.rows_core == self.rows_stored
             && self.missing + self.duplicated + self.differing == 0
-            && self.rows_read_while_shut == 0
+            && self.rows_read_while_closed == 0
             && self.chunks > 0
             && self.chunks == self.chunks_verified
             && self.faults.is_empty();
@@ -98,22 +98,22 @@ impl output::Report for Report {
             ),
         );
         let reasons: Vec<String> = self
-            .gate_shut_reasons
+            .gate_closing_reasons
             .iter()
             .map(|(reason, count)| format!("{reason} {count}"))
             .collect();
         line(
-            "the gate shut",
+            "the gate closed",
             match reasons.as_slice() {
-                [] => format!("{} times", self.gate_shuts),
-                _ => format!("{} times ({})", self.gate_shuts, reasons.join(", ")),
+                [] => format!("{} times", self.gate_closings),
+                _ => format!("{} times ({})", self.gate_closings, reasons.join(", ")),
             },
         );
         line(
-            "rows read while shut",
+            "rows read when closed",
             format!(
                 "{}, counted by a trace in the database driver; {} more in the {}.{} ms until it had yielded",
-                self.rows_read_while_shut,
+                self.rows_read_while_closed,
                 self.rows_read_while_yielding,
                 self.time_to_yield_us / 1_000,
                 self.time_to_yield_us % 1_000 / 100
@@ -194,7 +194,7 @@ mod tests {
             report.agree
         };
         assert!(judged(|_| {}));
-        assert!(!judged(|report| report.rows_read_while_shut = 1));
+        assert!(!judged(|report| report.rows_read_while_closed = 1));
         assert!(!judged(|report| report.chunks_verified = 0));
         assert!(!judged(|report| report.missing = 1));
         assert!(!judged(|report| report.rows_stored = 3));

@@ -155,7 +155,7 @@ columns = ["id", "amount"]
         core.execute_batch("CREATE TABLE claim (id INTEGER PRIMARY KEY, psn_no TEXT, amount DECIMAL(16,2))")
             .unwrap();
         let gate = Gate::fixed_open();
-        let source = SqliteSource::new(SqliteConfig::new(&path), gate.shut_flag()).unwrap();
+        let source = SqliteSource::new(SqliteConfig::new(&path), gate.closed_flag()).unwrap();
         let source: Arc<dyn Source> = Arc::new(source);
         for (from, to, expected) in [
             ("", "", "ok    kind claim.by_person 3 columns; insurer-a gets 2"),

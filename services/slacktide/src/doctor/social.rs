@@ -233,7 +233,7 @@ fn role(url: &str) -> Option<String> {
 /// Opens every feed under a gate that is always open. Reads keys and cursors, but no other value.
 async fn source(loaded: &Loaded<SocialFile>, tails: &Tails, findings: &mut Findings) {
     let gate = Gate::fixed_open();
-    let source: std::sync::Arc<dyn Source> = match compose::source(loaded, gate.shut_flag()) {
+    let source: std::sync::Arc<dyn Source> = match compose::source(loaded, gate.closed_flag()) {
         Ok(source) => source,
         Err(failure) => return findings.fail("source", &failure),
     };

@@ -340,7 +340,7 @@ async fn agent_closed_gate_reads_nothing_until_it_opens() {
     let exchange = memory();
     let (key, reads) = (Arc::new(SigningKey::generate()), Arc::new(Mutex::new(0)));
     let (gate, script) = Gate::scripted();
-    script.shut("the core is busy");
+    script.close("the core is busy");
     let social = Social::new(parts(&exchange, &key, gate, 3_000, &reads)).unwrap();
     let (view, stop) = (social.view(), CancellationToken::new());
     let agent = tokio::spawn(social.run(stop.clone()));

@@ -7,7 +7,7 @@
 //! then the window is at least 200 ms, which resolves 2.5 percent on two cores.
 //!
 //! `sysinfo` does not report failed reads and keeps the previous value for 200 ms; both would leave a gate open that
-//! should shut. It is used on other systems, with checks for both.
+//! should close. It is used on other systems, with checks for both.
 
 use std::time::Instant;
 

@@ -3,7 +3,7 @@
 //! Interrupts belong to no process: the kernel does not record for which process it received a packet. Most of them
 //! follow from the running work, such as our rows over a socket. Without exact accounting a tick of 10 ms is
 //! occasionally charged to them. They are therefore attributed in proportion to the CPU time of the processes. Counting
-//! them all as the business's would make a gate on an otherwise idle host shut because of its own work several times a
+//! them all as the business's would make a gate on an otherwise idle host close because of its own work several times a
 //! second.
 
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! The host's signals: description, keys and default limits.
 //!
 //! Two are on by default. On a host shared by agent, database and exchange, the run queue, the pressures and the disk
-//! time include our own work. With limits on them the gate would shut because of its own load and open again, so they
+//! time include our own work. With limits on them the gate would close because of its own load and open again, so they
 //! are off by default.
 
 use crate::signal::cpu;

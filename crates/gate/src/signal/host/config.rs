@@ -12,7 +12,7 @@ use crate::limits::Limit;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Enablement {
-    /// `true`: always; the gate stays shut if this system does not support it. `false`: never.
+    /// `true`: always; the gate stays closed if this system does not support it. `false`: never.
     Fixed(bool),
     /// If this system supports it.
     Auto(Auto),
@@ -33,10 +33,10 @@ pub struct HostSignalConfig {
     /// Whether it is used. If omitted: the default, or `"auto"` if the table has another key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<Enablement>,
-    /// The gate shuts at this reading or above.
+    /// The gate closes at this reading or above.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop: Option<f64>,
-    /// A shut gate opens only below this reading.
+    /// A closed gate opens only below this reading.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resume: Option<f64>,
     /// At this reading or above connections are dropped too.

@@ -4,7 +4,7 @@
 //! show it. Control groups of version 2 only.
 //!
 //! A group is recreated when its service restarts, and files of the old group cannot be read any more. The reading then
-//! fails, which shuts the gate, and the next one opens the files again.
+//! fails, which closes the gate, and the next one opens the files again.
 
 use std::path::{Path, PathBuf};
 

@@ -293,7 +293,7 @@ mod tests {
 
     use super::*;
 
-    /// Trap: pressure averaged over ten seconds shuts the gate permanently.
+    /// Trap: pressure averaged over ten seconds closes the gate permanently.
     #[test]
     fn pressure_covers_the_kernels_window_only() {
         let mut pressure = Pressure::default();

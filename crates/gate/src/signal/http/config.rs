@@ -34,7 +34,7 @@ pub struct UrlSignalConfig {
     /// Timeout of a request, including the connection.
     #[serde(default = "second")]
     pub timeout: Span,
-    /// The gate shuts at this value; 1 by default if the value is the status.
+    /// The gate closes at this value; 1 by default if the value is the status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<f64>,
     /// The gate may open below this value; 0.5 by default if the value is the status.

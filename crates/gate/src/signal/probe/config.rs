@@ -56,7 +56,7 @@ pub struct DatabaseSignalsConfig {
 pub struct ProbeConfig {
     /// Whether it is queried.
     pub enabled: bool,
-    /// The gate shuts at this value.
+    /// The gate closes at this value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop: Option<f64>,
     /// The gate may open below this value.
@@ -86,7 +86,7 @@ pub struct CanaryConfig {
     pub enabled: bool,
     /// The statement: one SELECT, for example a read by key of a table that is always in use.
     pub sql: String,
-    /// The gate shuts at this latency.
+    /// The gate closes at this latency.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop: Option<f64>,
     /// The gate may open below this latency.
@@ -126,7 +126,7 @@ impl CanaryConfig {
 pub struct SqlSignalConfig {
     /// The statement.
     pub sql: String,
-    /// The gate shuts at this value.
+    /// The gate closes at this value.
     pub stop: f64,
     /// The gate may open below this value.
     pub resume: f64,
@@ -232,7 +232,7 @@ impl DatabaseSignalsConfig {
             Some(limit) if limit.critical.unwrap_or(limit.stop).max(limit.stop) >= most => Err(ConfigError {
                 key: "signals.database.canary.stop",
                 what: format!("is {}", limit.critical.unwrap_or(limit.stop)),
-                remedy: "a canary times out after 5 ms, which shuts the gate: set limits below 5",
+                remedy: "a canary times out after 5 ms, which closes the gate: set limits below 5",
             }),
             _ => Ok(()),
         }

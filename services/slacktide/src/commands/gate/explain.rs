@@ -85,12 +85,12 @@ pub(in crate::commands) fn sentences(gate: &Value) -> Vec<String> {
         render::text(gate, "/reason")
     )];
     lines.push(match (state, render::text(gate, "/reason_kind")) {
-        ("shut", "paused") => "It opens when the pause has ended and the core has slack.".to_owned(),
-        ("shut", "orders_unread") => "It opens when the orders are read from the exchange.".to_owned(),
-        ("shut", "holding" | "over_budget") => {
+        ("closed", "paused") => "It opens when the pause has ended and the core has slack.".to_owned(),
+        ("closed", "orders_unread") => "It opens when the orders are read from the exchange.".to_owned(),
+        ("closed", "holding" | "over_budget") => {
             "It opens automatically when that time has passed without load.".to_owned()
         }
-        ("shut", _) => {
+        ("closed", _) => {
             "It opens when every signal is below its resume limit and has stayed there for the hold."
                 .to_owned()
         }
@@ -129,7 +129,7 @@ mod tests {
     fn explain_shut_gate_names_signals_orders_and_remedy() {
         let lines = sentences(&render::sample()).join("\n");
         for part in [
-            "The gate is shut since 2026-01-01T00:00:00Z: host_cpu 85.0 % >= 70.0 % (stop limit).",
+            "The gate is closed since 2026-01-01T00:00:00Z: host_cpu 85.0 % >= 70.0 % (stop limit).",
             "below its resume limit",
             "host_cpu 85 % (stop 70, resume 50)",
             "disk: no reading (gone)",

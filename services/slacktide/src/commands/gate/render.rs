@@ -172,7 +172,7 @@ pub(super) fn priority_mode(gate: &Value) -> String {
 #[cfg(test)]
 pub(in crate::commands) fn sample() -> Value {
     serde_json::json!({
-        "state": "shut", "since": "2026-01-01T00:00:00Z", "reason_kind": "over_limit",
+        "state": "closed", "since": "2026-01-01T00:00:00Z", "reason_kind": "over_limit",
         "reason": "host_cpu 85.0 % >= 70.0 % (stop limit)", "not_idle_since": "2026-01-01T00:00:00Z",
         "readings_milli": { "host_cpu": 85000, "disk": null }, "failures": { "disk": "gone" },
         "limits": {
@@ -184,7 +184,7 @@ pub(in crate::commands) fn sample() -> Value {
         "priority_mode": { "mode": "normal", "why": "no helper is configured" },
         "orders": { "unread": null, "pause": null,
             "max_duty": [0.2, { "actor": "li", "reason": "audit week", "until": "2026-01-02T00:00:00Z" }] },
-        "history": [{ "at": "2026-01-01T00:00:00Z", "state": "shut", "reason": "host_cpu 85.0 % >= 70.0 % (stop limit)" }],
+        "history": [{ "at": "2026-01-01T00:00:00Z", "state": "closed", "reason": "host_cpu 85.0 % >= 70.0 % (stop limit)" }],
         "policy": { "loaded_at": "2026-01-01T00:00:00Z", "refused": null }, "alarm": null,
     })
 }

@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(
             lines[..7],
             [
-                "gate SHUT  since 2026-01-01T00:00:00Z  duty 0 %  next check in 80 ms",
+                "gate CLOSED  since 2026-01-01T00:00:00Z  duty 0 %  next check in 80 ms",
                 "host_cpu 85.0 % >= 70.0 % (stop limit)",
                 "harm 1.2 % ± 0.4 % of a budget of 3 %",
                 "",

@@ -93,8 +93,8 @@ struct Figures {
     open_ms: u64,
     /// Time with the gate limited.
     limited_ms: u64,
-    /// Time with the gate shut.
-    shut_ms: u64,
+    /// Time with the gate closed.
+    closed_ms: u64,
     /// Time of work.
     work_ms: u64,
     /// Rows that are processed; `null` without a speed.
@@ -106,7 +106,7 @@ struct Figures {
     /// Openings of less than 10 s.
     flaps: u64,
     /// Closings, by reason.
-    shuts: BTreeMap<String, u64>,
+    closings: BTreeMap<String, u64>,
 }
 
 impl From<&PolicyFigures> for Figures {
@@ -114,13 +114,13 @@ impl From<&PolicyFigures> for Figures {
         Self {
             open_ms: millis(figures.open_s),
             limited_ms: millis(figures.limited_s),
-            shut_ms: millis(figures.shut_s),
+            closed_ms: millis(figures.closed_s),
             work_ms: millis(figures.work_s),
             rows: figures.rows.map(whole),
             false_idle_ms: millis(figures.false_idle_s),
             openings: figures.openings,
             flaps: figures.flaps,
-            shuts: figures.shuts.clone(),
+            closings: figures.closings.clone(),
         }
     }
 }
@@ -161,7 +161,7 @@ impl Report for SimulationReport {
         let minutes = |ms: u64| format!("{}.{}", ms / 60_000, ms % 60_000 / 6_000);
         add_row("minutes open", &|figures| minutes(figures.open_ms));
         add_row("minutes limited", &|figures| minutes(figures.limited_ms));
-        add_row("minutes shut", &|figures| minutes(figures.shut_ms));
+        add_row("minutes closed", &|figures| minutes(figures.closed_ms));
         add_row("rows", &|figures| {
             figures
                 .rows
@@ -178,13 +178,13 @@ impl Report for SimulationReport {
         add_row("flaps (under 10 s)", &|figures| figures.flaps.to_string());
         let kinds: BTreeSet<_> = self
             .recorded
-            .shuts
+            .closings
             .keys()
-            .chain(self.candidate.shuts.keys())
+            .chain(self.candidate.closings.keys())
             .collect();
         for kind in kinds {
-            add_row(&format!("shut by {kind}"), &|figures| {
-                figures.shuts.get(kind).copied().unwrap_or(0).to_string()
+            add_row(&format!("closed by {kind}"), &|figures| {
+                figures.closings.get(kind).copied().unwrap_or(0).to_string()
             });
         }
         let time = |at: Option<Time>| at.map(|at| at.to_string()).unwrap_or_default();

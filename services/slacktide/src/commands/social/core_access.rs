@@ -47,7 +47,7 @@ impl CoreAccess {
             Arc::clone(&alarm_after),
             stop.clone(),
         );
-        let source = compose::source(loaded, gate.shut_flag())?;
+        let source = compose::source(loaded, gate.closed_flag())?;
         let mut tasks = vec![
             compose::report_backend_pids(Arc::clone(&source), own, stop.clone()),
             compose::kernel_help(loaded, gate.clone(), Arc::clone(&source), stop.clone()),

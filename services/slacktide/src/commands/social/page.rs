@@ -109,10 +109,10 @@ impl Report for Page {
             status.driver.rows as f64,
         );
         text.counter(
-            "slacktide_driver_rows_while_shut_total",
-            "Rows handed out while the gate was shut; must stay 0.",
+            "slacktide_driver_rows_while_closed_total",
+            "Rows handed out while the gate was closed; must stay 0.",
             &[],
-            status.driver.rows_while_shut as f64,
+            status.driver.rows_while_closed as f64,
         );
         agent_metrics::social(&status, Timestamp::now(), &mut text);
         agent_metrics::connection(&agent::exchange(&self.connection), &mut text);

@@ -120,15 +120,15 @@ async fn responder_gate_closing_repeatedly_completes_a_long_answer() {
     script.open();
     let fixture = Fixture::at(Table::of(2_000, &["p1"], 200), gate);
     let script = std::sync::Arc::new(script);
-    let (shutting, shut) = tokio::sync::mpsc::unbounded_channel();
+    let (shutting, closed) = tokio::sync::mpsc::unbounded_channel();
     let inner = std::sync::Arc::clone(&script);
     fixture.table.after_each(move |_| {
-        inner.shut("busy");
+        inner.close("busy");
         let _ = shutting.send(());
     });
     let opener = tokio::spawn(async move {
-        let mut shut = shut;
-        while shut.recv().await.is_some() {
+        let mut closed = closed;
+        while closed.recv().await.is_some() {
             script.open();
         }
     });
@@ -136,7 +136,7 @@ async fn responder_gate_closing_repeatedly_completes_a_long_answer() {
     let request = fixture.ask(A, "setl.all", None).await;
     let reply = fixture.outcome(&request).await;
     assert_eq!(fixture.ids(&request, &reply), (1..=2_000).collect::<Vec<_>>());
-    assert_eq!(fixture.table.while_shut(), 0);
+    assert_eq!(fixture.table.while_closed(), 0);
     agent.end().await;
     opener.abort();
 }

@@ -150,7 +150,7 @@ async fn responder_injection_stays_a_value() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn responder_deadline_at_a_closed_gate_expires_without_a_read() {
     let (gate, script) = Gate::scripted();
-    script.shut("the core is busy");
+    script.close("the core is busy");
     let fixture = Fixture::at(Table::of(10, &["p1"], 10), gate);
     let agent = fixture.agent("core");
     let mut request = fixture.request(A, "setl.by_person", Some("p1"));
@@ -163,7 +163,7 @@ async fn responder_deadline_at_a_closed_gate_expires_without_a_read() {
     assert_eq!((fixture.table.reads(), fixture.reply(&other)), (0, None));
     script.open();
     fixture.outcome(&other).await;
-    assert_eq!(fixture.table.while_shut(), 0);
+    assert_eq!(fixture.table.while_closed(), 0);
     agent.end().await;
 }
 
@@ -175,7 +175,7 @@ async fn responder_cancel_during_an_answer_ends_it() {
     // The core gets busy after some quanta, so that the cancel arrives during the answer.
     fixture.table.after_each(move |reads| {
         if reads == 4 {
-            script.shut("busy");
+            script.close("busy");
         }
     });
     let agent = fixture.agent("core");
@@ -195,7 +195,7 @@ async fn responder_cancel_during_an_answer_ends_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn responder_removed_kind_refuses_waiting_requests() {
     let (gate, script) = Gate::scripted();
-    script.shut("busy");
+    script.close("busy");
     let mut fixture = Fixture::at(Table::of(10, &["p1"], 10), gate);
     let agent = fixture.agent("core");
     let request = fixture.ask(A, "setl.by_person", Some("p1")).await;

@@ -35,7 +35,7 @@ type Then = Box<dyn FnMut(u64) + Send>;
 #[derive(Default)]
 struct ReadLog {
     reads: Mutex<u64>,
-    shut: Mutex<u64>,
+    closed: Mutex<u64>,
     /// The errors of the next reads.
     faults: Mutex<VecDeque<ErrorKind>>,
     /// Called after each read.
@@ -68,8 +68,8 @@ impl Table {
     }
 
     /// Returns the number of reads that began under a revoked permit.
-    pub(super) fn while_shut(&self) -> u64 {
-        *self.log.shut.lock().unwrap()
+    pub(super) fn while_closed(&self) -> u64 {
+        *self.log.closed.lock().unwrap()
     }
 
     pub(super) fn fail(&self, kinds: &[ErrorKind]) {
@@ -96,7 +96,7 @@ impl Source for Table {
         question: &RequestQuery,
         permit: &Permit,
     ) -> source::Result<Box<dyn RequestQueryReader>> {
-        *self.log.shut.lock().unwrap() += u64::from(permit.is_revoked());
+        *self.log.closed.lock().unwrap() += u64::from(permit.is_revoked());
         let person = question
             .arguments
             .iter()
@@ -150,7 +150,7 @@ impl RequestQueryReader for Reader {
         permit: &Permit,
         rows: &mut dyn RowSink,
     ) -> source::Result<Quantum> {
-        *self.log.shut.lock().unwrap() += u64::from(permit.is_revoked());
+        *self.log.closed.lock().unwrap() += u64::from(permit.is_revoked());
         if let Some(kind) = self.log.faults.lock().unwrap().pop_front() {
             return Err(source::Error::new(kind, "it broke", "repair it"));
         }

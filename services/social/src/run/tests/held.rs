@@ -113,7 +113,7 @@ async fn blocklist_persons_are_withheld_from_all_and_counted() {
     let persons = Arc::new(PersonKey::of(&key).unwrap());
     let keeper = crate::blocklist::Keeper::start(path.clone(), persons).unwrap();
     let (gate, script) = Gate::scripted();
-    script.shut("the core is busy");
+    script.close("the core is busy");
     let (_holds, holding) = holding(hold(&[a.recipient.as_str()], Some((&key, "779"))));
     let social = Social::new(parts(&exchange, &key, gate, 3_000, &reads)).unwrap();
     let social = social.with_holds(holding).with_blocklist(keeper);

@@ -24,7 +24,7 @@ fn agent(url: &str, feeds: usize) -> Agent {
     let gate = Gate::fixed_open();
     let mut config = PostgresConfig::new(url);
     config.statement_timeout = Duration::from_secs(30);
-    let source = Arc::new(PostgresSource::new(config, gate.shut_flag()).unwrap());
+    let source = Arc::new(PostgresSource::new(config, gate.closed_flag()).unwrap());
     let mut parts = parts(&exchange, &key, gate, 0, &Arc::default());
     parts.source = Arc::clone(&source) as Arc<dyn Source>;
     parts.options = SocialOptions {

@@ -57,7 +57,7 @@ pub(super) fn agent_state(facts: &Facts, lane: &LaneFacts) -> Verdict {
         return receiver_state(page, own(facts, lane));
     }
     let gate = page.get("gate");
-    if text(gate, "state") == Some("shut") {
+    if text(gate, "state") == Some("closed") {
         let why = text(gate, "reason").unwrap_or("no reason given").to_owned();
         return Some((State::WaitingForSlack, why, String::new()));
     }

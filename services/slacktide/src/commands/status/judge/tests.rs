@@ -114,9 +114,9 @@ fn judge_each_set_of_facts_has_one_state() {
             "last chunk 1 h ago",
         ),
         (
-            "shut",
+            "closed",
             Side::Bureau,
-            bureau("waiting for the gate", "shut"),
+            bureau("waiting for the gate", "closed"),
             |_, _| {},
             State::WaitingForSlack,
             "host_cpu",

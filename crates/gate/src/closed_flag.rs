@@ -1,4 +1,4 @@
-//! A shut flag for database drivers, which check it for every row.
+//! A flag that the gate is closed, for database drivers, which check it for every row.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 
-/// Whether the gate is shut, and since when: one atomic load, no lock, no task.
+/// Whether the gate is closed, and since when: one atomic load, no lock, no task.
 #[derive(Debug, Clone)]
-pub struct ShutFlag {
+pub struct ClosedFlag {
     clock: Clock,
-    /// Monotonic nanoseconds of the shut plus one; zero while open.
+    /// Monotonic nanoseconds of the closing plus one; zero while open.
     since: Arc<AtomicU64>,
 }
 
-impl ShutFlag {
+impl ClosedFlag {
     pub(crate) fn new(clock: Clock) -> Self {
         Self {
             clock,
@@ -22,7 +22,7 @@ impl ShutFlag {
         }
     }
 
-    pub(crate) fn shut(&self, mono: Duration) {
+    pub(crate) fn close(&self, mono: Duration) {
         let nanos = u64::try_from(mono.as_nanos())
             .unwrap_or(u64::MAX)
             .saturating_add(1);
@@ -33,16 +33,16 @@ impl ShutFlag {
         self.since.store(0, Ordering::SeqCst);
     }
 
-    /// Whether the gate is shut.
+    /// Whether the gate is closed.
     #[must_use]
-    pub fn is_shut(&self) -> bool {
+    pub fn is_closed(&self) -> bool {
         self.since.load(Ordering::SeqCst) != 0
     }
 
-    /// Returns how long the gate has been shut; `None` while it is open. Distinguishes a row within the time to yield
+    /// Returns how long the gate has been closed; `None` while it is open. Distinguishes a row within the time to yield
     /// from a later one.
     #[must_use]
-    pub fn shut_for(&self) -> Option<Duration> {
+    pub fn closed_for(&self) -> Option<Duration> {
         let nanos = self.since.load(Ordering::SeqCst).checked_sub(1)?;
         Some(self.clock.now().mono.saturating_sub(Duration::from_nanos(nanos)))
     }
