@@ -4,13 +4,11 @@
 //! - [`kind`] what may be requested, with [`argument`]s that are bound by position
 //! - [`admission`] whether a request is answered, by [`approval`], [`quota`] and [`hold`]; [`refusal`] why not
 //! - [`queue`] the order of requests; [`forecast`] when each is answered
-//! - [`attempt`] which parts are the answer
 //! - [`status`] the state of a request
 
 pub mod admission;
 pub mod approval;
 pub mod argument;
-pub mod attempt;
 pub mod forecast;
 pub mod hold;
 pub mod kind;

@@ -45,12 +45,6 @@ impl SslMode {
         }
     }
 
-    /// Whether the server has to prove who it is.
-    #[must_use]
-    pub fn verifies(self) -> bool {
-        matches!(self, Self::VerifyCa | Self::VerifyFull)
-    }
-
     /// What the driver makes of it. Verification is the connector's.
     pub(crate) fn wire(self) -> WireMode {
         match self {

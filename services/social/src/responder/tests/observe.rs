@@ -1,7 +1,6 @@
 //! Reads the streams of a fixture and verifies them like a recipient.
 
 use exchange::port::Stream;
-use requests::attempt::{self, StoredPart};
 use schemas::encryption::DecryptionKeys;
 use schemas::envelope::Envelope;
 use schemas::part::VerifiedPart;
@@ -63,21 +62,12 @@ impl Fixture {
     /// Returns the first column of the answer's rows. Every named part must exist.
     pub(super) fn ids(&self, request: &Request, reply: &Reply) -> Vec<i64> {
         let parts = self.parts(request);
-        let seen: Vec<StoredPart<'_>> = parts
-            .iter()
-            .map(|opened| StoredPart {
-                attempt: opened.manifest.attempt,
-                number: opened.manifest.number,
-                digest: opened.digest,
-                rows: opened.manifest.content.totals.rows,
-                instance: &opened.manifest.content.instance,
-            })
-            .collect();
-        let weighed = attempt::select_parts(reply, &seen);
-        assert!(weighed.whole, "{weighed:?}");
         let mut ids = Vec::new();
-        for place in weighed.counts {
-            let (mut reader, mut row) = (parts[place].rows(), Vec::new());
+        for digest in reply.outcome.parts() {
+            let named =
+                |part: &&VerifiedPart| part.digest == *digest && Some(part.manifest.attempt) == reply.attempt;
+            let part = parts.iter().find(named).expect("every named part exists");
+            let (mut reader, mut row) = (part.rows(), Vec::new());
             while reader.next_into(&mut row).unwrap() {
                 let schemas::value::Value::Int(id) = row[0] else {
                     panic!("{row:?}")
@@ -85,6 +75,7 @@ impl Fixture {
                 ids.push(id);
             }
         }
+        assert_eq!(ids.len() as u64, reply.outcome.rows(), "{reply:?}");
         ids
     }
 
