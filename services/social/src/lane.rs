@@ -35,7 +35,7 @@ use crate::tail::{self, TailContext, pending_resync};
 use disclosure::hold::HoldEffect;
 
 use hold_evaluator::hold_changed;
-pub use parts::{LaneMessage, LaneParts, Position, QueuedBatch};
+pub use parts::{LaneHandle, LaneMessage, LaneParts, Position, QueuedBatch, lane_changed};
 
 type CallResult = (Event, Option<TailContext>);
 type Call = Pin<Box<dyn Future<Output = CallResult> + Send>>;

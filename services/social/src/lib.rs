@@ -4,7 +4,7 @@
 //!
 //! - one lane: [`step`] PURE decides, with [`stop`] reasons and [`definition_diff`] PURE for changed definitions; [`lane`] acts,
 //!   reads the exchange with [`tail`] and makes chunks with [`signed_chunk`]
-//! - one feed: [`chunker`], [`quantum`], [`group`] and [`idle`] PURE decide; [`publisher`] acts, through the [`lane_handle`]s
+//! - one feed: [`chunker`], [`quantum`], [`group`] and [`idle`] PURE decide; [`publisher`] acts, through [`lane::LaneHandle`]s
 //! - data requests: [`responder`] answers them; [`gate_queue`] shares the gate between requests and feeds
 //! - the source: [`lease`] PURE, [`lease_keeper`] acts; [`source_verdict`] PURE detects another source
 //! - rows: [`row_batcher`] PURE fills blocks, [`row_batch`] PURE makes messages of them, for feeds and answers
@@ -29,7 +29,6 @@ pub mod high_water_file;
 pub mod hold;
 pub mod idle;
 pub mod lane;
-pub mod lane_handle;
 pub mod lease;
 pub mod lease_keeper;
 pub mod mask;

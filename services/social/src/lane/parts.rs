@@ -12,7 +12,7 @@ use schemas::name::Lane;
 use schemas::person::PersonKey;
 use schemas::sign::SigningKey;
 use schemas::source::SourceIdentity;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::blocklist::ListWatch;
 use crate::conditions::Conditions;
@@ -118,4 +118,29 @@ pub struct LaneParts {
     pub recheck: Duration,
     /// The interval for checking a lane that is not in doubt.
     pub check: Duration,
+}
+
+/// The reader's handle of a lane.
+pub struct LaneHandle {
+    /// The lane.
+    pub lane: Lane,
+    /// Where to continue reading.
+    pub position: watch::Receiver<Position>,
+    /// Takes blocks and source changes.
+    pub outbox: mpsc::Sender<LaneMessage>,
+    /// The recipient's masks; `None` if rows are sent whole.
+    pub masks: Option<Arc<Masks>>,
+}
+
+/// Waits until the position of a lane changes.
+pub async fn lane_changed(lanes: &mut [LaneHandle]) {
+    let changes = lanes.iter_mut().map(|lane| {
+        Box::pin(async {
+            // A lane that has ended never changes.
+            if lane.position.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        })
+    });
+    futures_util::future::select_all(changes).await;
 }
