@@ -7,7 +7,7 @@ use bytes::Bytes;
 use exchange::port::{ReadFrom, Sequence, Stream};
 use exchange::{
     AuditExchange, ControlExchange, Delivery, Exchange, FeedExchange, Filed, LeaseExchange, Published,
-    RequestExchange, Result, Settlement, Stored,
+    RequestExchange, Result, Settlement, StatusExchange, Stored,
 };
 use schemas::name::{Lane, OfficerName, PartyName, RecipientName, SourceName};
 use schemas::request::RequestId;
@@ -245,6 +245,28 @@ impl ControlExchange for JetStream {
     ) -> Result<Published> {
         let subject = Subject::Control(party.clone());
         self.wire.publish_at(&subject, bytes, expected).await
+    }
+}
+
+#[async_trait]
+impl StatusExchange for JetStream {
+    async fn publish_status(&self, party: &PartyName, writer: &PartyName, bytes: Bytes) -> Result<Sequence> {
+        let subject = Subject::Status(party.clone(), writer.clone());
+        self.wire.publish_over(&subject, bytes).await
+    }
+
+    async fn statuses(&self, party: &PartyName) -> Result<Vec<Stored>> {
+        self.wire.statuses(party).await
+    }
+
+    async fn publish_watch(&self, party: &PartyName, bytes: Bytes) -> Result<Sequence> {
+        self.wire
+            .publish_over(&Subject::Watch(party.clone()), bytes)
+            .await
+    }
+
+    async fn last_watch(&self, party: &PartyName) -> Result<Option<Stored>> {
+        self.wire.last(&Subject::Watch(party.clone())).await
     }
 }
 

@@ -75,9 +75,28 @@ impl Wire {
     /// The lanes of a recipient that have a message, sorted. Only the last message of each is sent, and a recipient needs no
     /// right beyond the one to read its own stream.
     pub(crate) async fn lanes(&self, recipient: &RecipientName) -> Result<Vec<Lane>> {
-        let question = self.api(&format!("DIRECT.GET.{}", own(streams::DATA, recipient)));
-        let filter = format!("data.{recipient}.*");
-        let (mut lanes, mut next) = (BTreeSet::new(), 1);
+        let stream = own(streams::DATA, recipient);
+        let last = self.last_of_each(&stream, &format!("data.{recipient}.*")).await?;
+        let lane = |message: &Stored| match message.subject.parse() {
+            Ok(Subject::Data(lane)) => Some(lane),
+            _ => None,
+        };
+        let lanes: BTreeSet<Lane> = last.iter().filter_map(lane).collect();
+        Ok(lanes.into_iter().collect())
+    }
+
+    /// The last status of each of a party's agents, by subject.
+    pub(crate) async fn statuses(&self, party: &PartyName) -> Result<Vec<Stored>> {
+        let stream = own(streams::STATUS, party);
+        let mut last = self.last_of_each(&stream, &format!("status.{party}.*")).await?;
+        last.sort_by(|one, other| one.subject.cmp(&other.subject));
+        Ok(last)
+    }
+
+    /// The last message of each subject that matches `filter`, oldest first.
+    async fn last_of_each(&self, stream: &str, filter: &str) -> Result<Vec<Stored>> {
+        let question = self.api(&format!("DIRECT.GET.{stream}"));
+        let (mut all, mut next) = (Vec::new(), 1);
         loop {
             let body =
                 json!({"multi_last": [filter], "seq": next, "batch": MOST_MESSAGES, "max_bytes": MOST_BYTES});
@@ -87,13 +106,10 @@ impl Wire {
             let page = answers.taken(&question, &[204, 404])?;
             let page: Vec<Stored> = page.into_iter().map(stored).collect::<Result<_>>()?;
             let Some(last) = page.last() else {
-                return Ok(lanes.into_iter().collect());
+                return Ok(all);
             };
             next = last.sequence + 1;
-            lanes.extend(page.iter().filter_map(|message| match message.subject.parse() {
-                Ok(Subject::Data(lane)) => Some(lane),
-                _ => None,
-            }));
+            all.extend(page);
         }
     }
 

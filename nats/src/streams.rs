@@ -23,6 +23,7 @@ pub(crate) const CANCELS: &str = "CANCELS";
 pub(crate) const CONFIRMS: &str = "CONFIRMS";
 pub(crate) const AUDIT: &str = "AUDIT";
 pub(crate) const CONTROL: &str = "CONTROL";
+pub(crate) const STATUS: &str = "STATUS";
 
 /// The stream of a kind that a party has for itself.
 pub(crate) fn own(kind: &str, party: &dyn Display) -> String {
@@ -43,6 +44,7 @@ pub(crate) fn of(subject: &Subject) -> String {
         Subject::Confirm(recipient, _) => own(CONFIRMS, recipient),
         Subject::Audit(party, _) => own(AUDIT, party),
         Subject::Control(party) => own(CONTROL, party),
+        Subject::Status(party, _) | Subject::Watch(party) => own(STATUS, party),
         Subject::Lease(_) => LEASES.to_owned(),
     }
 }

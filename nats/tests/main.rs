@@ -7,6 +7,7 @@
 //! | `permissions` | what each credential can and cannot do |
 //! | `isolation` | each credential against everything that is not its own |
 //! | `once` | requests, their answers and messages about them: one message each, for every publisher |
+//! | `status` | the status of agents: who may read it, and what is kept |
 //! | `replay` | large messages, gaps, long queues |
 //! | `topology` | diff and apply: idempotent, nothing destroyed |
 //! | `faults` | a server that is unreachable, returns, is full; a wrong key |
@@ -24,4 +25,5 @@ mod isolation;
 mod once;
 mod permissions;
 mod replay;
+mod status;
 mod topology;

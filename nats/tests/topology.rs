@@ -33,8 +33,8 @@ async fn applying_twice_changes_nothing() {
     let admin = exchange.admin().await;
     let shipped = topology::embedded(&recipients()).unwrap();
     let plan = topology::plan(&admin, &shipped).await.unwrap();
-    // The leases; audit entries of four parties, orders of three; nine streams and two consumers of each recipient.
-    assert_eq!(plan.changes.len(), 1 + 4 + 3 + 2 * (9 + 2));
+    // The leases; audit entries of four parties, orders and status of three; nine streams and two consumers of each recipient.
+    assert_eq!(plan.changes.len(), 1 + 4 + 2 * 3 + 2 * (9 + 2));
     assert!(
         plan.changes.iter().all(|change| change.kind == Kind::Create),
         "{plan}"

@@ -6,7 +6,10 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::envelope::Payload;
-use crate::{approval, audit, confirm, control, lease, manifest, part, progress, receipt, reply, request};
+use crate::{
+    approval, audit, confirm, control, lease, manifest, part, progress, receipt, reply, request,
+    status_report,
+};
 
 fn schema_for<P: JsonSchema + Payload>() -> (&'static str, Schema) {
     (P::KIND, SchemaGenerator::default().into_root_schema_for::<P>())
@@ -28,6 +31,7 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         schema_for::<confirm::Confirm>(),
         schema_for::<audit::AuditEntry>(),
         schema_for::<control::Control>(),
+        schema_for::<status_report::StatusReport>(),
     ]
 }
 

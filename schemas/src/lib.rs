@@ -7,7 +7,7 @@
 //! - data: [`manifest`] and body make a [`chunk`]; [`envelope`] is the signed frame; [`receipt`] acknowledges chunks
 //! - requests: [`request`], [`approval`], [`progress`], [`reply`] with [`refusal`] codes, [`part`] of an answer, [`confirm`]
 //! - operation: [`lease`], [`audit`] entries, operators' orders in [`control`], pseudonyms of persons in [`person`];
-//!   [`unreadable`] references a message in a chain that cannot be read
+//!   an agent's [`status_report`]; [`unreadable`] references a message in a chain that cannot be read
 //! - context of a message: [`heads`] of other chains, [`origin`], identity of the [`source`] database, [`load`]
 //! - cryptography: [`digest`], [`sign`], [`encryption`]
 //! - limits against malicious input: [`body`] sizes, [`visible`] characters, [`unique`] JSON keys
@@ -43,6 +43,7 @@ pub mod request;
 pub mod rows;
 pub mod sign;
 pub mod source;
+pub mod status_report;
 pub mod subject;
 pub mod tombstone;
 pub mod total;

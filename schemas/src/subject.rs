@@ -28,6 +28,10 @@ pub enum Subject {
     Confirm(RecipientName, RequestId),
     /// `audit.<party>.<writer>`: a chain of audit entries per writer.
     Audit(PartyName, PartyName),
+    /// `status.<party>.<writer>`: the last status of each of its agents.
+    Status(PartyName, PartyName),
+    /// `watch.<party>`: the note that an operator watches its agents.
+    Watch(PartyName),
     /// `lease.<source>`: which process may read that source.
     Lease(SourceName),
     /// `control.<party>`: its operators' orders.
@@ -49,6 +53,8 @@ impl fmt::Display for Subject {
             Self::Approval(recipient, id, officer) => write!(f, "approval.{recipient}.{id}.{officer}"),
             Self::Confirm(recipient, id) => write!(f, "confirm.{recipient}.{id}"),
             Self::Audit(party, writer) => write!(f, "audit.{party}.{writer}"),
+            Self::Status(party, writer) => write!(f, "status.{party}.{writer}"),
+            Self::Watch(party) => write!(f, "watch.{party}"),
             Self::Lease(source) => write!(f, "lease.{source}"),
             Self::Control(party) => write!(f, "control.{party}"),
         }
@@ -58,7 +64,7 @@ impl fmt::Display for Subject {
 /// An unknown subject.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "subject {0:?} is not one of data|receipt|request|cancel|reply|part|progress|approval|confirm|audit|lease|control with its tokens"
+    "subject {0:?} is not one of data|receipt|request|cancel|reply|part|progress|approval|confirm|audit|status|watch|lease|control with its tokens"
 )]
 pub struct BadSubject(pub String);
 
@@ -99,6 +105,11 @@ impl std::str::FromStr for Subject {
                 PartyName::new(*p).map_err(|_| bad())?,
                 PartyName::new(*w).map_err(|_| bad())?,
             )),
+            ["status", p, w] => Ok(Self::Status(
+                PartyName::new(*p).map_err(|_| bad())?,
+                PartyName::new(*w).map_err(|_| bad())?,
+            )),
+            ["watch", p] => Ok(Self::Watch(PartyName::new(*p).map_err(|_| bad())?)),
             ["control", p] => Ok(Self::Control(PartyName::new(*p).map_err(|_| bad())?)),
             ["lease", s] => Ok(Self::Lease(SourceName::new(*s).map_err(|_| bad())?)),
             _ => Err(bad()),
@@ -124,6 +135,8 @@ mod tests {
             "lease.core",
             "control.bureau",
             "audit.bureau.social",
+            "status.bureau.social",
+            "watch.bureau",
             "part.insurer-a.20260131-abcdefgh.1.4294967295",
             "progress.insurer-a.20260131-abcdefgh",
             "approval.insurer-a.20260131-abcdefgh.li_na",
@@ -154,6 +167,9 @@ mod tests {
             "approval.insurer-a.20260131-abcdefgh",
             "approval.insurer-a.20260131-abcdefgh.Li Na",
             "confirm.insurer-a.20260131-abcdefgh.1",
+            "status.bureau",
+            "status.bureau.social.x",
+            "watch.bureau.social",
         ] {
             assert!(text.parse::<Subject>().is_err(), "{text:?} passed");
         }

@@ -14,6 +14,7 @@ pub mod chain;
 pub mod delivery;
 pub mod outcome;
 pub mod replay;
+mod status;
 
 use std::fmt;
 use std::future::Future;
@@ -126,6 +127,13 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("streams of one party are listed and read by its name", |p| {
         Box::pin(replay::parties(p))
     }),
+    ("the last status of each agent is read", |p| {
+        Box::pin(status::last_of_each(p))
+    }),
+    ("the status of one party is in its own stream", |p| {
+        Box::pin(status::of_one_party(p))
+    }),
+    ("the note of a watch is replaced", |p| Box::pin(status::watch(p))),
     ("a ping is answered", |p| Box::pin(ping(p))),
 ];
 

@@ -183,6 +183,15 @@ impl Memory {
         self.publish(subject, bytes, &rule)
     }
 
+    fn publish_over(&self, subject: &Subject, bytes: &Bytes) -> Result<Sequence> {
+        let rule = Rule {
+            conflict: &|_: Option<&Stored>| None,
+            on_stored: |sequence| sequence,
+            replaces_last: true,
+        };
+        self.publish(subject, bytes, &rule)
+    }
+
     fn last(&self, subject: &Subject) -> Option<Stored> {
         let state = self.state();
         let log = state.logs.get(stream_of(subject))?;
@@ -252,6 +261,7 @@ fn stream_of(subject: &Subject) -> &'static str {
         Subject::Audit(..) => "audit",
         Subject::Lease(_) => "lease",
         Subject::Control(_) => "control",
+        Subject::Status(..) | Subject::Watch(_) => "status",
     }
 }
 

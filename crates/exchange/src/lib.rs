@@ -1,6 +1,6 @@
 //! The exchange port: the operations of both parties, independent of the transport.
 //!
-//! - [`port`] the operations, as five traits; `nats` implements them over JetStream
+//! - [`port`] the operations, as six traits; `nats` implements them over JetStream
 //! - [`delivery`] deliveries and their settlement
 //! - [`outcome`] results of publishing
 //! - [`error`] errors by kind, with the remedy; [`trust`] certificate errors
@@ -21,4 +21,6 @@ pub use connection::Connection;
 pub use delivery::{Delivery, Settlement};
 pub use error::{Error, ErrorKind, Result};
 pub use outcome::{Filed, Published, Stored};
-pub use port::{AuditExchange, ControlExchange, Exchange, FeedExchange, LeaseExchange, RequestExchange};
+pub use port::{
+    AuditExchange, ControlExchange, Exchange, FeedExchange, LeaseExchange, RequestExchange, StatusExchange,
+};

@@ -1,16 +1,18 @@
-//! The operations of the exchange, in five traits. A fake in a test implements only the one that it needs.
+//! The operations of the exchange, in six traits. A fake in a test implements only the one that it needs.
 //!
 //! - [`feeds`] chunks and receipts
 //! - [`requests`] data requests and their answers
 //! - [`leases`] leases of sources
 //! - [`audit`] audit entries and replay
 //! - [`control`] operators' orders
+//! - [`status`] the status of agents
 
 pub mod audit;
 pub mod control;
 pub mod feeds;
 pub mod leases;
 pub mod requests;
+pub mod status;
 
 use std::time::Duration;
 
@@ -22,6 +24,7 @@ pub use control::ControlExchange;
 pub use feeds::FeedExchange;
 pub use leases::LeaseExchange;
 pub use requests::RequestExchange;
+pub use status::StatusExchange;
 
 use crate::error::Result;
 
@@ -97,13 +100,15 @@ pub fn missing_party(stream: Stream, filter: &str) -> String {
     format!("the filter {filter} has no party, but each party has its own stream {stream:?}")
 }
 
-/// The exchange as one party accesses it with its own credential: the five groups of operations, and the connection.
+/// The exchange as one party accesses it with its own credential: the six groups of operations, and the connection.
 ///
 /// The transport limits the duration of every operation; none waits for the other party. Bytes are whole envelopes
 /// (`schemas::envelope`): a transport neither reads nor changes them. Every publish waits until the exchange has stored the
 /// message durably, and names the expected stream.
 #[async_trait]
-pub trait Exchange: FeedExchange + RequestExchange + LeaseExchange + AuditExchange + ControlExchange {
+pub trait Exchange:
+    FeedExchange + RequestExchange + LeaseExchange + AuditExchange + ControlExchange + StatusExchange
+{
     /// Measures one round trip to the exchange.
     async fn ping(&self) -> Result<Duration>;
 

@@ -13,6 +13,7 @@ pub(super) fn of_stream(name: &str, from: &Value, to: &Value, used: i64) -> Opti
         "max_msgs_per_subject" | "max_msgs" if after < before => {
             Some("messages over the new limit would be deleted".into())
         }
+        "max_age" if after < before => Some("messages over the new age would be deleted".into()),
         "discard" if to == "old" && from != to => {
             Some("a full stream would forget instead of refusing".into())
         }
@@ -78,6 +79,7 @@ mod tests {
             ("subjects", json!(["a", "b"]), json!(["a"])),
             ("max_bytes", json!(5000), json!(999)),
             ("max_msgs_per_subject", json!(-1), json!(1)),
+            ("max_age", json!(0), json!(86_400_000_000_000_u64)),
             ("num_replicas", json!(3), json!(1)),
             ("deny_delete", json!(true), json!(false)),
             ("discard_new_per_subject", json!(true), json!(false)),

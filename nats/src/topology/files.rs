@@ -11,7 +11,7 @@ use super::spec::{ConsumerFile, ConsumerSpec, StreamSpec, Topology};
 /// The recipient whose files ship, and are the pattern for every other one.
 const PATTERN: &str = "insurer-a";
 
-const STREAMS: [(&str, &str); 12] = [
+const STREAMS: [(&str, &str); 13] = [
     (
         "streams/approvals.toml",
         include_str!("../../streams/approvals.toml"),
@@ -39,6 +39,7 @@ const STREAMS: [(&str, &str); 12] = [
         "streams/requests.toml",
         include_str!("../../streams/requests.toml"),
     ),
+    ("streams/status.toml", include_str!("../../streams/status.toml")),
 ];
 
 const CONSUMERS: &str = include_str!("../../consumers/insurer-a.toml");
@@ -150,6 +151,12 @@ fn parse(texts: Vec<(&str, PathBuf, String)>, parties: &Parties) -> Result<Topol
                     stream.name
                 )));
             }
+            if !stream.is_age_limit_allowed() {
+                return Err(wrong(format!(
+                    "stream {}: max_age_seconds would remove messages that others rely on; leave it out",
+                    stream.name
+                )));
+            }
             for stream in stream.expanded(parties) {
                 if !seen.insert((stream.name.clone(), None)) {
                     return Err(wrong(format!(
@@ -224,7 +231,7 @@ mod tests {
             let kind = stream.name.split('_').next().unwrap();
             assert_eq!(
                 stream.discard == "old",
-                ["LEASES", "PROGRESS"].contains(&kind),
+                ["LEASES", "PROGRESS", "STATUS"].contains(&kind),
                 "{}",
                 stream.name
             );
@@ -233,6 +240,7 @@ mod tests {
             assert_eq!(stream.discard_new_per_subject, once, "{}", stream.name);
             let one = stream.max_msgs_per_subject == 1;
             assert_eq!(one, once || stream.discard == "old", "{}", stream.name);
+            assert_eq!(stream.max_age_seconds > 0, kind == "STATUS", "{}", stream.name);
         }
     }
 
@@ -272,7 +280,7 @@ mod tests {
             let kind = stream.name.split('_').next().unwrap();
             let is_small = !["DATA", "REPLIES", "PARTS", "APPROVALS", "PROGRESS", "LEASES"].contains(&kind);
             assert!(
-                !is_small || (1..=262_144).contains(&stream.max_msg_size),
+                !is_small || (1..=524_288).contains(&stream.max_msg_size),
                 "{}",
                 stream.name
             );
@@ -287,6 +295,16 @@ mod tests {
             error.contains("x.toml") && error.contains("line 4") && error.contains("max_age"),
             "{error}"
         );
+    }
+
+    /// Trap: the head of a quiet subject would be removed, and the next publisher would fork the chain.
+    #[test]
+    fn topology_age_limit_of_a_chain_is_refused() {
+        let chain = "name = \"A\"\nsubjects = [\"a\"]\nmax_bytes = 1\nmax_age_seconds = 5\n";
+        let error = one("streams", chain).unwrap_err().to_string();
+        assert!(error.contains("max_age_seconds"), "{error}");
+        let last = format!("{chain}discard = \"old\"\nmax_msgs_per_subject = 1\n");
+        assert!(one("streams", &last).is_ok());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use schemas::name::PartyName;
 use super::parties::{Parties, Party, Role};
 use crate::streams::{
     APPROVALS, AUDIT, CANCELS, CONFIRMS, CONTROL, DATA, LEASES, PARTS, PROGRESS, RECEIPTS, REPLIES, REQUESTS,
-    own,
+    STATUS, own,
 };
 
 /// The account that owns the streams.
@@ -163,8 +163,11 @@ fn bureau(name: &PartyName, parties: &Parties, table: &mut Table) {
     operator(name, table);
 }
 
-/// The audit entries and the orders of a party, each in a stream of its own.
+/// The audit entries, the orders and the status of a party, each in a stream of its own.
 fn operator(name: &PartyName, table: &mut Table) {
+    table.publish([format!("status.{name}.*"), format!("watch.{name}")]);
+    table.last(&own(STATUS, name), &format!("watch.{name}"));
+    table.scan(&own(STATUS, name));
     table.publish([format!("audit.{name}.*"), format!("control.{name}")]);
     table.last(&own(AUDIT, name), &format!("audit.{name}.*"));
     table.last(&own(CONTROL, name), &format!("control.{name}"));
@@ -198,6 +201,9 @@ fn auditor(parties: &Parties, table: &mut Table) {
     for party in parties.with_account() {
         // Its own is empty, and answers a round trip.
         table.audit(&own(AUDIT, &party.name), &format!("audit.{}.*", party.name));
+        if matches!(party.role, Role::Bureau | Role::Recipient) {
+            table.scan(&own(STATUS, &party.name));
+        }
     }
     table.names();
 }

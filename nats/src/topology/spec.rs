@@ -1,8 +1,8 @@
 //! The format of a topology file, in the server's terms.
 //!
-//! Two settings are not offered. There is no age limit: it would remove the head of a quiet
-//! subject, and a publisher that expects an empty subject would fork the chain. There is no
-//! `persist_mode`: `async` silently switches fsync off for the stream.
+//! `persist_mode` is not offered: `async` silently switches fsync off for the stream. An age limit is refused for every
+//! stream that does not forget anyway (`discard = "old"`, one message for each subject): it would remove the head
+//! of a quiet subject, and a publisher that expects an empty subject would fork the chain.
 
 use schemas::name::PartyName;
 use serde::Deserialize;
@@ -50,6 +50,9 @@ pub struct StreamSpec {
     /// The messages kept for each subject; -1: all.
     #[serde(default = "unlimited")]
     pub max_msgs_per_subject: i64,
+    /// The age at which a message is removed, in seconds; 0: never. See [`StreamSpec::is_age_limit_allowed`].
+    #[serde(default)]
+    pub max_age_seconds: u64,
     /// Whether a subject that has its messages refuses another.
     #[serde(default)]
     pub discard_new_per_subject: bool,
@@ -146,6 +149,14 @@ impl StreamSpec {
         having.map(|party| self.of(&party.name)).collect()
     }
 
+    /// Returns whether the stream may have an age limit, or has none: only the last message of a subject counts in it, and
+    /// even that one may be gone.
+    pub(crate) fn is_age_limit_allowed(&self) -> bool {
+        let forgets =
+            self.discard == "old" && self.max_msgs_per_subject == 1 && !self.discard_new_per_subject;
+        self.max_age_seconds == 0 || forgets
+    }
+
     fn of(&self, party: &PartyName) -> Self {
         let named = |text: &String| text.replace("{party}", party.as_str());
         Self {
@@ -168,7 +179,7 @@ impl StreamSpec {
             "max_bytes": self.max_bytes,
             "max_msg_size": self.max_msg_size,
             "max_msgs": -1,
-            "max_age": 0,
+            "max_age": self.max_age_seconds.saturating_mul(1_000_000_000),
             "max_msgs_per_subject": self.max_msgs_per_subject,
             "discard_new_per_subject": self.discard_new_per_subject,
             "num_replicas": self.num_replicas,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use exchange::{
     AuditExchange, ControlExchange, ErrorKind, FeedExchange, Filed, LeaseExchange, Published,
-    RequestExchange, Settlement,
+    RequestExchange, Settlement, StatusExchange,
 };
 use nats::JetStream;
 use nats::topology::rights::Purpose;
@@ -51,7 +51,9 @@ async fn fill(scene: &Scene, name: &str, but: &str) {
             }
         }
         // A stream that keeps the last message of each subject makes room.
-        let forgets = right.hub.starts_with("lease.") || right.hub.starts_with("progress.");
+        let forgets = ["lease.", "progress.", "status.", "watch."]
+            .iter()
+            .any(|first| right.hub.starts_with(first));
         assert!(is_refused != forgets, "{name} {}: {is_refused}", right.hub);
     }
 }
@@ -91,6 +93,7 @@ async fn orders(name: &str, party: &JetStream) {
     let last = party.last_control(&name).await.unwrap();
     let expected = last.map_or(0, |last| last.sequence);
     published("control", party.publish_control(&name, A, expected).await);
+    party.publish_status(&name, &writer, A).await.unwrap();
 }
 
 /// What a recipient does all day.

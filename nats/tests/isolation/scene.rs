@@ -12,7 +12,7 @@ use super::deputy::concrete;
 use super::snapshot::Snapshot;
 
 /// The messages that are there before anything is tried, by who publishes them.
-const MESSAGES: [(&str, &str); 22] = [
+const MESSAGES: [(&str, &str); 28] = [
     ("bureau", "data.insurer-a.setl"),
     ("bureau", "data.insurer-a.setl"),
     ("bureau", "data.insurer-b.setl"),
@@ -25,16 +25,22 @@ const MESSAGES: [(&str, &str); 22] = [
     ("bureau", "lease.core"),
     ("bureau", "audit.bureau.operator"),
     ("bureau", "control.bureau"),
+    ("bureau", "status.bureau.social"),
+    ("bureau", "watch.bureau"),
     ("insurer-a", "receipt.insurer-a.setl"),
     ("insurer-a", "request.insurer-a.20260131-abcdefgh"),
     ("insurer-a", "cancel.insurer-a.20260131-abcdefgh"),
     ("insurer-a", "confirm.insurer-a.20260131-abcdefgh"),
     ("insurer-a", "audit.insurer-a.operator"),
     ("insurer-a", "control.insurer-a"),
+    ("insurer-a", "status.insurer-a.commercial"),
+    ("insurer-a", "watch.insurer-a"),
     ("insurer-b", "receipt.insurer-b.setl"),
     ("insurer-b", "request.insurer-b.20260131-abcdefgh"),
     ("insurer-b", "audit.insurer-b.operator"),
     ("insurer-b", "control.insurer-b"),
+    ("insurer-b", "status.insurer-b.commercial"),
+    ("insurer-b", "watch.insurer-b"),
 ];
 
 /// An exchange with messages, and who may do what there.

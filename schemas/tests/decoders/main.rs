@@ -37,6 +37,7 @@ use schemas::reply::Reply;
 use schemas::request::{Cancel, Request, RequestId};
 use schemas::rows::{RowReader, pack};
 use schemas::sign::{PublicKey, SigningKey};
+use schemas::status_report::{StatusReport, WatchNote};
 use schemas::subject::Subject;
 use schemas::value::Value;
 use serde::de::DeserializeOwned;
@@ -97,6 +98,8 @@ fn every_decoder(bytes: &[u8], trusted: &[PublicKey]) {
     payload::<Confirm>(bytes, trusted);
     payload::<Control>(bytes, trusted);
     payload::<AuditEntry>(bytes, trusted);
+    payload::<StatusReport>(bytes, trusted);
+    let _ = WatchNote::read(bytes);
     let _ = serde_json::from_slice::<Cursor>(bytes);
     for width in [0, 1, 5, 300] {
         drain(bytes, width, u64::from(u32::MAX));

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use exchange::port::{ReadFrom, Sequence, Stream};
 use exchange::{
     AuditExchange, Connection, ControlExchange, Delivery, Exchange, FeedExchange, Filed, LeaseExchange,
-    Published, RequestExchange, Result, Settlement, Stored,
+    Published, RequestExchange, Result, Settlement, StatusExchange, Stored,
 };
 use nats::JetStream;
 use runtime::exit::Exit;
@@ -275,6 +275,25 @@ impl ControlExchange for ExchangeClient {
         expected: Sequence,
     ) -> Result<Published> {
         on!(self, exchange => exchange.publish_control(party, bytes, expected).await)
+    }
+}
+
+#[async_trait]
+impl StatusExchange for ExchangeClient {
+    async fn publish_status(&self, party: &PartyName, writer: &PartyName, bytes: Bytes) -> Result<Sequence> {
+        on!(self, exchange => exchange.publish_status(party, writer, bytes).await)
+    }
+
+    async fn statuses(&self, party: &PartyName) -> Result<Vec<Stored>> {
+        on!(self, exchange => exchange.statuses(party).await)
+    }
+
+    async fn publish_watch(&self, party: &PartyName, bytes: Bytes) -> Result<Sequence> {
+        on!(self, exchange => exchange.publish_watch(party, bytes).await)
+    }
+
+    async fn last_watch(&self, party: &PartyName) -> Result<Option<Stored>> {
+        on!(self, exchange => exchange.last_watch(party).await)
     }
 }
 

@@ -10,13 +10,13 @@ use schemas::subject::Subject;
 
 use super::durable::Token;
 use super::log::{Log, matches};
-use super::{Memory, Rule, missing_consumer};
+use super::{Memory, missing_consumer};
 use exchange::delivery::{Delivery, Settlement};
 use exchange::error::{Error, ErrorKind, Result};
 use exchange::outcome::{Filed, Published, Stored};
 use exchange::port::{
     AuditExchange, ControlExchange, Exchange, FeedExchange, LeaseExchange, ReadFrom, RequestExchange,
-    Sequence, Stream, filter_party, missing_party,
+    Sequence, StatusExchange, Stream, filter_party, missing_party,
 };
 
 #[async_trait]
@@ -167,12 +167,7 @@ impl RequestExchange for Memory {
         id: &RequestId,
         bytes: Bytes,
     ) -> Result<Sequence> {
-        let rule = Rule {
-            conflict: &|_: Option<&Stored>| None,
-            on_stored: |sequence| sequence,
-            replaces_last: true,
-        };
-        self.publish(&Subject::Progress(recipient.clone(), id.clone()), &bytes, &rule)
+        self.publish_over(&Subject::Progress(recipient.clone(), id.clone()), &bytes)
     }
 
     async fn progress(&self, recipient: &RecipientName, id: &RequestId) -> Result<Option<Stored>> {
@@ -288,6 +283,33 @@ impl ControlExchange for Memory {
         expected: Sequence,
     ) -> Result<Published> {
         self.publish_at(&Subject::Control(party.clone()), &bytes, expected)
+    }
+}
+
+#[async_trait]
+impl StatusExchange for Memory {
+    async fn publish_status(&self, party: &PartyName, writer: &PartyName, bytes: Bytes) -> Result<Sequence> {
+        self.publish_over(&Subject::Status(party.clone(), writer.clone()), &bytes)
+    }
+
+    async fn statuses(&self, party: &PartyName) -> Result<Vec<Stored>> {
+        let filter = format!("status.{party}.*");
+        let state = self.state();
+        let messages = state.logs.get("status").into_iter().flat_map(Log::messages);
+        let mut last: Vec<Stored> = messages
+            .filter(|stored| matches(&filter, &stored.subject))
+            .cloned()
+            .collect();
+        last.sort_by(|one, other| one.subject.cmp(&other.subject));
+        Ok(last)
+    }
+
+    async fn publish_watch(&self, party: &PartyName, bytes: Bytes) -> Result<Sequence> {
+        self.publish_over(&Subject::Watch(party.clone()), &bytes)
+    }
+
+    async fn last_watch(&self, party: &PartyName) -> Result<Option<Stored>> {
+        Ok(self.last(&Subject::Watch(party.clone())))
     }
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use exchange::port::{ReadFrom, Sequence, Stream};
 use exchange::{
     AuditExchange, ControlExchange, Delivery, Exchange, FeedExchange, Filed, LeaseExchange, Published,
-    RequestExchange, Result, Settlement, Stored,
+    RequestExchange, Result, Settlement, StatusExchange, Stored,
 };
 use schemas::name::{Lane, OfficerName, PartyName, RecipientName, SourceName};
 use schemas::request::RequestId;
@@ -249,6 +249,27 @@ impl ControlExchange for WebExchange {
         expected: Sequence,
     ) -> Result<Published> {
         self.inner.publish_at(path::control(party), bytes, expected).await
+    }
+}
+
+#[async_trait]
+impl StatusExchange for WebExchange {
+    async fn publish_status(&self, party: &PartyName, writer: &PartyName, bytes: Bytes) -> Result<Sequence> {
+        self.inner
+            .publish_over(path::agent_status(party, writer), bytes)
+            .await
+    }
+
+    async fn statuses(&self, party: &PartyName) -> Result<Vec<Stored>> {
+        self.inner.list(path::agents_status(party)).await
+    }
+
+    async fn publish_watch(&self, party: &PartyName, bytes: Bytes) -> Result<Sequence> {
+        self.inner.publish_over(path::watch(party), bytes).await
+    }
+
+    async fn last_watch(&self, party: &PartyName) -> Result<Option<Stored>> {
+        self.inner.last(path::watch(party)).await
     }
 }
 

@@ -49,6 +49,12 @@ pub const LEASE: &str = "/v1/leases/{source}";
 pub const AUDIT: &str = "/v1/audit/{party}/{writer}";
 /// The last record of a party's orders. GET, PUT with If-Match.
 pub const CONTROL: &str = "/v1/control/{party}";
+/// The last status of each of a party's agents. GET.
+pub const AGENTS_STATUS: &str = "/v1/status/{party}/agents";
+/// The status of one agent. PUT.
+pub const AGENT_STATUS: &str = "/v1/status/{party}/agents/{writer}";
+/// The note that an operator watches a party's agents. GET, PUT.
+pub const WATCH: &str = "/v1/status/{party}/watch";
 /// The parties that have a stream of a kind. GET.
 pub const STREAM_PARTIES: &str = "/v1/streams/{stream}/parties";
 /// The messages of a stream, for replay. GET `?filter=&from=|from_time=&max=`.
@@ -182,6 +188,24 @@ pub fn audit(party: &PartyName, writer: &PartyName) -> String {
 #[must_use]
 pub fn control(party: &PartyName) -> String {
     format!("/v1/control/{party}")
+}
+
+/// Returns the path of the status of a party's agents.
+#[must_use]
+pub fn agents_status(party: &PartyName) -> String {
+    format!("/v1/status/{party}/agents")
+}
+
+/// Returns the path of the status of one agent.
+#[must_use]
+pub fn agent_status(party: &PartyName, writer: &PartyName) -> String {
+    format!("/v1/status/{party}/agents/{writer}")
+}
+
+/// Returns the path of the note that an operator watches a party's agents.
+#[must_use]
+pub fn watch(party: &PartyName) -> String {
+    format!("/v1/status/{party}/watch")
 }
 
 /// Returns the path of the parties of a stream.
