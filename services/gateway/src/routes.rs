@@ -8,6 +8,7 @@ mod leases;
 mod ping;
 mod read;
 mod requests;
+mod status;
 mod streams;
 
 use schemas::name::RecipientName;
@@ -27,6 +28,7 @@ pub(crate) fn router() -> OpenApiRouter<Gateway> {
         .merge(leases::router())
         .merge(audit::router())
         .merge(control::router())
+        .merge(status::router())
         .merge(streams::router())
         .merge(read::router())
 }
