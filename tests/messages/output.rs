@@ -21,7 +21,7 @@ impl AgentOutput {
                 format!("log {name}"),
                 agent.process.stdout() + &agent.process.stderr(),
             ));
-            for page in ["/status", "/metrics", "/health/live", "/health/ready", "/healthz"] {
+            for page in ["/status", "/metrics", "/livez", "/readyz", "/healthz"] {
                 let body = agent.page(page).await.map(|page| page.body);
                 output.push((format!("page {name}{page}"), body.unwrap_or_default()));
             }

@@ -102,34 +102,34 @@ async fn health_pages_and_systemd_show_liveness_and_readiness() {
     bureaus.wait_state("READY=1", 1).await;
     insurers.wait_state("READY=1", 1).await;
     for agent in [&social, &poller] {
-        assert_eq!(agent.wait_page("/health/live", 200).await, "ok\n");
-        let why = agent.wait_page("/health/ready", 503).await;
+        assert_eq!(agent.wait_page("/livez", 200).await, "ok\n");
+        let why = agent.wait_page("/readyz", 503).await;
         assert!(why.contains("exchange"), "{why}");
         // This agent needs no operator.
         agent.wait_page("/healthz", 200).await;
     }
     site.nats.restart().await;
     for agent in [&social, &poller] {
-        agent.wait_page("/health/ready", 200).await;
+        agent.wait_page("/readyz", 200).await;
     }
     site.wait_until_equal().await;
 
     // An unreachable store is no reason to restart the agent.
     to_store.disconnect();
-    let why = poller.wait_page("/health/ready", 503).await;
+    let why = poller.wait_page("/readyz", 503).await;
     assert!(why.contains("the store"), "{why}");
-    poller.wait_page("/health/live", 200).await;
+    poller.wait_page("/livez", 200).await;
     poller.wait_page("/healthz", 200).await;
-    social.wait_page("/health/ready", 200).await;
+    social.wait_page("/readyz", 200).await;
     to_store.restore();
-    poller.wait_page("/health/ready", 200).await;
+    poller.wait_page("/readyz", 200).await;
 
     // A closed gate is normal work: waiting.
     std::fs::write(site.file("stop"), "").unwrap();
     social
         .wait_status("the gate to close", "/gate/state", |state| state == "closed")
         .await;
-    social.wait_page("/health/ready", 200).await;
+    social.wait_page("/readyz", 200).await;
     social.wait_page("/healthz", 200).await;
 
     // A suspended process feeds no watchdog.
@@ -169,7 +169,7 @@ async fn agent_with_a_blocked_notify_socket_works_and_stops() {
     let (social, poller) = (site.social("social"), site.poller("poller"));
     site.wait_until_equal().await;
     for agent in [social, poller] {
-        agent.wait_page("/health/ready", 200).await;
+        agent.wait_page("/readyz", 200).await;
         agent.stop().await;
     }
 }

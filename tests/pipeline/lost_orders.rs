@@ -47,7 +47,7 @@ async fn assert_orders_behind(site: &Site, agent: &Agent, named_by: &str) {
     agent
         .wait_status("a closed gate", "/gate/state", |state| state == "closed")
         .await;
-    let page = agent.wait_page("/health/ready", 503).await;
+    let page = agent.wait_page("/readyz", 503).await;
     assert!(page.contains("orders confirm"), "{page}");
     let metrics = agent.page("/metrics").await.unwrap().body;
     assert!(metrics.contains("slacktide_orders_behind 1"), "{metrics}");

@@ -383,7 +383,7 @@ impl Agent {
             .map(|response| response.json())
     }
 
-    /// Returns a page, such as `/health/ready`; `None` while it does not answer.
+    /// Returns a page, such as `/readyz`; `None` while it does not answer.
     pub(crate) async fn page(&self, path: &str) -> Option<Response> {
         http_get(&format!("http://127.0.0.1:{}{path}", self.port))
             .await

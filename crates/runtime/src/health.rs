@@ -1,4 +1,4 @@
-//! The HTTP server for the state of a process: `/health/live`, `/health/ready`, `/healthz`, `/status`, `/metrics`.
+//! The HTTP server for the state of a process: `/livez`, `/readyz`, `/healthz`, `/status`, `/metrics`.
 //!
 //! `live`: the tasks run; restart the process if it fails. `ready`: the process could work now; do not restart it if it
 //! fails. `healthz`: no operator has to act.
@@ -138,8 +138,8 @@ pub async fn serve(
     }
     tracing::info!(%addr, "health server listens");
     let routes = Router::new()
-        .route("/health/live", get(live))
-        .route("/health/ready", get(ready))
+        .route("/livez", get(live))
+        .route("/readyz", get(ready))
         .route("/healthz", get(healthz))
         .route("/status", get(status))
         .route("/metrics", get(metrics))

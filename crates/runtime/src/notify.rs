@@ -1,7 +1,7 @@
 //! Notifies the service manager: systemd's `sd_notify`, one datagram for each state.
 //!
 //! `READY=1` reports that the process has its settings and works, or waits, as is its work; whether it can do its
-//! work now is asked at `/health/ready`. `WATCHDOG=1` is sent by a task of the runtime, so that a process
+//! work now is asked at `/readyz`. `WATCHDOG=1` is sent by a task of the runtime, so that a process
 //! whose tasks do not run any more is restarted.
 //!
 //! The socket's queue is short (ten datagrams by default on Linux) and a full queue takes nothing. No send waits for

@@ -53,12 +53,8 @@ async fn health_server_answers_until_stopped() -> Outcome {
     assert_eq!(std::fs::read_to_string(addr_file)?, serving.addr.to_string());
     assert!(ask(serving.addr, "/healthz").await?.starts_with("HTTP/1.1 200"));
     // A process may be well, alive, and not ready.
-    assert!(
-        ask(serving.addr, "/health/live")
-            .await?
-            .starts_with("HTTP/1.1 200")
-    );
-    let ready = ask(serving.addr, "/health/ready").await?;
+    assert!(ask(serving.addr, "/livez").await?.starts_with("HTTP/1.1 200"));
+    let ready = ask(serving.addr, "/readyz").await?;
     assert!(
         ready.starts_with("HTTP/1.1 503") && ready.ends_with("no orders\n"),
         "{ready}"
@@ -96,7 +92,7 @@ async fn health_failed_part_is_not_live() -> Outcome {
         addr_file: None,
     };
     let serving = serve(&config, Arc::new(Failed), CancellationToken::new()).await?;
-    let answer = ask(serving.addr, "/health/live").await?;
+    let answer = ask(serving.addr, "/livez").await?;
     assert!(
         answer.starts_with("HTTP/1.1 503") && answer.ends_with("a task panicked\n"),
         "{answer}"
@@ -167,14 +163,7 @@ async fn health_request_for_another_host_gets_nothing() -> Outcome {
         addr_file: None,
     };
     let serving = serve(&config, Arc::new(Fixed(true)), CancellationToken::new()).await?;
-    for path in [
-        "/health/live",
-        "/health/ready",
-        "/healthz",
-        "/status",
-        "/metrics",
-        "/other",
-    ] {
+    for path in ["/livez", "/readyz", "/healthz", "/status", "/metrics", "/other"] {
         let answer = ask_for(serving.addr, path, "rebound.example").await?;
         assert!(answer.starts_with("HTTP/1.1 421"), "{path}: {answer}");
         assert!(
@@ -223,7 +212,7 @@ async fn health_hostile_texts_are_escaped_on_every_page() -> Outcome {
         addr_file: None,
     };
     let serving = serve(&config, Arc::new(Hostile), CancellationToken::new()).await?;
-    for path in ["/health/ready", "/healthz", "/status"] {
+    for path in ["/readyz", "/healthz", "/status"] {
         let answer = ask(serving.addr, path).await?;
         let (_, body) = answer.split_once("\r\n\r\n").ok_or("no body")?;
         assert!(
