@@ -37,6 +37,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("disclosure", &["schemas"]),
     // Every decision about data requests, without IO; its configuration uses durations.
     ("requests", &["schemas", "disclosure", "runtime"]),
+    // An agent's own status, published through the port.
+    ("reporting", &["schemas", "exchange", "runtime"]),
     ("nats", &["schemas", "exchange"]),
     // The other transport: the interface that the gateway serves, and its client.
     ("web", &["schemas", "exchange"]),
@@ -84,6 +86,7 @@ const PARTS: &[&str] = &[
     "servers",
     "disclosure",
     "requests",
+    "reporting",
     "nats",
     "web",
     "social",
@@ -105,6 +108,7 @@ const TESTED: &[&str] = &[
     "servers",
     "disclosure",
     "requests",
+    "reporting",
     "nats",
     "web",
     "social",
