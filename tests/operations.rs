@@ -4,6 +4,7 @@
 //! - `holds` holds of a feed, a recipient and a person, across restarts and takeovers, and their release
 //! - `health_pages` health pages and the service manager's socket
 //! - `metrics` names and documentation match; no personal data
+//! - `published` the status that the agents publish at the exchange
 //! - `deploy` the units and alert rules that ship
 
 mod commands;
@@ -11,4 +12,5 @@ mod deploy;
 mod health_pages;
 mod holds;
 mod metrics;
+mod published;
 mod screen;

@@ -279,8 +279,8 @@ mod tests {
     #[test]
     fn diff_is_full_for_empty_and_empty_for_applied_exchange() {
         let all = diff(&shipped(), &Live::default());
-        // The leases; an audit stream for each of three parties, orders of two; nine of a recipient, and two consumers.
-        assert_eq!(all.changes.len(), 1 + 3 + 2 + 9 + 2);
+        // The leases; an audit stream for each of three parties, orders and status of two; nine of a recipient, and two consumers.
+        assert_eq!(all.changes.len(), 1 + 3 + 2 * 2 + 9 + 2);
         assert!(all.changes.iter().all(|change| change.kind == Kind::Create));
         let none = diff(&shipped(), &applied(&shipped()));
         assert!(none.is_empty() && none.unlisted.is_empty(), "{none}");

@@ -151,15 +151,19 @@ pub(crate) fn persons(file: &SocialFile) -> std::collections::BTreeMap<schemas::
         .collect()
 }
 
+/// Returns the host's name.
+pub(crate) fn host() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    if host.trim().is_empty() {
+        "unknown-host".to_owned()
+    } else {
+        host.trim().to_owned()
+    }
+}
+
 /// Returns host and process, for display.
 pub(crate) fn holder() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host = if host.trim().is_empty() {
-        "unknown-host"
-    } else {
-        host.trim()
-    };
-    format!("{host} pid {}", std::process::id())
+    format!("{} pid {}", host(), std::process::id())
 }
 
 /// Lets the helper, if one is configured, lower the priority of our backends, and reports the priority mode to the gate.

@@ -6,7 +6,7 @@
 //! - [`mod@file`] reads a file of a known kind; [`any`] detects the kind of a file by its tables
 //! - [`violation`] a violated rule, with its line in the file
 //! - [`sample_keys`] keys of the shipped samples, which are refused
-//! - [`exchange`], [`key`], [`encryption`], [`database`] tables that several kinds share
+//! - [`exchange`], [`key`], [`encryption`], [`database`], [`status`] tables that several kinds share
 //! - [`social`] with [`feed`], [`priority`], [`blocklist`], [`masks`], [`masking`] and [`requests`]; [`commercial`] with [`store`]; [`party`] the administrator's and the auditor's;
 //!   [`gateway`] the gateway's
 
@@ -29,6 +29,7 @@ pub(crate) mod priority;
 pub(crate) mod requests;
 pub(crate) mod sample_keys;
 pub(crate) mod social;
+pub(crate) mod status;
 pub(crate) mod store;
 pub(crate) mod violation;
 

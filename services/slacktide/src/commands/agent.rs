@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ::reporting::Publication;
 use exchange::Connection;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
@@ -97,6 +98,11 @@ pub(crate) fn exchange(connection: &watch::Receiver<Connection>) -> serde_json::
             serde_json::json!({ "state": state, "since": since, "why": why })
         }
     }
+}
+
+/// The publication of this page at the exchange, for the status page.
+pub(crate) fn published(publication: &Publication) -> serde_json::Value {
+    serde_json::to_value(publication.status()).unwrap_or_default()
 }
 
 /// Runs the work until it ends, then stops everything else of the process.

@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ::commercial::{CommercialError, CommercialParts, PollOptions, RequesterParts, StatusRegistry};
+use ::reporting::Publication;
 use nats::topology::Role;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
 use schemas::encryption::DecryptionKeys;
 use schemas::name::PartyName;
 use schemas::sign::SigningKey;
+use schemas::status_report::AgentRole;
 use store::{Quarantine, Requests};
 
 use super::agent;
@@ -22,6 +24,7 @@ use crate::exchange_client::{ExchangeClient, ExchangeOptions};
 use crate::failure::{Failure, Outcome};
 use crate::fullness::FullnessWatch;
 use crate::output;
+use crate::reporting::{self, ReportingAgent};
 use crate::settings::{CommercialFile, load};
 
 use page::{Page, own_page};
@@ -43,13 +46,22 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     };
     let (registry, connection) = (StatusRegistry::default(), exchange.connection());
     let lanes = AgentLanes::new(&path, bureau(&loaded.value)?)?;
-    let page = Page {
+    let publication = Publication::default();
+    let page = Arc::new(Page {
         registry: registry.clone(),
         connection: connection.clone(),
         started: jiff::Timestamp::now(),
         fullness: FullnessWatch::start(&exchange, Role::Recipient, stop.token().clone()),
         supervisor: supervisor.clone(),
         lanes: lanes.clone(),
+        publication: publication.clone(),
+    });
+    let reporting = ReportingAgent {
+        party: own_party(&loaded.value)?,
+        role: AgentRole::Commercial,
+        instance: social::new_instance(),
+        key: Arc::clone(&config.key),
+        gate: None,
     };
     let own = registry.clone();
     lanes.watch(
@@ -57,13 +69,17 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
         move || own_page(&own, &connection),
         stop.token().clone(),
     );
-    agent::serve(&loaded, loaded.value.health.as_ref(), Arc::new(page)).await?;
+    agent::serve(&loaded, loaded.value.health.as_ref(), Arc::<Page>::clone(&page)).await?;
     quarantine::start(Arc::clone(&config.store), registry.clone(), stop.token().clone());
     let exchange = Arc::new(exchange);
+    let status = Arc::<ExchangeClient>::clone(&exchange);
+    let table = &loaded.value.status;
+    let reporting = reporting::start(table, reporting, status, page, publication, stop.token().clone());
     let requester = config.requester(&loaded.value, &exchange, &registry);
     let poller = config.poller(&loaded.value, exchange, registry);
     let running = ::commercial::run_asking(poller, Some(requester), stop.token().clone());
     let outcome = agent::until_stopped(&stop, &supervisor, running, failed).await;
+    let _ = reporting.await;
     notifier.finish().await;
     outcome
 }
@@ -74,6 +90,11 @@ fn bureau(file: &CommercialFile) -> Result<PartyName, Failure> {
         Some(bureau) => Ok(bureau.clone()),
         None => PartyName::new("bureau").map_err(|error| Failure::internal(&error)),
     }
+}
+
+/// Returns the recipient as a party.
+fn own_party(file: &CommercialFile) -> Result<PartyName, Failure> {
+    PartyName::new(file.commercial.recipient.as_str()).map_err(|error| Failure::internal(&error))
 }
 
 /// The keys and stores that the file names.

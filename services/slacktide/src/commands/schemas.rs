@@ -38,6 +38,17 @@ enum Discard {
     Bureau(DiscardReport),
 }
 
+/// What `status` prints.
+#[derive(JsonSchema)]
+#[schemars(untagged, title = "status")]
+#[expect(dead_code, reason = "only its schema is used")]
+enum Status {
+    /// Without `--published`.
+    Now(status::report::StatusReport),
+    /// With `--published`.
+    Published(status::published::PublishedReport),
+}
+
 /// Adds the schema of a type under the names of its commands.
 fn add<T: JsonSchema>(all: &mut BTreeMap<&'static str, Schema>, commands: &[&'static str]) {
     let settings = SchemaSettings::draft2020_12().for_serialize();
@@ -89,7 +100,7 @@ fn all() -> BTreeMap<&'static str, Schema> {
     add::<request::result::ResultReport>(it, &["request result"]);
     add::<request::show::RequestReport>(it, &["request show"]);
     add::<request::watch::OutcomeLine>(it, &["request watch"]);
-    add::<status::report::StatusReport>(it, &["status"]);
+    add::<Status>(it, &["status"]);
     all
 }
 

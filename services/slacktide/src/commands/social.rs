@@ -7,10 +7,12 @@ mod page;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use exchange::Exchange;
+use ::reporting::Publication;
+use exchange::{Exchange, StatusExchange};
 use nats::topology::Role;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
+use schemas::status_report::AgentRole;
 use social::record_tracker::RecordTracker;
 use social::{SocialError, SocialParts};
 
@@ -21,6 +23,7 @@ use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
 use crate::fullness::FullnessWatch;
 use crate::output;
+use crate::reporting::{self, ReportingAgent};
 use crate::settings::{self, SocialFile, load};
 
 use config::AgentConfig;
@@ -58,7 +61,15 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     };
     let lanes = AgentLanes::new(&path, loaded.value.social.name.clone())?;
     let exchange: Arc<dyn Exchange> = Arc::new(stream.clone());
+    let status: Arc<dyn StatusExchange> = Arc::new(stream.clone());
     let (instance, record_tracker) = (social::new_instance(), RecordTracker::default());
+    let reporting = ReportingAgent {
+        party: loaded.value.social.name.clone(),
+        role: AgentRole::Social,
+        instance: instance.clone(),
+        key: Arc::clone(&config.key),
+        gate: Some((core.gate.clone(), Arc::clone(&core.source))),
+    };
     let orders = config.control(&loaded, &exchange, &core.gate, &record_tracker, &instance);
     let control = social::control::keep(orders, stop.token().clone());
     let parts = SocialParts {
@@ -77,7 +88,8 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     };
     let agent = config.agent(&loaded.value, parts, &record_tracker)?;
     let (view, connection) = (agent.view(), stream.connection());
-    let page = Page {
+    let publication = Publication::default();
+    let page = Arc::new(Page {
         view: view.clone(),
         started: core.started,
         connection: connection.clone(),
@@ -85,14 +97,17 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
         fullness: FullnessWatch::start(&stream, Role::Bureau, stop.token().clone()),
         supervisor: supervisor.clone(),
         lanes: lanes.clone(),
-    };
+        publication: publication.clone(),
+    });
     let alarm = core.watch_idle_alarm(&view);
     lanes.watch(stream, move || own_page(&view, &connection), stop.token().clone());
-    agent::serve(&loaded, loaded.value.health.as_ref(), Arc::new(page)).await?;
+    agent::serve(&loaded, loaded.value.health.as_ref(), Arc::<Page>::clone(&page)).await?;
+    let table = &loaded.value.status;
+    let reporting = reporting::start(table, reporting, status, page, publication, stop.token().clone());
     let running = agent.run(stop.token().clone());
     let outcome = agent::until_stopped(&stop, &supervisor, running, failed).await;
     core.stop().await;
-    let _ = tokio::join!(alarm, control);
+    let _ = tokio::join!(alarm, control, reporting);
     notifier.finish().await;
     outcome
 }

@@ -6,6 +6,7 @@
 //! - [`facts`] facts from the configuration, the exchange and the own agent
 //! - [`judge`] derives one state for each lane
 //! - [`agent_lanes`] the lane states on an agent's own pages and metrics
+//! - [`published`] what agents published at the exchange
 //! - [`report`] the value of the command; [`screen`] renders it for people, with [`requests_line`], [`blocklist_line`] and [`ago`]
 
 pub(crate) mod agent_lanes;
@@ -13,6 +14,7 @@ pub(crate) mod ago;
 mod blocklist_line;
 pub(crate) mod facts;
 pub(crate) mod judge;
+pub(super) mod published;
 pub(super) mod report;
 mod requests_line;
 mod screen;
@@ -31,6 +33,9 @@ use report::StatusReport;
 
 /// Runs the command.
 pub(crate) async fn run(args: StatusArgs) -> Outcome {
+    if args.published {
+        return published::run(&args.config.config, args.json).await;
+    }
     let collector = facts::StatusCollector::new(&args.config.config, args.feed.clone(), args.bureau.clone())?;
     if args.watch {
         return watch(&collector, args.json).await;

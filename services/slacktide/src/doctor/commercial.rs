@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use nats::topology::Role;
 use runtime::config::Loaded;
 use runtime::exit::Exit;
-use schemas::name::RecipientName;
+use schemas::name::{PartyName, RecipientName};
 use schemas::receipt::Receipt;
 use schemas::request::RequestId;
 use store::Store;
@@ -80,6 +80,9 @@ pub(crate) async fn examine(loaded: &Loaded<CommercialFile>, offline: bool, find
         let answer = exchange.request_status(recipient, &id).await;
         exchange::stream("streams of requests", answer, findings);
         exchange::fullness(exchange, Role::Recipient, findings).await;
+        if let (true, Ok(party)) = (file.status.publish, PartyName::new(recipient.as_str())) {
+            exchange::status(exchange, &party, findings).await;
+        }
     }
     if offline {
         return;

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use ::exchange::Exchange;
+use ::exchange::{Exchange, StatusExchange};
 use nats::topology::status::StreamStatus;
 use nats::topology::{Admin, Role};
 use nats::{Fullness, JetStream};
+use schemas::name::PartyName;
 
 use super::certificates;
 use super::finding::Findings;
@@ -68,6 +69,14 @@ pub(crate) fn stream<T>(about: &str, answer: ::exchange::Result<T>, findings: &m
             findings.fail(about, &Failure::from(error));
             None
         }
+    }
+}
+
+/// Reports whether the agent can publish its status. It works without it, so this is only a warning.
+pub(crate) async fn status(exchange: &ExchangeClient, party: &PartyName, findings: &mut Findings) {
+    match exchange.statuses(party).await {
+        Ok(all) => findings.ok("published status", format!("can be read, {} agents", all.len())),
+        Err(error) => findings.warn("published status", reporting::publication::describe(&error)),
     }
 }
 

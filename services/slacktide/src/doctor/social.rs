@@ -38,6 +38,9 @@ pub(crate) async fn examine(loaded: &Loaded<SocialFile>, offline: bool, findings
     if let Some(exchange) = exchange::examine(&file.exchange, folder, offline, findings).await {
         streams(&exchange, file, findings).await;
         exchange::fullness(&exchange, Role::Bureau, findings).await;
+        if file.status.publish {
+            exchange::status(&exchange, &file.social.name, findings).await;
+        }
         orders(loaded, &exchange, findings).await;
         tails = lanes::read(loaded, &exchange, findings).await;
     }

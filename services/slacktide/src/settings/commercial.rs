@@ -15,6 +15,7 @@ use super::exchange::ExchangeTable;
 use super::file::Validate;
 use super::key::SigningTable;
 use super::requests::RequesterTable;
+use super::status::StatusTable;
 use super::store::{LedgerTable, StoreFeeds};
 use super::violation::ConfigViolation;
 
@@ -44,6 +45,9 @@ pub(crate) struct CommercialFile {
     /// The status page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) health: Option<HealthConfig>,
+    /// The publication of the status at the exchange.
+    #[serde(default)]
+    pub(crate) status: StatusTable,
 }
 
 /// The `[commercial]` table.

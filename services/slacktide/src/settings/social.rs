@@ -30,6 +30,7 @@ use super::key::SigningTable;
 use super::masking::MaskingTable;
 use super::priority::PriorityTable;
 use super::requests::ResponderTable;
+use super::status::StatusTable;
 use super::violation::ConfigViolation;
 
 use blocklist::BlocklistTable;
@@ -77,6 +78,9 @@ pub(crate) struct SocialFile {
     /// The status page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) health: Option<HealthConfig>,
+    /// The publication of the status at the exchange.
+    #[serde(default)]
+    pub(crate) status: StatusTable,
     /// Settings of data requests.
     #[serde(default)]
     pub(crate) requests: ResponderTable,

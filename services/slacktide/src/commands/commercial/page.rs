@@ -1,6 +1,7 @@
 //! The status page, metrics and health of the commercial agent.
 
 use ::commercial::StatusRegistry;
+use ::reporting::Publication;
 use runtime::health::{Problem, Report};
 use runtime::metrics::MetricsText;
 use runtime::supervise::Supervisor;
@@ -20,6 +21,7 @@ pub(super) struct Page {
     pub(super) fullness: FullnessWatch,
     pub(super) supervisor: Supervisor,
     pub(super) lanes: AgentLanes,
+    pub(super) publication: Publication,
 }
 
 impl Page {
@@ -47,6 +49,7 @@ impl Report for Page {
         let states = agent_lanes::status_data(&self.judged());
         if let Some(page) = page.as_object_mut() {
             page.insert("states".to_owned(), states);
+            page.insert("published".to_owned(), agent::published(&self.publication));
         }
         page
     }
@@ -80,6 +83,7 @@ impl Report for Page {
         agent_metrics::commercial(&status, jiff::Timestamp::now(), &mut text);
         agent_metrics::connection(&agent::exchange(&self.connection), &mut text);
         self.fullness.metrics(&mut text);
+        self.publication.metrics(&mut text);
         quarantine::metrics(&status, &mut text);
         agent_lanes::write_metrics(&self.judged(), &mut text);
         text.finish()

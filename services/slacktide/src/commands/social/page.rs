@@ -1,5 +1,6 @@
 //! The status page, metrics and health of the social agent.
 
+use ::reporting::Publication;
 use disclosure::hold::Holds;
 use jiff::Timestamp;
 use runtime::health::{Problem, Report};
@@ -23,6 +24,7 @@ pub(super) struct Page {
     pub(super) fullness: FullnessWatch,
     pub(super) supervisor: Supervisor,
     pub(super) lanes: AgentLanes,
+    pub(super) publication: Publication,
 }
 
 impl Page {
@@ -52,6 +54,7 @@ impl Report for Page {
         let states = agent_lanes::status_data(&self.lanes.judged(page.clone()));
         if let Some(page) = page.as_object_mut() {
             page.insert("states".to_owned(), states);
+            page.insert("published".to_owned(), agent::published(&self.publication));
         }
         page
     }
@@ -118,6 +121,7 @@ impl Report for Page {
         agent_metrics::connection(&agent::exchange(&self.connection), &mut text);
         agent_lanes::write_metrics(&self.lanes.judged(self.own()), &mut text);
         self.fullness.metrics(&mut text);
+        self.publication.metrics(&mut text);
         text.finish()
     }
 

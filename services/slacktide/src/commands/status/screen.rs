@@ -143,6 +143,12 @@ fn agent(view: &mut View, facts: &Facts) {
         what += &format!(", {}", text("/state"));
     }
     view.labelled("agent     ", what);
+    if !text("/published/error").is_empty() {
+        view.labelled(
+            "published ",
+            format!("status not published: {}", text("/published/error")),
+        );
+    }
     for error in ["/last_error", "/unsettled"].map(text) {
         if !error.is_empty() {
             view.labelled("error     ", error);
