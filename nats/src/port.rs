@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use exchange::port::{ReadFrom, Sequence, Stream};
+use exchange::stream_state::StreamState;
 use exchange::{
     AuditExchange, ControlExchange, Delivery, Exchange, FeedExchange, Filed, LeaseExchange, Published,
     RequestExchange, Result, Settlement, StatusExchange, Stored,
@@ -277,6 +278,10 @@ impl Exchange for JetStream {
         let begun = Instant::now();
         self.wire.round_trip().await?;
         Ok(begun.elapsed())
+    }
+
+    async fn stream_state(&self, stream: Stream, party: &PartyName) -> Result<StreamState> {
+        self.wire.state_of(stream, party).await
     }
 
     async fn close(&self) {

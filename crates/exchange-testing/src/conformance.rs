@@ -134,6 +134,9 @@ pub const CHECKS: &[(&str, Check)] = &[
         Box::pin(status::of_one_party(p))
     }),
     ("the note of a watch is replaced", |p| Box::pin(status::watch(p))),
+    ("the state of a stream counts its messages", |p| {
+        Box::pin(replay::state(p))
+    }),
     ("a ping is answered", |p| Box::pin(ping(p))),
 ];
 

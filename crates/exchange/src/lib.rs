@@ -5,6 +5,7 @@
 //! - [`outcome`] results of publishing
 //! - [`error`] errors by kind, with the remedy; [`trust`] certificate errors
 //! - [`connection`] the state of a connection
+//! - [`stream_state`] what a stream holds; [`fullness`] how much of its limit is used
 //! - [`seek`] finds a chunk by its epoch and number
 //!
 //! The suite that every transport must pass, and an exchange in memory for tests, are in the crate `exchange-testing`.
@@ -12,15 +13,19 @@
 pub mod connection;
 pub mod delivery;
 pub mod error;
+pub mod fullness;
 pub mod outcome;
 pub mod port;
 pub mod seek;
+pub mod stream_state;
 pub mod trust;
 
 pub use connection::Connection;
 pub use delivery::{Delivery, Settlement};
 pub use error::{Error, ErrorKind, Result};
+pub use fullness::Fullness;
 pub use outcome::{Filed, Published, Stored};
 pub use port::{
     AuditExchange, ControlExchange, Exchange, FeedExchange, LeaseExchange, RequestExchange, StatusExchange,
 };
+pub use stream_state::StreamState;

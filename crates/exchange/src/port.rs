@@ -26,7 +26,8 @@ pub use leases::LeaseExchange;
 pub use requests::RequestExchange;
 pub use status::StatusExchange;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
+use crate::stream_state::StreamState;
 
 /// A sequence number of the exchange. As the expected last sequence of a publish, 0 means an empty subject.
 pub type Sequence = u64;
@@ -111,6 +112,16 @@ pub trait Exchange:
 {
     /// Measures one round trip to the exchange.
     async fn ping(&self) -> Result<Duration>;
+
+    /// Returns the state of one stream. A party may ask for the streams that it publishes in, the auditor for the streams that it
+    /// reads. Optional for benchmark transports.
+    async fn stream_state(&self, stream: Stream, party: &PartyName) -> Result<StreamState> {
+        let what = format!(
+            "{}.{party}: this transport does not report the state of a stream",
+            stream.token()
+        );
+        Err(Error::new(ErrorKind::Protocol, what))
+    }
 
     /// Flushes buffered messages and closes the connection, within a bounded time.
     async fn close(&self);

@@ -1,11 +1,10 @@
 //! The content of the exchange.
 
-use exchange::Result;
+use exchange::{Fullness, Result};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::admin::{Admin, LiveStream};
-use crate::fullness::Fullness;
 
 /// The streams with what they hold.
 #[derive(Debug, Clone, Serialize)]

@@ -98,6 +98,20 @@ async fn stream_is_read_in_pages() {
 
     let parties = site.get("auditor", "/v1/streams/data/parties").await;
     assert_eq!(parties.json(), json!({"parties": ["insurer-a"]}));
+    let state = site
+        .get("auditor", "/v1/streams/data/parties/insurer-a")
+        .await
+        .json();
+    assert_eq!(
+        (&state["messages"], &state["last_sequence"]),
+        (&json!(3), &json!(3))
+    );
+    assert_eq!(
+        site.get("insurer-a", "/v1/streams/request/parties/insurer-b")
+            .await
+            .problem(),
+        "denied"
+    );
     assert_eq!(
         site.get("auditor", "/v1/streams/lease/parties").await.problem(),
         "not-found"

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use exchange::port::{ReadFrom, Sequence, Stream};
+use exchange::stream_state::StreamState;
 use exchange::{
     AuditExchange, Connection, ControlExchange, Delivery, Exchange, FeedExchange, Filed, LeaseExchange,
     Published, RequestExchange, Result, Settlement, StatusExchange, Stored,
@@ -301,6 +302,10 @@ impl StatusExchange for ExchangeClient {
 impl Exchange for ExchangeClient {
     async fn ping(&self) -> Result<Duration> {
         on!(self, exchange => exchange.ping().await)
+    }
+
+    async fn stream_state(&self, stream: Stream, party: &PartyName) -> Result<StreamState> {
+        on!(self, exchange => exchange.stream_state(stream, party).await)
     }
 
     async fn close(&self) {

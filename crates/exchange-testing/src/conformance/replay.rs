@@ -6,6 +6,7 @@ use super::{Failure, Outcome, Parties, ensure, ensure_equal, id};
 use exchange::delivery::Settlement;
 use exchange::outcome::{Filed, Published, Stored};
 use exchange::port::{ReadFrom, Sequence, Stream};
+use schemas::name::PartyName;
 
 /// Publishes chunks alternately on two lanes and returns their sequences.
 async fn two_lanes(parties: &Parties, feeds: [&str; 2], count: usize) -> Result<[Vec<Sequence>; 2], Failure> {
@@ -181,6 +182,31 @@ pub(super) async fn gaps(parties: &Parties) -> Outcome {
         &sequences(&read),
         &filed[2..].to_vec(),
     )
+}
+
+/// The writer and the auditor see how a stream grows.
+pub(super) async fn state(parties: &Parties) -> Outcome {
+    let party = PartyName::new(parties.name.as_str())?;
+    let before = parties.recipient.stream_state(Stream::Requests, &party).await?;
+    let bytes = Bytes::from_static(b"state");
+    let filed = parties
+        .recipient
+        .file_request(&parties.name, &id("statestate")?, bytes)
+        .await?;
+    let Filed::Done { sequence } = filed else {
+        return Err(Failure("it was filed already".to_owned()));
+    };
+    for reader in [&parties.recipient, &parties.auditor] {
+        let after = reader.stream_state(Stream::Requests, &party).await?;
+        ensure_equal("messages", &after.messages, &(before.messages + 1))?;
+        ensure_equal("the last sequence", &after.last_sequence, &sequence)?;
+        ensure(after.bytes > before.bytes, "the bytes did not grow")?;
+        ensure(
+            after.first_stored_at.is_some() && after.first_stored_at <= after.last_stored_at,
+            "the times of the first and the last message are missing or reversed",
+        )?;
+    }
+    Ok(())
 }
 
 /// Each party has its own stream: the party is listed, and a filter must contain it.

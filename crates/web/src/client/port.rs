@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use exchange::port::{ReadFrom, Sequence, Stream};
+use exchange::stream_state::StreamState;
 use exchange::{
     AuditExchange, ControlExchange, Delivery, Exchange, FeedExchange, Filed, LeaseExchange, Published,
     RequestExchange, Result, Settlement, StatusExchange, Stored,
@@ -277,6 +278,10 @@ impl StatusExchange for WebExchange {
 impl Exchange for WebExchange {
     async fn ping(&self) -> Result<Duration> {
         self.inner.ping().await
+    }
+
+    async fn stream_state(&self, stream: Stream, party: &PartyName) -> Result<StreamState> {
+        self.inner.json(path::stream_state(stream, party)).await
     }
 
     async fn close(&self) {

@@ -57,6 +57,8 @@ pub const AGENT_STATUS: &str = "/v1/status/{party}/agents/{writer}";
 pub const WATCH: &str = "/v1/status/{party}/watch";
 /// The parties that have a stream of a kind. GET.
 pub const STREAM_PARTIES: &str = "/v1/streams/{stream}/parties";
+/// The state of a party's stream. GET.
+pub const STREAM_STATE: &str = "/v1/streams/{stream}/parties/{party}";
 /// The messages of a stream, for replay. GET `?filter=&from=|from_time=&max=`.
 pub const STREAM_MESSAGES: &str = "/v1/streams/{stream}/messages";
 /// The feeds that the caller may read. GET.
@@ -212,6 +214,12 @@ pub fn watch(party: &PartyName) -> String {
 #[must_use]
 pub fn stream_parties(stream: Stream) -> String {
     format!("/v1/streams/{}/parties", stream.token())
+}
+
+/// Returns the path of the state of a party's stream.
+#[must_use]
+pub fn stream_state(stream: Stream, party: &PartyName) -> String {
+    format!("/v1/streams/{}/parties/{party}", stream.token())
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 use axum::extract::State;
 use exchange::port::{ReadFrom, Stream, filter_party, missing_party};
+use exchange::stream_state::StreamState;
 use jiff::Timestamp;
+use schemas::name::PartyName;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -25,6 +27,7 @@ const MAX_FILTER: usize = 300;
 pub(super) fn router() -> OpenApiRouter<Gateway> {
     OpenApiRouter::default()
         .routes(routes!(list_parties))
+        .routes(routes!(read_state))
         .routes(routes!(read_stream))
 }
 
@@ -35,12 +38,15 @@ struct StreamPath {
 
 impl StreamPath {
     fn stream(&self) -> Result<Stream, Rejection> {
-        stream_from_name(&self.stream).ok_or_else(|| {
-            let detail =
-                "no such stream; its name is the first token of its subjects, such as data or receipt";
-            Rejection::new(ProblemKind::NotFound, detail)
-        })
+        stream_of(&self.stream)
     }
+}
+
+fn stream_of(name: &str) -> Result<Stream, Rejection> {
+    stream_from_name(name).ok_or_else(|| {
+        let detail = "no such stream; its name is the first token of its subjects, such as data or receipt";
+        Rejection::new(ProblemKind::NotFound, detail)
+    })
 }
 
 /// List the parties that have a stream
@@ -48,6 +54,23 @@ impl StreamPath {
 async fn list_parties(caller: Caller, path: PathOf<StreamPath>, _: Parameters<NoParameters>) -> Answer {
     let parties = caller.0.exchange.parties(path.0.stream()?).await?;
     respond::json(&body::Parties { parties })
+}
+
+#[derive(Debug, Deserialize)]
+struct StatePath {
+    stream: String,
+    party: PartyName,
+}
+
+/// Read the state of a stream: what it holds, its limit, and its replicas
+///
+/// A party may ask for the streams that it publishes in, the auditor for the streams that it reads.
+#[utoipa::path(get, path = path::STREAM_STATE, tag = "Streams", responses(Json<StreamState>))]
+async fn read_state(caller: Caller, path: PathOf<StatePath>, _: Parameters<NoParameters>) -> Answer {
+    let StatePath { stream, party } = &path.0;
+    caller.may_name(party.as_str())?;
+    let state = caller.0.exchange.stream_state(stream_of(stream)?, party).await?;
+    respond::json(&state)
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
