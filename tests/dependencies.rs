@@ -62,6 +62,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("audit", &["schemas", "exchange", "runtime"]),
     // The server of the interface of `web`; the binary gives it the transports.
     ("gateway", &["schemas", "exchange", "requests", "runtime", "web"]),
+    // Pages over the exchange port; the binary mounts them in the gateway.
+    ("console", &["schemas", "exchange", "requests"]),
     // The library with which an insurer's own programs send requests, on the level of a service.
     (
         "slacktide-client",
@@ -93,6 +95,7 @@ const PARTS: &[&str] = &[
     "commercial",
     "audit",
     "gateway",
+    "console",
     "slacktide-client",
 ];
 
@@ -115,6 +118,7 @@ const TESTED: &[&str] = &[
     "commercial",
     "audit",
     "gateway",
+    "console",
     "slacktide-client",
     "exchange-testing",
     "harness",
