@@ -148,6 +148,7 @@ async fn serve(setup: Setup, listen: SocketAddr) {
         role: role(&party.name),
         created_at: Timestamp::now(),
         note: String::new(),
+        console: None,
         expires_at: Timestamp::now() + SignedDuration::from_hours(1),
     });
     let has_recipient = setup.parties.iter().any(|party| party.name == "insurer-a");
@@ -166,6 +167,7 @@ async fn serve(setup: Setup, listen: SocketAddr) {
         parties,
         identities: identities.into_iter().collect(),
         tokens: Arc::new(TokenRegistry::new(entries.collect())),
+        mounted: None,
     };
     // Its tasks end with the runtime.
     gateway::serve(parts, CancellationToken::new()).await.unwrap();

@@ -112,6 +112,7 @@ pub(crate) async fn serve(folder: &Path) -> Outcome<()> {
             role,
             created_at: Timestamp::now(),
             note: String::new(),
+            console: None,
             expires_at: Timestamp::now() + SignedDuration::from_hours(24),
         });
     }
@@ -128,6 +129,7 @@ pub(crate) async fn serve(folder: &Path) -> Outcome<()> {
         parties,
         identities: Vec::new(),
         tokens: Arc::new(TokenRegistry::new(tokens)),
+        mounted: None,
     };
     let serving = gateway::serve(parts, CancellationToken::new()).await?;
     let port = serving.addr.port().to_string();

@@ -11,7 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use web::interface::problem::ProblemKind;
 
 use crate::authentication::{Certificate, Refusal, Token, authenticate};
-use crate::connection::ConnectionUse;
+use crate::client::ConnectionUse;
 use crate::gateway::Gateway;
 use crate::party::{PartyAccess, Role};
 use crate::rejection::Rejection;

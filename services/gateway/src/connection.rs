@@ -2,11 +2,8 @@
 
 use std::convert::Infallible;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
 use hyper::body::Incoming;
@@ -16,10 +13,10 @@ use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
 
-use crate::authentication::Certificate;
+use crate::client::{Client, ConnectionUse};
 use crate::config::Limits;
+use crate::mounted::Routers;
 
 /// How often an idle HTTP/2 connection is probed, and how long it may take to answer.
 const PROBE: Duration = Duration::from_secs(20);
@@ -35,29 +32,13 @@ pub(crate) enum Protocol {
     Detected,
 }
 
-/// Whether a request of a connection was authenticated. A connection without one is closed soon, so that callers without a
-/// credential cannot take all connections.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct ConnectionUse(Arc<AtomicBool>);
-
-impl ConnectionUse {
-    /// Notes an authenticated request.
-    pub(crate) fn note_authenticated(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    fn is_authenticated(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
 /// Serves a connection until it ends, it is too old, or the gateway stops. A stop lets the requests in flight finish within
 /// `limits.shutdown`.
 pub(crate) async fn serve_connection<S>(
     stream: S,
     protocol: Protocol,
-    certificate: Option<Certificate>,
-    router: Router,
+    client: Client,
+    routers: Routers,
     limits: &Limits,
     stop: CancellationToken,
 ) where
@@ -67,7 +48,7 @@ pub(crate) async fn serve_connection<S>(
     let noted = used.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(noted.clone());
-        route(router.clone(), certificate.clone(), request)
+        route(routers.clone(), client.clone(), request)
     });
     let builder = builder(protocol, limits);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
@@ -125,15 +106,18 @@ fn ended(outcome: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
 }
 
 async fn route(
-    router: Router,
-    certificate: Option<Certificate>,
+    routers: Routers,
+    client: Client,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     let mut request = request.map(Body::new);
-    if let Some(certificate) = certificate {
+    if let Some(certificate) = client.certificate {
         request.extensions_mut().insert(certificate);
     }
-    router.oneshot(request).await
+    if let Some(peer) = client.peer {
+        request.extensions_mut().insert(peer);
+    }
+    Ok(routers.answer(request).await)
 }
 
 fn builder(protocol: Protocol, limits: &Limits) -> Builder<TokioExecutor> {

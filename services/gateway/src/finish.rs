@@ -60,7 +60,7 @@ struct Asked {
 }
 
 /// Runs a request within the limits of concurrency and time.
-async fn answer(gateway: &Gateway, request: Request, next: Next) -> Response {
+pub(crate) async fn answer(gateway: &Gateway, request: Request, next: Next) -> Response {
     let Some(_permit) = gateway.take_any_request().await else {
         let detail = "the gateway answers as many requests as it may at once";
         return Rejection::new(ProblemKind::Unavailable, detail).into_response();
@@ -153,7 +153,7 @@ fn unnamed(status: StatusCode) -> Rejection {
 }
 
 /// Counts the bytes of a body: at once if its length is known, else as they are sent.
-fn count_body(gateway: Gateway, response: Response) -> Response {
+pub(crate) fn count_body(gateway: Gateway, response: Response) -> Response {
     if let Some(length) = response.body().size_hint().exact() {
         gateway.metrics().sent(length);
         return response;

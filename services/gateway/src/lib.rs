@@ -13,12 +13,14 @@
 //! - `routes` one file for each group of resources; `read` routes for readers without a signing key
 //! - `input` paths, queries and bodies; `precondition` PURE: conditions of a write; `respond` responses; `rejection` problems
 //! - `finish` request ids, problems, time limits and measurements around every request
+//! - [`client`] the client of a connection; [`mounted`] pages that the binary adds, such as the console
 //! - `openapi` the description of the interface; `docs_page` the same as a page
 //! - `metrics`, `report` what the health server exports
 
 mod answer_download;
 mod authentication;
 mod caller;
+pub mod client;
 pub mod config;
 mod connection;
 mod docs_page;
@@ -32,6 +34,7 @@ pub mod identity;
 mod input;
 mod listen;
 mod metrics;
+pub mod mounted;
 mod openapi;
 pub mod party;
 mod precondition;
@@ -49,6 +52,7 @@ pub mod token;
 pub use config::{GatewayConfig, Limits, TlsFiles};
 pub use gateway::Gateway;
 pub use identity::PartyIdentity;
-pub use party::{PartyAccess, Role};
+pub use mounted::Mounted;
+pub use party::{ConsoleRole, PartyAccess, Role};
 pub use serve::{Parts, Serving, StartError, serve};
 pub use token::{TokenEntry, TokenError, TokenRegistry};

@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::Router;
 use runtime::log_dedup::LogDedup;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -14,8 +13,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::authentication::Certificate;
+use crate::client::{Client, Peer};
 use crate::connection::{Protocol, serve_connection};
 use crate::gateway::Gateway;
+use crate::mounted::Routers;
 use crate::tls::{Reload, TlsSource};
 
 /// The pause after an error of `accept`, such as too many open files.
@@ -25,7 +26,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Clone)]
 pub(crate) struct Acceptor {
     pub(crate) gateway: Gateway,
-    pub(crate) router: Router,
+    pub(crate) routers: Routers,
     pub(crate) tls: Option<Arc<TlsSource>>,
     pub(crate) errors: Arc<Mutex<LogDedup>>,
 }
@@ -85,8 +86,13 @@ impl Acceptor {
         let limits = self.gateway.limits();
         // Small responses must not wait for more.
         let _ = stream.set_nodelay(true);
+        let peer = stream.peer_addr().ok().map(|address| Peer(address.ip()));
         let Some(tls) = self.tls.clone() else {
-            serve_connection(stream, Protocol::Detected, None, self.router, limits, stop).await;
+            let client = Client {
+                peer,
+                certificate: None,
+            };
+            serve_connection(stream, Protocol::Detected, client, self.routers, limits, stop).await;
             return;
         };
         self.reload(&tls).await;
@@ -101,7 +107,8 @@ impl Acceptor {
             return;
         };
         let (protocol, certificate) = self.agreed(&stream);
-        serve_connection(stream, protocol, certificate, self.router, limits, stop).await;
+        let client = Client { peer, certificate };
+        serve_connection(stream, protocol, client, self.routers, limits, stop).await;
     }
 
     /// Returns the protocol and the client certificate of a connection.

@@ -20,6 +20,16 @@ pub enum Role {
     Auditor,
 }
 
+/// What a person may do in the console.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ConsoleRole {
+    /// Sees the pages.
+    Viewer,
+    /// Also prepares commands.
+    Operator,
+}
+
 /// A party, and the exchange as its own credential opens it.
 #[derive(Clone)]
 pub struct PartyAccess {

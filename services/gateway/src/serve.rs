@@ -23,6 +23,7 @@ use crate::finish::{IsText, finish, no_method, no_route};
 use crate::gateway::Gateway;
 use crate::identity::{Identities, IdentityError, PartyIdentity};
 use crate::listen::Acceptor;
+use crate::mounted::{Mounted, Routers};
 use crate::party::PartyAccess;
 use crate::report::{GatewayReport, measure_connections};
 use crate::tls::TlsSource;
@@ -42,6 +43,8 @@ pub struct Parts {
     pub identities: Vec<PartyIdentity>,
     /// Their tokens.
     pub tokens: Arc<TokenRegistry>,
+    /// Pages next to the interface.
+    pub mounted: Option<Mounted>,
 }
 
 /// Why the gateway could not start.
@@ -97,6 +100,7 @@ pub async fn serve(parts: Parts, stop: CancellationToken) -> Result<Serving, Sta
         parties,
         identities,
         tokens,
+        mounted,
     } = parts;
     if config.tls.is_none() && !config.listen.ip().is_loopback() {
         return Err(StartError::ClearText(config.listen));
@@ -111,7 +115,7 @@ pub async fn serve(parts: Parts, stop: CancellationToken) -> Result<Serving, Sta
     let addr = listener.local_addr().map_err(bind)?;
     let gateway = Gateway::new(parties, identities, tokens, config.limits, stop.clone());
     let acceptor = Acceptor {
-        router: router(&gateway),
+        routers: Routers::new(router(&gateway), mounted, &gateway),
         gateway: gateway.clone(),
         errors: Arc::default(),
         tls,

@@ -16,7 +16,7 @@ use schemas::name::PartyName;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::party::Role;
+use crate::party::{ConsoleRole, Role};
 use file::Stamp;
 
 /// What every token begins with, so that scanners for leaked secrets find it.
@@ -41,6 +41,10 @@ pub struct TokenEntry {
     /// What it is for.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub note: String,
+    /// What it allows in the console. Such a token opens the console and not the interface, so that a person who may see states
+    /// does not get rows with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub console: Option<ConsoleRole>,
 }
 
 /// An unusable file of tokens.
@@ -155,9 +159,16 @@ impl TokenRegistry {
         }
     }
 
-    /// Returns the party of a token and the token's id, or `None` if the token is unknown, revoked or expired.
+    /// Returns the party of a token and the token's id, or `None` if the token is unknown, revoked, expired, or of the console.
     #[must_use]
     pub fn authenticate(&self, bearer: &str, now: Timestamp) -> Option<(PartyName, String)> {
+        let found = self.find(bearer, now)?;
+        found.console.is_none().then_some((found.party, found.id))
+    }
+
+    /// Returns the entry of a token, or `None` if the token is unknown, revoked or expired.
+    #[must_use]
+    pub fn find(&self, bearer: &str, now: Timestamp) -> Option<TokenEntry> {
         let digest = digest_of(bearer);
         let tokens = self.current();
         // Every entry is compared, each in constant time.
@@ -168,9 +179,22 @@ impl TokenRegistry {
                 found
             }
         })?;
+        self.is_valid(found, now).then(|| found.clone())
+    }
+
+    /// Returns the entry of an id, or `None` if there is none, or it is expired.
+    #[must_use]
+    pub fn entry(&self, id: &str, now: Timestamp) -> Option<TokenEntry> {
+        let tokens = self.current();
+        let found = tokens.iter().find(|entry| entry.id == id)?;
+        self.is_valid(found, now).then(|| found.clone())
+    }
+
+    /// Whether an entry is of a party that is served in its role, and not expired.
+    fn is_valid(&self, entry: &TokenEntry, now: Timestamp) -> bool {
         let roles = self.source.as_ref().and_then(|source| source.roles.as_ref());
-        let is_bound = roles.is_none_or(|roles| roles.get(&found.party) == Some(&found.role));
-        (is_bound && now < found.expires_at).then(|| (found.party.clone(), found.id.clone()))
+        let is_bound = roles.is_none_or(|roles| roles.get(&entry.party) == Some(&entry.role));
+        is_bound && now < entry.expires_at
     }
 
     /// Returns the tokens of the file as it is now.
@@ -229,6 +253,7 @@ mod tests {
             role,
             expires_at: Timestamp::from_second(2_000).unwrap(),
             note: "for a test".to_owned(),
+            console: None,
         }
     }
 
@@ -269,6 +294,22 @@ mod tests {
         };
         assert!(of_role(Role::Bureau).authenticate(&token, at(1_000)).is_some());
         assert_eq!(of_role(Role::Recipient).authenticate(&token, at(1_000)), None);
+    }
+
+    #[test]
+    fn token_of_the_console_does_not_open_the_interface() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens.json");
+        let mut new = new_token("insurer-a", Role::Recipient);
+        new.console = Some(ConsoleRole::Viewer);
+        let (entry, token) = add(&path, new, at(1_000)).unwrap();
+        let registry = TokenRegistry::read(&path).unwrap();
+        assert_eq!(registry.authenticate(&token, at(1_000)), None);
+        assert_eq!(registry.find(&token, at(1_000)), Some(entry.clone()));
+        assert_eq!(registry.entry(&entry.id, at(1_999)), Some(entry.clone()));
+        assert_eq!(registry.entry(&entry.id, at(2_000)), None, "expired");
+        revoke(&path, &entry.id).unwrap();
+        assert_eq!(registry.entry(&entry.id, at(1_000)), None, "revoked");
     }
 
     #[test]

@@ -36,6 +36,7 @@ impl Reader {
             role: Role::Recipient,
             expires_at: Timestamp::MAX,
             note: String::new(),
+            console: None,
         };
         let (_, token) = gateway::token::file::add(&path, new, Timestamp::now()).unwrap();
         let roles = BTreeMap::from([(party.clone(), Role::Recipient)]);
@@ -52,6 +53,7 @@ impl Reader {
             }],
             identities: Vec::new(),
             tokens: Arc::new(TokenRegistry::read(&path).unwrap().for_roles(roles)),
+            mounted: None,
         };
         let stop = CancellationToken::new();
         let serving = serve(parts, stop.clone()).await.unwrap();

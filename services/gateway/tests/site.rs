@@ -117,6 +117,7 @@ pub(crate) fn parts(limits: Limits, tls: Option<TlsFiles>, identities: Vec<Party
         parties: PARTIES.map(access).into(),
         identities,
         tokens: Arc::new(TokenRegistry::new(tokens)),
+        mounted: None,
     }
 }
 
@@ -138,6 +139,7 @@ fn entry(id: &str, role: Role, party: &str, is_expired: bool) -> TokenEntry {
             "2999-01-01T00:00:00Z"
         }),
         note: String::new(),
+        console: None,
     }
 }
 

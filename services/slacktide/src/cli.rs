@@ -43,6 +43,8 @@ pub(crate) use demo::{DemoArgs, DemoLoadArgs};
 pub(crate) use exchange::ExchangeCommand;
 pub(crate) use front::FrontCommand;
 pub(crate) use gate::{GateCommand, OrderArgs};
-pub(crate) use gateway::{GatewayCommand, ProfileArgs, ProfileCommand, TokenCommand, TokenTerms};
+pub(crate) use gateway::{
+    ConsoleRoleName, GatewayCommand, ProfileArgs, ProfileCommand, TokenCommand, TokenTerms,
+};
 pub(crate) use party::{AccountDir, PartyCommand, PartyRole};
 pub(crate) use program::{Cli, Command};

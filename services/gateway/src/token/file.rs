@@ -11,7 +11,7 @@ use schemas::name::PartyName;
 use serde::{Deserialize, Serialize};
 
 use super::{PREFIX, TokenEntry, TokenError, digest_of};
-use crate::party::Role;
+use crate::party::{ConsoleRole, Role};
 
 /// The file.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -39,6 +39,8 @@ pub struct NewToken {
     pub expires_at: Timestamp,
     /// What it is for.
     pub note: String,
+    /// What it allows in the console; `None`: it opens the interface.
+    pub console: Option<ConsoleRole>,
 }
 
 impl Stamp {
@@ -99,6 +101,7 @@ pub fn add(path: &Path, new: NewToken, now: Timestamp) -> Result<(TokenEntry, St
         role,
         expires_at,
         note,
+        console,
     } = new;
     let entry = update(path, |tokens| {
         let is_taken = |id: &String| tokens.iter().any(|entry| entry.id == *id);
@@ -114,6 +117,7 @@ pub fn add(path: &Path, new: NewToken, now: Timestamp) -> Result<(TokenEntry, St
             created_at: now,
             expires_at,
             note,
+            console,
         };
         tokens.push(entry.clone());
         Ok(entry)
@@ -214,6 +218,7 @@ mod tests {
             role: Role::Recipient,
             expires_at: Timestamp::MAX,
             note: note.to_owned(),
+            console: None,
         }
     }
 

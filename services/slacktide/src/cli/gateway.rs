@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use runtime::span::Span;
 use schemas::name::{PartyName, RecipientName};
 use schemas::sign::PublicKey;
@@ -28,7 +28,7 @@ pub(crate) enum GatewayCommand {
 pub(crate) enum TokenCommand {
     /// Create a token of a party. It is printed once and stored nowhere.
     #[command(
-        after_help = "Example:\n  slacktide gateway token new --party insurer-a --expires 90d --note \"nightly import\" --config config/gateway.toml"
+        after_help = "Examples:\n  slacktide gateway token new --party insurer-a --expires 90d --note \"nightly import\" --config config/gateway.toml\n  slacktide gateway token new --party bureau --console operator --expires 30d --config config/gateway.toml"
     )]
     New {
         /// The party of the configuration that it authenticates.
@@ -72,6 +72,18 @@ pub(crate) struct TokenTerms {
     /// What it is for. It is shown by `token list`; do not name a person in it.
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(crate) note: String,
+    /// Make a token that opens the console in place of the interface, for a person with this role.
+    #[arg(long, value_name = "ROLE", value_enum)]
+    pub(crate) console: Option<ConsoleRoleName>,
+}
+
+/// What a person may do in the console.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum ConsoleRoleName {
+    /// Sees the pages.
+    Viewer,
+    /// Also prepares commands.
+    Operator,
 }
 
 #[derive(Debug, Subcommand)]

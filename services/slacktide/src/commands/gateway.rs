@@ -1,5 +1,6 @@
 //! `slacktide gateway run|check`, tokens and profiles.
 
+mod console;
 mod profile;
 pub(super) mod token;
 
@@ -68,6 +69,7 @@ pub(super) async fn serve_parties(
         config,
         parties: parties.clone(),
         identities: file.identities(),
+        mounted: console::mount(file, &parties, &tokens, stop.token())?,
         tokens,
     };
     let serving = serve(parts, stop.token().clone()).await.map_err(start_failed)?;

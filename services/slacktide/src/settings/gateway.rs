@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use gateway::{GatewayConfig, Limits, PartyIdentity, Role, TlsFiles};
+use gateway::{ConsoleRole, GatewayConfig, Limits, PartyIdentity, Role, TlsFiles};
 use runtime::config::Secret;
 use runtime::health::HealthConfig;
 use runtime::span::Span;
 use schemas::name::PartyName;
+use schemas::sign::PublicKey;
 use serde::{Deserialize, Serialize};
 
 use super::exchange::{TlsTable, reload};
@@ -49,6 +50,12 @@ pub(crate) struct GatewayTable {
     /// TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<GatewayTls>,
+    /// Whether the console is served under `/console`.
+    #[serde(default)]
+    pub(crate) console: bool,
+    /// The signing keys of each party, with which the console verifies.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) trust: BTreeMap<PartyName, Vec<PublicKey>>,
     /// The limits.
     #[serde(default)]
     pub(crate) limits: LimitsTable,
@@ -194,6 +201,9 @@ pub(crate) struct PartyTable {
     /// How its client certificates at the gateway are recognised.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) certificates: Vec<String>,
+    /// What a person with one of these certificates may do in the console; left out: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) console: Option<ConsoleRole>,
 }
 
 impl GatewayFile {
@@ -381,6 +391,13 @@ impl GatewayFile {
                         "write \"spki:sha256:\" and 64 hex digits, \"san:dns:NAME\" or \"san:uri:URI\", without wildcards",
                     ));
                 }
+            }
+            if party.console.is_some() && (party.certificates.is_empty() || !self.gateway.console) {
+                violations.push(ConfigViolation::new(
+                    "party.console",
+                    format!("of {name} has no effect: it is the role of the party's client certificates in the console"),
+                    "give the party certificates and set gateway.console = true, or remove it; for tokens use `slacktide gateway token new --console`",
+                ));
             }
             if !party.certificates.is_empty() && !has_client_ca {
                 violations.push(ConfigViolation::new(

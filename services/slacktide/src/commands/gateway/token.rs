@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ::gateway::token::TokenEntry;
 use ::gateway::token::file::{self, NewToken};
-use ::gateway::{Role, TokenError};
+use ::gateway::{ConsoleRole, Role, TokenError};
 use jiff::{SignedDuration, Timestamp};
 use runtime::config::Loaded;
 use runtime::exit::Exit;
@@ -13,7 +13,7 @@ use schemas::name::PartyName;
 use schemas::visible;
 use serde::Serialize;
 
-use crate::cli::{TokenCommand, TokenTerms};
+use crate::cli::{ConsoleRoleName, TokenCommand, TokenTerms};
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Report, Table, Time, View};
 use crate::settings::{GatewayFile, load};
@@ -87,6 +87,10 @@ pub(super) fn create(
         role,
         expires_at,
         note: terms.note.clone(),
+        console: terms.console.map(|role| match role {
+            ConsoleRoleName::Viewer => ConsoleRole::Viewer,
+            ConsoleRoleName::Operator => ConsoleRole::Operator,
+        }),
     };
     file::add(&path(loaded)?, new, now).map_err(failed)
 }
@@ -126,6 +130,8 @@ pub(in crate::commands) struct NewTokenReport {
     party: PartyName,
     /// In which role.
     role: Role,
+    /// What it allows in the console; `null`: it opens the interface.
+    console: Option<ConsoleRole>,
     /// When it expires.
     expires_at: Time,
     /// The token. It is stored nowhere.
@@ -138,6 +144,7 @@ impl NewTokenReport {
             id: entry.id.clone(),
             party: entry.party.clone(),
             role: entry.role,
+            console: entry.console,
             expires_at: entry.expires_at.into(),
             token,
         }
@@ -168,6 +175,8 @@ struct TokenItem {
     party: PartyName,
     /// In which role.
     role: Role,
+    /// What it allows in the console; `null`: it opens the interface.
+    console: Option<ConsoleRole>,
     /// When it was created.
     created_at: Time,
     /// When it expires.
@@ -184,6 +193,7 @@ impl TokenItem {
             id: entry.id.clone(),
             party: entry.party.clone(),
             role: entry.role,
+            console: entry.console,
             created_at: entry.created_at.into(),
             expires_at: entry.expires_at.into(),
             is_expired: entry.expires_at <= now,
@@ -202,6 +212,7 @@ impl Report for TokenList {
         let mut table = Table::new()
             .fixed("ID")
             .fixed("PARTY")
+            .fixed("OPENS")
             .fixed("STATE")
             .fixed("EXPIRES")
             .text("NOTE");
@@ -210,6 +221,7 @@ impl Report for TokenList {
             table.row([
                 item.id.clone(),
                 item.party.to_string(),
+                opens(item.console).to_owned(),
                 state.to_owned(),
                 item.expires_at.to_string(),
                 item.note.clone(),
@@ -217,5 +229,14 @@ impl Report for TokenList {
         }
         view.table(table);
         view
+    }
+}
+
+/// Returns what a token opens.
+fn opens(console: Option<ConsoleRole>) -> &'static str {
+    match console {
+        None => "interface",
+        Some(ConsoleRole::Viewer) => "console, viewer",
+        Some(ConsoleRole::Operator) => "console, operator",
     }
 }
