@@ -46,7 +46,7 @@ pub(super) fn own_page(
 impl Report for Page {
     fn status(&self) -> serde_json::Value {
         let mut page = own_page(&self.registry, &self.connection);
-        let states = agent_lanes::status_data(&self.judged());
+        let states = self.lanes.status_data(page.clone());
         if let Some(page) = page.as_object_mut() {
             page.insert("states".to_owned(), states);
             page.insert("published".to_owned(), agent::published(&self.publication));

@@ -1,9 +1,11 @@
 //! The lane states on an agent's own pages and metrics, derived by the same function as in `slacktide status`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use runtime::health::Problem;
 use runtime::metrics::MetricsText;
 use schemas::name::PartyName;
@@ -24,6 +26,7 @@ const REFRESH_INTERVAL: Duration = Duration::from_secs(20);
 pub(crate) struct AgentLanes {
     collector: Arc<StatusCollector>,
     last_facts: Arc<Mutex<Option<Facts>>>,
+    seen: Arc<Mutex<SeenStates>>,
 }
 
 impl AgentLanes {
@@ -32,6 +35,7 @@ impl AgentLanes {
         Ok(Self {
             collector: Arc::new(StatusCollector::new(path, Vec::new(), bureau)?),
             last_facts: Arc::default(),
+            seen: Arc::default(),
         })
     }
 
@@ -69,6 +73,41 @@ impl AgentLanes {
             .clone();
         judge::judge_all(&merge(last_facts, self.collector.local_facts(page)))
     }
+
+    /// Returns each lane's current state for the status page, given the agent's own page.
+    pub(crate) fn status_data(&self, page: Value) -> Value {
+        let judged = self.judged(page);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.note(&judged, Timestamp::now());
+        seen.status_data(&judged)
+    }
+}
+
+/// Since when each lane has been seen in its state, by this process.
+#[derive(Debug, Default)]
+struct SeenStates(BTreeMap<String, (State, Timestamp)>);
+
+impl SeenStates {
+    /// Notes the states of now.
+    fn note(&mut self, judged: &[JudgedLane], now: Timestamp) {
+        for lane in judged {
+            let seen = self.0.entry(lane.lane.clone()).or_insert((lane.state, now));
+            if seen.0 != lane.state {
+                *seen = (lane.state, now);
+            }
+        }
+    }
+
+    /// Returns the states by lane, for the status page.
+    fn status_data(&self, judged: &[JudgedLane]) -> Value {
+        let states = judged.iter().map(|lane| {
+            let since = self.0.get(&lane.lane).map(|(_, since)| since);
+            let state =
+                json!({ "state": lane.state, "since": since, "why": lane.why, "remedy": lane.remedy });
+            (lane.lane.clone(), state)
+        });
+        Value::Object(states.collect())
+    }
 }
 
 /// Combines the facts of the exchange with the current page and lanes.
@@ -81,15 +120,6 @@ fn merge(last_facts: Option<Facts>, now: Facts) -> Facts {
     }
     (facts.agent, facts.at) = (now.agent, now.at);
     facts
-}
-
-/// The states by lane, for the status page.
-pub(crate) fn status_data(judged: &[JudgedLane]) -> Value {
-    let states = judged.iter().map(|lane| {
-        let state = json!({ "state": lane.state, "why": lane.why, "remedy": lane.remedy });
-        (lane.lane.clone(), state)
-    });
-    Value::Object(states.collect())
 }
 
 /// Fails if a lane needs an operator.
@@ -143,7 +173,8 @@ mod tests {
         for state in State::ALL {
             let judged = [lane(state)];
             let name = serde_json::to_value(state).unwrap();
-            assert_eq!(status_data(&judged)["insurer-a.claim"]["state"], name);
+            let data = SeenStates::default().status_data(&judged);
+            assert_eq!(data["insurer-a.claim"]["state"], name);
             let mut text = MetricsText::new();
             write_metrics(&judged, &mut text);
             let text = text.finish();
@@ -154,6 +185,23 @@ mod tests {
             let health = check_health(&judged);
             assert_eq!(health.is_err(), state.needs_action(), "{state:?}: {health:?}");
             assert!(!state.needs_action() || !state.is_well(), "{state:?}");
+        }
+    }
+
+    #[test]
+    fn own_state_is_seen_since_its_last_change() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let mut seen = SeenStates::default();
+        for (state, second, since) in [
+            (State::Flowing, 1, 1),
+            (State::Flowing, 5, 1),
+            (State::Stopped, 7, 7),
+            (State::Flowing, 9, 9),
+        ] {
+            let judged = [lane(state)];
+            seen.note(&judged, at(second));
+            let data = seen.status_data(&judged);
+            assert_eq!(data["insurer-a.claim"]["since"], json!(at(since)), "{state:?}");
         }
     }
 
