@@ -50,7 +50,7 @@ impl fmt::Display for Time {
         let Self { iso, text, age } = self;
         write!(
             f,
-            "<time datetime=\"{}\">{}</time> <span class=\"age\">{}</span>",
+            "<time datetime=\"{}\">{}</time> <span class=\"age\">({})</span>",
             escape(iso),
             escape(text),
             escape(age)
@@ -169,7 +169,9 @@ mod tests {
             "unknown",
         ] {
             for language in [Language::En, Language::Zh] {
-                assert_ne!(Badge::of_state(state, Texts(language)).label, state, "{state}");
+                let label = Texts(language).known(&format!("state.{state}"));
+                assert_eq!(Some(&*Badge::of_state(state, Texts(language)).label), label);
+                assert!(label.is_some(), "{state}");
             }
         }
     }

@@ -27,6 +27,7 @@ struct Overview {
     exchange_detail: String,
     checked: Time,
     reports_error: Option<String>,
+    summary: Vec<(Badge, usize)>,
     agents: Vec<Agent>,
 }
 
@@ -64,18 +65,33 @@ fn view(facts: &Facts, context: &Context) -> Overview {
             error.clone(),
         ),
     };
+    let agents: Vec<Agent> = facts
+        .reports
+        .iter()
+        .map(|report| agent(report, context))
+        .collect();
     Overview {
         texts,
+        summary: summary(&agents),
         exchange,
         exchange_detail,
         checked: context.time(facts.at),
         reports_error: facts.reports_error.clone(),
-        agents: facts
-            .reports
-            .iter()
-            .map(|report| agent(report, context))
-            .collect(),
+        agents,
     }
+}
+
+/// PURE: counts the lanes by state, those that need attention first.
+fn summary(agents: &[Agent]) -> Vec<(Badge, usize)> {
+    let mut counts: Vec<(Badge, usize)> = Vec::new();
+    for lane in agents.iter().flat_map(|agent| &agent.lanes) {
+        match counts.iter_mut().find(|(badge, _)| *badge == lane.badge) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((lane.badge.clone(), 1)),
+        }
+    }
+    counts.sort_by(|(a, _), (b, _)| b.level.cmp(&a.level).then_with(|| a.label.cmp(&b.label)));
+    counts
 }
 
 /// PURE: makes the view of one agent. What is not verified or not current is not shown as a state of now.

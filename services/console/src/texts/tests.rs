@@ -38,7 +38,12 @@ fn sources() -> String {
             if path.is_dir() {
                 folders.push(path);
             } else if path != root.join("src/texts/tests.rs") {
-                text.push_str(&std::fs::read_to_string(path).unwrap());
+                let source = std::fs::read_to_string(path).unwrap();
+                let code = source.lines().filter(|line| !line.trim_start().starts_with("//"));
+                code.for_each(|line| {
+                    text.push_str(line);
+                    text.push('\n');
+                });
             }
         }
     }

@@ -23,8 +23,8 @@ pub(super) struct Chart {
     /// Nothing was reported.
     pub(super) is_empty: bool,
     pub(super) bars: Vec<Bar>,
-    /// Points of the line of the load.
-    pub(super) load: Vec<String>,
+    /// The points of the line of the load; a gap in the evidence is a gap in the line.
+    pub(super) load: Vec<Vec<String>>,
     /// The times below the chart, from left to right.
     pub(super) labels: Vec<String>,
     pub(super) hours: Vec<Hour>,
@@ -94,6 +94,7 @@ impl Chart {
             ..Self::default()
         };
         let (mut day, mut hours) = (Sum::default(), [Sum::default(); 24]);
+        let mut last_load = None;
         for bucket in history {
             let index = (bucket.start.as_second() - origin).div_euclid(STEP);
             if !(0..BARS).contains(&index) {
@@ -109,7 +110,14 @@ impl Chart {
             chart.bars.push(bar(bucket, index));
             if let Some(load) = bucket.load_permille {
                 let y = HEIGHT - i64::from(load.min(1_000)) * HEIGHT / 1_000;
-                chart.load.push(format!("{},{y}", index * WIDTH + WIDTH / 2));
+                let is_next = last_load == Some(index - 1);
+                if !is_next {
+                    chart.load.push(Vec::new());
+                }
+                if let Some(line) = chart.load.last_mut() {
+                    line.push(format!("{},{y}", index * WIDTH + WIDTH / 2));
+                }
+                last_load = Some(index);
             }
         }
         let whole = u64::try_from(BARS * STEP * 1_000).unwrap_or(1);
@@ -188,7 +196,7 @@ mod tests {
         assert_eq!((last.x, last.open_height, last.limited_height), (574, 20, 10));
         assert_eq!(last.known_width, "0.8", "two of five minutes");
         assert_eq!(chart.bars[1].x, 0);
-        assert_eq!(chart.load, ["575,50", "1,50"]);
+        assert_eq!(chart.load, [["575,50"], ["1,50"]], "no line across a gap");
         assert_eq!(
             (chart.hours[0].open.as_str(), chart.hours[0].unknown.as_str()),
             ("8 %", "92 %")
