@@ -64,7 +64,7 @@
     if (changed.length > 0) {
       announcer.textContent = changed
         .slice(0, 5)
-        .map((node) => `${node.dataset.name}: ${(node.querySelector(".badge") || node).textContent.trim()}`)
+        .map((node) => `${node.dataset.name}: ${(node.querySelector(".badge") || node).lastChild.textContent.trim()}`)
         .join(". ");
     }
   };

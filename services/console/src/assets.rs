@@ -13,7 +13,7 @@ struct Asset {
     text: &'static str,
 }
 
-const ASSETS: [Asset; 2] = [
+const ASSETS: [Asset; 3] = [
     Asset {
         extension: "css",
         media_type: "text/css; charset=utf-8",
@@ -27,9 +27,14 @@ const ASSETS: [Asset; 2] = [
         media_type: "text/javascript; charset=utf-8",
         text: include_str!("../assets/console.js"),
     },
+    Asset {
+        extension: "svg",
+        media_type: "image/svg+xml",
+        text: include_str!("../assets/icon.svg"),
+    },
 ];
 
-static NAMES: LazyLock<[String; 2]> = LazyLock::new(|| {
+static NAMES: LazyLock<[String; 3]> = LazyLock::new(|| {
     ASSETS.map(|asset| {
         let digest = hex::encode(Sha256::digest(asset.text.as_bytes()));
         format!("console-{}.{}", &digest[..16], asset.extension)
@@ -44,6 +49,11 @@ pub(crate) fn style() -> String {
 /// The path of the script.
 pub(crate) fn script() -> String {
     format!("/console/assets/{}", NAMES[1])
+}
+
+/// The path of the icon.
+pub(crate) fn icon() -> String {
+    format!("/console/assets/{}", NAMES[2])
 }
 
 /// Answers with an asset.
@@ -68,7 +78,8 @@ mod tests {
         let script = ASSETS[1].text;
         assert!(script.lines().count() < 200);
         for asset in ASSETS {
-            assert!(!asset.text.contains("http://") && !asset.text.contains("https://"));
+            let text = asset.text.replace("http://www.w3.org/2000/svg", "");
+            assert!(!text.contains("http://") && !text.contains("https://"));
             assert!(!asset.text.contains("@import") && !asset.text.contains("url("));
         }
         for forbidden in ["eval(", "innerHTML", "document.write"] {

@@ -5,6 +5,9 @@ use jiff::tz::TimeZone;
 
 use crate::texts::Texts;
 
+/// A time that is ahead by this much is shown as now.
+const TOLERANCE_S: i64 = 5;
+
 /// Formats for one person, at one time.
 #[derive(Debug, Clone, Copy)]
 pub struct Formatter<'a> {
@@ -36,10 +39,11 @@ impl Formatter<'_> {
     #[must_use]
     pub fn ago(&self, at: Timestamp) -> String {
         let seconds = self.now.as_second() - at.as_second();
-        if seconds < 0 {
+        // What was read while the page was made is a little newer than the page.
+        if seconds < -TOLERANCE_S {
             return self.texts.get("age.future").to_owned();
         }
-        self.texts.with("age.ago", &[("age", &self.span(seconds))])
+        self.texts.with("age.ago", &[("age", &self.span(seconds.max(0)))])
     }
 
     /// Returns a duration in its largest unit.

@@ -61,6 +61,7 @@ pub(crate) struct Shell<'a> {
     pub(crate) display: &'a Display,
     pub(crate) style: String,
     pub(crate) script: String,
+    pub(crate) icon: String,
     pub(crate) csrf: String,
 }
 
@@ -70,6 +71,7 @@ impl<'a> Shell<'a> {
             display,
             style: assets::style(),
             script: assets::script(),
+            icon: assets::icon(),
             csrf: display.csrf("preferences"),
         }
     }
