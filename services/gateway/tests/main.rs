@@ -6,6 +6,7 @@
 //! - `conformance` the suite of the exchange port, through the client of `web`
 //! - `tls` certificates; `stop` the end of connections
 //! - `reading` readers without an agent; `fixture` a feed with signed chunks
+//! - `mounted` pages next to the interface
 //! - `pages` description, compression, metrics
 
 #![allow(clippy::unwrap_used, reason = "a failed setup must fail the test")]
@@ -17,6 +18,7 @@ mod deliveries;
 #[allow(dead_code, reason = "the unit tests use the rest of it")]
 mod fixture;
 mod input;
+mod mounted;
 mod pages;
 mod reading;
 mod site;

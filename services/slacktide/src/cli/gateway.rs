@@ -34,6 +34,9 @@ pub(crate) enum TokenCommand {
         /// The party of the configuration that it authenticates.
         #[arg(long, value_name = "NAME")]
         party: PartyName,
+        /// Make a token that opens the console in place of the interface, for a person with this role.
+        #[arg(long, value_name = "ROLE", value_enum)]
+        console: Option<ConsoleRoleName>,
         #[command(flatten)]
         terms: TokenTerms,
         #[command(flatten)]
@@ -72,9 +75,6 @@ pub(crate) struct TokenTerms {
     /// What it is for. It is shown by `token list`; do not name a person in it.
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(crate) note: String,
-    /// Make a token that opens the console in place of the interface, for a person with this role.
-    #[arg(long, value_name = "ROLE", value_enum)]
-    pub(crate) console: Option<ConsoleRoleName>,
 }
 
 /// What a person may do in the console.

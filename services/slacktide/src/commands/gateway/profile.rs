@@ -28,7 +28,7 @@ pub(super) fn create(args: &ProfileArgs) -> Outcome {
             &"exists already, and nothing is overwritten",
         ));
     }
-    let (entry, text) = token::create(&loaded, &party, &args.terms)?;
+    let (entry, text) = token::create(&loaded, &party, &args.terms, None)?;
     let profile = Profile {
         version: VERSION,
         endpoint: args.endpoint.clone(),

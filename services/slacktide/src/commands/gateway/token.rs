@@ -25,12 +25,13 @@ pub(super) fn run(command: TokenCommand) -> Outcome {
     match command {
         TokenCommand::New {
             party,
+            console,
             terms,
             config,
             json,
         } => {
             let loaded: Loaded<GatewayFile> = load(&config.config)?;
-            let (entry, token) = create(&loaded, &party, &terms)?;
+            let (entry, token) = create(&loaded, &party, &terms, console)?;
             output::report(&NewTokenReport::new(&entry, token), json)?;
             output::note(&format!(
                 "token {} of {} expires at {:.0}; it is not shown again",
@@ -63,6 +64,7 @@ pub(super) fn create(
     loaded: &Loaded<GatewayFile>,
     party: &PartyName,
     terms: &TokenTerms,
+    console: Option<ConsoleRoleName>,
 ) -> Result<(TokenEntry, String), Failure> {
     let role = loaded.value.roles().get(party).copied().ok_or_else(|| {
         Failure::usage(format!(
@@ -70,6 +72,12 @@ pub(super) fn create(
             loaded.path.display()
         ))
     })?;
+    if console.is_some() && !loaded.value.gateway.console {
+        return Err(Failure::usage(format!(
+            "{}: gateway.console is not true, so a token of the console would open nothing; set it first",
+            loaded.path.display()
+        )));
+    }
     visible::check_visible("note", &terms.note).map_err(|error| Failure::usage(error.to_string()))?;
     let now = Timestamp::now();
     let validity = SignedDuration::try_from(terms.expires.get()).unwrap_or(SignedDuration::MAX);
@@ -87,7 +95,7 @@ pub(super) fn create(
         role,
         expires_at,
         note: terms.note.clone(),
-        console: terms.console.map(|role| match role {
+        console: console.map(|role| match role {
             ConsoleRoleName::Viewer => ConsoleRole::Viewer,
             ConsoleRoleName::Operator => ConsoleRole::Operator,
         }),
