@@ -1,6 +1,6 @@
 # Targets for development. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench-path bench-harm bench-gate tools
+.PHONY: help demo test test-alerts lint bench-path bench-harm bench-gate tools
 
 CARGO ?= cargo
 DEMO_ARGS ?=
@@ -26,6 +26,9 @@ demo: tools ## Run core, exchange and store under load, for about a minute; DEMO
 
 test: tools ## Run every test against real servers that it starts and stops; TEST_ARGS='name'
 	@CARGO='$(CARGO)' scripts/test.sh $(TEST_ARGS)
+
+test-alerts: ## Test that each alert rule fires and clears; needs promtool
+	@scripts/test-alerts.sh
 
 lint: ## Check words, spelling, format, clippy, rustdoc; licences, sources and advisories of the dependencies
 	@scripts/tools.sh lint

@@ -5,8 +5,9 @@
 //! - `health_pages` health pages and the service manager's socket
 //! - `metrics` names and documentation match; no personal data
 //! - `published` the status that the agents publish at the exchange
-//! - `deploy` the units and alert rules that ship
+//! - `deploy` the units and alert rules that ship; `alerts` the cases of the rules
 
+mod alerts;
 mod commands;
 mod deploy;
 mod health_pages;

@@ -56,12 +56,10 @@ fn alert_rules_are_complete_and_use_existing_metrics() {
     let scrape: Value = serde_yaml_ng::from_str(&read_shipped("prometheus.yml")).unwrap();
     assert_eq!(scrape["rule_files"][0], "slacktide.rules.yml");
     // The jobs of the rules, at the addresses of the samples.
-    for (job, sample) in scrape["scrape_configs"]
-        .as_sequence()
-        .unwrap()
-        .iter()
-        .zip(["social", "commercial"])
-    {
+    let jobs = scrape["scrape_configs"].as_sequence().unwrap();
+    let samples = ["social", "commercial", "gateway", "front"];
+    assert_eq!(jobs.len(), samples.len());
+    for (job, sample) in jobs.iter().zip(samples) {
         assert!(job["job_name"].as_str().unwrap().starts_with("slacktide"));
         let sample = fs::read_to_string(workspace().join(format!("config/{sample}.toml"))).unwrap();
         let target = job["static_configs"][0]["targets"][0].as_str().unwrap();
