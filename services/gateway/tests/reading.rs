@@ -197,6 +197,30 @@ async fn chunks_are_returned_as_published() {
     reader.end().await;
 }
 
+/// Compression reads a body's stream on after its end.
+#[tokio::test(flavor = "multi_thread")]
+async fn reading_compressed_ends_with_the_body() {
+    let mut fixture = Fixture::new();
+    for chunk in 0..20 {
+        let values: Vec<i64> = (chunk * 500..(chunk + 1) * 500).collect();
+        fixture.publish_next(&values).await;
+    }
+    let reader = Reader::start(&fixture).await;
+    for max in [1, 3, 20] {
+        for format in ["application/x-ndjson", "text/csv"] {
+            let path = format!("/v1/feeds/claims/rows?max={max}");
+            let accept = format!("{format}\r\nAccept-Encoding: gzip");
+            let rows = reader.get(&path, &accept).await;
+            assert_eq!((rows.status, rows.header("content-encoding")), (200, "gzip"));
+            // The last four bytes are the length of the content; without them the body was cut off.
+            let plain = reader.get(&path, format).await;
+            let length = u32::try_from(plain.body.len()).unwrap().to_le_bytes();
+            assert!(rows.body.ends_with(&length), "{max} {format}");
+        }
+    }
+    reader.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn long_poll_returns_the_next_chunk_or_ends_at_the_stop() {
     let mut fixture = Fixture::new();

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use web::interface::message::{End, Message, Record, encode};
@@ -58,6 +58,8 @@ async fn read_chunks(
         let record = download.step().await?;
         Some((record, download))
     });
+    // The compression reads on after the end.
+    let records = records.fuse();
     let mut response = Response::new(Body::from_stream(records));
     let content_type = HeaderValue::from_static(media::MESSAGES);
     response.headers_mut().insert(header::CONTENT_TYPE, content_type);

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use web::interface::path;
@@ -68,6 +68,8 @@ async fn read_rows(
         let part = download.step().await?;
         Some((Ok::<_, std::io::Error>(part), download))
     });
+    // The compression reads on after the end.
+    let parts = parts.fuse();
     let mut response = Response::new(Body::from_stream(parts));
     let content_type = HeaderValue::from_static(format.content_type());
     response.headers_mut().insert(header::CONTENT_TYPE, content_type);
