@@ -98,10 +98,11 @@ pub(super) fn read_payload<P: Payload>(bytes: &[u8]) -> Option<(P, Digest)> {
     Some((envelope.read().ok()?, envelope.digest()))
 }
 
-/// A message that is not of its subject's kind.
+/// A message that is not of its subject's kind. Each party can publish any bytes under its own subjects, so this is neither an error
+/// of the gateway nor of the exchange.
 pub(super) fn not_a_message<P: Payload>(subject: &str) -> Rejection {
     let detail = format!("the message at {subject} is not of kind {}", P::KIND);
-    Rejection::new(ProblemKind::ExchangeProtocol, detail)
+    Rejection::new(ProblemKind::Conflict, detail)
 }
 
 /// No message of a request.

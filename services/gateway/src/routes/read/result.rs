@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use schemas::reply::{Outcome, Reply};
 use schemas::request::Request;
 use utoipa_axum::router::OpenApiRouter;
@@ -59,13 +59,13 @@ async fn read_result(
         read_payload::<Reply>(&reply.bytes).ok_or_else(|| not_a_message::<Reply>(&reply.subject))?;
     if (&read.id, &read.recipient) != (&id, &recipient) {
         let detail = format!("the reply at {} is of another request", reply.subject);
-        return Err(Rejection::new(ProblemKind::ExchangeProtocol, detail));
+        return Err(Rejection::new(ProblemKind::Conflict, detail));
     }
     if let Some((_, digest)) = request.and_then(|request| read_payload::<Request>(&request.bytes))
         && digest != read.request
     {
         let detail = format!("the reply to {id} names another request than the filed one");
-        return Err(Rejection::new(ProblemKind::ExchangeProtocol, detail));
+        return Err(Rejection::new(ProblemKind::Conflict, detail));
     }
     check_has_answer(&read)?;
     let download = AnswerDownload::begin(exchange.clone(), read, format).await;
@@ -84,6 +84,8 @@ async fn read_result(
         let part = download.step().await?;
         Some((part.map_err(std::io::Error::other), download))
     });
+    // The compression reads on after the end.
+    let parts = parts.fuse();
     let mut response = Response::new(Body::from_stream(parts));
     let content_type = HeaderValue::from_static(format.content_type());
     response.headers_mut().insert(header::CONTENT_TYPE, content_type);
