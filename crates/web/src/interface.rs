@@ -5,6 +5,7 @@
 //! - [`media`] media types
 //! - [`message`] a sequence of messages in one body, with a mandatory end record
 //! - [`body`] JSON bodies
+//! - [`whole_number`] whole numbers in them
 //! - [`feeds`] JSON bodies for readers: feeds, and the end record of rows
 //! - [`problem`] errors (RFC 9457), and how they correspond to the kinds of the exchange's errors
 //! - [`cursor`] a reader's position in a feed
@@ -27,3 +28,4 @@ pub mod media;
 pub mod message;
 pub mod path;
 pub mod problem;
+pub mod whole_number;

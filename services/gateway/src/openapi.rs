@@ -1,7 +1,9 @@
 //! The description of the interface in OpenAPI 3.1, made from the handlers.
 //!
 //! - [`responses`] the responses that handlers have in common
+//! - [`links`] which operation follows another one
 
+mod links;
 pub(crate) mod responses;
 
 use schemars::generate::SchemaSettings;
@@ -10,6 +12,8 @@ use utoipa::openapi::OpenApi;
 use web::interface::header::REQUEST_ID;
 use web::interface::problem::{Problem, ProblemKind};
 use web::interface::{body, media, path};
+
+use crate::routes::MAX_FILTER;
 
 /// What each name in a path means.
 const PATH_PARAMETERS: &[(&str, &str)] = &[
@@ -34,6 +38,16 @@ const NAME: &str = "^[a-z][a-z0-9_-]{0,63}$";
 
 /// The id of a request: a day of the calendar and 8 to 40 characters. The 29th of February is in it for every year.
 const REQUEST_ID_PATTERN: &str = "^[0-9]{4}((0[13578]|1[02])(0[1-9]|[12][0-9]|3[01])|(0[469]|11)(0[1-9]|[12][0-9]|30)|02(0[1-9]|[12][0-9]))-[a-z0-9]{8,40}$";
+
+/// The largest sequence, count or number of seconds in a query.
+const MAX_NUMBER: u64 = u64::MAX;
+
+/// An ETag as it is given back: a sequence in quotation marks.
+const SEQUENCE_TAG: &str = "^\"(0|[1-9][0-9]{0,18})\"$";
+
+/// Who must name the recipient.
+const RECIPIENT: &str = "The recipient whose feed or request is meant. Required of the bureau and the auditor, who are answered with \
+                         400 without it. A recipient leaves it out, or names itself; another name is answered with 403.";
 
 /// A cursor of a feed: see `web::interface::cursor`.
 const CURSOR: &str = "^(0|[1-9][0-9]{0,8})[.](0|[1-9][0-9]{0,17})[.](0|[1-9][0-9]{0,17})[.][0-9a-f]{16}$";
@@ -63,8 +77,16 @@ pub(crate) fn document(api: &OpenApi) -> Value {
             for operation in operations.filter_map(|(_, operation)| operation.as_object_mut()) {
                 complete(path, operation);
             }
+            if let Some(item) = item.as_object_mut() {
+                links::link(path, item);
+            }
         }
     }
+    links::link_request(
+        &mut document,
+        path::REQUESTS,
+        &[("State", path::REQUEST), ("Result", path::RESULT)],
+    );
     document
 }
 
@@ -87,7 +109,7 @@ fn complete(path: &str, operation: &mut Map<String, Value>) {
     } else if is_conditional {
         let description = "The ETag of the last read; `\"0\"` if there was no message.";
         parameters.push(json!({"name": "If-Match", "in": "header", "required": true,
-            "description": description, "schema": {"type": "string", "pattern": "^\"[0-9]+\"$"}}));
+            "description": description, "schema": {"type": "string", "pattern": SEQUENCE_TAG}}));
     }
     if let Some(responses) = responses.as_object_mut() {
         let problem = json!({"$ref": "#/components/responses/Problem"});
@@ -98,6 +120,12 @@ fn complete(path: &str, operation: &mut Map<String, Value>) {
             && let Some(schema) = query_schema(parameter["name"].as_str().unwrap_or_default())
         {
             parameter["schema"] = schema;
+        }
+        if parameter["name"] == "Idempotency-Key" {
+            parameter["schema"] = json!({"type": "string", "minLength": 1});
+        }
+        if parameter["in"] == "query" && parameter["name"] == "recipient" {
+            parameter["description"] = json!(RECIPIENT);
         }
     }
     if !parameters.is_empty() {
@@ -125,7 +153,7 @@ fn path_parameter(name: &str) -> Value {
     let description = PATH_PARAMETERS.iter().find(|(known, _)| *known == name);
     let description = description.map_or("", |(_, description)| *description);
     let schema = match name {
-        "attempt" | "number" => json!({"type": "integer", "minimum": 1}),
+        "attempt" | "number" => json!({"type": "integer", "minimum": 1, "maximum": u32::MAX}),
         "id" => json!({"type": "string", "pattern": REQUEST_ID_PATTERN}),
         "queue" => json!({"type": "string", "enum": ["chunks", "replies"]}),
         "stream" => json!({"type": "string", "enum": path::stream_names().collect::<Vec<_>>()}),
@@ -141,8 +169,16 @@ fn query_schema(name: &str) -> Option<Value> {
         "after" => json!({"type": "string", "pattern": CURSOR}),
         "from_time" => json!({"type": "string", "format": "date-time"}),
         "stream" => json!({"type": "string", "enum": ["request", "confirm"]}),
+        "filter" => json!({"type": "string", "pattern": filter_pattern(), "maxLength": MAX_FILTER}),
+        "from" | "max" | "skip" | "wait" => json!({"type": "integer", "minimum": 0, "maximum": MAX_NUMBER}),
         _ => return None,
     })
+}
+
+/// Returns the form of a filter: a stream, a party, and further tokens or wildcards.
+fn filter_pattern() -> String {
+    let streams = path::stream_names().collect::<Vec<_>>().join("|");
+    format!("^({streams})[.][a-z][a-z0-9_-]{{0,63}}([.]([a-z0-9_-]+|[*]))*([.]>)?$")
 }
 
 /// Returns the schemas of the JSON bodies.
@@ -227,9 +263,16 @@ mod tests {
                 let has_form = ["pattern", "enum", "format", "const", "minimum"]
                     .iter()
                     .any(|key| schema.get(key).is_some());
-                // Any subject is a filter, any text a key.
-                let is_free = ["filter", "Idempotency-Key"].contains(&name);
-                assert!(has_form || is_free, "{method} {path}: {name}: {schema}");
+                // Any text is a key.
+                assert!(
+                    has_form || name == "Idempotency-Key",
+                    "{method} {path}: {name}: {schema}"
+                );
+            }
+            for number in operation["parameters"].as_array().into_iter().flatten() {
+                let schema = &number["schema"];
+                let is_bounded = schema["type"] != "integer" || schema["maximum"].is_u64();
+                assert!(is_bounded, "{method} {path}: {number}");
             }
             if let Some(body) = operation.get("requestBody") {
                 assert_eq!(body["required"], true, "{method} {path}");
@@ -271,6 +314,26 @@ mod tests {
             assert_eq!(parameters.iter().any(condition), is_write, "{what}");
             assert!(!example(path, method, operation).contains('{'), "{what}");
         }
+    }
+
+    #[test]
+    fn openapi_links_lead_to_operations() {
+        let document = completed();
+        let ids: BTreeSet<&str> = operations(&document)
+            .into_iter()
+            .filter_map(|(_, _, operation)| operation["operationId"].as_str())
+            .collect();
+        let mut count = 0;
+        for (path, method, operation) in operations(&document) {
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                for (name, link) in response["links"].as_object().into_iter().flatten() {
+                    let target = link["operationId"].as_str().unwrap();
+                    assert!(ids.contains(target), "{method} {path} {status} {name}: {target}");
+                    count += 1;
+                }
+            }
+        }
+        assert!(count > 20, "{count} links");
     }
 
     #[test]

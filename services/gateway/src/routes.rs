@@ -18,6 +18,8 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::gateway::Gateway;
 
+pub(crate) use streams::MAX_FILTER;
+
 /// Returns every route of the interface, with its description.
 pub(crate) fn router() -> OpenApiRouter<Gateway> {
     OpenApiRouter::default()

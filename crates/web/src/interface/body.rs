@@ -1,9 +1,14 @@
-//! JSON bodies.
+//! JSON bodies. A whole number may be written with a fraction of zero or an exponent, as JSON Schema has it.
 
 use schemars::JsonSchema;
 use schemas::name::{FeedName, PartyName};
 use schemas::request::RequestId;
 use serde::{Deserialize, Serialize};
+
+use super::whole_number::{self, MAX_WHOLE};
+
+/// The maximum deliveries of one settlement.
+pub const MAX_SETTLED: usize = 10_000;
 
 /// Deliveries to settle: `POST /v1/settlements`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -12,9 +17,11 @@ pub struct Settle {
     /// How.
     pub settlement: SettlementKind,
     /// With `nak`: redeliver after this time, in milliseconds.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_number::read")]
+    #[schemars(range(max = MAX_WHOLE))]
     pub delay_ms: u64,
     /// The deliveries.
+    #[schemars(length(max = MAX_SETTLED))]
     pub deliveries: Vec<Settled>,
 }
 
@@ -35,6 +42,8 @@ pub struct Settled {
     /// Its subject.
     pub subject: String,
     /// Its sequence.
+    #[serde(deserialize_with = "whole_number::read")]
+    #[schemars(range(max = MAX_WHOLE))]
     pub sequence: u64,
     /// The token of its delivery.
     pub token: String,

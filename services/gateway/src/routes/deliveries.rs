@@ -13,7 +13,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use web::interface::body::{QueueState, Settle, Settled, SettlementKind};
+use web::interface::body::{MAX_SETTLED, QueueState, Settle, Settled, SettlementKind};
 use web::interface::media;
 use web::interface::message::Message;
 use web::interface::path::{self, Queue};
@@ -25,9 +25,6 @@ use crate::input::{JsonBody, NoParameters, Parameters, PathOf};
 use crate::openapi::responses::{Done, Json, Messages};
 use crate::rejection::{Answer, Rejection};
 use crate::respond;
-
-/// The maximum deliveries of one settlement.
-const MAX_SETTLED: usize = 10_000;
 
 /// The maximum delay of a redelivery.
 const MAX_DELAY: Duration = Duration::from_secs(24 * 3_600);

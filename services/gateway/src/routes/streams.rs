@@ -21,7 +21,7 @@ use crate::rejection::{Answer, Rejection};
 use crate::respond;
 
 /// The maximum length of a filter; the longest subject of the exchange is shorter.
-const MAX_FILTER: usize = 300;
+pub(crate) const MAX_FILTER: usize = 300;
 
 /// Returns the routes of this group.
 pub(super) fn router() -> OpenApiRouter<Gateway> {
