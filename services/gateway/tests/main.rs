@@ -3,6 +3,7 @@
 //! - `site` a gateway with four parties, and clients
 //! - `writes` conditional writes; `deliveries` queues and streams
 //! - `access` credentials and roles; `input` malformed, oversized and slow requests
+//! - `hostile` messages, tokens and cursors of an attacker; `floods` clients that take what they can: connections, headers, resets
 //! - `conformance` the suite of the exchange port, through the client of `web`
 //! - `tls` certificates; `stop` the end of connections
 //! - `reading` readers without an agent; `fixture` a feed with signed chunks
@@ -17,6 +18,8 @@ mod deliveries;
 #[path = "../src/fixture.rs"]
 #[allow(dead_code, reason = "the unit tests use the rest of it")]
 mod fixture;
+mod floods;
+mod hostile;
 mod input;
 mod mounted;
 mod pages;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use exchange_testing::memory::Memory;
 use gateway::{
@@ -41,13 +42,33 @@ impl Site {
     }
 
     pub(crate) async fn with(limits: Limits, tls: Option<TlsFiles>, identities: Vec<PartyIdentity>) -> Self {
+        Self::start_with(parts(limits, tls, identities)).await
+    }
+
+    pub(crate) async fn start_with(parts: Parts) -> Self {
         let stop = CancellationToken::new();
-        let serving = serve(parts(limits, tls, identities), stop.clone()).await.unwrap();
+        let serving = serve(parts, stop.clone()).await.unwrap();
         Self {
             addr: serving.addr,
             stop,
             serving,
         }
+    }
+
+    /// Waits until no connection and no request is left: nothing of a client that disappeared is kept.
+    pub(crate) async fn wait_until_idle(&self) {
+        let idle = async {
+            loop {
+                let status = self.serving.report.status();
+                if status["connections"] == 0 && status["requests_in_flight"] == 0 {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        // Only a failure reaches the limit.
+        let ended = tokio::time::timeout(Duration::from_secs(60), idle).await;
+        assert!(ended.is_ok(), "{}", self.serving.report.status());
     }
 
     /// Sends one request of a party and returns the response.
@@ -94,9 +115,22 @@ impl Site {
     }
 }
 
-pub(crate) fn parts(limits: Limits, tls: Option<TlsFiles>, identities: Vec<PartyIdentity>) -> Parts {
+/// Returns an empty exchange with both recipients.
+pub(crate) fn memory() -> Arc<Memory> {
     let recipients = ["insurer-a", "insurer-b"].map(|name| RecipientName::new(name).unwrap());
-    let exchange = Arc::new(Memory::new(&recipients));
+    Arc::new(Memory::new(&recipients))
+}
+
+pub(crate) fn parts(limits: Limits, tls: Option<TlsFiles>, identities: Vec<PartyIdentity>) -> Parts {
+    parts_over(&memory(), limits, tls, identities)
+}
+
+pub(crate) fn parts_over(
+    exchange: &Arc<Memory>,
+    limits: Limits,
+    tls: Option<TlsFiles>,
+    identities: Vec<PartyIdentity>,
+) -> Parts {
     let access = |(name, role)| PartyAccess {
         name: PartyName::new(name).unwrap(),
         role,
