@@ -7,12 +7,13 @@
 //! - `answers` answers that are lost, truncated, replaced or repeated
 //! - `outages` a gateway or nats-server that is killed, connections that end or hang
 //! - `credentials` tokens and certificates that are refused or replaced
-//! - `kills` agents over HTTPS while the gateway is killed at random
+//! - `kills` agents over HTTPS while gateway, agents and nats-server are killed at random; `gateway_process` the gateway that is killed
 
 mod answers;
 mod certificates;
 mod conformance;
 mod credentials;
+mod gateway_process;
 mod gateway_server;
 mod kills;
 mod outages;

@@ -12,7 +12,7 @@
 //! - `terminal_escapes` texts with terminal escapes, and JSON with two meanings
 
 mod blocklist;
-mod cases;
+pub(crate) mod cases;
 mod commands;
 mod kills;
 mod masking;

@@ -56,24 +56,7 @@ async fn request_agents_killed_at_random_leave_one_outcome_each() {
     let replies = request_site.stream(Stream::Replies).await;
     let subjects: BTreeSet<&str> = replies.iter().map(|reply| reply.subject.as_str()).collect();
     assert_eq!((replies.len(), subjects.len()), (filed as usize, filed as usize));
-    // Stored once: for each request as many rows as its reply declares.
-    let rows: u64 = replies
-        .iter()
-        .map(|stored| payload::<Reply>(stored).outcome.rows())
-        .sum();
-    let mut stored = 0;
-    for table in [
-        "answer_claim__by_person",
-        "answer_claim__day",
-        "answer_claim__over",
-    ] {
-        stored += request_site
-            .store
-            .number(&format!("SELECT count(*) FROM {table}"))
-            .await;
-    }
-    assert_eq!(u64::try_from(stored).unwrap(), rows);
-
+    request_site.assert_answers_stored_once(&replies).await;
     assert_second_reply_refused(&request_site, &payload(&replies[0])).await;
     for (_, agent) in agents {
         agent.stop().await;

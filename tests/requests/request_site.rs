@@ -17,6 +17,7 @@ use harness::{Db, NatsServer, Postgres, Process, free_port, run, slacktide, unti
 use nats::{JetStream, Options, topology};
 use schemas::envelope::{Envelope, Payload};
 use schemas::name::{PartyName, RecipientName};
+use schemas::reply::Reply;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -47,6 +48,8 @@ pub(crate) struct RequestSite {
     reader: String,
     folder: TempDir,
     gate: String,
+    /// The gateway that agents started from now on use, if they do not use NATS. Their tokens and its authority are in the folder.
+    pub(crate) gateway: Option<String>,
     pub(crate) kinds: String,
     /// More text of the bureau's file, before the feeds.
     pub(crate) more: String,
@@ -93,6 +96,7 @@ impl RequestSite {
             reader,
             folder,
             gate: gate.to_owned(),
+            gateway: None,
             kinds: KINDS.to_owned(),
             more: String::new(),
             store_more: String::new(),
@@ -129,10 +133,16 @@ impl RequestSite {
     }
 
     fn party(&self, user: &str) -> String {
-        let exchange = format!(
-            "[exchange]\nurl = \"{}\"\nuser = \"{user}\"\nseed = {{ file = \"keys/{user}/connect.seed\" }}\n",
-            self.nats.url()
-        );
+        let exchange = match &self.gateway {
+            None => format!(
+                "[exchange]\nurl = \"{}\"\nuser = \"{user}\"\nseed = {{ file = \"keys/{user}/connect.seed\" }}\n",
+                self.nats.url()
+            ),
+            Some(url) => format!(
+                "[exchange]\nurl = \"{url}\"\nuser = \"{user}\"\ntoken = {{ file = \"{user}.token\" }}\n\
+                 [exchange.tls]\nca = \"ca.pem\"\n"
+            ),
+        };
         match user {
             "admin" => exchange,
             _ => format!("{exchange}[signing]\nseed = {{ file = \"keys/{user}/sign.seed\" }}\n"),
@@ -365,6 +375,23 @@ impl RequestSite {
         )
         .await;
         auditor.close().await;
+    }
+
+    /// Asserts that for each request as many rows are stored as its reply declares.
+    pub(crate) async fn assert_answers_stored_once(&self, replies: &[Stored]) {
+        let rows: u64 = replies
+            .iter()
+            .map(|stored| payload::<Reply>(stored).outcome.rows())
+            .sum();
+        let mut stored = 0;
+        for table in [
+            "answer_claim__by_person",
+            "answer_claim__day",
+            "answer_claim__over",
+        ] {
+            stored += self.store.number(&format!("SELECT count(*) FROM {table}")).await;
+        }
+        assert_eq!(u64::try_from(stored).unwrap(), rows);
     }
 
     /// Returns everything that a stream holds, as its auditor reads it.
