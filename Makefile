@@ -1,11 +1,13 @@
 # Targets for development. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-alerts lint bench-path bench-harm bench-gate tools
+.PHONY: help demo test test-alerts test-api test-console test-kills lint bench-path bench-gateway bench-harm bench-gate tools
 
 CARGO ?= cargo
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 TEST_ARGS ?=
+ROWS ?= 300000
+KILLS ?= 40
 
 # Where scripts/tools.sh leaves what it found; a server named by the caller wins.
 TOOLS := $(CURDIR)/.tools
@@ -30,6 +32,15 @@ test: tools ## Run every test against real servers that it starts and stops; TES
 test-alerts: ## Test that each alert rule fires and clears; needs promtool
 	@scripts/test-alerts.sh
 
+test-api: tools ## Run schemathesis against a real gateway, with and without credentials
+	@CARGO='$(CARGO)' scripts/test-schemathesis.sh $(TEST_ARGS)
+
+test-console: tools ## Test the console in a browser; needs chromium
+	@CARGO='$(CARGO)' scripts/test-console.sh $(TEST_ARGS)
+
+test-kills: tools ## Kill gateway, agents and nats-server at random over many rows; ROWS=300000 KILLS=40
+	@CARGO='$(CARGO)' scripts/test-kills.sh '$(ROWS)' '$(KILLS)'
+
 lint: ## Check words, spelling, format, clippy, rustdoc; licences, sources and advisories of the dependencies
 	@scripts/tools.sh lint
 	scripts/words.sh
@@ -42,6 +53,9 @@ lint: ## Check words, spelling, format, clippy, rustdoc; licences, sources and a
 
 bench-path: tools ## Measure rows per second of the whole path and of each stage
 	$(CARGO) run --release --locked --package bench --bin path -- $(BENCH_ARGS)
+
+bench-gateway: tools ## Measure polls and writes over the HTTP gateway for a minute, with its memory
+	$(CARGO) run --release --locked --package bench --bin bench-gateway -- $(BENCH_ARGS)
 
 bench-harm: tools ## Measure how an extraction affects the business on the core; BENCH_ARGS=--full for an hour
 	$(CARGO) run --release --locked --package bench --bin harm -- $(BENCH_ARGS)
