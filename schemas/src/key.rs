@@ -66,10 +66,14 @@ pub fn pack_key<'a>(
     parts: impl IntoIterator<Item = (&'a ColumnType, Value<'a>)>,
     out: &mut Vec<u8>,
 ) -> Result<(), RowError> {
-    let forms: Vec<CanonicalValue<'a>> = parts
-        .into_iter()
-        .map(|(kind, value)| canonical_value(kind, value))
-        .collect();
+    let mut parts = parts.into_iter();
+    let form = |(kind, value)| canonical_value(kind, value);
+    let (first, second) = (parts.next().map(form), parts.next().map(form));
+    // Most keys have one column.
+    if let (Some(only), None) = (&first, &second) {
+        return pack(&[only.value()], out);
+    }
+    let forms: Vec<CanonicalValue<'a>> = first.into_iter().chain(second).chain(parts.map(form)).collect();
     let values: Vec<Value<'_>> = forms.iter().map(CanonicalValue::value).collect();
     pack(&values, out)
 }

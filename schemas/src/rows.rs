@@ -2,8 +2,7 @@
 //!
 //! Reading borrows from the bytes, so a row costs no allocation beyond the reused vector.
 
-use rmp::{Marker, decode};
-use serde::{Serialize, Serializer};
+use rmp::{Marker, decode, encode};
 
 use crate::value::Value;
 
@@ -38,33 +37,54 @@ pub enum RowError {
     },
 }
 
-impl Serialize for Value<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Null => serializer.serialize_unit(),
-            Self::Bool(value) => serializer.serialize_bool(*value),
-            Self::Int(value) => serializer.serialize_i64(*value),
-            Self::Float(value) => serializer.serialize_f64(*value),
-            Self::Text(value) => serializer.serialize_str(value),
-            Self::Bytes(value) => serializer.serialize_bytes(value),
-        }
-    }
-}
-
 /// Packs one row and appends it to `out`.
 ///
 /// # Errors
 /// [`RowError::Malformed`] if the row is too long for the format (2^32 values or bytes).
 pub fn pack(row: &[Value<'_>], out: &mut Vec<u8>) -> Result<(), RowError> {
     let start = out.len();
-    row.serialize(&mut rmp_serde::Serializer::new(&mut *out))
-        .map_err(|error| {
-            out.truncate(start);
-            RowError::Malformed {
-                row: 0,
-                what: error.to_string(),
+    pack_values(row, out).map_err(|what| {
+        out.truncate(start);
+        RowError::Malformed {
+            row: 0,
+            what: what.to_owned(),
+        }
+    })
+}
+
+/// Short texts are written here, because most values are short texts.
+fn pack_values(row: &[Value<'_>], out: &mut Vec<u8>) -> Result<(), &'static str> {
+    const TOO_LONG: &str = "it is too long for the format";
+    let long = |length: usize| u32::try_from(length).map_err(|_| TOO_LONG);
+    // Writing into a vector does not fail.
+    let lost = |_| TOO_LONG;
+    encode::write_array_len(out, long(row.len())?).map_err(lost)?;
+    for value in row {
+        match value {
+            Value::Null => out.push(Marker::Null.to_u8()),
+            Value::Bool(true) => out.push(Marker::True.to_u8()),
+            Value::Bool(false) => out.push(Marker::False.to_u8()),
+            Value::Int(number) => {
+                encode::write_sint(out, *number).map_err(lost)?;
             }
-        })
+            Value::Float(number) => encode::write_f64(out, *number).map_err(lost)?,
+            Value::Text(text) => {
+                match u8::try_from(text.len()) {
+                    Ok(length @ 0..32) => out.push(Marker::FixStr(length).to_u8()),
+                    Ok(length) => out.extend_from_slice(&[Marker::Str8.to_u8(), length]),
+                    Err(_) => {
+                        encode::write_str_len(out, long(text.len())?).map_err(lost)?;
+                    }
+                }
+                out.extend_from_slice(text.as_bytes());
+            }
+            Value::Bytes(bytes) => {
+                encode::write_bin_len(out, long(bytes.len())?).map_err(lost)?;
+                out.extend_from_slice(bytes);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Reads rows from a body, in order.
@@ -99,6 +119,15 @@ impl<'a> RowReader<'a> {
     /// [`RowError`] when the bytes are not such a row, or rows are missing or surplus.
     pub fn next_into(&mut self, row: &mut Vec<Value<'a>>) -> Result<bool, RowError> {
         row.clear();
+        self.append_next(row)
+    }
+
+    /// Appends the values of the next row to `values`. Returns `false` after the last row.
+    ///
+    /// # Errors
+    /// [`RowError`] when the bytes are not such a row, or rows are missing or surplus. `values` may have some of its
+    /// values then.
+    pub fn append_next(&mut self, values: &mut Vec<Value<'a>>) -> Result<bool, RowError> {
         if self.read == self.expected {
             return if self.rest.is_empty() {
                 Ok(false)
@@ -130,7 +159,7 @@ impl<'a> RowReader<'a> {
             });
         }
         for _ in 0..given {
-            row.push(value(&mut rest).map_err(malformed)?);
+            values.push(value(&mut rest).map_err(malformed)?);
         }
         self.rest = rest;
         self.read += 1;
@@ -141,7 +170,17 @@ impl<'a> RowReader<'a> {
 /// Reads one value from `rest`, borrowing its text and bytes.
 fn value<'a>(rest: &mut &'a [u8]) -> Result<Value<'a>, &'static str> {
     const TRUNCATED: &str = "the bytes end early";
+    const NOT_UTF8: &str = "text that is not UTF-8";
     let marker = Marker::from_u8(*rest.first().ok_or(TRUNCATED)?);
+    // Most values are short texts.
+    if let Marker::FixStr(length) = marker {
+        let text = rest
+            .get(1..)
+            .and_then(|tail| tail.split_at_checked(usize::from(length)));
+        let (text, tail) = text.ok_or(TRUNCATED)?;
+        *rest = tail;
+        return std::str::from_utf8(text).map(Value::Text).map_err(|_| NOT_UTF8);
+    }
     let len = |given: Result<u32, _>| {
         given
             .map(|len| len as usize)
@@ -156,10 +195,7 @@ fn value<'a>(rest: &mut &'a [u8]) -> Result<Value<'a>, &'static str> {
         Marker::F64 => Value::Float(decode::read_f64(rest).map_err(|_| TRUNCATED)?),
         Marker::FixStr(_) | Marker::Str8 | Marker::Str16 | Marker::Str32 => {
             let len = len(decode::read_str_len(rest))?;
-            Value::Text(
-                std::str::from_utf8(take(rest, len).ok_or(TRUNCATED)?)
-                    .map_err(|_| "text that is not UTF-8")?,
-            )
+            Value::Text(std::str::from_utf8(take(rest, len).ok_or(TRUNCATED)?).map_err(|_| NOT_UTF8)?)
         }
         Marker::Bin8 | Marker::Bin16 | Marker::Bin32 => {
             let len = len(decode::read_bin_len(rest))?;
@@ -177,7 +213,22 @@ fn take<'a>(rest: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
 
 #[cfg(test)]
 mod tests {
+    use serde::{Serialize, Serializer};
+
     use super::*;
+
+    impl Serialize for Value<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            match self {
+                Self::Null => serializer.serialize_unit(),
+                Self::Bool(value) => serializer.serialize_bool(*value),
+                Self::Int(value) => serializer.serialize_i64(*value),
+                Self::Float(value) => serializer.serialize_f64(*value),
+                Self::Text(value) => serializer.serialize_str(value),
+                Self::Bytes(value) => serializer.serialize_bytes(value),
+            }
+        }
+    }
 
     const ROW: [Value<'_>; 7] = [
         Value::Null,
@@ -201,6 +252,45 @@ mod tests {
             assert_eq!(row, ROW);
         }
         assert!(!reader.next_into(&mut row).unwrap());
+    }
+
+    /// Chunks of earlier versions must stay readable, and a row must have one form.
+    #[test]
+    fn rows_are_packed_as_a_general_serializer_does() {
+        let texts: Vec<String> = [0, 1, 31, 32, 255, 256, 65_535, 65_536]
+            .map(|length| "x".repeat(length))
+            .to_vec();
+        let ints = [
+            0,
+            1,
+            127,
+            128,
+            255,
+            256,
+            65_535,
+            65_536,
+            4_294_967_295,
+            4_294_967_296,
+            i64::MAX,
+        ]
+        .into_iter()
+        .flat_map(|number| [number, -number, -number - 1]);
+        let mut row: Vec<Value<'_>> = ints.map(Value::Int).collect();
+        row.extend(texts.iter().map(|text| Value::Text(text)));
+        row.extend(texts.iter().map(|text| Value::Bytes(text.as_bytes())));
+        row.extend([Value::Null, Value::Bool(true), Value::Bool(false)]);
+        row.extend([0.0, -0.0, 0.1, f64::INFINITY].map(Value::Float));
+        for width in [0, 1, 15, 16, row.len()] {
+            let (mut bytes, mut expected) = (Vec::new(), Vec::new());
+            pack(&row[..width], &mut bytes).unwrap();
+            row[..width]
+                .serialize(&mut rmp_serde::Serializer::new(&mut expected))
+                .unwrap();
+            assert_eq!(bytes, expected, "{width}");
+            let mut read = Vec::new();
+            assert!(RowReader::new(&bytes, width, 1).next_into(&mut read).unwrap());
+            assert_eq!(read, row[..width]);
+        }
     }
 
     #[test]
