@@ -16,12 +16,13 @@
 //! - `periodic_checks` checks that run while a feed is served
 //! - `activity` open transactions, for the fence; `source_mark` the database's identity; both shared by all feeds
 //! - `guard` compares the source's clock and content with the lanes' positions
-//! - `cell` decodes values without copies
+//! - `cell` decodes values; `binary_text` PURE, the texts of values in the binary format
 //! - `reader` one feed; `request_query` one query; `query_order` its order; `quantum` their statement; `delivery` their rows
 //! - `probe` the gate's signals, on a session of their own
 //! - `grants` the privileges that the account needs; `security` what protects a connection
 
 mod activity;
+mod binary_text;
 mod catalogue;
 mod cell;
 mod check;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails here must fail the test")]
 
+mod binary_text;
 mod bytes;
 mod fence;
 mod formats;

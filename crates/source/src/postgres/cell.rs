@@ -1,4 +1,4 @@
-//! Decodes values of the wire protocol without copies.
+//! Decodes values of the wire protocol. Only values whose text is made here are copied.
 
 use std::error::Error as StdError;
 
@@ -6,6 +6,8 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Type};
 
 use schemas::value::Value;
+
+use super::binary_text::{self, BinaryType};
 
 /// The wire representation of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +19,8 @@ pub(super) enum Wire {
     Float4,
     Float8,
     Bytes,
+    /// Sent in its binary format and converted to text here.
+    Binary(BinaryType),
     /// Text, also for types that are cast to it.
     Text,
 }
@@ -32,6 +36,12 @@ impl Wire {
             Type::FLOAT4 => (Self::Float4, false),
             Type::FLOAT8 => (Self::Float8, false),
             Type::BYTEA => (Self::Bytes, false),
+            Type::NUMERIC => (Self::Binary(BinaryType::Numeric), false),
+            Type::DATE => (Self::Binary(BinaryType::Date), false),
+            Type::TIME => (Self::Binary(BinaryType::Time), false),
+            Type::TIMESTAMP => (Self::Binary(BinaryType::Timestamp), false),
+            Type::TIMESTAMPTZ => (Self::Binary(BinaryType::TimestampTz), false),
+            Type::UUID => (Self::Binary(BinaryType::Uuid), false),
             Type::TEXT | Type::VARCHAR | Type::JSON => (Self::Text, false),
             // The text format of char(n) loses its blanks, which its binary format keeps.
             Type::BPCHAR => (Self::Text, false),
@@ -55,17 +65,6 @@ pub(super) fn asked(kind: &Type, name: &str) -> String {
     }
 }
 
-/// Returns the select expression while the session is in another time zone than UTC. Times with zone are still given in UTC.
-pub(super) fn select_in_zone(kind: &Type, name: &str) -> String {
-    if *kind != Type::TIMESTAMPTZ {
-        return asked(kind, name);
-    }
-    format!(
-        "CASE WHEN pg_catalog.isfinite({name}) THEN pg_catalog.replace(({name} AT TIME ZONE 'UTC')::text || '+00', ' BC+00', \
-         '+00 BC') ELSE {name}::text END"
-    )
-}
-
 /// The bytes of a value as received.
 pub(super) struct Raw<'a>(&'a [u8]);
 
@@ -87,8 +86,65 @@ pub(super) fn raw(row: &Row, index: usize) -> Option<&[u8]> {
         .map(|raw| raw.0)
 }
 
-/// Decodes a column, or returns `None` if the bytes do not fit the type.
-pub(super) fn value(row: &Row, index: usize, wire: Wire) -> Option<Value<'_>> {
+/// Decodes a column. A text that is made here is appended to `texts`. Returns `None` if the bytes do not fit the type.
+pub(super) fn value<'a>(row: &'a Row, index: usize, wire: Wire, texts: &'a mut String) -> Option<Value<'a>> {
+    match wire {
+        Wire::Binary(kind) => {
+            let Some(bytes) = raw(row, index) else {
+                return Some(Value::Null);
+            };
+            let start = texts.len();
+            binary_text::write(kind, bytes, texts)?;
+            Some(Value::Text(texts.get(start..)?))
+        }
+        wire => borrowed(row, index, wire),
+    }
+}
+
+/// Decodes the columns of a row into `values`. Texts that are made here are in `texts`. If the bytes of a column do not
+/// fit its type, returns its index.
+pub(super) fn all<'a>(
+    row: &'a Row,
+    wires: &[Wire],
+    texts: &'a mut String,
+    ends: &mut Vec<usize>,
+    values: &mut Vec<Value<'a>>,
+) -> Result<(), usize> {
+    texts.clear();
+    ends.clear();
+    for (index, wire) in wires.iter().enumerate() {
+        if let Wire::Binary(kind) = wire {
+            let written = raw(row, index).map(|bytes| binary_text::write(*kind, bytes, texts));
+            if written == Some(None) {
+                return Err(index);
+            }
+            ends.push(texts.len());
+        }
+    }
+    let texts: &str = texts;
+    let (mut ends, mut start) = (ends.iter(), 0);
+    for (index, wire) in wires.iter().enumerate() {
+        let value = if let Wire::Binary(_) = wire {
+            let end = ends.next().copied().unwrap_or(start);
+            let text = texts.get(std::mem::replace(&mut start, end)..end);
+            // No text is empty.
+            text.map(|text| {
+                if text.is_empty() {
+                    Value::Null
+                } else {
+                    Value::Text(text)
+                }
+            })
+        } else {
+            borrowed(row, index, *wire)
+        };
+        values.push(value.ok_or(index)?);
+    }
+    Ok(())
+}
+
+/// Decodes a column that is not converted.
+fn borrowed(row: &Row, index: usize, wire: Wire) -> Option<Value<'_>> {
     let Some(bytes) = raw(row, index) else {
         return Some(Value::Null);
     };
@@ -101,5 +157,6 @@ pub(super) fn value(row: &Row, index: usize, wire: Wire) -> Option<Value<'_>> {
         Wire::Float8 => Value::Float(f64::from_be_bytes(bytes.try_into().ok()?)),
         Wire::Bytes => Value::Bytes(bytes),
         Wire::Text => Value::Text(std::str::from_utf8(bytes).ok()?),
+        Wire::Binary(_) => return None,
     })
 }

@@ -4,8 +4,9 @@ use schemas::column::RowSchema;
 use tokio_postgres::Column as WireColumn;
 
 use super::cell::Wire;
+use super::failure;
 use super::guard::Facts;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::keyset::Keyset;
 
 /// A feed that can be served.
@@ -28,6 +29,25 @@ pub(super) struct CheckedFeed {
     pub(super) key: Vec<usize>,
     /// The error of a key that occurs twice in one read, or `None` if the catalogue proves that none does.
     pub(super) key_repeated: Option<Error>,
+}
+
+impl CheckedFeed {
+    /// Checks that a statement sends the columns in the formats that were found when the feed was opened: bytes of another
+    /// type could be read as a wrong value.
+    ///
+    /// # Errors
+    /// The error of changed columns.
+    pub(super) fn check_wires(&self, sent: &[WireColumn]) -> Result<()> {
+        if sent
+            .iter()
+            .map(|column| Wire::for_type(column.type_()).0)
+            .eq(self.wires.iter().copied())
+        {
+            Ok(())
+        } else {
+            Err(failure::changed())
+        }
+    }
 }
 
 /// A column as the database describes it: name, type, and the type's length or precision.

@@ -19,6 +19,9 @@ pub(super) struct Delivery<'a> {
     checked: &'a CheckedFeed,
     rows: &'a mut dyn RowSink,
     values: Vec<Value<'static>>,
+    /// The texts of a row's values that are not sent as text, and where each ends.
+    texts: String,
+    ends: Vec<usize>,
     delivered_count: u64,
     held: Option<Row>,
     /// Keys of this read, if the catalogue does not prove that each occurs once.
@@ -31,6 +34,8 @@ impl<'a> Delivery<'a> {
             checked,
             rows,
             values: Vec::new(),
+            texts: String::new(),
+            ends: Vec::new(),
             delivered_count: 0,
             held: None,
             keys: HashSet::new(),
@@ -67,11 +72,13 @@ impl<'a> Delivery<'a> {
         }
         // A position must be valid text, or reading could not continue from it.
         let wire = |place: &usize| self.checked.wires.get(*place).copied().unwrap_or(Wire::Text);
+        self.texts.clear();
+        let texts = &mut self.texts;
         if self
             .checked
             .cursor
             .iter()
-            .any(|place| cell::value(&row, *place, wire(place)).is_none())
+            .any(|place| cell::value(&row, *place, wire(place), texts).is_none())
         {
             return refused(
                 format!("a row has invalid UTF-8 text in cursor ({})", names()),
@@ -107,27 +114,35 @@ impl<'a> Delivery<'a> {
         let Some(row) = self.held.take() else { return };
         self.delivered_count += 1;
         let mut values = recycle(std::mem::take(&mut self.values));
-        for (place, wire) in self.checked.wires.iter().enumerate() {
-            match cell::value(&row, place, *wire) {
-                Some(value) => values.push(value),
-                None => return self.reject(&row, place),
-            }
+        let (wires, mut texts) = (&self.checked.wires, std::mem::take(&mut self.texts));
+        let decoded = cell::all(&row, wires, &mut texts, &mut self.ends, &mut values);
+        if decoded.is_ok() {
+            self.rows.row(&values);
         }
-        self.rows.row(&values);
         self.values = recycle(values);
+        self.texts = texts;
+        if let Err(fault) = decoded {
+            self.reject(&row, fault);
+        }
     }
 
     fn reject(&mut self, row: &Row, fault: usize) {
         let schema = &self.checked.schema;
         let wire = |place: usize| self.checked.wires.get(place).copied().unwrap_or(Wire::Text);
-        let scalar = |place: usize| Scalar::from_value(cell::value(row, place, wire(place))?).ok();
+        let scalar = |place: usize| {
+            let mut text = String::new();
+            Scalar::from_value(cell::value(row, place, wire(place), &mut text)?).ok()
+        };
         let cursor = self
             .checked
             .cursor
             .iter()
             .filter_map(|place| scalar(*place))
             .collect();
-        let named = |place: usize| Scalar::from_key_value(cell::value(row, place, wire(place))?);
+        let named = |place: usize| {
+            let mut text = String::new();
+            Scalar::from_key_value(cell::value(row, place, wire(place), &mut text)?)
+        };
         let key = schema
             .key
             .iter()
@@ -141,10 +156,11 @@ impl<'a> Delivery<'a> {
 
 /// Encodes a row's key in its canonical format, or returns `None` if a part is null or invalid, which makes the row a reject.
 fn encode_key(row: &Row, checked: &CheckedFeed) -> Option<Vec<u8>> {
+    let mut texts = vec![String::new(); checked.key.len()];
     let mut parts = Vec::with_capacity(checked.key.len());
-    for place in &checked.key {
+    for (place, text) in checked.key.iter().zip(&mut texts) {
         let (column, wire) = (checked.schema.columns.get(*place)?, *checked.wires.get(*place)?);
-        match cell::value(row, *place, wire)? {
+        match cell::value(row, *place, wire, text)? {
             Value::Null => return None,
             value => parts.push((&column.kind, value)),
         }

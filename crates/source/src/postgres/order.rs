@@ -197,8 +197,11 @@ impl Placement {
                 subquery(&feed.sql)
             );
             for row in &locked.query(permit, &sql, &[]).await? {
-                let (Some(text), Ok(micros)) = (cell::value(row, 0, Wire::Text), row.try_get::<_, i64>(1))
-                else {
+                let mut made = String::new();
+                let (Some(text), Ok(micros)) = (
+                    cell::value(row, 0, Wire::Text, &mut made),
+                    row.try_get::<_, i64>(1),
+                ) else {
                     continue;
                 };
                 now = Timestamp::from_microsecond(micros).unwrap_or(now);
@@ -325,7 +328,8 @@ pub(super) async fn keys_where(
     let note = |row: &tokio_postgres::Row| {
         let key = places.iter().enumerate().map(|(at, place)| {
             let wire = checked.wires.get(*place).copied().unwrap_or(Wire::Text);
-            Scalar::from_key_value(cell::value(row, at, wire)?)
+            let mut text = String::new();
+            Scalar::from_key_value(cell::value(row, at, wire, &mut text)?)
         });
         Reject {
             key: key.collect(),

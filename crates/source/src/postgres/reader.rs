@@ -261,6 +261,7 @@ impl PostgresReader {
         let types = vec![Type::TEXT; cursor + usize::from(bound != Bound::None) + 1];
         let sql = self.checked.keyset.read(behind, bound);
         let statement = locked.prepare(permit, &sql, &types, None).await?;
+        self.checked.check_wires(statement.columns())?;
         self.statements
             .insert((behind, bound), (generation, statement.clone()));
         Ok(statement)

@@ -191,10 +191,7 @@ async fn look_up(
         sql,
         select: columns
             .iter()
-            .map(|one| match query.zone {
-                Some(_) => cell::select_in_zone(one.type_(), &column(one.name())),
-                None => cell::asked(one.type_(), &column(one.name())),
-            })
+            .map(|one| cell::asked(one.type_(), &column(one.name())))
             .collect(),
         cursor: order::columns(columns, &places)?,
         only: None,
@@ -274,6 +271,7 @@ impl PostgresRequestQuery {
         types.extend(std::iter::repeat_n(Type::TEXT, more));
         let sql = keyset.read(behind, crate::keyset::Bound::None);
         let statement = locked.prepare(permit, &sql, &types, None).await?;
+        self.prepared.checked.check_wires(statement.columns())?;
         let mut statements = self
             .prepared
             .statements

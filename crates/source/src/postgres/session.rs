@@ -218,7 +218,7 @@ impl Session {
             "SET default_transaction_read_only = on; SET statement_timeout = {statement}; \
              SET lock_timeout = {lock}; SET client_min_messages = 'error'; SET row_security = off; \
              SET idle_in_transaction_session_timeout = '1s'; \
-             {}SET plan_cache_mode = 'force_custom_plan'; SET max_parallel_workers_per_gather = 0; {RAW_CLIENT_ENCODING}",
+             {}SET plan_cache_mode = 'force_custom_plan'; SET jit = off; SET max_parallel_workers_per_gather = 0; {RAW_CLIENT_ENCODING}",
             settings::pins(settings::BOTH.iter().chain(settings::SOURCE)),
         )
     }
