@@ -128,13 +128,23 @@ pub fn every<'a>(schema: &RowSchema, arrivals: &[(usize, &'a Arrival)]) -> Resul
     let width = schema.columns.len();
     let kind = |index: &usize| schema.columns.get(*index).map(|column| &column.kind);
     let kinds: Vec<&ColumnType> = keys.iter().filter_map(kind).collect();
-    let (mut values, mut versions, mut row) = (Vec::new(), Vec::new(), Vec::new());
+    let rows_of = |(_, arrival): &(usize, &Arrival)| {
+        let declared = usize::try_from(arrival.chunk.manifest.totals.rows).unwrap_or(usize::MAX);
+        // A row has a byte for each value, and one more.
+        declared.min(arrival.chunk.plain.len() / (width + 1))
+    };
+    let rows: usize = arrivals.iter().map(rows_of).sum();
+    let (mut values, mut versions) = (Vec::with_capacity(rows * width), Vec::with_capacity(rows));
     for (arrival, given) in arrivals {
         let chunk_number = ChunkNumber::of(given);
         let mut rows = given.chunk.rows();
         let mut ordinal = 0;
-        while rows.next_into(&mut row)? {
+        loop {
             let at = values.len();
+            if !rows.append_next(&mut values)? {
+                break;
+            }
+            let row = values.get(at..).unwrap_or_default();
             let value = |index: usize| row.get(index).copied().unwrap_or(Value::Null);
             let mut packed = Vec::with_capacity(16);
             let parts = keys.iter().zip(&kinds);
@@ -148,7 +158,6 @@ pub fn every<'a>(schema: &RowSchema, arrivals: &[(usize, &'a Arrival)]) -> Resul
                 deleted,
                 at,
             });
-            values.extend_from_slice(&row);
             ordinal += 1;
         }
     }

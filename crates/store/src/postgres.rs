@@ -12,12 +12,13 @@
 //! - `ownership` the owner of a table
 //! - `table_lock` creates and changes tables once; `tables` bookkeeping tables, and when the feeds' tables change; `steps` how; `native` their types
 //! - `sql` runs the statements of the `bookkeeping`; `feed_tables` what it needs of feeds' tables
-//! - `rows` writes rows; `cell` formats values; `value_check` values that PostgreSQL would alter
+//! - `rows` writes rows; `binary_cell`, `cell` format values; `value_check` values that PostgreSQL would alter
 //! - `transactions` stores chunks
 //! - `quarantine`, `refills`, `compaction` the tables and operations of the quarantine, of refills and of folded entries
 //! - `requests` the insurer's requests and their answers
 //! - `failure` server errors by kind
 
+mod binary_cell;
 mod cell;
 mod compaction;
 mod failure;

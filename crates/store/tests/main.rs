@@ -1,6 +1,7 @@
 //! Tests of both stores on real databases.
 #![allow(clippy::unwrap_used, reason = "a test that cannot do its work must fail")]
 
+mod formats;
 mod keys;
 mod merge;
 mod modules;

@@ -2,12 +2,14 @@
 //! rows.
 //!
 //! - `stage` staging tables; `upsert_sql` PURE, the SQL from there to the target
-//! - `traits` properties of a table that decide how rows are written; `copy` rows as text
+//! - `traits` properties of a table that decide how rows are written; `copy` rows in the binary format or as text
+//! - `split` writes new keys apart from known ones
 //! - `free_unique` frees unique values of older versions
 //! - `target` the write path of a bulk, and its refused rows; `write_result` PURE, the server's results
 
 mod copy;
 mod free_unique;
+mod split;
 mod stage;
 mod target;
 mod traits;

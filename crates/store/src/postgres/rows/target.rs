@@ -10,7 +10,7 @@ use schemas::rows::RowError;
 use super::super::failure::RowRefusal;
 use super::super::session::Session;
 use super::super::{failure, numbers, value_check};
-use super::copy::{ExtraColumns, RowBatch, copy};
+use super::copy::{ColumnTypes, ExtraColumns, RowBatch, column_types, copy};
 use super::stage::{has_tombstones, stage_key};
 use super::traits::{Merge, Traits, traits};
 use super::upsert_sql::{UpsertOptions, UpsertSql};
@@ -37,27 +37,34 @@ pub(in crate::postgres) struct Refused {
 pub(in crate::postgres) struct Target<'a> {
     lane: &'a Lane,
     schema: &'a RowSchema,
-    names: UpsertSql,
-    current: Option<Current>,
-    history: Option<String>,
+    pub(super) names: UpsertSql,
+    pub(super) current: Option<Current>,
+    history: Option<History>,
     /// Whether rows of this lane may be deleted.
     tombstones: bool,
     /// The number of a chunk's first row: above 0 if the chunk is a single row.
     first: u64,
-    options: UpsertOptions,
+    pub(super) options: UpsertOptions,
     /// The number of additional rows in the table of newest versions, or in the history if it is the only table.
-    net: AtomicI64,
+    pub(super) net: AtomicI64,
 }
 
-struct Current {
-    table: String,
+pub(super) struct Current {
+    pub(super) table: String,
     stage: String,
-    traits: Traits,
+    pub(super) traits: Traits,
+    pub(super) types: ColumnTypes,
+    stage_types: ColumnTypes,
+}
+
+struct History {
+    table: String,
+    types: ColumnTypes,
 }
 
 /// The write path of a bulk.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum WritePath {
+pub(super) enum WritePath {
     /// COPY into the table of newest versions.
     Direct,
     /// COPY into a staging table, then an upsert of rows that are not older.
@@ -67,7 +74,7 @@ enum WritePath {
 }
 
 /// Why a bulk was not stored.
-enum BatchError {
+pub(super) enum BatchError {
     /// A row was refused; the rest may be stored.
     Data(RowRefusal),
     /// The environment failed.
@@ -103,10 +110,26 @@ impl<'a> Target<'a> {
                         "it is retried",
                     )
                 })?;
+                let (table, stage) = (layout.sql(&layout.table), format!("pg_temp.{stage}"));
+                let traits = traits(session, tables, (&names.sent, &names.key), tombstones).await?;
+                let mut types = column_types(session, &[&table, &stage]).await?;
                 Some(Current {
-                    table: layout.sql(&layout.table),
-                    stage: format!("pg_temp.{stage}"),
-                    traits: traits(session, tables, (&names.sent, &names.key), tombstones).await?,
+                    stage_types: types.pop().unwrap_or_default(),
+                    types: types.pop().unwrap_or_default(),
+                    table,
+                    stage,
+                    traits,
+                })
+            }
+        };
+        let history = match layout.mode.keeps_history() {
+            false => None,
+            true => {
+                let table = layout.sql(&layout.history);
+                let mut types = column_types(session, &[&table]).await?;
+                Some(History {
+                    types: types.pop().unwrap_or_default(),
+                    table,
                 })
             }
         };
@@ -115,7 +138,7 @@ impl<'a> Target<'a> {
             schema,
             names,
             current,
-            history: layout.mode.keeps_history().then(|| layout.sql(&layout.history)),
+            history,
             tombstones,
             first: 0,
             options: UpsertOptions {
@@ -168,7 +191,7 @@ impl<'a> Target<'a> {
         let (more, conflict) = self.store_current(session, arrivals, direct, &out).await?;
         if let Some(history) = &self.history {
             for row in &more {
-                take_back(session, history, arrivals, row).await?;
+                take_back(session, &history.table, arrivals, row).await?;
             }
         }
         refused.extend(more);
@@ -187,13 +210,16 @@ impl<'a> Target<'a> {
             .map_err(|error| unread(&error))?
             .newest(wanted);
         let versions: Vec<&Version> = all.versions.iter().collect();
-        let mut conflict = false;
+        let (mut conflict, mut may_split) = (false, true);
         if direct && self.goes_directly() {
             match self.attempt(session, &all, &versions, WritePath::Direct).await {
                 Ok(()) => return Ok((Vec::new(), false)),
                 Err(BatchError::Failed(error)) => return Err(error),
-                Err(BatchError::Data(why)) => conflict = why.is_duplicate,
+                Err(BatchError::Data(why)) => (conflict, may_split) = (why.is_duplicate, why.is_duplicate),
             }
+        }
+        if may_split && self.store_split(session, &all, &versions).await? {
+            return Ok((Vec::new(), conflict));
         }
         match self.attempt(session, &all, &versions, WritePath::Staged).await {
             Ok(()) => return Ok((Vec::new(), conflict)),
@@ -214,15 +240,9 @@ impl<'a> Target<'a> {
         Ok((refused, conflict))
     }
 
-    /// Returns whether COPY into the table has the same result as staging. A direct row ignores tombstones, leaves
-    /// defaults in missing columns, and cannot leave out computed columns.
+    /// Returns whether COPY into the table has the same result as staging, for new keys.
     fn goes_directly(&self) -> bool {
-        let plain = |current: &Current| {
-            let traits = &current.traits;
-            let is_computed = |name: &String| traits.generated.contains(name);
-            !traits.is_secured && traits.merge != Merge::Guarded && !self.names.sent.iter().any(is_computed)
-        };
-        !self.tombstones && self.names.missing.is_empty() && self.current.as_ref().is_some_and(plain)
+        !self.tombstones && self.takes_copies().is_some()
     }
 
     /// Stores as many rows as possible, by halving.
@@ -263,7 +283,7 @@ impl<'a> Target<'a> {
     }
 
     /// Writes one bulk under a savepoint.
-    async fn attempt(
+    pub(super) async fn attempt(
         &self,
         session: &Session,
         fold: &Fold<'_>,
@@ -285,14 +305,15 @@ impl<'a> Target<'a> {
             (WritePath::Direct, Some(current), _) => {
                 let more = match current.traits.merge {
                     Merge::Keyed => ExtraColumns::Key,
-                    _ => ExtraColumns::Nothing,
+                    _ => ExtraColumns::Number,
                 };
-                let rows = copy(session, &current.table, sent, more, &bulk).await;
+                let rows = copy(session, (&current.table, &current.types), sent, more, &bulk).await;
                 rows.map(copied)
             }
             (WritePath::Staged, Some(current), _) => self.staged(session, current, &bulk).await,
             (WritePath::History, current, Some(history)) => {
-                let rows = copy(session, history, sent, ExtraColumns::Version, &bulk).await;
+                let into = (history.table.as_str(), &history.types);
+                let rows = copy(session, into, sent, ExtraColumns::Version, &bulk).await;
                 // The history is counted if it is the only table.
                 rows.map(copied).map(|taken| match current {
                     Some(_) => WriteResult { net: 0, ..taken },
@@ -382,7 +403,8 @@ impl<'a> Target<'a> {
             .client
             .batch_execute(&format!("DELETE FROM {stage}"))
             .await?;
-        copy(session, stage, &self.names.sent, ExtraColumns::Staged, bulk)
+        let into = (stage.as_str(), &current.stage_types);
+        copy(session, into, &self.names.sent, ExtraColumns::Staged, bulk)
             .await
             .map(|_| ())
     }
@@ -391,6 +413,15 @@ impl<'a> Target<'a> {
 impl Target<'_> {
     pub(super) fn schema(&self) -> &RowSchema {
         self.schema
+    }
+
+    pub(super) fn lane(&self) -> &Lane {
+        self.lane
+    }
+
+    /// Returns whether rows of the lane may be deleted.
+    pub(super) fn has_tombstones(&self) -> bool {
+        self.tombstones
     }
 
     /// Returns the names of the key columns.
