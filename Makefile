@@ -1,6 +1,6 @@
 # Targets for development. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-alerts test-api test-console test-kills lint bench-path bench-gateway bench-harm bench-gate tools
+.PHONY: help demo test test-alerts test-api test-console test-kills lint bench-path bench-peers bench-gateway bench-harm bench-gate tools
 
 CARGO ?= cargo
 DEMO_ARGS ?=
@@ -56,6 +56,9 @@ bench-path: tools ## Measure rows per second of the whole path and of each stage
 
 bench-gateway: tools ## Measure polls and writes over the HTTP gateway for a minute, with its memory
 	$(CARGO) run --release --locked --package bench --bin bench-gateway -- $(BENCH_ARGS)
+
+bench-peers: tools ## Measure the path next to psql COPY and logical replication; BENCH_ARGS='--rows=300000 --rounds=3' is quick
+	$(CARGO) run --release --locked --package bench --bin peers -- $(BENCH_ARGS)
 
 bench-harm: tools ## Measure how an extraction affects the business on the core; BENCH_ARGS=--full for an hour
 	$(CARGO) run --release --locked --package bench --bin harm -- $(BENCH_ARGS)

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 
 use crate::report::Subject;
+use crate::settings::Transport;
 
 /// Measures rows per second over the whole path and for each stage alone.
 #[derive(Debug, Parser)]
@@ -28,15 +29,6 @@ pub(crate) struct Arguments {
     /// Measure only these, such as `--only read,whole`.
     #[arg(long, value_delimiter = ',')]
     only: Vec<Subject>,
-}
-
-/// How the agents reach the exchange.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Transport {
-    /// NATS.
-    Nats,
-    /// A gateway, over HTTPS.
-    Https,
 }
 
 /// The counts as the types that the stages need.

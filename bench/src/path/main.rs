@@ -19,6 +19,7 @@ mod binary;
 #[path = "../exchange.rs"]
 mod exchange;
 mod gateway_process;
+#[allow(dead_code, reason = "bench-peers uses the rest")]
 mod process;
 mod report;
 mod rig;
@@ -31,9 +32,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use arguments::{Arguments, Transport};
+use arguments::Arguments;
 use report::{Report, Subject};
 use rig::Rig;
+use settings::Transport;
 use stages::Payload;
 
 /// An error for display.
@@ -71,7 +73,7 @@ async fn run(arguments: &Arguments) -> Outcome<()> {
     } else {
         1 + counts.rounds
     };
-    let rig = Rig::start(counts.rows, runs, has_gateway).await?;
+    let rig = Rig::start(counts.rows, runs, has_gateway, &[]).await?;
     println!("reading {} rows once, as chunks for the stages", counts.rows);
     let payload = Payload::load(&rig, counts.rows).await?;
     let mut report = Report::new(counts, &payload);

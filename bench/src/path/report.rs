@@ -89,6 +89,15 @@ impl Subject {
     }
 }
 
+/// Returns what a run measured.
+fn subject(run: &Run) -> Subject {
+    if run.transport == "https" {
+        Subject::Https
+    } else {
+        Subject::Whole
+    }
+}
+
 /// Returns rows per second.
 pub(crate) fn rate(rows: u64, took: Duration) -> f64 {
     rows as f64 / took.as_secs_f64().max(1e-9)
@@ -148,7 +157,7 @@ impl Report {
 
     /// Adds a run of the whole path.
     pub(crate) fn whole(&mut self, run: &Run) {
-        self.rates.entry(run.subject()).or_default().push(run.rate());
+        self.rates.entry(subject(run)).or_default().push(run.rate());
         self.runs.push(run.clone());
     }
 
@@ -184,7 +193,7 @@ impl Report {
         let mut each: Vec<f64> = self
             .runs
             .iter()
-            .filter(|run| run.subject() == Subject::Whole)
+            .filter(|run| subject(run) == Subject::Whole)
             .map(|run| run.cpu.sum() * 1e6 / run.rows as f64)
             .collect();
         each.sort_by(f64::total_cmp);

@@ -45,13 +45,19 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
-    /// Starts the servers and creates the rows, for this many runs of the whole path.
+    /// Starts the servers and creates the rows, for this many runs of the whole path. `core_settings` are more settings of
+    /// the core's cluster.
     ///
     /// # Errors
     /// If a server refuses a request. A server that does not start panics with its log.
-    pub(crate) async fn start(rows: u64, runs: usize, has_gateway: bool) -> Outcome<Self> {
-        let core = Postgres::private(durable()).await;
-        let sink = Postgres::private(durable()).await;
+    pub(crate) async fn start(
+        rows: u64,
+        runs: usize,
+        has_gateway: bool,
+        core_settings: &[(&str, &str)],
+    ) -> Outcome<Self> {
+        let core = Postgres::private(durable(core_settings)).await;
+        let sink = Postgres::private(durable(&[])).await;
         let source = core.database("core").await;
         println!("creating {rows} rows");
         source.execute(rows::TABLE).await;
@@ -116,15 +122,19 @@ impl Rig {
 }
 
 /// Durable commits. The write-ahead log is large enough that no run is disturbed by a checkpoint.
-fn durable() -> PostgresOptions {
+fn durable(more: &[(&str, &str)]) -> PostgresOptions {
     let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     PostgresOptions {
         fsync: true,
-        settings: vec![
-            set("max_wal_size", "8GB"),
-            set("checkpoint_timeout", "1h"),
-            set("autovacuum", "off"),
-        ],
+        settings: [
+            ("max_wal_size", "8GB"),
+            ("checkpoint_timeout", "1h"),
+            ("autovacuum", "off"),
+        ]
+        .iter()
+        .chain(more)
+        .map(|(name, value)| set(name, value))
+        .collect(),
         ..PostgresOptions::default()
     }
 }

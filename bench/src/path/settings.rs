@@ -3,21 +3,35 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::arguments::Transport;
+use clap::ValueEnum;
+
 use crate::rig::Rig;
 use crate::{Outcome, rows};
 
-/// Writes the bureau's file, for one feed of the first rows.
+/// How the agents reach the exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Transport {
+    /// NATS.
+    Nats,
+    /// A gateway, over HTTPS.
+    Https,
+}
+
+/// A feed, as far as it differs between measurements.
+pub(crate) struct Feed<'a> {
+    /// The name.
+    pub(crate) name: &'a str,
+    /// The query.
+    pub(crate) sql: String,
+    /// More lines of its table.
+    pub(crate) more: &'a str,
+}
+
+/// Writes the bureau's file, for one feed.
 ///
 /// # Errors
 /// If it cannot be written.
-pub(crate) fn social(
-    rig: &Rig,
-    transport: Transport,
-    recipient: &str,
-    feed: &str,
-    rows: u64,
-) -> Outcome<PathBuf> {
+pub(crate) fn social(rig: &Rig, transport: Transport, recipient: &str, feed: &Feed<'_>) -> Outcome<PathBuf> {
     let text = format!(
         r#"[social]
 name = "bureau"
@@ -38,18 +52,21 @@ url = {{ value = "{source}" }}
 mode = "open"
 
 [[feed]]
-name = "{feed}"
+name = "{name}"
 sql = "{sql}"
 cursor = {cursor:?}
 cursor_set_by = "transaction"
 key = ["{key}"]
 money = {money:?}
 recipients = ["{recipient}"]
+{more}
 "#,
+        name = feed.name,
+        more = feed.more,
         exchange = exchange(rig, transport, "bureau"),
         receipts = rig.receipt_key.public(),
         source = rig.source.url_as(&rig.reader),
-        sql = rows::sql(rows),
+        sql = feed.sql,
         cursor = rows::CURSOR,
         key = rows::KEY,
         money = rows::MONEY,

@@ -14,10 +14,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::arguments::Transport;
 use crate::process::Machine;
-use crate::report::Subject;
 use crate::rig::{self, Rig};
+use crate::settings::{Feed, Transport};
 use crate::{Outcome, process, rows, settings};
 
 /// One run.
@@ -94,28 +93,54 @@ pub(crate) async fn run(
     pollers: usize,
     (transport, round): (Transport, usize),
 ) -> Outcome<Run> {
-    let feed = format!("setl_{round}");
+    let name = format!("setl_{round}");
+    let feed = Feed {
+        name: &name,
+        sql: rows::sql(rows),
+        more: "",
+    };
     let db = rig.sink.database("whole").await;
     let recipient = rig::recipient(round);
-    let social = settings::social(rig, transport, &recipient, &feed, rows)?;
+    let social = settings::social(rig, transport, &recipient, &feed)?;
     let commercial = settings::commercial(rig, transport, &recipient, &db.url)?;
     db.execute("CHECKPOINT").await;
+    let run = measure(
+        rig,
+        binary,
+        (&social, &commercial),
+        &db,
+        (rows, rows),
+        pollers,
+        transport,
+    )
+    .await?;
+    compare(rig, &db, &name, rows).await?;
+    Ok(run)
+}
+
+/// Runs the agents until the ledger counts `total` rows, of which `rows` are new.
+///
+/// # Errors
+/// If a process ends, or on a timeout.
+pub(crate) async fn measure(
+    rig: &Rig,
+    binary: &Path,
+    (social, commercial): (&Path, &Path),
+    db: &Db,
+    (rows, total): (u64, u64),
+    pollers: usize,
+    transport: Transport,
+) -> Outcome<Run> {
     let cpu_before = servers(rig)?;
     let machine_before = Machine::now()?;
-
     let began = Timestamp::now();
     let mut receiving: Vec<Process> = Vec::new();
     for number in 1..=pollers {
-        receiving.push(start(
-            rig,
-            binary,
-            &format!("commercial {number}"),
-            "commercial",
-            &commercial,
-        ));
+        let name = format!("commercial {number}");
+        receiving.push(start(rig, binary, &name, "commercial", commercial));
     }
-    let mut sending = start(rig, binary, "social", "social", &social);
-    let done = wait(&db, rows, &mut sending, &mut receiving).await?;
+    let mut sending = start(rig, binary, "social", "social", social);
+    let done = wait(db, total, &mut sending, &mut receiving).await?;
 
     let mut run = Run {
         rows,
@@ -163,7 +188,6 @@ pub(crate) async fn run(
     let busy = (machine.busy - machine_before.busy).as_secs_f64();
     run.others = (busy - run.cpu.sum()).max(0.0);
     run.idle = (machine.idle - machine_before.idle).as_secs_f64();
-    compare(rig, &db, &feed, rows).await?;
     Ok(run)
 }
 
@@ -177,7 +201,10 @@ fn start(rig: &Rig, binary: &Path, name: &str, agent: &str, settings: &Path) -> 
 }
 
 /// Returns the CPU times of core, exchange, store and gateway.
-fn servers(rig: &Rig) -> Outcome<[Duration; 4]> {
+///
+/// # Errors
+/// If one has ended.
+pub(crate) fn servers(rig: &Rig) -> Outcome<[Duration; 4]> {
     let gateway = rig
         .gateway
         .as_ref()
@@ -249,7 +276,11 @@ const LEDGER: &str = "SELECT coalesce(sum(rows), 0)::bigint, count(*),
     coalesce(extract(epoch FROM max(stored_at::timestamptz)) * 1000000, 0)::bigint
     FROM slacktide.ledger";
 
-async fn compare(rig: &Rig, db: &Db, feed: &str, rows: u64) -> Outcome<()> {
+/// Compares the first rows of the core with a table of the receiver.
+///
+/// # Errors
+/// If they differ.
+pub(crate) async fn compare(rig: &Rig, db: &Db, feed: &str, rows: u64) -> Outcome<()> {
     const COLUMNS: &str = "SELECT count(*)::text || ' rows, ' || sum(medfee_sumamt) || ' in all, '
         || sum(hashtextextended(concat_ws('|', setl_id, updt_time AT TIME ZONE 'UTC', mdtrt_id, psn_no, fixmedins_name, dept_name,
             begndate, enddate, medfee_sumamt, hifp_pay, acct_pay, psn_cash_pay, dise_codg, dise_name, refd), 0)::numeric)";
@@ -268,15 +299,6 @@ async fn compare(rig: &Rig, db: &Db, feed: &str, rows: u64) -> Outcome<()> {
 }
 
 impl Run {
-    /// Returns what was measured.
-    pub(crate) fn subject(&self) -> Subject {
-        if self.transport == "https" {
-            Subject::Https
-        } else {
-            Subject::Whole
-        }
-    }
-
     /// Returns the rows per second from the first read to the last commit.
     pub(crate) fn rate(&self) -> f64 {
         self.rows as f64 / self.path_seconds

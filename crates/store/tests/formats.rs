@@ -215,7 +215,7 @@ async fn store_new_and_known_keys_of_one_chunk_are_stored() {
     }
 }
 
-/// A refused row of a split bulk is set aside alone, and the versions of all other keys are stored.
+/// Only the refused row of a split bulk is quarantined, and the versions of all other keys are stored.
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_refused_row_of_a_split_bulk_is_alone() {
     let receiver = postgres().await;
