@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use runtime::span::Span;
 
 use super::{Config, PartyCommand};
 
@@ -32,6 +33,9 @@ pub(crate) enum ExchangeCommand {
         /// Apply destructive changes, too.
         #[arg(long)]
         force: bool,
+        /// Wait up to this long for an exchange that is starting, for example 60s.
+        #[arg(long, value_name = "TIME", default_value = "0s")]
+        wait: Span,
         /// Show the differences and change nothing.
         #[arg(long)]
         dry_run: bool,

@@ -35,6 +35,7 @@ pub(crate) fn run(command: Command) -> Outcome {
             recipient,
             yes,
             force,
+            wait,
             dry_run,
             json,
         }) => {
@@ -43,6 +44,7 @@ pub(crate) fn run(command: Command) -> Outcome {
                 recipients: recipient,
                 yes,
                 force,
+                wait: wait.get(),
                 dry_run,
                 json,
             };

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nats::topology::diff::{Change, Object};
 use nats::topology::status::{ConsumerStatus, StreamStatus};
@@ -12,6 +13,7 @@ use schemars::JsonSchema;
 use schemas::name::RecipientName;
 use serde::Serialize;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
@@ -28,6 +30,8 @@ pub(crate) struct ApplyOptions {
     pub(crate) yes: bool,
     /// Apply destructive changes, too.
     pub(crate) force: bool,
+    /// How long to wait for an exchange that does not answer yet.
+    pub(crate) wait: Duration,
     /// Change nothing.
     pub(crate) dry_run: bool,
     /// Print JSON.
@@ -37,7 +41,7 @@ pub(crate) struct ApplyOptions {
 /// Shows the differences, then applies them.
 pub(crate) async fn apply(path: PathBuf, options: ApplyOptions) -> Outcome {
     let topology = read(&options)?;
-    let admin = admin(&path).await?;
+    let admin = wait_for_admin(&path, options.wait).await?;
     let plan = topology::plan(&admin, &topology).await?;
     output::report(&PlanReport::new(&plan)?, options.json)?;
     if plan.is_empty() || options.dry_run {
@@ -57,6 +61,22 @@ pub(crate) async fn apply(path: PathBuf, options: ApplyOptions) -> Outcome {
     }
     output::note(&format!("{} changes made", plan.changes.len()));
     Ok(Exit::Done)
+}
+
+/// Pause between two attempts to connect.
+const CONNECT_EVERY: Duration = Duration::from_millis(500);
+
+/// Connects; tries again for `wait` while the exchange is not reachable. A refused credential ends it at once.
+async fn wait_for_admin(path: &Path, wait: Duration) -> Result<Admin, Failure> {
+    let started = Instant::now();
+    loop {
+        match admin(path).await {
+            Err(failure) if failure.exit == Exit::Exchange && started.elapsed() < wait => {
+                tokio::time::sleep(CONNECT_EVERY).await;
+            }
+            result => return result,
+        }
+    }
 }
 
 fn read(options: &ApplyOptions) -> Result<Topology, Failure> {
