@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Creates what compose.yml needs: keys and passwords in secrets/, public keys and the user in .env.
+# Creates what compose.yml needs: keys, certificates, tokens and passwords in secrets/, public keys and the user in .env.
 # Existing files are not overwritten. Containers run as the user that calls this; if that is root, as an unprivileged user
 # that owns the secrets. SLACKTIDE names another way to run the program than Docker.
 set -euo pipefail
@@ -9,14 +9,49 @@ mkdir -p "$folder/secrets"
 folder=$(cd "$folder" && pwd)
 umask 077
 
+# The tokens' file for `gateway token`, which reads the parties in config/front.toml.
+export SLACKTIDE_GATEWAY__TOKENS=$folder/secrets/front/tokens.json
 if [ -z "${SLACKTIDE:-}" ]; then
     docker build --quiet --target slacktide --tag slacktide . >/dev/null
-    SLACKTIDE="docker run --rm --user $(id -u):$(id -g) --volume $folder:$folder slacktide"
+    SLACKTIDE="docker run --rm --user $(id -u):$(id -g) --volume $folder:$folder --volume $PWD/config:$PWD/config:ro"
+    SLACKTIDE="$SLACKTIDE --env SLACKTIDE_GATEWAY__TOKENS slacktide"
 fi
 
 for party in admin bureau auditor insurer-a; do
     [ -e "$folder/secrets/$party/connect.seed" ] || $SLACKTIDE keys new --out "$folder/secrets/$party" >/dev/null
 done
+
+public() {
+    cat "$folder/secrets/$1"
+}
+
+# The authority and the certificate of the front; no container gets the authority's private key.
+if [ ! -e "$folder/secrets/authority/ca.pem" ]; then
+    $SLACKTIDE keys site --out "$folder/secrets/site" --host front >/dev/null
+    mv "$folder/secrets/site/authority" "$folder/secrets/authority"
+    rm -r "$folder/secrets/site"
+fi
+[ -e "$folder/secrets/front/server.pem" ] || $SLACKTIDE keys certificate --authority "$folder/secrets/authority" \
+    --name front --host front --host localhost --host 127.0.0.1 --out "$folder/secrets/front" >/dev/null
+cp "$folder/secrets/authority/ca.pem" "$folder/secrets/authority.pem"
+
+# Each agent's token at the gateway. It expires in a year: remove the file, and call this again.
+for party in bureau insurer-a; do
+    token=$folder/secrets/$party/gateway.token
+    [ -s "$token" ] || $SLACKTIDE gateway token new --party "$party" --expires 365d --note compose \
+        --config "$PWD/config/front.toml" >"$token" 2>/dev/null
+done
+
+# What nats-server reads from its environment. It listens for the gateway on the same machine only.
+cat >"$folder/secrets/front/server.env" <<ENV
+SLACKTIDE_LISTEN='127.0.0.1:4222'
+SLACKTIDE_MONITOR='127.0.0.1:8222'
+SLACKTIDE_STORE='/data'
+SLACKTIDE_ADMIN_NKEY='$(public admin/connect.pub)'
+SLACKTIDE_BUREAU_NKEY='$(public bureau/connect.pub)'
+SLACKTIDE_AUDITOR_NKEY='$(public auditor/connect.pub)'
+SLACKTIDE_INSURER_A_NKEY='$(public insurer-a/connect.pub)'
+ENV
 
 password() {
     [ -s "$1" ] || head -c 24 /dev/urandom | od -An -v -tx1 | tr -d ' \n' >"$1"
@@ -36,18 +71,13 @@ user=$(id -u):$(id -g)
 if [ "$(id -u)" = 0 ]; then
     user=65532:65532
     chown -R "$user" "$folder/secrets"
+    # The authority stays with the user that called this.
+    chown -R 0:0 "$folder/secrets/authority"
 fi
 
-public() {
-    cat "$folder/secrets/$1"
-}
 cat >"$folder/.env" <<ENV
 # Made by scripts/compose-secrets.sh; no secret is in it.
 SLACKTIDE_USER=$user
-SLACKTIDE_ADMIN_NKEY=$(public admin/connect.pub)
-SLACKTIDE_BUREAU_NKEY=$(public bureau/connect.pub)
-SLACKTIDE_AUDITOR_NKEY=$(public auditor/connect.pub)
-SLACKTIDE_INSURER_A_NKEY=$(public insurer-a/connect.pub)
 BUREAU_SIGN=$(public bureau/sign.pub)
 INSURER_A_SIGN=$(public insurer-a/sign.pub)
 ENV

@@ -6,14 +6,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use harness::{Db, NatsServer, Postgres, Process, free_port, run, slacktide, until, workspace};
+use harness::{Db, Postgres, Process, free_port, nats_server_binary, run, slacktide, until, workspace};
 use serde_yaml_ng::Value;
+use tempfile::TempDir;
 
 use super::yaml::{self, Env, env, list, names, text};
 use crate::pipeline::site::DEADLINE;
 
 /// Runs `scripts/compose-secrets.sh` into a private folder.
-async fn create_secrets() -> tempfile::TempDir {
+async fn create_secrets() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for _ in 0..2 {
         let mut script = Command::new(workspace().join("scripts/compose-secrets.sh"));
@@ -35,7 +36,7 @@ async fn compose_files_and_accounts_exist() {
     found.sort_unstable();
     assert_eq!(
         found,
-        ["apply", "commercial", "core", "exchange", "insurer", "social"]
+        ["apply", "commercial", "core", "front", "insurer", "social"]
     );
     for name in &found {
         let service = &services[name.as_str()];
@@ -44,6 +45,16 @@ async fn compose_files_and_accounts_exist() {
             "{name} runs as root or as any user"
         );
         assert_eq!(list(&service["cap_drop"]), ["ALL"], "{name}");
+        assert_eq!(
+            list(&service["security_opt"]),
+            ["no-new-privileges:true"],
+            "{name}"
+        );
+        assert_eq!(
+            service["read_only"].as_bool(),
+            Some(true),
+            "{name} may write its files"
+        );
         assert!(
             service["healthcheck"].is_mapping() || name == "apply",
             "{name} has no health check"
@@ -58,7 +69,7 @@ async fn compose_files_and_accounts_exist() {
         for mount in list(&service["volumes"]) {
             let from = mount.split(':').next().unwrap();
             let there = match from.strip_prefix("./") {
-                Some(path) => workspace().join(path).exists() && mount.ends_with(":ro"),
+                Some(path) => yaml::mounted(path, folder.path()).exists() && mount.ends_with(":ro"),
                 None => names(&compose["volumes"]).contains(&from.to_owned()),
             };
             assert!(there, "{name} mounts {mount}");
@@ -77,7 +88,7 @@ async fn compose_files_and_accounts_exist() {
         }
     }
     // Variables that the server's configuration reads from its environment.
-    let given = env(&compose, "exchange", folder.path());
+    let given = server_variables(&folder);
     for file in [
         "server.conf",
         "accounts/all.conf",
@@ -95,18 +106,27 @@ async fn compose_files_and_accounts_exist() {
                     .collect();
                 assert!(
                     !name.starts_with("SLACKTIDE_") || given.contains_key(&name),
-                    "{file} needs {name}, which compose.yml does not give"
+                    "{file} needs {name}, which compose-secrets.sh does not give"
                 );
             }
         }
     }
 }
 
+/// Returns the variables of the front's nats-server.
+fn server_variables(folder: &TempDir) -> Env {
+    let text = fs::read_to_string(folder.path().join("secrets/front/server.env")).unwrap();
+    text.lines()
+        .map(|line| line.split_once('=').unwrap())
+        .map(|(name, value)| (name.to_owned(), value.trim_matches('\'').to_owned()))
+        .collect()
+}
+
 #[tokio::test]
 async fn compose_commands_are_valid() {
     let folder = create_secrets().await;
     let compose = yaml::read(folder.path());
-    for service in ["apply", "social", "commercial"] {
+    for service in ["front", "apply", "social", "commercial"] {
         let service = &compose["services"][service];
         let health = list(&service["healthcheck"]["test"]);
         let mut commands = vec![list(&service["command"])];
@@ -149,7 +169,11 @@ async fn compose_images_are_pinned_small_and_unprivileged() {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
             ["FROM", image, "AS", stage] => {
-                assert_pinned(image);
+                // Of a registry that the caller may name, or an earlier stage.
+                match image.strip_prefix("${REGISTRY}") {
+                    Some(image) => assert_pinned(image),
+                    None => assert!(stages.iter().any(|(earlier, _)| earlier == image), "{line}"),
+                }
                 stages.push(((*stage).to_owned(), String::new()));
             }
             ["USER", user] => stages.last_mut().unwrap().1 = (*user).to_owned(),
@@ -166,7 +190,7 @@ async fn compose_images_are_pinned_small_and_unprivileged() {
         text.contains(&format!("--from=build {program} {program}")),
         "{program} is not copied"
     );
-    for service in ["exchange", "apply", "social", "commercial"] {
+    for service in ["front", "apply", "social", "commercial"] {
         let target = yaml::text(&compose["services"][service]["build"]["target"]);
         let (_, user) = stages.iter().find(|(stage, _)| *stage == target).unwrap();
         assert!(
@@ -200,13 +224,16 @@ fn assert_pinned(image: &str) {
 async fn compose_services_work_together() {
     let folder = create_secrets().await;
     let compose = yaml::read(folder.path());
-    let given = env(&compose, "exchange", folder.path());
-    let given: Vec<(&str, &str)> = given
-        .iter()
-        .filter(|(name, _)| *name != "SLACKTIDE_STORE")
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
-    let nats = NatsServer::with_config(&workspace().join("nats/server.conf"), &given).await;
+    let mut ports = [(); 6].map(|()| free_port()).into_iter();
+    let mut port = || ports.next().unwrap();
+    let (nats, gateway, streams) = (port(), port(), tempfile::tempdir().unwrap());
+    let variables = folder.path().join("secrets/front/server.env");
+    let text = fs::read_to_string(&variables).unwrap();
+    let text = text
+        .replace("127.0.0.1:4222", &format!("127.0.0.1:{nats}"))
+        .replace("127.0.0.1:8222", &format!("127.0.0.1:{}", port()))
+        .replace("'/data'", &format!("'{}'", streams.path().display()));
+    fs::write(&variables, text).unwrap();
     let cluster = Postgres::private(harness::PostgresOptions::default()).await;
     let (core, insurer) = (cluster.database("core").await, cluster.database("insurer").await);
     run_initial_sql(
@@ -240,19 +267,51 @@ async fn compose_services_work_together() {
         let mut command = slacktide();
         command.args(words).arg(workspace().join("config").join(file));
         let env: Env = env(&compose, service, folder.path());
-        command.envs(env).env("SLACKTIDE_EXCHANGE__URL", nats.url());
-        if health > 0 {
+        command.envs(env);
+        match service {
+            "front" => command
+                .env("SLACKTIDE_SERVER__PROGRAM", nats_server_binary())
+                .env("SLACKTIDE_GATEWAY__LISTEN", format!("127.0.0.1:{gateway}"))
+                .env("SLACKTIDE_EXCHANGE__URL", format!("nats://127.0.0.1:{nats}")),
+            "apply" => command.env("SLACKTIDE_EXCHANGE__URL", format!("nats://127.0.0.1:{nats}")),
+            _ => command.env("SLACKTIDE_EXCHANGE__URL", format!("https://127.0.0.1:{gateway}")),
+        };
+        if service != "apply" {
             command.env("SLACKTIDE_HEALTH__LISTEN", format!("127.0.0.1:{health}"));
-            // Whether this machine is idle is not under test.
-            if service == "social" {
-                command.env("SLACKTIDE_GATE__MODE", "open");
-            }
+        }
+        // Whether this machine is idle is not under test.
+        if service == "social" {
+            command.env("SLACKTIDE_GATE__MODE", "open");
         }
         command
     };
+    let health = |service: &str, port: u16| {
+        let mut words = list(&compose["services"][service]["healthcheck"]["test"]).split_off(2);
+        let file = words.pop().unwrap().replace("/etc/slacktide/", "");
+        let mut command = slacktide();
+        command.args(words).arg(workspace().join("config").join(file));
+        command.envs(
+            start(service, port)
+                .get_envs()
+                .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))),
+        );
+        command
+    };
+    let front_health = port();
+    let mut front = Process::spawn("front", &mut start("front", front_health));
     let applied = run("apply", &mut start("apply", 0), DEADLINE).await;
     assert!(applied.status.success(), "{}{}", applied.stdout, applied.stderr);
-    let ports = [free_port(), free_port(), free_port()];
+    // As `depends_on` orders: the agents start once the front is healthy.
+    until("the front to be healthy", DEADLINE, async || {
+        let done = run("health", &mut health("front", front_health), DEADLINE).await;
+        if done.status.success() {
+            Ok(())
+        } else {
+            Err(format!("{}{}", done.stderr, front.stderr()))
+        }
+    })
+    .await;
+    let ports = [port(), port(), free_port()];
     let mut running = Vec::new();
     for (service, port) in ["social", "commercial", "commercial"].into_iter().zip(ports) {
         running.push(Process::spawn(service, &mut start(service, port)));
@@ -276,26 +335,19 @@ async fn compose_services_work_together() {
     )
     .await;
     // The health check of the service, against the running agent.
-    let mut words = list(&compose["services"]["social"]["healthcheck"]["test"]).split_off(2);
-    words.pop();
-    let mut check = start("social", ports[0]);
-    let mut health = slacktide();
-    health.args(words).arg(workspace().join("config/social.toml"));
-    health.envs(
-        check
-            .get_envs()
-            .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))),
-    );
-    let output = run("health", &mut health, DEADLINE).await;
+    let mut check = health("social", ports[0]);
+    let output = run("health", &mut check, DEADLINE).await;
     assert!(output.status.success(), "{}", output.stderr);
-    let _ = &mut check;
     for mut process in running {
         process.sigterm();
         let status = process.wait_exit(DEADLINE).await;
         assert!(status.success(), "{}", process.stderr());
     }
+    front.sigterm();
+    let status = front.wait_exit(DEADLINE).await;
+    assert!(status.success(), "{}", front.stderr());
     // Without the agent the check fails.
-    let output = run("health", &mut health, DEADLINE).await;
+    let output = run("health", &mut check, DEADLINE).await;
     assert!(
         !output.status.success() && output.stderr.contains("no agent answers"),
         "{}",

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use harness::workspace;
 use serde_yaml_ng::Value;
 
 pub(super) type Env = BTreeMap<String, String>;
 
-/// Returns the file with the variables of a folder's `.env`. A variable that is in neither is an error, as with `:?`.
+/// Returns the file with the variables of a folder's `.env`, or their defaults. A variable without both is an error, as with `:?`.
 pub(super) fn read(folder: &Path) -> Value {
     let text = fs::read_to_string(workspace().join("compose.yml")).unwrap();
     let env = fs::read_to_string(folder.join(".env")).unwrap();
@@ -22,13 +22,17 @@ pub(super) fn read(folder: &Path) -> Value {
     let mut rest = text.as_str();
     while let Some((before, after)) = rest.split_once("${") {
         let (inside, behind) = after.split_once('}').unwrap();
-        let (name, message) = inside.split_once(":?").unwrap_or((inside, ""));
+        let (name, default) = match inside.split_once(":-") {
+            Some((name, default)) => (name, Some(default)),
+            None => (inside.split_once(":?").map_or(inside, |(name, _)| name), None),
+        };
         assert!(
-            !message.is_empty(),
-            "{name} may be missing without a word: write ${{{name}:?…}}"
+            default.is_some() || inside.contains(":?"),
+            "{name} may be missing without a word: write ${{{name}:?…}}, or ${{{name}:-default}}"
         );
         filled.push_str(before);
-        filled.push_str(known.get(name).unwrap_or_else(|| panic!("{name} is not in .env")));
+        let value = known.get(name).map(String::as_str).or(default);
+        filled.push_str(value.unwrap_or_else(|| panic!("{name} is not in .env")));
         rest = behind;
     }
     filled.push_str(rest);
@@ -58,6 +62,15 @@ pub(super) fn names(value: &Value) -> Vec<String> {
         .collect()
 }
 
+/// Returns a folder or file that a service mounts: secrets are in `folder`, the others in the workspace.
+pub(super) fn mounted(from: &str, folder: &Path) -> PathBuf {
+    if from.starts_with("secrets/") {
+        folder.join(from)
+    } else {
+        workspace().join(from)
+    }
+}
+
 /// Returns the environment of a service; files of secrets are in `folder`.
 pub(super) fn env(compose: &Value, service: &str, folder: &Path) -> Env {
     let secrets = &compose["secrets"];
@@ -72,6 +85,15 @@ pub(super) fn env(compose: &Value, service: &str, folder: &Path) -> Env {
                     &format!("\"/run/secrets/{secret}\""),
                     &format!("\"{}\"", file.display()),
                 );
+            }
+            // Folders that are mounted.
+            for mount in list(&compose["services"][service]["volumes"]) {
+                if let Some((from, to)) = mount.trim_end_matches(":ro").split_once(':')
+                    && let Some(from) = from.strip_prefix("./")
+                {
+                    let from = mounted(from, folder).display().to_string();
+                    value = value.replace(&format!("{to}/"), &format!("{from}/"));
+                }
             }
             assert!(
                 !value.contains("/run/secrets/") || name.ends_with("_FILE"),
