@@ -51,7 +51,7 @@ impl GatewaySite {
     pub(super) async fn start(folder: &Path, exchange: &str) -> Self {
         let port = free_port();
         let text = format!(
-            "[gateway]\nlisten = \"127.0.0.1:{port}\"\ntokens = \"tokens.json\"\n[exchange]\nurl = \"{exchange}\"\n\
+            "[gateway]\nlisten = \"127.0.0.1:{port}\"\ntokens = \"tokens.json\"\nconsole = true\n[exchange]\nurl = \"{exchange}\"\n\
              [[party]]\nname = \"insurer-a\"\nrole = \"recipient\"\nseed = {{ file = \"keys/insurer-a/connect.seed\" }}\n"
         );
         fs::write(folder.join("gateway.toml"), text).unwrap();
@@ -126,6 +126,17 @@ impl GatewaySite {
         let bearer = format!("Bearer {token}");
         let headers = [&[("Authorization", bearer.as_str())], headers].concat();
         request(self.port, method, path, &headers, body).await.unwrap()
+    }
+
+    /// Sends a request without a token.
+    pub(super) async fn open(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
+        request(self.port, method, path, headers, body).await.unwrap()
     }
 
     pub(super) async fn get(&self, token: &str, path: &str) -> Answer {
