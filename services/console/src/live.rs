@@ -117,7 +117,7 @@ impl Follower {
             if self.page.is_of_agents() {
                 self.viewer.access.watch().await;
             }
-            let is_due = self.ticks % self.page.every() == 0;
+            let is_due = self.ticks.is_multiple_of(self.page.every());
             self.ticks = self.ticks.wrapping_add(1);
             if !is_due {
                 continue;

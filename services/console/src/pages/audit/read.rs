@@ -94,7 +94,9 @@ pub(super) async fn read(access: &Access, choice: &Choice) -> AuditFacts {
     if !choice.with_agents {
         facts.entries.retain(|entry| entry.writer == "operator");
     }
-    facts.entries.sort_by(|a, b| b.stored_at.cmp(&a.stored_at));
+    facts
+        .entries
+        .sort_by_key(|entry| std::cmp::Reverse(entry.stored_at));
     facts
 }
 

@@ -70,6 +70,9 @@ fn parties_of_others_are_for_the_auditor() {
         (name("insurer-b"), PartyRole::Recipient),
     ]);
     let own = name("insurer-a");
-    assert_eq!(visible(PartyRole::Recipient, &own, &all), [own.clone()]);
+    assert_eq!(
+        visible(PartyRole::Recipient, &own, &all),
+        std::slice::from_ref(&own)
+    );
     assert_eq!(visible(PartyRole::Auditor, &name("auditor"), &all).len(), 3);
 }
