@@ -113,7 +113,7 @@ pub struct Party {
 /// The limits of the console.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// A session ends after this time without a request. An open stream of a page counts as one.
+    /// A session ends after this time without a request. An open page of a viewer counts as one.
     pub idle: Duration,
     /// A session ends after this time.
     pub absolute: Duration,
