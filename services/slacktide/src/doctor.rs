@@ -8,7 +8,7 @@
 //!   [`lanes`] what would stop a lane
 //! - [`commercial`] the store; [`database`] the security of a database connection; [`page`] the status page
 
-mod certificates;
+pub(crate) mod certificates;
 mod commercial;
 mod database;
 mod exchange;

@@ -1,6 +1,7 @@
 //! `slacktide gateway run|check`, tokens and profiles.
 
 mod console;
+mod machine;
 mod profile;
 pub(super) mod token;
 
@@ -20,6 +21,7 @@ use crate::cli::{GatewayCommand, ProfileCommand};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::{GatewayFile, load};
+use machine::GatewayMachine;
 
 /// Runs the gateway until a stop signal.
 pub(crate) async fn run(path: PathBuf) -> Outcome {
@@ -65,15 +67,17 @@ pub(super) async fn serve_parties(
             exchange: Arc::new(exchange),
         });
     }
+    let machine = Arc::new(GatewayMachine::new(loaded)?);
     let parts = Parts {
         config,
         parties: parties.clone(),
         identities: file.identities(),
-        mounted: console::mount(file, &parties, &tokens, stop.token())?,
+        mounted: console::mount(file, &parties, &tokens, machine.clone(), stop.token())?,
         tokens,
     };
     let serving = serve(parts, stop.token().clone()).await.map_err(start_failed)?;
     let report = with_report(Arc::clone(&serving.report));
+    machine.set_report(Arc::clone(&report));
     agent::serve(loaded, file.health.as_ref(), report).await?;
     let running = async { serving.task.await.map_err(|error| Failure::internal(&error)) };
     let outcome = agent::until_stopped(stop, supervisor, running, |failure| failure).await;

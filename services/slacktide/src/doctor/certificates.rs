@@ -15,14 +15,16 @@ const WARNING_DAYS: i64 = 30;
 
 /// Subject and expiry of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Certificate {
-    subject: String,
-    expires_at: Timestamp,
+pub(crate) struct Certificate {
+    /// Its subject.
+    pub(crate) subject: String,
+    /// When it expires.
+    pub(crate) expires_at: Timestamp,
 }
 
 /// Why the certificates of a file cannot be read.
 #[derive(Debug, thiserror::Error)]
-enum ReadError {
+pub(crate) enum ReadError {
     /// The file cannot be read.
     #[error(transparent)]
     File(#[from] std::io::Error),
@@ -78,7 +80,8 @@ fn report(about: &str, certificate: &Certificate, path: &Path, now: Timestamp, f
     }
 }
 
-fn read(path: &Path) -> Result<Vec<Certificate>, ReadError> {
+/// Reads the certificates of a PEM file, in order. Never returns an empty list.
+pub(crate) fn read(path: &Path) -> Result<Vec<Certificate>, ReadError> {
     let bytes = std::fs::read(path)?;
     let mut all = Vec::new();
     for pem in Pem::iter_from_buffer(&bytes) {

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ::console::site::Limits;
+use ::console::site::machine::Machine;
 use ::console::{Authentication, Credential, Extensions, Identity, Party, Site, router};
 use ::gateway::{Mounted, PartyAccess, Role, TokenEntry, TokenRegistry, client};
 use jiff::Timestamp;
@@ -19,6 +20,7 @@ pub(super) fn mount(
     file: &GatewayFile,
     parties: &[PartyAccess],
     tokens: &Arc<TokenRegistry>,
+    machine: Arc<dyn Machine>,
     stop: &CancellationToken,
 ) -> Result<Option<Mounted>, Failure> {
     if !file.gateway.console {
@@ -52,7 +54,7 @@ pub(super) fn mount(
         zone: TimeZone::system(),
         version: env!("CARGO_PKG_VERSION"),
         clock: Timestamp::now,
-        machine: None,
+        machine: Some(machine),
         limits: Limits::default(),
         stop: stop.clone(),
     };
