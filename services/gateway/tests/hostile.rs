@@ -242,10 +242,15 @@ async fn hostile_replay_of_an_ended_token_is_refused() {
     let roles = BTreeMap::from([(party.clone(), Role::Recipient)]);
     parts.tokens = TokenRegistry::read(&path).unwrap().for_roles(roles).into();
     let site = Site::start_with(parts).await;
-    for token in ["revoked", "short"] {
+    for token in ["short", "revoked"] {
         let request = format!("GET /v1/ping HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n");
         let mut stream = TcpStream::connect(site.addr).await.unwrap();
-        assert_eq!(next_status(&mut stream, &request).await, 200);
+        let first = next_status(&mut stream, &request).await;
+        // A machine that is slow enough is past the expiry already.
+        assert!(
+            first == 200 || (token == "short" && Timestamp::now() >= soon),
+            "{first}"
+        );
         if token == "revoked" {
             file::revoke(&path, token).unwrap();
         }
