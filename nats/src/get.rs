@@ -3,10 +3,10 @@
 //! The subject is part of the question's own subject, so that a credential can be limited to it;
 //! a request with the subject in its body would need permission to read the whole stream.
 
-use async_nats::Message;
 use async_nats::header::{NATS_SEQUENCE, NATS_SUBJECT, NATS_TIME_STAMP};
+use async_nats::{HeaderMap, Message};
 use bytes::Bytes;
-use exchange::{Error, ErrorKind, Result, Stored};
+use exchange::{Error, ErrorKind, Result, Stored, TraceParent, trace};
 use schemas::subject::Subject;
 
 use crate::streams::{self, AUDIT, own};
@@ -51,6 +51,15 @@ impl Wire {
     }
 }
 
+/// The trace context of a message; a malformed one, and one of several, is missing.
+pub(crate) fn trace_of(headers: &HeaderMap) -> Option<TraceParent> {
+    let mut values = headers.get_all(trace::HEADER);
+    match (values.next(), values.next()) {
+        (Some(value), None) => TraceParent::parse(value.as_str()),
+        _ => None,
+    }
+}
+
 /// A message of a direct get.
 pub(crate) fn stored(message: Message) -> Result<Stored> {
     let odd = |what: &str| {
@@ -73,10 +82,12 @@ pub(crate) fn stored(message: Message) -> Result<Stored> {
         .get(NATS_TIME_STAMP)
         .and_then(|value| value.as_str().parse().ok())
         .ok_or_else(|| odd("Nats-Time-Stamp"))?;
+    let trace = trace_of(headers);
     Ok(Stored {
         subject,
         sequence,
         stored_at,
+        trace,
         bytes: message.payload,
     })
 }

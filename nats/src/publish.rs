@@ -7,7 +7,7 @@ use async_nats::HeaderMap;
 use async_nats::header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_EXPECTED_STREAM};
 use bytes::Bytes;
 use exchange::port::Sequence;
-use exchange::{Error, ErrorKind, Filed, Published, Result};
+use exchange::{Error, ErrorKind, Filed, Published, Result, trace};
 use schemas::subject::Subject;
 use serde::Deserialize;
 
@@ -96,6 +96,9 @@ impl Wire {
         headers.insert(NATS_EXPECTED_STREAM, stream);
         if let Some(expected) = expected {
             headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
+        }
+        if let Some(trace) = trace::current() {
+            headers.insert(trace::HEADER, trace.to_string());
         }
         let answer = self.ask(subject, Some(headers), bytes).await?;
         read_acknowledgement(&answer.payload, stream, subject)

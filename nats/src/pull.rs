@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::get::trace_of;
 use crate::refusal::Refusal;
 use crate::wire::{Wire, read};
 
@@ -142,6 +143,7 @@ fn delivery(message: Message) -> Result<Delivery> {
         sequence,
         stored_at,
         attempt,
+        trace: message.headers.as_ref().and_then(trace_of),
         bytes: message.payload,
         token: reply,
     })

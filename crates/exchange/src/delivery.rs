@@ -5,6 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use crate::trace::TraceParent;
+
 /// One message, delivered and not yet settled.
 #[derive(Debug, Clone)]
 pub struct Delivery {
@@ -18,6 +20,8 @@ pub struct Delivery {
     pub attempt: u64,
     /// The envelope.
     pub bytes: Bytes,
+    /// The span that published it. Not signed.
+    pub trace: Option<TraceParent>,
     /// Opaque; the transport needs it to settle the delivery.
     pub token: String,
 }

@@ -6,6 +6,7 @@
 //! - [`error`] errors by kind, with the remedy; [`trust`] certificate errors
 //! - [`connection`] the state of a connection
 //! - [`stream_state`] what a stream holds; [`fullness`] how much of its limit is used
+//! - [`trace`] the trace context of a message
 //! - [`seek`] finds a chunk by its epoch and number
 //!
 //! The suite that every transport must pass, and an exchange in memory for tests, are in the crate `exchange-testing`.
@@ -18,6 +19,7 @@ pub mod outcome;
 pub mod port;
 pub mod seek;
 pub mod stream_state;
+pub mod trace;
 pub mod trust;
 
 pub use connection::Connection;
@@ -29,3 +31,4 @@ pub use port::{
     AuditExchange, ControlExchange, Exchange, FeedExchange, LeaseExchange, RequestExchange, StatusExchange,
 };
 pub use stream_state::StreamState;
+pub use trace::TraceParent;

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use crate::trace::TraceParent;
+
 /// A message that the exchange stores.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
@@ -14,6 +16,8 @@ pub struct Stored {
     pub stored_at: Timestamp,
     /// The envelope.
     pub bytes: Bytes,
+    /// The span that published it. Not signed.
+    pub trace: Option<TraceParent>,
 }
 
 /// The result of a compare-and-set publish.

@@ -150,6 +150,7 @@ mod tests {
                 subject: "audit.bureau.operator".into(),
                 sequence: self.sequence,
                 stored_at: Timestamp::UNIX_EPOCH,
+                trace: None,
                 bytes: Bytes::copy_from_slice(bytes),
             };
             let entry = Envelope::decode(bytes)

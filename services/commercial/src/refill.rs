@@ -432,6 +432,7 @@ impl Run<'_> {
                 sequence: stored.sequence,
                 stored_at: stored.stored_at,
                 attempt: 1,
+                trace: stored.trace,
                 bytes: stored.bytes,
                 token: String::new(),
             };

@@ -214,6 +214,7 @@ mod tests {
             subject: "lease.core".to_owned(),
             sequence: 7,
             stored_at: jiff::Timestamp::UNIX_EPOCH,
+            trace: None,
             bytes: bytes::Bytes::from_static(b"a"),
         };
         let response = complete(

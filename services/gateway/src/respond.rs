@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use exchange::port::Sequence;
-use exchange::{Filed, Published, Stored};
+use exchange::{Filed, Published, Stored, trace};
 use serde::Serialize;
 use web::interface::header::{REPR_DIGEST, STORED_AT, SUBJECT, etag, repr_digest};
 use web::interface::media;
@@ -27,6 +27,9 @@ pub(crate) fn message(stored: Option<Stored>) -> Response {
     insert(headers, SUBJECT, &stored.subject);
     insert(headers, STORED_AT, &stored.stored_at.to_string());
     insert(headers, REPR_DIGEST, &repr_digest(&stored.bytes));
+    if let Some(trace) = stored.trace {
+        insert(headers, trace::HEADER, &trace.to_string());
+    }
     *response.body_mut() = Body::from(stored.bytes);
     response
 }

@@ -253,6 +253,7 @@ mod tests {
             subject: "control.bureau".into(),
             sequence,
             stored_at: Timestamp::UNIX_EPOCH,
+            trace: None,
             bytes: Bytes::from(bytes),
         }
     }

@@ -57,6 +57,7 @@ impl Durable {
                 sequence: stored.sequence,
                 stored_at: stored.stored_at,
                 attempt,
+                trace: stored.trace,
                 bytes: stored.bytes.clone(),
                 token: token(stored.sequence).to_string(),
             });

@@ -37,6 +37,7 @@ impl Log {
             subject,
             sequence,
             stored_at,
+            trace: exchange::trace::current(),
             bytes,
         };
         self.messages.insert(sequence, stored);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use exchange::port::Sequence;
-use exchange::{Error, ErrorKind, Result, Stored};
+use exchange::{Error, ErrorKind, Result, Stored, TraceParent, trace};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_TYPE, ETAG, HeaderMap};
@@ -113,6 +113,7 @@ impl Answer {
                 subject,
                 sequence,
                 stored_at,
+                trace: self.text(trace::HEADER).and_then(TraceParent::parse),
                 bytes: self.body,
             })),
             _ => odd("no readable subject or time"),

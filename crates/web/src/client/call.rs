@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use bytes::Bytes;
 use exchange::port::Sequence;
-use exchange::{Error, ErrorKind};
+use exchange::{Error, ErrorKind, trace};
 use http_body_util::Full;
 use hyper::header::{
     ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, IF_MATCH, IF_NONE_MATCH,
@@ -142,6 +142,9 @@ impl Call {
             Condition::At(sequence) => builder.header(IF_MATCH, header::etag(sequence)),
             Condition::Once => builder.header(IF_NONE_MATCH, "*"),
         };
+        if let Some(trace) = trace::current() {
+            builder = builder.header(trace::HEADER, trace.to_string());
+        }
         if let Some(authorization) = authorization {
             builder = builder.header(AUTHORIZATION, authorization);
         }

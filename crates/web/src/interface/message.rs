@@ -4,7 +4,7 @@
 //! cut off and is an error; bytes after it are one too.
 
 use bytes::Bytes;
-use exchange::{Delivery, Stored};
+use exchange::{Delivery, Stored, TraceParent};
 use jiff::Timestamp;
 use schemas::digest::Digest;
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,9 @@ pub struct Message {
     /// The digest that the next message of its chain names; only in reads of a feed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
+    /// The W3C trace context with which it was published. Not signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
     /// The envelope as published.
     pub bytes: ByteBuf,
 }
@@ -91,6 +94,7 @@ impl From<Stored> for Message {
             attempt: None,
             token: None,
             digest: None,
+            traceparent: stored.trace.map(|trace| trace.to_string()),
             bytes: ByteBuf::from(Vec::from(stored.bytes)),
         }
     }
@@ -105,6 +109,7 @@ impl From<Delivery> for Message {
             attempt: Some(delivery.attempt),
             token: Some(delivery.token),
             digest: None,
+            traceparent: delivery.trace.map(|trace| trace.to_string()),
             bytes: ByteBuf::from(Vec::from(delivery.bytes)),
         }
     }
@@ -118,6 +123,7 @@ impl Message {
             subject: self.subject,
             sequence: self.sequence,
             stored_at: self.stored_at,
+            trace: self.traceparent.as_deref().and_then(TraceParent::parse),
             bytes: Bytes::from(self.bytes.into_vec()),
         }
     }
@@ -131,6 +137,7 @@ impl Message {
             subject: self.subject,
             sequence: self.sequence,
             stored_at: self.stored_at,
+            trace: self.traceparent.as_deref().and_then(TraceParent::parse),
             bytes: Bytes::from(self.bytes.into_vec()),
         })
     }
@@ -223,6 +230,7 @@ mod tests {
             attempt: Some(2),
             token: Some("$JS.ACK.x".to_owned()),
             digest: Some(Digest::of(&[b"chunk"])),
+            traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
             bytes: ByteBuf::from(vec![0xc1; 300]),
         }
     }

@@ -125,6 +125,7 @@ async fn refill_one(parts: &RequesterParts, id: &RequestId) -> Result<Option<Str
         sequence: reply.sequence,
         stored_at: reply.stored_at,
         attempt: 1,
+        trace: reply.trace,
         bytes: reply.bytes,
         token: String::new(),
     };

@@ -139,6 +139,7 @@ fn delivery(settled: Settled) -> Delivery {
         sequence: settled.sequence,
         stored_at: Timestamp::UNIX_EPOCH,
         attempt: 1,
+        trace: None,
         bytes: Bytes::new(),
         token: settled.token,
     }

@@ -51,6 +51,7 @@ fn stored(sequence: u64, number: u64, orders: Vec<Order>, newest: Order, key: &S
         subject: "control.bureau".into(),
         sequence,
         stored_at: at(0),
+        trace: None,
         bytes: Bytes::from(envelope.encode().unwrap()),
     }
 }

@@ -247,6 +247,7 @@ async fn retry_message(
         sequence: entry.sequence,
         stored_at: entry.exchanged_at,
         attempt: 1,
+        trace: None,
         bytes: content.bytes.into(),
         token: String::new(),
     };

@@ -67,6 +67,7 @@ impl Streams {
             subject,
             sequence: self.sequence,
             stored_at: at(i64::try_from(self.sequence).unwrap()),
+            trace: None,
             bytes: Bytes::from(envelope.encode().unwrap()),
         }
     }
