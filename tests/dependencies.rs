@@ -40,6 +40,8 @@ const EDGES: &[(&str, &[&str])] = &[
     // An agent's own status, published through the port.
     ("reporting", &["schemas", "exchange", "runtime"]),
     ("nats", &["schemas", "exchange"]),
+    // Spans; the context that a message carries is the port's.
+    ("traces", &["exchange", "runtime"]),
     // The other transport: the interface that the gateway serves, and its client.
     ("web", &["schemas", "exchange"]),
     (
@@ -53,17 +55,21 @@ const EDGES: &[(&str, &[&str])] = &[
             "disclosure",
             "requests",
             "runtime",
+            "traces",
         ],
     ),
     (
         "commercial",
-        &["schemas", "exchange", "store", "requests", "runtime"],
+        &["schemas", "exchange", "store", "requests", "runtime", "traces"],
     ),
     ("audit", &["schemas", "exchange", "runtime"]),
     // The server of the interface of `web`; the binary gives it the transports.
-    ("gateway", &["schemas", "exchange", "requests", "runtime", "web"]),
     // Pages over the exchange port; the binary mounts them in the gateway.
     ("console", &["schemas", "exchange", "requests"]),
+    (
+        "gateway",
+        &["schemas", "exchange", "requests", "runtime", "traces", "web"],
+    ),
     // The library with which an insurer's own programs send requests, on the level of a service.
     (
         "slacktide-client",
@@ -91,6 +97,7 @@ const PARTS: &[&str] = &[
     "reporting",
     "nats",
     "web",
+    "traces",
     "social",
     "commercial",
     "audit",
@@ -114,6 +121,7 @@ const TESTED: &[&str] = &[
     "reporting",
     "nats",
     "web",
+    "traces",
     "social",
     "commercial",
     "audit",
@@ -127,6 +135,9 @@ const TESTED: &[&str] = &[
 /// Libraries that only these crates may depend on.
 const RESERVED: &[(&str, &[&str])] = &[
     ("async-nats", &["nats"]),
+    ("opentelemetry", &["traces"]),
+    ("opentelemetry_sdk", &["traces"]),
+    ("opentelemetry-otlp", &["traces"]),
     // The binary creates the demo's core with rusqlite; the harness and the tests act as the other side.
     ("rusqlite", &["source", "store", "slacktide", "flow", "bench"]),
     (

@@ -22,6 +22,7 @@
 //! | `samples` | what ships to be copied: compose.yml, sample feeds, the install guide |
 //! | `scenarios` | every pair of databases, interruptions, a full stream, configuration errors |
 //! | `tls` | keys and certificates: mutual TLS, rotation, what the exchange's operator can do |
+//! | `traces` | OpenTelemetry traces through agents and gateway |
 //! | `types` | every column type of a core, from generated tables, in every pair of databases |
 //! | `model` | the simulation: thousands of schedules, no threads, no clock |
 
@@ -53,4 +54,5 @@ mod samples;
 mod scenarios;
 mod schema_change;
 mod tls;
+mod traces;
 mod types;

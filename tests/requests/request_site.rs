@@ -243,7 +243,7 @@ impl RequestSite {
         agent
     }
 
-    fn write_commercial(&self, insurer: &str, name: &str, port: u16) {
+    pub(crate) fn write_commercial(&self, insurer: &str, name: &str, port: u16) {
         let store = if insurer == INSURERS[0] {
             format!("kind = \"postgres\"\nurl = {{ value = \"{}\" }}", self.store.url)
         } else {

@@ -26,6 +26,7 @@ pub mod requester;
 pub mod rows;
 pub mod status;
 pub mod step;
+mod trace;
 mod transaction;
 
 pub use agent::{run, run_asking};

@@ -8,7 +8,7 @@ mod reports;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use exchange::{Delivery, Settlement};
 use futures_util::future::join_all;
@@ -29,6 +29,7 @@ use crate::parts::CommercialParts;
 use crate::poll_loop::{self, Failures, Rounds};
 use crate::receipts::Receipts;
 use crate::step::{STOPPED_REST, batches};
+use crate::trace;
 use crate::transaction::{Attempt, settle, store_lane};
 
 /// Why the agent ended without a stop.
@@ -235,14 +236,16 @@ impl Poller {
         let (here, decryption_keys) = (self.parts.here.clone(), self.parts.decryption_keys.clone());
         let (max, registry) = (self.parts.options.max_messages, self.parts.registry.clone());
         tokio::spawn(async move {
+            let started = SystemTime::now();
             let deliveries = exchange.fetch_chunks(&recipient, max).await?;
             registry.note(|status| status.fetched += deliveries.len() as u64);
             if deliveries.is_empty() {
                 return Ok(Vec::new());
             }
             let opening = tokio::task::spawn_blocking(move || {
-                let open_one = |delivery: Delivery| {
+                let open_one = |mut delivery: Delivery| {
                     let opened = open(&delivery, &trusted, &here, &decryption_keys);
+                    delivery.trace = trace::fetched(&delivery, &opened, started);
                     (delivery, opened)
                 };
                 deliveries.into_iter().map(open_one).collect::<Vec<_>>()
@@ -317,7 +320,8 @@ impl Poller {
             let failures = self.failures.get(&lane).copied().unwrap_or(0);
             store_lane(&self.parts, lane, transactions, rest, failures)
         });
-        for (lane, attempt) in join_all(lanes).await {
+        for (lane, attempt, last) in join_all(lanes).await {
+            self.receipts.follow(&lane, last);
             match attempt {
                 Attempt::Stored => {
                     self.failures.remove(&lane);

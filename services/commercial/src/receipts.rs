@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use exchange::{FeedExchange, Published, Stored};
+use exchange::{FeedExchange, Published, Stored, TraceParent};
 use jiff::Timestamp;
 use schemas::envelope::Envelope;
 use schemas::name::Lane;
@@ -16,12 +16,15 @@ use store::{Identity, LaneReport};
 use crate::error::StepError;
 use crate::evidence::receipt_behind;
 use crate::step::{LastReceipt, ReceiptStep, receipt_step};
+use crate::trace;
 
 /// The last known receipt of each lane.
 #[derive(Debug, Default)]
 pub struct Receipts {
     known: BTreeMap<Lane, LastReceipt>,
     rounds: u64,
+    /// The trace that stored the newest chunk since the last receipt.
+    traces: BTreeMap<Lane, TraceParent>,
 }
 
 /// The number of rounds after which the last receipts are read from the exchange again. The exchange may have been
@@ -29,6 +32,13 @@ pub struct Receipts {
 const TRUST_MEMORY: u64 = 10;
 
 impl Receipts {
+    /// Makes the lane's next receipt a part of this trace.
+    pub(crate) fn follow(&mut self, lane: &Lane, trace: Option<TraceParent>) {
+        if let Some(trace) = trace {
+            self.traces.insert(lane.clone(), trace);
+        }
+    }
+
     /// Publishes the due receipts. An error of one lane is returned and does not stop the others.
     pub async fn publish(
         &mut self,
@@ -81,9 +91,8 @@ impl Receipts {
             }
             let receipt = receipt(report, (here, &identity.id), key);
             let bytes = Envelope::sign(&receipt, Vec::new(), key).and_then(|envelope| envelope.encode())?;
-            let published = exchange
-                .publish_receipt(&report.lane, Bytes::from(bytes), last.sequence)
-                .await;
+            let publishing = exchange.publish_receipt(&report.lane, Bytes::from(bytes), last.sequence);
+            let published = trace::receipt(report, self.traces.remove(&report.lane), publishing).await;
             match published? {
                 Published::Done { sequence } => {
                     self.known

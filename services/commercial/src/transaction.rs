@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use exchange::{Delivery, Settlement};
+use exchange::{Delivery, Settlement, TraceParent};
 use jiff::Timestamp;
 use schemas::name::Lane;
 use store::Arrival;
 
 use crate::parts::CommercialParts;
 use crate::step::{rest_after, settlement};
+use crate::trace;
 
 pub(crate) async fn settle(parts: &CommercialParts, deliveries: &[Delivery], settlement: Settlement) {
     if deliveries.is_empty() {
@@ -49,15 +50,16 @@ pub(crate) enum Attempt {
     Failed(Duration, String),
 }
 
-/// Stores one lane's transactions in order and settles each after its commit.
+/// Stores one lane's transactions in order and settles each after its commit. Returns the trace of the last chunk that it stored.
 pub(crate) async fn store_lane(
     parts: &CommercialParts,
     lane: Lane,
     transactions: Vec<Vec<(Delivery, Arrival)>>,
     rest: Option<Duration>,
     failures: u32,
-) -> (Lane, Attempt) {
+) -> (Lane, Attempt, Option<TraceParent>) {
     let mut rest = rest;
+    let mut last = None;
     let mut attempt = if rest.is_some() {
         Attempt::Rested
     } else {
@@ -69,7 +71,10 @@ pub(crate) async fn store_lane(
             settle(parts, &deliveries, Settlement::Nak(rest)).await;
             continue;
         }
-        match parts.store.store(&lane, &arrivals).await {
+        let spans = trace::storing(&lane, &deliveries);
+        let result = parts.store.store(&lane, &arrivals).await;
+        last = trace::stored(spans, result.as_ref().map(Vec::as_slice)).or(last);
+        match result {
             Ok(outcomes) => {
                 note(parts, &lane, &outcomes);
                 // A delivery without an outcome is not settled.
@@ -97,7 +102,7 @@ pub(crate) async fn store_lane(
             }
         }
     }
-    (lane, attempt)
+    (lane, attempt, last)
 }
 
 fn distinct(settled: &[(Delivery, Settlement)]) -> Vec<Settlement> {

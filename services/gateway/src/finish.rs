@@ -19,6 +19,7 @@ use crate::metrics::NO_ROUTE;
 use crate::precondition::is_unchanged;
 use crate::rejection::Rejection;
 use crate::respond;
+use crate::trace;
 
 /// Runs a request and completes its response.
 pub(crate) async fn finish(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
@@ -32,7 +33,8 @@ pub(crate) async fn finish(State(gateway): State<Gateway>, request: Request, nex
         headers: request.headers().clone(),
     };
     let request_id = request_id();
-    let response = answer(&gateway, request, next).await;
+    let request_trace = trace::begin(&asked.headers, &asked.method, &route);
+    let response = request_trace.run(answer(&gateway, request, next)).await;
     log_failure(&gateway, &response, &route, &request_id);
     let response = complete(response, &asked, &request_id);
     drop(held);

@@ -48,6 +48,7 @@ mod rows_download;
 pub mod serve;
 mod tls;
 pub mod token;
+mod trace;
 
 pub use config::{GatewayConfig, Limits, TlsFiles};
 pub use gateway::Gateway;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use runtime::health::{Problem, Report};
+use runtime::metrics::MetricsText;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -32,7 +33,9 @@ impl Report for GatewayReport {
     }
 
     fn metrics(&self) -> String {
-        self.0.metrics().render()
+        let mut text = MetricsText::new();
+        traces::metrics::write(&mut text);
+        self.0.metrics().render() + &text.finish()
     }
 
     fn ready(&self) -> Result<(), Problem> {

@@ -10,7 +10,7 @@
 //! - `front` the exchange's server as a child process
 //! - `probes` the gate's signals from the core's database and other systems
 //! - `reload` reloads a changed policy; `never_idle` the alarm; `fullness` the usage of streams
-//! - `status_page` reads the agents' status pages; `reporting` publishes an agent's own
+//! - `status_page` reads the agents' status pages; `reporting` publishes an agent's own; `telemetry` start and end of traces
 //! - `demo` the whole system on one machine
 //! - `output` all terminal output
 //! - `failure` the error of a command, with its exit code
@@ -33,6 +33,7 @@ mod reload;
 mod reporting;
 mod settings;
 mod status_page;
+mod telemetry;
 
 use std::process::ExitCode;
 

@@ -31,6 +31,7 @@ pub(crate) mod sample_keys;
 pub(crate) mod social;
 pub(crate) mod status;
 pub(crate) mod store;
+mod telemetry;
 pub(crate) mod violation;
 
 pub(crate) use any::{ConfigFile, load_any, load_gateway};

@@ -7,6 +7,7 @@
 mod hold_evaluator;
 mod parts;
 mod status;
+mod trace;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -217,10 +218,13 @@ impl LaneWorker {
             heads,
             origin: Some(self.parts.trust.here.clone()),
         };
+        let trace = trace::read(&lane, &batch.rows);
         self.signing = Some(tokio::task::spawn_blocking(move || {
-            batch
+            let _span = trace::signing(trace);
+            let signed = batch
                 .rows
-                .sign_for(&lane, &context, &instance, &key, encryption.as_ref())
+                .sign_for(&lane, &context, &instance, &key, encryption.as_ref());
+            signed.map(|chunk| SignedChunk { trace, ..chunk })
         }));
     }
 
@@ -288,17 +292,16 @@ impl LaneWorker {
                 }));
             }
             Action::Publish { expect, backed_off } => {
-                let Some(bytes) = self.in_flight.as_ref().map(|chunk| chunk.bytes.clone()) else {
+                let Some(chunk) = self.in_flight.as_ref() else {
                     return;
                 };
+                let (bytes, context) = (chunk.bytes.clone(), chunk.trace);
                 let (exchange, lane) = (Arc::clone(&self.parts.exchange), self.parts.lane.clone());
                 let (lease, wait) = (self.parts.lease.clone(), self.wait(backed_off));
                 self.call = Some(Box::pin(async move {
                     tokio::time::sleep(wait).await;
-                    (
-                        publish(exchange.as_ref(), &lane, bytes, expect, &lease).await,
-                        None,
-                    )
+                    let publishing = publish(exchange.as_ref(), &lane, bytes, expect, &lease);
+                    (trace::publish(&lane, context, publishing).await, None)
                 }));
             }
             Action::Stored => {

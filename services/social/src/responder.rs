@@ -31,6 +31,7 @@ pub mod request_table;
 pub mod rule_set;
 pub mod stats;
 pub mod stream_follower;
+mod trace;
 pub mod worker;
 
 use std::sync::Arc;

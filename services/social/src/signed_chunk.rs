@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use exchange::TraceParent;
 use schemas::chunk::ChunkError;
 use schemas::cursor::Cursor;
 use schemas::encryption::{DecryptionKeys, EncryptionKey, EncryptionPublicKey, position};
@@ -49,6 +50,8 @@ pub struct SignedChunk {
     pub resync: Option<Resync>,
     /// The published bytes.
     pub bytes: Bytes,
+    /// The trace that its publishing continues; it is in no byte.
+    pub trace: Option<TraceParent>,
 }
 
 /// The keys that encrypt bodies, and those that decrypt this agent's positions.
@@ -164,6 +167,7 @@ impl RowBatch {
             outstanding: content.totals.outstanding,
             resync,
             bytes: Bytes::from(signed.bytes),
+            trace: None,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Fetches, stores and settles replies. A reply is settled only after it is stored.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use exchange::{Delivery, Settlement};
 use futures_util::StreamExt as _;
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::RequesterParts;
 use super::answer::{Opened, open};
 use crate::error::StepError;
+use crate::trace;
 
 /// The number of replies in one fetch. Each holds all rows of its answer in memory.
 const FETCH_BATCH: usize = 16;
@@ -36,6 +37,7 @@ const MAX_REFUSED_SHOWN: usize = 20;
 /// Stores replies until none is left.
 pub(super) async fn store_replies(parts: &RequesterParts, stop: &CancellationToken) -> Result<(), StepError> {
     while !stop.is_cancelled() {
+        let started = SystemTime::now();
         let fetched = parts
             .exchange
             .fetch_replies(&parts.recipient, FETCH_BATCH)
@@ -49,7 +51,10 @@ pub(super) async fn store_replies(parts: &RequesterParts, stop: &CancellationTok
         let mut failure = None;
         while let Some((opened, delivery)) = opened.next().await {
             let settlement = match opened {
-                Ok(Opened::Reply(received)) => store_reply(parts, &received, &delivery).await,
+                Ok(Opened::Reply(received)) => {
+                    let storing = store_reply(parts, &received, &delivery);
+                    trace::answer(&delivery, started, storing).await
+                }
                 Ok(Opened::Waits(why)) => Ok(defer(parts, &delivery, &why, RETRY_WAITING)),
                 Ok(Opened::Unfit(why)) => Ok(defer(parts, &delivery, &why, RETRY_INVALID)),
                 Err(error) => Err(error),

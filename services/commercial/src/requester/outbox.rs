@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::filing::filing;
 use super::{AT_ONCE, RequesterParts};
 use crate::error::StepError;
+use crate::trace;
 
 /// Records the requests of outbox rows. An invalid row is marked with the reason and does not block the rows after
 /// it.
@@ -109,11 +110,8 @@ enum FilingResult {
 
 async fn file(parts: &RequesterParts, one: &Unpublished) -> Result<FilingResult, StepError> {
     let bytes = Bytes::from(one.bytes.clone());
-    match parts
-        .exchange
-        .file_request(&parts.recipient, &one.id, bytes)
-        .await
-    {
+    let filing = parts.exchange.file_request(&parts.recipient, &one.id, bytes);
+    match trace::file(&parts.recipient, filing).await {
         // An acknowledgement contains no time; it was stored just now.
         Ok(Published::Done { .. }) => Ok(FilingResult::Exchange(Timestamp::now())),
         Ok(Published::Exists(stored)) => Ok(known(&stored, one)),

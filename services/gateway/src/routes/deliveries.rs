@@ -25,6 +25,7 @@ use crate::input::{JsonBody, NoParameters, Parameters, PathOf};
 use crate::openapi::responses::{Done, Json, Messages};
 use crate::rejection::{Answer, Rejection};
 use crate::respond;
+use crate::trace;
 
 /// The maximum delay of a redelivery.
 const MAX_DELAY: Duration = Duration::from_secs(24 * 3_600);
@@ -98,7 +99,8 @@ async fn fetch_deliveries(
         Queue::Chunks => exchange.fetch_chunks(recipient, max).await?,
         Queue::Replies => exchange.fetch_replies(recipient, max).await?,
     };
-    respond::messages(deliveries.into_iter().map(Message::from).collect(), None)
+    let deliveries = deliveries.into_iter().map(trace::delivered);
+    respond::messages(deliveries.map(Message::from).collect(), None)
 }
 
 /// Settle deliveries

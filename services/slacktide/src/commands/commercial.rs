@@ -26,6 +26,7 @@ use crate::fullness::FullnessWatch;
 use crate::output;
 use crate::reporting::{self, ReportingAgent};
 use crate::settings::{CommercialFile, load};
+use crate::telemetry;
 
 use page::{Page, own_page};
 
@@ -36,6 +37,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     let supervisor = agent::supervise(&stop)?;
     let loaded: Loaded<CommercialFile> = load(&path)?;
     let config = AgentConfig::read(&loaded)?;
+    let exporting = telemetry::start(loaded.value.telemetry.as_ref(), "slacktide-commercial")?;
     let notifier = agent::notify_manager(&stop);
     let exchange = tokio::select! {
         exchange = ExchangeClient::connect(config.exchange.clone()) => exchange?,
@@ -80,6 +82,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     let running = ::commercial::run_asking(poller, Some(requester), stop.token().clone());
     let outcome = agent::until_stopped(&stop, &supervisor, running, failed).await;
     let _ = reporting.await;
+    telemetry::finish(exporting).await;
     notifier.finish().await;
     outcome
 }

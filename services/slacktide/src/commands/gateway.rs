@@ -22,6 +22,7 @@ use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::{GatewayFile, load};
 use machine::GatewayMachine;
+use crate::telemetry;
 
 /// Runs the gateway until a stop signal.
 pub(crate) async fn run(path: PathBuf) -> Outcome {
@@ -50,6 +51,7 @@ pub(super) async fn serve_parties(
     let config = file.config(folder)?;
     let options = file.options(folder)?;
     let tokens = registry(loaded)?;
+    let exporting = telemetry::start(file.telemetry.as_ref(), "slacktide-gateway")?;
     let notifier = agent::notify_manager(stop);
     let mut parties = Vec::new();
     for (party, options) in options {
@@ -82,6 +84,7 @@ pub(super) async fn serve_parties(
     let running = async { serving.task.await.map_err(|error| Failure::internal(&error)) };
     let outcome = agent::until_stopped(stop, supervisor, running, |failure| failure).await;
     close(&parties).await;
+    telemetry::finish(exporting).await;
     notifier.finish().await;
     outcome
 }

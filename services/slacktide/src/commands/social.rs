@@ -25,6 +25,7 @@ use crate::fullness::FullnessWatch;
 use crate::output;
 use crate::reporting::{self, ReportingAgent};
 use crate::settings::{self, SocialFile, load};
+use crate::telemetry;
 
 use config::AgentConfig;
 use core_access::CoreAccess;
@@ -51,6 +52,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     let loaded: Loaded<SocialFile> = load(&path)?;
     let config = AgentConfig::read(&loaded)?;
     let core = CoreAccess::start(&loaded)?;
+    let exporting = telemetry::start(loaded.value.telemetry.as_ref(), "slacktide-social")?;
     let notifier = agent::notify_manager(&stop);
     let stream = tokio::select! {
         stream = ExchangeClient::connect(config.exchange.clone()) => stream?,
@@ -108,6 +110,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     let outcome = agent::until_stopped(&stop, &supervisor, running, failed).await;
     core.stop().await;
     let _ = tokio::join!(alarm, control, reporting);
+    telemetry::finish(exporting).await;
     notifier.finish().await;
     outcome
 }

@@ -8,6 +8,7 @@ use schemas::name::{FeedName, PartyName, RecipientName, SourceName};
 use schemas::origin::Origin;
 use schemas::sign::PublicKey;
 use serde::{Deserialize, Serialize};
+use traces::TelemetryConfig;
 
 use super::database::{self, DatabaseKind, DatabaseUrl};
 use super::encryption::EncryptionTable;
@@ -17,6 +18,7 @@ use super::key::SigningTable;
 use super::requests::RequesterTable;
 use super::status::StatusTable;
 use super::store::{LedgerTable, StoreFeeds};
+use super::telemetry;
 use super::violation::ConfigViolation;
 
 /// The configuration of `slacktide commercial`.
@@ -48,6 +50,9 @@ pub(crate) struct CommercialFile {
     /// The publication of the status at the exchange.
     #[serde(default)]
     pub(crate) status: StatusTable,
+    /// Traces; without it there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) telemetry: Option<TelemetryConfig>,
 }
 
 /// The `[commercial]` table.
@@ -156,6 +161,7 @@ impl Validate for CommercialFile {
     fn violations(&self) -> Vec<ConfigViolation> {
         let mut violations = self.exchange.violations();
         violations.extend(self.requests.violations());
+        violations.extend(telemetry::violations(self.telemetry.as_ref()));
         if self.trust.chunks.is_empty() {
             violations.push(ConfigViolation::new(
                 "trust.chunks",

@@ -11,9 +11,11 @@ use runtime::span::Span;
 use schemas::name::PartyName;
 use schemas::sign::PublicKey;
 use serde::{Deserialize, Serialize};
+use traces::TelemetryConfig;
 
 use super::exchange::{TlsTable, reload};
 use super::file::Validate;
+use super::telemetry;
 use super::violation::ConfigViolation;
 use crate::failure::Failure;
 use crate::front::environment;
@@ -36,6 +38,9 @@ pub(crate) struct GatewayFile {
     /// The status page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) health: Option<HealthConfig>,
+    /// Traces; without it there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) telemetry: Option<TelemetryConfig>,
 }
 
 /// The `[gateway]` table.
@@ -352,6 +357,7 @@ impl Validate for GatewayFile {
         }
         violations.extend(self.party_violations(has_client_ca));
         violations.extend(table.limits.violations());
+        violations.extend(telemetry::violations(self.telemetry.as_ref()));
         violations
     }
 }

@@ -21,6 +21,7 @@ use runtime::health::HealthConfig;
 use schemas::name::{PartyName, SourceName};
 use schemas::origin::Origin;
 use serde::{Deserialize, Serialize};
+use traces::TelemetryConfig;
 
 use super::encryption::SocialEncryption;
 use super::exchange::ExchangeTable;
@@ -31,6 +32,7 @@ use super::masking::MaskingTable;
 use super::priority::PriorityTable;
 use super::requests::ResponderTable;
 use super::status::StatusTable;
+use super::telemetry;
 use super::violation::ConfigViolation;
 
 use blocklist::BlocklistTable;
@@ -81,6 +83,9 @@ pub(crate) struct SocialFile {
     /// The publication of the status at the exchange.
     #[serde(default)]
     pub(crate) status: StatusTable,
+    /// Traces; without it there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) telemetry: Option<TelemetryConfig>,
     /// Settings of data requests.
     #[serde(default)]
     pub(crate) requests: ResponderTable,
@@ -119,6 +124,7 @@ impl SocialFile {
 impl Validate for SocialFile {
     fn violations(&self) -> Vec<ConfigViolation> {
         let mut violations = self.exchange.violations();
+        violations.extend(telemetry::violations(self.telemetry.as_ref()));
         violations.extend(self.encryption.violations());
         violations.extend(self.source.violations());
         if let Err(error) = self.gate.validate() {

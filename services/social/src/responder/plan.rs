@@ -164,6 +164,7 @@ mod tests {
             cancelled: false,
             approvals: Vec::new(),
             processing: Processing::default(),
+            trace: None,
         };
         assert_eq!(recheck_at(&entry, &kinds, Timestamp::MIN), Some(at(4)));
         assert_eq!(recheck_at(&entry, &kinds, at(4)), Some(at(9)));

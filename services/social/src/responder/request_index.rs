@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use exchange::Stored;
+use exchange::{Stored, TraceParent};
 use jiff::Timestamp;
 use requests::queue::RequestKey;
 use requests::quota::{History, StreamPosition};
@@ -50,6 +50,8 @@ pub struct PendingRequest {
     pub approvals: Vec<Approval>,
     /// What this process did for it so far.
     pub processing: Processing,
+    /// The trace of its filing.
+    pub trace: Option<TraceParent>,
 }
 
 /// Requests without an outcome, by key.
@@ -139,7 +141,10 @@ impl RequestIndex {
         };
         let trusted = self.trusted.requests.get(&key.recipient);
         let (digest, request) = read_request(stored, trusted.map_or(&[], Vec::as_slice), &self.trusted.here);
-        self.insert_request(key, position, digest, request);
+        self.insert_request(key.clone(), position, digest, request);
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.trace = stored.trace;
+        }
     }
 
     /// Adds a request that was verified, or is refused.
@@ -168,6 +173,7 @@ impl RequestIndex {
             cancelled: false,
             approvals: Vec::new(),
             processing: Processing::default(),
+            trace: None,
         };
         self.changed.insert(key.clone());
         self.entries.insert(key, entry);

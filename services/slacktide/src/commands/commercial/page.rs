@@ -84,6 +84,7 @@ impl Report for Page {
         agent_metrics::connection(&agent::exchange(&self.connection), &mut text);
         self.fullness.metrics(&mut text);
         self.publication.metrics(&mut text);
+        traces::metrics::write(&mut text);
         quarantine::metrics(&status, &mut text);
         agent_lanes::write_metrics(&self.judged(), &mut text);
         text.finish()

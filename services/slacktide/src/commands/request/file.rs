@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -20,6 +21,7 @@ use crate::cli::request::FileArgs;
 use crate::failure::Failure;
 use crate::output::{self, Progress};
 use crate::settings::{CommercialFile, load};
+use crate::telemetry;
 
 /// The maximum number of concurrent requests.
 const MAX_CONCURRENT: usize = 32;
@@ -58,9 +60,11 @@ pub(super) async fn run(args: FileArgs) -> crate::failure::Outcome {
     if let Some(path) = &args.out {
         return sign::write(&loaded, &ask, path, args.at.json);
     }
+    let exporting = telemetry::start(loaded.value.telemetry.as_ref(), telemetry::COMMAND)?;
     let client = client(&loaded).await?;
     let filed = file_one(&client, &ask, args.again).await;
     client.close().await;
+    telemetry::finish(exporting).await;
     let (filed, outcome) = filed.map_err(failed)?;
     let id = &filed.id;
     let result = filing_result(&filed, outcome.as_ref(), args.again);
@@ -134,10 +138,23 @@ async fn file_one(
     ask: &Ask,
     again: bool,
 ) -> Result<(FiledAs, Option<Outcome>), slacktide_client::Error> {
-    let filed = if again {
-        client.file_again(ask).await?
-    } else {
-        client.file_once(ask).await?
+    let span = traces::root("request.file", SystemTime::now());
+    let filing = async {
+        if again {
+            client.file_again(ask).await
+        } else {
+            client.file_once(ask).await
+        }
+    };
+    let filed = match exchange::trace::within(span.context(), filing).await {
+        Ok(filed) => {
+            span.end(if filed.is_new { "filed" } else { "exists" }, false);
+            filed
+        }
+        Err(error) => {
+            span.end("failed", true);
+            return Err(error);
+        }
     };
     let outcome = if filed.is_new {
         None
@@ -221,9 +238,11 @@ async fn file_all(
         }
     }
     let asks = reject_contradictions(asks, &mut results);
+    let exporting = telemetry::start(loaded.value.telemetry.as_ref(), telemetry::COMMAND)?;
     let client = client(loaded).await?;
     let filed = file(&client, asks, again, &mut results).await;
     client.close().await;
+    telemetry::finish(exporting).await;
     let rejected_file = write_rejected(path, text, &results)?;
     if let Err(error) = filed {
         let more = format!(

@@ -122,6 +122,7 @@ impl Report for Page {
         agent_lanes::write_metrics(&self.lanes.judged(self.own()), &mut text);
         self.fullness.metrics(&mut text);
         self.publication.metrics(&mut text);
+        traces::metrics::write(&mut text);
         text.finish()
     }
 

@@ -15,6 +15,7 @@ use super::super::answer::{PartDraft, Signer, with_evidence};
 use super::super::reply_publisher::{ReplyPublisher, SignedMessage, StoreResult, sign_reply};
 use super::super::request_state::Message;
 use super::super::request_step::Event;
+use super::super::trace::{self, RequestTrace};
 use super::RequestWorker;
 use crate::retry;
 
@@ -27,6 +28,8 @@ pub(super) struct Outgoing {
     parts: u64,
     /// Withheld rows that a reply states.
     withheld: u64,
+    /// The trace of the request.
+    trace: Option<RequestTrace>,
 }
 
 /// The content of a message.
@@ -82,6 +85,10 @@ impl RequestWorker {
             deadline: entry.request.as_ref().ok().and_then(|request| request.deadline),
             parts: attempt.map_or(0, |attempt| attempt.stored.len() as u64),
             withheld,
+            trace: entry.trace.map(|context| RequestTrace {
+                context,
+                since: entry.position.stored_at,
+            }),
             message,
         };
         self.send(outgoing, content, 0);
@@ -182,7 +189,8 @@ impl Outgoing {
         let (result, signed) = match signed {
             Ok(signed) => {
                 let bytes = &signed.bytes;
-                let result = publisher.store(&self.key, &self.message, bytes, self.deadline);
+                let storing = publisher.store(&self.key, &self.message, bytes, self.deadline);
+                let result = trace::publish(&self.key, &self.message, self.trace, storing);
                 (result.await, Some(signed))
             }
             Err(error) => (StoreResult::Failed(error.to_string()), None),
