@@ -229,6 +229,10 @@ impl AuditExchange for JetStream {
         let stream = streams::read(stream, filter)?;
         self.wire.batch(&stream, from, filter, max).await
     }
+
+    async fn stream_state(&self, stream: Stream, party: &PartyName) -> Result<StreamState> {
+        self.wire.state_of(stream, party).await
+    }
 }
 
 #[async_trait]
@@ -278,10 +282,6 @@ impl Exchange for JetStream {
         let begun = Instant::now();
         self.wire.round_trip().await?;
         Ok(begun.elapsed())
-    }
-
-    async fn stream_state(&self, stream: Stream, party: &PartyName) -> Result<StreamState> {
-        self.wire.state_of(stream, party).await
     }
 
     async fn close(&self) {

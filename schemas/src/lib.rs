@@ -2,7 +2,7 @@
 //!
 //! Nothing here does I/O or reads a clock. Modules:
 //!
-//! - names: [`name`], [`subject`]
+//! - names: [`name`], [`subject`], [`stream`]
 //! - rows: [`mod@column`], [`value`], [`rows`], [`key`], [`cursor`], [`total`]
 //! - data: [`manifest`] and body make a [`chunk`]; [`envelope`] is the signed frame; [`receipt`] acknowledges chunks
 //! - requests: [`request`], [`approval`], [`progress`], [`reply`] with [`refusal`] codes, [`part`] of an answer, [`confirm`]
@@ -44,6 +44,7 @@ pub mod rows;
 pub mod sign;
 pub mod source;
 pub mod status_report;
+pub mod stream;
 pub mod subject;
 pub mod tombstone;
 pub mod total;

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use schemas::name::PartyName;
+pub use schemas::stream::Stream;
 
 pub use audit::AuditExchange;
 pub use control::ControlExchange;
@@ -27,7 +28,6 @@ pub use requests::RequestExchange;
 pub use status::StatusExchange;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::stream_state::StreamState;
 
 /// A sequence number of the exchange. As the expected last sequence of a publish, 0 means an empty subject.
 pub type Sequence = u64;
@@ -39,54 +39,6 @@ pub enum ReadFrom {
     Sequence(Sequence),
     /// At the first message stored at this time or later.
     Time(jiff::Timestamp),
-}
-
-/// The streams of the exchange, by content. Each party has its own stream of each kind, so that the messages of one party use
-/// no storage of another. Each stream has its own sequences and is read for one party at a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Stream {
-    /// Chunks.
-    Data,
-    /// Receipts.
-    Receipts,
-    /// Data requests.
-    Requests,
-    /// Cancellations of requests.
-    Cancels,
-    /// Officers' decisions about requests.
-    Approvals,
-    /// The latest progress of each request.
-    Progress,
-    /// Parts of answers.
-    Parts,
-    /// Outcomes of requests.
-    Replies,
-    /// The recipients' confirmations that replies are stored.
-    Confirms,
-    /// Audited actions of people and agents.
-    Audit,
-    /// Operators' orders.
-    Control,
-}
-
-impl Stream {
-    /// Returns the first token of the stream's subjects.
-    #[must_use]
-    pub fn token(self) -> &'static str {
-        match self {
-            Self::Data => "data",
-            Self::Receipts => "receipt",
-            Self::Requests => "request",
-            Self::Cancels => "cancel",
-            Self::Approvals => "approval",
-            Self::Progress => "progress",
-            Self::Parts => "part",
-            Self::Replies => "reply",
-            Self::Confirms => "confirm",
-            Self::Audit => "audit",
-            Self::Control => "control",
-        }
-    }
 }
 
 /// Returns the party in a subject filter: its second token.
@@ -112,16 +64,6 @@ pub trait Exchange:
 {
     /// Measures one round trip to the exchange.
     async fn ping(&self) -> Result<Duration>;
-
-    /// Returns the state of one stream. A party may ask for the streams that it publishes in, the auditor for the streams that it
-    /// reads. Optional for benchmark transports.
-    async fn stream_state(&self, stream: Stream, party: &PartyName) -> Result<StreamState> {
-        let what = format!(
-            "{}.{party}: this transport does not report the state of a stream",
-            stream.token()
-        );
-        Err(Error::new(ErrorKind::Protocol, what))
-    }
 
     /// Flushes buffered messages and closes the connection, within a bounded time.
     async fn close(&self);

@@ -261,6 +261,10 @@ impl AuditExchange for ExchangeClient {
     async fn read(&self, stream: Stream, from: ReadFrom, filter: &str, max: usize) -> Result<Vec<Stored>> {
         on!(self, exchange => exchange.read(stream, from, filter, max).await)
     }
+
+    async fn stream_state(&self, stream: Stream, party: &PartyName) -> Result<StreamState> {
+        on!(self, exchange => exchange.stream_state(stream, party).await)
+    }
 }
 
 #[async_trait]
@@ -302,10 +306,6 @@ impl StatusExchange for ExchangeClient {
 impl Exchange for ExchangeClient {
     async fn ping(&self) -> Result<Duration> {
         on!(self, exchange => exchange.ping().await)
-    }
-
-    async fn stream_state(&self, stream: Stream, party: &PartyName) -> Result<StreamState> {
-        on!(self, exchange => exchange.stream_state(stream, party).await)
     }
 
     async fn close(&self) {

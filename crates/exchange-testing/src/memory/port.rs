@@ -269,6 +269,30 @@ impl AuditExchange for Memory {
             .cloned()
             .collect())
     }
+
+    async fn stream_state(&self, stream: Stream, party: &PartyName) -> Result<StreamState> {
+        let state = self.state();
+        let filter = format!("{}.{party}.>", stream.token());
+        let log = state.logs.get(stream.token()).into_iter().flat_map(Log::messages);
+        let own: Vec<&Stored> = log
+            .filter(|stored| {
+                matches(&filter, &stored.subject) || stored.subject == format!("{}.{party}", stream.token())
+            })
+            .collect();
+        let (first, last) = (own.first(), own.last());
+        Ok(StreamState {
+            name: format!("{}_{party}", stream.token().to_uppercase()),
+            messages: own.len() as u64,
+            bytes: own.iter().map(|stored| stored.bytes.len() as u64).sum(),
+            max_bytes: None,
+            first_sequence: first.map_or(0, |stored| stored.sequence),
+            last_sequence: last.map_or(0, |stored| stored.sequence),
+            first_stored_at: first.map(|stored| stored.stored_at),
+            last_stored_at: last.map(|stored| stored.stored_at),
+            leader: None,
+            replicas: Vec::new(),
+        })
+    }
 }
 
 #[async_trait]
@@ -318,30 +342,6 @@ impl StatusExchange for Memory {
 impl Exchange for Memory {
     async fn ping(&self) -> Result<Duration> {
         Ok(Duration::ZERO)
-    }
-
-    async fn stream_state(&self, stream: Stream, party: &PartyName) -> Result<StreamState> {
-        let state = self.state();
-        let filter = format!("{}.{party}.>", stream.token());
-        let log = state.logs.get(stream.token()).into_iter().flat_map(Log::messages);
-        let own: Vec<&Stored> = log
-            .filter(|stored| {
-                matches(&filter, &stored.subject) || stored.subject == format!("{}.{party}", stream.token())
-            })
-            .collect();
-        let (first, last) = (own.first(), own.last());
-        Ok(StreamState {
-            name: format!("{}_{party}", stream.token().to_uppercase()),
-            messages: own.len() as u64,
-            bytes: own.iter().map(|stored| stored.bytes.len() as u64).sum(),
-            max_bytes: None,
-            first_sequence: first.map_or(0, |stored| stored.sequence),
-            last_sequence: last.map_or(0, |stored| stored.sequence),
-            first_stored_at: first.map(|stored| stored.stored_at),
-            last_stored_at: last.map(|stored| stored.stored_at),
-            leader: None,
-            replicas: Vec::new(),
-        })
     }
 
     async fn close(&self) {}

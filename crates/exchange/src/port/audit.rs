@@ -5,8 +5,9 @@ use bytes::Bytes;
 use schemas::name::PartyName;
 
 use super::{ReadFrom, Sequence, Stream};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::outcome::{Published, Stored};
+use crate::stream_state::StreamState;
 
 /// Audit entries, and replay of every stream.
 #[async_trait]
@@ -34,4 +35,13 @@ pub trait AuditExchange: Send + Sync {
     /// The auditor may read everything; the bureau may read requests, cancellations, approvals, confirmations, its chunks and
     /// its operators' orders; the recipient may read its chunks and confirmations.
     async fn read(&self, stream: Stream, from: ReadFrom, filter: &str, max: usize) -> Result<Vec<Stored>>;
+
+    /// Returns the state of a party's stream, answered by the stream's leader. [`AuditExchange::read`] may be answered by a
+    /// replica that lags: a caller that concludes from the end of a read first gets the last sequence here, and judges only a read
+    /// that reaches it. The auditor may ask for the streams that it reads, a party for those that it publishes in. Optional for
+    /// transports.
+    async fn stream_state(&self, stream: Stream, party: &PartyName) -> Result<StreamState> {
+        let what = format!("{stream}.{party}: this transport does not report the state of a stream");
+        Err(Error::new(ErrorKind::Protocol, what))
+    }
 }

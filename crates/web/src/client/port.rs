@@ -235,6 +235,10 @@ impl AuditExchange for WebExchange {
     async fn read(&self, stream: Stream, from: ReadFrom, filter: &str, max: usize) -> Result<Vec<Stored>> {
         self.inner.replay(stream, from, filter, max).await
     }
+
+    async fn stream_state(&self, stream: Stream, party: &PartyName) -> Result<StreamState> {
+        self.inner.json(path::stream_state(stream, party)).await
+    }
 }
 
 #[async_trait]
@@ -278,10 +282,6 @@ impl StatusExchange for WebExchange {
 impl Exchange for WebExchange {
     async fn ping(&self) -> Result<Duration> {
         self.inner.ping().await
-    }
-
-    async fn stream_state(&self, stream: Stream, party: &PartyName) -> Result<StreamState> {
-        self.inner.json(path::stream_state(stream, party)).await
     }
 
     async fn close(&self) {
