@@ -203,6 +203,7 @@ fn auditor(parties: &Parties, table: &mut Table) {
         table.audit(&own(AUDIT, &party.name), &format!("audit.{}.*", party.name));
         if matches!(party.role, Role::Bureau | Role::Recipient) {
             table.scan(&own(STATUS, &party.name));
+            table.audit(&own(CONTROL, &party.name), &format!("control.{}", party.name));
         }
     }
     table.names();
