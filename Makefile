@@ -1,6 +1,6 @@
 # Targets for development. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-alerts test-api test-compose test-console test-kills lint bench-path bench-peers bench-gateway bench-harm bench-gate tools
+.PHONY: help demo test test-alerts test-api test-compose test-console test-kills lint bench-path bench-peers bench-gateway bench-harm bench-gate bench-audit tools
 
 CARGO ?= cargo
 DEMO_ARGS ?=
@@ -68,6 +68,9 @@ bench-harm: tools ## Measure how an extraction affects the business on the core;
 
 bench-gate: ## Measure steps of the gate's decision per second
 	$(CARGO) run --release --locked --package gate --example steps
+
+bench-audit: ## Measure rows per second of a verification on one core; BENCH_ARGS='--rows 1000000'
+	$(CARGO) run --release --locked --package bench --bin audit -- $(BENCH_ARGS)
 
 tools: ## Find nats-server and PostgreSQL, or install pinned copies into .tools
 	@scripts/tools.sh

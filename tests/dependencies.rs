@@ -5,6 +5,7 @@
 //! crate could bypass its neighbours are listed too.
 
 mod root_program;
+mod verify_program;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -62,7 +63,11 @@ const EDGES: &[(&str, &[&str])] = &[
         "commercial",
         &["schemas", "exchange", "store", "requests", "runtime", "traces"],
     ),
-    ("audit", &["schemas", "exchange", "runtime"]),
+    // The rules of evidence, shared by the auditor's commands and the offline program; it does not depend on the exchange.
+    ("verification", &["schemas"]),
+    ("audit", &["schemas", "exchange", "verification"]),
+    // A program of its own, for those who trust neither side.
+    ("slacktide-verify", &["schemas", "verification"]),
     // The server of the interface of `web`; the binary gives it the transports.
     // Pages over the exchange port; the binary mounts them in the gateway.
     ("console", &["schemas", "exchange", "requests"]),
@@ -98,6 +103,7 @@ const PARTS: &[&str] = &[
     "nats",
     "web",
     "traces",
+    "verification",
     "social",
     "commercial",
     "audit",
@@ -128,6 +134,7 @@ const TESTED: &[&str] = &[
     "gateway",
     "console",
     "slacktide-client",
+    "verification",
     "exchange-testing",
     "harness",
 ];
@@ -150,7 +157,12 @@ const RESERVED: &[(&str, &[&str])] = &[
 const IN_TESTS: &[(&str, &[&str])] = &[("rusqlite", &["commercial"])];
 
 /// Libraries that a crate may not depend on at all: messages and decisions have no IO.
-const FORBIDDEN: &[(&str, &[&str])] = &[("schemas", IO), ("disclosure", IO), ("requests", IO)];
+const FORBIDDEN: &[(&str, &[&str])] = &[
+    ("schemas", IO),
+    ("disclosure", IO),
+    ("requests", IO),
+    ("verification", IO),
+];
 
 const IO: &[&str] = &["tokio", "axum", "rusqlite", "tokio-postgres", "async-nats"];
 
@@ -297,7 +309,7 @@ fn test_crates_are_no_part_of_the_product() {
     let product: Vec<&str> = PARTS
         .iter()
         .copied()
-        .chain(["slacktide", "slacktide-idle-helper"])
+        .chain(["slacktide", "slacktide-idle-helper", "slacktide-verify"])
         .collect();
     for test_crate in FOR_TESTS {
         let users: Vec<Edge> = edges()

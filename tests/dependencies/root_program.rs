@@ -10,13 +10,24 @@ use serde::Deserialize;
 
 use super::metadata;
 
-const PROGRAM: &str = "slacktide-idle-helper";
+/// A program with a list of its packages.
+pub(super) struct Program {
+    /// Its package.
+    pub(super) name: &'static str,
+    /// The page with the list.
+    pub(super) page: &'static str,
+    /// Packages that Cargo.lock names below the program's and that are not built on Linux with the features in use.
+    pub(super) not_built: &'static [(&'static str, &'static str)],
+}
 
-/// Packages that Cargo.lock names below the program's and that are not built on Linux with the features in use.
-const NOT_BUILT: &[(&str, &str)] = &[
-    ("windows-sys", "of rustix and errno, for Windows"),
-    ("indexmap", "of toml, for the order of keys"),
-];
+const PROGRAM: Program = Program {
+    name: "slacktide-idle-helper",
+    page: "docs/idle-helper.md",
+    not_built: &[
+        ("windows-sys", "of rustix and errno, for Windows"),
+        ("indexmap", "of toml, for the order of keys"),
+    ],
+};
 
 #[derive(Deserialize)]
 struct Lock {
@@ -32,7 +43,7 @@ struct Locked {
 }
 
 /// Returns the names of all packages below the program's, with the program.
-fn packages() -> BTreeSet<String> {
+pub(super) fn packages(program: &Program) -> BTreeSet<String> {
     let text = fs::read_to_string(harness::workspace().join("Cargo.lock")).unwrap();
     let lock: Lock = toml::from_str(&text).unwrap();
     // Cargo.lock does not mark the dependencies of tests, so those of our own packages are taken from their manifests.
@@ -46,12 +57,12 @@ fn packages() -> BTreeSet<String> {
         })
         .collect();
     let mut found = BTreeSet::new();
-    let mut next = vec![PROGRAM.to_owned()];
+    let mut next = vec![program.name.to_owned()];
     while let Some(entry) = next.pop() {
         // `name`, or `name version` where the lock has several versions.
         let mut words = entry.split(' ');
         let (name, version) = (words.next().unwrap(), words.next());
-        if NOT_BUILT.iter().any(|(not, _)| *not == name) || !found.insert(name.to_owned()) {
+        if program.not_built.iter().any(|(not, _)| *not == name) || !found.insert(name.to_owned()) {
             continue;
         }
         let locked: Vec<&Locked> = lock
@@ -76,9 +87,9 @@ fn packages() -> BTreeSet<String> {
     found
 }
 
-/// Returns the names in the list of docs/idle-helper.md.
-fn documented() -> BTreeSet<String> {
-    let text = fs::read_to_string(harness::workspace().join("docs/idle-helper.md")).unwrap();
+/// Returns the names in the list of the program's page.
+pub(super) fn documented(program: &Program) -> BTreeSet<String> {
+    let text = fs::read_to_string(harness::workspace().join(program.page)).unwrap();
     let (_, section) = text.split_once("## What is built into it").unwrap();
     let list = section.split("```").nth(1).unwrap();
     let lines = list.lines().skip(1);
@@ -89,7 +100,7 @@ fn documented() -> BTreeSet<String> {
 
 #[test]
 fn root_program_packages_are_those_of_its_page() {
-    let (packages, documented) = (packages(), documented());
+    let (packages, documented) = (packages(&PROGRAM), documented(&PROGRAM));
     assert!(
         packages.contains("priority") && packages.contains("libc"),
         "{packages:?}"
@@ -108,7 +119,7 @@ fn root_program_packages_are_those_of_its_page() {
 
 #[test]
 fn root_program_has_no_runtime_and_no_network_library() {
-    let packages = packages();
+    let packages = packages(&PROGRAM);
     for name in [
         "tokio",
         "async-nats",

@@ -63,7 +63,7 @@ pub use limit::Limit;
 pub use nats_server::{NatsServer, StoreCopy};
 pub use port::free_port;
 pub use postgres::{Db, Postgres, PostgresOptions, hostile_setting};
-pub use process::{Finished, Process, idle_helper, run, slacktide};
+pub use process::{Finished, Process, idle_helper, run, slacktide, verify_program};
 pub use proxy::Proxy;
 pub use shim::Shim;
 pub use skip::skip;

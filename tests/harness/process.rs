@@ -29,6 +29,16 @@ pub fn idle_helper() -> Command {
     command(BINARY.get_or_init(|| named().unwrap_or_else(|| built(NAME))))
 }
 
+/// Returns a command line for the `slacktide-verify` binary of this build, or for the one in the folder of the binary that
+/// `SLACKTIDE_BIN` names.
+#[must_use]
+pub fn verify_program() -> Command {
+    const NAME: &str = "slacktide-verify";
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    let named = || Some(PathBuf::from(std::env::var_os("SLACKTIDE_BIN")?).with_file_name(NAME));
+    command(BINARY.get_or_init(|| named().unwrap_or_else(|| built(NAME))))
+}
+
 fn command(binary: &Path) -> Command {
     let mut command = Command::new(binary);
     // These are settings of the harness, not of the product.

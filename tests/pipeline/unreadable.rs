@@ -205,7 +205,12 @@ async fn unreadable_heads_block_no_order_and_audit_names_each() {
         .iter()
         .map(|(_, sequence)| ("audit.bureau.operator".to_owned(), *sequence))
         .collect();
+    let (of_orders, faults): (Vec<_>, Vec<_>) = faults
+        .into_iter()
+        .partition(|(subject, _)| subject == "control.bureau");
     assert_eq!((code, faults), (Some(7), wanted), "{planted:?} {output}");
+    // The orders' chain has one fault for each planted message too.
+    assert_eq!(of_orders.len(), planted.len(), "{planted:?} {output}");
 
     // The next entry names each of them.
     let (_, entries) = site

@@ -28,7 +28,7 @@ async fn rows_over_mutual_tls_are_encrypted_in_transit_and_at_rest() {
     let verify = ["audit", "verify", "--config", "auditor/auditor.toml"];
     let output = site.run_ok(&verify).await;
     assert!(
-        output.contains("NOT CHECKED: rows, rejects and sums of money"),
+        output.contains("NOT COVERED: rows, rejects and sums of money"),
         "{output}"
     );
     site.change("auditor/auditor.toml", |text| {
@@ -39,7 +39,7 @@ async fn rows_over_mutual_tls_are_encrypted_in_transit_and_at_rest() {
     });
     let output = site.run_ok(&verify).await;
     assert!(
-        output.contains("600 rows") && !output.contains("NOT CHECKED"),
+        output.contains("600 rows") && !output.contains("NOT COVERED: rows"),
         "{output}"
     );
 

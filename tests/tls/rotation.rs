@@ -150,7 +150,7 @@ async fn keys_are_rotated_while_rows_flow() {
             )
     });
     let output = site.run_ok(&verify).await;
-    assert!(!output.contains("NOT CHECKED"), "{output}");
+    assert!(!output.contains("NOT COVERED: rows"), "{output}");
     site.assert_ledger_gapless();
     social.stop().await;
     poller.stop().await;

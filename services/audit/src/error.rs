@@ -14,4 +14,24 @@ pub enum AuditError {
     /// The output cannot be written.
     #[error("cannot write the output: {0}")]
     Output(#[from] std::io::Error),
+    /// The rows of a CSV have other columns from here on.
+    #[error(
+        "{subject} has other columns from sequence {sequence} on, and a CSV has one set of them; select one feed with --feed, and continue in another file with --from {sequence}"
+    )]
+    Columns {
+        /// The subject.
+        subject: String,
+        /// The sequence.
+        sequence: u64,
+    },
+    /// A chunk cannot be read, and a CSV has no place to report it.
+    #[error(
+        "the chunk at sequence {sequence} cannot be read: {what}; use --format jsonl, which shows unreadable messages, or continue after it"
+    )]
+    Unreadable {
+        /// The sequence.
+        sequence: u64,
+        /// Why.
+        what: String,
+    },
 }

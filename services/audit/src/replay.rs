@@ -1,126 +1,131 @@
-//! Messages as JSON lines.
+//! Prints messages: for the terminal, as JSON lines or as CSV; payloads or rows.
 //!
 //! Every line names the message's position. An unreadable message is a line with the reason, so that no gap is missed. Rows hold
 //! personal data: they are printed only here, because the auditor requested them.
+//!
+//! - [`printer`] prints one message
 
-use std::io::Write;
+pub mod printer;
+
 use std::ops::ControlFlow;
 
+use exchange::port::{ReadFrom, Stream};
 use exchange::{AuditExchange, Stored};
-use schemas::chunk::VerifiedChunk;
-use schemas::column::Column;
-use schemas::encryption::DecryptionKeys;
-use schemas::envelope::Envelope;
-use schemas::rows::RowReader;
-use schemas::value::Value;
-use serde_json::{Map, json};
+use verification::StreamId;
 
+use crate::ends::{EndOf, StreamEnd, find_ends};
 use crate::error::AuditError;
 use crate::selection::Selection;
-use crate::walk::walk;
+use crate::walk::{WalkEnd, walk};
+use printer::Printer;
 
-/// The content of a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lines {
-    /// The signed payload of a message.
-    Payloads,
-    /// A row of a chunk.
-    Rows,
+/// How far a replay read one stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplayedStream {
+    /// The stream.
+    pub stream: StreamId,
+    /// The sequence at which a next replay continues; `None` if nothing was read.
+    pub next: Option<u64>,
+    /// How it ended.
+    pub end: WalkEnd,
 }
 
-/// Writes the selection as JSON lines, decrypting rows with these keys. Returns the number of messages read.
+/// The streams that hold messages about requests.
+pub const OF_REQUESTS: [Stream; 7] = [
+    Stream::Requests,
+    Stream::Cancels,
+    Stream::Approvals,
+    Stream::Progress,
+    Stream::Parts,
+    Stream::Replies,
+    Stream::Confirms,
+];
+
+/// Prints the selection. `progress` gets the number of messages so far and an upper bound of all of them, if it is known.
 ///
 /// # Errors
 /// [`AuditError`] from the exchange or the output.
 pub async fn replay(
     exchange: &dyn AuditExchange,
     selection: &Selection,
-    lines: Lines,
-    keys: &DecryptionKeys,
-    out: &mut (dyn Write + Send),
-) -> Result<u64, AuditError> {
-    walk(exchange, selection, |message| {
-        match lines {
-            Lines::Payloads => payload(&message, out)?,
-            Lines::Rows => rows(&message, keys, out)?,
-        }
-        Ok(ControlFlow::Continue(()))
-    })
-    .await
-}
-
-fn payload(message: &Stored, out: &mut dyn Write) -> Result<(), AuditError> {
-    let read = Envelope::decode(&message.bytes).and_then(|envelope| {
-        let payload = serde_json::from_slice::<serde_json::Value>(&envelope.payload);
-        // Ambiguous JSON, which agents refuse, is not shown in one of its meanings.
-        let unique = schemas::unique::check_unique_keys(&envelope.payload);
-        let payload = payload
-            .and_then(|payload| unique.map(|()| payload))
-            .map_err(|error| {
-                schemas::envelope::EnvelopeError::Frame(format!("its payload is ambiguous JSON: {error}"))
-            })?;
-        Ok((envelope, payload))
-    });
-    let mut line = place(message);
-    match read {
-        Ok((envelope, payload)) => {
-            line.insert("kind".into(), json!(envelope.kind));
-            line.insert("digest".into(), json!(envelope.digest()));
-            line.insert("payload".into(), payload);
-        }
-        Err(error) => {
-            line.insert("unreadable".into(), json!(error.to_string()));
-        }
-    }
-    write_line(&line, out)
-}
-
-fn rows(message: &Stored, keys: &DecryptionKeys, out: &mut dyn Write) -> Result<(), AuditError> {
-    let unreadable = |reason: String, out: &mut dyn Write| {
-        let mut line = place(message);
-        line.insert("unreadable".into(), json!(reason));
-        write_line(&line, out)
-    };
-    let VerifiedChunk { manifest, plain, .. } = match VerifiedChunk::read(&message.bytes, keys) {
-        Ok(opened) => opened,
-        Err(error) => return unreadable(error.to_string(), out),
-    };
-    let columns = &manifest.content.schema.columns;
-    let mut reader = RowReader::new(&plain, columns.len(), manifest.content.totals.rows);
-    let mut row = Vec::new();
-    loop {
-        match reader.next_into(&mut row) {
-            Ok(false) => return Ok(()),
-            Ok(true) => {
-                let mut line = place(message);
-                line.insert("epoch".into(), json!(manifest.epoch));
-                line.insert("number".into(), json!(manifest.number));
-                line.insert("row".into(), object(columns, &row));
-                write_line(&line, out)?;
+    printer: &mut Printer<'_>,
+    progress: &mut (dyn FnMut(u64, Option<u64>) + Send),
+) -> Result<Vec<ReplayedStream>, AuditError> {
+    let ends = find_ends(exchange, &[selection.stream], &selection.party(), &mut Vec::new()).await?;
+    let total = total(&ends, selection);
+    let (mut streams, mut count) = (Vec::new(), 0);
+    for end in ends {
+        let mut next = None;
+        let filter = selection.filter(&end.stream.party);
+        let ended = walk(exchange, &end, &filter, selection.from, |message| {
+            if selection.ends_before(message.sequence, message.stored_at) {
+                return Ok(ControlFlow::Break(()));
             }
-            Err(error) => return unreadable(error.to_string(), out),
-        }
+            printer.print(&message)?;
+            next = Some(message.sequence + 1);
+            count += 1;
+            progress(count, total);
+            Ok(ControlFlow::Continue(()))
+        })
+        .await?;
+        streams.push(ReplayedStream {
+            stream: end.stream,
+            next,
+            end: ended,
+        });
     }
+    printer.finish()?;
+    Ok(streams)
 }
 
-fn place(message: &Stored) -> Map<String, serde_json::Value> {
-    let mut line = Map::new();
-    line.insert("subject".into(), json!(message.subject));
-    line.insert("sequence".into(), json!(message.sequence));
-    line.insert("stored_at".into(), json!(message.stored_at));
-    line
+/// Prints everything about one request, in the order in which it was stored.
+///
+/// # Errors
+/// [`AuditError`] from the exchange or the output.
+pub async fn replay_request(
+    exchange: &dyn AuditExchange,
+    selection: &Selection,
+    printer: &mut Printer<'_>,
+) -> Result<Vec<ReplayedStream>, AuditError> {
+    let ends = find_ends(exchange, &OF_REQUESTS, &selection.party(), &mut Vec::new()).await?;
+    let mut messages: Vec<Stored> = Vec::new();
+    let mut streams = Vec::new();
+    for end in ends {
+        let of_stream = Selection {
+            stream: end.stream.stream,
+            ..selection.clone()
+        };
+        let filter = of_stream.filter(&end.stream.party);
+        let ended = walk(exchange, &end, &filter, ReadFrom::Sequence(1), |message| {
+            messages.push(message);
+            Ok(ControlFlow::Continue(()))
+        })
+        .await?;
+        streams.push(ReplayedStream {
+            stream: end.stream,
+            next: None,
+            end: ended,
+        });
+    }
+    messages.sort_by(|a, b| (a.stored_at, &a.subject).cmp(&(b.stored_at, &b.subject)));
+    for message in &messages {
+        printer.print(message)?;
+    }
+    printer.finish()?;
+    Ok(streams)
 }
 
-fn object(columns: &[Column], row: &[Value<'_>]) -> serde_json::Value {
-    let pairs = columns
-        .iter()
-        .zip(row)
-        .map(|(column, value)| (column.name.clone(), value.json()));
-    serde_json::Value::Object(pairs.collect())
-}
-
-fn write_line(line: &Map<String, serde_json::Value>, out: &mut dyn Write) -> Result<(), AuditError> {
-    serde_json::to_writer(&mut *out, line).map_err(std::io::Error::from)?;
-    out.write_all(b"\n")?;
-    Ok(())
+/// Returns an upper bound of the number of messages to read.
+fn total(ends: &[EndOf], selection: &Selection) -> Option<u64> {
+    let ReadFrom::Sequence(from) = selection.from else {
+        return None;
+    };
+    let of = |end: &EndOf| match end.end {
+        StreamEnd::Sequence(last) => {
+            let last = selection.to_sequence.map_or(last, |to| to.min(last));
+            Some((last + 1).saturating_sub(from.max(1)))
+        }
+        StreamEnd::Unknown => None,
+    };
+    ends.iter().map(of).sum()
 }

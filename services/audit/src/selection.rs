@@ -3,6 +3,7 @@
 use exchange::port::{ReadFrom, Stream};
 use jiff::Timestamp;
 use schemas::name::{FeedName, PartyName, RecipientName};
+use schemas::request::RequestId;
 
 /// A part of a stream; by default all of it.
 #[derive(Debug, Clone)]
@@ -19,6 +20,8 @@ pub struct Selection {
     pub recipient: Option<RecipientName>,
     /// Only messages of this feed.
     pub feed: Option<FeedName>,
+    /// Only messages about this request.
+    pub request: Option<RequestId>,
 }
 
 impl Selection {
@@ -32,27 +35,38 @@ impl Selection {
             to_time: None,
             recipient: None,
             feed: None,
+            request: None,
         }
     }
 
-    /// Returns the subject filter for the exchange; of `party` if the selection names no recipient.
+    /// Returns the party whose streams are selected; empty means all.
     #[must_use]
-    pub fn filter(&self, party: Option<&PartyName>) -> String {
+    pub fn party(&self) -> Vec<PartyName> {
+        let party = self
+            .recipient
+            .as_ref()
+            .and_then(|recipient| recipient.as_str().parse().ok());
+        party.into_iter().collect()
+    }
+
+    /// Returns the subject filter for the stream of a party.
+    #[must_use]
+    pub fn filter(&self, party: &PartyName) -> String {
         let first = self.stream.token();
         // What follows the request's id: the officer; attempt and number.
         let suffix = match self.stream {
             Stream::Approvals => ".*",
             Stream::Parts => ".*.*",
+            Stream::Control => return format!("{first}.{party}"),
             _ => "",
         };
-        let token = |name: Option<&str>| name.unwrap_or("*").to_owned();
-        let recipient = self.recipient.as_ref().map(RecipientName::as_str);
-        let party = token(recipient.or_else(|| party.map(PartyName::as_str)));
-        if self.stream == Stream::Control {
-            return format!("{first}.{party}");
-        }
-        let feed = token(self.feed.as_ref().map(FeedName::as_str));
-        format!("{first}.{party}.{feed}{suffix}")
+        let is_of_lanes = matches!(self.stream, Stream::Data | Stream::Receipts);
+        let third = match (&self.feed, &self.request) {
+            (Some(feed), _) if is_of_lanes => feed.to_string(),
+            (_, Some(request)) if !is_of_lanes && self.stream != Stream::Audit => request.to_string(),
+            _ => "*".to_owned(),
+        };
+        format!("{first}.{party}.{third}{suffix}")
     }
 
     /// Returns whether a message is beyond the end of the selection.
@@ -84,7 +98,7 @@ mod tests {
             (Stream::Control, "control.bureau"),
         ] {
             assert!(subject.parse::<schemas::subject::Subject>().is_ok(), "{subject}");
-            let filter = Selection::all(stream).filter(None);
+            let filter = Selection::all(stream).filter(&"insurer-a".parse().unwrap());
             let (filter, subject): (Vec<_>, Vec<_>) =
                 (filter.split('.').collect(), subject.split('.').collect());
             assert_eq!(

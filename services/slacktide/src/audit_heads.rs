@@ -4,11 +4,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ::audit::heads::KeptHeads;
 use jiff::Timestamp;
 use runtime::exit::Exit;
 use runtime::replace::replace;
 use serde::{Deserialize, Serialize};
+use verification::heads::KeptHeads;
 
 use crate::cli::{Part, Since};
 use crate::failure::Failure;

@@ -24,6 +24,7 @@ use ::audit::verify::{Findings, Trust, verify};
 use ::exchange::port::Stream;
 use runtime::exit::Exit;
 use runtime::stop::{SecondSignal, Stop};
+use schemas::encryption::DecryptionKeys;
 use serde_json::Value;
 
 use crate::cli::DemoArgs;
@@ -194,15 +195,7 @@ async fn blocking<T: Send + 'static>(
 async fn audit(site_files: &SiteFiles) -> Result<Findings, Failure> {
     let file = load_file::<PartyFile>(&site_files.file("auditor.toml"))?;
     let exchange = ExchangeClient::connect(file.value.exchange.command_options(file.folder())?).await?;
-    let here = file.value.origin();
-    let trust = file.value.trust;
-    let trust = Trust {
-        chunks: trust.chunks,
-        receipts: trust.receipts,
-        entries: trust.entries,
-        here,
-        ..Trust::default()
-    };
+    let trust: Trust = file.value.trust_file(None).trust(DecryptionKeys::default());
     verify(&exchange, &trust, &Selection::all(Stream::Data), None)
         .await
         .map_err(|error| Failure::new(Exit::Exchange, error.to_string()))

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
+use schemas::name::PartyName;
+use schemas::request::RequestId;
 
 use super::Config;
 
@@ -31,6 +33,30 @@ pub(crate) enum StreamName {
     Confirms,
     /// Audit entries of operators and agents.
     Audit,
+    /// Orders of operators.
+    Control,
+}
+
+/// The format of a replay.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum ReplayFormat {
+    /// A line for each message: time, sequence, subject, kind.
+    Text,
+    /// A JSON object on each line.
+    Jsonl,
+    /// RFC 4180, with a line of names first.
+    Csv,
+}
+
+/// The length of the periods into which an export is split.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum ExportPeriod {
+    /// An hour, UTC.
+    Hour,
+    /// A day, UTC.
+    Day,
+    /// Everything in one file.
+    None,
 }
 
 /// A start time, or a file of chain heads.
@@ -76,21 +102,27 @@ pub(crate) struct Part {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
-    /// Print messages as JSON lines: manifests or rows.
+    /// Print messages: manifests, rows, or everything about one request.
     #[command(
         after_help = "Example:\n  slacktide audit replay --config config/auditor.toml --feed setl --rows"
     )]
     Replay {
         #[command(flatten)]
         config: Config,
-        /// The stream.
-        #[arg(long, value_enum, default_value_t = StreamName::Data)]
-        stream: StreamName,
+        /// The stream; data if neither a stream nor a request is given.
+        #[arg(long, value_enum)]
+        stream: Option<StreamName>,
         #[command(flatten)]
         part: Part,
+        /// Only this request's: all of its messages, or those of the stream.
+        #[arg(long, value_name = "ID")]
+        request: Option<RequestId>,
         /// Print the rows of chunks instead of manifests. They contain personal data.
         #[arg(long)]
         rows: bool,
+        /// The format; text on a terminal, jsonl elsewhere.
+        #[arg(long, value_enum)]
+        format: Option<ReplayFormat>,
     },
     /// Verify signatures, links, numbers and totals, and show the first fault of each lane and audit chain.
     #[command(
@@ -104,5 +136,35 @@ pub(crate) enum AuditCommand {
         /// Print the findings as JSON.
         #[arg(long)]
         json: bool,
+    },
+    /// Write the streams to files that `slacktide-verify` verifies without the exchange.
+    #[command(after_help = "Example:\n  slacktide audit export --config config/auditor.toml --out export/")]
+    Export {
+        #[command(flatten)]
+        config: Config,
+        /// A folder for one file per period, which a later run continues; or a new file whose name ends in .slx.
+        #[arg(long, value_name = "FOLDER or FILE")]
+        out: PathBuf,
+        /// From this time on, for example 2026-01-31T00:00:00+08:00.
+        #[arg(long, value_name = "TIME")]
+        from: Option<Timestamp>,
+        /// Before this time.
+        #[arg(long, value_name = "TIME")]
+        to: Option<Timestamp>,
+        /// Only the streams of this party; may be given several times.
+        #[arg(long, value_name = "NAME")]
+        party: Vec<PartyName>,
+        /// The period of one file.
+        #[arg(long, value_enum, default_value_t = ExportPeriod::Day)]
+        period: ExportPeriod,
+        /// Print the result as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the trusted keys as a file for `slacktide-verify`.
+    #[command(after_help = "Example:\n  slacktide audit trust --config config/auditor.toml > trust.toml")]
+    Trust {
+        #[command(flatten)]
+        config: Config,
     },
 }

@@ -1,103 +1,81 @@
-//! `slacktide audit replay|verify`.
+//! `slacktide audit replay|verify|export|trust`.
 //!
-//! - `report` the findings as a value; `counting` shows how many messages are read
+//! - `replay`, `export` these commands; `report` the findings as a value; `counting` shows how many messages are read
 
 mod counting;
+pub(super) mod export;
+mod replay;
 pub(super) mod report;
 
-use std::io::{self, Write as _};
 use std::path::Path;
 
 use ::audit::AuditError;
-use ::audit::replay::{Lines, replay};
 use ::audit::selection::Selection;
 use ::audit::verify::{Trust, verify};
-use ::exchange::AuditExchange;
 use ::exchange::port::{ReadFrom, Stream};
 use runtime::config::Loaded;
 use runtime::exit::Exit;
 use schemas::name::{FeedName, RecipientName};
 
 use crate::audit_heads::HeadsFile;
-use crate::cli::{AuditCommand, Part, Since, StreamName};
+use crate::cli::{AuditCommand, Config, Part, Since, StreamName};
 use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::{PartyFile, load};
 use counting::Counting;
-use report::AuditReport;
+use report::VerifyReport;
 
 /// Runs a subcommand.
 pub(crate) async fn run(command: AuditCommand) -> Outcome {
     match command {
-        AuditCommand::Replay {
-            config,
-            stream,
-            part,
-            rows,
-        } => {
-            if let Some(Since::File(path)) = &part.since {
-                return Err(invalid_time(path));
-            }
-            let (loaded, exchange) = connect(&config.config).await?;
-            let decryption_keys = loaded.value.encryption.decryption_keys(loaded.folder())?;
-            let selection = selection(stream, &part)?;
-            let lines = if rows { Lines::Rows } else { Lines::Payloads };
-            let mut out = output::JsonLines::default();
-            let counting = Counting::new(&exchange);
-            // A terminal shows the lines themselves.
-            let exchange: &dyn AuditExchange = if output::is_terminal() {
-                &exchange
-            } else {
-                &counting
-            };
-            let replayed = replay(exchange, &selection, lines, &decryption_keys, &mut out).await;
-            match replayed {
-                Ok(_) => {}
-                // The reader of the output has seen enough, or the output is full, which is reported at the end.
-                Err(AuditError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {}
-                Err(error) => return Err(failed(error)),
-            }
-            // A closed pipe is no error here either.
-            let _ = out.flush();
-            Ok(Exit::Done)
-        }
-        AuditCommand::Verify { config, part, json } => {
-            let (loaded, exchange) = connect(&config.config).await?;
-            let decryption_keys = loaded.value.encryption.decryption_keys(loaded.folder())?;
-            let here = loaded.value.origin();
-            let trust = loaded.value.trust;
-            if trust.chunks.is_empty() {
-                return Err(Failure::usage(format!(
-                    "{}: trust.chunks: is empty, so no signature can be verified; put the bureau's sign.pub (A…) there",
-                    loaded.path.display()
-                )));
-            }
-            let trust = Trust {
-                chunks: trust.chunks,
-                receipts: trust.receipts,
-                entries: trust.entries,
-                here,
-                decryption_keys,
-            };
-            let heads = HeadsFile::of(&part)?;
-            let selection = selection(StreamName::Data, &part)?;
-            let known_heads = heads.as_ref().and_then(HeadsFile::known_heads);
-            let findings = {
-                let exchange = Counting::new(&exchange);
-                let found = verify(&exchange, &trust, &selection, known_heads).await;
-                found.map_err(failed)?
-            };
-            output::report(&AuditReport::new(&findings), json)?;
-            if !findings.is_sound() {
-                return Ok(Exit::Evidence);
-            }
-            if let Some(heads) = heads {
-                output::note(&heads.advance(&findings.heads)?);
-            }
-            Ok(Exit::Done)
-        }
+        AuditCommand::Replay { .. } => replay::run(command).await,
+        AuditCommand::Export { .. } => export::run(command).await,
+        AuditCommand::Verify { config, part, json } => run_verify(&config, &part, json).await,
+        AuditCommand::Trust { config } => print_trust(&config.config),
     }
+}
+
+async fn run_verify(config: &Config, part: &Part, json: bool) -> Outcome {
+    let (loaded, exchange) = connect(&config.config).await?;
+    let decryption_keys = loaded.value.encryption.decryption_keys(loaded.folder())?;
+    if loaded.value.trust.chunks.is_empty() {
+        return Err(Failure::usage(format!(
+            "{}: trust.chunks: is empty, so no signature can be verified; put the bureau's sign.pub (A…) there",
+            loaded.path.display()
+        )));
+    }
+    let trust: Trust = loaded.value.trust_file(None).trust(decryption_keys);
+    let heads = HeadsFile::of(part)?;
+    let selection = selection(StreamName::Data, part)?;
+    let known_heads = heads.as_ref().and_then(HeadsFile::known_heads);
+    let findings = {
+        let exchange = Counting::new(&exchange);
+        let found = verify(&exchange, &trust, &selection, known_heads).await;
+        found.map_err(failed)?
+    };
+    output::report(&VerifyReport::of_streams(&findings), json)?;
+    if !findings.is_sound() {
+        return Ok(Exit::Evidence);
+    }
+    if let Some(heads) = heads {
+        output::note(&heads.advance(&findings.heads)?);
+    }
+    Ok(Exit::Done)
+}
+
+fn print_trust(path: &Path) -> Outcome {
+    let loaded: Loaded<PartyFile> = load(path)?;
+    let own = loaded
+        .value
+        .signing
+        .as_ref()
+        .map(|signing| signing.key(loaded.folder()))
+        .transpose()?;
+    let file = loaded.value.trust_file(own.as_ref().map(|key| key.public()));
+    let text = toml::to_string(&file).map_err(|error| Failure::internal(&error))?;
+    output::exact(&text);
+    Ok(Exit::Done)
 }
 
 async fn connect(path: &Path) -> Result<(Loaded<PartyFile>, ExchangeClient), Failure> {
@@ -119,6 +97,7 @@ fn selection(stream: StreamName, part: &Part) -> Result<Selection, Failure> {
         StreamName::Replies => Stream::Replies,
         StreamName::Confirms => Stream::Confirms,
         StreamName::Audit => Stream::Audit,
+        StreamName::Control => Stream::Control,
     };
     let invalid = |error: schemas::name::BadName| Failure::usage(error.to_string());
     Ok(Selection {
@@ -160,6 +139,9 @@ fn failed(error: AuditError) -> Failure {
         }
         AuditError::Output(error) => {
             Failure::new(Exit::Unfinished, format!("the output cannot be written: {error}"))
+        }
+        error @ (AuditError::Columns { .. } | AuditError::Unreadable { .. }) => {
+            Failure::new(Exit::Unfinished, error.to_string())
         }
     }
 }

@@ -343,14 +343,22 @@ fn others(shown: &mut Output, hostile: &str) {
     let findings = Findings {
         lanes: [(hostile.to_owned(), Default::default())].into(),
         faults: vec![Fault {
+            class: verification::FaultClass::Message,
+            file: Some(hostile.to_owned()),
+            record: Some(1),
+            stream: hostile.to_owned(),
             subject: hostile.to_owned(),
             sequence: 1,
             chunk: None,
             what: hostile.to_owned(),
         }],
+        not_covered: vec![hostile.to_owned()],
         ..Findings::default()
     };
-    shown.report("audit verify", &audits::report::AuditReport::new(&findings));
+    shown.report(
+        "audit verify",
+        &audits::report::VerifyReport::of_streams(&findings),
+    );
     let mut found = crate::doctor::Findings::default();
     found.warn(hostile, hostile);
     found.fail(hostile, &Failure::usage(hostile).with([hostile.to_owned()]));

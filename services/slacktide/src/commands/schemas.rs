@@ -62,7 +62,8 @@ fn all() -> BTreeMap<&'static str, Schema> {
     let it = &mut all;
     add::<approvals::ApprovalList>(it, &["approvals list"]);
     add::<approvals::DecisionReport>(it, &["approvals grant", "approvals refuse"]);
-    add::<audit::report::AuditReport>(it, &["audit verify"]);
+    add::<audit::export::ExportReport>(it, &["audit export"]);
+    add::<audit::report::VerifyReport>(it, &["audit verify"]);
     add::<blocklist::BlockListReport>(it, &["blocklist import", "blocklist show"]);
     add::<config::ConfigReport>(it, &["config show"]);
     add::<demo::report::Report>(it, &["demo"]);

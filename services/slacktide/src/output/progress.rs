@@ -26,7 +26,7 @@ impl Progress {
         let bar = Stream::Error.is_redrawable().then(|| {
             let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
             let template = match total {
-                Some(_) => "{wide_bar} {pos}/{len} {prefix} {msg} {elapsed}, {eta} left",
+                Some(_) => "{wide_bar} {pos}/{len} {prefix} {msg} {per_sec}, {elapsed}, {eta} left",
                 None => "{spinner} {pos} {prefix} {msg} {elapsed}",
             };
             if let Ok(style) = ProgressStyle::with_template(template) {

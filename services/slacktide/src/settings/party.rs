@@ -1,12 +1,14 @@
 //! The administrator's and the auditor's file: a connection and trusted keys.
 
-use schemas::origin::Origin;
 use schemas::sign::PublicKey;
 use serde::{Deserialize, Serialize};
+use verification::trust::KeyRule;
+use verification::trust_file::TrustFile;
 
 use super::encryption::EncryptionTable;
 use super::exchange::ExchangeTable;
 use super::file::Validate;
+use super::key::SigningTable;
 use super::violation::ConfigViolation;
 
 /// A file without an agent.
@@ -21,6 +23,9 @@ pub(crate) struct PartyFile {
     /// The decryption keys, if the auditor may decrypt chunks.
     #[serde(default)]
     pub(crate) encryption: EncryptionTable,
+    /// The signing key, for `audit export`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) signing: Option<SigningTable>,
 }
 
 /// The `[trust]` table of an auditor.
@@ -31,16 +36,35 @@ pub(crate) struct PartyTrust {
     pub(crate) chunks: Vec<PublicKey>,
     /// Receivers.
     pub(crate) receipts: Vec<PublicKey>,
-    /// Writers of audit entries.
+    /// Writers of audit entries and of operators' orders.
     pub(crate) entries: Vec<PublicKey>,
+    /// Officers, who decide about requests.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) officers: Vec<PublicKey>,
+    /// Auditors who sign exports, other than this one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) exporters: Vec<PublicKey>,
+    /// Limits of the keys' validity.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) keys: Vec<KeyRule>,
 }
 
 impl PartyFile {
-    /// The origin that messages must carry.
-    pub(crate) fn origin(&self) -> Origin {
-        Origin {
+    /// Returns the trusted keys as a file for `slacktide-verify`. `own` is the auditor's own key, which signs exports.
+    pub(crate) fn trust_file(&self, own: Option<&PublicKey>) -> TrustFile {
+        let trust = self.trust.clone();
+        let mut exporters = trust.exporters;
+        if let Some(own) = own.filter(|own| !exporters.contains(own)) {
+            exporters.push(own.clone());
+        }
+        TrustFile {
             site: self.exchange.site.clone(),
-            ..Origin::default()
+            chunks: trust.chunks,
+            receipts: trust.receipts,
+            entries: trust.entries,
+            officers: trust.officers,
+            exporters,
+            keys: trust.keys,
         }
     }
 }

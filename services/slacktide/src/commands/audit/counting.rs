@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use ::exchange::port::{ReadFrom, Sequence, Stream};
+use ::exchange::port::{ReadFrom, Sequence, Stream, StreamState};
 use ::exchange::{AuditExchange, Published, Result, Stored};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -54,5 +54,9 @@ impl AuditExchange for Counting<'_> {
         progress.set(*count, &format!("{stream:?}").to_lowercase());
         drop(shown);
         Ok(page)
+    }
+
+    async fn stream_state(&self, stream: Stream, party: &PartyName) -> Result<StreamState> {
+        self.exchange.stream_state(stream, party).await
     }
 }

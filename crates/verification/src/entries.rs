@@ -5,14 +5,14 @@
 
 use std::collections::BTreeSet;
 
-use exchange::Stored;
 use schemas::audit::AuditEntry;
 use schemas::digest::Digest;
-use schemas::envelope::{Envelope, EnvelopeError};
+use schemas::envelope::Envelope;
 use schemas::heads::RecordRef;
 use schemas::subject::Subject;
 use schemas::unreadable::Unreadable;
 
+use crate::message::Message;
 use crate::violation::Violation;
 
 /// One writer's chain.
@@ -24,6 +24,8 @@ pub struct Entries {
     before: Option<Before>,
     /// Every entry with a valid signature.
     signed: BTreeSet<RecordRef>,
+    /// Whether entries before the first one are not in the stream.
+    begins_late: bool,
     /// The number of valid entries.
     pub count: u64,
 }
@@ -36,21 +38,26 @@ struct Before {
 }
 
 impl Entries {
-    /// Takes the writer's next message, with its entry if the signature is valid.
+    /// Takes the writer's next message, with its entry if it is valid on its own. `begins_late`: the stream does not hold its first
+    /// messages, so that the first entry may continue another one.
     ///
     /// # Errors
     /// The rule that it breaks.
     pub fn push(
         &mut self,
-        message: &Stored,
-        entry: Result<(AuditEntry, Digest), EnvelopeError>,
+        message: &Message<'_>,
+        entry: Result<(AuditEntry, Digest), Violation>,
+        begins_late: bool,
     ) -> Result<(), Violation> {
         let before = self.before.replace(Before {
-            message: Unreadable::of(message.sequence, &message.bytes),
-            digest: Envelope::decode(&message.bytes)
+            message: Unreadable::of(message.sequence, message.bytes),
+            digest: Envelope::decode(message.bytes)
                 .ok()
                 .map(|envelope| envelope.digest()),
         });
+        if before.is_none() {
+            self.begins_late = begins_late;
+        }
         let (entry, digest) = entry?;
         let subject = Subject::Audit(entry.party.clone(), entry.writer.clone()).to_string();
         if subject != message.subject {
@@ -60,7 +67,12 @@ impl Entries {
             number: entry.number,
             digest,
         });
-        let held = check_follows(self.last, before.as_ref(), &entry);
+        let is_begin = before.is_none() && self.begins_late && entry.skips.is_none();
+        let held = if is_begin {
+            Ok(())
+        } else {
+            check_follows(self.last, before.as_ref(), &entry)
+        };
         // The chain continues after a fault, so that one fault is not reported for every later entry. An impossible number is
         // not adopted.
         if held.is_ok() || entry.number <= message.sequence {
@@ -73,10 +85,11 @@ impl Entries {
 }
 
 impl Entries {
-    /// Returns whether the chain holds an entry.
+    /// Returns whether the chain holds an entry, or the entry is older than the stream's begin.
     #[must_use]
     pub fn holds(&self, mark: RecordRef) -> bool {
-        self.signed.contains(&mark)
+        let first = self.signed.first().map(|first| first.number);
+        self.signed.contains(&mark) || (self.begins_late && first.is_none_or(|first| mark.number < first))
     }
 
     /// Returns the last entry.
@@ -121,7 +134,6 @@ fn check_follows(
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use jiff::Timestamp;
     use schemas::sign::SigningKey;
 
@@ -146,16 +158,19 @@ mod tests {
 
         fn bytes(&mut self, bytes: &[u8]) -> (Result<(), Violation>, Unreadable) {
             self.sequence += 1;
-            let message = Stored {
-                subject: "audit.bureau.operator".into(),
+            let stream = "audit.bureau".to_owned().try_into().unwrap();
+            let message = Message {
+                stream: &stream,
+                subject: "audit.bureau.operator",
                 sequence: self.sequence,
                 stored_at: Timestamp::UNIX_EPOCH,
-                trace: None,
-                bytes: Bytes::copy_from_slice(bytes),
+                bytes,
+                place: crate::message::Place::default(),
             };
             let entry = Envelope::decode(bytes)
-                .and_then(|envelope| Ok((envelope.verify(&[self.key.public().clone()])?, envelope.digest())));
-            let held = self.entries.push(&message, entry);
+                .and_then(|envelope| Ok((envelope.verify(&[self.key.public().clone()])?, envelope.digest())))
+                .map_err(Violation::from);
+            let held = self.entries.push(&message, entry, false);
             (held, Unreadable::of(self.sequence, bytes))
         }
 

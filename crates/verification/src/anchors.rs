@@ -89,6 +89,12 @@ impl Anchors {
         (stored_at.duration_since(*since) > IN_FLIGHT_TOLERANCE).then(|| (*mark, by.clone()))
     }
 
+    /// Returns the newest control record that chunks name, with the chunk.
+    #[must_use]
+    pub fn control(&self) -> Option<(RecordRef, &str)> {
+        self.newest.as_ref().map(|(mark, by, _)| (*mark, by.as_str()))
+    }
+
     /// Returns the newest audit entry that chunks name, by subject.
     #[must_use]
     pub fn audit(&self) -> &BTreeMap<String, Anchor> {

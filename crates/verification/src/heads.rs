@@ -7,13 +7,15 @@ use std::collections::BTreeMap;
 
 use schemas::heads::RecordRef;
 use schemas::manifest::Link;
-use schemas::name::Lane;
+use schemas::name::{Lane, PartyName};
+use schemas::stream::Stream;
 use schemas::subject::Subject;
 use serde::{Deserialize, Serialize};
 
 use crate::chain::Chain;
 use crate::entries::Entries;
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultClass};
+use crate::orders::Orders;
 use crate::receipts::Receipts;
 
 /// The last message of each chain.
@@ -26,6 +28,9 @@ pub struct KeptHeads {
     pub receipts: BTreeMap<String, (u32, u64)>,
     /// The last audit entries, by subject.
     pub entries: BTreeMap<String, RecordRef>,
+    /// The last records of orders, by subject.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub orders: BTreeMap<String, RecordRef>,
 }
 
 impl KeptHeads {
@@ -35,6 +40,7 @@ impl KeptHeads {
         lanes: &BTreeMap<Lane, Chain>,
         receipts: &BTreeMap<Lane, Receipts>,
         entries: &BTreeMap<String, Entries>,
+        orders: &BTreeMap<PartyName, Orders>,
     ) -> Self {
         let chunk = |(lane, chain): (&Lane, &Chain)| Some((lane.to_string(), chain.last()?));
         let receipt = |(lane, receipts): (&Lane, &Receipts)| {
@@ -42,10 +48,12 @@ impl KeptHeads {
             Some((lane.to_string(), (last.epoch, last.to)))
         };
         let entry = |(subject, chain): (&String, &Entries)| Some((subject.clone(), chain.last()?));
+        let order = |(party, chain): (&PartyName, &Orders)| Some((order_subject(party), chain.last()?));
         Self {
             chunks: lanes.iter().filter_map(chunk).collect(),
             receipts: receipts.iter().filter_map(receipt).collect(),
             entries: entries.iter().filter_map(entry).collect(),
+            orders: orders.iter().filter_map(order).collect(),
         }
     }
 
@@ -56,16 +64,15 @@ impl KeptHeads {
         lanes: &BTreeMap<Lane, Chain>,
         receipts: &BTreeMap<Lane, Receipts>,
         entries: &BTreeMap<String, Entries>,
+        orders: &BTreeMap<PartyName, Orders>,
     ) -> Vec<Fault> {
-        let fault = |subject: String, head: String, end: Option<String>| Fault {
-            subject,
-            sequence: 0,
-            chunk: None,
-            what: format!(
+        let fault = |subject: String, head: String, end: Option<String>| {
+            let what = format!(
                 "the kept head, {head}, is not in the stream ({}): the stream was truncated, restored from an older copy or \
                  rewritten",
                 end.map_or("it is empty".to_owned(), |end| format!("the last is {end}"))
-            ),
+            );
+            Fault::of_missing(None, subject, FaultClass::Chain, what)
         };
         let mut faults = Vec::new();
         for (name, link) in &self.chunks {
@@ -75,7 +82,7 @@ impl KeptHeads {
                     |link: Link| format!("chunk {}.{} with digest {}", link.epoch, link.number, link.digest);
                 let end = chain.and_then(Chain::last).map(position);
                 faults.push(fault(
-                    format!("{}.{name}", exchange::port::Stream::Data.token()),
+                    format!("{}.{name}", Stream::Data.token()),
                     position(*link),
                     end,
                 ));
@@ -87,7 +94,7 @@ impl KeptHeads {
                 let position = |(epoch, to): (u32, u64)| format!("a receipt up to {epoch}.{to}");
                 let end = last.map(|last| position((last.epoch, last.to)));
                 faults.push(fault(
-                    format!("{}.{name}", exchange::port::Stream::Receipts.token()),
+                    format!("{}.{name}", Stream::Receipts.token()),
                     position(*kept),
                     end,
                 ));
@@ -101,13 +108,26 @@ impl KeptHeads {
                 faults.push(fault(subject.clone(), position(*mark), end));
             }
         }
+        for (subject, mark) in &self.orders {
+            let chain = orders.iter().find(|(party, _)| order_subject(party) == *subject);
+            if !chain.is_some_and(|(_, chain)| chain.holds(*mark)) {
+                let position =
+                    |mark: RecordRef| format!("record {} with digest {}", mark.number, mark.digest);
+                let end = chain.and_then(|(_, chain)| chain.last()).map(position);
+                faults.push(fault(subject.clone(), position(*mark), end));
+            }
+        }
         faults
     }
 }
 
+fn order_subject(party: &PartyName) -> String {
+    Subject::Control(party.clone()).to_string()
+}
+
 /// Returns the chain of a lane by the lane's name.
 fn named<'a, T>(chains: &'a BTreeMap<Lane, T>, name: &str) -> Option<&'a T> {
-    match format!("{}.{name}", exchange::port::Stream::Data.token()).parse() {
+    match format!("{}.{name}", Stream::Data.token()).parse() {
         Ok(Subject::Data(lane)) => chains.get(&lane),
         _ => None,
     }

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use schemas::cursor::Cursor;
+use schemas::digest::Digest;
 use schemas::encryption::position;
 use schemas::load::GateState;
-use schemas::manifest::{Link, Manifest};
+use schemas::manifest::{Cause, Link, Manifest};
 use schemas::name::Lane;
 use schemas::total::Total;
 use schemas::value::Value;
@@ -21,9 +22,33 @@ use crate::violation::Violation;
 #[derive(Debug, Default)]
 pub struct Chain {
     last: Option<LastChunk>,
-    links: Vec<Link>,
+    links: Links,
     money: BTreeMap<String, Total>,
     report: Report,
+}
+
+/// The digests of a lane's chunks, by position.
+#[derive(Debug, Default)]
+struct Links {
+    /// By epoch: the number of the first chunk, and the digests from there on.
+    epochs: BTreeMap<u32, (u64, Vec<Digest>)>,
+}
+
+impl Links {
+    fn push(&mut self, link: Link) {
+        let (_, digests) = self.epochs.entry(link.epoch).or_insert((link.number, Vec::new()));
+        digests.push(link.digest);
+    }
+
+    fn digest(&self, epoch: u32, number: u64) -> Option<Digest> {
+        let (first, digests) = self.epochs.get(&epoch)?;
+        let index = usize::try_from(number.checked_sub(*first)?).ok()?;
+        digests.get(index).copied()
+    }
+
+    fn contains(&self, link: &Link) -> bool {
+        self.digest(link.epoch, link.number) == Some(link.digest)
+    }
 }
 
 #[derive(Debug)]
@@ -56,7 +81,7 @@ pub struct Report {
     /// The last number in it.
     pub number: u64,
     /// The digest of the last chunk.
-    pub head: Option<schemas::digest::Digest>,
+    pub head: Option<Digest>,
     /// One entry for each run of chunks by one publisher process.
     pub publishers: Vec<PublisherRun>,
     /// The openings of later epochs.
@@ -101,7 +126,7 @@ impl Chain {
         &mut self,
         lane: &Lane,
         manifest: &Manifest,
-        digest: schemas::digest::Digest,
+        digest: Digest,
         opened: bool,
         stored_at: Timestamp,
     ) -> Result<(), Violation> {
@@ -226,11 +251,36 @@ impl Chain {
 
     /// Returns whether the chain holds a chunk.
     #[must_use]
-    pub fn holds(&self, epoch: u32, number: u64, digest: schemas::digest::Digest) -> bool {
+    pub fn holds(&self, epoch: u32, number: u64, digest: Digest) -> bool {
         self.links.contains(&Link {
             epoch,
             number,
             digest,
+        })
+    }
+
+    /// Returns the digest of a chunk, if the chain has one with this number.
+    #[must_use]
+    pub fn digest(&self, epoch: u32, number: u64) -> Option<Digest> {
+        self.links.digest(epoch, number)
+    }
+
+    /// Returns whether the stream begins after a chunk.
+    #[must_use]
+    pub fn begins_after(&self, epoch: u32, number: u64) -> bool {
+        let begin = self.report.begins_at;
+        begin.is_some_and(|begin| (begin.epoch, begin.number) > (epoch, number))
+    }
+
+    /// Returns whether an operator opened an epoch because the exchange lost this chunk.
+    #[must_use]
+    pub fn is_declared_lost(&self, epoch: u32, number: u64) -> bool {
+        self.report.openings.iter().any(|note| {
+            let continues = note
+                .opening
+                .continues
+                .map_or((0, 0), |link| (link.epoch, link.number));
+            note.opening.cause == Cause::ExchangeRestored && note.epoch > epoch && (epoch, number) > continues
         })
     }
 
@@ -243,8 +293,7 @@ impl Chain {
     /// Returns whether the chain holds a chunk, or the chunk is older than the retained stream.
     #[must_use]
     pub fn reaches(&self, link: Link) -> bool {
-        let is_before = |begin: Link| (begin.epoch, begin.number) > (link.epoch, link.number);
-        self.links.contains(&link) || self.report.begins_at.is_some_and(is_before)
+        self.links.contains(&link) || self.begins_after(link.epoch, link.number)
     }
 
     /// Returns the report so far.
