@@ -179,7 +179,7 @@ impl RequestSite {
             .unwrap_or_else(|error| panic!("{arguments:?}: {error}: {}{}", done.stdout, done.stderr))
     }
 
-    fn agent(&self, name: &str, kind: &str, port: u16) -> Agent {
+    pub(crate) fn agent(&self, name: &str, kind: &str, port: u16) -> Agent {
         let mut command: Command = slacktide();
         command
             .current_dir(self.folder.path())
