@@ -37,7 +37,10 @@ pub(super) fn read(folder: &Path) -> Value {
     }
     filled.push_str(rest);
     let mut value: Value = serde_yaml_ng::from_str(&filled).unwrap();
-    value.apply_merge().unwrap();
+    // Once for each level: what a service merges has merges of its own.
+    for _ in 0..2 {
+        value.apply_merge().unwrap();
+    }
     value
 }
 
