@@ -39,7 +39,7 @@ impl GrowthSamples {
     }
 }
 
-/// PURE: adds a sample. One with fewer bytes begins anew: messages were removed.
+/// PURE: adds a sample. One with fewer bytes replaces all: messages were removed.
 fn add(samples: &mut Vec<Sample>, sample: Sample) {
     if samples.last().is_some_and(|last| sample.bytes < last.bytes) {
         samples.clear();

@@ -69,18 +69,19 @@ fn is_secret(word: &str) -> bool {
     is_seed || word.contains("stg_")
 }
 
-/// An identity number of 15 or 18 characters, or the number of a mobile phone.
+/// Whether a part of a word is an identity number of 15 or 18 characters, or the number of a mobile phone.
 fn is_personal_number(word: &str) -> bool {
-    let word = word.trim_matches(['.', '-', '_', '+']);
-    let digits = word.bytes().take_while(u8::is_ascii_digit).count();
-    let is_all_digits = digits == word.len();
-    match word.len() {
-        18 => is_all_digits || (digits == 17 && word.ends_with(['X', 'x'])),
-        15 => is_all_digits,
-        11 => is_all_digits && word.starts_with('1') && word.as_bytes().get(1) > Some(&b'2'),
-        13 => is_all_digits && word.starts_with("861"),
-        _ => false,
-    }
+    word.split(['.', '-', '_', '+']).any(|part| {
+        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+        let is_all_digits = digits == part.len();
+        match part.len() {
+            18 => is_all_digits || (digits == 17 && part.ends_with(['X', 'x'])),
+            15 => is_all_digits,
+            11 => is_all_digits && part.starts_with('1') && part.as_bytes().get(1) > Some(&b'2'),
+            13 => is_all_digits && part.starts_with("861"),
+            _ => false,
+        }
+    })
 }
 
 fn is_address(word: &str) -> bool {
@@ -185,7 +186,7 @@ mod tests {
     #[test]
     fn redact_removes_numbers_of_persons_and_keeps_counts() {
         let clean = document(&json!({
-            "error": "person 11010519491231002X, phone 13800138000, mail li.na@example.org",
+            "error": "person 11010519491231002X, phone 13800138000, p-13900139000, mail li.na@example.org",
             "110105194912310021": "x",
             "bytes": 13_800_138_000_u64,
             "at": "2026-01-31T08:00:00Z",

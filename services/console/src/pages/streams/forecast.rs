@@ -5,10 +5,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::records::growth::Sample;
 
-/// A shorter period says nothing about a day.
+/// A shorter period does not show the growth of a day.
 const MIN_LIFE: SignedDuration = SignedDuration::from_hours(1);
 
-/// A shorter period of measurement says nothing.
+/// A shorter measurement does not show a growth.
 const MIN_MEASURED: SignedDuration = SignedDuration::from_mins(10);
 
 /// Seconds of a day.
