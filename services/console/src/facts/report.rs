@@ -86,7 +86,12 @@ pub(crate) async fn read_all(
     trust: &Trust,
 ) -> exchange::Result<Vec<Report>> {
     let parties = match role {
-        PartyRole::Auditor => exchange.parties(Stream::Audit).await?,
+        PartyRole::Auditor => {
+            let mut parties = exchange.parties(Stream::Audit).await?;
+            // The auditor has no agent, so there is no stream of its reports.
+            parties.retain(|other| other != party);
+            parties
+        }
         PartyRole::Bureau | PartyRole::Recipient => vec![party.clone()],
     };
     let mut reports = Vec::new();
