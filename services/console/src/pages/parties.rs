@@ -165,7 +165,7 @@ struct Expiry {
     badge: Badge,
     state: &'static str,
     left: String,
-    at: Option<Time>,
+    at: Option<String>,
 }
 
 /// PURE: makes the view of the facts.
@@ -273,7 +273,7 @@ fn expiry(at: Timestamp, soon: SignedDuration, context: &Context) -> Expiry {
         badge: Badge::new(level, texts.get(key)),
         state,
         left: texts.with("parties.left", &[("span", &span)]),
-        at: Some(context.time(at)),
+        at: Some(context.display.formatter().time(at)),
     }
 }
 

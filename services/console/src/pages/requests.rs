@@ -155,8 +155,8 @@ struct Row {
     since: Option<Time>,
     detail: String,
     place: String,
-    forecast: Option<Time>,
-    deadline: Option<Time>,
+    forecast: Option<String>,
+    deadline: Option<String>,
     notes: Vec<&'static str>,
 }
 
@@ -240,8 +240,8 @@ fn row(item: &Item, context: &Context) -> Row {
         place: status
             .place
             .map_or_else(|| "–".to_owned(), |place| place.to_string()),
-        forecast: status.forecast.map(|at| context.time(at)),
-        deadline: deadline.map(|at| context.time(at)),
+        forecast: status.forecast.map(|at| context.display.formatter().time(at)),
+        deadline: deadline.map(|at| context.display.formatter().time(at)),
         notes,
         id,
     }

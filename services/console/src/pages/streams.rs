@@ -48,7 +48,7 @@ struct Row {
     percent: Option<u64>,
     growth: Vec<String>,
     forecast: String,
-    full_at: Option<Time>,
+    full_at: Option<String>,
     last: Option<Time>,
     copies: Vec<ReplicaRow>,
 }
@@ -104,7 +104,7 @@ fn row(state: &StreamState, sample: Option<Sample>, context: &Context) -> Row {
                     &context.display.formatter().span(at.duration_since(now).as_secs()),
                 )],
             ),
-            Some(context.time(at)),
+            Some(context.display.formatter().time(at)),
         ),
         Forecast::Now => (texts.get("streams.full_now").to_owned(), None),
         Forecast::Far => (texts.get("streams.full_far").to_owned(), None),

@@ -23,6 +23,8 @@ pub(super) enum ProblemKind {
     Exchange,
     /// The status reports cannot be read.
     Reports,
+    /// No agent has reported.
+    NoReports,
     /// A report is overdue.
     Overdue,
     /// A report is not verified.
@@ -45,6 +47,7 @@ impl ProblemKind {
         match self {
             Self::Exchange => "overview.silent",
             Self::Reports => "overview.reports_error",
+            Self::NoReports => "overview.no_reports",
             Self::Overdue => "report.overdue",
             Self::Unverified => "report.unverified",
             Self::Refused => "report.refused",
@@ -60,6 +63,7 @@ impl ProblemKind {
         match self {
             Self::Exchange => "exchange",
             Self::Reports => "reports",
+            Self::NoReports => "no report",
             Self::Overdue => "report overdue",
             Self::Unverified => "report not verified",
             Self::Refused => "report refused",
@@ -84,6 +88,9 @@ pub(super) fn problems(facts: &Facts, streams: &StreamFacts, now: Timestamp) -> 
     }
     if let Some(error) = &facts.reports_error {
         found.push(problem(ProblemKind::Reports, "", error));
+    }
+    if facts.exchange.is_ok() && facts.reports_error.is_none() && facts.reports.is_empty() {
+        found.push(problem(ProblemKind::NoReports, "", ""));
     }
     for report in &facts.reports {
         let agent = format!("{} / {}", report.party, report.writer);
@@ -126,4 +133,27 @@ pub(super) fn problems(facts: &Facts, streams: &StreamFacts, now: Timestamp) -> 
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Without a report nothing is known of the agents, which is not "no problem".
+    #[test]
+    fn problems_name_missing_reports() {
+        let facts = Facts {
+            at: Timestamp::UNIX_EPOCH,
+            exchange: Ok(Duration::ZERO),
+            reports: Vec::new(),
+            reports_error: None,
+        };
+        let found = problems(&facts, &StreamFacts::default(), Timestamp::UNIX_EPOCH);
+        assert_eq!(
+            found.iter().map(|problem| problem.kind).collect::<Vec<_>>(),
+            [ProblemKind::NoReports]
+        );
+    }
 }
