@@ -9,5 +9,6 @@
 mod access;
 mod login;
 mod pages;
+mod records;
 mod site;
 mod stream;
