@@ -17,7 +17,7 @@ use clap::Parser;
 use exchange::Stored;
 use jiff::{SignedDuration, Timestamp};
 use schemas::body::BodyFormat;
-use schemas::chunk;
+use schemas::chunk::SignedChunk;
 use schemas::column::{Column, ColumnType, RowSchema};
 use schemas::cursor::{Cursor, Scalar};
 use schemas::digest::Digest;
@@ -25,7 +25,7 @@ use schemas::encryption::DecryptionKeys;
 use schemas::envelope::Envelope;
 use schemas::heads::Heads;
 use schemas::load::{GateState, Load, LoadSample, LoadVerdict, SignalLimit};
-use schemas::manifest::{Algorithms, Manifest, Publisher, Totals};
+use schemas::manifest::{Algorithms, Content, Manifest, Totals};
 use schemas::origin::Origin;
 use schemas::receipt::Receipt;
 use schemas::rows::pack;
@@ -146,12 +146,13 @@ fn make(
         number += 1;
         let manifest = manifest(number, previous, totals, bureau)?;
         let stored_rows = next;
-        let signed = chunk::sign(manifest, &plain, bureau)?;
+        let signed = SignedChunk::sign(manifest, &plain, bureau, None)?;
         previous = Some(signed.digest);
         let message = Stored {
             subject: "data.insurer-a.setl".to_owned(),
             sequence: number,
             stored_at: at(number),
+            trace: None,
             bytes: signed.bytes.into(),
         };
         writer.push(0, &message)?;
@@ -165,6 +166,7 @@ fn make(
             subject: "receipt.insurer-a.setl".to_owned(),
             sequence,
             stored_at: at(number),
+            trace: None,
             bytes: bytes.into(),
         };
         writer.push(1, &message)?;
@@ -249,42 +251,42 @@ fn manifest(
         previous,
         opening: None,
         resync: None,
-        publisher: Publisher {
-            instance: "0123456789abcdef".to_owned(),
-            key: key.public().clone(),
-        },
         heads: Heads::default(),
         cursor_before: if number == 1 { None } else { cursor(number - 1) },
         cursor_after: cursor(number),
-        schema: RowSchema {
-            name: "setl".to_owned(),
-            version: 1,
-            columns: columns
-                .map(|(name, kind)| Column {
-                    name: name.to_owned(),
-                    kind,
-                    nullable: false,
-                })
-                .collect(),
-            key: vec!["id".to_owned()],
-            tombstone: None,
-        },
-        definition: Digest::of(&[b"definition"]),
         source: None,
-        totals,
-        load: load(number),
-        rejects: Vec::new(),
-        body: BodyFormat {
-            digest: Digest::of(&[]),
-            bytes: 0,
-            plain_bytes: 0,
-            encoding: String::new(),
-            compression: String::new(),
-            encryption: None,
+        content: Content {
+            schema: RowSchema {
+                name: "setl".to_owned(),
+                version: 1,
+                columns: columns
+                    .map(|(name, kind)| Column {
+                        name: name.to_owned(),
+                        kind,
+                        nullable: false,
+                    })
+                    .collect(),
+                key: vec!["id".to_owned()],
+                tombstone: None,
+            },
+            definition: Digest::of(&[b"definition"]),
+            totals,
+            load: load(number),
+            rejects: Vec::new(),
+            body: BodyFormat {
+                digest: Digest::of(&[]),
+                bytes: 0,
+                plain_bytes: 0,
+                encoding: String::new(),
+                compression: String::new(),
+                encryption: None,
+            },
+            read_from: at(number),
+            read_to: at(number),
+            instance: "0123456789abcdef".to_owned(),
+            key: key.public().clone(),
+            algorithms: Algorithms::default(),
         },
-        read_from: at(number),
-        read_to: at(number),
-        algorithms: Algorithms::default(),
     })
 }
 

@@ -65,7 +65,7 @@ def streams_equal_exchange_status(site, browser, screenshots):
             return {name: value for name, value in streams.items() if not name.startswith("STATUS_")}
 
         _equal("the streams", lambda: steady(shown()), lambda: steady(expected()))
-        assert "DATA_insurer-a" in shown()
+        assert "REQUESTS_insurer-a" in shown(), shown()
 
 
 def requests_equal_request_show(site, browser, screenshots):

@@ -67,11 +67,11 @@ pub(super) fn rewrite_history(chunks: &mut [Stored], subject: &str, from: usize,
         if index >= from {
             let key = keys
                 .iter()
-                .find(|key| *key.public() == manifest.publisher.key)
+                .find(|key| *key.public() == manifest.content.key)
                 .unwrap();
             let bytes = sign_again::<Manifest>(&chunk.bytes, key, |manifest| {
                 if index == from {
-                    manifest.publisher.instance.push_str("-other");
+                    manifest.content.instance.push_str("-other");
                 }
                 if let Some(opening) = &mut manifest.opening {
                     if let Some(link) = &mut opening.continues {

@@ -224,7 +224,8 @@ fn manipulate(
                 renumber(parts);
             } else {
                 let key = signer(export, &parts[index]);
-                let bytes = sign_again::<Part>(&parts[index].bytes, key, |part| part.instance.push('x'));
+                let bytes =
+                    sign_again::<Part>(&parts[index].bytes, key, |part| part.content.instance.push('x'));
                 parts[index].bytes = bytes.into();
             }
             vec![Place::subject(&format!("reply.insurer-a.{id}"))]
@@ -250,11 +251,11 @@ fn manipulate(
         "claim an open gate under load with the right key" => {
             let last = chunks
                 .iter()
-                .rposition(|chunk| manifest(chunk).totals.rows > 0)
+                .rposition(|chunk| manifest(chunk).content.totals.rows > 0)
                 .unwrap();
             let key = signer(export, &chunks[last]);
             let bytes = sign_again::<Manifest>(&chunks[last].bytes, key, |manifest| {
-                for sample in &mut manifest.load.samples {
+                for sample in &mut manifest.content.load.samples {
                     sample
                         .readings_milli
                         .values_mut()

@@ -75,6 +75,7 @@ impl Messages {
                                 subject: record.subject.to_owned(),
                                 sequence: record.sequence,
                                 stored_at: record.stored_at,
+                                trace: None,
                                 bytes: record.bytes.to_vec().into(),
                             });
                             rest = after;

@@ -11,12 +11,12 @@ use harness::{Process, free_port, until};
 use jiff::Timestamp;
 use nats::{JetStream, Options};
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
-use schemas::chunk;
+use schemas::chunk::SignedChunk;
 use schemas::column::{Column, ColumnType, RowSchema};
 use schemas::digest::Digest;
 use schemas::heads::Heads;
 use schemas::load::Load;
-use schemas::manifest::{Algorithms, Manifest, Publisher, Totals};
+use schemas::manifest::{Algorithms, Content, Manifest, Totals};
 use schemas::name::{FeedName, Lane, RecipientName};
 use schemas::rows;
 use schemas::value::Value;
@@ -177,7 +177,7 @@ async fn publish(bureau: &JetStream, exchange: &Exchange, reader: &str) -> Outco
             rows::pack(&[Value::Int(row), Value::Text(&text)], &mut plain)?;
         }
         let manifest = manifest(exchange, &lane, number, previous)?;
-        let signed = chunk::sign_for(manifest, &plain, &exchange.chunk_key, None)?;
+        let signed = SignedChunk::sign(manifest, &plain, &exchange.chunk_key, None)?;
         match bureau.publish_chunk(&lane, signed.bytes.into(), sequence).await? {
             Published::Done { sequence: stored } => sequence = stored,
             Published::Conflict => return Err("another publisher".into()),
@@ -206,35 +206,35 @@ fn manifest(exchange: &Exchange, lane: &Lane, number: u64, previous: Option<Dige
         previous,
         opening: None,
         resync: None,
-        publisher: Publisher {
-            instance: "bench".to_owned(),
-            key: exchange.chunk_key.public().clone(),
-        },
         heads: Heads::default(),
         cursor_before: None,
         cursor_after: None,
-        schema: RowSchema {
-            name: FEED.to_owned(),
-            version: 1,
-            columns: vec![
-                column("id", ColumnType::Int8),
-                column("name", ColumnType::Text { max: None }),
-            ],
-            key: vec!["id".to_owned()],
-            tombstone: None,
-        },
-        definition: Digest::of(&[b"bench"]),
         source: None,
-        totals: Totals {
-            rows: ROWS.unsigned_abs(),
-            ..Totals::default()
+        content: Content {
+            schema: RowSchema {
+                name: FEED.to_owned(),
+                version: 1,
+                columns: vec![
+                    column("id", ColumnType::Int8),
+                    column("name", ColumnType::Text { max: None }),
+                ],
+                key: vec!["id".to_owned()],
+                tombstone: None,
+            },
+            definition: Digest::of(&[b"bench"]),
+            totals: Totals {
+                rows: ROWS.unsigned_abs(),
+                ..Totals::default()
+            },
+            load: Load::default(),
+            rejects: Vec::new(),
+            body: schemas::body::compress(b"")?.format,
+            read_from: now,
+            read_to: now,
+            instance: "bench".to_owned(),
+            key: exchange.chunk_key.public().clone(),
+            algorithms: Algorithms::default(),
         },
-        load: Load::default(),
-        rejects: Vec::new(),
-        body: schemas::body::compress(b"")?.0,
-        read_from: now,
-        read_to: now,
-        algorithms: Algorithms::default(),
     })
 }
 

@@ -27,7 +27,7 @@ pub use leases::LeaseExchange;
 pub use requests::RequestExchange;
 pub use status::StatusExchange;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 
 /// A sequence number of the exchange. As the expected last sequence of a publish, 0 means an empty subject.
 pub type Sequence = u64;

@@ -1,6 +1,6 @@
 //! PURE: the gate's last 24 hours in buckets of five minutes.
 //!
-//! The gate counts the time that it was open and shut. Each reading adds what was counted since the one before to the bucket of
+//! The gate counts the time that it was open and closed. Each reading adds what was counted since the one before to the bucket of
 //! that time. A time without readings adds nothing: it is what is missing to the length of a bucket.
 
 use std::collections::VecDeque;
@@ -17,8 +17,8 @@ const MAX_GAP_MS: i64 = 10_000;
 pub struct GateReading {
     /// Milliseconds open since the start of the process.
     pub open_ms: u64,
-    /// Milliseconds shut since the start of the process.
-    pub shut_ms: u64,
+    /// Milliseconds closed since the start of the process.
+    pub closed_ms: u64,
     /// Whether the gate is open at a limited duty.
     pub is_limited: bool,
     /// Rows read from the source since the start of the process.
@@ -93,7 +93,7 @@ impl History {
             return;
         }
         let open = reading.open_ms.saturating_sub(before.open_ms);
-        let closed = reading.shut_ms.saturating_sub(before.shut_ms);
+        let closed = reading.closed_ms.saturating_sub(before.closed_ms);
         let begin = start_of(now);
         // The part of the time that belongs to the bucket before.
         let earlier = begin.duration_since(since).as_millis();

@@ -129,7 +129,7 @@ pub fn every<'a>(schema: &RowSchema, arrivals: &[(usize, &'a Arrival)]) -> Resul
     let kind = |index: &usize| schema.columns.get(*index).map(|column| &column.kind);
     let kinds: Vec<&ColumnType> = keys.iter().filter_map(kind).collect();
     let rows_of = |(_, arrival): &(usize, &Arrival)| {
-        let declared = usize::try_from(arrival.chunk.manifest.totals.rows).unwrap_or(usize::MAX);
+        let declared = usize::try_from(arrival.chunk.manifest.content.totals.rows).unwrap_or(usize::MAX);
         // A row has a byte for each value, and one more.
         declared.min(arrival.chunk.plain.len() / (width + 1))
     };

@@ -2,13 +2,13 @@
 
 use schemas::approval::Approval;
 use schemas::audit::AuditEntry;
-use schemas::chunk::{self, ExaminedChunk};
+use schemas::chunk::ExaminedChunk;
 use schemas::confirm::Confirm;
 use schemas::control::Control;
 use schemas::digest::Digest;
 use schemas::envelope::{Envelope, Payload};
 use schemas::manifest::{Algorithms, Manifest};
-use schemas::part::{self, ExaminedPart, Part};
+use schemas::part::{ExaminedPart, Part};
 use schemas::progress::Progress;
 use schemas::receipt::Receipt;
 use schemas::reply::Reply;
@@ -67,28 +67,28 @@ pub fn examine(trust: &Trust, message: &Message<'_>) -> Result<Examined, Violati
     let examined = match message.stream.stream {
         Stream::Data => {
             let (manifest, digest, is_opened) =
-                match chunk::examine(message.bytes, keys, &trust.decryption_keys)? {
+                match ExaminedChunk::open(message.bytes, keys, &trust.decryption_keys)? {
                     ExaminedChunk::Opened(chunk) => (Box::new(chunk.manifest), chunk.digest, true),
                     ExaminedChunk::KeyMissing { manifest, digest } => (manifest, digest, false),
                 };
-            check_algorithms(&manifest.algorithms)?;
+            check_algorithms(&manifest.content.algorithms)?;
             trust.here.admit(manifest.origin.as_ref())?;
             Examined {
                 digest,
-                signer: manifest.publisher.key.clone(),
+                signer: manifest.content.key.clone(),
                 content: Content::Chunk(manifest, is_opened),
             }
         }
         Stream::Parts => {
-            let (part, digest, is_opened) = match part::examine(message.bytes, keys, &trust.decryption_keys)?
-            {
-                ExaminedPart::Opened(opened) => (Box::new(opened.part), opened.digest, true),
-                ExaminedPart::KeyMissing { part, digest } => (part, digest, false),
-            };
-            check_algorithms(&part.algorithms)?;
+            let (part, digest, is_opened) =
+                match ExaminedPart::open(message.bytes, keys, &trust.decryption_keys)? {
+                    ExaminedPart::Opened(opened) => (Box::new(opened.manifest), opened.digest, true),
+                    ExaminedPart::KeyMissing { manifest, digest } => (manifest, digest, false),
+                };
+            check_algorithms(&part.content.algorithms)?;
             Examined {
                 digest,
-                signer: part.key.clone(),
+                signer: part.content.key.clone(),
                 content: Content::Part(part, is_opened),
             }
         }

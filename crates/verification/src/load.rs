@@ -79,7 +79,7 @@ pub fn check(load: &Load) -> LoadFinding {
     let Some(first) = load.verdicts.first() else {
         return LoadFinding::Violated(LoadViolation::NoVerdict);
     };
-    if first.state == GateState::Shut {
+    if first.state == GateState::Closed {
         return LoadFinding::Violated(LoadViolation::Closed);
     }
     if load.limits.is_empty() {
@@ -174,13 +174,13 @@ mod tests {
 
     #[test]
     fn load_over_a_limit_requires_the_gate_to_close() {
-        let shut_in_time = [(0, GateState::Open), (12, GateState::Shut)];
+        let shut_in_time = [(0, GateState::Open), (12, GateState::Closed)];
         let evidence = load(&[(10, Some(1_000)), (11, Some(50_001))], &shut_in_time);
         assert_eq!(check(&evidence), LoadFinding::Allowed);
         for reading in [Some(50_001), None] {
             for late in [
                 vec![(0, GateState::Open)],
-                vec![(0, GateState::Open), (17, GateState::Shut)],
+                vec![(0, GateState::Open), (17, GateState::Closed)],
             ] {
                 let evidence = load(&[(10, Some(1_000)), (11, reading)], &late);
                 let found = check(&evidence);
@@ -197,7 +197,7 @@ mod tests {
         use LoadViolation::{Closed, NoSample, NoVerdict};
         for (evidence, violation) in [
             (Load::default(), NoVerdict),
-            (load(&[(1, Some(1))], &[(0, GateState::Shut)]), Closed),
+            (load(&[(1, Some(1))], &[(0, GateState::Closed)]), Closed),
             (load(&[], &[(0, GateState::Open)]), NoSample),
         ] {
             assert_eq!(check(&evidence), LoadFinding::Violated(violation));

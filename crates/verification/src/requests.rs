@@ -135,7 +135,10 @@ impl Requests {
     pub fn part(&mut self, part: &Part, digest: Digest) -> Result<(), Violation> {
         let evidence = self.of(&part.recipient, &part.id);
         let position = (part.attempt, part.number);
-        match evidence.parts.insert(position, (digest, part.totals.rows)) {
+        match evidence
+            .parts
+            .insert(position, (digest, part.content.totals.rows))
+        {
             Some(_) => Err(Violation::Repeated("part")),
             None => Ok(()),
         }

@@ -82,7 +82,11 @@ pub async fn find_ends(
                 party: party.clone(),
             };
             let end = match exchange.stream_state(kind, &party).await {
-                Ok(state) => StreamEnd::Sequence(if state.messages == 0 { 0 } else { state.last }),
+                Ok(state) => StreamEnd::Sequence(if state.messages == 0 {
+                    0
+                } else {
+                    state.last_sequence
+                }),
                 // A site whose accounts were made by an earlier version does not let the auditor read orders.
                 Err(error) if error.kind == ErrorKind::Denied && kind == Stream::Control => {
                     denied.push(stream);

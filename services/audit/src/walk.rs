@@ -129,8 +129,8 @@ mod tests {
 
     use async_trait::async_trait;
     use bytes::Bytes;
-    use exchange::port::{Sequence, Stream, StreamState};
-    use exchange::{Published, Result};
+    use exchange::port::{Sequence, Stream};
+    use exchange::{Published, Result, StreamState};
     use jiff::Timestamp;
     use schemas::name::PartyName;
 
@@ -170,6 +170,7 @@ mod tests {
                 subject: "data.insurer-a.setl".to_owned(),
                 sequence,
                 stored_at: Timestamp::UNIX_EPOCH,
+                trace: None,
                 bytes: Bytes::new(),
             };
             Ok((from..=visible.min(10)).map(stored).collect())
@@ -177,9 +178,16 @@ mod tests {
 
         async fn stream_state(&self, _: Stream, _: &PartyName) -> Result<StreamState> {
             Ok(StreamState {
-                first: 1,
-                last: 10,
+                name: "DATA_insurer-a".to_owned(),
                 messages: 10,
+                bytes: 0,
+                max_bytes: None,
+                first_sequence: 1,
+                last_sequence: 10,
+                first_stored_at: None,
+                last_stored_at: None,
+                leader: None,
+                replicas: Vec::new(),
             })
         }
     }

@@ -74,7 +74,7 @@ fn reading(gate: &Gate, source: &dyn Source) -> GateReading {
     let load = status.readings_milli.get(gate::signal::cpu::NAME).copied();
     GateReading {
         open_ms: status.open_ms,
-        shut_ms: status.shut_ms,
+        closed_ms: status.closed_ms,
         is_limited: status.state == GateState::Limited,
         rows: source.driver_counts().rows,
         // Thousandths of a percent.

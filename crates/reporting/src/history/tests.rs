@@ -29,7 +29,7 @@ impl Clock {
             let sum = if is_open {
                 &mut self.reading.open_ms
             } else {
-                &mut self.reading.shut_ms
+                &mut self.reading.closed_ms
             };
             *sum += 1_000;
             self.reading.rows += u64::from(is_open);
@@ -116,7 +116,7 @@ fn history_bucket_is_never_longer_than_five_minutes() {
     let mut clock = Clock::start("2026-01-31T22:00:00Z");
     for _ in 0..599 {
         clock.now += SignedDuration::from_millis(500);
-        clock.reading.shut_ms += 1_000;
+        clock.reading.closed_ms += 1_000;
         clock.history.record(clock.reading, clock.now);
     }
     assert_eq!(clock.times(), [("22:00".into(), 0, 0, 300_000, 0)]);

@@ -50,9 +50,13 @@ impl Verifier<'_> {
             Ok((manifest, is_opened)) => {
                 self.findings.chunks_verified += 1;
                 self.findings.chunks_not_decrypted += u64::from(!is_opened);
-                self.findings.rows_verified += if is_opened { manifest.totals.rows } else { 0 };
-                if manifest.totals.rows > 0 {
-                    self.check_load(message, &manifest.load);
+                self.findings.rows_verified += if is_opened {
+                    manifest.content.totals.rows
+                } else {
+                    0
+                };
+                if manifest.content.totals.rows > 0 {
+                    self.check_load(message, &manifest.content.load);
                 }
             }
             Err(violation) => {
@@ -198,9 +202,9 @@ impl Verifier<'_> {
                 self.requests.part(&part, digest)?;
                 self.findings.parts_verified += 1;
                 self.findings.parts_not_decrypted += u64::from(!is_opened);
-                self.findings.rows_verified += if is_opened { part.totals.rows } else { 0 };
-                if part.totals.rows > 0 {
-                    self.check_load(message, &part.load);
+                self.findings.rows_verified += if is_opened { part.content.totals.rows } else { 0 };
+                if part.content.totals.rows > 0 {
+                    self.check_load(message, &part.content.load);
                 }
                 Ok(())
             }

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use exchange::Stored;
-use schemas::chunk::{self, VerifiedChunk};
+use schemas::chunk::VerifiedChunk;
 use schemas::column::Column;
 use schemas::encryption::DecryptionKeys;
 use schemas::envelope::{Envelope, EnvelopeError};
@@ -133,12 +133,12 @@ impl<'a> Printer<'a> {
     }
 
     fn rows(&mut self, message: &Stored) -> Result<(), AuditError> {
-        let VerifiedChunk { manifest, plain, .. } = match chunk::read(&message.bytes, self.keys) {
+        let VerifiedChunk { manifest, plain, .. } = match VerifiedChunk::read(&message.bytes, self.keys) {
             Ok(opened) => opened,
             Err(error) => return self.unreadable(message, &error.to_string()),
         };
-        let columns = &manifest.schema.columns;
-        let mut reader = RowReader::new(&plain, columns.len(), manifest.totals.rows);
+        let columns = &manifest.content.schema.columns;
+        let mut reader = RowReader::new(&plain, columns.len(), manifest.content.totals.rows);
         let mut row = Vec::new();
         loop {
             match reader.next_into(&mut row) {

@@ -149,7 +149,12 @@ async fn read_lane(lane: Lane, exchange: &dyn Exchange, trust: &Trust) -> exchan
     let chunk = chunk.map(|stored| {
         let read = read::<Manifest>(&stored, trust.bureau_keys(), |manifest| manifest.lane() == lane);
         position(&stored, read, |manifest| {
-            (manifest.epoch, manifest.number, manifest.totals.rows, None)
+            (
+                manifest.epoch,
+                manifest.number,
+                manifest.content.totals.rows,
+                None,
+            )
         })
     });
     let receipt = receipt.map(|stored| {

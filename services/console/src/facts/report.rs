@@ -189,6 +189,7 @@ mod tests {
             subject: subject.to_owned(),
             sequence: 1,
             stored_at: at(101),
+            trace: None,
             bytes: envelope.encode().unwrap().into(),
         }
     }

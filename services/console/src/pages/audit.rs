@@ -94,6 +94,7 @@ struct JobView {
     progress: String,
     facts: Vec<(&'static str, String)>,
     lanes: Vec<(String, String)>,
+    not_covered: Vec<String>,
     faults: Vec<String>,
 }
 
@@ -203,6 +204,7 @@ fn job_view(job: &Job, context: &Context) -> JobView {
                 progress,
                 facts: Vec::new(),
                 lanes: Vec::new(),
+                not_covered: Vec::new(),
                 faults: Vec::new(),
             }
         }
@@ -241,6 +243,10 @@ fn done_view(result: &Result<Verification, String>, when: Time, progress: String
         progress,
         facts,
         lanes,
+        not_covered: result
+            .as_ref()
+            .map(|found| found.not_covered.clone())
+            .unwrap_or_default(),
         faults,
     }
 }

@@ -149,7 +149,7 @@ fn gate(report: &Report, context: &Context) -> Gate {
 fn level(state: &str) -> Level {
     match state {
         "open" => Level::Good,
-        "limited" | "shut" => Level::Waiting,
+        "limited" | "closed" => Level::Waiting,
         _ => Level::Unknown,
     }
 }

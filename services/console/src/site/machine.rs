@@ -87,6 +87,8 @@ pub struct Verification {
     pub lanes: Vec<(String, String)>,
     /// Heads of chains that were compared with those of the verification before; `None` in the first one.
     pub heads_compared: Option<u64>,
+    /// What was not verified, one sentence each, as `audit verify` prints them.
+    pub not_covered: Vec<String>,
     /// The first faults of each chain, as `audit verify` prints them.
     pub faults: Vec<String>,
 }

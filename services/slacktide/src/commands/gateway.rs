@@ -21,8 +21,8 @@ use crate::cli::{GatewayCommand, ProfileCommand};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::{GatewayFile, load};
-use machine::GatewayMachine;
 use crate::telemetry;
+use machine::GatewayMachine;
 
 /// Runs the gateway until a stop signal.
 pub(crate) async fn run(path: PathBuf) -> Outcome {

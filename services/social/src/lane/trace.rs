@@ -6,7 +6,7 @@ use exchange::{TraceParent, trace};
 use schemas::name::Lane;
 use traces::Span;
 
-use crate::signed_chunk::RowBatch;
+use crate::row_batch::RowBatch;
 use crate::step::Event;
 
 /// Begins the trace of a chunk with the span of its read, which has ended.

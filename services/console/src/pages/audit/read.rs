@@ -263,6 +263,7 @@ mod tests {
             subject: "audit.bureau.operator".to_owned(),
             sequence: 9,
             stored_at: Timestamp::UNIX_EPOCH,
+            trace: None,
             bytes: Bytes::from(bytes),
         }
     }

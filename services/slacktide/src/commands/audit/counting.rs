@@ -2,7 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use ::exchange::port::{ReadFrom, Sequence, Stream, StreamState};
+use ::exchange::StreamState;
+use ::exchange::port::{ReadFrom, Sequence, Stream};
 use ::exchange::{AuditExchange, Published, Result, Stored};
 use async_trait::async_trait;
 use bytes::Bytes;

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use ::audit::heads::KeptHeads;
 use ::console::site::machine::{CertificateInfo, Machine, TokenInfo, Verification, VerifyRequest};
 use ::gateway::ConsoleRole;
 use ::gateway::token::file;
@@ -17,6 +16,7 @@ use runtime::config::{Loaded, show};
 use runtime::health::Report;
 use schemas::name::PartyName;
 use serde_json::Value;
+use verification::heads::KeptHeads;
 
 use crate::doctor::certificates;
 use crate::failure::Failure;

@@ -296,6 +296,7 @@ mod tests {
             subject: subject.to_owned(),
             sequence: 1,
             stored_at: now,
+            trace: None,
             bytes: envelope.encode().unwrap().into(),
         }
     }

@@ -1,19 +1,19 @@
 //! Verifies the streams that a party may read, with the functions of `slacktide audit verify`.
 
 use ::audit::AuditError;
-use ::audit::heads::KeptHeads;
 use ::audit::selection::Selection;
 use ::audit::verify::{Findings, Trust, verify as verify_streams};
 use ::console::PartyRole;
 use ::console::site::machine::{Verification, VerifyRequest};
 use ::exchange::port::{ReadFrom, Sequence, Stream};
-use ::exchange::{AuditExchange, Published, Result, Stored};
+use ::exchange::{AuditExchange, Error, ErrorKind, Published, Result, Stored, StreamState};
 use async_trait::async_trait;
 use bytes::Bytes;
 use schemas::chunk;
 use schemas::encryption::DecryptionKeys;
 use schemas::name::{PartyName, RecipientName};
 use schemas::origin::Origin;
+use verification::heads::KeptHeads;
 
 /// Verifies what the party may read. Returns the heads to compare the next time.
 pub(super) async fn verify(
@@ -36,6 +36,7 @@ pub(super) async fn verify(
         entries: request.entries.clone(),
         here: origin(&exchange, &recipients).await.map_err(failed)?,
         decryption_keys: DecryptionKeys::default(),
+        ..Trust::default()
     };
     let (mut total, mut heads) = (Verification::default(), KeptHeads::default());
     let all = Selection::all(Stream::Data);
@@ -64,11 +65,12 @@ fn add(total: &mut Verification, heads: &mut KeptHeads, found: Findings) {
     total.chunks += found.chunks;
     total.chunks_verified += found.chunks_verified;
     total.chunks_not_decrypted += found.chunks_not_decrypted;
-    let lane = |(lane, report): (&String, &::audit::chain::Report)| {
+    let lane = |(lane, report): (&String, &verification::chain::Report)| {
         (lane.clone(), format!("{}.{}", report.epoch, report.number))
     };
     total.lanes.extend(found.lanes.iter().map(lane));
     total.faults.extend(found.faults.iter().map(ToString::to_string));
+    total.not_covered.extend(found.not_covered);
     heads.chunks.extend(found.heads.chunks);
     heads.receipts.extend(found.heads.receipts);
     heads.entries.extend(found.heads.entries);
@@ -101,12 +103,17 @@ async fn origin(exchange: &Readable<'_>, recipients: &[PartyName]) -> Result<Ori
     Ok(Origin::default())
 }
 
-/// The exchange, without the streams that the party may not read. Counts what is read.
+/// The exchange, without the streams that the party may not read, and without requests, answers and orders, which the command
+/// verifies. Counts what is read.
 struct Readable<'a>(&'a VerifyRequest);
 
 impl Readable<'_> {
     fn may_read(&self, stream: Stream) -> bool {
-        self.0.role == PartyRole::Auditor || stream == Stream::Data
+        match stream {
+            Stream::Data => true,
+            Stream::Receipts | Stream::Audit => self.0.role == PartyRole::Auditor,
+            _ => false,
+        }
     }
 }
 
@@ -144,5 +151,14 @@ impl AuditExchange for Readable<'_> {
         let page = self.0.exchange.read(stream, from, filter, max).await?;
         self.0.note_read(page.len() as u64);
         Ok(page)
+    }
+
+    async fn stream_state(&self, stream: Stream, party: &PartyName) -> Result<StreamState> {
+        let state = self.0.exchange.stream_state(stream, party).await;
+        // A recipient may not ask for the end of its chunks: the report says that the end was not checked.
+        state.map_err(|error| match error.kind {
+            ErrorKind::Denied => Error::new(ErrorKind::Protocol, error.to_string()),
+            _ => error,
+        })
     }
 }
