@@ -18,6 +18,7 @@ const PROGRAM: Program = Program {
         ("wasi", "of getrandom, for WebAssembly"),
         ("windows-link", "of jiff, for Windows"),
         ("zerocopy-derive", "of zerocopy, for macros that are not used"),
+        ("r-efi", "of getrandom, for UEFI"),
         ("windows-sys", "of several, for Windows"),
         ("indexmap", "of toml, for the order of keys"),
     ],

@@ -128,6 +128,7 @@ fn manipulate(
             vec![Place::of(message)]
         }
         "drop a chunk" => {
+            let index = *pick(&covered(chunks), rng);
             chunks.remove(index);
             renumber(chunks);
             vec![Place::of(&chunks[index]), receipts]
@@ -160,7 +161,8 @@ fn manipulate(
             vec![Place::of(&chunks[index + 1])]
         }
         "rewrite the history with the right key" => {
-            rewrite_history(chunks, &lane, index, &export.bureau);
+            let from = *pick(&covered(chunks), rng);
+            rewrite_history(chunks, &lane, from, &export.bureau);
             vec![Place {
                 class: Some(FaultClass::Receipt),
                 ..receipts
@@ -273,6 +275,23 @@ fn manipulate(
 
 fn manifest(chunk: &Stored) -> Manifest {
     Envelope::decode(&chunk.bytes).unwrap().read().unwrap()
+}
+
+/// Returns the chunks that a receipt covers, without the last one: a chunk that a later epoch replaced is in no receipt, and the
+/// report counts it as not covered.
+fn covered(chunks: &[Stored]) -> Vec<usize> {
+    (0..chunks.len() - 1)
+        .filter(|index| !is_replaced(chunks, &chunks[*index]))
+        .collect()
+}
+
+/// Returns whether a later epoch continues at or before this chunk.
+fn is_replaced(chunks: &[Stored], chunk: &Stored) -> bool {
+    let position = manifest(chunk);
+    chunks.iter().any(|later| {
+        let continues = manifest(later).opening.and_then(|opening| opening.continues);
+        continues.is_some_and(|link| link.epoch == position.epoch && link.number <= position.number)
+    })
 }
 
 /// Returns the bureau's key that signed a message.

@@ -272,15 +272,38 @@ impl Chain {
         begin.is_some_and(|begin| (begin.epoch, begin.number) > (epoch, number))
     }
 
-    /// Returns whether an operator opened an epoch because the exchange lost this chunk.
+    /// Returns the number of chunks that a later epoch replaced: it continues before them.
+    #[must_use]
+    pub fn replaced(&self) -> u64 {
+        let of_opening = |note: &OpeningNote| {
+            let link = note.opening.continues?;
+            let (first, digests) = self.links.epochs.get(&link.epoch)?;
+            Some(
+                (first + digests.len() as u64)
+                    .saturating_sub(1)
+                    .saturating_sub(link.number),
+            )
+        };
+        self.report.openings.iter().filter_map(of_opening).sum()
+    }
+
+    /// Returns whether an operator's opening explains that a chunk which the receiver signed for is not in the stream: a later epoch
+    /// continues before it, or at a chunk that is lost too. Another chunk in its place is explained only if the exchange was restored.
     #[must_use]
     pub fn is_declared_lost(&self, epoch: u32, number: u64) -> bool {
+        let is_missing = self.digest(epoch, number).is_none();
         self.report.openings.iter().any(|note| {
             let continues = note
                 .opening
                 .continues
                 .map_or((0, 0), |link| (link.epoch, link.number));
-            note.opening.cause == Cause::ExchangeRestored && note.epoch > epoch && (epoch, number) > continues
+            let is_behind = (epoch, number) > continues;
+            let is_explained = if is_missing {
+                is_behind || !note.continues_here
+            } else {
+                is_behind && note.opening.cause == Cause::ExchangeRestored
+            };
+            is_explained && note.epoch > epoch
         })
     }
 

@@ -124,4 +124,14 @@ impl Receipts {
             Some((pending, violation))
         })
     }
+
+    /// Returns the number of receipts for chunks that an operator declared lost.
+    #[must_use]
+    pub fn declared_lost(&self, chain: &Chain) -> u64 {
+        let is_lost = |pending: &&PendingReceipt| {
+            let (epoch, number, head) = pending.signed;
+            !chain.holds(epoch, number, head) && chain.is_declared_lost(epoch, number)
+        };
+        self.pending.iter().filter(is_lost).count() as u64
+    }
 }

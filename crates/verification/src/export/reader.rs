@@ -68,6 +68,10 @@ impl<R: Read> Reader<R> {
     ///
     /// # Errors
     /// The input cannot be read.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an iterator would not end at an error"
+    )]
     pub fn next(&mut self) -> io::Result<Next> {
         if self.before.is_none() {
             let mut magic = [0; MAGIC.len()];

@@ -8,6 +8,7 @@ use schemas::stream::Stream;
 use schemas::subject::Subject;
 
 use super::{Scope, Verifier};
+use crate::chain::Chain;
 use crate::fault::{Fault, FaultClass};
 use crate::findings::Findings;
 use crate::heads::KeptHeads;
@@ -220,6 +221,23 @@ impl Verifier<'_> {
                 ),
             );
         }
+        let lost: u64 = self
+            .receipts
+            .iter()
+            .filter_map(|(lane, receipts)| Some(receipts.declared_lost(self.lanes.get(lane)?)))
+            .sum();
+        add(
+            lost,
+            format!(
+                "the chunks of {lost} receipts: they are not in the stream, and an operator opened an epoch after that; the \
+                 lane's openings name who and why"
+            ),
+        );
+        let replaced: u64 = self.lanes.values().map(Chain::replaced).sum();
+        add(
+            replaced,
+            format!("{replaced} chunks that a later epoch replaced, unless an earlier receipt covers them"),
+        );
         let unreceipted = self.unreceipted();
         add(
             unreceipted,
@@ -248,7 +266,7 @@ impl Verifier<'_> {
 
     /// Returns the number of chunks after the last receipt, of all lanes.
     fn unreceipted(&self) -> u64 {
-        let of_lane = |(lane, chain): (&schemas::name::Lane, &crate::chain::Chain)| {
+        let of_lane = |(lane, chain): (&schemas::name::Lane, &Chain)| {
             let Some(last) = chain.last() else { return 0 };
             if !self.is_passed(Stream::Receipts, lane.recipient.as_str()) {
                 return 0;
