@@ -23,14 +23,15 @@ pub struct Claims {
 #[derive(Deserialize)]
 struct Claim {
     key: Option<PublicKey>,
-    publisher: Option<Publisher>,
+    content: Option<Rows>,
     epoch: Option<u32>,
     number: Option<u64>,
     to: Option<u64>,
 }
 
+/// The rows of a chunk or part name the signer.
 #[derive(Deserialize)]
-struct Publisher {
+struct Rows {
     key: PublicKey,
 }
 
@@ -43,7 +44,7 @@ impl Claims {
         let Ok(claim) = serde_json::from_slice::<Claim>(&envelope.payload) else {
             return;
         };
-        let signer = claim.publisher.map(|publisher| publisher.key).or(claim.key);
+        let signer = claim.content.map(|rows| rows.key).or(claim.key);
         if let Some(signer) = signer {
             self.keys
                 .add(&signer, stream, message.sequence, message.stored_at);
