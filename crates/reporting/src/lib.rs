@@ -7,14 +7,16 @@
 //! - [`cadence`] PURE: when a report is due, and when the note of a watch is read
 //! - [`history`] PURE: the gate's last 24 hours in buckets of five minutes
 //! - [`publication`] how the publication goes, for the agent's own page
-//! - [`reporter`] the tasks; `report` makes the signed bytes
+//! - [`reporter`] the tasks, of its [`parts`]; `report` makes the signed bytes
 
 pub mod cadence;
 pub mod history;
+pub mod parts;
 pub mod publication;
 mod report;
 pub mod reporter;
 
 pub use history::GateReading;
+pub use parts::ReporterParts;
 pub use publication::Publication;
-pub use reporter::{Reporter, ReporterParts, Sources};
+pub use reporter::{Reporter, Sources};

@@ -9,7 +9,7 @@ use schemas::subject::Subject;
 use schemas::visible::{Escape, escape};
 use serde_json::Value;
 
-use crate::reporter::ReporterParts;
+use crate::parts::ReporterParts;
 
 /// The largest report, below the limit of the stream.
 pub(crate) const MAX_BYTES: usize = 500_000;

@@ -4,11 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use exchange::{Error, StatusExchange};
+use exchange::Error;
 use jiff::Timestamp;
 use runtime::log_dedup::LogDedup;
-use schemas::name::PartyName;
-use schemas::sign::SigningKey;
 use schemas::status_report::{AgentRole, WatchNote};
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -17,27 +15,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cadence::{Answered, Cadence, Due};
 use crate::history::{GateReading, History};
+use crate::parts::ReporterParts;
 use crate::publication::{Publication, describe};
 use crate::report;
 
 /// The time between two readings of the gate.
 const READING_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Who publishes, and where.
-pub struct ReporterParts {
-    /// The exchange.
-    pub exchange: Arc<dyn StatusExchange>,
-    /// The party.
-    pub party: PartyName,
-    /// The agent among those of the party.
-    pub writer: PartyName,
-    /// What the agent does.
-    pub role: AgentRole,
-    /// The run of the process.
-    pub instance: String,
-    /// Signs the reports.
-    pub key: Arc<SigningKey>,
-}
 
 /// What is published: both are called often and must not block.
 pub struct Sources {

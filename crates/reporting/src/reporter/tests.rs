@@ -2,9 +2,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use exchange::port::Sequence;
-use exchange::{ErrorKind, Stored};
+use exchange::{ErrorKind, StatusExchange, Stored};
 use exchange_testing::memory::Memory;
 use schemas::envelope::Envelope;
+use schemas::name::PartyName;
+use schemas::sign::SigningKey;
 use schemas::status_report::StatusReport;
 use serde_json::json;
 
