@@ -291,7 +291,7 @@ fn encrypted_raw(parties: &Parties, plain: &[u8], plain_bytes: u64) -> Vec<u8> {
                 .clone(),
             rejects: 0,
         }),
-        ..manifest.content.body
+        ..body::compress(&[]).unwrap().format
     };
     Envelope::sign(&manifest, body, &parties.sign)
         .unwrap()
