@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use schemas::load::{GateState, SignalLimit};
-use serde::{Deserialize, Serialize};
+use serde::de::IntoDeserializer as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use gate::Observation;
 use gate::sample::{Reading, SignalName, milli};
@@ -63,11 +64,19 @@ pub struct VerdictChange {
     /// The index of the sample.
     pub at: u32,
     /// The state.
+    #[serde(deserialize_with = "state")]
     pub state: GateState,
     /// The kind of the reason.
     pub kind: String,
     /// The reason as text, at the time of the change.
     pub reason: String,
+}
+
+/// Reads a state, also of recordings that name the closed gate `shut`.
+fn state<'de, D: Deserializer<'de>>(deserializer: D) -> Result<GateState, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let name = if name == "shut" { "closed" } else { &name };
+    GateState::deserialize(name.into_deserializer())
 }
 
 /// Why bytes are not a valid block.
