@@ -68,9 +68,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ("audit", &["schemas", "exchange", "verification"]),
     // A program of its own, for those who trust neither side.
     ("slacktide-verify", &["schemas", "verification"]),
-    // The server of the interface of `web`; the binary gives it the transports.
     // Pages over the exchange port; the binary mounts them in the gateway.
-    ("console", &["schemas", "exchange", "requests"]),
+    ("slacktide-console", &["schemas", "exchange", "requests"]),
+    // The server of the interface of `web`; the binary gives it the transports.
     (
         "gateway",
         &["schemas", "exchange", "requests", "runtime", "traces", "web"],
@@ -108,7 +108,7 @@ const PARTS: &[&str] = &[
     "commercial",
     "audit",
     "gateway",
-    "console",
+    "slacktide-console",
     "slacktide-client",
 ];
 
@@ -132,7 +132,7 @@ const TESTED: &[&str] = &[
     "commercial",
     "audit",
     "gateway",
-    "console",
+    "slacktide-console",
     "slacktide-client",
     "verification",
     "exchange-testing",

@@ -64,7 +64,11 @@ async fn assets_are_kept_by_browsers() {
     let site = TestSite::new();
     let mut browser = Browser::default();
     let login = browser.get(&site, "/console/login").await;
-    let style = login.text.split("href=\"/console/assets/").nth(1).unwrap();
+    let style = login
+        .text
+        .split("rel=\"stylesheet\" href=\"/console/assets/")
+        .nth(1)
+        .unwrap();
     let path = format!("/console/assets/{}", style.split('"').next().unwrap());
     let asset = browser.get(&site, &path).await;
     assert_eq!(asset.status, StatusCode::OK);

@@ -155,7 +155,7 @@ impl AuditExchange for Readable<'_> {
 
     async fn stream_state(&self, stream: Stream, party: &PartyName) -> Result<StreamState> {
         let state = self.0.exchange.stream_state(stream, party).await;
-        // A recipient may not ask for the end of its chunks: the report says that the end was not checked.
+        // A recipient may not ask for the end of its chunks: the report states that the end was not checked.
         state.map_err(|error| match error.kind {
             ErrorKind::Denied => Error::new(ErrorKind::Protocol, error.to_string()),
             _ => error,
