@@ -21,6 +21,10 @@ impl Rng {
     }
 
     /// Returns the next number.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "numbers do not end, so it is no iterator"
+    )]
     pub fn next(&mut self) -> u64 {
         self.0.next_u64()
     }

@@ -108,7 +108,16 @@ async fn pause_survives_a_restart_until_it_is_lifted() {
         done && entries.contains("gate.pause.order") && entries.contains(begins),
         "{entries}"
     );
-    site.assert_evidence_valid().await;
+    // Everything is valid but the forged record.
+    let (is_valid, report) = site
+        .command(&["audit", "verify", "--config", "auditor.toml"])
+        .await;
+    let faults: Vec<&str> = report.lines().filter(|line| line.starts_with("FAULT")).collect();
+    assert!(!is_valid, "{report}");
+    assert!(
+        faults.len() == 1 && faults[0].starts_with("FAULT control.bureau at sequence 2: signed by "),
+        "{report}"
+    );
     social.stop().await;
 }
 

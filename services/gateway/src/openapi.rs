@@ -195,6 +195,7 @@ fn schemas() -> Value {
     generator.subschema_for::<body::RequestIds>();
     generator.subschema_for::<body::Parties>();
     generator.subschema_for::<body::Ping>();
+    generator.subschema_for::<exchange::StreamState>();
     Value::Object(generator.take_definitions(true))
 }
 

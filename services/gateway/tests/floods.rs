@@ -83,7 +83,8 @@ async fn goaway(stream: TcpStream, frames: impl Iterator<Item = Vec<u8>> + Send 
         }
     }
     drop(writing.await);
-    Some(code.expect("the connection ended without GOAWAY"))
+    assert!(code.is_some(), "the connection ended without GOAWAY");
+    code
 }
 
 /// The attack of CVE-2023-44487: requests that are cancelled at once, so that no limit of concurrent ones holds.

@@ -138,6 +138,6 @@ mod tests {
         );
         assert!(lines[1].starts_with("  word"));
         let digest = "a".repeat(100);
-        assert_eq!(wrap(&digest), [digest.clone()]);
+        assert_eq!(wrap(&digest), [digest.as_str()]);
     }
 }

@@ -44,7 +44,7 @@ enum Discard {
 #[expect(dead_code, reason = "only its schema is used")]
 enum Status {
     /// Without `--published`.
-    Now(status::report::StatusReport),
+    Now(Box<status::report::StatusReport>),
     /// With `--published`.
     Published(status::published::PublishedReport),
 }
