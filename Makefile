@@ -70,7 +70,7 @@ bench-gate: ## Measure steps of the gate's decision per second
 	$(CARGO) run --release --locked --package gate --example steps
 
 bench-audit: ## Measure rows per second of a verification on one core; BENCH_ARGS='--rows 1000000'
-	$(CARGO) run --release --locked --package bench --bin audit -- $(BENCH_ARGS)
+	$(CARGO) run --release --locked --package bench --bin bench-audit -- $(BENCH_ARGS)
 
 tools: ## Find nats-server and PostgreSQL, or install pinned copies into .tools
 	@scripts/tools.sh

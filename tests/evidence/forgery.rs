@@ -33,20 +33,26 @@ fn change_json(bytes: &[u8], change: impl FnOnce(&mut Value)) -> Envelope {
 pub(super) fn forge(bytes: &[u8]) -> Vec<u8> {
     let key = SigningKey::generate();
     let mut envelope = change_json(bytes, |payload| {
-        let signer = match payload.get_mut("publisher") {
-            Some(publisher) => &mut publisher["key"],
-            None => &mut payload["key"],
-        };
-        *signer = json!(key.public());
+        rows_or_message(payload)["key"] = json!(key.public());
     });
     let preimage = [envelope.kind.as_bytes(), &[0], &envelope.payload].concat();
     envelope.signature = ByteBuf::from(key.sign(&preimage).unwrap());
     envelope.encode().unwrap()
 }
 
+/// Returns what names signer and times: the rows of a chunk or part, or the message itself.
+fn rows_or_message(payload: &mut Value) -> &mut Value {
+    if payload.get("content").is_some() {
+        &mut payload["content"]
+    } else {
+        payload
+    }
+}
+
 /// Changes a time in a message of any kind, and keeps the signature.
 pub(super) fn alter(bytes: &[u8]) -> Vec<u8> {
     let envelope = change_json(bytes, |payload| {
+        let payload = rows_or_message(payload);
         let name = ["at", "filed_at", "read_to", "stored_at"]
             .into_iter()
             .find(|name| payload.get(*name).is_some())
