@@ -50,7 +50,7 @@ pub struct StreamSpec {
     /// The messages kept for each subject; -1: all.
     #[serde(default = "unlimited")]
     pub max_msgs_per_subject: i64,
-    /// The age at which a message is removed, in seconds; 0: never. See [`StreamSpec::is_age_limit_allowed`].
+    /// The age at which a message is removed, in seconds; 0: never. See `StreamSpec::is_age_limit_allowed`.
     #[serde(default)]
     pub max_age_seconds: u64,
     /// Whether a subject that has its messages refuses another.
