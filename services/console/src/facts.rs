@@ -92,10 +92,7 @@ pub(crate) async fn collect(
     let read = async {
         facts.exchange = exchange.ping().await.map_err(|error| error.to_string());
         if facts.exchange.is_ok() {
-            match report::read_all(party, role, exchange, trust).await {
-                Ok(reports) => facts.reports = reports,
-                Err(error) => facts.reports_error = Some(error.to_string()),
-            }
+            (facts.reports, facts.reports_error) = report::read_all(party, role, exchange, trust).await;
         }
     };
     let _ = tokio::time::timeout(TIMEOUT, read).await;

@@ -78,30 +78,33 @@ impl Report {
     }
 }
 
-/// Reads the last report of each agent that a party may read: its own, and for the auditor those of all parties.
+/// Reads the last report of each agent that a party may read: its own, and for the auditor those of all parties. The second value is
+/// the first error, with the party whose reports are missing.
 pub(crate) async fn read_all(
     party: &PartyName,
     role: PartyRole,
     exchange: &dyn Exchange,
     trust: &Trust,
-) -> exchange::Result<Vec<Report>> {
+) -> (Vec<Report>, Option<String>) {
     let parties = match role {
-        PartyRole::Auditor => {
-            let mut parties = exchange.parties(Stream::Audit).await?;
+        PartyRole::Auditor => match exchange.parties(Stream::Audit).await {
             // The auditor has no agent, so there is no stream of its reports.
-            parties.retain(|other| other != party);
-            parties
-        }
+            Ok(parties) => parties.into_iter().filter(|other| other != party).collect(),
+            Err(error) => return (Vec::new(), Some(error.to_string())),
+        },
         PartyRole::Bureau | PartyRole::Recipient => vec![party.clone()],
     };
-    let mut reports = Vec::new();
+    let (mut reports, mut first_error) = (Vec::new(), None);
     for party in parties {
         let keys = trust.keys(&party);
-        let stored = exchange.statuses(&party).await?;
-        reports.extend(stored.iter().filter_map(|stored| read(&party, keys, stored)));
+        match exchange.statuses(&party).await {
+            Ok(stored) => reports.extend(stored.iter().filter_map(|stored| read(&party, keys, stored))),
+            // What the others report stays visible.
+            Err(error) => first_error = first_error.or_else(|| Some(format!("{party}: {error}"))),
+        }
     }
     reports.sort_by(|a, b| (&a.party, &a.writer).cmp(&(&b.party, &b.writer)));
-    Ok(reports)
+    (reports, first_error)
 }
 
 /// PURE: reads one stored report of a party. `None` if its subject is of another party: it must not be shown.
