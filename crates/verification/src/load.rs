@@ -15,7 +15,8 @@ const VERDICT_WITHIN: SignedDuration = SignedDuration::from_secs(5);
 /// From this number of verdicts on, the publisher keeps only the first and the latest.
 const MAX_VERDICTS: usize = 64;
 
-/// What the reasons of verdicts begin with that permit a little work on a core that is never idle.
+/// What the reasons of verdicts begin with that permit a little work on a core that is never idle, as `crates/gate/src/verdict.rs`
+/// writes them; the tests of its law hold the texts.
 const RELIEF: [&str; 2] = ["a trickle by ", "a deadline window by "];
 
 /// What load evidence proves.
