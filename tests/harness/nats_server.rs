@@ -47,14 +47,31 @@ impl NatsServer {
     pub async fn with_config_text(text: &str, env: &[(&str, &str)]) -> Self {
         let dir = temp_dir();
         let config = dir.path().join("server.conf");
-        fs::write(&config, text).expect("the configuration is written");
+        fs::write(&config, with_large_store(text)).expect("the configuration is written");
         Self::launch(dir, config, env).await
     }
 
     /// Starts a server with this configuration file, which may include other files of its directory and use `env` as `$NAME`.
     /// Ports and addresses in it are overridden. A `store_dir` in it must be a `$NAME`, which is set to a private directory.
+    /// The file is changed: its streams may reserve more than the disk has.
     pub async fn with_config(config: &Path, env: &[(&str, &str)]) -> Self {
+        let text = fs::read_to_string(config).unwrap_or_else(|error| panic!("{}: {error}", config.display()));
+        fs::write(config, with_large_store(&text)).expect("the configuration is written");
         Self::launch(temp_dir(), config.to_owned(), env).await
+    }
+
+    /// Starts a server with a copy of the shipped configuration in `nats/`.
+    pub async fn with_shipped_config(env: &[(&str, &str)]) -> Self {
+        let dir = temp_dir();
+        let (shipped, copied) = (find::workspace().join("nats"), dir.path().join("config"));
+        fs::create_dir(&copied).expect("a directory for the configuration");
+        for name in ["server.conf", "accounts"] {
+            copy_tree(&shipped.join(name), &copied);
+        }
+        let config = copied.join("server.conf");
+        let text = fs::read_to_string(&config).expect("the shipped configuration");
+        fs::write(&config, with_large_store(&text)).expect("the configuration is written");
+        Self::launch(dir, config, env).await
     }
 
     /// Starts a server with a configuration of several files, which are written below `folder`; `server.conf` includes the others.
@@ -334,6 +351,12 @@ fn temp_dir() -> TempDir {
         .expect("a temporary directory")
 }
 
+/// Lets the streams reserve more bytes than the disk has. Without `max_file_store` the server offers three quarters of what is free,
+/// and a site of three recipients reserves 13 GB of which a test fills a few megabytes.
+fn with_large_store(config: &str) -> String {
+    config.replacen("jetstream {", "jetstream {\n  max_file_store: 1TB\n", 1)
+}
+
 /// Returns the variable name in `store_dir: $NAME`.
 fn store_variable(config: &str) -> Option<&str> {
     let lines = config
@@ -383,6 +406,15 @@ mod tests {
             Some("STORE")
         );
         assert_eq!(store_variable("jetstream {\n  store_dir = $A_B\n}"), Some("A_B"));
+    }
+
+    #[test]
+    fn large_store_comes_before_what_the_configuration_has_of_its_own() {
+        let config = with_large_store("jetstream {\n  max_file_store: 1KB\n}\n");
+        assert!(
+            config.find("1TB") < config.find("1KB"),
+            "the server takes the last one"
+        );
     }
 
     #[test]

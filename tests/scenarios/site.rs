@@ -1,7 +1,7 @@
 //! A private site: exchange with the shipped accounts, core, store, keys and configuration.
 
 use super::files;
-use harness::{Db, Finished, NatsServer, Postgres, Process, http_get, run, slacktide, until, workspace};
+use harness::{Db, Finished, NatsServer, Postgres, Process, http_get, run, slacktide, until};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -48,7 +48,7 @@ impl Site {
             .iter()
             .map(|(name, key)| (name.as_str(), key.as_str()))
             .collect();
-        let nats = NatsServer::with_config(&workspace().join("nats/server.conf"), &env).await;
+        let nats = NatsServer::with_shipped_config(&env).await;
 
         let postgres = Postgres::shared().await;
         let (core, insurer) = (
