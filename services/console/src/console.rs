@@ -10,6 +10,7 @@ use schemas::name::PartyName;
 use crate::facts::{FactsCache, Trust};
 use crate::login_limit::LoginLimit;
 use crate::records::Records;
+use crate::request_limit::RequestLimit;
 use crate::session::{Session, Sessions};
 use crate::site::{ConsoleRole, Credential, Site};
 
@@ -23,6 +24,7 @@ struct Shared {
     site: Site,
     sessions: Mutex<Sessions>,
     logins: LoginLimit,
+    requests: RequestLimit,
     facts: HashMap<PartyName, Arc<FactsCache>>,
     trust: Arc<Trust>,
     records: Records,
@@ -40,6 +42,7 @@ impl Console {
             shared: Arc::new(Shared {
                 sessions: Mutex::default(),
                 logins: LoginLimit::new(site.limits.logins_per_minute),
+                requests: RequestLimit::new(site.limits.requests_per_second),
                 facts: site
                     .parties
                     .keys()
@@ -73,6 +76,11 @@ impl Console {
     /// The limits of logins.
     pub(crate) fn logins(&self) -> &LoginLimit {
         &self.shared.logins
+    }
+
+    /// The limits of requests.
+    pub(crate) fn requests(&self) -> &RequestLimit {
+        &self.shared.requests
     }
 
     /// The facts read last for a party.

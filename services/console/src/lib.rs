@@ -6,7 +6,8 @@
 //!
 //! - [`site`] what the binary gives the console: connections, keys, authentication, clock
 //! - `console` what all requests share; `router` the routes; `headers` what every response has
-//! - `session` PURE: sessions, their expiry and their streams; `cookie`, `csrf` PURE; `login_limit` limits of logins
+//! - `session` PURE: sessions, their expiry and their streams; `cookie`, `csrf` PURE; `login_limit`, `request_limit` limits of
+//!   logins and of requests
 //! - `viewer` the extractor of an authenticated session; `login`, `preferences` the forms
 //! - `layout` the page around a body; `live` the stream of a page; `assets` the style and the script
 //! - `texts` every text, in English and Chinese; `format`, `html` PURE: values as text and as elements
@@ -54,6 +55,7 @@ pub mod page_id;
 pub mod pages;
 mod preferences;
 mod records;
+mod request_limit;
 mod request_messages;
 mod router;
 pub mod session;

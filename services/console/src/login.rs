@@ -143,6 +143,7 @@ pub(crate) async fn login(
             Some("login.refused"),
         );
     };
+    console.requests().forget_idle();
     let id = console.sessions().open(&identity, &site.limits, now);
     tracing::info!(party = %identity.party, credential = ?identity.credential, "session of the console opened");
     let mut response = Redirect::to("/console/overview").into_response();

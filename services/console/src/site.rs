@@ -123,6 +123,8 @@ pub struct Limits {
     pub streams: usize,
     /// Failed and successful logins of one address in a minute.
     pub logins_per_minute: u32,
+    /// Requests of one session in a second, over time; three times as many at once.
+    pub requests_per_second: u32,
     /// The interval of a stream.
     pub interval: Duration,
 }
@@ -135,6 +137,7 @@ impl Default for Limits {
             sessions: 256,
             streams: 6,
             logins_per_minute: 10,
+            requests_per_second: 20,
             interval: Duration::from_secs(1),
         }
     }

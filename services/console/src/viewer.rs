@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use schemas::name::PartyName;
 
@@ -134,6 +134,9 @@ impl FromRequestParts<Console> for Viewer {
         };
         let query = Query::<BTreeMap<String, String>>::try_from_uri(&parts.uri);
         let display = display(console, parts, session.form_secret);
+        if !console.requests().allows(&key) {
+            return Err(too_many(&display));
+        }
         let access = Access {
             party: session.party.clone(),
             role: party.role,
@@ -158,6 +161,15 @@ impl FromRequestParts<Console> for Viewer {
             certificate,
         })
     }
+}
+
+/// Answers a session that sends more requests than it may.
+fn too_many(display: &Display) -> Response {
+    let detail = display.texts.get("error.too_many_detail");
+    let mut response = layout::message(StatusCode::TOO_MANY_REQUESTS, display, "error.too_many", detail);
+    let headers = response.headers_mut();
+    headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
 }
 
 /// Answers without a session: a page leads to the login, a stream ends.

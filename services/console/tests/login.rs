@@ -144,6 +144,29 @@ async fn logins_of_an_address_are_limited() {
 }
 
 #[tokio::test]
+async fn requests_of_a_session_are_limited() {
+    let limits = Limits {
+        requests_per_second: 1,
+        ..Limits::default()
+    };
+    let site = TestSite::with(limits, false);
+    let mut flooding = Browser::of(&site, "viewer").await;
+    let mut other = Browser::of(&site, "viewer").await;
+    let limited = loop {
+        let page = flooding.get(&site, "/console/orders").await;
+        if page.status != StatusCode::FORBIDDEN {
+            break page;
+        }
+    };
+    assert_eq!(limited.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(limited.header("retry-after"), "1");
+    assert_eq!(
+        other.get(&site, "/console/orders").await.status,
+        StatusCode::FORBIDDEN
+    );
+}
+
+#[tokio::test]
 async fn form_without_its_token_is_refused() {
     let site = TestSite::new();
     let mut browser = Browser::of(&site, "operator").await;
