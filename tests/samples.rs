@@ -4,7 +4,7 @@
 //! - `yaml` reads compose.yml with its variables filled in
 //! - `feeds` the feeds of the record kinds, from tables of those names into a store
 //! - `kinds` the kinds of requests, over a table of settlements
-//! - `guide` every command of docs/install.md; `procedures` those of docs/procedures.md
+//! - `guide` every command of docs/install.md and of docs/gateway.md's quick start; `procedures` those of docs/procedures.md
 //! - `readme` README.md and README.zh-CN.md, compared
 //! - `shell` pages whose commands are executed, and stub programs
 //! - `security` the tests that SECURITY.md names; `lint` the lint's output on advisories

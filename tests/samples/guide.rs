@@ -1,4 +1,4 @@
-//! Every command of docs/install.md, executed in order as a new user would.
+//! Every command of docs/install.md and of the quick start of docs/gateway.md, executed in order as a new user would.
 //!
 //! The ports are private to this test. Two programs are replaced by stubs: `cargo`, which has built the binary already, and
 //! `psql`, which is not among the tools: its queries go to the test, which runs them on the real databases.
@@ -78,8 +78,8 @@ async fn query(url: &str, sql: &str) -> Result<String, tokio_postgres::Error> {
     Ok(text)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn install_guide_commands_work() {
+/// Executes commands as a new user would, in a copy of the checkout, and returns what they printed.
+async fn execute(what: &str, mut script: String, ports: &[&str]) -> String {
     let home = tempfile::tempdir().unwrap();
     let bin = write_stubs(home.path());
     let spool = home.path().join("spool");
@@ -88,28 +88,23 @@ async fn install_guide_commands_work() {
     postgres.admin().execute("CREATE DATABASE core").await;
     postgres.admin().execute("CREATE DATABASE insurer").await;
 
-    // A checkout with the files that the guide uses.
+    // A checkout with the files that the pages use.
     let checkout = home.path().join("checkout");
     fs::create_dir(&checkout).unwrap();
     let copied = Command::new("cp")
         .arg("-r")
-        .arg(workspace().join("nats"))
+        .args([workspace().join("nats"), workspace().join("client")])
         .arg(&checkout)
         .status()
         .unwrap();
     assert!(copied.success());
 
-    let mut script = commands(&fs::read_to_string(workspace().join("docs/install.md")).unwrap());
-    for (port, own) in [
-        ("5432", postgres.port()),
-        ("4222", free_port()),
-        ("8222", free_port()),
-        ("9101", free_port()),
-        ("9102", free_port()),
-    ] {
+    let databases = ("5432", postgres.port());
+    let own = ports.iter().map(|port| (*port, free_port()));
+    for (port, own) in [databases].into_iter().chain(own) {
         assert!(
             script.contains(&format!("127.0.0.1:{port}")),
-            "the guide has no port {port}"
+            "{what} has no port {port}"
         );
         script = script.replace(&format!("127.0.0.1:{port}"), &format!("127.0.0.1:{own}"));
     }
@@ -126,27 +121,51 @@ async fn install_guide_commands_work() {
             "PATH",
             format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()),
         );
-    let mut guide = Process::spawn("the install guide", &mut command);
+    let mut guide = Process::spawn(what, &mut command);
     let ended = tokio::select! {
         ended = guide.wait_exit(DEADLINE) => ended,
         () = answer_queries(spool) => unreachable!("answers without end"),
     };
-    assert!(
-        ended.success(),
-        "{ended}:\n{}\n{}",
-        guide.stdout(),
-        guide.stderr()
-    );
+    let printed = format!("{}\n{}", guide.stdout(), guide.stderr());
+    assert!(ended.success(), "{ended}:\n{printed}");
+    printed
+}
+
+fn page(path: &str) -> String {
+    fs::read_to_string(workspace().join(path)).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn install_guide_commands_work() {
+    let script = commands(&page("docs/install.md"));
+    let printed = execute("docs/install.md", script, &["4222", "8222", "9101", "9102"]).await;
     for expected in [
         "GRANT SELECT ON",
         "pg_read_all_stats",
         "as expected: SELECT is missing",
     ] {
-        assert!(
-            guide.stdout().contains(expected),
-            "no output {expected:?}:\n{}\n{}",
-            guide.stdout(),
-            guide.stderr()
-        );
+        assert!(printed.contains(expected), "no output {expected:?}:\n{printed}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gateway_quick_start_commands_work() {
+    let (install, gateway) = (page("docs/install.md"), page("docs/gateway.md"));
+    // The gateway joins the running site.
+    let (install, _) = install.split_once("\n## Something goes wrong\n").unwrap();
+    let (_, quick_start) = gateway.split_once("\n## Quick start\n").unwrap();
+    let (quick_start, _) = quick_start.split_once("\n## ").unwrap();
+    let script = commands(install) + &commands(quick_start) + "tail -n 1 visits.ndjson\n";
+    let ports = ["4222", "8222", "9101", "9102", "8443"];
+    let printed = execute("the quick start of docs/gateway.md", script, &ports).await;
+    for expected in [
+        // 1,000 rows, and the one that was changed.
+        "#end,1001,",
+        "patient 1002",
+        "\"outcome\":\"complete\"",
+        ",0.17,",
+        "#end,1,",
+    ] {
+        assert!(printed.contains(expected), "no output {expected:?}:\n{printed}");
     }
 }
