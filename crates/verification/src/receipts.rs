@@ -11,6 +11,9 @@ use crate::chain::Chain;
 use crate::message::Place;
 use crate::violation::Violation;
 
+/// Receipts of a lane that its stream keeps, `max_msgs_per_subject` of the shipped stream: an older one is dropped for a new one.
+pub const KEPT_FOR_EACH_LANE: u64 = 10_000;
+
 /// The valid receipts of one lane.
 #[derive(Debug, Default)]
 pub struct Receipts {

@@ -69,6 +69,8 @@ pub struct Verifier<'a> {
     unanchored: Vec<Fault>,
     unverified: BTreeMap<Stream, u64>,
     lane_receipted: BTreeMap<Lane, (u32, u64)>,
+    /// Gaps between receipts, which the limit of the stream may explain: known at the end.
+    receipt_gaps: Vec<(StreamId, u64, Fault)>,
 }
 
 /// The maximum number of listed chunks under an older control record. All are counted.
@@ -98,6 +100,7 @@ impl<'a> Verifier<'a> {
             unanchored: Vec::new(),
             unverified: BTreeMap::new(),
             lane_receipted: BTreeMap::new(),
+            receipt_gaps: Vec::new(),
         }
     }
 
@@ -213,11 +216,17 @@ impl<'a> Verifier<'a> {
             && !self.are_gaps_allowed
             && message.stream.stream != Stream::Progress
         {
+            let missing = message.sequence - last - 1;
             let violation = Violation::MissingSequences {
                 from: last + 1,
                 to: message.sequence - 1,
             };
-            self.fail(message, &violation);
+            if message.stream.stream == Stream::Receipts {
+                let fault = Fault::of_message(message, violation.class(), violation.to_string());
+                self.receipt_gaps.push((message.stream.clone(), missing, fault));
+            } else {
+                self.fail(message, &violation);
+            }
         }
     }
 

@@ -13,6 +13,7 @@ use crate::fault::{Fault, FaultClass};
 use crate::findings::Findings;
 use crate::heads::KeptHeads;
 use crate::message::StreamId;
+use crate::receipts::KEPT_FOR_EACH_LANE;
 use crate::trust::Trust;
 use crate::violation::Violation;
 
@@ -22,6 +23,7 @@ impl Verifier<'_> {
     pub fn finish(mut self, since: Option<&KeptHeads>) -> Findings {
         let unanchored = std::mem::take(&mut self.unanchored);
         unanchored.into_iter().for_each(|fault| self.findings.add(fault));
+        self.check_receipt_gaps();
         self.check_receipts();
         self.check_entries();
         self.check_orders();
@@ -39,6 +41,28 @@ impl Verifier<'_> {
             }
         }
         self.findings
+    }
+
+    /// A stream of receipts drops the oldest receipt of a lane that has as many as it keeps. If it has a lane with so many, a gap between
+    /// receipts is not covered; else it is a fault.
+    fn check_receipt_gaps(&mut self) {
+        let mut dropped = 0;
+        for (stream, missing, fault) in std::mem::take(&mut self.receipt_gaps) {
+            let is_full = self.receipts.iter().any(|(lane, receipts)| {
+                lane.recipient.as_str() == stream.party.as_str() && receipts.count >= KEPT_FOR_EACH_LANE
+            });
+            if is_full || self.starts_late || self.trust.receipts.is_empty() {
+                dropped += missing;
+            } else {
+                self.findings.add(fault);
+            }
+        }
+        if dropped > 0 {
+            self.findings.not_covered.push(format!(
+                "{dropped} receipts between others: the stream keeps the last {KEPT_FOR_EACH_LANE} of each lane, and a receipt covers \
+                 all chunks before it"
+            ));
+        }
     }
 
     fn check_receipts(&mut self) {
