@@ -14,6 +14,17 @@ impl Rng {
         Self::from_state(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0xD1B5_4A32_D192_ED03)
     }
 
+    /// Creates a generator and returns its seed: `SLACKTIDE_SEED` if the environment has it, else this one.
+    ///
+    /// # Panics
+    /// If the value is not a number.
+    #[must_use]
+    pub fn seeded(default: u64) -> (Self, u64) {
+        let seed = std::env::var("SLACKTIDE_SEED")
+            .map_or(default, |text| text.parse().expect("SLACKTIDE_SEED is a number"));
+        (Self::new(seed), seed)
+    }
+
     /// Creates a generator in this state.
     #[must_use]
     pub fn from_state(state: u64) -> Self {
