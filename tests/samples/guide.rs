@@ -162,8 +162,8 @@ async fn gateway_quick_start_commands_work() {
         // 1,000 rows, and the one that was changed.
         "#end,1001,",
         "patient 1002",
-        "\"outcome\":\"complete\"",
-        ",0.17,",
+        "\"outcome\":\"answered\"",
+        "17,0.17,",
         "#end,1,",
     ] {
         assert!(printed.contains(expected), "no output {expected:?}:\n{printed}");
