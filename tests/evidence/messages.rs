@@ -152,7 +152,8 @@ fn manipulate(
         "swap two chunks" => {
             let (left, right) = chunks.split_at_mut(index + 1);
             std::mem::swap(&mut left[index].bytes, &mut right[0].bytes);
-            vec![Place::of(&chunks[index])]
+            // An opening that continues from an earlier chunk is valid one place earlier, too: the other one is then the fault.
+            vec![Place::of(&chunks[index]), Place::of(&chunks[index + 1])]
         }
         "swap two messages" => {
             chunks.swap(index, index + 1);
