@@ -1,13 +1,15 @@
 //! What was not manipulated verifies without a fault, from files and live.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
-use harness::{run, verify_program};
+use harness::{Process, free_port, run, slacktide, verify_program};
 use serde_json::Value;
 
 use super::offline::{Messages, list, trust, verify_files};
 use super::rich_site::{live_site, rich_export, verify_live};
 use crate::pipeline::site::DEADLINE;
+use crate::requests::request_site::RequestSite;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn evidence_rich_export_verifies_without_a_fault() {
@@ -204,6 +206,37 @@ async fn evidence_live_streams_and_replay_reach_their_ends() {
         .await;
     assert_eq!(consumers, after, "a replay changes no consumer");
 
+    // Through a gateway the same commands find and write the same.
+    let gateway = start_gateway(&site).await;
+    let audit =
+        |verb: &'static [&'static str]| [&["audit"], verb, &["--config", "auditor-gateway.toml"]].concat();
+    let through = site.json(&audit(&["verify", "--json"])).await;
+    let direct = verify_live(&site).await;
+    for part in ["faults", "verified", "lanes", "not_covered"] {
+        assert!(!direct[part].is_null(), "{direct}");
+        assert_eq!(through[part], direct[part], "{part}");
+    }
+    site.json(&audit(&["export", "--json", "--out", "through"])).await;
+    site.json(&[&export[..5], &["direct", "--json"]].concat()).await;
+    let [through, direct] =
+        ["through", "direct"].map(|folder| fs::read(site.file(&format!("{folder}/000001.slx"))));
+    assert_eq!(through.unwrap(), direct.unwrap(), "the exports differ");
+    let words = [
+        "replay",
+        "--feed",
+        "claim",
+        "--rows",
+        "--format",
+        "csv",
+        "--recipient",
+        "insurer-a",
+    ];
+    let again = site
+        .run_command(&[&["audit"], &words[..], &["--config", "auditor-gateway.toml"]].concat())
+        .await;
+    assert_eq!(again.stdout, replay.stdout);
+    drop(gateway);
+
     let id = {
         let listed = site
             .json(&["request", "list", "--json", "--config", "insurer-a.toml"])
@@ -232,4 +265,50 @@ async fn evidence_live_streams_and_replay_reach_their_ends() {
         "{}",
         replay.stdout
     );
+}
+
+/// Starts a gateway that serves the auditor, and writes the auditor's configuration for it.
+async fn start_gateway(site: &RequestSite) -> Process {
+    let port = free_port();
+    let text = format!(
+        "[gateway]\nlisten = \"127.0.0.1:{port}\"\ntokens = \"tokens.json\"\n[exchange]\nurl = \"{}\"\n\
+         [[party]]\nname = \"auditor\"\nrole = \"auditor\"\nseed = {{ file = \"keys/auditor/connect.seed\" }}\n",
+        site.nats.url()
+    );
+    fs::write(site.file("gateway.toml"), text).unwrap();
+    let (done, token) = site
+        .command(&[
+            "gateway",
+            "token",
+            "new",
+            "--party",
+            "auditor",
+            "--config",
+            "gateway.toml",
+        ])
+        .await;
+    assert!(done, "{token}");
+    fs::write(site.file("auditor.token"), token.lines().next().unwrap()).unwrap();
+    fs::set_permissions(site.file("auditor.token"), fs::Permissions::from_mode(0o600)).unwrap();
+    let mut command = slacktide();
+    command
+        .args(["gateway", "run", "--config"])
+        .arg(site.file("gateway.toml"));
+    let mut gateway = Process::spawn("gateway", &mut command);
+    let direct = fs::read_to_string(site.file("auditor.toml")).unwrap();
+    let (head, rest) = direct.split_once("user = ").unwrap();
+    assert!(head.starts_with("[exchange]"));
+    let text = format!(
+        "[exchange]\nurl = \"http://127.0.0.1:{port}\"\ntoken = {{ file = \"auditor.token\" }}\nuser = {rest}"
+    );
+    fs::write(site.file("auditor-gateway.toml"), text).unwrap();
+    gateway
+        .until("the gateway to answer", DEADLINE, async || {
+            let (done, output) = site
+                .command(&["doctor", "--config", "auditor-gateway.toml"])
+                .await;
+            if done { Ok(()) } else { Err(output) }
+        })
+        .await;
+    gateway
 }
