@@ -55,6 +55,9 @@ pub(crate) async fn start(
     let files = topology::server::files(std::slice::from_ref(recipient))
         .map_err(|error| Failure::usage(error.to_string()))?;
     for (name, text) in files {
+        // The demo's streams hold some megabytes, wherever it runs. What they may hold is more than a small disk has, and the
+        // server would refuse them.
+        let text = text.replacen("jetstream {", "jetstream {\n  max_file_store: 1TB\n", 1);
         let path = server.join(name);
         std::fs::create_dir_all(path.parent().unwrap_or(dir)).map_err(failed)?;
         std::fs::write(&path, text).map_err(failed)?;
