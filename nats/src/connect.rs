@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::connection::Signals;
 use crate::options::{Options, ReadSeed};
+use crate::version;
 use crate::wire::Wire;
 
 /// An exchange over JetStream. Clones share one connection.
@@ -36,6 +37,7 @@ impl JetStream {
             Ok(client) => {
                 // The event may be delayed.
                 signals.connected();
+                version::check(&client.server_info())?;
                 client
             }
             Err(error) => {
@@ -58,6 +60,12 @@ impl JetStream {
         Ok(Self {
             wire: Arc::new(Wire::new(client, signals, options)),
         })
+    }
+
+    /// The name of the connected server, or of the last one.
+    #[must_use]
+    pub fn server_name(&self) -> String {
+        self.wire.client.server_info().server_name
     }
 
     /// Whether there is a connection, now and at each change.
@@ -214,10 +222,10 @@ fn client_options(options: &Options, signals: &Arc<Signals>) -> ConnectOptions {
         .max_reconnects(None)
         .reconnect_delay_callback(|attempt| delay(attempt, rand::random_range(0.5..1.5)))
         .reconnect_to_server_callback(move |servers, _| {
+            let next = trying.next_server(&servers);
             let errors: Vec<_> = servers.into_iter().map(|server| server.last_error).collect();
             trying.attempted(&errors);
-            // Which server comes next stays the client's choice.
-            std::future::ready(None)
+            std::future::ready(next)
         })
         .event_callback(move |event| {
             let signals = Arc::clone(&signals);

@@ -3,14 +3,15 @@
 //! The client reports these through one callback. A denial is such an event and not an answer, so it is forwarded to the
 //! task that waits for an answer on that subject.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use async_nats::{ClientError, Event, ServerError};
+use async_nats::{ClientError, Event, ReconnectToServer, Server, ServerAddr, ServerError};
 use exchange::Connection;
 use exchange::trust::Fault;
 use jiff::Timestamp;
 use tokio::sync::{broadcast, watch};
+
+use crate::failover::Failover;
 
 /// A subject that the credential may not use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +53,9 @@ pub(crate) struct Signals {
     /// A denied inbox is reported once, when the client subscribes; later requests would time out.
     deaf: Mutex<Option<Denial>>,
     closed: watch::Sender<bool>,
+    failover: Mutex<Failover>,
+    /// Whether the next connection is to another server, and the server of the last such move.
+    moving: Mutex<(bool, Option<ServerAddr>)>,
 }
 
 impl Signals {
@@ -66,7 +70,31 @@ impl Signals {
             denials: broadcast::Sender::new(256),
             deaf: Mutex::new(None),
             closed: watch::Sender::new(false),
+            failover: Mutex::new(Failover::new()),
+            moving: Mutex::new((false, None)),
         }
+    }
+
+    pub(crate) fn failover(&self) -> MutexGuard<'_, Failover> {
+        self.failover.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the next connection one to another server.
+    pub(crate) fn begin_move(&self) {
+        self.moving.lock().unwrap_or_else(PoisonError::into_inner).0 = true;
+    }
+
+    /// Returns the server of the next connection if it must be another one; `None` leaves the choice to the client.
+    pub(crate) fn next_server(&self, servers: &[Server]) -> Option<ReconnectToServer> {
+        let mut moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
+        if !std::mem::replace(&mut moving.0, false) {
+            return None;
+        }
+        moving.1 = other_server(servers, moving.1.as_ref());
+        moving
+            .1
+            .clone()
+            .map(|addr| ReconnectToServer { addr, delay: None })
     }
 
     pub(crate) fn state(&self) -> watch::Receiver<Connection> {
@@ -146,6 +174,7 @@ impl Signals {
     }
 
     pub(crate) fn connected(&self) {
+        self.failover().connected();
         self.set_deaf(None);
         let before = self.state.send_replace(Connection::Connected);
         if let Connection::Disconnected { since, .. } = before {
@@ -183,6 +212,17 @@ impl Signals {
     }
 }
 
+/// PURE: the server after this one. Without it, one that was not used so far: the first connection has no record.
+fn other_server(servers: &[Server], last: Option<&ServerAddr>) -> Option<ServerAddr> {
+    let unused = servers.iter().find(|server| !server.did_connect);
+    let after_last = || {
+        let index = servers.iter().position(|server| Some(&server.addr) == last);
+        servers.get((index? + 1) % servers.len())
+    };
+    let next = unused.or_else(after_last).or(servers.first());
+    next.map(|server| server.addr.clone())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -196,6 +236,36 @@ mod tests {
         assert_eq!(inbox.concerns("data.a.b", "_INBOX_x"), Some("_INBOX_x.ab.*"));
         assert_eq!(inbox.concerns("data.a.b", "_INBOX_y"), None);
         assert_eq!(Denial::parse("Authorization Violation"), None);
+    }
+
+    fn server(url: &str, did_connect: bool) -> Server {
+        Server {
+            addr: url.parse().unwrap(),
+            failed_attempts: 0,
+            did_connect,
+            is_discovered: false,
+            last_error: None,
+        }
+    }
+
+    #[test]
+    fn connection_moves_to_each_other_server_in_turn() {
+        let signals = Signals::new();
+        let mut servers: Vec<Server> = ["nats://a:1", "nats://b:1", "nats://c:1"]
+            .iter()
+            .map(|url| server(url, url.contains('b')))
+            .collect();
+        assert!(signals.next_server(&servers).is_none(), "no move was begun");
+        let mut visited = Vec::new();
+        for _ in 0..4 {
+            signals.begin_move();
+            let next = signals.next_server(&servers).unwrap().addr;
+            for server in &mut servers {
+                server.did_connect |= server.addr == next;
+            }
+            visited.push(next.host().to_owned());
+        }
+        assert_eq!(visited, ["a", "c", "a", "b"]);
     }
 
     #[test]

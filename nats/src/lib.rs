@@ -2,7 +2,8 @@
 //!
 //! The only crate that uses the NATS client. Modules:
 //!
-//! - connection: [`options`], `connection` the client's events, `connect`
+//! - connection: [`options`], `connection` the client's events, `connect`; `version` the oldest server of a cluster, `failover`
+//!   when to use another server of it
 //! - requests: `wire` one request and its answer, with denials as errors; `refusal` the meaning of error answers
 //! - operations of the port: `publish`, `get`, `read`, `pull`, `requests`, put together in `port`
 //! - `stream_state` what a stream holds, and its replicas; `fullness` how full the streams of a party are
@@ -17,6 +18,7 @@ pub mod topology;
 
 mod connect;
 mod connection;
+mod failover;
 mod fullness;
 mod get;
 mod port;
@@ -27,6 +29,7 @@ mod refusal;
 mod requests;
 mod stream_state;
 mod streams;
+mod version;
 mod wire;
 
 pub use connect::JetStream;

@@ -27,6 +27,10 @@ impl FeedExchange for JetStream {
         self.wire.last(&Subject::Data(lane.clone())).await
     }
 
+    async fn leader_sequence(&self, lane: &Lane) -> Result<Sequence> {
+        self.wire.leader_sequence(&Subject::Data(lane.clone())).await
+    }
+
     async fn publish_chunk(&self, lane: &Lane, bytes: Bytes, expected: Sequence) -> Result<Published> {
         self.wire
             .publish_at(&Subject::Data(lane.clone()), bytes, expected)

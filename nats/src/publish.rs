@@ -1,19 +1,25 @@
-//! Publishing: by compare-and-set, once per subject, and with replacement.
+//! Publishing: by compare-and-set, once per subject, and with replacement; and asking a leader without publishing.
 //!
 //! No message id is ever set: after a purge the server answers a correct publish with
 //! `duplicate: true` and stores nothing. The flag is therefore always an error.
 
+use std::time::Duration;
+
 use async_nats::HeaderMap;
 use async_nats::header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_EXPECTED_STREAM};
 use bytes::Bytes;
-use exchange::port::Sequence;
+use exchange::port::{IMPOSSIBLE_SEQUENCE, Sequence};
 use exchange::{Error, ErrorKind, Filed, Published, Result, trace};
 use schemas::subject::Subject;
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use crate::refusal::{Refusal, Refused};
 use crate::streams;
 use crate::wire::Wire;
+
+/// How long to wait before a subject with an undecided message is tried again, in milliseconds.
+const UNDECIDED_MS: std::ops::Range<u64> = 50..200;
 
 /// The acknowledgement of a publish: stored and fsynced, or refused.
 #[derive(Debug, Deserialize)]
@@ -31,7 +37,8 @@ struct Ack {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum PublishResult {
     Stored(Sequence),
-    Conflict,
+    Conflict(Option<Sequence>),
+    Undecided,
     Taken,
 }
 
@@ -46,10 +53,25 @@ impl Wire {
         let (stream, subject) = (streams::of(subject), subject.to_string());
         match self.publish(&stream, &subject, bytes, Some(expected)).await? {
             PublishResult::Stored(sequence) => Ok(Published::Done { sequence }),
-            PublishResult::Conflict => Ok(Published::Conflict),
+            PublishResult::Conflict(_) => Ok(Published::Conflict),
+            PublishResult::Undecided => Err(undecided(&subject)),
             PublishResult::Taken => Err(Error::new(
                 ErrorKind::Topology,
                 format!("stream {stream} limits {subject} to one message, but it is a chain"),
+            )),
+        }
+    }
+
+    /// Asks the leader of a stream for the last sequence of a subject, 0 if it has no message. Nothing is stored.
+    pub(crate) async fn leader_sequence(&self, subject: &Subject) -> Result<Sequence> {
+        let (stream, subject) = (streams::of(subject), subject.to_string());
+        let asked = self.publish(&stream, &subject, Bytes::new(), Some(IMPOSSIBLE_SEQUENCE));
+        match asked.await? {
+            PublishResult::Conflict(Some(sequence)) => Ok(sequence),
+            PublishResult::Undecided => Err(undecided(&subject)),
+            other => Err(Error::new(
+                ErrorKind::Protocol,
+                format!("asking for the last sequence of {subject} was answered with {other:?}"),
             )),
         }
     }
@@ -66,7 +88,8 @@ impl Wire {
                     format!("{text} is taken, but what took it was not found"),
                 )
             }),
-            PublishResult::Conflict => Err(Error::new(
+            PublishResult::Undecided => Err(undecided(&text)),
+            PublishResult::Conflict(_) => Err(Error::new(
                 ErrorKind::Protocol,
                 format!("{text} was refused for an expected sequence, and none was given"),
             )),
@@ -78,14 +101,36 @@ impl Wire {
         let (stream, subject) = (streams::of(subject), subject.to_string());
         match self.publish(&stream, &subject, bytes, None).await? {
             PublishResult::Stored(sequence) => Ok(sequence),
-            PublishResult::Taken | PublishResult::Conflict => Err(Error::new(
+            PublishResult::Undecided => Err(undecided(&subject)),
+            PublishResult::Taken | PublishResult::Conflict(_) => Err(Error::new(
                 ErrorKind::Topology,
                 format!("stream {stream} keeps the first message on {subject} instead of the last"),
             )),
         }
     }
 
+    /// Publishes, and again after a moment while another message of the subject is undecided: each such answer means that
+    /// nothing was stored. Once the other message is decided, the answer is a conflict, or this message is stored.
     async fn publish(
+        &self,
+        stream: &str,
+        subject: &str,
+        bytes: Bytes,
+        expected: Option<Sequence>,
+    ) -> Result<PublishResult> {
+        let deadline = Instant::now() + self.options.timeout;
+        loop {
+            let result = self
+                .publish_attempt(stream, subject, bytes.clone(), expected)
+                .await?;
+            if result != PublishResult::Undecided || Instant::now() >= deadline {
+                return Ok(result);
+            }
+            tokio::time::sleep(Duration::from_millis(rand::random_range(UNDECIDED_MS))).await;
+        }
+    }
+
+    async fn publish_attempt(
         &self,
         stream: &str,
         subject: &str,
@@ -100,9 +145,14 @@ impl Wire {
         if let Some(trace) = trace::current() {
             headers.insert(trace::HEADER, trace.to_string());
         }
-        let answer = self.ask(subject, Some(headers), bytes).await?;
+        let answer = self.ask_leader(subject, Some(headers), bytes).await?;
         read_acknowledgement(&answer.payload, stream, subject)
     }
+}
+
+fn undecided(subject: &str) -> Error {
+    let what = format!("another message on {subject} is neither stored nor refused yet; nothing was stored");
+    Error::new(ErrorKind::NoLeader, what)
 }
 
 fn read_acknowledgement(answer: &[u8], stream: &str, subject: &str) -> Result<PublishResult> {
@@ -111,7 +161,8 @@ fn read_acknowledgement(answer: &[u8], stream: &str, subject: &str) -> Result<Pu
         .map_err(|e| protocol(format!("the answer is not an acknowledgement: {e}")))?;
     if let Some(refusal) = &ack.error {
         return match refusal.class() {
-            Refused::Conflict => Ok(PublishResult::Conflict),
+            Refused::Conflict(last) => Ok(PublishResult::Conflict(last)),
+            Refused::Undecided => Ok(PublishResult::Undecided),
             Refused::Taken => Ok(PublishResult::Taken),
             Refused::Error(_) => Err(refusal.error(subject)),
         };
@@ -144,7 +195,10 @@ mod tests {
     fn publish_stored_differs_from_every_other_answer() {
         assert_eq!(read(r#"{"stream":"DATA","seq":7}"#), Ok(PublishResult::Stored(7)));
         let conflict = r#"{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 1"},"stream":"DATA","seq":0}"#;
-        assert_eq!(read(conflict), Ok(PublishResult::Conflict));
+        assert_eq!(read(conflict), Ok(PublishResult::Conflict(Some(1))));
+        let undecided =
+            r#"{"error":{"code":400,"err_code":10164,"description":"wrong last sequence"},"seq":0}"#;
+        assert_eq!(read(undecided), Ok(PublishResult::Undecided));
         assert_eq!(read("+OK"), Err(ErrorKind::Protocol));
     }
 

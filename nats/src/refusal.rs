@@ -15,8 +15,10 @@ pub(crate) struct Refusal {
 /// The result of a refused publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// The expected sequence was not the last one.
-    Conflict,
+    /// The expected sequence was not the last one, which this is; `None` if the text does not have it.
+    Conflict(Option<u64>),
+    /// Another message of the subject is in flight, so the last sequence is not decided. Nothing was stored.
+    Undecided,
     /// The subject holds its one message already.
     Taken,
     /// An error of this kind.
@@ -24,11 +26,12 @@ pub(crate) enum Refused {
 }
 
 impl Refusal {
-    /// The classes, by the server's error numbers. 10164 is 10071 from a stream that checks it
-    /// elsewhere; 10077 wraps an error of the store, so its text decides.
+    /// The classes, by the server's error numbers. A leader answers 10164 instead of 10071 while another message of the
+    /// subject is replicated; 10077 wraps an error of the store, so its text decides.
     pub(crate) fn class(&self) -> Refused {
         match self.err_code {
-            10071 | 10164 => Refused::Conflict,
+            10071 => Refused::Conflict(last_sequence(&self.description)),
+            10164 => Refused::Undecided,
             10077 if self.description.contains("per subject") => Refused::Taken,
             10077 => Refused::Error(ErrorKind::Full),
             // The server's own storage, or what the account may use of it: no limit of a stream.
@@ -37,8 +40,8 @@ impl Refusal {
             // No stream, no consumer, JetStream off for the account, another stream than
             // expected, direct get not allowed, sealed.
             10059 | 10014 | 10039 | 10076 | 10060 | 10109 | 10120 => Refused::Error(ErrorKind::Topology),
-            // Refused before anything was stored: the cluster or its leader is away for now.
-            10008 | 10009 => Refused::Error(ErrorKind::Unreachable),
+            // Refused before anything was stored: the cluster, its leader, or servers for a new stream are away for now.
+            10005 | 10008 | 10009 => Refused::Error(ErrorKind::NoLeader),
             _ => Refused::Error(ErrorKind::Protocol),
         }
     }
@@ -47,7 +50,8 @@ impl Refusal {
     pub(crate) fn error(&self, subject: &str) -> Error {
         let kind = match self.class() {
             Refused::Error(kind) => kind,
-            Refused::Conflict | Refused::Taken => ErrorKind::Protocol,
+            Refused::Undecided => ErrorKind::NoLeader,
+            Refused::Conflict(_) | Refused::Taken => ErrorKind::Protocol,
         };
         Error::new(
             kind,
@@ -57,6 +61,11 @@ impl Refusal {
             ),
         )
     }
+}
+
+/// Reads the number in `wrong last sequence: 5`.
+fn last_sequence(description: &str) -> Option<u64> {
+    description.rsplit(": ").next()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -72,9 +81,19 @@ mod tests {
     }
 
     #[test]
-    fn both_numbers_of_a_wrong_last_sequence_are_a_conflict() {
-        assert_eq!(class(10071, "wrong last sequence: 5"), Refused::Conflict);
-        assert_eq!(class(10164, "wrong last sequence"), Refused::Conflict);
+    fn refusal_of_a_message_in_flight_is_undecided() {
+        assert_eq!(class(10071, "wrong last sequence: 5"), Refused::Conflict(Some(5)));
+        assert_eq!(class(10071, "wrong last sequence"), Refused::Conflict(None));
+        assert_eq!(class(10164, "wrong last sequence"), Refused::Undecided);
+    }
+
+    #[test]
+    fn refusal_without_a_leader_is_transient() {
+        assert_eq!(
+            class(10008, "temporarily unavailable"),
+            Refused::Error(ErrorKind::NoLeader)
+        );
+        assert!(ErrorKind::NoLeader.is_transient());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use exchange::port::Stream;
 use exchange::stream_state::{Replica, StreamState};
 use schemas::name::PartyName;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::refusal::Refusal;
 use crate::streams::{self, own};
@@ -91,7 +92,7 @@ fn state(name: &str, info: Info) -> StreamState {
     } = info;
     // An empty stream has the time of the year 1.
     let time = |text: &str| text.parse().ok().filter(|_| state.messages > 0);
-    let (leader, replicas) = cluster.map_or((None, Vec::new()), |cluster| (cluster.leader, cluster.replicas));
+    let (leader, replicas) = cluster.map_or((None, Vec::new()), Cluster::copies);
     StreamState {
         name: name.to_owned(),
         messages: state.messages,
@@ -101,9 +102,31 @@ fn state(name: &str, info: Info) -> StreamState {
         last_sequence: state.last_seq,
         first_stored_at: time(&state.first_ts),
         last_stored_at: time(&state.last_ts),
-        leader: leader.filter(|name| !name.is_empty() && !replicas.is_empty()),
-        replicas: replicas.into_iter().map(replica).collect(),
+        leader,
+        replicas,
     }
+}
+
+impl Cluster {
+    /// Returns the leader and the other copies. A stand-alone server reports itself as leader of one copy.
+    fn copies(self) -> (Option<String>, Vec<Replica>) {
+        let replicas: Vec<Replica> = self.replicas.into_iter().map(replica).collect();
+        let leader = self
+            .leader
+            .filter(|name| !name.is_empty() && !replicas.is_empty());
+        (leader, replicas)
+    }
+}
+
+/// PURE: the leader and the other copies in the `cluster` of a stream or consumer.
+pub(crate) fn copies(cluster: Option<&Value>) -> (Option<String>, Vec<Replica>) {
+    let cluster = cluster.and_then(|cluster| Cluster::deserialize(cluster).ok());
+    cluster.map_or((None, Vec::new()), Cluster::copies)
+}
+
+/// PURE: a number of an answer; 0 if it is missing.
+pub(crate) fn number(answer: &Map<String, Value>, key: &str) -> u64 {
+    answer.get(key).and_then(Value::as_u64).unwrap_or(0)
 }
 
 fn replica(peer: Peer) -> Replica {

@@ -6,7 +6,7 @@
 //! - [`server`] the server's configuration, for a private server
 //! - [`admin`] the administrator's view of the exchange
 //! - [`diff`] pure: what differs; `danger` which of it could destroy something; `show` as text
-//! - [`mod@apply`] applies the files to the exchange
+//! - [`mod@apply`] applies the files to the exchange; `replicas` how many copies of each stream
 //! - [`mod@status`] what is in it
 //!
 //! Streams and consumers that the files do not have are listed and kept: nothing is ever deleted here.
@@ -23,6 +23,7 @@ pub mod spec;
 pub mod status;
 
 mod danger;
+mod replicas;
 mod show;
 
 pub use admin::Admin;

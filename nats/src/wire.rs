@@ -4,6 +4,9 @@
 //! got an error. A wait ends with the first of: the answer, a denial of this subject, the loss of the connection, the
 //! timeout. After the last two the request may have arrived.
 
+mod leaderless;
+
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,13 +20,17 @@ use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
 use crate::connection::{Denial, Signals};
+use crate::failover::CHECK_EVERY;
 use crate::options::Options;
+use crate::version;
+use leaderless::Leaderless;
 
 #[derive(Debug)]
 pub(crate) struct Wire {
     pub(crate) client: Client,
     pub(crate) signals: Arc<Signals>,
     pub(crate) options: Options,
+    leaderless: Leaderless,
     inbox: String,
 }
 
@@ -55,7 +62,10 @@ impl Answers {
         match self.end {
             End::Enough => Ok(Vec::new()),
             End::Status(status, _) if nothing.contains(&status) => Ok(Vec::new()),
-            End::Status(503, _) => Err(no_responders(question)),
+            End::Status(503, _) => Err(Error::new(
+                ErrorKind::NoLeader,
+                format!("no server of the exchange leads what answers {question}"),
+            )),
             End::Status(status, text) => Err(Error::new(
                 ErrorKind::Protocol,
                 format!("{question} was answered with {status} {text}"),
@@ -82,6 +92,7 @@ impl Wire {
             client,
             signals,
             options,
+            leaderless: Leaderless::default(),
             inbox,
         }
     }
@@ -102,6 +113,22 @@ impl Wire {
             .await
     }
 
+    /// Asks what only the leader of a stream answers.
+    pub(crate) async fn ask_leader(
+        &self,
+        subject: &str,
+        headers: Option<HeaderMap>,
+        payload: Bytes,
+    ) -> Result<Message> {
+        self.signals.failover().asked_leader(Instant::now());
+        let answer = self.ask(subject, headers, payload).await;
+        let is_leaderless = |error: &Error| matches!(error.kind, ErrorKind::NoLeader | ErrorKind::Unknown);
+        if !answer.as_ref().is_err_and(is_leaderless) {
+            self.signals.failover().led();
+        }
+        answer
+    }
+
     /// Asks and waits so long for the one answer.
     pub(crate) async fn ask_within(
         &self,
@@ -110,18 +137,28 @@ impl Wire {
         headers: Option<HeaderMap>,
         payload: Bytes,
     ) -> Result<Message> {
-        let mut watch = self.begin(subject, timeout)?;
+        let mut watch = self.begin(subject, timeout).await?;
         // The wait is ours: the client's own would answer a denial with a timeout.
         let mut request = Request::new().payload(payload).timeout(None);
         if let Some(headers) = headers {
             request = request.headers(headers);
         }
-        tokio::select! {
+        let answer = tokio::select! {
             biased;
-            answer = self.client.send_request(subject.to_owned(), request) => {
-                answer.map_err(|error| request_error(subject, &error))
+            answer = self.client.send_request(subject.to_owned(), request) => answer,
+            error = watch.broken() => return Err(error),
+            never = self.move_when_due() => match never {},
+        };
+        self.signals.failover().answered();
+        match answer {
+            Ok(answer) => {
+                self.leaderless.answered(subject);
+                Ok(answer)
             }
-            error = watch.broken() => Err(error),
+            Err(error) if error.kind() == RequestErrorKind::NoResponders => {
+                Err(self.unanswered(subject).await)
+            }
+            Err(error) => Err(request_error(subject, &error)),
         }
     }
 
@@ -130,7 +167,7 @@ impl Wire {
     /// # Errors
     /// Only when nothing was sent; what comes later is in [`Answers::end`].
     pub(crate) async fn gather(&self, subject: &str, payload: Bytes, most: usize) -> Result<Answers> {
-        let mut watch = self.begin(subject, self.options.timeout)?;
+        let mut watch = self.begin(subject, self.options.timeout).await?;
         let inbox = self.client.new_inbox();
         let gone = |error: &dyn std::fmt::Display| {
             Error::new(
@@ -150,6 +187,7 @@ impl Wire {
                 message = answers.next() => message,
                 error = watch.broken() => break End::Error(error),
             };
+            self.signals.failover().answered();
             match message {
                 None => break End::Error(gone(&"no more answers")),
                 Some(message) => match message.status.filter(|status| *status != StatusCode::OK) {
@@ -158,7 +196,10 @@ impl Wire {
                             .description
                             .map(|text| text.to_string())
                             .unwrap_or_default();
-                        break End::Status(status.as_u16(), text);
+                        break match status.as_u16() {
+                            503 if messages.is_empty() => End::Error(self.unanswered(subject).await),
+                            status => End::Status(status, text),
+                        };
                     }
                     None => messages.push(message),
                 },
@@ -167,10 +208,50 @@ impl Wire {
                 break End::Enough;
             }
         };
+        if !messages.is_empty() || !matches!(end, End::Error(_)) {
+            self.leaderless.answered(subject);
+        }
         Ok(Answers { messages, end })
     }
 
-    fn begin(&self, subject: &str, timeout: Duration) -> Result<Watch<'_>> {
+    /// Uses another server of a cluster from now on, if this one is of no use.
+    async fn move_if_due(&self, now: Instant) -> Result<()> {
+        let info = self.client.server_info();
+        version::check(&info)?;
+        let is_candidate = info.cluster.is_some() && self.client.connection_state() == State::Connected;
+        if !is_candidate || !self.signals.failover().must_move(now) {
+            return Ok(());
+        }
+        let others = self.client.server_pool().await.map_or(0, |servers| servers.len());
+        if others < 2 {
+            return Ok(());
+        }
+        tracing::warn!(
+            server = info.server_name,
+            "server of the exchange is silent or reaches no leader, connecting to another one"
+        );
+        self.signals.begin_move();
+        let moved = self.client.force_reconnect().await;
+        let text = match moved {
+            Ok(()) => "the connection moves to another server of the exchange".to_owned(),
+            Err(error) => format!("the connection cannot move to another server of the exchange: {error}"),
+        };
+        Err(Error::new(ErrorKind::Unreachable, text))
+    }
+
+    /// Checks while a request waits. A move ends the wait, because the connection is lost.
+    async fn move_when_due(&self) -> Infallible {
+        loop {
+            tokio::time::sleep(CHECK_EVERY).await;
+            // Its error is for requests that were not sent yet.
+            let _ = self.move_if_due(Instant::now()).await;
+        }
+    }
+
+    async fn begin(&self, subject: &str, timeout: Duration) -> Result<Watch<'_>> {
+        let now = Instant::now();
+        self.signals.failover().asked(now);
+        self.move_if_due(now).await?;
         // Listening comes before sending, so that nothing falls between.
         let watch = Watch {
             subject: subject.to_owned(),

@@ -19,6 +19,11 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum ErrorKind {
     /// No connection, or it was lost before the request was sent. Nothing was stored. Retry with back-off.
     Unreachable,
+    /// No server of a cluster leads the stream now, or another message of the subject is undecided. Nothing was stored. Retry within
+    /// seconds.
+    NoLeader,
+    /// A server answered that lacks the newest messages. Nothing can be concluded from its answer. Read again.
+    Lagging,
     /// The request was sent and no answer was received. The message may be stored. Read, then decide.
     Unknown,
     /// The credential was refused. Stop: requires an operator.
@@ -45,7 +50,7 @@ impl ErrorKind {
     pub fn is_transient(self) -> bool {
         matches!(
             self,
-            Self::Unreachable | Self::Unknown | Self::Full | Self::NoRoom
+            Self::Unreachable | Self::NoLeader | Self::Lagging | Self::Unknown | Self::Full | Self::NoRoom
         )
     }
 
@@ -55,6 +60,13 @@ impl ErrorKind {
         match self {
             Self::Unreachable => {
                 "check the exchange's address and that it is running; the agent continues automatically once it is reachable"
+            }
+            Self::NoLeader => {
+                "wait while the exchange's servers elect a leader; if it lasts, check that more than half of them run and reach \
+                 each other"
+            }
+            Self::Lagging => {
+                "wait until the server has caught up; if it lasts, check with `slacktide exchange status` which server lags"
             }
             Self::Unknown => "nothing to do: the agent reads the stored message back and continues",
             Self::Unauthenticated => {

@@ -32,6 +32,10 @@ use crate::error::Result;
 /// A sequence number of the exchange. As the expected last sequence of a publish, 0 means an empty subject.
 pub type Sequence = u64;
 
+/// An expected last sequence that no subject ever has. A publish that expects it stores nothing, and is answered with the last
+/// sequence by the leader of the stream: the way to ask the leader with nothing but the right to publish.
+pub const IMPOSSIBLE_SEQUENCE: Sequence = 9_223_372_036_854_775_807;
+
 /// Where a replay begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadFrom {

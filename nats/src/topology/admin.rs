@@ -14,6 +14,9 @@ use crate::refusal::Refusal;
 /// A server has read its configuration again within this time.
 const RELOADED_WITHIN: Duration = Duration::from_secs(5);
 
+/// The servers of a cluster have elected leaders within this time.
+const ELECTED_WITHIN: Duration = Duration::from_secs(20);
+
 /// Delay between two requests while no server answers.
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
@@ -37,6 +40,8 @@ pub struct LiveStream {
     pub config: Map<String, Value>,
     /// The server's state: messages, bytes, sequences.
     pub state: Map<String, Value>,
+    /// The servers that keep it, as the server describes them.
+    pub cluster: Option<Value>,
     /// Its consumers, each as the server describes it.
     pub consumers: Vec<Map<String, Value>>,
 }
@@ -51,8 +56,21 @@ impl Admin {
     /// Asks the JetStream API; its prefix is put before the subject.
     ///
     /// # Errors
-    /// Those of the exchange's operations; an error answer by its class.
+    /// Those of the exchange's operations; an error answer by its class. While servers of a cluster are away, as after its start, it asks
+    /// again for a while.
     pub async fn api(&self, subject: &str, body: &Value) -> Result<Map<String, Value>> {
+        let begun = Instant::now();
+        loop {
+            match self.api_once(subject, body).await {
+                Err(error) if error.kind == ErrorKind::NoLeader && begun.elapsed() < ELECTED_WITHIN => {
+                    tokio::time::sleep(AGAIN_AFTER).await;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    async fn api_once(&self, subject: &str, body: &Value) -> Result<Map<String, Value>> {
         let subject = self.connection.wire.api(subject);
         let payload = if body.is_null() {
             Bytes::new()
@@ -86,7 +104,10 @@ impl Admin {
         let begun = Instant::now();
         loop {
             match self.connection.wire.ask(subject, None, payload.clone()).await {
-                Err(error) if error.kind == ErrorKind::Topology && begun.elapsed() < RELOADED_WITHIN => {
+                Err(error)
+                    if matches!(error.kind, ErrorKind::Topology | ErrorKind::NoLeader)
+                        && begun.elapsed() < RELOADED_WITHIN =>
+                {
                     tokio::time::sleep(AGAIN_AFTER).await;
                 }
                 done => return done,
@@ -103,21 +124,34 @@ impl Admin {
         for mut stream in self.pages("STREAM.LIST", "streams").await? {
             let config = object(stream.remove("config"));
             let state = object(stream.remove("state"));
+            let cluster = stream.remove("cluster");
             let name = config.get("name").and_then(Value::as_str).unwrap_or_default();
-            let consumers = self.pages(&format!("CONSUMER.LIST.{name}"), "consumers").await?;
+            let consumers = self.consumers(name).await?;
             live.streams.push(LiveStream {
                 config,
                 state,
+                cluster,
                 consumers,
             });
         }
         Ok(live)
     }
 
+    /// Returns whether the connected server is one of a cluster.
+    pub(super) fn is_cluster(&self) -> bool {
+        self.connection.wire.client.server_info().cluster.is_some()
+    }
+
+    /// Reads the consumers of a stream.
+    pub(super) async fn consumers(&self, stream: &str) -> Result<Vec<Map<String, Value>>> {
+        self.pages(&format!("CONSUMER.LIST.{stream}"), "consumers").await
+    }
+
     async fn pages(&self, subject: &str, key: &str) -> Result<Vec<Map<String, Value>>> {
         let mut all = Vec::new();
         loop {
             let mut answer = self.api(subject, &json!({"offset": all.len()})).await?;
+            refuse_missing(subject, &answer)?;
             let total = answer.get("total").and_then(Value::as_u64).unwrap_or(0);
             let page = match answer.remove(key) {
                 Some(Value::Array(page)) => page,
@@ -130,6 +164,20 @@ impl Admin {
             }
         }
     }
+}
+
+/// A cluster leaves out of a list what has no leader now. A plan would make it a second time.
+fn refuse_missing(subject: &str, answer: &Map<String, Value>) -> Result<()> {
+    let missing = answer.get("missing").and_then(Value::as_array);
+    let missing = missing.map_or(&[][..], Vec::as_slice);
+    // Consumers are described in full by newer servers, by name by older ones.
+    let name = |item: &Value| item.as_str().map_or_else(|| item.to_string(), str::to_owned);
+    let names: Vec<String> = missing.iter().map(name).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let text = format!("{subject}: {} without a leader now", names.join(", "));
+    Err(Error::new(ErrorKind::NoLeader, text))
 }
 
 pub(super) fn object(value: Option<Value>) -> Map<String, Value> {

@@ -5,14 +5,17 @@ use serde_json::{Value, json};
 
 use super::admin::Admin;
 use super::diff::{Change, Kind, Object, Plan, diff};
+use super::replicas::{changed_copies, resolve, wait_until_current};
 use super::spec::Topology;
 
 /// Compares the files with the exchange.
 ///
 /// # Errors
-/// Those of the exchange's operations.
+/// `Topology` where the files, or a stand-alone server that became one of a cluster, would lose the streams. Those of the
+/// exchange's operations.
 pub async fn plan(admin: &Admin, topology: &Topology) -> Result<Plan> {
-    Ok(diff(topology, &admin.live().await?))
+    let topology = resolve(admin, topology).await?;
+    Ok(diff(&topology, &admin.live().await?))
 }
 
 /// Applies a plan, streams before consumers.
@@ -32,6 +35,12 @@ pub async fn apply(admin: &Admin, plan: &Plan, force: bool) -> Result<()> {
     }
     for change in &plan.changes {
         one(admin, change).await?;
+        // One stream at a time: each new copy is made whole before the next is begun.
+        if let (Object::Stream { stream }, Some(copies)) = (&change.object, changed_copies(change))
+            && change.kind != Kind::Create
+        {
+            wait_until_current(admin, stream, copies).await?;
+        }
     }
     Ok(())
 }

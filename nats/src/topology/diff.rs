@@ -268,6 +268,7 @@ mod tests {
             LiveStream {
                 config: lean(spec.config()),
                 state: Map::from_iter([("bytes".to_owned(), json!(1000))]),
+                cluster: None,
                 consumers: described.collect(),
             }
         });

@@ -56,9 +56,9 @@ pub struct StreamSpec {
     /// Whether a subject that has its messages refuses another.
     #[serde(default)]
     pub discard_new_per_subject: bool,
-    /// On how many servers it is kept.
-    #[serde(default = "one")]
-    pub num_replicas: u8,
+    /// On how many servers it is kept; without it, on one stand-alone server or on three of a cluster.
+    #[serde(default)]
+    pub num_replicas: Option<u8>,
     /// No user may delete a single message.
     #[serde(default = "yes")]
     pub deny_delete: bool,
@@ -132,9 +132,6 @@ fn new() -> String {
 fn unlimited() -> i64 {
     -1
 }
-fn one() -> u8 {
-    1
-}
 fn yes() -> bool {
     true
 }
@@ -182,7 +179,7 @@ impl StreamSpec {
             "max_age": self.max_age_seconds.saturating_mul(1_000_000_000),
             "max_msgs_per_subject": self.max_msgs_per_subject,
             "discard_new_per_subject": self.discard_new_per_subject,
-            "num_replicas": self.num_replicas,
+            "num_replicas": self.num_replicas.unwrap_or(1),
             "deny_delete": self.deny_delete,
             "deny_purge": self.deny_purge,
             "allow_direct": self.allow_direct,

@@ -1,10 +1,12 @@
 //! The content of the exchange.
 
+use exchange::stream_state::Replica;
 use exchange::{Fullness, Result};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::admin::{Admin, LiveStream};
+use crate::stream_state::{copies, number};
 
 /// The streams with what they hold.
 #[derive(Debug, Clone, Serialize)]
@@ -32,6 +34,10 @@ pub struct StreamStatus {
     pub last_sequence: u64,
     /// When the last message was stored; `None` if it is empty.
     pub last_stored_at: Option<jiff::Timestamp>,
+    /// The server that leads it; `None` without a cluster, or without a leader.
+    pub leader: Option<String>,
+    /// Its other copies, by server; empty without a cluster.
+    pub replicas: Vec<Replica>,
     /// By name.
     pub consumers: Vec<ConsumerStatus>,
 }
@@ -79,6 +85,8 @@ fn stream(live: &LiveStream) -> StreamStatus {
     let messages = number(&live.state, "messages");
     let mut consumers: Vec<ConsumerStatus> = live.consumers.iter().map(consumer).collect();
     consumers.sort_by(|a, b| a.name.cmp(&b.name));
+    let (leader, mut replicas) = copies(live.cluster.as_ref());
+    replicas.sort_by(|a, b| a.server.cmp(&b.server));
     StreamStatus {
         name: text(&live.config, "name").to_owned(),
         messages,
@@ -92,6 +100,8 @@ fn stream(live: &LiveStream) -> StreamStatus {
         first_sequence: number(&live.state, "first_seq"),
         last_sequence: number(&live.state, "last_seq"),
         last_stored_at: text(&live.state, "last_ts").parse().ok().filter(|_| messages > 0),
+        leader,
+        replicas,
         consumers,
     }
 }
@@ -105,10 +115,6 @@ fn consumer(live: &Map<String, Value>) -> ConsumerStatus {
         waiting: number(live, "num_waiting"),
         paused: live.get("paused").and_then(Value::as_bool).unwrap_or(false),
     }
-}
-
-fn number(map: &Map<String, Value>, key: &str) -> u64 {
-    map.get(key).and_then(Value::as_u64).unwrap_or(0)
 }
 
 fn text<'a>(map: &'a Map<String, Value>, key: &str) -> &'a str {

@@ -74,6 +74,15 @@ pub(crate) async fn published(
     outcome: Published,
     current: impl Future<Output = exchange::Result<Option<Stored>>>,
 ) -> Answer {
+    let sequence = async { Ok(current.await?.map_or(0, |stored| stored.sequence)) };
+    published_at(outcome, sequence).await
+}
+
+/// The same where only the sequence of the last message is asked for.
+pub(crate) async fn published_at(
+    outcome: Published,
+    current: impl Future<Output = exchange::Result<Sequence>>,
+) -> Answer {
     match outcome {
         Published::Done { sequence } => Ok(with_etag(StatusCode::NO_CONTENT, sequence)),
         Published::Conflict => {
@@ -81,7 +90,7 @@ pub(crate) async fn published(
             let rejection = Rejection::new(ProblemKind::PreconditionFailed, detail);
             // The tag is a convenience: the writer reads the resource again anyway.
             Err(match current.await {
-                Ok(stored) => rejection.with_current(stored.map_or(0, |stored| stored.sequence)),
+                Ok(sequence) => rejection.with_current(sequence),
                 Err(_) => rejection,
             })
         }

@@ -98,6 +98,10 @@ impl FeedExchange for ExchangeClient {
         on!(self, exchange => exchange.publish_chunk(lane, bytes, expected).await)
     }
 
+    async fn leader_sequence(&self, lane: &Lane) -> Result<Sequence> {
+        on!(self, exchange => exchange.leader_sequence(lane).await)
+    }
+
     async fn lanes(&self, recipient: &RecipientName) -> Result<Vec<Lane>> {
         on!(self, exchange => exchange.lanes(recipient).await)
     }

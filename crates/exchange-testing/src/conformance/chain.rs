@@ -34,6 +34,11 @@ async fn chunk(
 pub(super) async fn empty_is_zero(parties: &Parties) -> Outcome {
     let lane = parties.lane("chain-empty")?;
     ensure_equal("an empty lane", &parties.bureau.last_chunk(&lane).await?, &None)?;
+    ensure_equal(
+        "the leader's sequence",
+        &parties.bureau.leader_sequence(&lane).await?,
+        &0,
+    )?;
     let early = parties.bureau.publish_chunk(&lane, A, 1).await?;
     ensure_equal("expecting 1 on an empty lane", &early, &Published::Conflict)?;
     ensure_equal(
@@ -44,6 +49,11 @@ pub(super) async fn empty_is_zero(parties: &Parties) -> Outcome {
     let sequence = chunk(parties, &lane, A, 0).await?;
     let last = require("the chunk", parties.bureau.last_chunk(&lane).await?)?;
     ensure_equal("its sequence", &last.sequence, &sequence)?;
+    ensure_equal(
+        "the leader's sequence",
+        &parties.bureau.leader_sequence(&lane).await?,
+        &sequence,
+    )?;
     ensure_equal("its bytes", &last.bytes, &A)?;
     ensure_equal("its subject", &last.subject, &format!("data.{lane}"))
 }

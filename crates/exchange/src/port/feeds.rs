@@ -15,6 +15,14 @@ pub trait FeedExchange: Send + Sync {
     /// Returns the last chunk of a lane.
     async fn last_chunk(&self, lane: &Lane) -> Result<Option<Stored>>;
 
+    /// Asks the leader of the lane's stream for the sequence of the lane's last chunk, 0 if there is none; stores nothing. For the
+    /// bureau, by its right to publish.
+    ///
+    /// [`FeedExchange::last_chunk`] may be answered by a replica that lags. A caller that concludes from an older tail first asks
+    /// here, and judges only a tail with this sequence. The default is for a transport whose reads never lag.
+    async fn leader_sequence(&self, lane: &Lane) -> Result<Sequence> {
+        Ok(self.last_chunk(lane).await?.map_or(0, |stored| stored.sequence))
+    }
     /// Publishes a chunk if the lane's last sequence is still `expected`.
     ///
     /// [`Published::Conflict`] if it is not: the caller reads [`FeedExchange::last_chunk`] and continues from there. After an

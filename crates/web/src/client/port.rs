@@ -24,6 +24,10 @@ impl FeedExchange for WebExchange {
         self.inner.last(path::tail(lane)).await
     }
 
+    async fn leader_sequence(&self, lane: &Lane) -> Result<Sequence> {
+        self.inner.leader_sequence(path::tail(lane)).await
+    }
+
     async fn publish_chunk(&self, lane: &Lane, bytes: Bytes, expected: Sequence) -> Result<Published> {
         self.inner.publish_at(path::tail(lane), bytes, expected).await
     }

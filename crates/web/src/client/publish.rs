@@ -1,7 +1,7 @@
 //! Publishing: by compare-and-set, once per resource, and with replacement.
 
 use bytes::Bytes;
-use exchange::port::Sequence;
+use exchange::port::{IMPOSSIBLE_SEQUENCE, Sequence};
 use exchange::{Error, ErrorKind, Filed, Published, Result, Stored};
 use hyper::StatusCode;
 use schemas::body::MAX_MESSAGE_BYTES;
@@ -14,6 +14,9 @@ use super::answer::Answer;
 use super::call::{Call, Condition};
 use crate::interface::path;
 use crate::interface::problem::ProblemKind;
+
+/// The body of a message that is never stored.
+const QUESTION: Bytes = Bytes::from_static(b"?");
 
 impl Inner {
     /// Publishes if the last message of the resource is still at `expected`.
@@ -29,6 +32,17 @@ impl Inner {
             return Ok(Published::Conflict);
         }
         stored_at(&call, &answer).map(|sequence| Published::Done { sequence })
+    }
+
+    /// Asks for the sequence of the last message of a resource: a publish with a condition that is never met is refused with it.
+    pub(crate) async fn leader_sequence(&self, path: String) -> Result<Sequence> {
+        let call = Call::publish(path, QUESTION, Condition::At(IMPOSSIBLE_SEQUENCE));
+        let answer = self.ask_publish(&call).await?;
+        match (is_precondition_failed(&call, &answer)?, answer.sequence()) {
+            (true, Some(sequence)) => Ok(sequence),
+            (true, None) => Err(call.error(ErrorKind::NoLeader, "answered 412 without the current ETag")),
+            (false, _) => Err(call.error(ErrorKind::Protocol, "an impossible condition was met")),
+        }
     }
 
     /// Publishes once: the exchange refuses a second message.

@@ -52,6 +52,10 @@ pub enum ProblemKind {
     ExchangeProtocol,
     /// The exchange is not reachable; nothing was stored.
     ExchangeUnreachable,
+    /// No server of the exchange leads the stream now; nothing was stored.
+    ExchangeNoLeader,
+    /// The server of the exchange that answered lacks the newest messages.
+    ExchangeLagging,
     /// The exchange did not answer in time; the message may be stored.
     ExchangeTimeout,
     /// The stream is full.
@@ -233,6 +237,20 @@ const TABLE: &[Entry] = &[
         "send the request again after Retry-After; nothing was stored",
     ),
     (
+        ProblemKind::ExchangeNoLeader,
+        "exchange-no-leader",
+        503,
+        "No server of the exchange leads the stream now",
+        "send the request again after Retry-After; nothing was stored",
+    ),
+    (
+        ProblemKind::ExchangeLagging,
+        "exchange-lagging",
+        503,
+        "The server of the exchange that answered lacks the newest messages",
+        "send the request again after Retry-After",
+    ),
+    (
         ProblemKind::Unavailable,
         "unavailable",
         503,
@@ -314,7 +332,11 @@ impl ProblemKind {
     #[must_use]
     pub fn retry_after(self) -> Option<u32> {
         match self {
-            Self::RateLimited | Self::ExchangeUnreachable | Self::Unavailable => Some(1),
+            Self::RateLimited
+            | Self::ExchangeUnreachable
+            | Self::ExchangeNoLeader
+            | Self::ExchangeLagging
+            | Self::Unavailable => Some(1),
             Self::StreamFull | Self::StorageFull => Some(30),
             _ => None,
         }
@@ -339,6 +361,8 @@ impl From<ErrorKind> for ProblemKind {
     fn from(kind: ErrorKind) -> Self {
         match kind {
             ErrorKind::Unreachable => Self::ExchangeUnreachable,
+            ErrorKind::NoLeader => Self::ExchangeNoLeader,
+            ErrorKind::Lagging => Self::ExchangeLagging,
             ErrorKind::Unknown => Self::ExchangeTimeout,
             ErrorKind::Unauthenticated => Self::ExchangeCredential,
             ErrorKind::Certificate => Self::ExchangeCertificate,
@@ -363,6 +387,8 @@ impl From<ProblemKind> for ErrorKind {
             ProblemKind::StorageFull => Self::NoRoom,
             ProblemKind::TooLarge => Self::TooLarge,
             ProblemKind::ExchangeTopology => Self::Topology,
+            ProblemKind::ExchangeNoLeader => Self::NoLeader,
+            ProblemKind::ExchangeLagging => Self::Lagging,
             ProblemKind::ExchangeUnreachable
             | ProblemKind::RateLimited
             | ProblemKind::Unavailable
@@ -388,8 +414,10 @@ impl From<ProblemKind> for ErrorKind {
 mod tests {
     use super::*;
 
-    const KINDS: [ErrorKind; 10] = [
+    const KINDS: [ErrorKind; 12] = [
         ErrorKind::Unreachable,
+        ErrorKind::NoLeader,
+        ErrorKind::Lagging,
         ErrorKind::Unknown,
         ErrorKind::Unauthenticated,
         ErrorKind::Certificate,

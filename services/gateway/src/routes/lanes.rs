@@ -45,7 +45,8 @@ async fn publish_chunk(
     let (exchange, lane) = (&caller.0.exchange, &lane.0);
     let expected = expected_sequence(&headers)?;
     let outcome = exchange.publish_chunk(lane, message.0, expected).await?;
-    respond::published(outcome, exchange.last_chunk(lane)).await
+    // The leader's answer: a client that asks with an impossible condition judges by it.
+    respond::published_at(outcome, exchange.leader_sequence(lane)).await
 }
 
 /// Read the last receipt of a lane

@@ -4,6 +4,7 @@ use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use exchange::stream_state::Replica;
 use nats::topology::diff::{Change, Object};
 use nats::topology::status::{ConsumerStatus, StreamStatus};
 use nats::topology::{self, Admin, Plan, Topology};
@@ -224,6 +225,10 @@ struct StreamItem {
     last_sequence: u64,
     /// When the last message was stored; `null` if it is empty.
     last_stored_at: Option<Time>,
+    /// The server that leads it; `null` without a cluster, or while no server does.
+    leader: Option<String>,
+    /// Its copies on other servers, by server; empty without a cluster.
+    replicas: Vec<Replica>,
     /// The consumers, by name.
     consumers: Vec<ConsumerItem>,
 }
@@ -268,6 +273,8 @@ impl From<&StreamStatus> for StreamItem {
             first_sequence: stream.first_sequence,
             last_sequence: stream.last_sequence,
             last_stored_at: stream.last_stored_at.map(Time),
+            leader: stream.leader.clone(),
+            replicas: stream.replicas.clone(),
             consumers: stream.consumers.iter().map(ConsumerItem::from).collect(),
         }
     }
@@ -281,7 +288,9 @@ impl StreamList {
             .number("BYTES")
             .number("FULL")
             .number("SUBJECTS")
-            .text("LAST STORED");
+            .text("LAST STORED")
+            .text("LEADER")
+            .text("CURRENT");
         for stream in streams {
             let fullness = stream.fullness();
             table.row([
@@ -295,6 +304,8 @@ impl StreamList {
                 stream
                     .last_stored_at
                     .map_or_else(|| "-".to_owned(), |at| format!("{at:.0}")),
+                stream.leader.clone().unwrap_or_else(|| "-".to_owned()),
+                current_copies(stream),
             ]);
             if fullness.is_some_and(|fullness| fullness.is_alarming()) {
                 table.detail(
@@ -303,6 +314,9 @@ impl StreamList {
                         ": raise max_bytes in the file of the stream and run `slacktide exchange apply`; a full stream refuses",
                     ),
                 );
+            }
+            for replica in stream.replicas.iter().filter(|replica| !is_in_order(replica)) {
+                table.detail("  ", describe_replica(replica));
             }
             for consumer in &stream.consumers {
                 let paused = if consumer.paused { ", paused" } else { "" };
@@ -320,6 +334,41 @@ impl StreamList {
             view,
         }
     }
+}
+
+/// Returns how many copies have everything, of how many: `2/3`; `-` without a cluster.
+fn current_copies(stream: &StreamStatus) -> String {
+    if stream.replicas.is_empty() {
+        return "-".to_owned();
+    }
+    let replicas = stream
+        .replicas
+        .iter()
+        .filter(|replica| is_in_order(replica))
+        .count();
+    let current = replicas + usize::from(stream.leader.is_some());
+    format!("{current}/{}", stream.replicas.len() + 1)
+}
+
+fn is_in_order(replica: &Replica) -> bool {
+    replica.is_current && !replica.is_offline
+}
+
+/// Describes a copy that lacks something.
+fn describe_replica(replica: &Replica) -> Line {
+    let (server, lag) = (&replica.server, replica.lag);
+    let seconds = replica.active_ms / 1_000;
+    let what = if replica.is_offline {
+        format!(": the leader has not reached it for {seconds} s; start the server, or check its routes")
+    } else {
+        format!(": {lag} operations behind, last seen {seconds} s ago; it catches up without help")
+    };
+    let style = if replica.is_offline {
+        Style::Alarm
+    } else {
+        Style::Waiting
+    };
+    Line::styled(style, format!("copy on {server} is not current")).and(what)
 }
 
 impl Report for StreamList {
