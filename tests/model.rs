@@ -25,7 +25,7 @@
 //! wait for the quarantine, recomputed counts, row and entry's end in one transaction, the ledger check before a message is
 //! stored. Restores: comparison of the store with its receipts, its identity, its row count, awaiting what is stored again, the
 //! source's mark. Resynchronisation: progress in each chunk, rows beyond the fence and their position, a last chunk that waits
-//! and that keeps rows which may exist.
+//! and that keeps rows which may exist. Replicas of the exchange that lag: a lane that judges by the leader.
 //!
 //! **Known limit.** A retry checks and then stores, in two transactions: a chunk that arrives in between may still stop the lane,
 //! and an operator opens a new epoch.
@@ -128,6 +128,35 @@ fn model_exchange_restored_loses_and_doubles_nothing() {
             "too few new epochs"
         );
     }
+}
+
+const LAGGING: Env = Env {
+    lags: true,
+    ..Env::ALL_PROTECTIONS
+};
+
+#[test]
+fn model_lagging_replicas_stop_no_lane() {
+    run_all(LAGGING);
+}
+
+#[test]
+fn model_lagging_replicas_and_restores_lose_nothing() {
+    run_all(Env {
+        restores: true,
+        ..LAGGING
+    });
+}
+
+#[test]
+fn oracle_detects_a_lane_that_does_not_ask_the_leader() {
+    assert_detected(
+        Env {
+            asks_leader: false,
+            ..LAGGING
+        },
+        |v| v.contains("nothing was restored"),
+    );
 }
 
 /// Disables a protection and asserts the violation that it prevents.

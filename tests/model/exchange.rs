@@ -121,6 +121,11 @@ impl Exchange {
         self.state.log.last()
     }
 
+    /// Returns the tail as a replica has it that lags by so many chunks.
+    pub(super) fn tail_of_replica(&self, lag: usize) -> Option<&Entry> {
+        self.state.log.iter().rev().nth(lag)
+    }
+
     fn next(&mut self) -> u64 {
         self.state.last += 1;
         self.state.last

@@ -14,6 +14,10 @@ pub(super) struct Env {
     pub(super) tombstones: bool,
     /// The exchange may be restored from an older copy.
     pub(super) restores: bool,
+    /// A read of the exchange is answered by a replica that lags.
+    pub(super) lags: bool,
+    /// A lane is stopped as restored only by the leader's proofs.
+    pub(super) asks_leader: bool,
     /// The core's columns change, and the operator sends everything again at any time.
     pub(super) changes: bool,
     /// A column is widened when its type at the core is.
@@ -76,6 +80,8 @@ impl Env {
         guard: true,
         tombstones: true,
         restores: false,
+        lags: false,
+        asks_leader: true,
         changes: false,
         widening: true,
         approval: true,

@@ -33,6 +33,9 @@ pub(super) const TIMING: Timing = Timing {
     margin: Duration::from_millis(150),
 };
 
+/// The time between two proofs that the exchange was restored; a simulated old leader steps down sooner.
+const PROOF_INTERVAL: Duration = Duration::from_millis(200);
+
 /// A publish on its way.
 pub(super) struct PendingPublish {
     pub(super) by: String,
@@ -45,6 +48,7 @@ pub(super) struct PendingPublish {
 enum Call {
     ReadReceipt,
     ReadChunk { receipt: Option<ReceiptFrontier> },
+    AskLeader,
     CheckLease { expect: u64 },
     Send { expect: u64 },
     Wait { since: i64 },
@@ -92,6 +96,8 @@ pub(super) struct Publisher {
     call: Option<Call>,
     outgoing: Option<Chunk>,
     tail_context: TailContext,
+    /// The sequence of the tail that was read last.
+    read_sequence: u64,
     /// As [`TailContext::resync`], with the chunks made since.
     resync: Option<u64>,
     group: Option<Group>,
@@ -170,8 +176,13 @@ impl Publisher {
             seen_at: Duration::ZERO,
             renewed_at: None,
         };
+        let proof_interval = if env.asks_leader {
+            PROOF_INTERVAL
+        } else {
+            Duration::ZERO
+        };
         Self {
-            lane: Lane::new(instance.clone(), definition()),
+            lane: Lane::new(instance.clone(), definition()).with_proof_interval(proof_interval),
             instance,
             env,
             born: now,
@@ -181,6 +192,7 @@ impl Publisher {
             call: None,
             outgoing: None,
             tail_context: TailContext::default(),
+            read_sequence: 0,
             resync: None,
             group: None,
             blocks: VecDeque::new(),
@@ -332,6 +344,7 @@ impl Publisher {
         for action in actions {
             match action {
                 Action::ReadTail { .. } => self.call = Some(Call::ReadReceipt),
+                Action::AskLeader => self.call = Some(Call::AskLeader),
                 Action::Publish { expect, .. } => self.call = Some(Call::CheckLease { expect }),
                 Action::Stored => self.outgoing = None,
                 Action::ReadFrom(cursor) => {

@@ -15,6 +15,7 @@ use super::refiller::Refiller;
 use super::store::Store;
 use endpoints::Endpoints;
 use harness::rng::Rng;
+use social::stop::StopReason;
 use store::quarantine::Ending;
 
 /// Steps with business and faults. After them the simulation must become idle.
@@ -188,6 +189,14 @@ impl Simulation {
                 ..
             } = self;
             slot.process.act(core, exchange, in_flight, rng, *now, chaos);
+        }
+        let is_restored = |slot: &Slot<Publisher>| slot.process.lane.stopped() == Some(&StopReason::Restored);
+        if self.restores == 0
+            && !self.env.stores
+            && !self.env.cores
+            && self.publishers.iter().any(is_restored)
+        {
+            self.record_violation("a lane is stopped as restored, and nothing was restored".to_owned());
         }
         let holders = self
             .publishers

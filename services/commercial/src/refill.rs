@@ -41,6 +41,10 @@ const MAX_LISTED: u32 = 20;
 const MAX_CONTENDED: u32 = 8;
 const CONTENDED_BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
 
+/// How often a read is repeated that a replica answered which lags: some two minutes.
+const MAX_LAGGING: u32 = 60;
+const LAGGING_BACKOFF: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(2));
+
 /// The parts of a refill.
 pub struct RefillParts {
     /// The exchange.
@@ -318,6 +322,7 @@ impl Run<'_> {
         show: &mut impl FnMut(&Progress),
     ) -> Result<bool, RefillError> {
         let (mut next, filter) = (begin, format!("data.{}", self.parts.lane));
+        let mut lagging = 0;
         while !stop.is_cancelled() {
             let from = Begin::Sequence(next);
             let some = self
@@ -325,7 +330,15 @@ impl Run<'_> {
                 .exchange
                 .read(Stream::Data, from, &filter, READ_BATCH)
                 .await?;
-            let Some(last) = some.last() else { return Ok(true) };
+            let Some(last) = some.last() else {
+                if next > self.progress.last {
+                    return Ok(true);
+                }
+                // The lane's last chunk was read, so the server that answers now lags behind another one.
+                lagging = self.wait_for_replica(lagging).await?;
+                continue;
+            };
+            lagging = 0;
             next = last.sequence + 1;
             self.progress.sequence = last.sequence;
             self.progress.read += some.len() as u64;
@@ -340,6 +353,24 @@ impl Run<'_> {
             show(&self.progress);
         }
         Ok(false)
+    }
+
+    /// Waits before a read is repeated that a replica answered which lags.
+    ///
+    /// # Errors
+    /// `Lagging` if it was repeated too often.
+    async fn wait_for_replica(&self, waited: u32) -> Result<u32, RefillError> {
+        let Progress { sequence, last, .. } = self.progress;
+        let what = format!(
+            "replica lags: the chunks of lane {} were read up to sequence {sequence}, and the last one is at {last}",
+            self.parts.lane
+        );
+        if waited >= MAX_LAGGING {
+            return Err(exchange::Error::new(exchange::ErrorKind::Lagging, what).into());
+        }
+        tracing::info!(lane = %self.parts.lane, sequence, last, "replica lags, reading again");
+        tokio::time::sleep(LAGGING_BACKOFF.delay(waited + 1, rand::random())).await;
+        Ok(waited + 1)
     }
 
     async fn store(&mut self, some: Vec<Stored>) -> Result<(), RefillError> {

@@ -12,7 +12,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use exchange::Exchange;
+use exchange::port::Stream;
+use exchange::{ErrorKind, Exchange};
 use gate::{Gate, Orders, ReasonKind};
 use jiff::Timestamp;
 use runtime::log_dedup::LogDedup;
@@ -270,15 +271,40 @@ impl Keeper {
             }
             Ok(Ok((message, Some(head)))) => (message, head),
         };
-        let mark = head.mark();
+        let (mark, sequence) = (head.mark(), head.expected);
         let accepted = self
             .orders
             .take(head, &self.parts.record_tracker, Timestamp::now());
+        if matches!(accepted, Err(OrdersError::Behind(_)))
+            && let Some(why) = self.why_not_proven(sequence).await
+        {
+            return Some(OrdersError::Unread(why));
+        }
         if !matches!(accepted, Err(OrdersError::Behind(_))) && self.orders.is_read {
             self.orders.message = message;
             self.note_high_water(mark);
         }
         accepted.err()
+    }
+
+    /// Returns why a read that ended at this sequence does not prove that records are lost; `None` if the stream's leader has no later
+    /// one either. A replica that lags has an older end.
+    async fn why_not_proven(&self, sequence: u64) -> Option<String> {
+        let asking = self
+            .parts
+            .exchange
+            .stream_state(Stream::Control, &self.parts.party);
+        match tokio::time::timeout(CALL_TIMEOUT, asking).await {
+            Ok(Ok(state)) if state.last_sequence == sequence => None,
+            Ok(Ok(state)) => Some(format!(
+                "a server of the exchange lags: it has the orders up to sequence {sequence}, and the leader up to {}",
+                state.last_sequence
+            )),
+            // The transport cannot ask the leader.
+            Ok(Err(error)) if error.kind == ErrorKind::Protocol => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some("the exchange does not answer".to_owned()),
+        }
     }
 
     /// Writes the record in force to the local file. Orders stay in force if that fails.

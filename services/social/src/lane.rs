@@ -26,6 +26,7 @@ use schemas::manifest::OutstandingRows;
 use schemas::name::Lane;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::lease_keeper::LeaseWatch;
 use crate::retry;
@@ -66,6 +67,10 @@ pub struct LaneWorker {
     context: TailContext,
     receipt_log_dedup: LogDedup,
     failures: u32,
+    /// Whether the last failure, or a doubted tail, is one that ends with an election or when a replica has caught up.
+    awaits_leader: bool,
+    /// The beginning of the monotonic time of events.
+    started: Instant,
     /// For errors of reading, and of publishing and stops: a lane that may not publish can still be read.
     log_dedup: [LogDedup; 2],
     /// The last error of reading and of publishing, until the same operation succeeds.
@@ -96,6 +101,8 @@ impl LaneWorker {
             context: TailContext::default(),
             receipt_log_dedup: LogDedup::default(),
             failures: 0,
+            awaits_leader: false,
+            started: Instant::now(),
             log_dedup: Default::default(),
             errors: [None, None],
         };
@@ -291,6 +298,20 @@ impl LaneWorker {
                     (event, is_read.then_some(context))
                 }));
             }
+            Action::AskLeader => {
+                let (exchange, lane) = (Arc::clone(&self.parts.exchange), self.parts.lane.clone());
+                let started = self.started;
+                self.call = Some(Box::pin(async move {
+                    let event = match exchange.leader_sequence(&lane).await {
+                        Ok(sequence) => Event::LeaderAnswered {
+                            sequence,
+                            at: started.elapsed(),
+                        },
+                        Err(error) => Event::Failed(error.kind, error.to_string()),
+                    };
+                    (event, None)
+                }));
+            }
             Action::Publish { expect, backed_off } => {
                 let Some(chunk) = self.in_flight.as_ref() else {
                     return;
@@ -383,10 +404,10 @@ impl LaneWorker {
     }
 
     fn wait(&self, backed_off: bool) -> Duration {
-        if backed_off {
-            retry::after(self.failures)
-        } else {
-            Duration::ZERO
+        match (backed_off, self.awaits_leader) {
+            (false, _) => Duration::ZERO,
+            (true, true) => retry::for_leader(self.failures),
+            (true, false) => retry::after(self.failures),
         }
     }
 }

@@ -277,7 +277,13 @@ impl LeaseKeeper {
             }
             Ok(Ok(Published::Conflict)) => {
                 self.poll().await;
-                Duration::ZERO
+                // A replica that lags still has the record that was refused: asking it again at once would spin.
+                let is_unchanged = self.view.record.as_ref().map_or(0, |record| record.sequence) == expect;
+                if is_unchanged {
+                    self.timing.ttl / 20
+                } else {
+                    Duration::ZERO
+                }
             }
             Ok(Err(error)) => self.resolve_failed_write(error.to_string()).await,
             Err(_) => {

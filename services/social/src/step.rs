@@ -6,6 +6,13 @@
 //!
 //! The receipt is read *before* the last chunk. In the other order, a chunk that is published and received between the two
 //! reads would look like a tail that went backwards.
+//!
+//! On a cluster, any replica answers a read, and a replica may lag behind the others for minutes. So a tail that seems to have
+//! gone backwards stops nothing: the leader of the stream is asked for the lane's last sequence, and only a tail with just that
+//! sequence counts as proof. A leader that is cut off from the others may answer from its past for some seconds, so the lane is
+//! stopped by two proofs, [`PROOF_INTERVAL`] apart.
+
+use std::time::Duration;
 
 use exchange::ErrorKind;
 use schemas::cursor::Cursor;
@@ -13,6 +20,13 @@ use schemas::digest::Digest;
 use schemas::manifest::Link;
 
 use crate::stop::StopReason;
+
+mod doubt;
+
+use doubt::Doubt;
+
+/// The time between the two proofs that the exchange was restored: a leader that lost its cluster steps down within 10 s.
+pub const PROOF_INTERVAL: Duration = Duration::from_secs(15);
 
 /// The lane's last chunk as the exchange holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +90,13 @@ pub enum Event {
     },
     /// The last chunk could not be read or trusted.
     TailUnreadable(String),
+    /// The leader of the lane's stream was asked for the sequence of the last chunk.
+    LeaderAnswered {
+        /// The sequence; 0 if the subject is empty.
+        sequence: u64,
+        /// When, by a monotonic clock.
+        at: Duration,
+    },
     /// A chunk was signed for [`Lane::next_position`].
     Ready(PreparedChunk),
     /// The chunk in flight is stored.
@@ -101,6 +122,8 @@ pub enum Action {
         /// Only after a back-off.
         backed_off: bool,
     },
+    /// Ask the leader of the lane's stream for the sequence of the last chunk.
+    AskLeader,
     /// Publish the prepared chunk.
     Publish {
         /// The sequence it expects to follow.
@@ -121,7 +144,13 @@ enum Phase {
     /// Nothing is known.
     Resting,
     /// The tail is being read; a chunk whose fate is unknown may be pending.
-    Reading { pending: Option<(PreparedChunk, u64)> },
+    Reading {
+        pending: Option<Pending>,
+        /// The leader refused the chunk, so the tail is no longer the one that it expected.
+        is_refused: bool,
+    },
+    /// A tail was read that is older than what is known: by a replica that lags, or because the exchange was restored.
+    Lagging(Box<Doubt>),
     /// The tail is known and nothing is in flight.
     Idle { expect: u64 },
     /// Like idle, while the tail is read again.
@@ -132,11 +161,15 @@ enum Phase {
     Stopped(StopReason),
 }
 
+/// A chunk whose fate is unknown, and the sequence that it expects to follow.
+type Pending = (PreparedChunk, u64);
+
 /// One lane's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lane {
     instance: String,
     definition: Digest,
+    proof_interval: Duration,
     phase: Phase,
     /// The highest link that this process saw stored; a tail below it went backwards.
     seen: Option<Link>,
@@ -149,8 +182,18 @@ impl Lane {
         Self {
             instance,
             definition,
+            proof_interval: PROOF_INTERVAL,
             phase: Phase::Resting,
             seen: None,
+        }
+    }
+
+    /// Uses another interval between two proofs, for a simulation in which time passes faster.
+    #[must_use]
+    pub fn with_proof_interval(self, proof_interval: Duration) -> Self {
+        Self {
+            proof_interval,
+            ..self
         }
     }
 
@@ -160,7 +203,7 @@ impl Lane {
         let last = match &self.phase {
             Phase::Idle { .. } | Phase::Checking { .. } => self.seen,
             Phase::InFlight { prepared, .. } => Some(prepared.link),
-            Phase::Resting | Phase::Reading { .. } | Phase::Stopped(_) => return None,
+            Phase::Resting | Phase::Reading { .. } | Phase::Lagging(_) | Phase::Stopped(_) => return None,
         };
         Some(last.map_or(
             ChainPosition {
@@ -188,6 +231,12 @@ impl Lane {
         matches!(self.phase, Phase::InFlight { .. })
     }
 
+    /// Returns whether the lane waits for a replica that lags, or for the proof that the exchange was restored.
+    #[must_use]
+    pub fn is_lagging(&self) -> bool {
+        matches!(self.phase, Phase::Lagging(_))
+    }
+
     /// Returns why the lane is stopped.
     #[must_use]
     pub fn stopped(&self) -> Option<&StopReason> {
@@ -203,6 +252,7 @@ impl Lane {
         match self.phase {
             Phase::Resting => "resting",
             Phase::Reading { .. } => "reading the exchange",
+            Phase::Lagging(_) => "waiting for a replica that lags",
             Phase::Idle { .. } | Phase::Checking { .. } => "ready",
             Phase::InFlight { .. } => "publishing",
             Phase::Stopped(_) => "stopped",
@@ -216,12 +266,14 @@ pub fn step(lane: Lane, event: Event) -> (Lane, Vec<Action>) {
     let Lane {
         instance,
         definition,
+        proof_interval,
         phase,
         seen,
     } = lane;
     let mut next = Lane {
         instance,
         definition,
+        proof_interval,
         phase: Phase::Resting,
         seen,
     };
@@ -237,16 +289,37 @@ pub fn step(lane: Lane, event: Event) -> (Lane, Vec<Action>) {
             vec![Action::ReadTail { backed_off: false }]
         }
         (_, Event::Begin) => next.read(None, false),
-        (Phase::Reading { pending }, Event::TailRead { tail, receipt }) => {
-            next.handle_tail(tail, receipt.as_ref(), pending)
+        (Phase::Reading { pending, is_refused }, Event::TailRead { tail, receipt }) => {
+            let sequence = tail.as_ref().map_or(0, |tail| tail.sequence);
+            let is_refused_tail = pending.as_ref().is_some_and(|(_, expect)| *expect == sequence);
+            if is_refused && is_refused_tail {
+                next.doubt(tail, receipt, pending, None)
+            } else {
+                next.handle_tail(tail, receipt, pending)
+            }
+        }
+        (Phase::Lagging(doubt), Event::TailRead { tail, receipt }) => next.read_again(*doubt, tail, receipt),
+        (Phase::Lagging(doubt), Event::LeaderAnswered { sequence, at }) => next.judge(*doubt, sequence, at),
+        (Phase::Lagging(doubt), Event::Failed(kind, what)) => {
+            if is_transient(kind) {
+                next.phase = Phase::Lagging(doubt);
+                vec![Action::ReadTail { backed_off: true }]
+            } else {
+                next.stop(StopReason::Exchange(what))
+            }
         }
         (Phase::Stopped(reason), Event::TailRead { tail, receipt }) => {
             let epoch = |link: Option<Link>| link.map_or(0, |link| link.epoch);
-            if reason.needs_epoch() && epoch(tail.as_ref().map(|tail| tail.link)) <= epoch(next.seen) {
+            let is_same_epoch = epoch(tail.as_ref().map(|tail| tail.link)) <= epoch(next.seen);
+            let is_lifted = match reason {
+                StopReason::Restored => !is_same_epoch || next.is_back(tail.as_ref(), receipt.as_ref()),
+                _ => !reason.needs_epoch() || !is_same_epoch,
+            };
+            if is_lifted {
+                next.handle_tail(tail, receipt, None)
+            } else {
                 next.phase = Phase::Stopped(reason);
                 Vec::new()
-            } else {
-                next.handle_tail(tail, receipt.as_ref(), None)
             }
         }
         (Phase::Idle { expect }, Event::Check) => {
@@ -254,13 +327,10 @@ pub fn step(lane: Lane, event: Event) -> (Lane, Vec<Action>) {
             vec![Action::ReadTail { backed_off: false }]
         }
         (Phase::Checking { expect }, Event::TailRead { tail, receipt }) => {
-            let is_unchanged =
-                tail.as_ref().map(|tail| (tail.link, tail.sequence)) == next.seen.map(|link| (link, expect));
-            if is_unchanged && !next.went_backwards(tail.as_ref(), receipt.as_ref()) {
-                next.phase = Phase::Idle { expect };
-                Vec::new()
+            if next.went_backwards(tail.as_ref(), receipt.as_ref()) {
+                next.doubt(tail, receipt, None, Some(expect))
             } else {
-                next.handle_tail(tail, receipt.as_ref(), None)
+                next.finish_check(tail, receipt, expect)
             }
         }
         // A failed check proves nothing; the next publish detects a change.
@@ -268,12 +338,13 @@ pub fn step(lane: Lane, event: Event) -> (Lane, Vec<Action>) {
             next.phase = Phase::Idle { expect };
             Vec::new()
         }
-        (Phase::Reading { .. } | Phase::Checking { .. }, Event::TailUnreadable(what)) => {
+        (Phase::Reading { .. } | Phase::Lagging(_) | Phase::Checking { .. }, Event::TailUnreadable(what)) => {
             next.stop(StopReason::TailUnreadable(what))
         }
-        (Phase::Reading { pending }, Event::Failed(kind, what)) => {
+        (Phase::Reading { pending, is_refused }, Event::Failed(kind, what)) => {
             if is_transient(kind) {
-                next.read(pending, true)
+                next.phase = Phase::Reading { pending, is_refused };
+                vec![Action::ReadTail { backed_off: true }]
             } else {
                 next.stop(StopReason::Exchange(what))
             }
@@ -286,12 +357,20 @@ pub fn step(lane: Lane, event: Event) -> (Lane, Vec<Action>) {
             next.phase = Phase::Idle { expect: sequence };
             vec![Action::Stored]
         }
-        (Phase::InFlight { prepared, expect }, Event::Conflict) => next.read(Some((prepared, expect)), false),
+        (Phase::InFlight { prepared, expect }, Event::Conflict) => {
+            next.phase = Phase::Reading {
+                pending: Some((prepared, expect)),
+                is_refused: true,
+            };
+            vec![Action::ReadTail { backed_off: false }]
+        }
         (Phase::InFlight { prepared, expect }, Event::Failed(kind, what)) => match kind {
-            ErrorKind::Unreachable | ErrorKind::Full | ErrorKind::NoRoom => {
+            ErrorKind::Unreachable | ErrorKind::NoLeader | ErrorKind::Full | ErrorKind::NoRoom => {
                 next.publish(prepared, expect, true)
             }
-            ErrorKind::Unknown | ErrorKind::Protocol => next.read(Some((prepared, expect)), true),
+            ErrorKind::Unknown | ErrorKind::Lagging | ErrorKind::Protocol => {
+                next.read(Some((prepared, expect)), true)
+            }
             _ => next.stop(StopReason::Exchange(what)),
         },
         // The result of a call that was dropped is ignored.
@@ -308,8 +387,11 @@ fn is_transient(kind: ErrorKind) -> bool {
 }
 
 impl Lane {
-    fn read(&mut self, pending: Option<(PreparedChunk, u64)>, backed_off: bool) -> Vec<Action> {
-        self.phase = Phase::Reading { pending };
+    fn read(&mut self, pending: Option<Pending>, backed_off: bool) -> Vec<Action> {
+        self.phase = Phase::Reading {
+            pending,
+            is_refused: false,
+        };
         vec![Action::ReadTail { backed_off }]
     }
 
@@ -323,14 +405,30 @@ impl Lane {
         vec![Action::Stop(reason)]
     }
 
+    /// Continues where the lane was if the tail is unchanged, and with the tail otherwise.
+    fn finish_check(
+        &mut self,
+        tail: Option<Tail>,
+        receipt: Option<ReceiptFrontier>,
+        expect: u64,
+    ) -> Vec<Action> {
+        let is_unchanged =
+            tail.as_ref().map(|tail| (tail.link, tail.sequence)) == self.seen.map(|link| (link, expect));
+        if is_unchanged {
+            self.phase = Phase::Idle { expect };
+            return Vec::new();
+        }
+        self.handle_tail(tail, receipt, None)
+    }
+
     fn handle_tail(
         &mut self,
         tail: Option<Tail>,
-        receipt: Option<&ReceiptFrontier>,
-        pending: Option<(PreparedChunk, u64)>,
+        receipt: Option<ReceiptFrontier>,
+        pending: Option<Pending>,
     ) -> Vec<Action> {
-        if self.went_backwards(tail.as_ref(), receipt) {
-            return self.stop(StopReason::Restored);
+        if self.went_backwards(tail.as_ref(), receipt.as_ref()) {
+            return self.doubt(tail, receipt, pending, None);
         }
         let Some(tail) = tail else {
             return match pending {
@@ -365,20 +463,6 @@ impl Lane {
         self.seen = seen;
         self.phase = Phase::Idle { expect };
         vec![Action::ReadFrom(cursor)]
-    }
-
-    fn went_backwards(&self, tail: Option<&Tail>, receipt: Option<&ReceiptFrontier>) -> bool {
-        let place = |link: Link| (link.epoch, link.number);
-        let at = tail.map_or((0, 0), |tail| place(tail.link));
-        let digest = tail.map(|tail| tail.link.digest);
-        let below_seen = self
-            .seen
-            .is_some_and(|seen| at < place(seen) || (at == place(seen) && digest != Some(seen.digest)));
-        let below_receipt = receipt.filter(|signed| signed.to > 0).is_some_and(|signed| {
-            let signed_for = (signed.epoch, signed.to);
-            at < signed_for || (at == signed_for && signed.head.is_some() && digest != signed.head)
-        });
-        below_seen || below_receipt
     }
 }
 

@@ -4,8 +4,8 @@ use exchange::ErrorKind;
 use social::step::{Event, ReceiptFrontier, Tail};
 use social::tail::pending_resync;
 
-use super::super::exchange::Exchange;
-use super::{Call, PendingPublish, Publisher, TailContext, definition};
+use super::super::exchange::{Entry, Exchange};
+use super::{Call, PendingPublish, Publisher, TailContext, definition, ms};
 use harness::rng::Rng;
 
 impl Publisher {
@@ -20,7 +20,7 @@ impl Publisher {
         let Some(call) = self.call.take() else { return };
         let fails = faults && rng.percent(4);
         match call {
-            Call::ReadReceipt | Call::ReadChunk { .. } if fails => {
+            Call::ReadReceipt | Call::ReadChunk { .. } | Call::AskLeader if fails => {
                 self.decide(Event::Failed(ErrorKind::Unreachable, String::new()));
             }
             Call::ReadReceipt => {
@@ -32,8 +32,12 @@ impl Publisher {
                 self.call = Some(Call::ReadChunk { receipt });
             }
             Call::ReadChunk { receipt } => {
-                self.tail_context = self.tail_context(exchange);
-                let tail = exchange.tail().map(|entry| Tail {
+                let is_lagging = self.env.lags && faults && rng.percent(25);
+                let lag = if is_lagging { rng.below(4) } else { 0 };
+                let entry = exchange.tail_of_replica(lag);
+                self.tail_context = self.tail_context(entry);
+                self.read_sequence = entry.map_or(0, |entry| entry.sequence);
+                let tail = entry.map(|entry| Tail {
                     sequence: entry.sequence,
                     link: entry.chunk.link,
                     instance: entry.chunk.instance.clone(),
@@ -41,6 +45,16 @@ impl Publisher {
                     cursor: entry.chunk.after.clone(),
                 });
                 self.decide(Event::TailRead { tail, receipt });
+            }
+            Call::AskLeader => {
+                let leaders = exchange.tail().map_or(0, |entry| entry.sequence);
+                let sequence = if self.env.asks_leader {
+                    leaders
+                } else {
+                    self.read_sequence
+                };
+                let at = ms(now - self.born);
+                self.decide(Event::LeaderAnswered { sequence, at });
             }
             Call::CheckLease { expect } => {
                 if self.holds(now) {
@@ -70,8 +84,8 @@ impl Publisher {
     }
 
     /// Returns the tail's state that the exchange does not check.
-    fn tail_context(&self, exchange: &Exchange) -> TailContext {
-        let Some(chunk) = exchange.tail().map(|entry| &entry.chunk) else {
+    fn tail_context(&self, entry: Option<&Entry>) -> TailContext {
+        let Some(chunk) = entry.map(|entry| &entry.chunk) else {
             return TailContext::default();
         };
         TailContext {

@@ -105,6 +105,8 @@ fn stopped_by_exchange(feed: &FeedTable, tail: &Tail, reader: Option<&dyn FeedRe
     let (_, actions) = step(started.0, tail.event.clone());
     let stop = actions.into_iter().find_map(|action| match action {
         Action::Stop(reason) => Some(reason),
+        // Without the proofs that the agent waits for: a replica that lags looks the same.
+        Action::AskLeader => Some(StopReason::Restored),
         _ => None,
     })?;
     Some(match (&stop, &tail.context.schema) {

@@ -1,5 +1,6 @@
 //! The status and log messages of a lane.
 
+use exchange::ErrorKind;
 use schemas::column::RowSchema;
 
 use super::LaneWorker;
@@ -117,6 +118,17 @@ impl LaneWorker {
 
     pub(super) fn record_event(&mut self, event: &Event) {
         match event {
+            Event::Failed(..) | Event::TailUnreadable(_) => {
+                let kind = match event {
+                    Event::Failed(kind, _) => Some(kind),
+                    _ => None,
+                };
+                self.awaits_leader = matches!(kind, Some(ErrorKind::NoLeader | ErrorKind::Lagging));
+            }
+            Event::LeaderAnswered { .. } => self.awaits_leader = true,
+            _ => {}
+        }
+        match event {
             Event::Failed(_, what) | Event::TailUnreadable(what) => {
                 self.failures = self.failures.saturating_add(1);
                 let [reading, publishing] = &mut self.log_dedup;
@@ -140,6 +152,7 @@ impl LaneWorker {
                     tracing::info!(lane = %self.parts.lane, occurrences, "exchange calls succeed again");
                 }
             }
+            Event::LeaderAnswered { .. } => self.failures = self.failures.saturating_add(1),
             Event::TailRead { .. } => {
                 self.log_dedup[0].recovered();
                 self.show_error(0, None);

@@ -2,11 +2,14 @@
 //!
 //! A poll begins at the last message of each stream that was read, which must still exist. Otherwise the exchange was restored or
 //! has removed it, and everything is read again.
+//!
+//! Any replica of a cluster answers a read, and one that lags ends early. So the first read of the replies is complete only when it
+//! has as many messages as the stream's leader: a request whose reply is missing would be answered a second time.
 
 use std::collections::BTreeMap;
 
 use exchange::port::{ReadFrom, Stream};
-use exchange::{Exchange, Result};
+use exchange::{Error, ErrorKind, Exchange, Result};
 use jiff::Timestamp;
 use schemas::name::PartyName;
 
@@ -30,6 +33,8 @@ type PartyStream = (Stream, PartyName);
 #[derive(Debug, Default)]
 pub struct StreamFollower {
     last: BTreeMap<PartyStream, (u64, Timestamp)>,
+    /// The messages of each stream of replies that were read so far; `None` once the first read was complete.
+    replies: BTreeMap<PartyName, Option<u64>>,
 }
 
 /// The result of a poll.
@@ -61,6 +66,28 @@ impl StreamFollower {
             }
         }
         Ok(PollOutcome::UpToDate)
+    }
+
+    /// Checks that the first read of a party's replies reached what their leader has.
+    ///
+    /// # Errors
+    /// `Lagging` if it did not; the next poll continues.
+    async fn check_complete(&mut self, party: &PartyName, exchange: &dyn Exchange) -> Result<()> {
+        let Some(read) = self.replies.get(party).copied().flatten() else {
+            return Ok(());
+        };
+        let messages = match exchange.stream_state(Stream::Replies, party).await {
+            Ok(state) => state.messages,
+            // The transport cannot ask the leader.
+            Err(error) if error.kind == ErrorKind::Protocol => read,
+            Err(error) => return Err(error),
+        };
+        if read < messages {
+            let what = format!("the replies to {party} were read up to {read} of {messages}");
+            return Err(Error::new(ErrorKind::Lagging, what));
+        }
+        self.replies.insert(party.clone(), None);
+        Ok(())
     }
 
     async fn read(
@@ -103,7 +130,15 @@ impl StreamFollower {
                 self.last
                     .insert(party_stream.clone(), (stored.sequence, stored.stored_at));
             }
+            if stream == Stream::Replies
+                && let Some(read) = self.replies.entry(party_stream.1.clone()).or_insert(Some(0))
+            {
+                *read += count;
+            }
             if count == 0 {
+                if stream == Stream::Replies {
+                    self.check_complete(&party_stream.1, exchange).await?;
+                }
                 return Ok(PollOutcome::UpToDate);
             }
         }

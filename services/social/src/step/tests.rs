@@ -31,6 +31,29 @@ fn read(tail: Option<Tail>, receipt: Option<ReceiptFrontier>) -> Event {
     Event::TailRead { tail, receipt }
 }
 
+/// The leader's answer so many seconds after the start.
+fn leader(sequence: u64, second: u64) -> Event {
+    Event::LeaderAnswered {
+        sequence,
+        at: Duration::from_secs(second),
+    }
+}
+
+/// Reads a tail that went backwards, and proves it twice.
+fn proven(lane: Lane, event: &Event) -> (Lane, Vec<Action>) {
+    let Event::TailRead { tail, .. } = event else {
+        panic!("{event:?}")
+    };
+    let sequence = tail.as_ref().map_or(0, |tail| tail.sequence);
+    let (lane, actions) = step(lane, event.clone());
+    assert_eq!(actions, [Action::AskLeader]);
+    let (lane, actions) = step(lane, leader(sequence, 100));
+    assert_eq!(actions, [Action::ReadTail { backed_off: true }], "one proof");
+    let (lane, actions) = step(lane, event.clone());
+    assert_eq!(actions, [Action::AskLeader]);
+    step(lane, leader(sequence, 115))
+}
+
 fn lane() -> Lane {
     step(Lane::new("me".into(), digest("feed")), Event::Begin).0
 }
@@ -125,7 +148,7 @@ fn lane_lost_race_adopts_the_tail_and_drops_its_chunk() {
 
 #[test]
 fn lane_tail_behind_the_ack_stops_it_until_a_new_epoch() {
-    let (lane, actions) = step(doubt(), read(tail(40, link(1, 4, "four"), "me", 4), None));
+    let (lane, actions) = proven(doubt(), &read(tail(40, link(1, 4, "four"), "me", 4), None));
     let [Action::Stop(reason)] = actions.as_slice() else {
         panic!("{actions:?}")
     };
@@ -159,7 +182,7 @@ fn lane_emptied_or_replaced_tail_stops_it() {
             }),
         ),
     ] {
-        let (lane, _) = step(doubt(), read(tail, receipt));
+        let (lane, _) = proven(doubt(), &read(tail, receipt));
         assert_eq!(lane.stopped(), Some(&StopReason::Restored));
     }
 }
@@ -195,7 +218,7 @@ fn lane_other_definition_stops_it_and_names_the_remedy() {
 
 #[test]
 fn lane_full_exchange_is_retried_and_a_denial_stops_it() {
-    for kind in [ErrorKind::Full, ErrorKind::Unreachable] {
+    for kind in [ErrorKind::Full, ErrorKind::Unreachable, ErrorKind::NoLeader] {
         let (_, actions) = step(in_flight(), Event::Failed(kind, String::new()));
         assert_eq!(
             actions,
@@ -222,8 +245,110 @@ fn lane_lost_lease_drops_the_chunk_and_keeps_the_last_link() {
     let (lane, actions) = step(lane, Event::Acked { sequence: 60 });
     assert!(actions.is_empty(), "a late answer counts for nothing");
     let (lane, _) = step(lane, Event::Begin);
-    let (lane, _) = step(lane, read(tail(40, link(1, 4, "four"), "me", 4), None));
+    let (lane, _) = proven(lane, &read(tail(40, link(1, 4, "four"), "me", 4), None));
     assert_eq!(lane.stopped(), Some(&StopReason::Restored));
+}
+
+/// Seen on three servers: a follower that was cut off answered with an old sequence for 38 s.
+#[test]
+fn lane_lagging_replica_is_waited_for_and_stops_nothing() {
+    let old = || read(tail(40, link(1, 4, "four"), "me", 4), None);
+    let mut lane = doubt();
+    for second in 0..60 {
+        let (lagging, actions) = step(lane, old());
+        assert_eq!(actions, [Action::AskLeader]);
+        assert!(lagging.is_lagging() && lagging.next_position().is_none());
+        assert_eq!(lagging.state(), "waiting for a replica that lags");
+        let (again, actions) = step(lagging, leader(60, second));
+        assert_eq!(actions, [Action::ReadTail { backed_off: true }]);
+        lane = again;
+    }
+    // The replica has caught up: the chunk was stored, and its acknowledgement was lost.
+    let (lane, actions) = step(lane, read(tail(60, link(1, 6, "six"), "me", 6), None));
+    assert_eq!(actions, [Action::Stored]);
+    assert_eq!(lane.last(), Some(link(1, 6, "six")));
+}
+
+/// A leader that is cut off answers from its past until it steps down; then the others' leader answers.
+#[test]
+fn lane_proofs_of_a_replaced_leader_do_not_stop_it() {
+    let old = || read(tail(40, link(1, 4, "four"), "me", 4), None);
+    let (mut lane, _) = step(doubt(), old());
+    for second in [0, 5, 10] {
+        let (again, _) = step(lane, leader(40, second));
+        let (no_leader, actions) = step(again, old());
+        assert_eq!(actions, [Action::AskLeader]);
+        lane = no_leader;
+    }
+    let (lane, actions) = step(lane, Event::Failed(ErrorKind::NoLeader, String::new()));
+    assert_eq!(actions, [Action::ReadTail { backed_off: true }]);
+    let (lane, _) = step(lane, old());
+    let (lane, actions) = step(lane, leader(60, 16));
+    assert_eq!(actions, [Action::ReadTail { backed_off: true }]);
+    // The proof begins again.
+    let (lane, _) = step(lane, old());
+    let (lane, actions) = step(lane, leader(40, 17));
+    assert_eq!(actions, [Action::ReadTail { backed_off: true }]);
+    assert!(lane.is_lagging());
+}
+
+/// The leader refused the chunk, and the replica that is read still has the tail that it expected.
+#[test]
+fn lane_refused_chunk_waits_for_the_replica_and_does_not_spin() {
+    let five = || read(tail(50, link(1, 5, "five"), "other", 5), None);
+    let (lane, _) = step(in_flight(), Event::Conflict);
+    let (lane, actions) = step(lane, five());
+    assert_eq!(
+        actions,
+        [Action::AskLeader],
+        "sent again at once, it would be refused again"
+    );
+    let (lane, actions) = step(lane, leader(61, 0));
+    assert_eq!(actions, [Action::ReadTail { backed_off: true }]);
+    // The leader's own last sequence is the expected one after all: the refusal came from another leader.
+    let (again, _) = step(lane.clone(), five());
+    let (_, actions) = step(again, leader(50, 1));
+    assert_eq!(
+        actions,
+        [Action::Publish {
+            expect: 50,
+            backed_off: false
+        }]
+    );
+    let (_, actions) = step(lane, read(tail(61, link(1, 6, "theirs"), "other", 9), None));
+    assert_eq!(actions, [Action::ReadFrom(cursor(9))]);
+}
+
+#[test]
+fn lane_check_by_a_lagging_replica_continues_where_it_was() {
+    let (idle, _) = step(lane(), read(tail(50, link(1, 5, "five"), "other", 5), None));
+    let (checking, _) = step(idle.clone(), Event::Check);
+    let (lagging, actions) = step(checking, read(tail(40, link(1, 4, "four"), "other", 4), None));
+    assert_eq!(actions, [Action::AskLeader]);
+    let (lagging, _) = step(lagging, leader(50, 0));
+    let (same, actions) = step(lagging, read(tail(50, link(1, 5, "five"), "other", 5), None));
+    assert_eq!((same, actions), (idle, Vec::new()), "what was read is kept");
+}
+
+#[test]
+fn lane_restored_continues_when_the_seen_chunk_is_back() {
+    let signed = |head: &str| ReceiptFrontier {
+        epoch: 1,
+        to: 5,
+        head: Some(digest(head)),
+    };
+    let (stopped, _) = proven(doubt(), &read(tail(40, link(1, 4, "four"), "me", 4), None));
+    let begin = || step(stopped.clone(), Event::Begin).0;
+    let five = || tail(50, link(1, 5, "five"), "other", 5);
+    let (_, actions) = step(begin(), read(five(), Some(signed("another five"))));
+    assert!(actions.is_empty(), "the receipt does not fit");
+    let (_, actions) = step(
+        begin(),
+        read(tail(50, link(1, 5, "another five"), "other", 5), None),
+    );
+    assert!(actions.is_empty(), "another chunk");
+    let (_, actions) = step(begin(), read(five(), Some(signed("five"))));
+    assert_eq!(actions, [Action::ReadFrom(cursor(5))]);
 }
 
 #[test]
@@ -243,9 +368,9 @@ fn lane_check_keeps_unchanged_lane_and_stops_restored_one() {
         to: 7,
         head: None,
     };
-    let (lane, _) = step(
+    let (lane, _) = proven(
         checking,
-        read(tail(50, link(1, 5, "five"), "other", 5), Some(signed)),
+        &read(tail(50, link(1, 5, "five"), "other", 5), Some(signed)),
     );
     assert_eq!(lane.stopped(), Some(&StopReason::Restored));
 }
