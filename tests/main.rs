@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `binary` | the binary as a user starts it |
 //! | `cli_schema` | the schemas of the commands' JSON, which every output of a command is validated with |
+//! | `cluster` | the exchange as a cluster of three servers, through faults of each |
 //! | `evidence` | exports of a rich site, their verification, and manipulations that it must find |
 //! | `schema_change` | schema changes at the core, and how the receiver's tables change |
 //! | `faults` | faults of network, databases, permissions, disks and the process itself |
@@ -36,6 +37,7 @@
 
 mod binary;
 mod cli_schema;
+mod cluster;
 mod dependencies;
 mod evidence;
 mod faults;

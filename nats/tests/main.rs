@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | `exchange_server` | a private server with the shipped accounts, and its users' connections |
+//! | `cluster` | three servers: replicas that lag, leaders that are gone, copies |
 //! | `conformance` | the suite of the port |
 //! | `permissions` | what each credential can and cannot do |
 //! | `isolation` | each credential against everything that is not its own |
@@ -18,6 +19,7 @@
     reason = "a failed setup must fail the test"
 )]
 
+mod cluster;
 mod conformance;
 mod exchange_server;
 mod faults;

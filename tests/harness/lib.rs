@@ -21,6 +21,7 @@
 //! | `skip` | reports a test that cannot run on this machine |
 //! | `signal` | stop, continue, terminate |
 //! | `nats_server` | a private nats-server |
+//! | `nats_cluster` | three private nats-servers with routes that can be cut |
 //! | `postgres` | a PostgreSQL cluster, private or shared by the test process with a database for each test |
 //! | `process` | the product's binaries or another program as a child |
 //! | `http` | HTTP GET, for status pages |
@@ -42,6 +43,7 @@ mod find;
 mod http;
 mod limit;
 mod logs;
+mod nats_cluster;
 mod nats_server;
 mod port;
 mod postgres;
@@ -60,7 +62,8 @@ pub use child_guard::ChildGuard;
 pub use find::{nats_server_binary, postgres_bin, workspace};
 pub use http::{Response, http_get};
 pub use limit::Limit;
-pub use nats_server::{NatsServer, StoreCopy};
+pub use nats_cluster::NatsCluster;
+pub use nats_server::{NatsServer, NatsServers, StoreCopy};
 pub use port::free_port;
 pub use postgres::{Db, Postgres, PostgresOptions, hostile_setting};
 pub use process::{Finished, Process, idle_helper, run, slacktide, verify_program};

@@ -33,6 +33,29 @@ pub struct NatsServer {
     dir: TempDir,
 }
 
+/// The servers of an exchange: a stand-alone one, or a cluster.
+pub trait NatsServers {
+    /// Starts with a configuration of several files, as [`NatsServer::with_files`].
+    fn start_with(
+        folder: &Path,
+        files: Vec<(String, String)>,
+        env: &[(String, String)],
+    ) -> impl Future<Output = Self>;
+
+    /// Returns the URL of all servers.
+    fn client_url(&self) -> String;
+}
+
+impl NatsServers for NatsServer {
+    async fn start_with(folder: &Path, files: Vec<(String, String)>, env: &[(String, String)]) -> Self {
+        Self::with_files(folder, files, env).await
+    }
+
+    fn client_url(&self) -> String {
+        self.url()
+    }
+}
+
 /// A copy of a server's store, to restore the exchange from.
 #[derive(Debug)]
 pub struct StoreCopy(TempDir);

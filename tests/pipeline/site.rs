@@ -9,8 +9,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use harness::{
-    Db, NatsServer, Postgres, Process, Proxy, Response, free_port, http_get, run, slacktide, until,
-    until_with_progress,
+    Db, NatsCluster, NatsServer, NatsServers, Postgres, Process, Proxy, Response, free_port, http_get, run,
+    slacktide, until, until_with_progress,
 };
 use nats::topology;
 use schemas::name::RecipientName;
@@ -53,8 +53,8 @@ const FEED: &str = "[[feed]]\nname = \"claim\"\nsql = \"SELECT id, updated_at, d
 const SUM: &str = "SELECT count(*) || ' rows, ' || coalesce(sum(amount), 0) || ' in all, ' || coalesce(sum(hashtextextended(
     concat_ws('|', id, updated_at, name, amount, memo), 0)), 0) FROM claim";
 
-pub(crate) struct Site {
-    pub(crate) nats: NatsServer,
+pub(crate) struct Site<S = NatsServer> {
+    pub(crate) nats: S,
     pub(crate) core: Db,
     pub(crate) store: Db,
     pub(crate) reader: String,
@@ -93,6 +93,16 @@ pub(crate) fn with_long_lease(text: String) -> String {
     text.replace(LEASE, "ttl = \"60s\"")
 }
 
+impl Site<NatsCluster> {
+    /// Starts a site whose exchange is a cluster of three servers.
+    pub(crate) async fn on_cluster(name: &str, rows: u32, gate: &'static str) -> Self {
+        let cluster = Postgres::shared().await;
+        let core = cluster.database(&format!("{name}_core")).await;
+        let store = cluster.database(&format!("{name}_store")).await;
+        Self::on_servers(core, store, rows, gate, |text| text).await
+    }
+}
+
 impl Site {
     /// Starts a site with `rows` rows in the core and the streams applied. `gate` is the body of `[gate]`.
     pub(crate) async fn start(name: &str, rows: u32, gate: &'static str) -> Self {
@@ -104,6 +114,18 @@ impl Site {
 
     /// Starts a site between two given databases, with a change to the exchange's configuration.
     pub(crate) async fn between(
+        core: Db,
+        store: Db,
+        rows: u32,
+        gate: &'static str,
+        server: impl Fn(String) -> String,
+    ) -> Self {
+        Self::on_servers(core, store, rows, gate, server).await
+    }
+}
+
+impl<S: NatsServers> Site<S> {
+    async fn on_servers(
         core: Db,
         store: Db,
         rows: u32,
@@ -131,7 +153,7 @@ impl Site {
             _ => (path, text),
         });
         let env = topology::server::environment("127.0.0.1:4222", "127.0.0.1:8222", folder.path(), &connect);
-        let nats = NatsServer::with_files(folder.path(), files, &env).await;
+        let nats = S::start_with(folder.path(), files.collect(), &env).await;
 
         core.execute(TABLE).await;
         core.execute(&format!(
@@ -195,7 +217,7 @@ impl Site {
             "insurer-a" => insurer,
             _ => &None,
         };
-        by.clone().unwrap_or_else(|| self.nats.url())
+        by.clone().unwrap_or_else(|| self.nats.client_url())
     }
 
     fn party(&self, user: &str) -> String {

@@ -13,7 +13,9 @@ use std::process::Command;
 
 use exchange::port::{ReadFrom, Stream};
 use exchange::{AuditExchange, Exchange, Stored};
-use harness::{Db, NatsServer, Postgres, Process, free_port, run, slacktide, until, until_with_progress};
+use harness::{
+    Db, NatsServer, NatsServers, Postgres, Process, free_port, run, slacktide, until, until_with_progress,
+};
 use nats::{JetStream, Options, topology};
 use schemas::envelope::{Envelope, Payload};
 use schemas::name::{PartyName, RecipientName};
@@ -41,8 +43,8 @@ const FEED: &str = "[[feed]]\nname = \"claim\"\nsql = \"SELECT id, updated_at, p
      money = [\"amount\"]\nrecipients = [\"insurer-a\", \"insurer-b\"]\n";
 
 /// A site with its servers and files.
-pub(crate) struct RequestSite {
-    pub(crate) nats: NatsServer,
+pub(crate) struct RequestSite<S = NatsServer> {
+    pub(crate) nats: S,
     pub(crate) core: Db,
     pub(crate) store: Db,
     reader: String,
@@ -60,6 +62,13 @@ pub(crate) struct RequestSite {
 impl RequestSite {
     /// Starts a site with `rows` claims in the core and the streams applied. `gate` is the body of `[gate]`.
     pub(crate) async fn start(name: &str, rows: u32, gate: &str) -> Self {
+        Self::on_servers(name, rows, gate).await
+    }
+}
+
+impl<S: NatsServers> RequestSite<S> {
+    /// Starts a site whose exchange is of these servers.
+    pub(crate) async fn on_servers(name: &str, rows: u32, gate: &str) -> Self {
         let cluster = Postgres::shared().await;
         let core = cluster.database(&format!("{name}_core")).await;
         let store = cluster.database(&format!("{name}_store")).await;
@@ -79,7 +88,7 @@ impl RequestSite {
         let recipients = INSURERS.map(|name| RecipientName::new(name).unwrap());
         let files = topology::server::files(&recipients).unwrap();
         let env = topology::server::environment("127.0.0.1:4222", "127.0.0.1:8222", folder.path(), &connect);
-        let nats = NatsServer::with_files(folder.path(), files, &env).await;
+        let nats = S::start_with(folder.path(), files, &env).await;
         core.execute(TABLE).await;
         core.execute(&claims(1, rows)).await;
         core.execute("ANALYZE claim").await;
@@ -136,7 +145,7 @@ impl RequestSite {
         let exchange = match &self.gateway {
             None => format!(
                 "[exchange]\nurl = \"{}\"\nuser = \"{user}\"\nseed = {{ file = \"keys/{user}/connect.seed\" }}\n",
-                self.nats.url()
+                self.nats.client_url()
             ),
             Some(url) => format!(
                 "[exchange]\nurl = \"{url}\"\nuser = \"{user}\"\ntoken = {{ file = \"{user}.token\" }}\n\
@@ -153,7 +162,7 @@ impl RequestSite {
     pub(crate) fn write_auditor(&self) {
         let exchange = format!(
             "[exchange]\nurl = \"{}\"\nuser = \"auditor\"\nseed = {{ file = \"keys/auditor/connect.seed\" }}\n",
-            self.nats.url()
+            self.nats.client_url()
         );
         fs::write(self.file("auditor.toml"), exchange).unwrap();
     }
@@ -341,7 +350,7 @@ impl RequestSite {
 
     pub(crate) async fn exchange(&self, user: &str) -> JetStream {
         let seed = read(&self.file("keys").join(user).join("connect.seed"));
-        JetStream::connect(Options::command(self.nats.url(), user, &seed))
+        JetStream::connect(Options::command(self.nats.client_url(), user, &seed))
             .await
             .unwrap()
     }

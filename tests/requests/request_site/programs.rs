@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use harness::NatsServers;
+
 use super::{INSURERS, RequestSite};
 use crate::requests::cases::RequestCase;
 
-impl RequestSite {
+impl<S: NatsServers> RequestSite<S> {
     /// Writes a request into the outbox, as a program of insurer-a.
     pub(crate) async fn write_outbox_of_a(&self, cases: &[RequestCase]) {
         let session = self.store.connect().await;
