@@ -15,6 +15,7 @@
 //! - [`layout`] PURE: table names and modes of a feed
 //! - [`quarantine`] the operations of the quarantine; PURE: what may be retried, and the outcomes
 //! - [`refill`] a store that lost chunks: chunks stored again; its [`identity`]; PURE: [`row_count`]s
+//! - [`contents`] reads the rows of feeds' tables; [`comparison`] PURE: compares those of two stores
 //! - [`requests`] the operations of an insurer's requests; PURE: outbox rows, answer tables
 //! - [`error`] errors by kind, with the remedy; [`refusal`] PURE: what an operator must change
 //! - [`postgres`], [`sqlite`] the two stores
@@ -26,6 +27,8 @@ pub mod arrival;
 mod bookkeeping;
 pub mod chunk_number;
 pub mod compaction;
+pub mod comparison;
+pub mod contents;
 pub mod entry;
 pub mod error;
 pub mod folding;
@@ -52,12 +55,14 @@ pub mod sqlite;
 pub mod table;
 
 pub use compaction::LedgerRetention;
+pub use comparison::{TableComparison, TableDifferences};
+pub use contents::{Contents, LaneContents, StoredRow};
 pub use error::{Error, ErrorKind, Result};
 pub use layout::{Database, FeedOptions, LaneTables, Layout, Mode, Options, Owner};
 pub use port::{Approval, Arrival, LaneReport, Outcome, PendingChanges, Store, Unreadable};
-pub use postgres::{PostgresStore, security};
+pub use postgres::{PostgresContents, PostgresStore, security};
 pub use quarantine::Quarantine;
 pub use refill::{Identity, Refill, RowCount};
 pub use refusal::Refusal;
 pub use requests::Requests;
-pub use sqlite::SqliteStore;
+pub use sqlite::{SqliteContents, SqliteStore};

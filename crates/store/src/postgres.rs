@@ -16,11 +16,13 @@
 //! - `transactions` stores chunks
 //! - `quarantine`, `refills`, `compaction` the tables and operations of the quarantine, of refills and of folded entries
 //! - `requests` the insurer's requests and their answers
+//! - `contents` reads the rows of feeds' tables in one snapshot
 //! - `failure` server errors by kind
 
 mod binary_cell;
 mod cell;
 mod compaction;
+mod contents;
 mod failure;
 mod feed_tables;
 mod native;
@@ -58,6 +60,7 @@ use crate::port::{Approval, LaneReport, Outcome, PendingChanges, Store, Unreadab
 use crate::refill::{Identity, RowCount};
 use crate::table::schema_change::PendingChange;
 use crate::table::shape::Shape;
+pub use contents::PostgresContents;
 pub use security::security;
 use session::{Pool, Session};
 use transactions::StoreStep;

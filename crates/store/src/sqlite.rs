@@ -11,10 +11,12 @@
 //! - `transactions` stores chunks
 //! - `quarantine`, `refills`, `compaction` the tables and operations of the quarantine, of refills and of folded entries
 //! - `requests` the insurer's requests and their answers
+//! - `contents` reads the rows of feeds' tables in one snapshot
 //! - `failure` SQLite's errors by kind
 
 mod cell;
 mod compaction;
+mod contents;
 mod failure;
 mod feed_tables;
 mod native;
@@ -39,6 +41,7 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use schemas::name::Lane;
 
+pub use contents::SqliteContents;
 use sql::{Session, now};
 
 use crate::arrival::Arrival;

@@ -7,19 +7,22 @@
 //!   receipts
 //! - [`evidence`] PURE: compares the store with its receipts; [`compare`] runs the comparison; [`rows`] counts table
 //!   rows
-//! - [`refill`] reads and stores acknowledged chunks that the store lost
+//! - [`refill`] reads and stores acknowledged chunks that the store lost; [`rebuild`] stores a stream into an empty store;
+//!   [`direct`] how both open and store chunks
 //! - [`requester`] files requests, stores their answers and confirms them
 //! - [`agent`] runs both flows and stops them in order; [`parts`] its settings and dependencies
 //! - [`status`] the agent's status; [`error`] why a step failed
 
 pub mod agent;
 pub mod compare;
+pub mod direct;
 pub mod error;
 pub mod evidence;
 pub mod open;
 pub mod parts;
 mod poll_loop;
 pub mod poller;
+pub mod rebuild;
 pub mod receipts;
 pub mod refill;
 pub mod requester;

@@ -14,21 +14,22 @@ use std::time::Duration;
 
 use exchange::port::{ReadFrom as Begin, Sequence, Stream};
 use exchange::seek::{FoundChunk, find_chunk, first_chunk};
-use exchange::{Delivery, Exchange, Stored};
+use exchange::{Exchange, Stored};
 use runtime::backoff::Backoff;
 use schemas::encryption::DecryptionKeys;
 use schemas::name::Lane;
 use schemas::origin::Origin;
 use schemas::sign::PublicKey;
 use store::merge::ChunkNumber;
-use store::{Arrival, ErrorKind, LaneReport, Outcome, Refill};
+use store::{LaneReport, Outcome, Refill};
 use tokio_util::sync::CancellationToken;
 
 pub use begin::{From, InvalidFrom, needed};
 pub use gap::{Gap, GapFinder};
 
+use crate::direct::{ChunkTrust, OpeningEnded, open_all, store_all};
 use crate::evidence::other_store;
-use crate::open::{Opened, open};
+use crate::open::Opened;
 use crate::receipts::last;
 
 /// The number of messages in one read; the exchange bounds their bytes.
@@ -36,10 +37,6 @@ const READ_BATCH: usize = 16;
 
 /// The maximum number of awaited chunks listed at the end.
 const MAX_LISTED: u32 = 20;
-
-/// How often a transaction is retried while a poller holds a lock that it needs.
-const MAX_CONTENDED: u32 = 8;
-const CONTENDED_BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
 
 /// How often a read is repeated that a replica answered which lags: some two minutes.
 const MAX_LAGGING: u32 = 60;
@@ -70,6 +67,9 @@ pub enum RefillError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// The process ends.
+    #[error(transparent)]
+    Opening(#[from] OpeningEnded),
     /// Nothing was done. Contains the cause and the remedy.
     #[error("{0}")]
     Refused(String),
@@ -187,6 +187,11 @@ pub async fn refill(
     }
     let mut run = Run {
         parts,
+        trust: ChunkTrust {
+            trusted: parts.trusted.clone(),
+            here: parts.here.clone(),
+            decryption_keys: parts.decryption_keys.clone(),
+        },
         progress: Progress {
             last: tail.sequence,
             ..Progress::default()
@@ -228,6 +233,7 @@ async fn finish(run: Run<'_>, from: From, is_finished: bool) -> Result<Refilled,
         left,
         mut gaps,
         awaited_before,
+        ..
     } = run;
     let lane = &parts.lane;
     let read = report(parts).await?;
@@ -306,6 +312,7 @@ async fn begin(
 /// The state of a running refill.
 struct Run<'a> {
     parts: &'a RefillParts,
+    trust: ChunkTrust,
     progress: Progress,
     left: Vec<(ChunkNumber, String)>,
     gaps: GapFinder,
@@ -375,7 +382,7 @@ impl Run<'_> {
 
     async fn store(&mut self, some: Vec<Stored>) -> Result<(), RefillError> {
         let mut arrivals = Vec::new();
-        for opened in self.open(some).await? {
+        for opened in open_all(some, &self.trust).await? {
             match opened {
                 Opened::Chunk(_, arrival) => arrivals.push(*arrival),
                 Opened::Unreadable(message) => {
@@ -405,7 +412,7 @@ impl Run<'_> {
         if arrivals.is_empty() {
             return Ok(());
         }
-        let outcomes = self.commit(&arrivals).await?;
+        let outcomes = store_all(self.parts.store.as_ref(), &self.parts.lane, &arrivals).await?;
         for (arrival, outcome) in arrivals.iter().zip(outcomes) {
             match outcome {
                 Outcome::Stored { rows, quarantined } => {
@@ -420,59 +427,5 @@ impl Run<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Stores arrivals. Deferred chunks are stored once the frontier has moved.
-    async fn commit(&self, arrivals: &[Arrival]) -> store::Result<Vec<Outcome>> {
-        let mut outcomes = self.put(arrivals).await?;
-        let waits = |outcome: &Outcome| matches!(outcome, Outcome::Deferred { .. });
-        if outcomes.iter().any(waits) {
-            self.parts.store.reports().await?;
-            for (outcome, again) in outcomes.iter_mut().zip(self.put(arrivals).await?) {
-                if waits(outcome) {
-                    *outcome = again;
-                }
-            }
-        }
-        Ok(outcomes)
-    }
-
-    async fn put(&self, arrivals: &[Arrival]) -> store::Result<Vec<Outcome>> {
-        let mut failures = 0;
-        loop {
-            match self.parts.store.store(&self.parts.lane, arrivals).await {
-                Err(error) if error.kind == ErrorKind::Contended && failures < MAX_CONTENDED => {
-                    failures += 1;
-                    tokio::time::sleep(CONTENDED_BACKOFF.delay(failures, rand::random())).await;
-                }
-                done => return done,
-            }
-        }
-    }
-
-    /// Opens messages on a blocking thread, because it costs CPU.
-    async fn open(&self, some: Vec<Stored>) -> Result<Vec<Opened>, RefillError> {
-        let (trusted, here, decryption_keys) = (
-            self.parts.trusted.clone(),
-            self.parts.here.clone(),
-            self.parts.decryption_keys.clone(),
-        );
-        let opening = tokio::task::spawn_blocking(move || {
-            let delivery = |stored: Stored| Delivery {
-                subject: stored.subject,
-                sequence: stored.sequence,
-                stored_at: stored.stored_at,
-                attempt: 1,
-                trace: stored.trace,
-                bytes: stored.bytes,
-                token: String::new(),
-            };
-            some.into_iter()
-                .map(|stored| open(&delivery(stored), &trusted, &here, &decryption_keys))
-                .collect()
-        });
-        opening
-            .await
-            .map_err(|error| RefillError::Refused(format!("opening chunks ended early: {error}")))
     }
 }

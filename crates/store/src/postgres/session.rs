@@ -249,7 +249,8 @@ impl Pool {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    async fn connect(&self) -> Result<Session> {
+    /// Opens a connection outside of the pool.
+    pub(super) async fn connect(&self) -> Result<Session> {
         let reached = self.servers.connect().await.map_err(failure::unreached)?;
         let ready = timeout(CONNECT_WITHIN, self.prepared(reached));
         ready.await.map_err(|_| failure::unanswered())?

@@ -67,6 +67,7 @@ fn failed(error: RefillError) -> Failure {
     match error {
         RefillError::Exchange(error) => error.into(),
         RefillError::Store(error) => error.into(),
+        RefillError::Opening(error) => Failure::new(Exit::Unfinished, error.to_string()),
         RefillError::Refused(what) => Failure::new(Exit::Unfinished, what),
     }
 }
