@@ -2,6 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | `auditor` | an auditor rebuilds a store, compares it, and follows a request and a person |
 //! | `binary` | the binary as a user starts it |
 //! | `cli_schema` | the schemas of the commands' JSON, which every output of a command is validated with |
 //! | `cluster` | the exchange as a cluster of three servers, through faults of each |
@@ -35,6 +36,7 @@
 )]
 #![allow(clippy::print_stderr, reason = "tests print what they found with --nocapture")]
 
+mod auditor;
 mod binary;
 mod cli_schema;
 mod cluster;

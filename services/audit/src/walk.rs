@@ -11,7 +11,7 @@ use crate::ends::{EndOf, StreamEnd};
 use crate::error::AuditError;
 
 /// Messages per page. At 100 KB per message, a page has about 25 MB.
-pub(crate) const PAGE: usize = 256;
+pub const PAGE: usize = 256;
 
 /// How often a replica that lags is asked again, and after how long.
 const RETRIES: u32 = 60;
@@ -64,13 +64,19 @@ pub async fn walk(
 }
 
 /// The next messages of a stream, or how it ended.
-pub(crate) enum Page {
+#[derive(Debug)]
+pub enum Page {
+    /// Messages, at least one.
     Messages(Vec<Stored>),
+    /// There are no more.
     End(WalkEnd),
 }
 
 /// Reads the next messages. An empty answer of a replica that lags is not the end.
-pub(crate) async fn next_page(
+///
+/// # Errors
+/// [`AuditError`] from the exchange.
+pub async fn next_page(
     exchange: &dyn AuditExchange,
     StreamId { stream, party }: &StreamId,
     end: StreamEnd,

@@ -37,7 +37,10 @@ pub(crate) mod store;
 
 pub(crate) use agent::AgentCommand;
 pub(crate) use arguments::check_arguments;
-pub(crate) use audit::{AuditCommand, ExportPeriod, Part, ReplayFormat, Since, StreamName};
+pub(crate) use audit::{
+    AuditCommand, DiffArgs, ExportPeriod, Part, PersonTrailArgs, Question, QuestionsArgs, RebuildArgs,
+    ReplayFormat, RequestTrailArgs, Since, StreamName,
+};
 pub(crate) use config::{Config, ConfigCommand};
 pub(crate) use demo::{DemoArgs, DemoLoadArgs};
 pub(crate) use exchange::ExchangeCommand;

@@ -5,14 +5,17 @@ use std::sync::Arc;
 
 use gate::{ClosedFlag, GateConfig, OwnPids};
 use runtime::config::Loaded;
+use schemas::name::FeedName;
 use social::lease::Timing;
 use social::quantum::Sizing;
 use social::{FeedPlan, PublisherOptions, SocialOptions};
 use source::{PostgresConfig, PostgresSource, Source, SqliteConfig, SqliteSource};
-use store::{PendingChanges, Quarantine, Refill, Requests, Store};
+use store::{Contents, PendingChanges, Quarantine, Refill, Requests, Store};
 
 use crate::failure::Failure;
+use crate::settings::commercial::StoreTable;
 use crate::settings::database::DatabaseKind;
+use crate::settings::store_address::StoreAddress;
 use crate::settings::{CommercialFile, SocialFile};
 
 /// Returns the gate's configuration with paths resolved from the folder of the file.
@@ -93,19 +96,46 @@ trait Receiver: Quarantine + PendingChanges + Requests + Refill {}
 impl<T: Quarantine + PendingChanges + Requests + Refill> Receiver for T {}
 
 fn receiver(loaded: &Loaded<CommercialFile>) -> Result<Arc<dyn Receiver>, Failure> {
-    let table = &loaded.value.store;
     let only = loaded.value.commercial.feeds.as_deref();
+    receiver_at(&loaded.value.store, loaded.folder(), only)
+}
+
+/// Creates a store that a command names. Opens no connection.
+pub(crate) fn store_at(address: &StoreAddress) -> Result<Arc<dyn PendingChanges>, Failure> {
+    Ok(receiver_at(&address.store, &address.folder, None)?)
+}
+
+/// Opens a store that a command names, for reading only.
+pub(crate) async fn contents(address: &StoreAddress) -> Result<Box<dyn Contents>, Failure> {
+    let table = &address.store;
+    match (table.kind, &table.url, &table.path) {
+        (DatabaseKind::Postgres, Some(url), _) => {
+            let url = url.read(&address.folder)?;
+            Ok(Box::new(store::PostgresContents::open(url.expose()).await?))
+        }
+        (DatabaseKind::Sqlite, _, Some(path)) => {
+            Ok(Box::new(store::SqliteContents::open(&address.folder.join(path))?))
+        }
+        _ => Err(Failure::usage("[store] has neither url nor path")),
+    }
+}
+
+fn receiver_at(
+    table: &StoreTable,
+    folder: &Path,
+    only: Option<&[FeedName]>,
+) -> Result<Arc<dyn Receiver>, Failure> {
     let options = crate::settings::store::options(table.mode, table.schema.as_deref(), &table.feed, only);
     match (table.kind, &table.url, &table.path) {
         (DatabaseKind::Postgres, Some(url), _) => {
-            let url = url.read(loaded.folder())?;
+            let url = url.read(folder)?;
             let schema = table.schema.as_deref().unwrap_or("public");
             let store = store::PostgresStore::new(url.expose(), schema)?;
             let store = store.with_statement_timeout(table.statement_timeout.get());
             Ok(Arc::new(store.with_options(options)))
         }
         (DatabaseKind::Sqlite, _, Some(path)) => {
-            let store = store::SqliteStore::new(loaded.resolve(path));
+            let store = store::SqliteStore::new(folder.join(path));
             Ok(Arc::new(store.with_options(options)))
         }
         _ => Err(Failure::usage("[store] has neither url nor path")),

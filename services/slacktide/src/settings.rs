@@ -7,6 +7,7 @@
 //! - [`violation`] a violated rule, with its line in the file
 //! - [`sample_keys`] keys of the shipped samples, which are refused
 //! - [`exchange`], [`key`], [`encryption`], [`database`], [`status`] tables that several kinds share
+//! - [`store_address`] a store that a command names
 //! - [`social`] with [`feed`], [`priority`], [`blocklist`], [`masks`], [`masking`] and [`requests`]; [`commercial`] with [`store`]; [`party`] the administrator's and the auditor's;
 //!   [`gateway`] the gateway's
 
@@ -31,6 +32,7 @@ pub(crate) mod sample_keys;
 pub(crate) mod social;
 pub(crate) mod status;
 pub(crate) mod store;
+pub(crate) mod store_address;
 mod telemetry;
 pub(crate) mod violation;
 

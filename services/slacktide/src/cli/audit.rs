@@ -1,4 +1,9 @@
 //! Commands of an auditor.
+//!
+//! - [`stores`] a store that is rebuilt and compared; [`trails`] the trail of a request and of a person
+
+mod stores;
+mod trails;
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -9,6 +14,8 @@ use schemas::name::PartyName;
 use schemas::request::RequestId;
 
 use super::Config;
+pub(crate) use stores::{DiffArgs, RebuildArgs};
+pub(crate) use trails::{PersonTrailArgs, Question, QuestionsArgs, RequestTrailArgs};
 
 /// The streams that an auditor reads.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -161,6 +168,29 @@ pub(crate) enum AuditCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Store the chunks of a stream into a new store, as the insurer's agent stored them, up to a point.
+    #[command(
+        after_help = "Example:\n  slacktide audit rebuild --to 2026-01-31T08:00:00+08:00 --into rebuilt.db --config config/auditor.toml"
+    )]
+    Rebuild(RebuildArgs),
+    /// Compare a rebuilt store with the live one, by key and column by column.
+    #[command(
+        after_help = "Example:\n  slacktide audit diff --rebuilt rebuilt.db --live config/commercial.toml"
+    )]
+    Diff(DiffArgs),
+    /// Show everything about one request. The question is recorded.
+    #[command(
+        after_help = "Example:\n  slacktide audit request 20260131-abcdefgh --reason \"complaint 12\" --config config/auditor.toml"
+    )]
+    Request(RequestTrailArgs),
+    /// Show everything about one person: what was sent to whom, who asked, who decided, what was withheld. The question is recorded.
+    #[command(
+        after_help = "Example:\n  slacktide audit person --mark person.toml --reason \"access request 7\" --config config/auditor.toml"
+    )]
+    Person(PersonTrailArgs),
+    /// List the recorded questions about requests and persons, and verify their chain.
+    #[command(after_help = "Example:\n  slacktide audit questions --config config/auditor.toml")]
+    Questions(QuestionsArgs),
     /// Print the trusted keys as a file for `slacktide-verify`.
     #[command(after_help = "Example:\n  slacktide audit trust --config config/auditor.toml > trust.toml")]
     Trust {

@@ -1,5 +1,7 @@
 //! Commands about masks.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use runtime::span::Span;
 use schemas::name::{FeedName, RecipientName};
@@ -14,6 +16,24 @@ pub(crate) enum MaskingCommand {
         after_help = "Example:\n  slacktide masking preview --config config/social.toml --feed setl --recipient insurer-a --rows 3"
     )]
     Preview(PreviewArgs),
+    /// Make a person's mark, by which an auditor finds them in the streams. The file is personal data.
+    #[command(
+        after_help = "Example:\n  printf 31010004711 | slacktide masking mark --person - --config config/social.toml --out person.toml"
+    )]
+    Mark(MarkArgs),
+}
+
+/// The arguments of `mark`.
+#[derive(Debug, Args)]
+pub(crate) struct MarkArgs {
+    #[command(flatten)]
+    pub(crate) config: Config,
+    /// The person's number; `-` reads it from standard input, where no other user sees it.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) person: String,
+    /// The new file; only its owner can read it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
 }
 
 /// The arguments of `preview`.

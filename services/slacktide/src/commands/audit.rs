@@ -1,11 +1,15 @@
-//! `slacktide audit replay|verify|export|trust`.
+//! `slacktide audit replay|verify|export|rebuild|diff|request|person|questions|trust`.
 //!
-//! - `replay`, `export` these commands; `report` the findings as a value; `counting` shows how many messages are read
+//! - `replay`, `export`, `rebuild`, `diff`, `trail`, `questions` these commands; `report` the findings as a value; `counting` shows how many messages are read
 
 mod counting;
+pub(super) mod diff;
 pub(super) mod export;
+pub(super) mod questions;
+pub(super) mod rebuild;
 mod replay;
 pub(super) mod report;
+pub(super) mod trail;
 
 use std::path::Path;
 
@@ -31,6 +35,11 @@ pub(crate) async fn run(command: AuditCommand) -> Outcome {
     match command {
         AuditCommand::Replay { .. } => replay::run(command).await,
         AuditCommand::Export { .. } => export::run(command).await,
+        AuditCommand::Rebuild(args) => rebuild::run(args).await,
+        AuditCommand::Diff(args) => diff::run(args).await,
+        AuditCommand::Request(args) => trail::run_request(args).await,
+        AuditCommand::Person(args) => trail::run_person(args).await,
+        AuditCommand::Questions(args) => questions::list(&args),
         AuditCommand::Verify { config, part, json } => run_verify(&config, &part, json).await,
         AuditCommand::Trust { config } => print_trust(&config.config),
     }
@@ -39,12 +48,7 @@ pub(crate) async fn run(command: AuditCommand) -> Outcome {
 async fn run_verify(config: &Config, part: &Part, json: bool) -> Outcome {
     let (loaded, exchange) = connect(&config.config).await?;
     let decryption_keys = loaded.value.encryption.decryption_keys(loaded.folder())?;
-    if loaded.value.trust.chunks.is_empty() {
-        return Err(Failure::usage(format!(
-            "{}: trust.chunks: is empty, so no signature can be verified; put the bureau's sign.pub (A…) there",
-            loaded.path.display()
-        )));
-    }
+    require_chunk_keys(&loaded)?;
     let trust: Trust = loaded.value.trust_file(None).trust(decryption_keys);
     let heads = HeadsFile::of(part)?;
     let selection = selection(StreamName::Data, part)?;
@@ -62,6 +66,16 @@ async fn run_verify(config: &Config, part: &Part, json: bool) -> Outcome {
         output::note(&heads.advance(&findings.heads)?);
     }
     Ok(Exit::Done)
+}
+
+fn require_chunk_keys(loaded: &Loaded<PartyFile>) -> Result<(), Failure> {
+    if loaded.value.trust.chunks.is_empty() {
+        return Err(Failure::usage(format!(
+            "{}: trust.chunks: is empty, so no signature can be verified; put the bureau's sign.pub (A…) there",
+            loaded.path.display()
+        )));
+    }
+    Ok(())
 }
 
 fn print_trust(path: &Path) -> Outcome {

@@ -107,7 +107,11 @@ fn check_names(file: &SocialFile, args: &AddArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn person(text: &str, order: &HoldOrder) -> Result<String, Failure> {
+/// Returns a person's number from an argument, or from standard input for `-`.
+///
+/// # Errors
+/// It cannot be read, is empty, or contains an invisible character.
+pub(super) fn read_person(text: &str) -> Result<String, Failure> {
     let mut number = text.to_owned();
     if text == "-" {
         number.clear();
@@ -122,6 +126,11 @@ fn person(text: &str, order: &HoldOrder) -> Result<String, Failure> {
             "the person's number is empty, has several lines, or contains an invisible character",
         ));
     }
+    Ok(number)
+}
+
+fn person(text: &str, order: &HoldOrder) -> Result<String, Failure> {
+    let number = read_person(text)?;
     let actor = order.decision.actor.as_deref().unwrap_or_default();
     if order.decision.reason.contains(&number) || actor.contains(&number) {
         return Err(Failure::usage(

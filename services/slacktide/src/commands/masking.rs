@@ -1,7 +1,9 @@
-//! `slacktide masking preview`: what a recipient would be sent, on real rows.
+//! `slacktide masking preview`: what a recipient would be sent, on real rows; `mark` is `slacktide masking mark`.
 //!
 //! It goes the way that the agent goes: the file's gate has to be open, orders to pause count, and the first rows of
 //! the feed pass through the same code that batches chunks. What is printed is read back from the packed bytes.
+
+mod mark;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +38,10 @@ use crate::settings::{self, SocialFile, load};
 
 /// Runs a subcommand.
 pub(crate) async fn run(command: MaskingCommand) -> Outcome {
-    let MaskingCommand::Preview(args) = command;
+    let args = match command {
+        MaskingCommand::Preview(args) => args,
+        MaskingCommand::Mark(args) => return mark::run(&args),
+    };
     let loaded: Loaded<SocialFile> = load(&args.config.config)?;
     let matches = |feed: &&FeedTable| feed.name == args.feed && feed.recipients.contains(&args.recipient);
     let feed = loaded.value.feeds.iter().find(matches).ok_or_else(|| {

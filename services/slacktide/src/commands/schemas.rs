@@ -62,7 +62,11 @@ fn all() -> BTreeMap<&'static str, Schema> {
     let it = &mut all;
     add::<approvals::ApprovalList>(it, &["approvals list"]);
     add::<approvals::DecisionReport>(it, &["approvals grant", "approvals refuse"]);
+    add::<audit::diff::DiffReport>(it, &["audit diff"]);
     add::<audit::export::ExportReport>(it, &["audit export"]);
+    add::<audit::questions::QuestionList>(it, &["audit questions"]);
+    add::<audit::rebuild::RebuildReport>(it, &["audit rebuild"]);
+    add::<audit::trail::TrailReport>(it, &["audit person", "audit request"]);
     add::<audit::report::VerifyReport>(it, &["audit verify"]);
     add::<blocklist::BlockListReport>(it, &["blocklist import", "blocklist show"]);
     add::<config::ConfigReport>(it, &["config show"]);

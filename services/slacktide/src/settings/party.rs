@@ -1,5 +1,7 @@
 //! The administrator's and the auditor's file: a connection and trusted keys.
 
+use std::path::PathBuf;
+
 use schemas::sign::PublicKey;
 use serde::{Deserialize, Serialize};
 use verification::trust::KeyRule;
@@ -23,9 +25,28 @@ pub(crate) struct PartyFile {
     /// The decryption keys, if the auditor may decrypt chunks.
     #[serde(default)]
     pub(crate) encryption: EncryptionTable,
-    /// The signing key, for `audit export`.
+    /// The signing key, for `audit export` and for recorded questions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) signing: Option<SigningTable>,
+    /// The record of questions about requests and persons.
+    #[serde(default)]
+    pub(crate) questions: QuestionsTable,
+}
+
+/// The `[questions]` table of an auditor.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct QuestionsTable {
+    /// The file, to which each question is appended.
+    pub(crate) path: PathBuf,
+}
+
+impl Default for QuestionsTable {
+    fn default() -> Self {
+        Self {
+            path: PathBuf::from("questions.slq"),
+        }
+    }
 }
 
 /// The `[trust]` table of an auditor.
