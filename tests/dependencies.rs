@@ -31,13 +31,18 @@ const EDGES: &[(&str, &[&str])] = &[
     // A program of its own that runs as root.
     ("slacktide-idle-helper", &["priority"]),
     ("source", &["schemas", "gate", "runtime", "servers"]),
-    ("store", &["schemas", "runtime", "servers"]),
+    ("store", &["schemas", "reconciliation", "runtime", "servers"]),
     // The suite that every store passes, and sample chunks: only tests use it.
     ("store-testing", &["schemas", "store"]),
     // What feeds and answers withhold, without IO.
     ("disclosure", &["schemas"]),
+    // Compares core and store by digests, without IO.
+    ("reconciliation", &["schemas"]),
     // Every decision about data requests, without IO; its configuration uses durations.
-    ("requests", &["schemas", "disclosure", "runtime"]),
+    (
+        "requests",
+        &["schemas", "disclosure", "reconciliation", "runtime"],
+    ),
     // An agent's own status, published through the port.
     ("reporting", &["schemas", "exchange", "runtime"]),
     ("nats", &["schemas", "exchange"]),
@@ -54,6 +59,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "recordings",
             "source",
             "disclosure",
+            "reconciliation",
             "requests",
             "runtime",
             "traces",
@@ -98,6 +104,7 @@ const PARTS: &[&str] = &[
     "runtime",
     "servers",
     "disclosure",
+    "reconciliation",
     "requests",
     "reporting",
     "nats",
@@ -160,6 +167,7 @@ const IN_TESTS: &[(&str, &[&str])] = &[("rusqlite", &["commercial"])];
 const FORBIDDEN: &[(&str, &[&str])] = &[
     ("schemas", IO),
     ("disclosure", IO),
+    ("reconciliation", IO),
     ("requests", IO),
     ("verification", IO),
 ];
