@@ -30,6 +30,7 @@
 mod check;
 mod definition;
 mod placeholder;
+mod reconciliation;
 
 use std::collections::BTreeMap;
 
@@ -44,6 +45,7 @@ use crate::approval::ApprovalRule;
 use crate::argument::{Argument, ArgumentError, ArgumentType, Bound, End, StoredAs, StoredFormat};
 use disclosure::mask::Mask;
 
+pub use self::reconciliation::{PURPOSE, ReconciledFeed};
 pub use check::KindError;
 pub use placeholder::SqlError;
 
@@ -153,6 +155,8 @@ pub struct Kind {
     /// The declared column format of each argument, if there is one.
     formats: Vec<Option<StoredFormat>>,
     shared: Digest,
+    /// The feed that it reconciles, if it was made for that.
+    reconciled: Option<Box<ReconciledFeed>>,
 }
 
 /// All kinds by name.
@@ -209,6 +213,7 @@ impl Kind {
             period,
             formats,
             shared,
+            reconciled: None,
         })
     }
 

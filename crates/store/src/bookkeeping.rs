@@ -12,6 +12,7 @@
 //! - [`lanes`] lanes, [`lane_operations`] reports, refusals and approvals; [`ledger`] ledger entries; [`compaction`] folds the oldest of them
 //! - [`opening`] a new epoch; [`removal`] a resynchronisation; [`refill`] chunks stored again; [`row_counts`] row counts
 //! - [`quarantine`] the quarantine and its retries
+//! - [`stored_rows`] where a lane's newest rows are, and the reports of reconciliations
 //! - [`requests`] the insurer's requests and their replies
 
 pub(crate) mod compaction;
@@ -26,6 +27,7 @@ pub(crate) mod removal;
 pub(crate) mod requests;
 pub(crate) mod row_counts;
 pub(crate) mod sql;
+pub(crate) mod stored_rows;
 
 pub(crate) use sql::{Begin, Field, LaneLock, Row, SqlSession, Value, values};
 

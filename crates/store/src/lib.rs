@@ -16,6 +16,7 @@
 //! - [`quarantine`] the operations of the quarantine; PURE: what may be retried, and the outcomes
 //! - [`refill`] a store that lost chunks: chunks stored again; its [`identity`]; PURE: [`row_count`]s
 //! - [`contents`] reads the rows of feeds' tables; [`comparison`] PURE: compares those of two stores
+//! - [`stored_rows`] reads the rows of a table, to compare them with the core
 //! - [`requests`] the operations of an insurer's requests; PURE: outbox rows, answer tables
 //! - [`error`] errors by kind, with the remedy; [`refusal`] PURE: what an operator must change
 //! - [`postgres`], [`sqlite`] the two stores
@@ -52,6 +53,7 @@ pub mod resync;
 pub mod row_count;
 pub mod sql_name;
 pub mod sqlite;
+pub mod stored_rows;
 pub mod table;
 
 pub use compaction::LedgerRetention;
@@ -66,3 +68,4 @@ pub use refill::{Identity, Refill, RowCount};
 pub use refusal::Refusal;
 pub use requests::Requests;
 pub use sqlite::{SqliteContents, SqliteStore};
+pub use stored_rows::{RowVisitor, SharedVisitor, StoredRows};

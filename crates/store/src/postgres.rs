@@ -15,7 +15,7 @@
 //! - `rows` writes rows; `binary_cell`, `cell` format values; `value_check` values that PostgreSQL would alter
 //! - `transactions` stores chunks
 //! - `quarantine`, `refills`, `compaction` the tables and operations of the quarantine, of refills and of folded entries
-//! - `requests` the insurer's requests and their answers
+//! - `requests` the insurer's requests and their answers; `stored_rows` reads rows to compare them with the core
 //! - `contents` reads the rows of feeds' tables in one snapshot
 //! - `failure` server errors by kind
 
@@ -36,6 +36,7 @@ mod security;
 mod session;
 mod sql;
 mod steps;
+mod stored_rows;
 mod table_lock;
 mod tables;
 mod transactions;

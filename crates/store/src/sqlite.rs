@@ -10,7 +10,7 @@
 //! - `rows` writes rows; `traits` properties of a table that decide how; `cell` binds values
 //! - `transactions` stores chunks
 //! - `quarantine`, `refills`, `compaction` the tables and operations of the quarantine, of refills and of folded entries
-//! - `requests` the insurer's requests and their answers
+//! - `requests` the insurer's requests and their answers; `stored_rows` reads rows to compare them with the core
 //! - `contents` reads the rows of feeds' tables in one snapshot
 //! - `failure` SQLite's errors by kind
 
@@ -28,6 +28,7 @@ mod requests;
 mod rows;
 mod sql;
 mod steps;
+mod stored_rows;
 mod tables;
 mod traits;
 mod transactions;

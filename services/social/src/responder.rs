@@ -9,7 +9,7 @@
 //!   [`request_state`]; [`progress_throttle`] PURE decides when a progress message is worth sending
 //! - all requests: [`request_table`] PURE keeps their states, with the queue and the times at which they change
 //! - [`request_query()`] PURE builds the query for the source, [`check_columns()`] PURE compares its columns with the kind,
-//!   [`answer_batcher`] PURE fills blocks with rows, [`answer`] makes messages of blocks, [`reply_publisher`] stores them
+//!   [`answer_batcher`] PURE fills blocks with rows, [`core_digests`] PURE computes digests of a feed's rows instead, [`answer`] makes messages of blocks, [`reply_publisher`] stores them
 //! - [`worker`] runs all of it for one term of the lease; [`stats`] is its status
 //!
 //! The responder keeps no state of its own: a successor reads the streams and goes on. It cannot know of an answer that a
@@ -20,6 +20,7 @@ pub mod answer_batcher;
 pub mod answer_config;
 pub mod clock;
 pub mod column_check;
+pub mod core_digests;
 pub mod plan;
 pub mod progress_throttle;
 pub mod reply_publisher;

@@ -81,6 +81,10 @@ fn name(name: &str) -> CheckResult {
     require(
         name.len() <= MAX_NAME_CHARS && name.split('.').all(part),
         "its name is 1 to 64 of a-z, 0-9, '_', '-' and '.' between, with a letter first, such as setl.by_person",
+    )?;
+    require(
+        !::reconciliation::pass::is_reconciliation(name),
+        "names that begin with reconcile. are of the kinds that reconcile feeds: give it another name",
     )
 }
 

@@ -68,6 +68,7 @@ pub(super) async fn prepare(session: &mut Session, schemas: &[&str]) -> Result<(
     super::refills::prepare(session).await?;
     super::compaction::prepare(session).await?;
     super::requests::prepare(session).await?;
+    super::stored_rows::prepare(session).await?;
     for schema in schemas {
         let row = session
             .client

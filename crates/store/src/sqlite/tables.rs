@@ -57,6 +57,7 @@ pub(super) fn prepare(session: &Session<'_>) -> Result<()> {
     super::refills::prepare(tx)?;
     super::compaction::prepare(tx)?;
     super::requests::prepare(tx)?;
+    super::stored_rows::prepare(tx)?;
     now(refill::make_identity(session))?;
     now(session.commit())
 }

@@ -21,6 +21,7 @@ use schemas::sign::SigningKey;
 use source::RequestQueryReader;
 
 use super::answer_batcher::AnswerBatcher;
+use super::core_digests::CoreDigests;
 use super::request_state::PartTotals;
 use super::request_step::is_answer;
 use crate::row_batch::RowBatch;
@@ -33,6 +34,8 @@ pub struct Answer {
     pub query: Option<OpenQuery>,
     /// The rows that were read; `None` before the first quantum.
     pub batch: Option<AnswerRows>,
+    /// The digests of a feed's rows, if the request reconciles it.
+    pub digests: Option<Box<CoreDigests>>,
     /// The row limit of the next quantum.
     pub limit: usize,
     /// The row limit of the answer, and which rule sets it.
@@ -105,6 +108,7 @@ impl Answer {
             request_ref,
             query: None,
             batch: None,
+            digests: None,
             limit,
             max_rows,
             load: Load::default(),

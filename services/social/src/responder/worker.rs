@@ -11,6 +11,7 @@ mod publish;
 mod quantum;
 mod query;
 mod read;
+mod read_digests;
 mod schedule;
 
 use std::collections::BTreeMap;
@@ -126,7 +127,13 @@ impl RequestWorker {
             clock: clock.clone(),
             options: parts.answering.options,
         };
-        let kind_checks = KindChecks::of(parts.answering.kinds.iter().map(requests::kind::Kind::name));
+        // The kinds that reconcile feeds have the columns that their publishers check.
+        let configured = parts
+            .answering
+            .kinds
+            .iter()
+            .filter(|kind| kind.reconciled().is_none());
+        let kind_checks = KindChecks::of(configured.map(requests::kind::Kind::name));
         Self {
             kind_checks,
             table: new_table(&parts),

@@ -3,6 +3,7 @@
 //! The table of its kind is created or widened before, in its own transaction, like feeds' tables. The reply's own
 //! row is written first: a process that stores the same reply concurrently waits for it and finds it.
 
+use reconciliation::pass::is_reconciliation;
 use schemas::column::RowSchema;
 
 use super::super::rows::{Target as Rows, stage};
@@ -63,7 +64,9 @@ async fn once(
         KnownRequest::Open(kind) => kind,
         KnownRequest::Decided(outcome) => return Ok(Some(outcome)),
     };
-    let into = match received.parts.first() {
+    // The rows of a reconciliation are compared, not stored.
+    let part = received.parts.first().filter(|_| !is_reconciliation(&kind));
+    let into = match part {
         None => None,
         Some(part) => {
             let schema = columns(&part.manifest.content.schema);

@@ -1,5 +1,6 @@
 //! Stores a reply with its rows and its table in one transaction.
 
+use reconciliation::pass::is_reconciliation;
 use schemas::column::RowSchema;
 
 use super::super::rows::{self, ChunkTarget, RolledBackRows};
@@ -49,7 +50,9 @@ fn once(
         KnownRequest::Open(kind) => kind,
         KnownRequest::Decided(outcome) => return Ok(outcome),
     };
-    let target = match received.parts.first() {
+    // The rows of a reconciliation are compared, not stored.
+    let part = received.parts.first().filter(|_| !is_reconciliation(&kind));
+    let target = match part {
         None => None,
         Some(_) => match target(options, Database::Sqlite, &received.reply.recipient, &kind) {
             Ok(target) => Some(target),

@@ -89,6 +89,9 @@ impl QuantumTask {
             .kinds
             .get(&self.kind)
             .ok_or_else(|| QueryError::Kind("it was removed".to_owned()))?;
+        if let Some(feed) = kind.reconciled() {
+            return self.read_digests(answer, kind, feed).await;
+        }
         let config = kind.config();
         let recipient = answer.request_ref.key.recipient.clone();
         if answer.query.is_none() {
