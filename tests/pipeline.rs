@@ -12,6 +12,7 @@
 //! - `lost_orders` pauses and holds that an older copy of the exchange lacks
 //! - `audit_anchor` audit chains that were cut, restored or rewritten
 //! - `origin` messages of another site, bureau or source
+//! - `reconcile` core and store are compared by digests, and repaired
 //! - `refill` a store that was restored, replaced, truncated or duplicated
 //! - `restore` an exchange restored from an older copy; `restored_pairs` two of core, store and exchange at once
 //! - `resync` a feed that is sent again until the store equals the core
@@ -38,6 +39,7 @@ mod origin;
 mod poison;
 mod pollers;
 mod priority_mode;
+pub(crate) mod reconcile;
 mod refill;
 mod restore;
 mod restored_pairs;

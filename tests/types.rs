@@ -7,10 +7,12 @@
 //! | `postgres`, `sqlite` | the types and their values, and the expected result of each |
 //! | `pipeline` | the path without its processes |
 //! | `databases` | core and store of a pair, and their comparison |
+//! | `digests` | digests of published and of stored rows, by which core and store are reconciled |
 //! | `reader` | reads values, and rules for equality |
 //! | `rng` | random values from a seed |
 
 mod databases;
+mod digests;
 mod pairs;
 mod pipeline;
 mod postgres;

@@ -7,6 +7,7 @@ use harness::workspace;
 
 use super::commands::WHO;
 use crate::gate_config::STOP_FILE_GATE;
+use crate::pipeline::reconcile::with_reconciliation;
 use crate::pipeline::site::{Agent, Site};
 
 /// By name: type and labels.
@@ -86,13 +87,24 @@ fn sample_value(text: &str, sample: &str) -> f64 {
 async fn metrics_and_their_page_match_and_name_no_person() {
     let site = Site::start("operate_metrics", 100, STOP_FILE_GATE).await;
     let social = site.social_with("social", |text| {
-        text.replace(
+        with_reconciliation(text).replace(
             "tombstone = \"deleted\"",
             "tombstone = \"deleted\"\nperson = \"name\"",
         )
     });
     let poller = site.poller("poller");
     site.wait_until_equal().await;
+    let (is_equal, output) = site
+        .command(&["reconcile", "run", "claim", "--config", "poller.toml"])
+        .await;
+    assert!(is_equal, "{output}");
+    poller
+        .wait_status(
+            "the comparison to be shown",
+            "/comparisons/insurer-a.claim/is_balanced",
+            |is_balanced| *is_balanced == true,
+        )
+        .await;
     // A row that the store refuses, a row that is held, a closed gate.
     site.store
         .execute("ALTER TABLE claim ADD CONSTRAINT small CHECK (amount < 5000)")

@@ -6,11 +6,13 @@
 use gate::Gate;
 use harness::Postgres;
 use rusqlite::Connection;
+use schemas::name::Lane;
 use source::{PostgresConfig, PostgresSource, Source, SqliteConfig, SqliteSource};
-use store::{PostgresStore, SqliteStore, Store};
+use store::{PostgresStore, SqliteStore, StoredRows};
 use tempfile::TempDir;
 
 use super::databases::Databases;
+use super::digests;
 use super::pipeline::{Moved, move_table};
 use super::postgres;
 use super::sqlite::Fate;
@@ -23,7 +25,7 @@ struct Pair {
     databases: Databases,
     _dir: TempDir,
     source: Box<dyn Source>,
-    store: Box<dyn Store>,
+    store: Box<dyn StoredRows>,
 }
 
 impl Pair {
@@ -45,7 +47,7 @@ impl Pair {
             file.pragma_update(None, "journal_mode", "wal").unwrap();
             Box::new(SqliteSource::new(SqliteConfig::new(path), flag).unwrap())
         };
-        let store: Box<dyn Store> = if to_postgres {
+        let store: Box<dyn StoredRows> = if to_postgres {
             Box::new(PostgresStore::new(&insurer.url, "public").unwrap())
         } else {
             Box::new(SqliteStore::new(dir.path().join("store.db")))
@@ -72,7 +74,10 @@ impl Pair {
         let compared = match moved {
             Ok(moved) => match check_counts(case, &moved) {
                 Ok(()) => match self.databases.check_quarantine(case).await {
-                    Ok(()) => self.databases.check_equal(case).await,
+                    Ok(()) => match self.databases.check_equal(case).await {
+                        Ok(()) => self.check_digests(case, &moved).await,
+                        wrong => wrong,
+                    },
                     wrong => wrong,
                 },
                 wrong => wrong,
@@ -85,6 +90,17 @@ impl Pair {
             self.databases.core.execute(&gone).await;
         }
         compared
+    }
+}
+
+impl Pair {
+    /// Checks that the store's rows have the digests of the published ones.
+    async fn check_digests(&self, case: &Case, moved: &Moved) -> Result<(), String> {
+        let lane = Lane {
+            recipient: "insurer-a".parse().unwrap(),
+            feed: case.name().parse().unwrap(),
+        };
+        digests::check_equal(self.store.as_ref(), &lane, &moved.digests, moved.quarantined).await
     }
 }
 

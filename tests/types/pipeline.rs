@@ -19,6 +19,7 @@ use social::row_batch::Block;
 use source::{CursorSetBy, End, FeedDefinition, Fence, Source};
 use store::{Arrival, Outcome, Store};
 
+use super::digests::{self, Digests};
 use super::rng::rng_at;
 use super::table::Case;
 
@@ -29,6 +30,8 @@ pub(super) struct Moved {
     /// Of these, rows that the store quarantined.
     pub(super) quarantined: u64,
     pub(super) rejects: Vec<Reject>,
+    /// The digests of the published rows.
+    pub(super) digests: Digests,
 }
 
 pub(super) fn feed(name: &str, cursor: Vec<String>, key: Vec<String>, money: Vec<String>) -> FeedDefinition {
@@ -114,6 +117,9 @@ pub(super) async fn move_table(case: &Case, source: &dyn Source, store: &dyn Sto
             sequence: number,
             exchanged_at: Timestamp::UNIX_EPOCH,
         });
+    }
+    for arrival in &arrivals {
+        digests::add_published(arrival, &mut moved.digests);
     }
     while !arrivals.is_empty() {
         let rest = arrivals.split_off((rng.below(4) + 1).min(arrivals.len()));

@@ -5,7 +5,7 @@
 //! - [`program`] the program and its commands; [`config`] the file that most of them take; [`decision`] who decides, and why
 //! - [`agent`] the agents; [`exchange`] the exchange; [`party`] its parties; [`gate`] the gate and orders to it; [`gateway`] the gateway,
 //!   [`front`] the front-end machine
-//! - [`feed`] feeds, [`hold`] holds, [`orders`] the control record, [`quarantine`] the quarantine, [`store`] the store,
+//! - [`reconcile`] reconciliation; [`feed`] feeds, [`hold`] holds, [`orders`] the control record, [`quarantine`] the quarantine, [`store`] the store,
 //!   [`status`] the status of all; [`request`] data requests, [`approvals`] decisions about them
 //! - [`blocklist`] and [`masking`] what is withheld; [`keys`] keys and certificates
 //! - [`audit`] the auditor; [`demo`] the demo
@@ -31,6 +31,7 @@ pub(crate) mod orders;
 mod party;
 mod program;
 pub(crate) mod quarantine;
+pub(crate) mod reconcile;
 pub(crate) mod request;
 pub(crate) mod status;
 pub(crate) mod store;

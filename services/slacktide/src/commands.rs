@@ -27,6 +27,7 @@ mod operator;
 pub(crate) mod orders;
 mod party;
 mod quarantine;
+mod reconcile;
 mod reopen;
 mod request;
 #[cfg(test)]

@@ -10,7 +10,7 @@ use social::lease::Timing;
 use social::quantum::Sizing;
 use social::{FeedPlan, PublisherOptions, SocialOptions};
 use source::{PostgresConfig, PostgresSource, Source, SqliteConfig, SqliteSource};
-use store::{Contents, PendingChanges, Quarantine, Refill, Requests, Store};
+use store::{Contents, PendingChanges, Quarantine, Refill, Requests, Store, StoredRows};
 
 use crate::failure::Failure;
 use crate::settings::commercial::StoreTable;
@@ -91,9 +91,14 @@ pub(crate) fn refill(loaded: &Loaded<CommercialFile>) -> Result<Arc<dyn Refill>,
     Ok(receiver(loaded)?)
 }
 
+/// Creates the store for a reconciliation.
+pub(crate) fn stored_rows(loaded: &Loaded<CommercialFile>) -> Result<Arc<dyn StoredRows>, Failure> {
+    Ok(receiver(loaded)?)
+}
+
 /// All interfaces of a store.
-trait Receiver: Quarantine + PendingChanges + Requests + Refill {}
-impl<T: Quarantine + PendingChanges + Requests + Refill> Receiver for T {}
+trait Receiver: Quarantine + PendingChanges + Requests + Refill + StoredRows {}
+impl<T: Quarantine + PendingChanges + Requests + Refill + StoredRows> Receiver for T {}
 
 fn receiver(loaded: &Loaded<CommercialFile>) -> Result<Arc<dyn Receiver>, Failure> {
     let only = loaded.value.commercial.feeds.as_deref();

@@ -8,7 +8,7 @@
 //! - [`sample_keys`] keys of the shipped samples, which are refused
 //! - [`exchange`], [`key`], [`encryption`], [`database`], [`status`] tables that several kinds share
 //! - [`store_address`] a store that a command names
-//! - [`social`] with [`feed`], [`priority`], [`blocklist`], [`masks`], [`masking`] and [`requests`]; [`commercial`] with [`store`]; [`party`] the administrator's and the auditor's;
+//! - [`social`] with [`feed`], [`priority`], [`blocklist`], [`masks`], [`masking`], [`reconcile`] and [`requests`]; [`commercial`] with [`store`]; [`party`] the administrator's and the auditor's;
 //!   [`gateway`] the gateway's
 
 mod any;
@@ -27,6 +27,7 @@ pub(crate) mod masking;
 pub(crate) mod masks;
 pub(crate) mod party;
 pub(crate) mod priority;
+mod reconcile;
 pub(crate) mod requests;
 pub(crate) mod sample_keys;
 pub(crate) mod social;

@@ -90,6 +90,9 @@ pub(crate) enum Command {
     /// Show feeds, and restart them after a stop.
     #[command(subcommand)]
     Feed(super::feed::FeedCommand),
+    /// For the receiver: compare the rows of the store with the core by digests, and repair the store.
+    #[command(subcommand)]
+    Reconcile(super::reconcile::ReconcileCommand),
     /// Withhold a recipient's, a feed's or a person's rows until released. Signed and audited.
     #[command(subcommand)]
     Hold(super::hold::HoldCommand),

@@ -18,6 +18,7 @@ use store::{Quarantine, Requests};
 
 use super::agent;
 use super::quarantine::watch as quarantine;
+use super::reconcile::schedule;
 use super::status::agent_lanes::AgentLanes;
 use crate::compose;
 use crate::exchange_client::{ExchangeClient, ExchangeOptions};
@@ -49,6 +50,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
     let (registry, connection) = (StatusRegistry::default(), exchange.connection());
     let lanes = AgentLanes::new(&path, bureau(&loaded.value)?)?;
     let publication = Publication::default();
+    let comparisons = schedule::start(path.clone(), stop.token().clone());
     let page = Arc::new(Page {
         registry: registry.clone(),
         connection: connection.clone(),
@@ -57,6 +59,7 @@ pub(crate) async fn run(path: PathBuf) -> Outcome {
         supervisor: supervisor.clone(),
         lanes: lanes.clone(),
         publication: publication.clone(),
+        comparisons,
     });
     let reporting = ReportingAgent {
         party: own_party(&loaded.value)?,

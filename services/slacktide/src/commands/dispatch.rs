@@ -8,7 +8,7 @@ use runtime::exit::Exit;
 
 use super::{
     approvals, audit, blocklist, commercial, config, exchange, feed, front, gate, gateway, health, hold,
-    keys, masking, orders, party, quarantine, request, social, status, store,
+    keys, masking, orders, party, quarantine, reconcile, request, social, status, store,
 };
 use crate::cli::{AgentCommand, Cli, Command, ConfigCommand, ExchangeCommand, FrontCommand, GatewayCommand};
 use crate::failure::{Failure, Outcome};
@@ -64,6 +64,7 @@ pub(crate) fn run(command: Command) -> Outcome {
         } => block_on(doctor::run(config.config, offline, json)),
         Command::Status(args) => block_on(status::run(args)),
         Command::Feed(command) => block_on(feed::run(command)),
+        Command::Reconcile(command) => block_on(reconcile::run(command)),
         Command::Hold(command) => block_on(hold::run(command)),
         Command::Orders(command) => block_on(orders::run(command)),
         Command::Health(at) => block_on(health::run(at.config)),

@@ -7,7 +7,7 @@
 //! - `show` shows the state of a request, `watch` waits for outcomes; `render` formats both, `step` is a step as JSON
 //! - `list` lists the store's requests; `result` prints the rows of an answer; `csv` formats rows as CSV
 
-mod csv;
+pub(super) mod csv;
 mod file;
 pub(super) mod filing;
 mod input;
@@ -59,7 +59,7 @@ pub(crate) async fn run(command: RequestCommand) -> Outcome {
 }
 
 /// Connects a client to the exchange.
-async fn client(loaded: &Loaded<CommercialFile>) -> Result<Client, Failure> {
+pub(super) async fn client(loaded: &Loaded<CommercialFile>) -> Result<Client, Failure> {
     let (file, folder) = (&loaded.value, loaded.folder());
     let exchange = ExchangeClient::connect(file.exchange.command_options(folder)?).await?;
     Ok(Client::of(
@@ -76,7 +76,7 @@ fn actor(given: Option<String>) -> Result<String, Failure> {
     operator::actor(given, "asks")
 }
 
-fn failed(error: Error) -> Failure {
+pub(super) fn failed(error: Error) -> Failure {
     let exit = match &error {
         Error::Exchange(_) => {
             let Error::Exchange(error) = error else {

@@ -11,7 +11,7 @@ use super::quarantine::commercial::RetryReport;
 use super::quarantine::social::{RemedyReport, discard::DiscardReport};
 use super::{
     approvals, audit, blocklist, config, exchange, feed, gate, gateway, hold, keys, masking, orders, party,
-    quarantine, request, status,
+    quarantine, reconcile, request, status,
 };
 use crate::cli::Cli;
 use crate::{demo, doctor};
@@ -99,6 +99,7 @@ fn all() -> BTreeMap<&'static str, Schema> {
     add::<quarantine::export::ExportReport>(it, &["quarantine export"]);
     add::<quarantine::render::EntryList>(it, &["quarantine list"]);
     add::<quarantine::render::EntryReport>(it, &["quarantine show"]);
+    add::<reconcile::report::ReconcileReport>(it, &["reconcile run", "reconcile show", "reconcile repair"]);
     add::<request::CancelReport>(it, &["request cancel"]);
     add::<request::filing::FilingReport>(it, &["request file"]);
     add::<request::list::RequestList>(it, &["request list"]);

@@ -129,7 +129,7 @@ async fn accept_store(
 }
 
 /// Appends to the party's audit chain, before anything is changed.
-async fn sign(
+pub(super) async fn sign(
     loaded: &Loaded<CommercialFile>,
     exchange: &ExchangeClient,
     by: &Approval,

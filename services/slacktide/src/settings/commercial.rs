@@ -15,6 +15,7 @@ use super::encryption::EncryptionTable;
 use super::exchange::ExchangeTable;
 use super::file::Validate;
 use super::key::SigningTable;
+use super::reconcile::ScheduleTable;
 use super::requests::RequesterTable;
 use super::status::StatusTable;
 use super::store::{LedgerTable, StoreFeeds};
@@ -44,6 +45,9 @@ pub(crate) struct CommercialFile {
     /// The polling interval for requests and replies.
     #[serde(default)]
     pub(crate) requests: RequesterTable,
+    /// When the agent compares its store with the core.
+    #[serde(default)]
+    pub(crate) reconcile: ScheduleTable,
     /// The status page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) health: Option<HealthConfig>,
@@ -161,6 +165,7 @@ impl Validate for CommercialFile {
     fn violations(&self) -> Vec<ConfigViolation> {
         let mut violations = self.exchange.violations();
         violations.extend(self.requests.violations());
+        violations.extend(self.reconcile.violations());
         violations.extend(telemetry::violations(self.telemetry.as_ref()));
         if self.trust.chunks.is_empty() {
             violations.push(ConfigViolation::new(

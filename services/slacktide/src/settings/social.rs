@@ -30,6 +30,7 @@ use super::file::Validate;
 use super::key::SigningTable;
 use super::masking::MaskingTable;
 use super::priority::PriorityTable;
+use super::reconcile::ReconcileTable;
 use super::requests::ResponderTable;
 use super::status::StatusTable;
 use super::telemetry;
@@ -89,6 +90,9 @@ pub(crate) struct SocialFile {
     /// Settings of data requests.
     #[serde(default)]
     pub(crate) requests: ResponderTable,
+    /// Whether recipients may compare their stores with the core.
+    #[serde(default)]
+    pub(crate) reconcile: ReconcileTable,
     /// The published feeds.
     #[serde(default, rename = "feed")]
     pub(crate) feeds: Vec<FeedTable>,

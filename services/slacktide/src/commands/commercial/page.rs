@@ -8,6 +8,7 @@ use runtime::supervise::Supervisor;
 use tokio::sync::watch;
 
 use super::super::quarantine::watch as quarantine;
+use super::super::reconcile::schedule::LastComparisons;
 use super::super::status::agent_lanes::{self, AgentLanes};
 use super::super::status::judge::JudgedLane;
 use super::super::{agent, agent_metrics};
@@ -22,6 +23,7 @@ pub(super) struct Page {
     pub(super) supervisor: Supervisor,
     pub(super) lanes: AgentLanes,
     pub(super) publication: Publication,
+    pub(super) comparisons: LastComparisons,
 }
 
 impl Page {
@@ -50,6 +52,7 @@ impl Report for Page {
         if let Some(page) = page.as_object_mut() {
             page.insert("states".to_owned(), states);
             page.insert("published".to_owned(), agent::published(&self.publication));
+            page.insert("comparisons".to_owned(), self.comparisons.status());
         }
         page
     }
@@ -86,6 +89,7 @@ impl Report for Page {
         self.publication.metrics(&mut text);
         traces::metrics::write(&mut text);
         quarantine::metrics(&status, &mut text);
+        self.comparisons.metrics(&mut text);
         agent_lanes::write_metrics(&self.judged(), &mut text);
         text.finish()
     }

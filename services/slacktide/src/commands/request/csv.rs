@@ -7,15 +7,19 @@ use crate::output;
 
 /// Options for cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Cells {
+pub(in crate::commands) struct Cells {
     /// Prevents formulas: a spreadsheet would run what another party wrote.
-    pub(super) spreadsheet: bool,
+    pub(in crate::commands) spreadsheet: bool,
     /// Escapes characters that act on a terminal. A file keeps them.
-    pub(super) is_shown: bool,
+    pub(in crate::commands) is_shown: bool,
 }
 
 /// Formats a header and the rows. An empty field is NULL, `""` an empty text.
-pub(super) fn records(names: &[&str], rows: &[Vec<Option<String>>], cells: Cells) -> Result<String, Failure> {
+pub(in crate::commands) fn records(
+    names: &[&str],
+    rows: &[Vec<Option<String>>],
+    cells: Cells,
+) -> Result<String, Failure> {
     let mut writer = csv::WriterBuilder::new()
         .quote_style(csv::QuoteStyle::Never)
         .from_writer(Vec::new());

@@ -13,17 +13,20 @@ use super::history::history;
 use crate::failure::Failure;
 use crate::settings::SocialFile;
 
-/// Builds the responder's configuration; `None` if the file has no kinds. Without a block list, it is empty.
+/// Builds the responder's configuration; `None` if the file has neither kinds nor feeds to reconcile. Without a block list, it is empty.
 pub(crate) fn answer_config(
     loaded: &Loaded<SocialFile>,
     key: &SigningKey,
     blocked: Option<ListWatch>,
 ) -> Result<Option<AnswerConfig>, Failure> {
     let file = &loaded.value;
-    if file.kinds.is_empty() {
+    let reconciled = file.reconciled_feeds();
+    if file.kinds.is_empty() && reconciled.is_empty() {
         return Ok(None);
     }
-    let kinds = Kinds::new(file.kinds.clone()).map_err(|error| Failure::usage(error.to_string()))?;
+    let kinds = Kinds::new(file.kinds.clone())
+        .map_err(|error| Failure::usage(error.to_string()))?
+        .with_reconciliation(reconciled);
     let blocked = match blocked {
         Some(blocked) => blocked,
         None => {
