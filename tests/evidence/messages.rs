@@ -332,7 +332,7 @@ async fn evidence_every_manipulation_of_a_message_is_found() {
     }
 }
 
-/// The stream of receipts drops the oldest receipt of a lane that has as many as it keeps, wherever it stands between others.
+/// The stream of receipts drops the oldest receipt of a lane that has as many as it keeps, also between others.
 #[tokio::test(flavor = "multi_thread")]
 async fn evidence_receipts_dropped_by_the_limit_are_no_fault() {
     let shipped = fs::read_to_string(workspace().join("nats/streams/receipts.toml")).unwrap();
@@ -357,11 +357,11 @@ async fn evidence_receipts_dropped_by_the_limit_are_no_fault() {
         }
         let found = verify_files(&messages.write(&export.auditor), &trust(export)).findings;
         assert_eq!(!found.faults.is_empty(), is_fault, "{}", list(&found.faults));
-        let is_told = found
+        let is_reported = found
             .not_covered
             .iter()
             .any(|what| what.starts_with("1 receipts between others"));
-        assert_eq!(is_told, !is_fault, "{:?}", found.not_covered);
+        assert_eq!(is_reported, !is_fault, "{:?}", found.not_covered);
     }
 }
 
