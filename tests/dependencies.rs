@@ -130,6 +130,7 @@ const TESTED: &[&str] = &[
     "runtime",
     "servers",
     "disclosure",
+    "reconciliation",
     "requests",
     "reporting",
     "nats",

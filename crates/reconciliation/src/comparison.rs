@@ -7,9 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::digest::Digest;
 
-use crate::pass::Counted;
 use crate::row_digest::KeyDigest;
-use crate::tree::Tree;
+use crate::tree::{Counted, Tree};
 
 /// A row of the core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -133,7 +133,9 @@ fn time(text: &str) -> Cow<'_, str> {
     };
     if digits(clock) {
         return match strip_zeros(clock) {
-            "00:00:00" => Cow::Borrowed(day),
+            "00:00:00" | "00:00" => Cow::Borrowed(day),
+            // Without seconds.
+            clock if clock.len() == 5 => Cow::Owned(format!("{day} {clock}:00")),
             clock => Cow::Owned(format!("{day} {clock}")),
         };
     }
@@ -198,6 +200,11 @@ mod tests {
                 T::Timestamp,
                 Value::Text("2026-01-31 00:00:00"),
                 Value::Text("2026-01-31"),
+            ),
+            (
+                T::Timestamp,
+                Value::Text("2026-01-31T08:00"),
+                Value::Text("2026-01-31 08:00:00"),
             ),
             (T::Time, Value::Text("08:00:00.500"), Value::Text("08:00:00.5")),
         ] {

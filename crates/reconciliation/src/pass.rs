@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::comparison::{CoreKey, CoreState};
 use crate::row_digest::KeyDigest;
-use crate::tree::{Summary, Tree};
+use crate::tree::{Counted, Summary, Tree};
 
 /// The beginning of the names of the kinds that ask for passes. No configured kind may have it.
 pub const KIND_PREFIX: &str = "reconcile.";
@@ -137,17 +137,6 @@ pub struct PassAnswer {
     pub days: BTreeMap<String, Counted>,
     /// The keys of the buckets that were asked.
     pub keys: BTreeMap<KeyDigest, CoreKey>,
-}
-
-/// Rows, digest and sums of a set of the core's rows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Counted {
-    /// The number of rows.
-    pub rows: u64,
-    /// The sum of their digests.
-    pub digest: Digest,
-    /// The sums of the money columns.
-    pub sums: Vec<String>,
 }
 
 /// An answer that cannot be read.

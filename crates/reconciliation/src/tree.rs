@@ -77,6 +77,17 @@ impl Summary {
     }
 }
 
+/// Rows, digest and sums of a set of the core's rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counted {
+    /// The number of rows.
+    pub rows: u64,
+    /// The sum of their digests.
+    pub digest: Digest,
+    /// The sums of the money columns.
+    pub sums: Vec<String>,
+}
+
 /// The rows of a feed by bucket and by day.
 #[derive(Debug, Clone)]
 pub struct Tree {

@@ -1,13 +1,14 @@
 //! Reads the rows of a lane's table, as texts; keeps reports of reconciliations.
 
+use std::str::FromStr;
+
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use schemas::column::ColumnType;
 use schemas::name::Lane;
 use schemas::value::Value;
-use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::SimpleQueryMessage;
 
 use super::session::Session;
 use super::table_lock::make_unless;
@@ -62,72 +63,65 @@ impl StoredRows for PostgresStore {
     }
 }
 
-/// One statement reads everything: one snapshot.
+/// One statement reads everything: one snapshot. The simple protocol sends each value as its type prints it; a cast to text would add a
+/// netmask to an address, and remove blanks of a `char`.
 async fn visit(session: &Session, read: &TableRead, visitor: &SharedVisitor) -> Result<()> {
     let Some(table) = &read.table else {
         return Ok(());
     };
     let fail = |error: tokio_postgres::Error| failure::of(&error);
-    let texts: String = read
+    let names: String = read
         .names
         .iter()
-        .map(|name| format!(", {}::pg_catalog.text", quoted(name)))
+        .map(|name| format!(", {}", quoted(name)))
         .collect();
-    let sql = format!("SELECT {EPOCH}, {NUMBER}{texts} FROM {table}");
-    let no_values: [&(dyn ToSql + Sync); 0] = [];
-    let rows = session.client.query_raw(&sql, no_values).await.map_err(fail)?;
+    let sql = format!("SELECT {EPOCH}, {NUMBER}{names} FROM {table}");
+    let rows = session.client.simple_query_raw(&sql).await.map_err(fail)?;
     futures_util::pin_mut!(rows);
     let kinds: Vec<&ColumnType> = read.kinds().collect();
-    while let Some(row) = rows.next().await {
-        let row = row.map_err(fail)?;
-        let epoch: i32 = row.try_get(0).map_err(fail)?;
-        let number: i64 = row.try_get(1).map_err(fail)?;
-        let chunk_number = ChunkNumber {
-            epoch: u32::try_from(epoch).unwrap_or(0),
-            number: u64::try_from(number).unwrap_or(0),
+    while let Some(message) = rows.next().await {
+        let SimpleQueryMessage::Row(row) = message.map_err(fail)? else {
+            continue;
         };
-        let bytes = decoded(&row, &kinds).map_err(fail)?;
-        let values = values(&row, &kinds, &bytes).map_err(fail)?;
+        let chunk_number = ChunkNumber {
+            epoch: number(row.get(0)),
+            number: number(row.get(1)),
+        };
+        let bytes: Vec<Option<Vec<u8>>> = kinds
+            .iter()
+            .enumerate()
+            .map(|(place, kind)| decoded(kind, row.get(place + 2)))
+            .collect();
+        let values: Vec<Value<'_>> = kinds
+            .iter()
+            .zip(&bytes)
+            .enumerate()
+            .map(|(place, (kind, bytes))| match (bytes, row.get(place + 2)) {
+                (_, None) => Value::Null,
+                (Some(bytes), _) => Value::Bytes(bytes),
+                (None, Some(text)) => read_text(kind, text),
+            })
+            .collect();
         with(visitor, |visitor| visitor.row(chunk_number, &values));
     }
     Ok(())
 }
 
-type Decoded = Vec<Option<Vec<u8>>>;
-
-/// Returns the values of columns that hold bytes.
-fn decoded(row: &Row, kinds: &[&ColumnType]) -> std::result::Result<Decoded, tokio_postgres::Error> {
-    let bytes = |(place, kind): (usize, &&ColumnType)| {
-        if **kind != ColumnType::Bytes {
-            return Ok(None);
-        }
-        let text: Option<&str> = row.try_get(place + 2)?;
-        Ok(text.and_then(from_hex))
-    };
-    kinds.iter().enumerate().map(bytes).collect()
+/// Reads a number of a chunk; 0 for none.
+fn number<T: FromStr + Default>(text: Option<&str>) -> T {
+    text.and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
-fn values<'a>(
-    row: &'a Row,
-    kinds: &[&ColumnType],
-    bytes: &'a Decoded,
-) -> std::result::Result<Vec<Value<'a>>, tokio_postgres::Error> {
-    let value = |((place, kind), bytes): ((usize, &&ColumnType), &'a Option<Vec<u8>>)| {
-        let text: Option<&str> = row.try_get(place + 2)?;
-        Ok(match (text, bytes) {
-            (None, _) => Value::Null,
-            (_, Some(bytes)) => Value::Bytes(bytes),
-            (Some(text), None) => read_text(kind, text),
-        })
-    };
-    kinds.iter().enumerate().zip(bytes).map(value).collect()
+/// Returns the value of a column that holds bytes.
+fn decoded(kind: &ColumnType, text: Option<&str>) -> Option<Vec<u8>> {
+    text.filter(|_| *kind == ColumnType::Bytes).and_then(from_hex)
 }
 
 /// Returns the value of a text, as the feed sends it.
 fn read_text<'a>(kind: &ColumnType, text: &'a str) -> Value<'a> {
     use ColumnType as T;
     let known = match kind {
-        T::Bool => Some(Value::Bool(text == "true")),
+        T::Bool => Some(Value::Bool(text == "t")),
         T::Int2 | T::Int4 | T::Int8 => text.parse().ok().map(Value::Int),
         _ => None,
     };

@@ -1,11 +1,12 @@
 //! `[reconcile]`: at the bureau, whether recipients may compare their stores with the core; at an insurer, when its agent compares.
+//!
+//! - `feeds` the feeds that recipients may reconcile
 
-use requests::kind::ReconciledFeed;
+mod feeds;
+
 use runtime::span::Span;
 use serde::{Deserialize, Serialize};
 
-use super::SocialFile;
-use super::feed::FeedTable;
 use super::violation::{ConfigViolation, is_within};
 
 /// The `[reconcile]` table of an insurer.
@@ -48,34 +49,4 @@ pub(crate) struct ReconcileTable {
     /// Whether each feed may be reconciled by its recipients: each pass reads the feed's whole table while the core has slack.
     #[serde(default)]
     pub(crate) enabled: bool,
-}
-
-impl SocialFile {
-    /// Returns the feeds that recipients may reconcile.
-    pub(crate) fn reconciled_feeds(&self) -> Vec<ReconciledFeed> {
-        if !self.reconcile.enabled {
-            return Vec::new();
-        }
-        self.feeds.iter().map(FeedTable::reconciled).collect()
-    }
-}
-
-impl FeedTable {
-    fn reconciled(&self) -> ReconciledFeed {
-        let definition = self.definition();
-        let recipients = self.recipients.iter();
-        ReconciledFeed {
-            name: definition.name,
-            sql: definition.sql,
-            key: definition.key,
-            cursor: definition.cursor,
-            money: definition.money,
-            tombstone: definition.tombstone,
-            types: definition.types,
-            person: self.person.clone(),
-            recipients: recipients
-                .map(|recipient| (recipient.clone(), self.masks_for(recipient)))
-                .collect(),
-        }
-    }
 }
