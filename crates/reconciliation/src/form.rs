@@ -41,11 +41,11 @@ pub fn write_key(kind: &ColumnType, value: Value<'_>, out: &mut Vec<u8>) {
                 clippy::cast_possible_truncation,
                 reason = "a single is sent as a double without loss"
             )]
-            Some(number) => write_float(f64::from(number as f32), (number as f32).to_string(), out),
+            Some(number) => write_float(f64::from(number as f32), &(number as f32).to_string(), out),
             None => write_text(value, out),
         },
         (T::Float8, value) => match number(value) {
-            Some(number) => write_float(number, number.to_string(), out),
+            Some(number) => write_float(number, &number.to_string(), out),
             None => write_text(value, out),
         },
         (T::Date | T::Timestamp | T::TimestampTz | T::Time | T::TimeTz, Value::Text(text)) => {
@@ -71,10 +71,10 @@ fn write_text(value: Value<'_>, out: &mut Vec<u8>) {
     }
 }
 
-fn write_float(number: f64, text: String, out: &mut Vec<u8>) {
+fn write_float(number: f64, text: &str, out: &mut Vec<u8>) {
     match number {
         0.0 => pack_text("0", out),
-        _ => pack_text(&text, out),
+        _ => pack_text(text, out),
     }
 }
 
