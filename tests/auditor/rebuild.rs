@@ -19,7 +19,7 @@ fn rows() -> u32 {
     rows.map_or(20_000, |rows| rows.parse().unwrap())
 }
 
-const SUM: &str = "SELECT count(*), sum(amount)::text FROM claim";
+const SUM: &str = "SELECT count(*), coalesce(sum(amount), 0)::text FROM claim";
 
 /// Waits until both stores hold what the core holds.
 async fn wait_stored(site: &RequestSite) {
