@@ -9,6 +9,10 @@ use super::site::{Agent, DEADLINE, Site};
 const OPEN: &str = "mode = \"open\"";
 
 /// Lets recipients reconcile.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the shape of a change of the configuration"
+)]
 pub(crate) fn with_reconciliation(text: String) -> String {
     assert!(text.contains("[lease]"), "{text}");
     text.replace("[lease]", "[reconcile]\nenabled = true\n[lease]")

@@ -43,7 +43,7 @@ impl SqliteContents {
         // The name is quoted, and a pragma takes a value.
         let sql = format!("SELECT * FROM {table} LIMIT 0");
         let statement = self.connection.prepare(&sql)?;
-        let mut names = statement.column_names().into_iter();
+        let mut names = statement.column_names();
         Ok(names.any(|name| name == KEY))
     }
 

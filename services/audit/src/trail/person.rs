@@ -193,7 +193,7 @@ impl<'a> Search<'a> {
                     self.add(message);
                 }
             }
-            Content::Request(request) => self.add_if_asked(request.id.clone(), message),
+            Content::Request(request) => self.add_if_asked(&request.id.clone(), message),
             Content::Reply(reply) => {
                 if !self.requests.contains(&reply.id) {
                     return;
@@ -208,9 +208,9 @@ impl<'a> Search<'a> {
                 }
                 self.add(message);
             }
-            Content::Cancel(cancel) => self.add_if_asked(cancel.id.clone(), message),
-            Content::Approval(approval) => self.add_if_asked(approval.id.clone(), message),
-            Content::Confirm(confirm) => self.add_if_asked(confirm.id.clone(), message),
+            Content::Cancel(cancel) => self.add_if_asked(&cancel.id.clone(), message),
+            Content::Approval(approval) => self.add_if_asked(&approval.id.clone(), message),
+            Content::Confirm(confirm) => self.add_if_asked(&confirm.id.clone(), message),
             Content::Progress(_) => {}
             Content::Entry(entry) => {
                 if self.names_known(entry) {
@@ -231,8 +231,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn add_if_asked(&mut self, id: RequestId, message: TrailMessage) {
-        if self.requests.contains(&id) {
+    fn add_if_asked(&mut self, id: &RequestId, message: TrailMessage) {
+        if self.requests.contains(id) {
             self.add(message);
         }
     }

@@ -63,7 +63,8 @@ pub(crate) async fn refill(args: RefillArgs) -> Outcome {
     })
 }
 
-fn failed(error: RefillError) -> Failure {
+/// Returns a refill's error as the failure of a command.
+pub(crate) fn failed(error: RefillError) -> Failure {
     match error {
         RefillError::Exchange(error) => error.into(),
         RefillError::Store(error) => error.into(),

@@ -3,17 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ::commercial::refill::{From, RefillError, RefillParts, refill};
+use ::commercial::refill::{From, RefillParts, refill};
 use ::exchange::Exchange;
 use ::store::{Approval, Refill, StoredRows};
 use runtime::config::Loaded;
-use runtime::exit::Exit;
 use schemas::name::Lane;
 
 use super::comparing::compare;
 use super::{finish, lane, open_store};
 use crate::cli::reconcile::RepairArgs;
-use crate::commands::{agent, store};
+use crate::commands::{agent, feed, store};
 use crate::compose;
 use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
@@ -88,10 +87,5 @@ async fn store_again(
     };
     let done = refill(&parts, From::Start, stop.token(), |_| {}).await;
     store.close().await;
-    match done {
-        Ok(_) => Ok(()),
-        Err(RefillError::Exchange(error)) => Err(error.into()),
-        Err(RefillError::Store(error)) => Err(error.into()),
-        Err(RefillError::Refused(what)) => Err(Failure::new(Exit::Unfinished, what)),
-    }
+    done.map(|_| ()).map_err(feed::refill::failed)
 }
