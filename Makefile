@@ -1,6 +1,6 @@
 # Targets for development. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-alerts test-api test-compose test-console test-kills lint bench-path bench-peers bench-gateway bench-harm bench-gate bench-audit tools
+.PHONY: help demo test test-alerts test-api test-cluster test-compose test-console test-kills lint bench-path bench-peers bench-gateway bench-harm bench-gate bench-audit tools
 
 CARGO ?= cargo
 DEMO_ARGS ?=
@@ -40,6 +40,9 @@ test-console: tools ## Test the console in a browser; needs chromium
 
 test-kills: tools ## Kill gateway, agents and nats-server at random over many rows; ROWS=300000 KILLS=40
 	@CARGO='$(CARGO)' scripts/test-kills.sh '$(ROWS)' '$(KILLS)'
+
+test-cluster: tools ## Kill, freeze, cut off and restart the servers of a cluster, with feeds and requests
+	@CARGO='$(CARGO)' scripts/test-cluster.sh $(TEST_ARGS)
 
 test-compose: tools ## Run compose.yml on a Docker engine, use it, kill and restart its services, and remove it again
 	@CARGO='$(CARGO)' scripts/test-compose.sh

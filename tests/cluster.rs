@@ -6,7 +6,19 @@
 //! | `fault` | faults of the servers, and the time until rows flow again |
 //! | `feeds` | a feed through each fault: nothing lost, doubled or different, and no lane needs an operator |
 //! | `requests` | requests through the same faults: one outcome each |
+//!
+//! Three servers that sync each message use a small machine whole, for minutes: `make test-cluster` runs these tests, one after the
+//! other. A run of all tests reports them as skipped.
 
 mod fault;
 mod feeds;
 mod requests;
+
+/// Returns whether these tests are to run. Reports the calling one as skipped if not.
+fn is_wanted() -> bool {
+    let is_wanted = std::env::var_os("SLACKTIDE_TEST_CLUSTER").is_some();
+    if !is_wanted {
+        harness::skip("make test-cluster");
+    }
+    is_wanted
+}

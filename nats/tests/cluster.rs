@@ -1,4 +1,5 @@
-//! Three servers: replicas that lag, leaders that are gone or replaced, and the copies of the streams.
+//! Three servers: replicas that lag, leaders that are gone or replaced, and the copies of the streams. `make test-cluster` runs these
+//! tests; a run of all tests reports them as skipped, since three servers that sync each message use a small machine whole.
 #![allow(clippy::print_stderr, reason = "tests print what they found with --nocapture")]
 
 use std::time::Duration;
@@ -21,6 +22,15 @@ const DEADLINE: Duration = Duration::from_secs(90);
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 type Cluster = ExchangeServer<NatsCluster>;
+
+/// Returns whether these tests are to run. Reports the calling one as skipped if not.
+fn is_wanted() -> bool {
+    let is_wanted = std::env::var_os("SLACKTIDE_TEST_CLUSTER").is_some();
+    if !is_wanted {
+        harness::skip("make test-cluster");
+    }
+    is_wanted
+}
 
 fn lane() -> Lane {
     Lane {
@@ -99,6 +109,9 @@ async fn messages(exchange: &JetStream) -> Result<Vec<(u64, Bytes)>, String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cluster_streams_get_three_copies_and_a_leader() {
+    if !is_wanted() {
+        return;
+    }
     let cluster = Cluster::bare_cluster().await;
     // One copy each, as before a stand-alone exchange was moved here.
     let one = |topology: &mut Topology| {
@@ -135,6 +148,9 @@ async fn cluster_streams_get_three_copies_and_a_leader() {
 /// A follower that is cut off keeps its client, and answers reads from its own old copy.
 #[tokio::test(flavor = "multi_thread")]
 async fn cluster_cut_off_replica_is_no_proof_of_a_restore() {
+    if !is_wanted() {
+        return;
+    }
     let cluster = Cluster::cluster().await;
     let bureau = connect(cluster.options("bureau")).await;
     let mut last = 0;
@@ -190,6 +206,9 @@ fn panic_if_old<T>(asked: Option<u64>, before: u64) -> Option<T> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cluster_connection_leaves_a_server_that_is_cut_off() {
+    if !is_wanted() {
+        return;
+    }
     let cluster = Cluster::cluster().await;
     let first = connect(cluster.options("bureau")).await;
     let last = publish_until_stored(&first, &bytes(1), 0).await;
@@ -214,6 +233,9 @@ async fn connect_first(cluster: &Cluster, index: usize) -> JetStream {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cluster_connection_leaves_a_frozen_server() {
+    if !is_wanted() {
+        return;
+    }
     let cluster = Cluster::cluster().await;
     let first = connect(cluster.options("bureau")).await;
     let last = publish_until_stored(&first, &bytes(1), 0).await;
@@ -230,6 +252,9 @@ async fn cluster_connection_leaves_a_frozen_server() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cluster_without_a_leader_is_waited_for() {
+    if !is_wanted() {
+        return;
+    }
     let mut cluster = Cluster::cluster().await;
     let bureau = connect(cluster.options("bureau")).await;
     let last = publish_until_stored(&bureau, &bytes(1), 0).await;
@@ -257,6 +282,9 @@ async fn cluster_without_a_leader_is_waited_for() {
 /// Two writers race for each sequence while the leader steps down again and again: each sequence is won once.
 #[tokio::test(flavor = "multi_thread")]
 async fn cluster_writers_race_while_leaders_step_down() {
+    if !is_wanted() {
+        return;
+    }
     let cluster = Cluster::cluster().await;
     let admin = cluster.admin().await;
     let stepping = tokio::spawn(step_down(admin));
@@ -309,6 +337,9 @@ async fn step_down(admin: Admin) {
 /// A missing stream looks like one without a leader, until the exchange's own answer distinguishes the two.
 #[tokio::test(flavor = "multi_thread")]
 async fn cluster_missing_stream_is_topology_after_an_election() {
+    if !is_wanted() {
+        return;
+    }
     let cluster = Cluster::bare_cluster().await;
     let bureau = connect(cluster.options("bureau")).await;
     let begun = Instant::now();

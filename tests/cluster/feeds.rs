@@ -9,6 +9,7 @@ use nats::{JetStream, Options};
 use tokio::time::Instant;
 
 use super::fault::{Fault, leader_of, lose_disk, restart_one_by_one, wait_until_current};
+use super::is_wanted;
 use crate::pipeline::site::{Agent, Site};
 
 /// A site on a cluster with both agents at work.
@@ -76,6 +77,9 @@ impl Flow {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cluster_feed_flows_through_faults_of_the_leader() {
+    if !is_wanted() {
+        return;
+    }
     let mut flow = Flow::start("cluster_leader").await;
     for fault in Fault::ALL {
         let leader = leader_of(&flow.admin, &flow.site.nats, "DATA_insurer-a").await;
@@ -91,6 +95,9 @@ async fn cluster_feed_flows_through_faults_of_the_leader() {
 /// The bureau's agent is connected to each of them in turn, or to none of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn cluster_feed_flows_while_each_server_is_cut_off() {
+    if !is_wanted() {
+        return;
+    }
     let mut flow = Flow::start("cluster_cut").await;
     for index in 0..3 {
         flow.site.nats.cut_off(index);
@@ -104,6 +111,9 @@ async fn cluster_feed_flows_while_each_server_is_cut_off() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cluster_feed_flows_through_restarts_and_a_lost_disk() {
+    if !is_wanted() {
+        return;
+    }
     let mut flow = Flow::start("cluster_restarts").await;
     restart_one_by_one(&flow.admin, &mut flow.site.nats).await;
     flow.flows("each server restarted").await;

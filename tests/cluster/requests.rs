@@ -7,6 +7,7 @@ use harness::NatsCluster;
 use nats::topology::Admin;
 
 use super::fault::{Fault, leader_of, wait_until_current};
+use super::is_wanted;
 use crate::requests::cases::{RequestCase, request_case};
 use crate::requests::request_site::RequestSite;
 
@@ -15,7 +16,11 @@ const FILED: u32 = 20;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cluster_requests_have_one_outcome_through_faults() {
-    let mut site = RequestSite::<NatsCluster>::on_servers("cluster_requests", 5_000, "mode = \"open\"").await;
+    if !is_wanted() {
+        return;
+    }
+    let mut site =
+        RequestSite::<NatsCluster>::on_servers("cluster_requests", 30_000, "mode = \"open\"").await;
     let admin = Admin::new(site.exchange("admin").await);
     let bureau = site.social("bureau");
     let insurer = site.commercial("insurer-a", "insurer-a");

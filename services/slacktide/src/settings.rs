@@ -87,8 +87,8 @@ mod tests {
                 ConfigFile::Party(_) => party += 1,
             }
         }
-        // The reference, one machine, two networks, two insurers.
-        assert_eq!((social, commercial), (4, 5), "{paths:?}");
+        // The reference, one machine, two networks, two insurers, a cluster.
+        assert_eq!((social, commercial), (5, 6), "{paths:?}");
         assert!(party >= 7, "{paths:?}");
         assert_eq!(gateways, 2, "{paths:?}");
         Ok(())

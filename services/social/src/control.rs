@@ -295,11 +295,19 @@ impl Keeper {
             .exchange
             .stream_state(Stream::Control, &self.parts.party);
         match tokio::time::timeout(CALL_TIMEOUT, asking).await {
-            Ok(Ok(state)) if state.last_sequence == sequence => None,
-            Ok(Ok(state)) => Some(format!(
-                "a server of the exchange lags: it has the orders up to sequence {sequence}, and the leader up to {}",
-                state.last_sequence
-            )),
+            Ok(Ok(state)) => {
+                // A stream that was emptied keeps counting, and has no message.
+                let last = if state.messages == 0 {
+                    0
+                } else {
+                    state.last_sequence
+                };
+                (last != sequence).then(|| {
+                    format!(
+                        "a server of the exchange lags: it has the orders up to sequence {sequence}, and the leader up to {last}"
+                    )
+                })
+            }
             // The transport cannot ask the leader.
             Ok(Err(error)) if error.kind == ErrorKind::Protocol => None,
             Ok(Err(error)) => Some(error.to_string()),
