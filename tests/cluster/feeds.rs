@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use harness::NatsCluster;
+use harness::{NatsCluster, Postgres};
 use nats::topology::Admin;
 use nats::{JetStream, Options};
 use tokio::time::Instant;
@@ -23,7 +23,10 @@ struct Flow {
 
 impl Flow {
     async fn start(name: &str) -> Self {
-        let site = Site::on_cluster(name, 2_000, "mode = \"open\"").await;
+        let postgres = Postgres::shared().await;
+        let core = postgres.database(&format!("{name}_core")).await;
+        let store = postgres.database(&format!("{name}_store")).await;
+        let site = Site::<NatsCluster>::on_servers(core, store, 2_000, "mode = \"open\"", |text| text).await;
         let agents = [site.social("social"), site.poller("poller")];
         site.wait_until_equal().await;
         let seed = fs::read_to_string(site.file("keys/admin/connect.seed")).unwrap();

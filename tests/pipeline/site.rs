@@ -9,8 +9,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use harness::{
-    Db, NatsCluster, NatsServer, NatsServers, Postgres, Process, Proxy, Response, free_port, http_get, run,
-    slacktide, until, until_with_progress,
+    Db, NatsServer, NatsServers, Postgres, Process, Proxy, Response, free_port, http_get, run, slacktide,
+    until, until_with_progress,
 };
 use nats::topology;
 use schemas::name::RecipientName;
@@ -93,16 +93,6 @@ pub(crate) fn with_long_lease(text: String) -> String {
     text.replace(LEASE, "ttl = \"60s\"")
 }
 
-impl Site<NatsCluster> {
-    /// Starts a site whose exchange is a cluster of three servers.
-    pub(crate) async fn on_cluster(name: &str, rows: u32, gate: &'static str) -> Self {
-        let cluster = Postgres::shared().await;
-        let core = cluster.database(&format!("{name}_core")).await;
-        let store = cluster.database(&format!("{name}_store")).await;
-        Self::on_servers(core, store, rows, gate, |text| text).await
-    }
-}
-
 impl Site {
     /// Starts a site with `rows` rows in the core and the streams applied. `gate` is the body of `[gate]`.
     pub(crate) async fn start(name: &str, rows: u32, gate: &'static str) -> Self {
@@ -125,7 +115,8 @@ impl Site {
 }
 
 impl<S: NatsServers> Site<S> {
-    async fn on_servers(
+    /// The same on servers of any kind, such as a cluster.
+    pub(crate) async fn on_servers(
         core: Db,
         store: Db,
         rows: u32,
