@@ -25,11 +25,7 @@ type Cluster = ExchangeServer<NatsCluster>;
 
 /// Returns whether these tests are to run. Reports the calling one as skipped if not.
 fn is_wanted() -> bool {
-    let is_wanted = std::env::var_os("SLACKTIDE_TEST_CLUSTER").is_some();
-    if !is_wanted {
-        harness::skip("make test-cluster");
-    }
-    is_wanted
+    harness::is_wanted("SLACKTIDE_TEST_CLUSTER", "make test-cluster")
 }
 
 fn lane() -> Lane {

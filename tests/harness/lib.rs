@@ -69,5 +69,5 @@ pub use postgres::{Db, Postgres, PostgresOptions, hostile_setting};
 pub use process::{Finished, Process, idle_helper, run, slacktide, verify_program};
 pub use proxy::Proxy;
 pub use shim::Shim;
-pub use skip::skip;
+pub use skip::{is_wanted, skip};
 pub use until::{PollResult, until, until_with_progress};

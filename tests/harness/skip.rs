@@ -23,6 +23,16 @@ pub fn skip(need: &str) {
     }
 }
 
+/// Returns whether the environment has `variable`, which `need` sets. Otherwise reports the calling test as skipped.
+#[must_use]
+pub fn is_wanted(variable: &str, need: &str) -> bool {
+    let is_wanted = std::env::var_os(variable).is_some();
+    if !is_wanted {
+        skip(need);
+    }
+    is_wanted
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
