@@ -51,6 +51,15 @@ impl FeedChunk {
     }
 }
 
+/// Returns the cursor after the last message of a feed, or `None` if there is none or it is not a chunk.
+pub(crate) async fn newest(
+    exchange: &dyn Exchange,
+    lane: &Lane,
+) -> Result<Option<FeedCursor>, exchange::Error> {
+    let last = exchange.last_chunk(lane).await?;
+    Ok(last.and_then(FeedChunk::read).map(|chunk| chunk.cursor()))
+}
+
 /// Why a feed cannot be read on.
 #[derive(Debug, Clone)]
 pub(crate) enum ReadError {
@@ -101,7 +110,9 @@ impl FeedReader {
             ahead: VecDeque::new(),
         };
         if let Some(cursor) = after {
-            let found = reader.read_at(cursor.sequence, 1).await?.pop();
+            // The cursor's own chunk, and with the same question those that follow.
+            reader.ahead = reader.read_at(cursor.sequence, PAGE).await?.into();
+            let found = reader.ahead.pop_front();
             let found = found.filter(|stored| stored.sequence == cursor.sequence);
             let chunk = found.and_then(FeedChunk::read);
             match chunk.filter(|chunk| chunk.cursor() == *cursor) {

@@ -9,15 +9,18 @@ use std::time::Duration;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use runtime::log_dedup::LogDedup;
-use schemas::name::PartyName;
+use schemas::name::{Lane, PartyName};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use web::interface::cursor::FeedCursor;
 
 use crate::config::Limits;
+use crate::feed_reader;
 use crate::identity::Identities;
 use crate::metrics::Metrics;
 use crate::party::PartyAccess;
+use crate::shared_read::SharedReads;
 use crate::token::TokenRegistry;
 
 /// How long a request waits until another one has finished.
@@ -47,6 +50,8 @@ struct Party {
     limiter: DefaultDirectRateLimiter,
     /// Permits of concurrent requests.
     requests: Arc<Semaphore>,
+    /// Reads of the newest chunks, each by the party's own credential.
+    newest: SharedReads<Lane, Result<Option<FeedCursor>, exchange::Error>>,
 }
 
 impl fmt::Debug for Gateway {
@@ -75,6 +80,7 @@ impl Gateway {
                 access: Arc::new(access),
                 limiter: RateLimiter::direct(quota),
                 requests: Arc::new(Semaphore::new(party_requests)),
+                newest: SharedReads::default(),
             };
             (party.access.name.clone(), party)
         };
@@ -115,6 +121,24 @@ impl Gateway {
             .limiter
             .check()
             .map_err(|until| until.wait_time_from(DefaultClock::default().now()))
+    }
+
+    /// Returns the cursor after the newest chunk of a feed, as the exchange has it for this party; `None` if there is no chunk.
+    ///
+    /// Readers that have everything ask for nothing else, and all that ask at the same time share one read.
+    ///
+    /// # Errors
+    /// The exchange's.
+    pub(crate) async fn newest(
+        &self,
+        access: &PartyAccess,
+        lane: &Lane,
+    ) -> Result<Option<FeedCursor>, exchange::Error> {
+        let read = || feed_reader::newest(&*access.exchange, lane);
+        match self.shared.parties.get(&access.name) {
+            Some(party) => party.newest.read(lane, read).await,
+            None => read().await,
+        }
     }
 
     /// Takes one of the concurrent requests of a party; `None` if all stay in use for a while.

@@ -9,6 +9,7 @@
 //! - `caller` authenticates a request; `authentication` PURE: by certificate and token
 //! - `listen` accepts connections, `connection` serves one; `tls` certificates, read again when they change
 //! - `feed_reader` the chunks of a feed in order; `feed_link` PURE: whether a message is the chunk that follows
+//! - `shared_read` one read for all readers that poll at the same time
 //! - `rows` PURE: rows as NDJSON, CSV and JSON; `rows_download`, `answer_download` stream them; [`profile`] the file of a reader
 //! - `routes` one file for each group of resources; `read` routes for readers without a signing key
 //! - `input` paths, queries and bodies; `precondition` PURE: conditions of a write; `respond` responses; `rejection` problems
@@ -46,6 +47,7 @@ mod routes;
 mod rows;
 mod rows_download;
 pub mod serve;
+mod shared_read;
 mod tls;
 pub mod token;
 mod trace;

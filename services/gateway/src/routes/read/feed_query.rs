@@ -73,14 +73,16 @@ impl FeedQuery {
         let lane = Lane { recipient, feed };
         let after = self.after.as_deref().map(str::parse::<FeedCursor>).transpose();
         let after = after.map_err(|error| Rejection::bad_request(error.to_string()))?;
-        let exchange = Arc::clone(&caller.0.exchange);
-        let mut reader = FeedReader::open(exchange, lane.clone(), after.as_ref(), self.skip).await?;
         let wait = Duration::from_secs(self.wait.unwrap_or_default()).min(gateway.limits().max_wait);
         let deadline = Instant::now() + wait;
         loop {
-            if let Some(first) = reader.next().await? {
-                let opened = OpenedFeed { reader, first, lane };
-                return Ok(Found::Chunk(Box::new(opened)));
+            if self.skip.is_some() || !is_newest(after.as_ref(), caller, gateway, &lane).await? {
+                let exchange = Arc::clone(&caller.0.exchange);
+                let mut reader = FeedReader::open(exchange, lane.clone(), after.as_ref(), self.skip).await?;
+                if let Some(first) = reader.next().await? {
+                    let opened = OpenedFeed { reader, first, lane };
+                    return Ok(Found::Chunk(Box::new(opened)));
+                }
             }
             let rest = deadline.saturating_duration_since(Instant::now());
             if rest.is_zero() {
@@ -91,6 +93,19 @@ impl FeedQuery {
                 () = gateway.stop().cancelled() => return Ok(Found::Nothing(nothing(self.after.as_deref()))),
             }
         }
+    }
+}
+
+/// Whether the cursor is after the newest chunk, so that nothing follows and the cursor is of this history.
+async fn is_newest(
+    after: Option<&FeedCursor>,
+    caller: &Caller,
+    gateway: &Gateway,
+    lane: &Lane,
+) -> Result<bool, Rejection> {
+    match after {
+        Some(after) => Ok(gateway.newest(&caller.0, lane).await?.as_ref() == Some(after)),
+        None => Ok(false),
     }
 }
 
