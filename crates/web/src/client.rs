@@ -55,8 +55,8 @@ pub struct WebExchange {
 #[derive(Debug)]
 pub(crate) struct Inner {
     options: Options,
-    credential: Credential,
-    pool: Pool,
+    credential: Arc<Credential>,
+    pool: Arc<Pool>,
     state: State,
 }
 
@@ -73,9 +73,9 @@ impl WebExchange {
         options.check_files()?;
         let credential = Credential::new(options.token.clone(), options.reload_token.clone())?;
         let inner = Arc::new(Inner {
-            pool: Pool::new(addresses, options.tls.clone(), options.connect_timeout),
+            pool: Arc::new(Pool::new(addresses, options.tls.clone(), options.connect_timeout)),
             state: State::new(),
-            credential,
+            credential: Arc::new(credential),
             options,
         });
         let exchange = Self { inner };

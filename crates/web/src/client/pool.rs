@@ -60,10 +60,20 @@ impl Pool {
     }
 
     /// Returns an open connection, or opens one.
-    pub(crate) async fn take(&self, credential: &Credential) -> Result<Link, Failed> {
+    ///
+    /// A task of its own connects. A caller may not be polled for a while, such as an element of a buffered stream whose consumer
+    /// does something else: it would hold the lock all that time, and the consumer's own request would wait for it.
+    pub(crate) async fn take(self: &Arc<Self>, credential: &Arc<Credential>) -> Result<Link, Failed> {
         if let Some(link) = self.take_open().await? {
             return Ok(link);
         }
+        let (pool, credential) = (Arc::clone(self), Arc::clone(credential));
+        let opening = tokio::spawn(async move { pool.open(&credential).await });
+        // It fails only while the runtime shuts down.
+        opening.await.unwrap_or_else(|_| Err(Failed::closed()))
+    }
+
+    async fn open(&self, credential: &Credential) -> Result<Link, Failed> {
         let _connecting = self.connecting.lock().await;
         // Another request may have opened a shared connection meanwhile.
         if let Some(link) = self.take_open().await? {
@@ -71,7 +81,11 @@ impl Pool {
         }
         credential.reload();
         let link = self.connect().await?;
-        self.links().shared = link.share();
+        let mut links = self.links();
+        if links.is_closed {
+            return Err(Failed::closed());
+        }
+        links.shared = link.share();
         Ok(link)
     }
 
@@ -157,5 +171,35 @@ impl Pool {
 
     fn links(&self) -> MutexGuard<'_, Links> {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::super::address::parse_all;
+    use super::*;
+
+    /// A caller that connects is not polled any more while another one needs a connection.
+    #[tokio::test]
+    async fn pool_opens_connections_while_a_caller_is_not_polled() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let limit = Duration::from_secs(60);
+        let pool = Arc::new(Pool::new(parse_all(&url).unwrap(), None, limit));
+        let credential = Arc::new(Credential::new(None, None).unwrap());
+        let mut unpolled = Box::pin(pool.take(&credential));
+        tokio::select! {
+            biased;
+            _ = &mut unpolled => panic!("it connects at once"),
+            () = std::future::ready(()) => {}
+        }
+        let taken = timeout(Duration::from_secs(20), pool.take(&credential)).await;
+        taken
+            .expect("the second caller waits for the first one")
+            .expect("a connection");
+        unpolled.await.expect("another connection");
+        pool.close().await;
     }
 }
