@@ -44,7 +44,7 @@ impl Wire {
         let question = self.api(&format!("CONSUMER.MSG.NEXT.{stream}.{consumer}"));
         let body = json!({"batch": max, "max_bytes": MOST_BYTES, "no_wait": true});
         let answers = self.gather(&question, body.to_string().into(), max).await?;
-        // 408 and 409: the waiting limits of the consumer are reached for now.
+        // Without a message: 408 and 409 report that the limits of the consumer are reached, or that its leader changes.
         let messages = answers.taken(&question, &[404, 408, 409])?;
         messages.into_iter().map(delivery).collect()
     }

@@ -164,6 +164,9 @@ impl Wire {
 
     /// Asks and collects up to `most` answers, until one carries a status.
     ///
+    /// A status may arrive before messages that it counts as sent. The leader of a consumer with several copies sends a message
+    /// only after a majority of them has recorded the delivery, and `409 Batch Completed` at once. Those messages are awaited.
+    ///
     /// # Errors
     /// Only when nothing was sent; what comes later is in [`Answers::end`].
     pub(crate) async fn gather(&self, subject: &str, payload: Bytes, most: usize) -> Result<Answers> {
@@ -180,7 +183,7 @@ impl Wire {
             .publish_with_reply(subject.to_owned(), inbox, payload)
             .await
             .map_err(|e| gone(&e))?;
-        let mut messages = Vec::new();
+        let (mut messages, mut sent, mut status) = (Vec::new(), most, None);
         let end = loop {
             let message = tokio::select! {
                 biased;
@@ -188,24 +191,23 @@ impl Wire {
                 error = watch.broken() => break End::Error(error),
             };
             self.signals.failover().answered();
-            match message {
-                None => break End::Error(gone(&"no more answers")),
-                Some(message) => match message.status.filter(|status| *status != StatusCode::OK) {
-                    Some(status) => {
-                        let text = message
-                            .description
-                            .map(|text| text.to_string())
-                            .unwrap_or_default();
-                        break match status.as_u16() {
-                            503 if messages.is_empty() => End::Error(self.unanswered(subject).await),
-                            status => End::Status(status, text),
-                        };
-                    }
-                    None => messages.push(message),
-                },
+            let Some(message) = message else {
+                break End::Error(gone(&"no more answers"));
+            };
+            match message.status.filter(|status| *status != StatusCode::OK) {
+                Some(code) => {
+                    sent = unsent(&message).map_or(0, |unsent| most.saturating_sub(unsent));
+                    let text = message.description.map(|text| text.to_string());
+                    status = Some((code.as_u16(), text.unwrap_or_default()));
+                }
+                None => messages.push(message),
             }
-            if messages.len() >= most {
-                break End::Enough;
+            if messages.len() >= sent {
+                break match status {
+                    None => End::Enough,
+                    Some((503, _)) if messages.is_empty() => End::Error(self.unanswered(subject).await),
+                    Some((status, text)) => End::Status(status, text),
+                };
             }
         };
         if !messages.is_empty() || !matches!(end, End::Error(_)) {
@@ -359,6 +361,12 @@ async fn lost(state: &mut watch::Receiver<Connection>) {
         }
     }
     std::future::pending().await
+}
+
+/// Returns how many of the requested messages the server does not send, if the status of a pull has this number.
+fn unsent(status: &Message) -> Option<usize> {
+    let number = status.headers.as_ref()?.get("Nats-Pending-Messages")?;
+    number.as_str().parse().ok()
 }
 
 fn denied_on(subject: &str) -> Error {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use exchange::port::{ReadFrom, Stream};
-use exchange::{AuditExchange, ErrorKind, FeedExchange, Published};
+use exchange::{AuditExchange, ErrorKind, FeedExchange, Published, Settlement};
 use harness::{NatsCluster, until};
 use nats::topology::{self, Admin, Topology, status::StreamStatus};
 use nats::{JetStream, Options};
@@ -316,6 +316,38 @@ async fn read_all(auditor: &JetStream) -> Vec<(u64, Bytes)> {
         }
     })
     .await
+}
+
+/// The leader of the consumer sends a message only after a majority has recorded its delivery, and the status of a pull that
+/// reached its limit at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn cluster_pull_up_to_its_limit_returns_each_message() {
+    if !is_wanted() {
+        return;
+    }
+    let cluster = Cluster::cluster().await;
+    let bureau = connect(cluster.options("bureau")).await;
+    let insurer = connect(cluster.options("insurer-a")).await;
+    let mut last = 0;
+    // Limited by the number of messages, and by their bytes.
+    for (count, size, max) in [(32, 100, 16), (7, 3_900_000, 100)] {
+        let mut stored = Vec::new();
+        for number in 0..count {
+            last = publish_until_stored(&bureau, &Bytes::from(vec![number; size]), last).await;
+            stored.push((last, 1));
+        }
+        let mut fetched = Vec::new();
+        while fetched.len() < stored.len() {
+            let some = insurer.fetch_chunks(&lane().recipient, max).await.unwrap();
+            assert!(!some.is_empty(), "{} of {} messages", fetched.len(), stored.len());
+            insurer.settle(&some, Settlement::Ack).await.unwrap();
+            fetched.extend(some.iter().map(|delivery| (delivery.sequence, delivery.attempt)));
+        }
+        assert_eq!(
+            fetched, stored,
+            "sequence and attempt of messages of {size} bytes"
+        );
+    }
 }
 
 /// Makes the leader of the lane's stream step down every moment.

@@ -9,6 +9,7 @@
 //! | `isolation` | each credential against everything that is not its own |
 //! | `once` | requests, their answers and messages about them: one message each, for every publisher |
 //! | `status` | the status of agents: who may read it, and what is kept |
+//! | `pull` | a pull whose status arrives before its messages |
 //! | `replay` | large messages, gaps, long queues |
 //! | `topology` | diff and apply: idempotent, nothing destroyed |
 //! | `faults` | a server that is unreachable, returns, is full; a wrong key |
@@ -26,6 +27,7 @@ mod faults;
 mod isolation;
 mod once;
 mod permissions;
+mod pull;
 mod replay;
 mod status;
 mod topology;
