@@ -251,6 +251,7 @@ fn manifest(
         previous,
         opening: None,
         resync: None,
+        repair: None,
         heads: Heads::default(),
         cursor_before: if number == 1 { None } else { cursor(number - 1) },
         cursor_after: cursor(number),

@@ -3,7 +3,7 @@
 //! Nothing here does I/O or reads a clock. Modules:
 //!
 //! - names: [`name`], [`subject`], [`stream`]
-//! - rows: [`mod@column`], [`value`], [`rows`], [`key`], [`cursor`], [`total`]
+//! - rows: [`mod@column`], [`value`], [`rows`], [`key`], [`key_digest`], [`cursor`], [`total`]
 //! - data: [`manifest`] and body make a [`chunk`]; [`envelope`] is the signed frame; [`receipt`] acknowledges chunks
 //! - requests: [`request`], [`approval`], [`progress`], [`reply`] with [`refusal`] codes, [`part`] of an answer, [`confirm`]
 //! - operation: [`lease`], [`audit`] entries, operators' orders in [`control`], pseudonyms of persons in [`person`];
@@ -28,6 +28,7 @@ pub mod encryption;
 pub mod envelope;
 pub mod heads;
 pub mod key;
+pub mod key_digest;
 pub mod lease;
 pub mod load;
 pub mod manifest;

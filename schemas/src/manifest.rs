@@ -1,6 +1,6 @@
 //! The manifest: the signed, unencrypted half of a chunk. Its [`Content`] is also that of a part of an answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -12,9 +12,11 @@ use crate::cursor::{Cursor, Scalar};
 use crate::digest::Digest;
 use crate::envelope::Payload;
 use crate::heads::Heads;
+use crate::key_digest::KeyDigest;
 use crate::load::Load;
 use crate::name::{FeedName, Lane, RecipientName};
 use crate::origin::Origin;
+use crate::request::RequestId;
 use crate::sign::PublicKey;
 use crate::source::SourceIdentity;
 
@@ -40,6 +42,9 @@ pub struct Manifest {
     /// Set in every chunk of an epoch that sends the feed again from its start, up to the chunk that completes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resync: Option<Resync>,
+    /// Set if it repairs rows in which a comparison found core and store to differ. Its position is that of the chunk before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repair: Option<Repair>,
     /// The heads of control and audit chains when it was signed.
     #[serde(default, skip_serializing_if = "Heads::is_empty")]
     pub heads: Heads,
@@ -130,6 +135,18 @@ pub struct Resync {
     pub excluded_rows: u64,
     /// Whether this chunk completes it: every row of the feed is in this epoch up to this chunk.
     pub is_complete: bool,
+}
+
+/// The repair of single rows: of these keys the store has exactly the rows of this chunk afterwards. The recipient's request names
+/// the keys, by digests of a comparison; neither side shows a row that the other does not receive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Repair {
+    /// The request that asked for it.
+    pub request: RequestId,
+    /// The salt of the digests.
+    pub salt: String,
+    /// The digests of the keys: those of the chunk's rows, and those of keys that are gone at the source.
+    pub keys: BTreeSet<KeyDigest>,
 }
 
 /// A reference to one chunk.

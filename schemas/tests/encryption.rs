@@ -80,6 +80,7 @@ fn manifest(parties: &Parties, number: u64) -> Manifest {
         number,
         previous: None,
         resync: None,
+        repair: None,
         opening: None,
         heads: schemas::heads::Heads::default(),
         cursor_before: None,

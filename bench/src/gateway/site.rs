@@ -206,6 +206,7 @@ fn manifest(exchange: &Exchange, lane: &Lane, number: u64, previous: Option<Dige
         previous,
         opening: None,
         resync: None,
+        repair: None,
         heads: Heads::default(),
         cursor_before: None,
         cursor_after: None,

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::digest::Digest;
 
-use crate::row_digest::KeyDigest;
 use crate::tree::{Counted, Tree};
+use schemas::key_digest::KeyDigest;
 
 /// A row of the core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

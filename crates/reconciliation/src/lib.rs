@@ -19,5 +19,6 @@ pub mod tree;
 
 pub use comparison::{CoreKey, CoreState, Difference, Finding, StoreKey};
 pub use pass::{Header, PassAnswer, PassRequest};
-pub use row_digest::{Digested, KeyDigest, MissingColumn, RowDigester};
+pub use row_digest::{Digested, MissingColumn, RowDigester};
+pub use schemas::key_digest::KeyDigest;
 pub use tree::{Summary, Tree};

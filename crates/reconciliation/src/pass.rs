@@ -10,8 +10,8 @@ use schemas::value::Value;
 use serde::{Deserialize, Serialize};
 
 use crate::comparison::{CoreKey, CoreState};
-use crate::row_digest::KeyDigest;
 use crate::tree::{Counted, Summary, Tree};
+use schemas::key_digest::KeyDigest;
 
 /// The beginning of the names of the kinds that ask for passes. No configured kind may have it.
 pub const KIND_PREFIX: &str = "reconcile.";

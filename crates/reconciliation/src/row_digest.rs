@@ -1,50 +1,11 @@
 //! PURE: the digests of a row and of its key.
 
-use std::fmt;
-use std::str::FromStr;
-
 use schemas::column::{ColumnType, RowSchema};
 use schemas::digest::Digest;
+use schemas::key_digest::KeyDigest;
 use schemas::value::Value;
 
 use crate::form;
-
-/// Bytes of the digest of a key.
-const KEY_BYTES: usize = 16;
-
-/// The digest of a row's key: the first 128 bits of a SHA-256 over the salt of the pass and the canonical form of the key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct KeyDigest(pub [u8; KEY_BYTES]);
-
-impl KeyDigest {
-    /// Returns the number of its bucket among `buckets`, at most 65,536.
-    #[must_use]
-    pub fn bucket(&self, buckets: usize) -> usize {
-        let [first, second, ..] = self.0;
-        (usize::from(u16::from_be_bytes([first, second])) * buckets) >> 16
-    }
-}
-
-impl fmt::Display for KeyDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
-    }
-}
-
-/// A text that is not the digest of a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the digest of a key is 32 hex digits")]
-pub struct BadKeyDigest;
-
-impl FromStr for KeyDigest {
-    type Err = BadKeyDigest;
-
-    fn from_str(text: &str) -> Result<Self, BadKeyDigest> {
-        let mut bytes = [0; KEY_BYTES];
-        hex::decode_to_slice(text, &mut bytes).map_err(|_| BadKeyDigest)?;
-        Ok(Self(bytes))
-    }
-}
 
 /// The digests of one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,9 +84,9 @@ impl RowDigester {
             });
         }
         let Digest(digest) = Digest::of(&[self.salt.as_bytes(), b"\0key\0", &self.bytes]);
-        let mut key = [0; KEY_BYTES];
-        key.copy_from_slice(&digest[..KEY_BYTES]);
-        KeyDigest(key)
+        let mut key = KeyDigest([0; 16]);
+        key.0.copy_from_slice(&digest[..16]);
+        key
     }
 
     /// Returns the digests of a row.

@@ -141,7 +141,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::row_digest::KeyDigest;
+    use schemas::key_digest::KeyDigest;
 
     fn digested(key: u8, row: u8) -> Digested {
         Digested {

@@ -183,6 +183,7 @@ impl Chain {
             number: self.number,
             previous: self.previous,
             resync: None,
+            repair: None,
             opening,
             heads: schemas::heads::Heads::default(),
             cursor_before: None,

@@ -68,6 +68,7 @@ impl Fixture {
             previous: digest,
             opening: None,
             resync: None,
+            repair: None,
             heads: Heads::default(),
             cursor_before: None,
             cursor_after: None,

@@ -351,6 +351,7 @@ fn opening(
         previous: continues.map(|link| link.digest),
         opening: None,
         resync: None,
+        repair: None,
         heads: schemas::heads::Heads::default(),
         cursor_before: cursor.clone(),
         cursor_after: cursor,

@@ -14,7 +14,7 @@ use schemas::cursor::Cursor;
 use schemas::digest::Digest;
 use schemas::encryption::EncryptionPublicKey;
 use schemas::load::Load;
-use schemas::manifest::{Algorithms, Content, Reject, Resync, Totals};
+use schemas::manifest::{Algorithms, Content, Reject, Repair, Resync, Totals};
 use schemas::sign::{PublicKey, SigningKey};
 use schemas::source::SourceIdentity;
 
@@ -37,6 +37,8 @@ pub struct Block {
     pub read_from: Timestamp,
     /// Whether it completes a resynchronisation.
     pub completes_resync: bool,
+    /// The keys that it repairs, if it does.
+    pub repair: Option<Repair>,
 }
 
 impl Block {

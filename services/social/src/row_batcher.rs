@@ -327,6 +327,11 @@ impl RowBatcher {
         }
     }
 
+    /// Closes the open block, also if it is empty.
+    pub fn close_empty(&mut self) {
+        self.close_block(false);
+    }
+
     /// Begins to take rows beyond the fence. Their blocks keep the current position, because such rows may still move: they are
     /// read again once the fence has passed them.
     ///
@@ -379,6 +384,7 @@ impl RowBatcher {
             cursor_after,
             read_from: self.read_from.take().unwrap_or(self.quantum_from),
             completes_resync,
+            repair: None,
         };
         (self.rows, self.deleted, self.reject_bytes) = (0, 0, 0);
         (self.before, self.last) = (after, LastRow::Nothing);
@@ -402,6 +408,7 @@ impl RowBatcher {
             cursor_after: Some(to),
             read_from: self.quantum_from,
             completes_resync: false,
+            repair: None,
         });
         self.last = LastRow::Nothing;
     }

@@ -48,6 +48,8 @@ pub struct SignedChunk {
     pub outstanding: BTreeMap<String, OutstandingRows>,
     /// The progress of a resynchronisation including this chunk.
     pub resync: Option<Resync>,
+    /// Whether it repairs rows.
+    pub is_repair: bool,
     /// The published bytes.
     pub bytes: Bytes,
     /// The trace that its publishing continues; it is in no byte.
@@ -137,6 +139,7 @@ impl RowBatch {
             previous: position.previous,
             opening: None,
             resync: self.block.resync(context.resync),
+            repair: self.block.repair.clone(),
             heads: context.heads.clone(),
             cursor_before: published_form(&self.block.cursor_before)?,
             cursor_after: published_form(&self.block.cursor_after)?,
@@ -151,7 +154,12 @@ impl RowBatch {
             manifest.cursor_before.as_ref(),
         );
         let signed = self.sign_message(manifest, key, encryption.map(|encryption| &encryption.to))?;
-        let Manifest { resync, content, .. } = signed.manifest;
+        let Manifest {
+            resync,
+            repair,
+            content,
+            ..
+        } = signed.manifest;
         Ok(SignedChunk {
             prepared: PreparedChunk {
                 link: Link {
@@ -166,6 +174,7 @@ impl RowBatch {
             withheld: content.totals.withheld,
             outstanding: content.totals.outstanding,
             resync,
+            is_repair: repair.is_some(),
             bytes: Bytes::from(signed.bytes),
             trace: None,
         })

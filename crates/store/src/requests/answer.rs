@@ -269,6 +269,7 @@ pub fn arrival(
         number,
         previous: None,
         resync: None,
+        repair: None,
         opening: None,
         heads: schemas::heads::Heads::default(),
         cursor_before: None,

@@ -40,6 +40,7 @@ pub(crate) fn chain(key: &SigningKey, count: u64) -> Vec<Manifest> {
             number,
             previous: None,
             resync: None,
+            repair: None,
             opening: None,
             heads: schemas::heads::Heads::default(),
             cursor_before: cursor(number - 1).filter(|_| number > 1),
