@@ -33,7 +33,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("source", &["schemas", "gate", "runtime", "servers"]),
     ("store", &["schemas", "reconciliation", "runtime", "servers"]),
     // The suite that every store passes, and sample chunks: only tests use it.
-    ("store-testing", &["schemas", "store"]),
+    ("store-testing", &["reconciliation", "schemas", "store"]),
     // What feeds and answers withhold, without IO.
     ("disclosure", &["schemas"]),
     // Compares core and store by digests, without IO.

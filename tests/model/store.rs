@@ -141,6 +141,7 @@ impl Store {
                 links: links(chunk),
                 schema: &schemas[chunk.generation],
                 rows: chunk.rows.len() as u64,
+                is_repair: false,
                 resync: chunk
                     .resync
                     .filter(|resync| self.env.tail_waits || !resync.is_complete),

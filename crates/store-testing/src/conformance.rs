@@ -7,6 +7,7 @@
 //! - [`chain`] forks, epochs, frontier, quarantine of messages
 //! - [`changes`] changed columns and approvals; [`layouts`] tables, names and modes
 //! - [`ownership`] tables and columns of others; [`names`] reserved names, unlisted feeds
+//! - [`repair`] rows that are sent again because they differ
 //! - [`resync`] a feed that is sent again from its start
 //! - [`columns`] types, widening, refused rows
 //! - [`refill`] identity, chunks stored again, row counts
@@ -24,6 +25,7 @@ pub mod names;
 pub mod ownership;
 pub mod quarantine;
 pub mod refill;
+pub mod repair;
 pub mod requests;
 pub mod resync;
 
@@ -187,6 +189,12 @@ pub const CHECKS: &[(&str, Check<dyn Receiver>)] = &[
     }),
     ("an object that is not a table is unchanged", |r| {
         Box::pin(ownership::no_table(r))
+    }),
+    ("a repair replaces and removes exactly its rows", |r| {
+        Box::pin(repair::replaces_and_removes(r))
+    }),
+    ("a repair stored again removes rows that were put back", |r| {
+        Box::pin(repair::again_removes_put_back(r))
     }),
     ("a resynchronisation removes rows gone at the source", |r| {
         Box::pin(resync::removes_gone(r))

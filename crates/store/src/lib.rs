@@ -7,7 +7,7 @@
 //! - [`frontier`] PURE: the gapless frontier that receipts are built from; [`mod@advance`] how it advances
 //! - [`compaction`] PURE: the summary of folded ledger entries; [`folding`] which entries are folded
 //! - [`merge`] PURE: which version of a row wins, and the tombstone rule
-//! - [`resync`] PURE: which rows the end of a resynchronisation removes
+//! - [`resync`] PURE: which rows the end of a resynchronisation removes; `repair` PURE: which rows a repair removes
 //! - [`table`] PURE: the tables' shape, from the columns of chunks; which changes need approval
 //! - [`sql_name`] PURE: quoted names; [`naming`] PURE: which names are allowed for tables, schemas and columns
 //! - `ownership` PURE: whether a table may be created, written or changed for its owner
@@ -48,6 +48,7 @@ pub mod quarantine;
 mod record;
 pub mod refill;
 pub mod refusal;
+mod repair;
 pub mod requests;
 pub mod resync;
 pub mod row_count;

@@ -8,7 +8,7 @@
 //! could not send or that a hold keeps back, and a row in quarantine here, also of an earlier epoch, because its
 //! later release would restore a removed row.
 
-use schemas::manifest::{Manifest, Resync};
+use schemas::manifest::{Manifest, Repair, Resync};
 
 use crate::chunk_number::ChunkNumber;
 use crate::frontier::Frontier;
@@ -26,6 +26,8 @@ pub enum Removal {
     Kept,
     /// The rows are removed.
     Removes,
+    /// It repairs rows: the other rows of its keys are removed.
+    Repairs(Repair),
 }
 
 impl Removal {
@@ -35,6 +37,7 @@ impl Removal {
     pub fn after_rows(self, refused: u64) -> Self {
         match self {
             Self::Removes if refused > 0 => Self::Kept,
+            Self::Repairs(_) if refused > 0 => Self::None,
             other => other,
         }
     }
@@ -54,17 +57,23 @@ pub fn removal(resync: Option<Resync>, chunk_number: ChunkNumber, frontier: &Fro
             Removal::None
         };
     }
-    let before = ChunkNumber {
-        number: chunk_number.number.saturating_sub(1),
-        ..chunk_number
-    };
-    if frontier.chunk_number() != before {
+    if !is_next(chunk_number, frontier) {
         return Removal::Waits;
     }
     if resync.excluded_rows > 0 || frontier.lowest_quarantined.is_some() {
         return Removal::Kept;
     }
     Removal::Removes
+}
+
+/// Returns whether every chunk before this one is stored. A chunk that removes rows waits for that: an older chunk would put them back.
+#[must_use]
+pub fn is_next(chunk_number: ChunkNumber, frontier: &Frontier) -> bool {
+    let before = ChunkNumber {
+        number: chunk_number.number.saturating_sub(1),
+        ..chunk_number
+    };
+    frontier.chunk_number() == before
 }
 
 /// Decides for a chunk that an operator has stored again. Its rows of earlier epochs were removed when it was first
@@ -83,7 +92,13 @@ pub fn removal_again(resync: Option<Resync>, frontier: &Frontier) -> Removal {
 /// Decides for a chunk's manifest.
 #[must_use]
 pub fn removal_of(manifest: &Manifest, frontier: &Frontier, is_again: bool) -> Removal {
-    if is_again {
+    if let Some(repair) = &manifest.repair {
+        if is_again || is_next(ChunkNumber::from_manifest(manifest), frontier) {
+            Removal::Repairs(repair.clone())
+        } else {
+            Removal::Waits
+        }
+    } else if is_again {
         removal_again(manifest.resync, frontier)
     } else {
         removal(manifest.resync, ChunkNumber::from_manifest(manifest), frontier)

@@ -4,13 +4,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use schemas::column::{ColumnType, RowSchema};
+use schemas::column::{Column, ColumnType, RowSchema};
 use schemas::name::Lane;
 use schemas::value::Value;
 
 use crate::chunk_number::ChunkNumber;
 use crate::error::Result;
+use crate::layout::Layout;
 use crate::quarantine::Quarantine;
+use crate::table::shape::Shape;
 
 /// The number of reports that are kept of a lane.
 pub const MAX_REPORTS: u32 = 30;
@@ -61,6 +63,32 @@ pub(crate) struct TableRead {
 }
 
 impl TableRead {
+    /// Returns all columns of a table that are still sent.
+    pub(crate) fn of(shape: &Shape, layout: &Layout) -> Self {
+        let sent = shape.known.columns.iter();
+        let sent = sent.filter(|column| !shape.gone.contains(&column.name)).cloned();
+        let schema = RowSchema {
+            columns: sent.collect(),
+            ..shape.known.clone()
+        };
+        let name = |column: &Column| layout.column(&column.name).to_owned();
+        Self {
+            names: schema.columns.iter().map(name).collect(),
+            table: Some(layout.sql(&layout.table)),
+            schema,
+        }
+    }
+
+    /// Leaves out all columns that are not of the key.
+    pub(crate) fn only_key(mut self) -> Self {
+        let key = self.schema.key.clone();
+        let columns = std::mem::take(&mut self.schema.columns)
+            .into_iter()
+            .zip(self.names);
+        (self.schema.columns, self.names) = columns.filter(|(column, _)| key.contains(&column.name)).unzip();
+        self
+    }
+
     /// Returns the types of its columns.
     pub(crate) fn kinds(&self) -> impl Iterator<Item = &ColumnType> {
         self.schema.columns.iter().map(|column| &column.kind)

@@ -12,6 +12,8 @@ use crate::error::Result;
 use crate::layout::{LaneTables, Role};
 use crate::ownership::FoundTable;
 use crate::refill::Rows;
+use crate::repair::RowSearch;
+use crate::stored_rows::TableRead;
 use crate::table::shape::Shape;
 
 /// The tables of feeds.
@@ -34,6 +36,14 @@ pub(crate) trait FeedTables: SqlSession {
     /// Removes the rows of earlier epochs and returns their number; `None` if a trigger, a policy or a reference keeps
     /// one of them, so that all stay. `table` is in SQL.
     fn remove_older(&self, table: &str, epoch: u32) -> impl Future<Output = Result<Option<u64>>> + Send;
+
+    /// Removes the rows that a search finds and returns their number; `None` if a trigger, a policy or a reference keeps one of them,
+    /// so that all stay.
+    fn remove_found(
+        &self,
+        rows: &TableRead,
+        search: RowSearch,
+    ) -> impl Future<Output = Result<Option<u64>>> + Send;
 
     /// Compares the rows of a lane's table with the ledger within `limit` ([`compare`]), and begins to count rows that
     /// were not counted when they were stored ([`begin`]).

@@ -1,4 +1,6 @@
-//! Applies the begin and the end of a resynchronisation to a lane's table.
+//! Applies the begin and the end of a resynchronisation, and repairs of rows, to a lane's table.
+
+use schemas::manifest::Repair;
 
 use super::feed_tables::FeedTables;
 use super::{lanes, row_counts};
@@ -6,7 +8,19 @@ use crate::chunk_number::ChunkNumber;
 use crate::error::Result;
 use crate::layout::LaneTables;
 use crate::record::LaneRecord;
+use crate::repair::RowSearch;
 use crate::resync::Removal;
+use crate::stored_rows::TableRead;
+
+/// A chunk that was stored.
+pub(crate) struct StoredChunk {
+    /// Its number.
+    pub(crate) number: ChunkNumber,
+    /// Whether it was stored again.
+    pub(crate) is_again: bool,
+    /// The number of rows that its transaction added.
+    pub(crate) net: i64,
+}
 
 /// Begins or ends a resynchronisation, in a transaction that locks the lane exclusively. Its end removes the rows of
 /// earlier epochs, or records that they had to stay. All rows are sent again after its beginning, so changes that others
@@ -15,13 +29,21 @@ pub(crate) async fn apply<S: FeedTables>(
     session: &S,
     tables: &LaneTables,
     record: &mut LaneRecord,
-    (chunk_number, is_again): (ChunkNumber, bool),
+    chunk: &StoredChunk,
     removal: &Removal,
 ) -> Result<()> {
+    let (chunk_number, is_again) = (chunk.number, chunk.is_again);
     let made = record.shape.as_ref().and_then(|shape| shape.layout.as_ref());
     let layout = made.filter(|layout| layout.mode.keeps_current());
     let unfinished_removal = match (removal, layout) {
         (Removal::None, _) => return Ok(()),
+        (Removal::Repairs(repair), layout) => {
+            if let (Some(shape), Some(layout)) = (&record.shape, layout) {
+                let rows = TableRead::of(shape, layout).only_key();
+                return remove_repaired(session, &tables.with_layout(layout), chunk, (&rows, repair)).await;
+            }
+            return Ok(());
+        }
         (Removal::Removes, None) => None,
         (Removal::Removes, Some(layout)) => {
             let table = layout.sql(&layout.table);
@@ -46,4 +68,27 @@ pub(crate) async fn apply<S: FeedTables>(
     };
     record.frontier.unfinished_removal = unfinished_removal;
     lanes::save_frontier_text(session, &tables.lane, &record.frontier).await
+}
+
+/// Removes the other rows of the keys that a chunk repairs.
+async fn remove_repaired<S: FeedTables>(
+    session: &S,
+    tables: &LaneTables,
+    chunk: &StoredChunk,
+    (rows, repair): (&TableRead, &Repair),
+) -> Result<()> {
+    let search = RowSearch::new(&rows.schema, repair, chunk.number)?;
+    let removed = session.remove_found(rows, search).await?;
+    if removed.is_none() {
+        tracing::warn!(lane = %tables.lane, "rows gone at the source are kept, because their table does not permit to delete them");
+    }
+    let removed = removed.unwrap_or(0);
+    tracing::info!(
+        lane = %tables.lane, request = %repair.request, keys = repair.keys.len(), removed, "rows repaired"
+    );
+    if chunk.is_again {
+        // Its rows were counted before.
+        return Ok(());
+    }
+    row_counts::repaired(session, tables, chunk.net, removed).await
 }

@@ -11,6 +11,7 @@ use crate::layout::{Database, LaneTables, Layout, Options, Role};
 use crate::ownership::FoundTable;
 use crate::port::Approval;
 use crate::refill::{RowCount, Rows};
+use crate::repair::expected_change;
 
 /// Returns the table whose rows are counted, with its role.
 fn counted(layout: &Layout) -> (Role, &str) {
@@ -47,6 +48,30 @@ pub(super) async fn subtract<S: SqlSession>(session: &S, tables: &LaneTables, re
         &owner,
         Role::Current.word(),
         removed
+    ];
+    session.execute(sql, &values).await.map(|_| ())
+}
+
+/// Records what a repair added and removed, in its transaction.
+pub(super) async fn repaired<S: SqlSession>(
+    session: &S,
+    tables: &LaneTables,
+    net: i64,
+    removed: u64,
+) -> Result<()> {
+    let counted = compare(session, tables, counted(&tables.layout)).await?;
+    let Some(Rows::Counted { stored, found }) = counted else {
+        return Ok(());
+    };
+    let int = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let change = expected_change(int(stored), int(found), net, int(removed));
+    let sql = "UPDATE slacktide.tables SET base_rows = base_rows + $4 WHERE recipient = $1 AND owner = $2 AND role = $3";
+    let owner = tables.owner.key();
+    let values = values![
+        tables.lane.recipient.as_str(),
+        &owner,
+        Role::Current.word(),
+        change
     ];
     session.execute(sql, &values).await.map(|_| ())
 }

@@ -1,7 +1,6 @@
 //! Which columns of which table hold a lane's newest rows; the reports of reconciliations.
 
 use jiff::Timestamp;
-use schemas::column::RowSchema;
 use schemas::name::Lane;
 
 use super::feed_tables::FeedTables;
@@ -38,17 +37,10 @@ pub(crate) async fn table<S: FeedTables>(
     let tables = options.tables(database, lane).with_layout(&layout);
     let found = session.find_table(&tables, Role::Current, &layout.table).await?;
     let exists = matches!(found, FoundTable::Created | FoundTable::Adopted);
-    let sent = shape.known.columns.iter();
-    let sent = sent.filter(|column| !shape.gone.contains(&column.name)).cloned();
-    let schema = RowSchema {
-        columns: sent.collect(),
-        ..shape.known.clone()
-    };
-    let name = |column: &schemas::column::Column| layout.column(&column.name).to_owned();
+    let read = TableRead::of(&shape, &layout);
     Ok(TableRead {
-        names: schema.columns.iter().map(name).collect(),
-        table: exists.then(|| layout.sql(&layout.table)),
-        schema,
+        table: read.table.filter(|_| exists),
+        ..read
     })
 }
 

@@ -6,6 +6,7 @@ use schemas::column::RowSchema;
 
 use super::rows::{FreedColumns, Target, columns_to_free, is_partitioned, stage};
 use super::session::{IMMEDIATE, Session};
+use super::stored_rows::scan;
 use super::{failure, ownership, steps};
 use crate::bookkeeping::feed_tables::{FeedRows, FeedTables};
 use crate::bookkeeping::quarantine::{RefusedRow, RowRetry, TryOutcome};
@@ -16,8 +17,13 @@ use crate::layout::{LaneTables, Role};
 use crate::ownership::FoundTable;
 use crate::quarantine::RetryOutcome;
 use crate::refill::Rows;
+use crate::repair::RowSearch;
+use crate::stored_rows::TableRead;
 use crate::table::EPOCH;
 use crate::table::shape::Shape;
+
+/// Identifies one version of a row: its place, its partition and the transaction that wrote it.
+const ROW_VERSION: &str = "ctid::text || ' ' || tableoid::text || ' ' || xmin::text";
 
 impl FeedTables for Session {
     async fn find_table(&self, tables: &LaneTables, role: Role, table: &str) -> Result<FoundTable> {
@@ -52,6 +58,50 @@ impl FeedTables for Session {
             "ROLLBACK TO SAVEPOINT resync; "
         };
         self.run(&format!("{back}RELEASE SAVEPOINT resync")).await?;
+        Ok(gone)
+    }
+
+    async fn remove_found(&self, rows: &TableRead, mut search: RowSearch) -> Result<Option<u64>> {
+        let fail = |error: tokio_postgres::Error| failure::of(&error);
+        let (mut places, mut versions) = (Vec::new(), Vec::new());
+        scan(self, rows, ROW_VERSION, |chunk_number, version, row| {
+            if let Some(version) = version
+                && search.removes(chunk_number, row)
+            {
+                places.push(version.split(' ').next().unwrap_or_default().to_owned());
+                versions.push(version.to_owned());
+            }
+        })
+        .await?;
+        let (Some(table), false) = (&rows.table, places.is_empty()) else {
+            return Ok(Some(0));
+        };
+        self.run("SAVEPOINT repair").await?;
+        // A place may have another row meanwhile; its version identifies the row.
+        let delete = format!(
+            "DELETE FROM {table} WHERE ctid = ANY ($1::text[]::tid[]) AND {ROW_VERSION} = ANY ($2::text[])"
+        );
+        let gone = match self.client.execute(&delete, &[&places, &versions]).await {
+            Ok(removed) => {
+                let left = format!(
+                    "SELECT EXISTS (SELECT FROM {table} WHERE ctid = ANY ($1::text[]::tid[]) AND {ROW_VERSION} = ANY ($2::text[]))"
+                );
+                let left = self
+                    .client
+                    .query_one(&left, &[&places, &versions])
+                    .await
+                    .map_err(fail)?;
+                (!left.try_get::<_, bool>(0).map_err(fail)?).then_some(removed)
+            }
+            Err(error) if failure::of_row(&error, &[]).is_some() => None,
+            Err(error) => return Err(failure::of(&error)),
+        };
+        let back = if gone.is_some() {
+            ""
+        } else {
+            "ROLLBACK TO SAVEPOINT repair; "
+        };
+        self.run(&format!("{back}RELEASE SAVEPOINT repair")).await?;
         Ok(gone)
     }
 

@@ -41,7 +41,10 @@ impl StoredRows for PostgresStore {
         let done = async {
             let read = stored_rows::table(&*session, &self.options, Database::Postgres, lane).await?;
             with(&visitor, |visitor| visitor.begin(&read.schema));
-            visit(&session, &read, &visitor).await
+            let pass = |chunk_number, _: Option<&str>, row: &[Value<'_>]| {
+                with(&visitor, |visitor| visitor.row(chunk_number, row));
+            };
+            scan(&session, &read, "NULL", pass).await
         };
         let done = done.await;
         self.pool.release(session, &done).await;
@@ -65,7 +68,14 @@ impl StoredRows for PostgresStore {
 
 /// One statement reads everything: one snapshot. The simple protocol sends each value as its type prints it; a cast to text would add a
 /// netmask to an address, and remove blanks of a `char`.
-async fn visit(session: &Session, read: &TableRead, visitor: &SharedVisitor) -> Result<()> {
+///
+/// `row_id` is an expression that identifies a row.
+pub(super) async fn scan(
+    session: &Session,
+    read: &TableRead,
+    row_id: &str,
+    mut take: impl FnMut(ChunkNumber, Option<&str>, &[Value<'_>]) + Send,
+) -> Result<()> {
     let Some(table) = &read.table else {
         return Ok(());
     };
@@ -75,7 +85,7 @@ async fn visit(session: &Session, read: &TableRead, visitor: &SharedVisitor) -> 
         .iter()
         .map(|name| format!(", {}", quoted(name)))
         .collect();
-    let sql = format!("SELECT {EPOCH}, {NUMBER}{names} FROM {table}");
+    let sql = format!("SELECT {EPOCH}, {NUMBER}, {row_id}{names} FROM {table}");
     let rows = session.client.simple_query_raw(&sql).await.map_err(fail)?;
     futures_util::pin_mut!(rows);
     let kinds: Vec<&ColumnType> = read.kinds().collect();
@@ -90,19 +100,19 @@ async fn visit(session: &Session, read: &TableRead, visitor: &SharedVisitor) -> 
         let bytes: Vec<Option<Vec<u8>>> = kinds
             .iter()
             .enumerate()
-            .map(|(place, kind)| decoded(kind, row.get(place + 2)))
+            .map(|(place, kind)| decoded(kind, row.get(place + 3)))
             .collect();
         let values: Vec<Value<'_>> = kinds
             .iter()
             .zip(&bytes)
             .enumerate()
-            .map(|(place, (kind, bytes))| match (bytes, row.get(place + 2)) {
+            .map(|(place, (kind, bytes))| match (bytes, row.get(place + 3)) {
                 (_, None) => Value::Null,
                 (Some(bytes), _) => Value::Bytes(bytes),
                 (None, Some(text)) => read_text(kind, text),
             })
             .collect();
-        with(visitor, |visitor| visitor.row(chunk_number, &values));
+        take(chunk_number, row.get(2), &values);
     }
     Ok(())
 }

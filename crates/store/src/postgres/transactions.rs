@@ -9,6 +9,7 @@ use super::session::{IMMEDIATE, Session};
 use super::{LaneCache, ownership, steps};
 use crate::arrival::Arrival;
 use crate::bookkeeping::ledger::{self, QuarantinedItem};
+use crate::bookkeeping::removal::StoredChunk;
 use crate::bookkeeping::{LaneLock, lanes, opening, quarantine, refill, removal};
 use crate::chunk_number::ChunkNumber;
 use crate::error::Result;
@@ -158,11 +159,12 @@ pub(super) async fn store(session: &mut Session, job: &StoreJob<'_>) -> Result<S
     for (arrival, removal) in removals {
         // A row of this transaction may have been refused.
         let removal = removal.after_rows(refused.len() as u64);
-        let at = (
-            ChunkNumber::of(arrival),
-            again.contains(&ChunkNumber::of(arrival)),
-        );
-        removal::apply(session, tables, &mut before, at, &removal).await?;
+        let chunk = StoredChunk {
+            number: ChunkNumber::of(arrival),
+            is_again: again.contains(&ChunkNumber::of(arrival)),
+            net: net.unwrap_or(0),
+        };
+        removal::apply(session, tables, &mut before, &chunk, &removal).await?;
     }
     let mut superseded: BTreeMap<ChunkNumber, LedgerRow> = BTreeMap::new();
     for (index, arrival) in &sorted {

@@ -3,11 +3,13 @@
 use std::future::{Future, ready};
 use std::time::Duration;
 
-use rusqlite::params;
+use rusqlite::types::Value as Owned;
+use rusqlite::{params, params_from_iter};
 use schemas::column::RowSchema;
 
 use super::rows::{ChunkTarget, FreedColumns, StoredRows, columns_to_free, free_unique_values, store};
 use super::sql::{Session, now};
+use super::stored_rows::scan;
 use super::{failure, ownership, steps};
 use crate::bookkeeping::feed_tables::{FeedRows, FeedTables};
 use crate::bookkeeping::quarantine::{RefusedRow, RowRetry, TryOutcome};
@@ -17,8 +19,11 @@ use crate::error::Result;
 use crate::layout::{LaneTables, Role};
 use crate::ownership::FoundTable;
 use crate::refill::Rows;
-use crate::table::EPOCH;
+use crate::repair::RowSearch;
+use crate::sql_name::quoted;
+use crate::stored_rows::TableRead;
 use crate::table::shape::Shape;
+use crate::table::{EPOCH, NUMBER};
 
 fn sql<T>(result: rusqlite::Result<T>) -> Result<T> {
     result.map_err(|error| failure::of(&error))
@@ -45,6 +50,51 @@ impl Session<'_> {
             "ROLLBACK TO resync; "
         };
         sql(connection.execute_batch(&format!("{back}RELEASE resync")))?;
+        Ok(gone)
+    }
+
+    /// Rows are found by their keys as they are stored, compared by their bytes.
+    fn remove_found_rows(&self, rows: &TableRead, mut search: RowSearch) -> Result<Option<u64>> {
+        let connection = self.connection;
+        let mut found: Vec<Vec<Owned>> = Vec::new();
+        let scanned = scan(connection, rows, |chunk_number, row, stored| {
+            if search.removes(chunk_number, row) {
+                let key = (2..rows.names.len() + 2).map(|place| stored.get(place));
+                let numbers = [stored.get(0), stored.get(1)].into_iter();
+                found.push(key.chain(numbers).collect::<rusqlite::Result<_>>()?);
+            }
+            Ok(())
+        });
+        sql(scanned)?;
+        let (Some(table), false) = (&rows.table, found.is_empty()) else {
+            return Ok(Some(0));
+        };
+        let key: Vec<String> = rows
+            .names
+            .iter()
+            .map(|name| format!("{} COLLATE BINARY IS ?", quoted(name)))
+            .collect();
+        let delete = format!(
+            "DELETE FROM {table} WHERE {} AND {EPOCH} IS ? AND {NUMBER} IS ?",
+            key.join(" AND ")
+        );
+        sql(connection.execute_batch("SAVEPOINT repair"))?;
+        let removed = connection.prepare(&delete).and_then(|mut statement| {
+            let one = |row: &Vec<Owned>| statement.execute(params_from_iter(row));
+            found.iter().map(one).sum::<rusqlite::Result<usize>>()
+        });
+        let gone = match removed {
+            Ok(removed) => (removed >= found.len()).then_some(removed as u64),
+            // If a trigger rolled back the whole transaction, there is no savepoint.
+            Err(error) if failure::of_row(&error).is_some() && !connection.is_autocommit() => None,
+            Err(error) => return Err(failure::of(&error)),
+        };
+        let back = if gone.is_some() {
+            ""
+        } else {
+            "ROLLBACK TO repair; "
+        };
+        sql(connection.execute_batch(&format!("{back}RELEASE repair")))?;
         Ok(gone)
     }
 
@@ -104,6 +154,14 @@ impl FeedTables for Session<'_> {
 
     fn remove_older(&self, table: &str, epoch: u32) -> impl Future<Output = Result<Option<u64>>> + Send {
         ready(self.remove_older_rows(table, epoch))
+    }
+
+    fn remove_found(
+        &self,
+        rows: &TableRead,
+        search: RowSearch,
+    ) -> impl Future<Output = Result<Option<u64>>> + Send {
+        ready(self.remove_found_rows(rows, search))
     }
 
     /// No statement of SQLite is cancelled: there is no limit.

@@ -5,7 +5,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, Row};
 use schemas::column::ColumnType;
 use schemas::name::Lane;
 use schemas::value::Value;
@@ -41,11 +41,19 @@ fn read(path: &Path, options: &Options, lane: &Lane, visitor: &SharedVisitor) ->
         now(stored_rows::table(&session, options, Database::Sqlite, lane))?
     };
     with(visitor, |visitor| visitor.begin(&read.schema));
-    visit(&connection, &read, visitor).map_err(fail)
+    let pass = |chunk_number, row: &[Value<'_>], _: &Row<'_>| {
+        with(visitor, |visitor| visitor.row(chunk_number, row));
+        Ok(())
+    };
+    scan(&connection, &read, pass).map_err(fail)
 }
 
 /// One statement reads everything: one snapshot.
-fn visit(connection: &Connection, read: &TableRead, visitor: &SharedVisitor) -> rusqlite::Result<()> {
+pub(super) fn scan(
+    connection: &Connection,
+    read: &TableRead,
+    mut take: impl FnMut(ChunkNumber, &[Value<'_>], &Row<'_>) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
     let Some(table) = &read.table else {
         return Ok(());
     };
@@ -58,15 +66,15 @@ fn visit(connection: &Connection, read: &TableRead, visitor: &SharedVisitor) -> 
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let chunk_number = ChunkNumber {
-            epoch: row.get(0)?,
-            number: u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0),
+            epoch: row.get::<_, Option<u32>>(0)?.unwrap_or(0),
+            number: u64::try_from(row.get::<_, Option<i64>>(1)?.unwrap_or(0)).unwrap_or(0),
         };
         let values: Vec<Value<'_>> = read
             .kinds()
             .enumerate()
             .map(|(place, kind)| Ok(value(kind, row.get_ref(place + 2)?)))
             .collect::<rusqlite::Result<_>>()?;
-        with(visitor, |visitor| visitor.row(chunk_number, &values));
+        take(chunk_number, &values, row)?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use super::steps;
 use crate::arrival::Arrival;
 use crate::bookkeeping::ledger::{self, QuarantinedItem};
 use crate::bookkeeping::quarantine::waiting;
+use crate::bookkeeping::removal::StoredChunk;
 use crate::bookkeeping::{
     Begin, LaneLock, SqlSession as _, lane_operations, lanes, opening, quarantine, refill, removal,
 };
@@ -107,11 +108,16 @@ fn store_all(session: &Session<'_>, tables: &LaneTables, arrivals: &[Arrival]) -
                 // The history's versions of the chunk were altered or lost.
                 now(refill::forget_history(session, &tables.layout, &[chunk_number]))?;
             }
-            quarantined = store_chunk(session, tables, record.shape.as_ref(), (arrival, is_again))?;
+            let net;
+            (quarantined, net) = store_chunk(session, tables, record.shape.as_ref(), (arrival, is_again))?;
             let removal = removal_of(&arrival.chunk.manifest, &record.frontier, is_again);
             let removal = removal.after_rows(quarantined);
-            let at = (chunk_number, is_again);
-            now(removal::apply(session, tables, &mut record, at, &removal))?;
+            let chunk = StoredChunk {
+                number: chunk_number,
+                is_again,
+                net,
+            };
+            now(removal::apply(session, tables, &mut record, &chunk, &removal))?;
         } else if verdict.is_superseded() && !before.state.is_folded(ChunkNumber::of(arrival)) {
             let entry = LedgerRow::of(arrival, EntryState::Superseded, 0);
             now(ledger::note(session, lane, &[entry]))?;
@@ -142,14 +148,14 @@ fn lane_record(session: &Session<'_>, lane: &Lane) -> Result<LaneRecord> {
     Ok(LaneRecord::default())
 }
 
-/// Stores a chunk's rows and its entry. Returns the number of refused rows. Rows of a chunk that is stored again were
+/// Stores a chunk's rows and its entry. Returns the numbers of refused and of added rows. Rows of a chunk that is stored again were
 /// counted before.
 fn store_chunk(
     session: &Session<'_>,
     tables: &LaneTables,
     shape: Option<&Shape>,
     (arrival, is_again): (&Arrival, bool),
-) -> Result<u64> {
+) -> Result<(u64, i64)> {
     let (lane, layout) = (&tables.lane, &tables.layout);
     let rows::StoredRows { refused, net } =
         match shape.filter(|_| arrival.chunk.manifest.content.totals.rows > 0) {
@@ -175,7 +181,7 @@ fn store_chunk(
     };
     now(ledger::note(session, lane, &[stored]))?;
     now(quarantine::keep_rejects(session, lane, arrival))?;
-    Ok(quarantined)
+    Ok((quarantined, net))
 }
 
 /// Quarantines a refused row.

@@ -20,7 +20,7 @@ use crate::ledger::{ChunkLinks, Entry, Judgement, LaneState, Plan, needed, plan}
 use crate::naming;
 use crate::outcome::Outcome;
 use crate::refusal::Refusal;
-use crate::resync::{Removal, removal};
+use crate::resync::{Removal, is_next, removal};
 
 /// The record of a lane, as judgements need it.
 #[derive(Debug, Clone, Copy)]
@@ -62,6 +62,8 @@ pub struct Incoming<'a> {
     pub rows: u64,
     /// The progress of a resynchronisation.
     pub resync: Option<Resync>,
+    /// Whether it repairs rows.
+    pub is_repair: bool,
 }
 
 impl<'a> Incoming<'a> {
@@ -73,6 +75,7 @@ impl<'a> Incoming<'a> {
             schema: &arrival.chunk.manifest.content.schema,
             rows: arrival.chunk.manifest.content.totals.rows,
             resync: arrival.chunk.manifest.resync,
+            is_repair: arrival.chunk.manifest.repair.is_some(),
         };
         arrivals.iter().map(one).collect()
     }
@@ -218,11 +221,10 @@ pub fn plan_batch(
             let is_again = snapshot.state.is_again(chunk_number, entries.get(&chunk_number));
             if !is_again
                 && let Some(judgement @ Judgement::Store) = judged.get_mut(&index)
-                && removal(arrival.resync, chunk_number, snapshot.frontier) == Removal::Waits
+                && let Some(reason) = awaited(arrival, snapshot.frontier)
             {
                 *judgement = Judgement::Deferred {
-                    reason: "it completes a resynchronisation of which not every chunk is stored yet"
-                        .to_owned(),
+                    reason: reason.to_owned(),
                 };
             }
         }
@@ -268,6 +270,16 @@ pub fn refusal(
             .then_some(None),
         (None, None) => None,
     }
+}
+
+/// Returns why a chunk must wait until every earlier chunk is stored, if so.
+fn awaited(arrival: &Incoming<'_>, frontier: &Frontier) -> Option<&'static str> {
+    let chunk_number = arrival.links.chunk_number;
+    if arrival.is_repair && !is_next(chunk_number, frontier) {
+        return Some("it repairs rows, and not every chunk before it is stored yet");
+    }
+    let waits = removal(arrival.resync, chunk_number, frontier) == Removal::Waits;
+    waits.then_some("it completes a resynchronisation of which not every chunk is stored yet")
 }
 
 /// A chunk without rows needs nothing from the tables, unless its whole lane is refused.
