@@ -130,6 +130,14 @@ pub trait RequestQueryReader: Send {
     /// Returns the columns of its rows. There is no key.
     fn schema(&self) -> &RowSchema;
 
+    /// Reads the database's identity, as far as it is known without a feed's tables.
+    ///
+    /// # Errors
+    /// Those of the statements.
+    async fn identify(&mut self, _permit: &Permit) -> Result<SourceIdentity> {
+        Ok(SourceIdentity::default())
+    }
+
     /// Returns indexes that its arguments need and that do not exist.
     fn missing_indexes(&self) -> &[MissingIndex] {
         &[]

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use gate::permit::Permit;
 use schemas::column::{Column, RowSchema};
 use schemas::cursor::Cursor;
+use schemas::source::SourceIdentity;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Column as WireColumn, Statement};
 
@@ -23,6 +24,7 @@ use super::index;
 use super::quantum::{self, TextParameter, text};
 use super::query_order as order;
 use super::session::{Session, SessionGuard};
+use super::source_mark::{self, MarkQuery};
 use crate::error::{Error, ErrorKind, Result, refused};
 use crate::keyset::{Dialect, Keyset, column, strip_semicolon};
 use crate::missing_index::MissingIndex;
@@ -332,6 +334,19 @@ impl PostgresRequestQuery {
 impl RequestQueryReader for PostgresRequestQuery {
     fn schema(&self) -> &RowSchema {
         &self.prepared.checked.schema
+    }
+
+    async fn identify(&mut self, permit: &Permit) -> Result<SourceIdentity> {
+        let now = Instant::now();
+        let asked = MarkQuery {
+            log_after: Some(now),
+            tables: &[],
+            tables_after: now,
+        };
+        let session = Arc::clone(&self.session);
+        let mut locked = session.lock(permit).await?;
+        let identity = source_mark::ask(&mut locked, permit, &asked).await;
+        identity.map_err(|error| error.at(&self.query.place()))
     }
 
     fn missing_indexes(&self) -> &[MissingIndex] {

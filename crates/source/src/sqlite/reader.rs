@@ -298,7 +298,7 @@ fn is_above(position: &Scalar, bound: &Scalar) -> bool {
 
 /// Reads counters that are lower in an older copy: of schema changes, which VACUUM increments, and of commits, if the file has them
 /// ([`super::head`]).
-fn written(connection: &Connection, head: &HeadSlot) -> Result<Cursor> {
+pub(super) fn written(connection: &Connection, head: &HeadSlot) -> Result<Cursor> {
     let fail = |error: rusqlite::Error| failure::classify(&error);
     let mut statement = connection.prepare_cached("PRAGMA schema_version").map_err(fail)?;
     let mut rows = statement.query([]).map_err(fail)?;

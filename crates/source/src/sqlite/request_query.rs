@@ -14,6 +14,7 @@ use rusqlite::Connection;
 use rusqlite::types::Value as Owned;
 use schemas::column::{Column, RowSchema};
 use schemas::cursor::{Cursor, Scalar};
+use schemas::source::SourceIdentity;
 
 use super::check;
 use super::checked_feed::CheckedFeed;
@@ -21,6 +22,7 @@ use super::comparison;
 use super::failure;
 use super::index;
 use super::quantum::{self, Counted};
+use super::reader::written;
 use super::sender::BoundStatement;
 use super::worker::Worker;
 use crate::error::{Error, ErrorKind, Result, refused};
@@ -220,6 +222,20 @@ impl SqliteRequestQuery {
 impl RequestQueryReader for SqliteRequestQuery {
     fn schema(&self) -> &RowSchema {
         &self.checked.schema
+    }
+
+    async fn identify(&mut self, permit: &Permit) -> Result<SourceIdentity> {
+        let head = self.worker.head();
+        let written = self
+            .worker
+            .run(permit, move |connection, _| written(connection, &head))
+            .await
+            .map_err(|error| error.at(&self.query.place()))?;
+        Ok(SourceIdentity {
+            system: self.worker.file().map(|file| file.fingerprint()),
+            written: Some(written),
+            ..SourceIdentity::default()
+        })
     }
 
     fn missing_indexes(&self) -> &[MissingIndex] {
