@@ -41,6 +41,7 @@ mod pollers;
 mod priority_mode;
 pub(crate) mod reconcile;
 mod refill;
+mod repair;
 mod restore;
 mod restored_pairs;
 mod resync;

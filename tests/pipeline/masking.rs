@@ -9,7 +9,7 @@ use harness::until;
 use super::site::{Agent, DEADLINE, Site};
 use crate::gate_config::STOP_FILE_GATE;
 
-const FEED: &str = "[blocklist]\npath = \"lists/blocklist\"\n[masking]\nkey = { file = \"keys/masking.key\" }\n\
+pub(super) const FEED: &str = "[blocklist]\npath = \"lists/blocklist\"\n[masking]\nkey = { file = \"keys/masking.key\" }\n\
      [[feed]]\nname = \"claim\"\nsql = \"SELECT id, updated_at, deleted, name, amount, memo, md5(name) AS code FROM claim\"\n\
      cursor = [\"updated_at\", \"id\"]\ncursor_set_by = \"transaction\"\nlag = \"300ms\"\nkey = [\"id\"]\n\
      money = [\"amount\"]\ntombstone = \"deleted\"\nperson = \"name\"\nrecipients = [\"insurer-a\"]\n\
@@ -17,7 +17,7 @@ const FEED: &str = "[blocklist]\npath = \"lists/blocklist\"\n[masking]\nkey = { 
 
 const ROWS: u32 = 300;
 
-fn write_list(site: &Site, day: &str, persons: &[u32], counted: usize) {
+pub(super) fn write_list(site: &Site, day: &str, persons: &[u32], counted: usize) {
     let lines: String = persons
         .iter()
         .map(|person| format!("PSN,person {person}\n"))
@@ -26,7 +26,7 @@ fn write_list(site: &Site, day: &str, persons: &[u32], counted: usize) {
     fs::write(site.file("withdrawn.csv"), text).unwrap();
 }
 
-async fn import(site: &Site) -> (bool, String) {
+pub(super) async fn import(site: &Site) -> (bool, String) {
     let words = [
         "blocklist",
         "import",
@@ -39,7 +39,7 @@ async fn import(site: &Site) -> (bool, String) {
         .await
 }
 
-async fn wait_stored_rows(site: &Site, rows: i64) {
+pub(super) async fn wait_stored_rows(site: &Site, rows: i64) {
     until("the rows at the store", DEADLINE, async || {
         let store = site.store.connect().await;
         let found = store.query("SELECT count(*) FROM claim", &[]).await;

@@ -1,4 +1,4 @@
-//! An insurer compares its store with the core by digests, and both sides repair what differs.
+//! An insurer compares its store with the core by digests, and the bureau sends again what differs.
 
 use harness::until;
 use rusqlite::Connection;
@@ -19,7 +19,7 @@ pub(crate) fn with_reconciliation(text: String) -> String {
 }
 
 /// Compares, and returns the exit code and the report.
-async fn run(site: &Site, command: &str) -> (Option<i32>, Value) {
+pub(super) async fn run(site: &Site, command: &str) -> (Option<i32>, Value) {
     let words = ["reconcile", command, "claim", "--json", "--config", "poller.toml"];
     let (code, output) = site.command_stdout(&words).await;
     let report = serde_json::from_str(&output).unwrap_or_else(|error| panic!("{error}: {output}"));
@@ -42,7 +42,45 @@ fn ids(report: &Value, difference: &str) -> Vec<String> {
     ids
 }
 
-async fn wait_published(site: &Site, poller: &Agent) {
+/// Repairs until core and store are equal.
+async fn repair(site: &Site) {
+    let words = [
+        "reconcile",
+        "repair",
+        "claim",
+        "--actor",
+        "li.na",
+        "--reason",
+        "rows differ",
+        "--config",
+        "poller.toml",
+    ];
+    let (is_done, output) = site.command(&words).await;
+    assert!(is_done, "{output}");
+}
+
+/// Builds the store from the streams, and compares it with the live one.
+async fn assert_rebuilt_equals(site: &Site) {
+    let words = [
+        "audit",
+        "rebuild",
+        "--config",
+        "auditor.toml",
+        "--recipient",
+        "insurer-a",
+    ];
+    let (is_done, output) = site
+        .command(&[&words[..], &["--into", "rebuilt.db"]].concat())
+        .await;
+    assert!(is_done, "{output}");
+    let words = ["audit", "diff", "--rebuilt", "rebuilt.db"];
+    let (is_equal, output) = site
+        .command(&[&words[..], &["--live", "poller.toml"]].concat())
+        .await;
+    assert!(is_equal, "{output}");
+}
+
+pub(super) async fn wait_published(site: &Site, poller: &Agent) {
     site.wait_until_equal().await;
     until("every chunk to be stored", DEADLINE, async || {
         let status = poller.status().await.unwrap_or_default();
@@ -108,42 +146,30 @@ async fn reconcile_finds_shows_and_repairs_planted_rows() {
         "{csv}"
     );
 
-    // What the exchange has is stored again; the report names the bureau's command for the rest.
-    let decision = [
-        "--actor",
-        "li.na",
-        "--reason",
-        "rows were lost",
-        "--config",
-        "poller.toml",
-    ];
-    let words = [&["reconcile", "repair", "claim"][..], &decision].concat();
-    let (is_done, output) = site.command(&words).await;
-    assert!(
-        !is_done && output.contains("slacktide feed resync claim"),
-        "{output}"
+    // The bureau sends exactly these rows again, in the same epoch.
+    repair(&site).await;
+    site.wait_until_equal().await;
+    let epochs = "SELECT count(DISTINCT epoch) FROM slacktide.ledger";
+    assert_eq!(site.store.number(epochs).await, 1);
+    let again =
+        "SELECT count(*) FROM claim WHERE _slacktide_number = (SELECT max(number) FROM slacktide.ledger)";
+    assert_eq!(
+        site.store.number(again).await,
+        4,
+        "only the rows that differ are sent"
     );
-    let (_, report) = run(&site, "show").await;
-    assert_eq!(ids(&report, "missing"), ["null", "null"], "{report:#}");
-    assert_eq!(ids(&report, "extra"), ["10", "11", "900008"], "{report:#}");
-    assert_eq!(ids(&report, "different"), Vec::<String>::new(), "{report:#}");
-
-    let decision = [
-        "--actor",
-        "li.na",
-        "--reason",
-        "rows were lost",
-        "--config",
-        "social.toml",
-    ];
-    let words = [
-        &["feed", "resync", "claim", "--recipient", "insurer-a"][..],
-        &decision,
-    ]
-    .concat();
-    let (is_done, output) = site.command(&words).await;
-    assert!(is_done, "{output}");
-    wait_published(&site, &poller).await;
+    let words = ["audit", "replay", "--stream", "audit", "--config", "auditor.toml"];
+    let (_, audit) = site.command(&words).await;
+    assert!(
+        audit.contains("feed.repair") && audit.contains("store.reconcile"),
+        "{audit}"
+    );
+    assert_rebuilt_equals(&site).await;
+    poller
+        .wait_status("the lane caught up", "/states/insurer-a.claim/state", |state| {
+            state == "caught_up"
+        })
+        .await;
     let (code, report) = run(&site, "run").await;
     assert_eq!(code, Some(0), "{report:#}");
     site.assert_evidence_valid().await;
@@ -222,6 +248,13 @@ async fn reconcile_with_a_sqlite_store_finds_planted_rows() {
     assert_eq!(ids(&report, "missing"), ["null"]);
     assert_eq!(ids(&report, "extra"), ["10"]);
     assert_eq!(ids(&report, "different"), ["1"]);
+    repair(&site).await;
+    let (code, report) = run(&site, "run").await;
+    assert_eq!(
+        (code, &report["store_rows"]),
+        (Some(0), &1_999.into()),
+        "{report:#}"
+    );
     for agent in [social, poller] {
         agent.stop().await;
     }

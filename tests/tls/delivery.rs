@@ -4,7 +4,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 use super::exchange_contents;
-use super::site::Site;
+use super::site::{Site, write};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_over_mutual_tls_are_encrypted_in_transit_and_at_rest() {
@@ -61,4 +61,40 @@ async fn rows_over_mutual_tls_are_encrypted_in_transit_and_at_rest() {
             "{word} is readable on the disk"
         );
     }
+}
+
+/// Encrypted lanes are repaired like plain ones: the bureau reads neither its own chunks nor the store.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_encrypted_lanes_are_repaired() {
+    let site = Site::start(&["insurer-a"], |text| text).await;
+    let social = site.agent("bureau", "first", |text| {
+        text.replace("[lease]", "[reconcile]\nenabled = true\n[lease]")
+    });
+    let poller = site.poller("first");
+    site.wait_until_equal().await;
+    write(&mut site.open("bureau/core.db"), |core| {
+        let planted = "DELETE FROM claim WHERE id = (SELECT min(id) FROM claim);
+             UPDATE claim SET id = 700011 WHERE id = (SELECT max(id) FROM claim)";
+        core.execute_batch(planted).unwrap();
+    });
+    let store = site.open("insurer-a/store.db");
+    let lost = "DELETE FROM claim WHERE id = (SELECT id FROM claim ORDER BY id LIMIT 1 OFFSET 20)";
+    store.execute_batch(lost).unwrap();
+    let words = [
+        "reconcile",
+        "repair",
+        "claim",
+        "--actor",
+        "li.na",
+        "--reason",
+        "rows differ",
+    ];
+    let config = ["--config", poller.config.as_str()];
+    site.run_ok(&[&words[..], &config].concat()).await;
+    site.wait_until_equal().await;
+    site.run_ok(&["audit", "verify", "--config", "auditor/auditor.toml"])
+        .await;
+    social.stop().await;
+    poller.stop().await;
+    site.assert_ledger_gapless();
 }

@@ -18,7 +18,7 @@ pub mod row_digest;
 pub mod tree;
 
 pub use comparison::{CoreKey, CoreState, Difference, Finding, StoreKey};
-pub use pass::{Header, PassAnswer, PassRequest};
+pub use pass::{Header, PassAnswer, PassRequest, Repaired};
 pub use row_digest::{Digested, MissingColumn, RowDigester};
 pub use schemas::key_digest::KeyDigest;
 pub use tree::{Summary, Tree};

@@ -32,6 +32,8 @@ pub mod argument {
     pub const ONLY: &str = "only";
     /// Digests of keys that the store has and that explain a withheld row, comma-separated.
     pub const KEYS: &str = "keys";
+    /// Digests of keys whose rows are sent again, comma-separated; with it nothing is compared.
+    pub const REPAIR: &str = "repair";
 }
 
 /// The maximum number of characters of a list in a request.
@@ -51,6 +53,8 @@ pub struct PassRequest {
     pub only: Option<BTreeSet<usize>>,
     /// Keys of the store in these buckets: a withheld row is named only if the store has it.
     pub keys: BTreeSet<KeyDigest>,
+    /// Keys whose rows are sent again in the feed; none if the sides are compared.
+    pub repair: BTreeSet<KeyDigest>,
 }
 
 /// A request that cannot be read.
@@ -81,6 +85,20 @@ impl PassRequest {
             buckets: all,
             only: only.transpose()?,
             keys: keys.transpose()?.unwrap_or_default(),
+            repair: BTreeSet::new(),
+        })
+    }
+
+    /// Reads the argument with the keys to repair.
+    ///
+    /// # Errors
+    /// [`BadRequest`] if it is not a list of digests.
+    pub fn with_repair(self, repair: Option<&str>) -> Result<Self, BadRequest> {
+        let repair = repair.map(|keys| list(keys, |text| text.parse().ok()));
+        let repair = repair.map(|keys| keys.ok_or(BadRequest(argument::REPAIR)));
+        Ok(Self {
+            repair: repair.transpose()?.unwrap_or_default(),
+            ..self
         })
     }
 
@@ -124,6 +142,24 @@ pub struct Header {
     pub quanta: u64,
     /// The time that it used the core, in milliseconds.
     pub source_ms: u64,
+    /// What was repaired, if that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repaired: Option<Repaired>,
+}
+
+/// The result of a repair, in numbers of keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Repaired {
+    /// The epoch of the last chunk with repaired rows; 0 if there was nothing to send.
+    pub epoch: u32,
+    /// Its number.
+    pub number: u64,
+    /// Keys whose rows were sent again.
+    pub sent: u64,
+    /// Keys that are gone at the core.
+    pub gone: u64,
+    /// Keys that were left as they are: their rows follow in the feed, are withheld or rejected, or did not fit.
+    pub left: u64,
 }
 
 /// The answer of a pass.
@@ -206,6 +242,12 @@ pub fn tree_rows(header: &Header, tree: &Tree) -> Vec<AnswerRow> {
         .chain(days)
         .chain(buckets)
         .collect()
+}
+
+/// Returns the rows of an answer to a repair.
+#[must_use]
+pub fn repair_rows(header: &Header) -> Vec<AnswerRow> {
+    vec![header_row(header)]
 }
 
 /// Returns the rows of an answer with keys.

@@ -158,7 +158,13 @@ impl Keeper {
     fn all_chains(&self) -> Vec<PartyName> {
         let recipients: BTreeSet<_> = self.parts.lanes.iter().map(|lane| &lane.recipient).collect();
         let chains = recipients.into_iter().filter_map(notice_chain::writer);
-        chains.chain(PartyName::new("gate").ok()).collect()
+        chains
+            .chain(
+                ["gate", "repairs"]
+                    .into_iter()
+                    .filter_map(|name| PartyName::new(name).ok()),
+            )
+            .collect()
     }
 
     async fn poll(&mut self) {

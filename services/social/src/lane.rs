@@ -6,6 +6,7 @@
 
 mod hold_evaluator;
 mod parts;
+mod repairs;
 mod status;
 mod trace;
 
@@ -38,6 +39,8 @@ use disclosure::hold::HoldEffect;
 
 use hold_evaluator::hold_changed;
 pub use parts::{LaneHandle, LaneMessage, LaneParts, Position, QueuedBatch, lane_changed};
+use repairs::RepairInbox;
+pub use repairs::{LaneRepairs, RepairError, RepairTicket};
 
 type CallResult = (Event, Option<TailContext>);
 type Call = Pin<Box<dyn Future<Output = CallResult> + Send>>;
@@ -63,6 +66,8 @@ pub struct LaneWorker {
     /// During a resynchronisation: the rows that no chunk of the epoch carries, according to the last chunk signed here, or the
     /// tail.
     resync: Option<u64>,
+    /// Rows that are sent again.
+    repairs: RepairInbox,
     /// The context of the tail that was read last.
     context: TailContext,
     receipt_log_dedup: LogDedup,
@@ -98,6 +103,7 @@ impl LaneWorker {
             hold: HoldEffect::Free(None),
             outstanding: BTreeMap::new(),
             resync: None,
+            repairs: RepairInbox::default(),
             context: TailContext::default(),
             receipt_log_dedup: LogDedup::default(),
             failures: 0,
@@ -157,9 +163,14 @@ impl LaneWorker {
         check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         check.reset();
         loop {
+            if self.signing.is_none() && self.signed.is_none() {
+                self.sign_repair();
+            }
             let has_room = self.signing.is_none() && self.signed.is_none();
+            let accepts_repairs = has_room && self.state.next_position().is_some();
             let accepts_blocks = !self.closed
                 && has_room
+                && !self.repairs.is_open()
                 && (self.state.next_position().is_some() || self.state.stopped().is_some());
             if self.closed && has_room && self.call.is_none() {
                 return;
@@ -179,6 +190,7 @@ impl LaneWorker {
                     Some(LaneMessage::Block(batch)) => self.sign(batch),
                     Some(LaneMessage::SourceChanged { generation, what }) => self.source_changed(generation, what),
                 },
+                Some(order) = self.repairs.next(), if accepts_repairs && !self.repairs.is_open() => self.begin_repair(order),
                 _ = check.tick(), if self.call.is_none() => self.decide(Event::Check),
                 () = tokio::time::sleep(self.parts.recheck), if self.state.stopped().is_some() && self.call.is_none() => {
                     self.decide(Event::Begin);
@@ -212,6 +224,7 @@ impl LaneWorker {
             return;
         }
         self.follows.clone_from(&batch.rows.block.cursor_after);
+        self.repairs.observe(&batch.rows);
         let since = batch.rows.block.read_from;
         self.parts.registry.lane(&self.parts.lane, |status| {
             status.unpublished_since.get_or_insert(since);
@@ -354,6 +367,9 @@ impl LaneWorker {
             return;
         };
         self.failures = 0;
+        if chunk.is_repair {
+            self.repairs.stored(chunk.prepared.link);
+        }
         if let Some(resync) = chunk.resync {
             self.show_resync(!resync.is_complete);
             if resync.is_complete {
@@ -377,6 +393,7 @@ impl LaneWorker {
     /// Drops prepared chunks and notifies the reader where to continue.
     fn discard(&mut self, from: Option<Option<Cursor>>) {
         (self.call, self.in_flight, self.signed) = (None, None, None);
+        self.repairs.discard();
         if let Some(signing) = self.signing.take() {
             signing.abort();
         }

@@ -5,7 +5,7 @@
 //! - one lane: [`step`] PURE decides, with [`stop`] reasons and [`definition_diff`] PURE for changed definitions; [`lane`] acts,
 //!   reads the exchange with [`tail`] and makes chunks with [`signed_chunk`]
 //! - one feed: [`chunker`], [`quantum`], [`group`] and [`idle`] PURE decide; [`publisher`] acts, through [`lane::LaneHandle`]s
-//! - data requests: [`responder`] answers them; [`gate_queue`] shares the gate between requests and feeds
+//! - data requests: [`responder`] answers them; [`repair`] PURE collects rows that are sent again; [`gate_queue`] shares the gate between requests and feeds
 //! - the source: [`lease`] PURE, [`lease_keeper`] acts; [`source_verdict`] PURE detects another source
 //! - rows: [`row_batcher`] PURE fills blocks, [`row_batch`] PURE makes messages of them, for feeds and answers
 //! - what recipients see of rows: [`mask`] PURE; [`blocklist`] keeps the list of persons about whom nothing is sent
@@ -40,6 +40,7 @@ pub mod publisher;
 pub mod quantum;
 pub mod record_reference;
 pub mod record_tracker;
+pub mod repair;
 pub mod responder;
 pub mod retry;
 pub mod row_batch;

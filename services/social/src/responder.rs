@@ -35,13 +35,14 @@ pub mod stream_follower;
 mod trace;
 pub mod worker;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use exchange::Exchange;
 use gate::Gate;
 use requests::forecast::CostEstimator;
-use schemas::name::SourceName;
+use schemas::name::{Lane, PartyName, SourceName};
 use schemas::origin::Origin;
 use schemas::person::PersonKey;
 use schemas::sign::{PublicKey, SigningKey};
@@ -50,8 +51,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::gate_queue::GateQueue;
 use crate::hold::HoldWatch;
+use crate::lane::LaneRepairs;
 use crate::lease_keeper::LeaseWatch;
 use crate::quantum::Sizing;
+use crate::record_tracker::RecordTracker;
 use crate::signed_chunk::EncryptionKeys;
 use crate::status::StatusRegistry;
 use worker::RequestWorker;
@@ -97,6 +100,12 @@ pub struct ResponderParts {
     pub sizing: Sizing,
     /// Receives the status.
     pub registry: StatusRegistry,
+    /// The lanes, for repairs.
+    pub repairs: BTreeMap<Lane, LaneRepairs>,
+    /// The party in whose audit chain repairs are recorded.
+    pub party: Option<PartyName>,
+    /// Takes the chain's head for chunks.
+    pub record_tracker: RecordTracker,
 }
 
 /// Runs a [`RequestWorker`] for each term of the lease.

@@ -284,6 +284,7 @@ impl Social {
         if let Some(blocklist) = self.blocklist {
             tasks.readers.spawn(blocklist.run(reading.clone()));
         }
+        let mut repairs = BTreeMap::new();
         // One reader for each feed, and one worker for each of its lanes.
         for plan in &wiring.parts.feeds {
             let (columns, known_columns) = watch::channel(None);
@@ -292,6 +293,7 @@ impl Social {
                 let parts = wiring.lane(plan, recipient, &known_columns);
                 let (lane, masks) = (parts.lane.clone(), parts.masks.clone());
                 let (worker, outbox, position) = LaneWorker::new(parts);
+                repairs.insert(lane.clone(), worker.repairs());
                 tasks.lanes.spawn(worker.run());
                 lanes.push(LaneHandle {
                     lane,
@@ -304,7 +306,7 @@ impl Social {
             tasks.readers.spawn(publisher.run(reading.clone()));
         }
         if let (Some(answering), Some(persons)) = (self.answering, &wiring.persons) {
-            let responder = Responder::new(wiring.responder(answering, persons));
+            let responder = Responder::new(wiring.responder(answering, persons, repairs, self.party.clone()));
             tasks.readers.spawn(responder.run(reading));
         }
         if let Some(party) = self.party {

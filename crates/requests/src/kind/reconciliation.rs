@@ -1,7 +1,7 @@
 //! The kinds that reconcile a feed: one for each feed, made from the feed, not configured.
 //!
-//! Its rows are digests of the feed's rows ([`reconciliation`]), so that a recipient can compare its store with the core. The table is
-//! read in the order of the feed's key, in as many quanta as it needs.
+//! Its rows are digests of the feed's rows ([`reconciliation`]), so that a recipient can compare its store with the core. A request may
+//! name keys instead, whose rows are sent again in the feed. The table is read in the order of the feed's key, in as many quanta as it needs.
 
 use std::collections::BTreeMap;
 
@@ -70,6 +70,7 @@ impl Kind {
             argument(argument::BUCKETS, ArgumentType::Integer, None, false),
             argument(argument::ONLY, ArgumentType::Text, list, true),
             argument(argument::KEYS, ArgumentType::Text, list, true),
+            argument(argument::REPAIR, ArgumentType::Text, list, true),
         ];
         let formats = arguments.iter().map(|_| None).collect();
         let grant = |(recipient, masks): (&RecipientName, &BTreeMap<String, Mask>)| Grant {

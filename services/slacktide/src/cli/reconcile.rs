@@ -18,7 +18,7 @@ pub(crate) enum ReconcileCommand {
         after_help = "Examples:\n  slacktide reconcile show setl --config config/commercial.toml\n  slacktide reconcile show setl --csv --spreadsheet --config config/commercial.toml > findings.csv"
     )]
     Show(ShowArgs),
-    /// Compare, store what the exchange has again, and compare again. Signed and audited. Exit code 7: only the bureau can send the rest.
+    /// Compare, repair the rows that differ, and compare again. Signed and audited. Exit code 7: rows still differ.
     #[command(
         after_help = "Example:\n  slacktide reconcile repair setl --actor li.na --reason \"rows were lost\" --config config/commercial.toml"
     )]

@@ -3,7 +3,7 @@
 //! - `pass` asks the bureau for digests of a feed's rows, as a data request, and reads its answer
 //! - `store_side` computes the digests of the store's rows
 //! - `comparing` runs a comparison; `report` is its value
-//! - `repair` stores again what the exchange has; `schedule` repeats comparisons in the agent
+//! - `repair` has the rows that differ sent again; `schedule` repeats comparisons in the agent
 
 mod comparing;
 mod pass;

@@ -15,15 +15,18 @@ use schemas::column::RowSchema;
 use schemas::digest::Digest;
 use schemas::encryption::EncryptionPublicKey;
 use schemas::load::Load;
+use schemas::name::Lane;
 use schemas::part::{Part, SignedPart};
 use schemas::reply::{Outcome, Reply};
 use schemas::sign::SigningKey;
+use schemas::source::SourceIdentity;
 use source::RequestQueryReader;
 
 use super::answer_batcher::AnswerBatcher;
 use super::core_digests::CoreDigests;
 use super::request_state::PartTotals;
 use super::request_step::is_answer;
+use crate::lane::RepairTicket;
 use crate::row_batch::RowBatch;
 
 /// What was read in one attempt and is not stored yet.
@@ -36,6 +39,8 @@ pub struct Answer {
     pub batch: Option<AnswerRows>,
     /// The digests of a feed's rows, if the request reconciles it.
     pub digests: Option<Box<CoreDigests>>,
+    /// The repair that these digests are read for, if any.
+    pub repair: Option<OpenRepair>,
     /// The row limit of the next quantum.
     pub limit: usize,
     /// The row limit of the answer, and which rule sets it.
@@ -61,6 +66,22 @@ pub struct RequestRef {
     pub deadline: Option<Timestamp>,
     /// The digest of the kind's definition for this recipient; `None` if the kind is unknown.
     pub definition: Option<Digest>,
+}
+
+/// A repair of rows, whose rows are being read.
+pub struct OpenRepair {
+    /// The lane.
+    pub lane: Lane,
+    /// Hands the rows to the lane.
+    pub ticket: RepairTicket,
+    /// The columns of the lane's last chunk.
+    pub schema: RowSchema,
+    /// The definition of the feed that it was read by.
+    pub definition: Digest,
+    /// The database that the lane was last read from.
+    pub lane_source: Option<SourceIdentity>,
+    /// The database of the rows, after the last of them.
+    pub source: Option<SourceIdentity>,
 }
 
 /// A query that is open at the source.
@@ -109,6 +130,7 @@ impl Answer {
             query: None,
             batch: None,
             digests: None,
+            repair: None,
             limit,
             max_rows,
             load: Load::default(),

@@ -12,7 +12,9 @@ use disclosure::row_filter::{RowFilter, WithheldReason};
 use jiff::Timestamp;
 use reconciliation::lateness::{self, Place};
 use reconciliation::pass::{self, AnswerRow};
-use reconciliation::{CoreKey, CoreState, Digested, Header, KeyDigest, PassRequest, RowDigester, Tree};
+use reconciliation::{
+    CoreKey, CoreState, Digested, Header, KeyDigest, PassRequest, Repaired, RowDigester, Tree,
+};
 use requests::kind::ReconciledFeed;
 use schemas::column::{ColumnType, RowSchema};
 use schemas::cursor::{Cursor, Scalar};
@@ -20,6 +22,8 @@ use schemas::manifest::Reject;
 use schemas::tombstone;
 use schemas::value::Value;
 use source::RowSink;
+
+use crate::repair::{Collected, RepairRows};
 
 /// The maximum number of keys in an answer: they are kept in memory until the table was read.
 const MAX_KEYS: usize = 500_000;
@@ -55,6 +59,8 @@ pub struct CoreDigests {
     after: Option<Cursor>,
     read_from: Timestamp,
     fault: Option<String>,
+    /// The rows that are sent again, if the request asks for them.
+    repair: RepairRows,
     /// The version of the rules that withheld rows.
     pub screened_by: u64,
 }
@@ -114,6 +120,7 @@ impl CoreDigests {
             after: None,
             read_from: Timestamp::UNIX_EPOCH,
             fault: None,
+            repair: RepairRows::default(),
             screened_by,
         })
     }
@@ -147,10 +154,40 @@ impl CoreDigests {
         &self.withheld
     }
 
+    /// Returns the request.
+    #[must_use]
+    pub fn request(&self) -> &PassRequest {
+        &self.request
+    }
+
+    /// Returns the columns that are summed.
+    #[must_use]
+    pub fn money(&self) -> &[String] {
+        &self.header.money
+    }
+
+    /// Returns whether rows are sent again, and nothing is compared.
+    #[must_use]
+    pub fn is_repair(&self) -> bool {
+        !self.request.repair.is_empty()
+    }
+
+    /// Returns the rows to send again, after the last row of the table.
+    #[must_use]
+    pub fn repair(&self) -> Collected {
+        self.repair.finish(&self.request.repair)
+    }
+
+    /// Takes the result of the repair.
+    pub fn set_repaired(&mut self, repaired: Repaired) {
+        self.header.repaired = Some(repaired);
+    }
+
     /// Returns the rows of the answer, after the last row of the table.
     #[must_use]
     pub fn answer(&self) -> Vec<AnswerRow> {
         match self.request.only {
+            _ if self.is_repair() => pass::repair_rows(&self.header),
             None => pass::tree_rows(&self.header, &self.tree),
             Some(_) => pass::key_rows(&self.header, &self.keys),
         }
@@ -173,6 +210,13 @@ impl CoreDigests {
             CoreState::Deleted => self.header.deleted += 1,
             CoreState::Rejected => self.header.rejected += 1,
             CoreState::Present | CoreState::Withheld => {}
+        }
+        if self.is_repair() {
+            let key = self.digester.key(sent);
+            if self.request.repair.contains(&key) {
+                self.repair.take(key, sent, state);
+            }
+            return;
         }
         let digested = self.digester.row(sent);
         if self.request.only.is_some() {
@@ -229,7 +273,12 @@ impl CoreDigests {
             Some(rows) => *rows += 1,
             None => drop(self.withheld.insert(id.to_owned(), 1)),
         }
-        if self.request.only.is_some() {
+        if self.is_repair() {
+            let key = self.digester.key(sent);
+            if self.request.repair.contains(&key) {
+                self.repair.leave(key);
+            }
+        } else if self.request.only.is_some() {
             let key = self.digester.key(sent);
             if self.request.keys.contains(&key) {
                 self.add_key(key, None, CoreState::Withheld);
@@ -286,6 +335,7 @@ impl RowSink for DigestSink<'_> {
         }
         digests.header.rows_read += 1;
         digests.header.rejected += 1;
+        digests.repair.meet_unknown_key();
         if cursor.0.len() == digests.order.len() {
             digests.after = Some(cursor);
         } else {

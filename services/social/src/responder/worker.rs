@@ -12,6 +12,7 @@ mod quantum;
 mod query;
 mod read;
 mod read_digests;
+mod repair;
 mod schedule;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,6 @@
 //! The dependencies that the tasks of the agent share, and what each task gets of them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use schemas::column::RowSchema;
@@ -14,7 +15,7 @@ use crate::conditions::Conditions;
 use crate::definition_diff::CurrentDefinition;
 use crate::gate_queue::GateQueue;
 use crate::idle::IdleFeeds;
-use crate::lane::{LaneHandle, LaneParts};
+use crate::lane::{LaneHandle, LaneParts, LaneRepairs};
 use crate::lease_keeper::LeaseWatch;
 use crate::mask::LaneMasks;
 use crate::notice::NoticeParts;
@@ -115,7 +116,13 @@ impl Wiring {
     }
 
     /// Returns the dependencies of the responder.
-    pub(super) fn responder(&self, answering: AnswerConfig, persons: &Arc<PersonKey>) -> ResponderParts {
+    pub(super) fn responder(
+        &self,
+        answering: AnswerConfig,
+        persons: &Arc<PersonKey>,
+        repairs: BTreeMap<Lane, LaneRepairs>,
+        party: Option<PartyName>,
+    ) -> ResponderParts {
         let parts = &self.parts;
         ResponderParts {
             answering,
@@ -135,6 +142,9 @@ impl Wiring {
             instance: parts.instance.clone(),
             sizing: parts.options.publisher.sizing,
             registry: self.registry.clone(),
+            repairs,
+            party,
+            record_tracker: self.record_tracker.clone(),
         }
     }
 

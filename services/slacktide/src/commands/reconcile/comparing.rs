@@ -22,7 +22,7 @@ use crate::output;
 use crate::settings::CommercialFile;
 
 /// The number of buckets. The rows of a bucket whose keys are compared are few enough, and so are the buckets of an answer.
-const BUCKETS: usize = 4_096;
+pub(super) const BUCKETS: usize = 4_096;
 
 /// The maximum number of rows whose keys are compared in one pass.
 const MAX_KEYS: u64 = 200_000;
@@ -68,7 +68,7 @@ struct Comparison<'a> {
 
 impl Comparison<'_> {
     async fn run(&self) -> Result<ReconcileReport, Failure> {
-        let mut report = ReconcileReport::begin(self.lane, Timestamp::now());
+        let mut report = ReconcileReport::begin(self.lane, self.salt.clone(), Timestamp::now());
         let all = self.pass(None, BTreeSet::new(), &mut report).await?;
         let header = &all.answer.header;
         report.take_header(header);
@@ -110,6 +110,7 @@ impl Comparison<'_> {
             buckets: BUCKETS,
             only,
             keys,
+            repair: BTreeSet::new(),
         };
         let left = self.until.saturating_duration_since(Instant::now());
         let pass = pass::ask(self.client, &self.lane.feed, &wanted, self.actor, left).await?;

@@ -17,6 +17,9 @@ use slacktide_client::{Answer, Ask, Cell, Client};
 use super::super::request;
 use crate::failure::Failure;
 
+/// The maximum number of digests of keys in a request.
+pub(super) const MAX_KEYS: usize = 3_000;
+
 /// How often the outcome is looked for.
 const INTERVAL: Duration = Duration::from_millis(300);
 
@@ -52,7 +55,12 @@ pub(super) async fn ask(
         let refused = Failure::new(
             Exit::NoAnswer,
             format!(
-                "the bureau did not compare feed {feed}: {}",
+                "the bureau did not {} feed {feed}: {}",
+                if wanted.repair.is_empty() {
+                    "compare"
+                } else {
+                    "repair"
+                },
                 request::render::outcome(answer.outcome())
             ),
         );
@@ -86,6 +94,10 @@ fn arguments(wanted: &PassRequest) -> BTreeMap<String, Scalar> {
         let text = PassRequest::list(&wanted.keys);
         arguments.insert(argument::KEYS.to_owned(), Scalar::Text(text));
     }
+    if !wanted.repair.is_empty() {
+        let text = PassRequest::list(&wanted.repair);
+        arguments.insert(argument::REPAIR.to_owned(), Scalar::Text(text));
+    }
     arguments
 }
 
@@ -113,7 +125,6 @@ fn value(cell: &Cell) -> Value<'_> {
 
 /// Returns the keys that fit into a request; none if there are more, so that the answer names no withheld row.
 pub(super) fn fitting(keys: impl Iterator<Item = KeyDigest>) -> BTreeSet<KeyDigest> {
-    const MAX_KEYS: usize = 3_000;
     let keys: BTreeSet<KeyDigest> = keys.take(MAX_KEYS + 1).collect();
     if keys.len() > MAX_KEYS {
         return BTreeSet::new();

@@ -1,91 +1,153 @@
-//! `slacktide reconcile repair`: stores again what the exchange has, between two comparisons.
+//! `slacktide reconcile repair`: has the bureau send the rows that differ, and stores again what the exchange has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::commercial::refill::{From, RefillParts, refill};
 use ::exchange::Exchange;
 use ::store::{Approval, Refill, StoredRows};
+use reconciliation::{KeyDigest, PassRequest};
 use runtime::config::Loaded;
 use schemas::name::Lane;
 
-use super::comparing::compare;
+use super::comparing::{BUCKETS, compare};
+use super::pass::{self, MAX_KEYS};
+use super::report::{ReconcileReport, RepairItem};
 use super::{finish, lane, open_store};
 use crate::cli::reconcile::RepairArgs;
-use crate::commands::{agent, feed, store};
+use crate::commands::{agent, feed, request, store};
 use crate::compose;
 use crate::exchange_client::ExchangeClient;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::settings::{CommercialFile, load};
 
-/// Compares, and if core and store differ, records the decision, stores every chunk again that the exchange has, and compares again.
-/// Rows that the exchange never had, and rows that it has and the core lacks, remain: the report names the bureau's command.
+/// The maximum number of requests of one command: each of them reads the core's table once.
+const MAX_REQUESTS: usize = 5;
+
+/// Compares, and if core and store differ, records the decision, repairs, and compares again.
 pub(super) async fn run(args: RepairArgs) -> Outcome {
     args.decision.check()?;
     let loaded: Loaded<CommercialFile> = load(&args.pass.config.config)?;
     let rows = open_store(&loaded).await?;
-    let lane = lane(&loaded, args.pass.feed.clone());
-    let repaired = repair(&loaded, rows.as_ref(), &lane, &args).await;
+    let repair = Repair {
+        loaded: &loaded,
+        rows: rows.as_ref(),
+        lane: lane(&loaded, args.pass.feed.clone()),
+        by: Approval {
+            actor: args.decision.actor.clone(),
+            reason: args.decision.reason.clone(),
+        },
+        timeout: args.pass.timeout.get(),
+    };
+    let repaired = repair.run(args.pass.json).await;
     rows.close().await;
     repaired
 }
 
-async fn repair(
-    loaded: &Loaded<CommercialFile>,
-    rows: &dyn StoredRows,
-    lane: &Lane,
-    args: &RepairArgs,
-) -> Outcome {
-    let (actor, timeout) = (&args.decision.actor, args.pass.timeout.get());
-    let before = compare(loaded, rows, lane, actor, timeout).await?;
-    if before.is_balanced {
-        return finish(&before, args.pass.json);
-    }
-    if !args.pass.json {
-        output::report(&before, false)?;
-    }
-    let by = Approval {
-        actor: actor.clone(),
-        reason: args.decision.reason.clone(),
-    };
-    let detail = BTreeMap::from([
-        ("lane".to_owned(), lane.to_string()),
-        ("errors".to_owned(), before.errors().to_string()),
-    ]);
-    let folder = loaded.folder();
-    let options = loaded.value.exchange.command_options(folder)?;
-    let exchange = Arc::new(ExchangeClient::connect(options).await?);
-    let signed = store::sign(loaded, &exchange, &by, ("store.reconcile", detail)).await;
-    let refilled = match signed {
-        Ok(()) => store_again(loaded, &exchange, lane).await,
-        Err(error) => Err(error),
-    };
-    exchange.close().await;
-    refilled?;
-    let after = compare(loaded, rows, lane, actor, timeout).await?;
-    finish(&after, args.pass.json)
+struct Repair<'a> {
+    loaded: &'a Loaded<CommercialFile>,
+    rows: &'a dyn StoredRows,
+    lane: Lane,
+    by: Approval,
+    timeout: Duration,
 }
 
-/// Stores the lane's chunks again, from the first one that the exchange keeps.
-async fn store_again(
-    loaded: &Loaded<CommercialFile>,
-    exchange: &Arc<ExchangeClient>,
-    lane: &Lane,
-) -> Result<(), Failure> {
-    let (file, folder) = (&loaded.value, loaded.folder());
-    let stop = agent::stop_on_signals()?;
-    let store: Arc<dyn Refill> = compose::refill(loaded)?;
-    store.prepare().await?;
-    let parts = RefillParts {
-        exchange: Arc::<ExchangeClient>::clone(exchange),
-        store: Arc::clone(&store),
-        lane: lane.clone(),
-        trusted: file.trust.chunks.clone(),
-        here: file.origin(),
-        decryption_keys: file.encryption.decryption_keys(folder)?,
-    };
-    let done = refill(&parts, From::Start, stop.token(), |_| {}).await;
-    store.close().await;
-    done.map(|_| ()).map_err(feed::refill::failed)
+impl Repair<'_> {
+    async fn run(&self, json: bool) -> Outcome {
+        let mut report = self.compare().await?;
+        if report.is_balanced {
+            return finish(&report, json);
+        }
+        if !json {
+            output::report(&report, false)?;
+        }
+        self.record(&report).await?;
+        // Many rows, or all of a table, are cheaper to store again: nothing of that reads the core.
+        if !report.is_comparable() || report.errors() > MAX_KEYS as u64 || report.buckets_not_compared > 0 {
+            self.store_again().await?;
+            report = self.compare().await?;
+        }
+        let mut repairs = Vec::new();
+        while !report.is_balanced && report.is_comparable() && repairs.len() < MAX_REQUESTS {
+            let errors = report.errors();
+            let keys: BTreeSet<KeyDigest> = report.keys_to_repair().take(MAX_KEYS).collect();
+            if keys.is_empty() {
+                break;
+            }
+            repairs.push(self.ask(report.salt.clone(), keys).await?);
+            report = self.compare().await?;
+            if report.errors() >= errors {
+                break;
+            }
+        }
+        report.repairs = repairs;
+        finish(&report, json)
+    }
+
+    async fn compare(&self) -> Result<ReconcileReport, Failure> {
+        compare(self.loaded, self.rows, &self.lane, &self.by.actor, self.timeout).await
+    }
+
+    /// Has the bureau send the rows of these keys again.
+    async fn ask(&self, salt: String, keys: BTreeSet<KeyDigest>) -> Result<RepairItem, Failure> {
+        let wanted = PassRequest {
+            salt,
+            buckets: BUCKETS,
+            only: None,
+            keys: BTreeSet::new(),
+            repair: keys,
+        };
+        let client = request::client(self.loaded).await?;
+        let answered = pass::ask(&client, &self.lane.feed, &wanted, &self.by.actor, self.timeout).await;
+        client.close().await;
+        let pass = answered?;
+        let repaired = pass.answer.header.repaired.unwrap_or_default();
+        Ok(RepairItem {
+            request: pass.id,
+            chunk: (repaired.epoch > 0).then(|| format!("{}.{}", repaired.epoch, repaired.number)),
+            sent: repaired.sent,
+            gone: repaired.gone,
+            left: repaired.left,
+        })
+    }
+
+    /// Records the decision in the audit chain.
+    async fn record(&self, report: &ReconcileReport) -> Result<(), Failure> {
+        let detail = BTreeMap::from([
+            ("lane".to_owned(), self.lane.to_string()),
+            ("errors".to_owned(), report.errors().to_string()),
+        ]);
+        let exchange = self.connect().await?;
+        let signed = store::sign(self.loaded, &exchange, &self.by, ("store.reconcile", detail)).await;
+        exchange.close().await;
+        signed
+    }
+
+    async fn connect(&self) -> Result<Arc<ExchangeClient>, Failure> {
+        let options = self.loaded.value.exchange.command_options(self.loaded.folder())?;
+        Ok(Arc::new(ExchangeClient::connect(options).await?))
+    }
+
+    /// Stores the lane's chunks again, from the first one that the exchange keeps.
+    async fn store_again(&self) -> Result<(), Failure> {
+        let (file, folder) = (&self.loaded.value, self.loaded.folder());
+        let stop = agent::stop_on_signals()?;
+        let store: Arc<dyn Refill> = compose::refill(self.loaded)?;
+        store.prepare().await?;
+        let exchange = self.connect().await?;
+        let parts = RefillParts {
+            exchange: Arc::<ExchangeClient>::clone(&exchange),
+            store: Arc::clone(&store),
+            lane: self.lane.clone(),
+            trusted: file.trust.chunks.clone(),
+            here: file.origin(),
+            decryption_keys: file.encryption.decryption_keys(folder)?,
+        };
+        let done = refill(&parts, From::Start, stop.token(), |_| {}).await;
+        store.close().await;
+        exchange.close().await;
+        done.map(|_| ()).map_err(feed::refill::failed)
+    }
 }

@@ -79,8 +79,13 @@ pub(in crate::commands) struct ReconcileReport {
     findings_by_kind: BTreeMap<String, u64>,
     /// The findings, errors first; at most 10,000.
     findings: Vec<FindingItem>,
+    /// The salt of the digests of keys.
+    pub(super) salt: String,
     /// What each pass used of the core.
     pub(super) costs: Vec<CostItem>,
+    /// What the bureau sent again before this comparison.
+    #[serde(default)]
+    pub(super) repairs: Vec<RepairItem>,
     /// Commands that repair what differs, in order. The first is the receiver's, the second the bureau's.
     repair: Vec<String>,
 }
@@ -132,9 +137,24 @@ pub(super) struct CostItem {
     pub(super) read_to: Option<Time>,
 }
 
+/// Rows that the bureau sent again on request.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub(super) struct RepairItem {
+    /// The id of the request.
+    pub(super) request: String,
+    /// The last chunk with the rows, as `EPOCH.NUMBER`; `null` if there was nothing to send.
+    pub(super) chunk: Option<String>,
+    /// Keys whose rows were sent.
+    pub(super) sent: u64,
+    /// Keys that are gone at the core.
+    pub(super) gone: u64,
+    /// Keys that were left as they are: their rows follow in the feed, are withheld or rejected, or did not fit.
+    pub(super) left: u64,
+}
+
 impl ReconcileReport {
-    /// Begins the report of a lane.
-    pub(super) fn begin(lane: &Lane, at: Timestamp) -> Self {
+    /// Begins the report of a lane, with the salt of its digests.
+    pub(super) fn begin(lane: &Lane, salt: String, at: Timestamp) -> Self {
         Self {
             lane: lane.to_string(),
             recipient: lane.recipient.clone(),
@@ -157,7 +177,9 @@ impl ReconcileReport {
             is_store_behind: false,
             findings_by_kind: BTreeMap::new(),
             findings: Vec::new(),
+            salt,
             costs: Vec::new(),
+            repairs: Vec::new(),
             repair: Vec::new(),
         }
     }
@@ -202,6 +224,12 @@ impl ReconcileReport {
             ];
         }
         self
+    }
+
+    /// Returns the keys of the findings that are errors.
+    pub(super) fn keys_to_repair(&self) -> impl Iterator<Item = KeyDigest> {
+        let errors = self.findings.iter().filter(|finding| finding.is_error);
+        errors.filter_map(|finding| finding.key_digest.parse().ok())
     }
 
     /// Returns whether the rows were compared.
@@ -294,6 +322,13 @@ impl Report for ReconcileReport {
                 cost.request, cost.rows_read, cost.quanta, cost.source_ms
             ));
         }
+        for repair in &self.repairs {
+            let chunk = repair.chunk.as_deref().unwrap_or("none");
+            view.line(format!(
+                "  request {} repaired {} rows and removed {} keys, in chunk {chunk}; {} keys were left",
+                repair.request, repair.sent, repair.gone, repair.left
+            ));
+        }
         if self.buckets_not_compared > 0 {
             view.line(format!(
                 "  {} of {} differing buckets have too many rows for one comparison",
@@ -340,9 +375,9 @@ impl Report for ReconcileReport {
             }
         }
         if let [store, bureau] = self.repair.as_slice() {
-            view.blank().line("  store again what the exchange has:");
+            view.blank().line("  repair the rows that differ:");
             view.command(4, store.clone());
-            view.line("  what remains, the bureau sends again:");
+            view.line("  if rows still differ, have the bureau send every row again:");
             view.command(4, bureau.clone());
         }
         view

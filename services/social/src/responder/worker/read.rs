@@ -16,6 +16,7 @@ use super::super::answer_batcher::{AnswerBatcher, BatcherSink, money_sent};
 use super::super::request_query::request_query;
 use super::super::rule_set::{Allowed, RuleSet};
 use super::query::{QueryError, token};
+use super::repair;
 use crate::gate_queue::QueuedPermit;
 use crate::quantum::QuantumStats;
 
@@ -46,7 +47,7 @@ impl QuantumTask {
     /// Reads the quantum and returns the permit.
     pub(super) async fn run(self, mut answer: Answer) -> QuantumDone {
         let started = Instant::now();
-        let read = self.read(&mut answer).await;
+        let mut read = self.read(&mut answer).await;
         let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let is_exceeded = answer
             .batch
@@ -56,8 +57,15 @@ impl QuantumTask {
             // Under the permit: closing a query sends a message to the source.
             answer.query = None;
         }
+        let is_revoked = self.permit.is_revoked();
+        drop(self.permit);
+        if matches!(&read, Ok(quantum) if quantum.end == End::Drained)
+            && let Err(error) = repair::publish(&self.parts, &self.rules, &mut answer).await
+        {
+            read = Err(error);
+        }
         QuantumDone {
-            is_revoked: self.permit.is_revoked(),
+            is_revoked,
             key: self.key,
             kind: self.kind,
             answer,

@@ -19,10 +19,11 @@ use super::super::answer_batcher::AnswerBatcher;
 use super::super::core_digests::{CoreDigests, DigestSink, LaneTail};
 use super::query::{QueryError, token};
 use super::read::QuantumTask;
+use super::repair;
 use crate::mask::unmasked_money;
 use crate::quantum::QuantumStats;
 use crate::step::Event;
-use crate::tail::{self, Trust};
+use crate::tail::{self, TailContext, Trust};
 
 impl QuantumTask {
     /// Reads rows in the order of the feed's key; after the last one the digests become the answer's rows.
@@ -37,7 +38,7 @@ impl QuantumTask {
         let is_stale = |digests: &CoreDigests| digests.screened_by != rules.version;
         if answer.digests.as_deref().is_some_and(is_stale) {
             // Rows were withheld by earlier rules.
-            answer.digests = None;
+            (answer.digests, answer.repair) = (None, None);
         }
         let masks = kind.grant_of(&recipient).map(|grant| &grant.masks);
         let masks = masks.ok_or_else(|| QueryError::Kind("the feed is no longer sent".to_owned()))?;
@@ -55,20 +56,28 @@ impl QuantumTask {
                 recipient: recipient.clone(),
                 feed: feed.name.clone(),
             };
+            let request = pass_request(&self.allowed.bound)?;
+            // From now on chunks of the lane with its keys are noticed.
+            let ticket = (!request.repair.is_empty()).then(|| repair::begin(parts, &lane, &request));
+            let ticket = ticket.transpose()?;
             // Before the first row is read: what follows it is late.
-            let tail = self.tail(&lane).await?;
+            let (tail, context) = self.tail(&lane).await?;
             let Some(open) = &answer.query else {
                 return Err(QueryError::Kind("its query is not open".to_owned()));
             };
             let digests = CoreDigests::new(
                 feed,
-                pass_request(&self.allowed.bound)?,
+                request,
                 tail,
                 (open.reader.schema(), open.plan.schema()),
                 unmasked_money(masks, &feed.money),
                 rules.version,
             )
             .map_err(QueryError::Kind)?;
+            answer.repair = match ticket {
+                Some(ticket) => Some(repair::open((lane, ticket), context, open.plan.schema())?),
+                None => None,
+            };
             answer.digests = Some(Box::new(digests));
             let sent = reconciliation::pass::schema(kind.name());
             let definition = answer
@@ -120,14 +129,16 @@ impl QuantumTask {
                 time: quantum.took,
             });
         }
-        if quantum.end == End::Drained {
+        if quantum.end == End::Drained && digests.is_repair() {
+            repair::identify(answer, permit).await?;
+        } else if quantum.end == End::Drained {
             finish(digests, &mut batch.batcher);
         }
         Ok(quantum)
     }
 
     /// Returns the last chunk of a lane.
-    async fn tail(&self, lane: &Lane) -> Result<LaneTail, QueryError> {
+    async fn tail(&self, lane: &Lane) -> Result<(LaneTail, TailContext), QueryError> {
         let parts = &self.parts;
         let mut chunks = parts.trusted.clone();
         chunks.push(parts.key.public().clone());
@@ -137,14 +148,17 @@ impl QuantumTask {
             here: parts.origin.clone(),
         };
         let exchange: &dyn FeedExchange = &*parts.exchange;
-        let (event, _) = tail::read(exchange, lane, &trust, &parts.encryption.own).await;
+        let (event, context) = tail::read(exchange, lane, &trust, &parts.encryption.own).await;
         match event {
-            Event::TailRead { tail: Some(tail), .. } => Ok(LaneTail {
-                epoch: tail.link.epoch,
-                number: tail.link.number,
-                position: tail.cursor,
-            }),
-            Event::TailRead { tail: None, .. } => Ok(LaneTail::default()),
+            Event::TailRead { tail: Some(tail), .. } => {
+                let tail = LaneTail {
+                    epoch: tail.link.epoch,
+                    number: tail.link.number,
+                    position: tail.cursor,
+                };
+                Ok((tail, context))
+            }
+            Event::TailRead { tail: None, .. } => Ok((LaneTail::default(), context)),
             Event::Failed(_, what) | Event::TailUnreadable(what) => {
                 Err(QueryError::Kind(format!("lane {lane} cannot be read: {what}")))
             }
@@ -154,7 +168,7 @@ impl QuantumTask {
 }
 
 /// Puts the digests into the answer.
-fn finish(digests: &CoreDigests, batcher: &mut AnswerBatcher) {
+pub(super) fn finish(digests: &CoreDigests, batcher: &mut AnswerBatcher) {
     for (id, rows) in digests.withheld() {
         for _ in 0..*rows {
             batcher.rows.withhold(&[], id);
@@ -195,8 +209,9 @@ fn pass_request(bound: &[Bound]) -> Result<PassRequest, QueryError> {
         Some(Bound::Integer(buckets)) => *buckets,
         _ => 0,
     };
-    let (only, keys) = (text(bound.get(2)), text(bound.get(3)));
+    let (only, keys, repair) = (text(bound.get(2)), text(bound.get(3)), text(bound.get(4)));
     PassRequest::parse(&salt, buckets, only.as_deref(), keys.as_deref())
+        .and_then(|request| request.with_repair(repair.as_deref()))
         .map_err(|error| QueryError::Kind(error.to_string()))
 }
 
