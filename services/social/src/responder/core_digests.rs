@@ -23,6 +23,7 @@ use schemas::tombstone;
 use schemas::value::Value;
 use source::RowSink;
 
+use super::answer_batcher::AnswerBatcher;
 use crate::repair::{Collected, RepairRows};
 
 /// The maximum number of keys in an answer: they are kept in memory until the table was read.
@@ -148,12 +149,6 @@ impl CoreDigests {
         self.fault.as_ref()
     }
 
-    /// Returns the withheld rows, by the hold's id.
-    #[must_use]
-    pub fn withheld(&self) -> &BTreeMap<String, u64> {
-        &self.withheld
-    }
-
     /// Returns the request.
     #[must_use]
     pub fn request(&self) -> &PassRequest {
@@ -190,6 +185,24 @@ impl CoreDigests {
             _ if self.is_repair() => pass::repair_rows(&self.header),
             None => pass::tree_rows(&self.header, &self.tree),
             Some(_) => pass::key_rows(&self.header, &self.keys),
+        }
+    }
+
+    /// Adds the rows of the answer, and how many were withheld, to a batch.
+    pub fn write_to(&self, batcher: &mut AnswerBatcher) {
+        for (id, rows) in &self.withheld {
+            for _ in 0..*rows {
+                batcher.rows.withhold(&[], id);
+            }
+        }
+        for row in self.answer() {
+            // It is far smaller than a message.
+            let too_large = |_| Reject {
+                key: Vec::new(),
+                column: None,
+                reason: "a row of digests is too large".to_owned(),
+            };
+            row.with(|values| batcher.rows.push(values, values, false, too_large));
         }
     }
 

@@ -10,7 +10,6 @@ use jiff::Timestamp;
 use reconciliation::PassRequest;
 use requests::argument::Bound;
 use requests::kind::{Kind, ReconciledFeed};
-use schemas::manifest::Reject;
 use schemas::name::Lane;
 use source::{End, Quantum, RequestQuery};
 
@@ -132,7 +131,7 @@ impl QuantumTask {
         if quantum.end == End::Drained && digests.is_repair() {
             repair::identify(answer, permit).await?;
         } else if quantum.end == End::Drained {
-            finish(digests, &mut batch.batcher);
+            digests.write_to(&mut batch.batcher);
         }
         Ok(quantum)
     }
@@ -164,24 +163,6 @@ impl QuantumTask {
             }
             _ => Err(QueryError::Kind(format!("lane {lane} cannot be read"))),
         }
-    }
-}
-
-/// Puts the digests into the answer.
-pub(super) fn finish(digests: &CoreDigests, batcher: &mut AnswerBatcher) {
-    for (id, rows) in digests.withheld() {
-        for _ in 0..*rows {
-            batcher.rows.withhold(&[], id);
-        }
-    }
-    for row in digests.answer() {
-        // It is far smaller than a message.
-        let too_large = |_| Reject {
-            key: Vec::new(),
-            column: None,
-            reason: "a row of digests is too large".to_owned(),
-        };
-        row.with(|values| batcher.rows.push(values, values, false, too_large));
     }
 }
 

@@ -15,7 +15,6 @@ use super::super::ResponderParts;
 use super::super::answer::{Answer, OpenRepair};
 use super::super::rule_set::RuleSet;
 use super::query::QueryError;
-use super::read_digests::finish;
 use crate::audit_log::{AuditEvent, AuditSigner, append};
 use crate::lane::RepairTicket;
 use crate::repair::RepairDraft;
@@ -134,7 +133,7 @@ pub(super) async fn publish(
     );
     digests.set_repaired(repaired);
     if let Some(batch) = &mut answer.batch {
-        finish(digests, &mut batch.batcher);
+        digests.write_to(&mut batch.batcher);
         batch.batcher.end_quantum(Timestamp::now(), answer.load.clone());
     }
     Ok(())
