@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::address::Address;
 use super::credential::Credential;
@@ -62,13 +62,14 @@ impl Pool {
     /// Returns an open connection, or opens one.
     ///
     /// A task of its own connects. A caller may not be polled for a while, such as an element of a buffered stream whose consumer
-    /// does something else: it would hold the lock all that time, and the consumer's own request would wait for it.
+    /// does something else: it would hold the lock all that time, and the consumer's own request would wait for it. The task ends
+    /// with a caller that gives up.
     pub(crate) async fn take(self: &Arc<Self>, credential: &Arc<Credential>) -> Result<Link, Failed> {
         if let Some(link) = self.take_open().await? {
             return Ok(link);
         }
         let (pool, credential) = (Arc::clone(self), Arc::clone(credential));
-        let opening = tokio::spawn(async move { pool.open(&credential).await });
+        let opening = AbortOnDropHandle::new(tokio::spawn(async move { pool.open(&credential).await }));
         // It fails only while the runtime shuts down.
         opening.await.unwrap_or_else(|_| Err(Failed::closed()))
     }
