@@ -7,11 +7,23 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::digest::Digest;
+
 /// The digest of a row's key: the first 128 bits of a SHA-256 over a salt and the canonical form of the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct KeyDigest(pub [u8; 16]);
+pub struct KeyDigest(pub [u8; BYTES]);
+
+const BYTES: usize = 16;
 
 impl KeyDigest {
+    /// Takes the first bits of a digest of salt and key.
+    #[must_use]
+    pub fn first_of(Digest(digest): Digest) -> Self {
+        let mut bytes = [0; BYTES];
+        bytes.copy_from_slice(&digest[..BYTES]);
+        Self(bytes)
+    }
+
     /// Returns the number of its bucket among `buckets`, at most 65,536.
     #[must_use]
     pub fn bucket(&self, buckets: usize) -> usize {
@@ -35,7 +47,7 @@ impl FromStr for KeyDigest {
     type Err = BadKeyDigest;
 
     fn from_str(text: &str) -> Result<Self, BadKeyDigest> {
-        let mut bytes = [0; 16];
+        let mut bytes = [0; BYTES];
         hex::decode_to_slice(text, &mut bytes).map_err(|_| BadKeyDigest)?;
         Ok(Self(bytes))
     }

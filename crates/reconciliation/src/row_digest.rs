@@ -83,10 +83,7 @@ impl RowDigester {
                 form::write_key(kind, value, out);
             });
         }
-        let Digest(digest) = Digest::of(&[self.salt.as_bytes(), b"\0key\0", &self.bytes]);
-        let mut key = KeyDigest([0; 16]);
-        key.0.copy_from_slice(&digest[..16]);
-        key
+        KeyDigest::first_of(Digest::of(&[self.salt.as_bytes(), b"\0key\0", &self.bytes]))
     }
 
     /// Returns the digests of a row.

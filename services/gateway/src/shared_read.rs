@@ -39,7 +39,8 @@ impl<K: Ord, T> Default for SharedReads<K, T> {
 impl<K: Ord + Clone, T: Clone> SharedReads<K, T> {
     /// Returns the value of a read that begins after this call: of `read`, or of another caller's.
     ///
-    /// A caller that stops waiting, also the one whose read runs, does not harm the others.
+    /// A caller that stops waiting, also the one whose read runs, does not harm the others. One that is no longer polled would: call
+    /// it from a task that awaits nothing else meanwhile.
     pub(crate) async fn read<F: Future<Output = T>>(&self, key: &K, read: impl FnOnce() -> F) -> T {
         let held = self.hold(key);
         let Some(slot) = held.slot.as_deref() else {

@@ -32,6 +32,7 @@ use crate::control_head::{self, Head};
 use crate::high_water_file::{HighWaterError, HighWaterFile};
 use crate::notice_chain;
 use crate::record_tracker::{RecordReference, RecordTracker, named_by_lane, named_by_lease};
+use crate::repair;
 use crate::tail::Trust;
 
 use orders_in_force::{OrdersError, OrdersInForce};
@@ -42,6 +43,9 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 /// The maximum number of audit entries that wait for the exchange. Older ones are dropped with a warning.
 const MAX_QUEUED_EVENTS: usize = 256;
+
+/// The writer of the audit chain with the gate's entries.
+const GATE_WRITER: &str = "gate";
 
 /// The dependencies of [`keep`].
 pub struct ControlParts {
@@ -158,12 +162,9 @@ impl Keeper {
     fn all_chains(&self) -> Vec<PartyName> {
         let recipients: BTreeSet<_> = self.parts.lanes.iter().map(|lane| &lane.recipient).collect();
         let chains = recipients.into_iter().filter_map(notice_chain::writer);
+        let of_agents = [GATE_WRITER, repair::WRITER].into_iter();
         chains
-            .chain(
-                ["gate", "repairs"]
-                    .into_iter()
-                    .filter_map(|name| PartyName::new(name).ok()),
-            )
+            .chain(of_agents.filter_map(|name| PartyName::new(name).ok()))
             .collect()
     }
 
@@ -398,7 +399,7 @@ impl Keeper {
     }
 
     async fn write_events(&mut self) {
-        let Ok(writer) = PartyName::new("gate") else {
+        let Ok(writer) = PartyName::new(GATE_WRITER) else {
             return;
         };
         let signer = AuditSigner {

@@ -4,6 +4,9 @@
 //! that are gone. The lane's own worker publishes them, at its position. Rows that the feed published since the reading began are
 //! newer than what was read: their keys are left out ([`ChangedKeys`]).
 
+/// The writer of the audit chain with repairs.
+pub(crate) const WRITER: &str = "repairs";
+
 mod changed;
 mod rows;
 

@@ -17,14 +17,11 @@ use super::super::rule_set::RuleSet;
 use super::query::QueryError;
 use crate::audit_log::{AuditEvent, AuditSigner, append};
 use crate::lane::RepairTicket;
-use crate::repair::RepairDraft;
+use crate::repair::{RepairDraft, WRITER};
 use crate::tail::TailContext;
 
 /// The action of the audit entry of a repair.
 const ACTION: &str = "feed.repair";
-
-/// The writer of the audit chain with repairs.
-const WRITER: &str = "repairs";
 
 /// Begins to watch the lane's chunks for keys of the request.
 pub(super) fn begin(
