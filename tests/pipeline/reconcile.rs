@@ -42,21 +42,37 @@ fn ids(report: &Value, difference: &str) -> Vec<String> {
     ids
 }
 
+/// The command that repairs, without the configuration of the insurer's agent.
+pub(crate) const REPAIR: [&str; 7] = [
+    "reconcile",
+    "repair",
+    "claim",
+    "--actor",
+    "li.na",
+    "--reason",
+    "rows differ",
+];
+
+/// Runs the command that repairs, with these arguments added. Returns whether it succeeded, and its output.
+pub(super) async fn try_repair(site: &Site, more: &[&str]) -> (bool, String) {
+    site.command(&[&REPAIR[..], &["--config", "poller.toml"], more].concat())
+        .await
+}
+
 /// Repairs until core and store are equal.
-async fn repair(site: &Site) {
-    let words = [
-        "reconcile",
-        "repair",
-        "claim",
-        "--actor",
-        "li.na",
-        "--reason",
-        "rows differ",
-        "--config",
-        "poller.toml",
-    ];
-    let (is_done, output) = site.command(&words).await;
+pub(super) async fn repair(site: &Site) {
+    let (is_done, output) = try_repair(site, &[]).await;
     assert!(is_done, "{output}");
+}
+
+/// Starts both agents on a site whose recipients may reconcile, and waits until every chunk is stored.
+pub(super) async fn start_agents(site: &Site) -> (Agent, Agent) {
+    let agents = (
+        site.social_with("social", with_reconciliation),
+        site.poller("poller"),
+    );
+    wait_published(site, &agents.1).await;
+    agents
 }
 
 /// Builds the store from the streams, and compares it with the live one.
@@ -98,9 +114,7 @@ pub(super) async fn wait_published(site: &Site, poller: &Agent) {
 #[tokio::test(flavor = "multi_thread")]
 async fn reconcile_finds_shows_and_repairs_planted_rows() {
     let site = Site::start("reconcile", 5_000, OPEN).await;
-    let social = site.social_with("social", with_reconciliation);
-    let poller = site.poller("poller");
-    wait_published(&site, &poller).await;
+    let (social, poller) = start_agents(&site).await;
     let (code, report) = run(&site, "run").await;
     assert_eq!(
         (code, &report["is_balanced"]),
@@ -183,9 +197,7 @@ async fn reconcile_finds_shows_and_repairs_planted_rows() {
 #[tokio::test(flavor = "multi_thread")]
 async fn reconcile_explains_late_and_deleted_rows() {
     let site = Site::start("reconcile_late", 1_000, OPEN).await;
-    let social = site.social_with("social", with_reconciliation);
-    let poller = site.poller("poller");
-    wait_published(&site, &poller).await;
+    let (social, poller) = start_agents(&site).await;
     site.core
         .execute("UPDATE claim SET deleted = true, updated_at = now() WHERE id % 10 = 0")
         .await;

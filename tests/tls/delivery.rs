@@ -5,6 +5,7 @@ use tokio::net::TcpStream;
 
 use super::exchange_contents;
 use super::site::{Site, write};
+use crate::pipeline::reconcile::{REPAIR, with_reconciliation};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_over_mutual_tls_are_encrypted_in_transit_and_at_rest() {
@@ -67,9 +68,7 @@ async fn rows_over_mutual_tls_are_encrypted_in_transit_and_at_rest() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_of_encrypted_lanes_are_repaired() {
     let site = Site::start(&["insurer-a"], |text| text).await;
-    let social = site.agent("bureau", "first", |text| {
-        text.replace("[lease]", "[reconcile]\nenabled = true\n[lease]")
-    });
+    let social = site.agent("bureau", "first", with_reconciliation);
     let poller = site.poller("first");
     site.wait_until_equal().await;
     write(&mut site.open("bureau/core.db"), |core| {
@@ -80,17 +79,8 @@ async fn rows_of_encrypted_lanes_are_repaired() {
     let store = site.open("insurer-a/store.db");
     let lost = "DELETE FROM claim WHERE id = (SELECT id FROM claim ORDER BY id LIMIT 1 OFFSET 20)";
     store.execute_batch(lost).unwrap();
-    let words = [
-        "reconcile",
-        "repair",
-        "claim",
-        "--actor",
-        "li.na",
-        "--reason",
-        "rows differ",
-    ];
     let config = ["--config", poller.config.as_str()];
-    site.run_ok(&[&words[..], &config].concat()).await;
+    site.run_ok(&[&REPAIR[..], &config].concat()).await;
     site.wait_until_equal().await;
     site.run_ok(&["audit", "verify", "--config", "auditor/auditor.toml"])
         .await;
