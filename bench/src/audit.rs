@@ -325,6 +325,7 @@ fn receipt(number: u64, head: Digest, rows: u64, key: &SigningKey) -> Result<Vec
         stopped: None,
         store: None,
         behind: None,
+        is_incomplete: false,
         at: at(number),
         key: key.public().clone(),
     };

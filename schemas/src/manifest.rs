@@ -116,13 +116,15 @@ pub enum Cause {
     Resync,
     /// The source is another database or was rolled back, and the operator accepts it.
     SourceChanged,
+    /// The operator wants the store to equal the source again by what differs: the receiver compares, and has it repaired.
+    Comparison,
 }
 
 impl Cause {
     /// Returns whether the epoch accepts the source in its current state, independent of what was read before.
     #[must_use]
     pub fn accepts_source(self) -> bool {
-        matches!(self, Self::Resync | Self::SourceChanged)
+        matches!(self, Self::Resync | Self::SourceChanged | Self::Comparison)
     }
 }
 

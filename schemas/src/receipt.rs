@@ -48,6 +48,9 @@ pub struct Receipt {
     /// Set while the store holds less than its own receipts cover. The other fields then describe the covered range.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub behind: Option<Behind>,
+    /// Whether a resynchronisation is not complete at the store, so that its rows may differ from the source's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_incomplete: bool,
     /// When it was made, by the receiver's clock.
     #[schemars(with = "String")]
     pub at: Timestamp,

@@ -92,6 +92,7 @@ fn receipt(report: &LaneReport, identity: &Identity) -> schemas::receipt::Receip
         stopped: report.shared_blocked_reason().map(str::to_owned),
         store: Some(identity.id.clone()),
         behind: None,
+        is_incomplete: report.is_incomplete(),
         at: jiff::Timestamp::UNIX_EPOCH,
         key: key().clone(),
     }

@@ -324,6 +324,7 @@ impl Store {
             quarantined: frontier.quarantined,
             pending: pending as u64,
             unfinished_removal: frontier.unfinished_removal,
+            uncompared: frontier.uncompared,
             stopped: self.state.stopped.clone(),
             pending_change: self
                 .pending_change

@@ -220,6 +220,8 @@ pub struct FenceReading {
     pub reread_from: Vec<(Cursor, Cursor)>,
     /// Positions above everything in the source.
     pub beyond: Vec<Cursor>,
+    /// Positions above the fence, each with one within it: every later row is above that.
+    pub above: Vec<(Cursor, Cursor)>,
 }
 
 /// What the database driver counted, by a trace hook or in the protocol, independently of the code that uses it.

@@ -24,6 +24,27 @@ pub fn beyond(positions: &[Cursor], greatest: GreatestValue<'_>) -> Vec<Cursor> 
     positions.iter().filter(is_beyond).cloned().collect()
 }
 
+/// Returns the positions above a fence, each with one within it: its first value is lowered to the fence's greatest value, or below
+/// every number if the source is empty.
+#[must_use]
+pub fn above(positions: &[Cursor], greatest: Option<&Scalar>) -> Vec<(Cursor, Cursor)> {
+    let lowered = |first: &Scalar| match (first, greatest) {
+        (Scalar::Int(_), None) => Some(Scalar::Int(i64::MIN)),
+        (Scalar::Int(first), Some(Scalar::Int(value))) => (value < first).then_some(Scalar::Int(*value)),
+        (Scalar::Text(first), Some(Scalar::Text(value))) => {
+            (is_plain(first) && is_plain(value) && value < first).then(|| Scalar::Text(value.clone()))
+        }
+        _ => None,
+    };
+    let pair = |position: &Cursor| {
+        let mut values = position.0.clone();
+        let first = values.first_mut()?;
+        *first = lowered(first)?;
+        Some((position.clone(), Cursor(values)))
+    };
+    positions.iter().filter_map(pair).collect()
+}
+
 fn is_above(position: &Scalar, greatest: GreatestValue<'_>) -> bool {
     match (position, greatest.value) {
         (Scalar::Int(position), value) => {
@@ -74,6 +95,31 @@ mod tests {
         // The sequence is above the position: the newest rows were deleted.
         assert!(!above(int(9), Some(&int(8)), Some(9)) && !above(int(9), None, Some(12)));
         assert!(above(int(9), Some(&int(8)), Some(8)), "the sequence was set back");
+    }
+
+    #[test]
+    fn position_above_a_fence_is_lowered_to_it() {
+        let text = |text: &str| Scalar::Text(text.to_owned());
+        for (first, greatest, wanted) in [
+            (Scalar::Int(50), Some(Scalar::Int(30)), Some(Scalar::Int(30))),
+            (Scalar::Int(50), Some(Scalar::Int(50)), None),
+            (Scalar::Int(50), None, Some(Scalar::Int(i64::MIN))),
+            (
+                text("2026-01-02"),
+                Some(text("2026-01-01")),
+                Some(text("2026-01-01")),
+            ),
+            (text("2026-01-02"), Some(text("2026-01-03")), None),
+            (text("b"), Some(text("A")), None),
+            (text("2026-01-02"), None, None),
+        ] {
+            let position = Cursor(vec![first, Scalar::Int(7)]);
+            let wanted: Vec<_> = wanted
+                .map(|first| (position.clone(), Cursor(vec![first, Scalar::Int(7)])))
+                .into_iter()
+                .collect();
+            assert_eq!(super::above(&[position], greatest.as_ref()), wanted);
+        }
     }
 
     #[test]

@@ -202,6 +202,9 @@ pub const CHECKS: &[(&str, Check<dyn Receiver>)] = &[
     ("a resynchronisation keeps rows that may exist", |r| {
         Box::pin(resync::keeps_doubtful(r))
     }),
+    ("another source is compared before rows count as equal", |r| {
+        Box::pin(resync::awaits_comparison(r))
+    }),
     ("a resynchronisation stored again removes added rows", |r| {
         Box::pin(resync::again_removes_put_back(r))
     }),

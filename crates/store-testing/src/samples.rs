@@ -67,6 +67,7 @@ pub fn report(lane: Lane, epoch: u32, to: u64) -> LaneReport {
         quarantined: Vec::new(),
         pending: 0,
         unfinished_removal: None,
+        uncompared: None,
         stopped: None,
         pending_change: None,
         refused: None,
@@ -145,7 +146,21 @@ impl Chain {
         opening
     }
 
-    /// Returns the next chunk of such an epoch.
+    /// Returns the opening of the next epoch, which continues with another source: its rows must be compared.
+    pub fn open_comparison(&mut self) -> Arrival {
+        let continues = self.previous.map(|digest| Link {
+            epoch: self.epoch,
+            number: self.number,
+            digest,
+        });
+        let mut opening = self.open(continues);
+        if let Some(opening) = &mut opening.chunk.manifest.opening {
+            opening.cause = Cause::Comparison;
+        }
+        opening
+    }
+
+    /// Returns the next chunk of a resynchronisation.
     pub fn next_resync(&mut self, rows: &[Vec<Value<'_>>], excluded_rows: u64, is_complete: bool) -> Arrival {
         let mut chunk = self.next(rows);
         chunk.chunk.manifest.resync = Some(Resync {

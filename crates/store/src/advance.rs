@@ -14,6 +14,7 @@ impl Frontier {
     pub fn restart(&self, lane: &LaneState) -> Self {
         Self {
             unfinished_removal: self.unfinished_removal,
+            uncompared: self.uncompared,
             ..lane.base()
         }
     }
@@ -39,6 +40,7 @@ pub fn advance(frontier: &Frontier, lane: &LaneState, entries: &[FrontierEntry])
         if let Some(next) = next_epoch(&frontier, lane) {
             frontier = Frontier {
                 unfinished_removal: frontier.unfinished_removal,
+                uncompared: frontier.uncompared,
                 ..Frontier::begin(next, frontier.lowest_quarantined)
             };
         }

@@ -48,6 +48,7 @@ pub fn fold(
         // Nothing of a folded chunk may be releasable.
         lowest_quarantined: None,
         unfinished_removal: None,
+        uncompared: None,
         ..advance(&before, lane, &frontier_entry).frontier
     };
     let chunk_number = base.chunk_number();

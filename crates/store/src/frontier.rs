@@ -37,6 +37,9 @@ pub struct Frontier {
     /// The end of a resynchronisation that could not remove the rows which were not sent again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unfinished_removal: Option<ChunkNumber>,
+    /// The chunk up to which rows may differ from the source's: a comparison that begins after it must show that they are equal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uncompared: Option<ChunkNumber>,
 }
 
 impl Default for Frontier {
@@ -46,6 +49,21 @@ impl Default for Frontier {
 }
 
 impl Frontier {
+    /// Returns the frontier after a comparison that began after chunk `as_of` and found the rows equal to the source's. While
+    /// something is in quarantine nothing changes: its release may add rows that are gone at the source.
+    #[must_use]
+    pub fn settle(self, as_of: ChunkNumber) -> Self {
+        if self.lowest_quarantined.is_some() {
+            return self;
+        }
+        let is_later = |chunk_number: &ChunkNumber| *chunk_number > as_of;
+        Self {
+            unfinished_removal: self.unfinished_removal.filter(is_later),
+            uncompared: self.uncompared.filter(is_later),
+            ..self
+        }
+    }
+
     /// Returns the frontier at the beginning of an epoch.
     #[must_use]
     pub fn begin(epoch: u32, lowest_quarantined: Option<ChunkNumber>) -> Self {
@@ -60,6 +78,7 @@ impl Frontier {
             quarantined: Vec::new(),
             lowest_quarantined,
             unfinished_removal: None,
+            uncompared: None,
         }
     }
 
@@ -90,4 +109,32 @@ pub struct FrontierEntry {
     pub rows_quarantined: u64,
     /// The cursor after the chunk.
     pub cursor_after: Option<Cursor>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frontier_is_settled_by_a_later_comparison_unless_something_is_in_quarantine() {
+        let at = |epoch, number| ChunkNumber { epoch, number };
+        let open = Frontier {
+            unfinished_removal: Some(at(2, 7)),
+            uncompared: Some(at(3, 2)),
+            ..Frontier::begin(3, None)
+        };
+        assert_eq!(open.clone().settle(at(2, 6)), open);
+        let removed = Frontier {
+            unfinished_removal: None,
+            ..open.clone()
+        };
+        // The comparison began before the chunk that states the position.
+        assert_eq!(open.clone().settle(at(3, 1)), removed);
+        assert_eq!(open.clone().settle(at(3, 2)), Frontier::begin(3, None));
+        let quarantined = Frontier {
+            lowest_quarantined: Some(at(1, 4)),
+            ..open
+        };
+        assert_eq!(quarantined.clone().settle(at(3, 9)), quarantined);
+    }
 }

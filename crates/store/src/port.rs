@@ -61,6 +61,8 @@ pub struct LaneReport {
     pub pending: u64,
     /// The end of a resynchronisation that could not remove the rows which were not sent again.
     pub unfinished_removal: Option<ChunkNumber>,
+    /// The chunk up to which rows may differ from the source's, until a comparison that begins after it shows that they are equal.
+    pub uncompared: Option<ChunkNumber>,
     /// Set while the lane is stopped.
     pub stopped: Option<String>,
     /// Set while chunks wait for an operator's approval of changed columns. Names feed, column, old and new, and the
@@ -84,6 +86,12 @@ impl LaneReport {
             epoch: self.epoch,
             number: self.to,
         }
+    }
+
+    /// Returns whether a resynchronisation is not complete: rows may differ from the source's.
+    #[must_use]
+    pub fn is_incomplete(&self) -> bool {
+        self.unfinished_removal.is_some() || self.uncompared.is_some()
     }
 
     /// Returns why the lane is blocked until an operator acts, for this side.

@@ -66,6 +66,7 @@ impl LaneRecord {
             quarantined: frontier.quarantined.clone(),
             pending,
             unfinished_removal: frontier.unfinished_removal,
+            uncompared: frontier.uncompared,
             stopped: self.state.stopped.clone(),
             pending_change: self
                 .pending_change

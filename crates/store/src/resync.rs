@@ -8,7 +8,7 @@
 //! could not send or that a hold keeps back, and a row in quarantine here, also of an earlier epoch, because its
 //! later release would restore a removed row.
 
-use schemas::manifest::{Manifest, Repair, Resync};
+use schemas::manifest::{Cause, Manifest, Repair, Resync};
 
 use crate::chunk_number::ChunkNumber;
 use crate::frontier::Frontier;
@@ -28,6 +28,8 @@ pub enum Removal {
     Removes,
     /// It repairs rows: the other rows of its keys are removed.
     Repairs(Repair),
+    /// It opens an epoch that continues with another source: until a comparison shows that they are equal, rows may differ.
+    AwaitsComparison,
 }
 
 impl Removal {
@@ -97,6 +99,16 @@ pub fn removal_of(manifest: &Manifest, frontier: &Frontier, is_again: bool) -> R
             Removal::Repairs(repair.clone())
         } else {
             Removal::Waits
+        }
+    } else if manifest
+        .opening
+        .as_ref()
+        .is_some_and(|opening| opening.cause == Cause::Comparison)
+    {
+        if is_again {
+            Removal::None
+        } else {
+            Removal::AwaitsComparison
         }
     } else if is_again {
         removal_again(manifest.resync, frontier)

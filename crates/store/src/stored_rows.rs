@@ -41,6 +41,9 @@ pub trait StoredRows: Quarantine {
     /// Keeps a report of a lane, and removes the oldest above [`MAX_REPORTS`].
     async fn keep_report(&self, lane: &Lane, report: &str) -> Result<()>;
 
+    /// Records that a comparison which began after chunk `as_of` found the lane's rows equal to the source's.
+    async fn settle(&self, lane: &Lane, as_of: ChunkNumber) -> Result<()>;
+
     /// Returns the last reports of a lane, newest first, each with the time at which it was kept.
     async fn reports_kept(&self, lane: &Lane, limit: u32) -> Result<Vec<(Timestamp, String)>>;
 }

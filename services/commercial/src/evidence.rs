@@ -106,6 +106,7 @@ mod tests {
             stopped: None,
             store,
             behind: None,
+            is_incomplete: false,
             at: jiff::Timestamp::UNIX_EPOCH,
             key: SigningKey::generate().public().clone(),
         }

@@ -187,6 +187,7 @@ fn receipt(report: &LaneReport, (here, store): (&Origin, &StoreId), key: &Signin
         stopped: report.shared_blocked_reason().map(str::to_owned),
         store: Some(store.clone()),
         behind: None,
+        is_incomplete: report.is_incomplete(),
         at: Timestamp::now(),
         key: key.public().clone(),
     }

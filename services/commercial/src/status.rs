@@ -123,6 +123,23 @@ impl LaneStatus {
                       again";
         self.unverified.set("resync_incomplete", detail, remedy);
     }
+
+    /// Shows or clears that the rows must be compared with the source's.
+    pub(crate) fn show_uncompared(&mut self, lane: &Lane, uncompared: Option<ChunkNumber>) {
+        let Some(ChunkNumber { epoch, .. }) = uncompared else {
+            self.unverified.clear("uncompared");
+            return;
+        };
+        let feed = &lane.feed;
+        let detail = format!(
+            "the bureau continues from its source as it is now, in epoch {epoch}: rows that differ are not known yet"
+        );
+        let remedy = format!(
+            "wait: the agent compares and has the rows repaired; if it cannot, `slacktide reconcile repair {feed}` shows why, and \
+             `slacktide feed resync {feed}` of the bureau sends every row again"
+        );
+        self.unverified.set("uncompared", detail, remedy);
+    }
 }
 
 /// A missing chunk, though later ones arrived.

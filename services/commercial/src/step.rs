@@ -100,6 +100,8 @@ pub struct LastReceipt {
     pub store: Option<StoreId>,
     /// Whether it shows that the store is behind.
     pub is_behind: bool,
+    /// Whether it shows that a resynchronisation is not complete.
+    pub is_incomplete: bool,
 }
 
 impl LastReceipt {
@@ -116,6 +118,7 @@ impl LastReceipt {
             stopped: receipt.stopped.clone(),
             store: receipt.store.clone(),
             is_behind: receipt.behind.is_some(),
+            is_incomplete: receipt.is_incomplete,
         }
     }
 
@@ -132,6 +135,7 @@ impl LastReceipt {
             stopped: None,
             store: None,
             is_behind: false,
+            is_incomplete: false,
         }
     }
 }
@@ -175,6 +179,7 @@ pub fn receipt_due(report: &LaneReport, last: &LastReceipt) -> bool {
     }
     last.is_behind
         || report.shared_blocked_reason() != last.stopped.as_deref()
+        || report.is_incomplete() != last.is_incomplete
         || report.quarantined != last.quarantined
         || report.from != last.from
         || report.head != last.head
@@ -285,6 +290,20 @@ mod tests {
         };
         assert!(receipt_due(&report(1, 5), &behind));
         assert!(!receipt_due(&report(1, 4), &behind));
+    }
+
+    #[test]
+    fn receipt_is_due_at_begin_and_end_of_a_resynchronisation() {
+        let uncompared = LaneReport {
+            uncompared: Some(store::merge::ChunkNumber { epoch: 1, number: 4 }),
+            ..report(1, 5)
+        };
+        let incomplete = LastReceipt {
+            is_incomplete: true,
+            ..receipt(1, 5)
+        };
+        assert!(receipt_due(&uncompared, &receipt(1, 5)) && receipt_due(&report(1, 5), &incomplete));
+        assert!(!receipt_due(&uncompared, &incomplete));
     }
 
     #[test]

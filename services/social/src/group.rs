@@ -58,10 +58,24 @@ pub struct Group {
 /// The phase of a resynchronisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResyncPhase {
+    /// The lane continues at the next fence: the receiver compares the rows before it.
+    ToFence,
     /// The feed is read again from its start, within the fence.
     WithinFence,
     /// Everything within the fence was read, and rows beyond it follow, so that every row of the feed is sent.
     BeyondFence,
+}
+
+impl ResyncPhase {
+    /// Returns the first phase of a lane.
+    #[must_use]
+    pub fn first(is_resync: bool, begins_at_fence: bool) -> Option<Self> {
+        match (is_resync, begins_at_fence) {
+            (true, _) => Some(Self::WithinFence),
+            (false, true) => Some(Self::ToFence),
+            (false, false) => None,
+        }
+    }
 }
 
 impl Group {
@@ -111,7 +125,7 @@ impl Group {
         match self.resync {
             Some(ResyncPhase::BeyondFence) => Ok(()),
             Some(ResyncPhase::WithinFence) if is_empty => self.advance_resync(),
-            Some(ResyncPhase::WithinFence) | None => {
+            Some(ResyncPhase::WithinFence | ResyncPhase::ToFence) | None => {
                 self.drained = true;
                 Ok(())
             }
@@ -203,9 +217,38 @@ impl Group {
                     .for_each(|batch| batch.chunker.rows.complete_resync());
                 self.resync = None;
             }
-            None => {}
+            Some(ResyncPhase::ToFence) | None => {}
         }
         Ok(())
+    }
+
+    /// Returns whether the lane begins at a fence that is not known yet.
+    #[must_use]
+    pub fn awaits_fence(&self) -> bool {
+        self.resync == Some(ResyncPhase::ToFence)
+    }
+
+    /// Continues within a fence, if the lane begins there. `above` are the positions above it, each with one within it. A block
+    /// without rows states the position, also an unchanged one: what the receiver compares after that block includes every row
+    /// before the position.
+    ///
+    /// # Errors
+    /// [`BatchError`] should a position not be known.
+    pub fn begin_at_fence(&mut self, above: &[(Cursor, Cursor)], now: Timestamp) -> Result<(), BatchError> {
+        if let Some(position) = self.position()? {
+            let lower = above.iter().find(|(from, _)| *from == position);
+            let to = lower.map_or(&position, |(_, to)| to).clone();
+            self.go_back(&to, now);
+        }
+        self.resync = None;
+        Ok(())
+    }
+
+    /// Continues from an earlier position.
+    pub fn go_back(&mut self, to: &Cursor, now: Timestamp) {
+        self.begin_quantum(now);
+        let batches = self.batches.iter_mut();
+        batches.for_each(|batch| batch.chunker.rows.go_back(to.clone()));
     }
 
     /// Returns to the phase within the fence, because reading beyond it was interrupted.

@@ -367,6 +367,12 @@ impl LaneWorker {
             return;
         };
         self.failures = 0;
+        // Not news for the reader, which knows it already; repairs are possible from here on.
+        self.position.send_if_modified(|position| {
+            position.begins_at_fence = false;
+            position.is_resync &= chunk.resync.is_some_and(|resync| !resync.is_complete);
+            false
+        });
         if chunk.is_repair {
             self.repairs.stored(chunk.prepared.link);
         }
@@ -417,6 +423,7 @@ impl LaneWorker {
             position.source.clone_from(&self.context.source);
             position.read_at = self.context.read_at;
             position.is_source_accepted = self.context.is_source_accepted;
+            position.begins_at_fence = self.context.begins_at_fence;
         });
     }
 

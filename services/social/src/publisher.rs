@@ -322,7 +322,7 @@ impl Publisher {
                     }],
                     limit: self.limit,
                     drained: false,
-                    resync: position.is_resync.then_some(ResyncPhase::WithinFence),
+                    resync: ResyncPhase::first(position.is_resync, position.begins_at_fence),
                     unordered: Vec::new(),
                 }),
                 Err(error) => self.report_lane_error(lane, &error.to_string()),

@@ -9,7 +9,7 @@ use schemas::digest::Digest;
 use schemas::encryption::{DecryptionKeys, position};
 use schemas::envelope::{Envelope, EnvelopeError};
 use schemas::heads::RecordRef;
-use schemas::manifest::{Link, Manifest, OutstandingRows, Resync};
+use schemas::manifest::{Cause, Link, Manifest, OutstandingRows, Resync};
 use schemas::name::Lane;
 use schemas::origin::{Origin, OriginMismatch};
 use schemas::receipt::Receipt;
@@ -46,12 +46,16 @@ pub struct TailContext {
     pub source: Option<SourceIdentity>,
     /// Whether an operator accepted the source as it is, and nothing was read since.
     pub is_source_accepted: bool,
+    /// Whether the receiver compares every row before the source's present fence, and no chunk states that position yet.
+    pub begins_at_fence: bool,
     /// When the last chunk's rows were read.
     pub read_at: Option<Timestamp>,
     /// Why the receiver has stopped the lane.
     pub receiver_stopped: Option<String>,
     /// Whether the receiver's store is behind its own receipts.
     pub is_receiver_behind: bool,
+    /// Whether a resynchronisation is not complete at the receiver.
+    pub is_receiver_incomplete: bool,
     /// Why the last receipt is not used.
     pub receipt_error: Option<String>,
 }
@@ -103,9 +107,9 @@ fn parse_tail(
     context.resync = pending_resync(manifest.resync);
     context.source = manifest.source.map(|mark| open_counters(mark, lane, own));
     context.read_at = Some(manifest.content.read_to);
-    context.is_source_accepted = manifest
-        .opening
-        .is_some_and(|opening| opening.cause.accepts_source());
+    let cause = manifest.opening.map(|opening| opening.cause);
+    context.is_source_accepted = cause.is_some_and(Cause::accepts_source);
+    context.begins_at_fence = cause == Some(Cause::Comparison);
     context.definition = Some(manifest.content.definition);
     context.schema = Some(manifest.content.schema);
     let cursor = manifest.cursor_after.map(|cursor| {
@@ -210,6 +214,7 @@ fn receipt_frontier(
     match trusted_receipt(stored, lane, trust) {
         Ok(receipt) => {
             context.is_receiver_behind = receipt.behind.is_some();
+            context.is_receiver_incomplete = receipt.is_incomplete;
             context.receiver_stopped = receipt.stopped;
             Some(ReceiptFrontier {
                 epoch: receipt.epoch,

@@ -185,7 +185,7 @@ impl Store {
             self.env.keeps_uncertain_rows,
             self.env.tail_waits,
         ) {
-            (Removal::None | Removal::Repairs(_), ..) => {}
+            (Removal::None | Removal::Repairs(_) | Removal::AwaitsComparison, ..) => {}
             (Removal::Removes, ..) | (Removal::Kept, false, _) | (Removal::Waits, _, false) => {
                 let removed = self.remove_older(chunk);
                 if !is_again {

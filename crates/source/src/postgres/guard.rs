@@ -13,10 +13,10 @@ use super::sequence::{self, Sequence};
 use super::session::SessionGuard;
 use super::source_mark::{self, MarkQuery};
 use crate::error::{Error, ErrorKind, Result};
-use crate::fence::{ClockReading, ClockSample, SourceClock};
+use crate::fence::{ClockReading, ClockSample, Fence, SourceClock};
 use crate::instant::TimeEncoding;
 use crate::port::LanePosition;
-use crate::position_check::{GreatestValue, beyond};
+use crate::position_check::{GreatestValue, above, beyond};
 
 /// What opening the feed found out for the guard.
 #[derive(Debug, Clone, Default)]
@@ -112,20 +112,37 @@ impl Guard {
         };
         let mut clock = self.clock.clock.lock().unwrap_or_else(PoisonError::into_inner);
         let reading = clock.observe(&sample, below);
+        drop(clock);
+        let reread_from = reading
+            .reread_from
+            .map_or_else(Vec::new, |time| self.reached(time));
+        (reading, reread_from)
+    }
+
+    /// Returns the positions that have reached a time, each with the one before that time.
+    pub(super) fn reached(&self, time: Timestamp) -> Vec<(Cursor, Cursor)> {
         let back = |position: &Cursor| {
-            let reread_from = reading
-                .reread_from
-                .filter(|reread_from| reached(position) >= Some(*reread_from))?;
+            let format = self.facts.format?;
+            format
+                .reached(position.0.first()?)
+                .filter(|reached| *reached >= time)?;
             let mut values = position.0.clone();
-            *values.first_mut()? = self.facts.format?.before(reread_from, self.resolution)?;
+            *values.first_mut()? = format.before(time, self.resolution)?;
             Some((position.clone(), Cursor(values)))
         };
-        let reread_from = self
-            .lane_positions
-            .iter()
-            .filter_map(|one| back(&one.position))
-            .collect();
-        (reading, reread_from)
+        let positions = self.lane_positions.iter();
+        positions.filter_map(|one| back(&one.position)).collect()
+    }
+
+    /// Returns the positions above a fence, each with one within it.
+    pub(super) fn above(&self, fence: Option<&Fence>) -> Vec<(Cursor, Cursor)> {
+        let positions = self.lane_positions.iter();
+        let positions: Vec<Cursor> = positions.map(|one| one.position.clone()).collect();
+        match fence {
+            Some(Fence::UpTo(greatest)) => above(&positions, Some(greatest)),
+            Some(Fence::Below(_) | Fence::Open) => Vec::new(),
+            None => above(&positions, None),
+        }
     }
 
     /// Returns positions above everything in the source, by the greatest value of the first cursor column.

@@ -145,11 +145,15 @@ impl PostgresReader {
                 identified_after = Some(activity.ended);
                 let reading = fence.take(&activity.seen);
                 let (clock, reread_from) = self.guard.clock(&activity, reading.below);
+                let above = clock
+                    .below
+                    .map_or_else(Vec::new, |below| self.guard.reached(below));
                 let below = clock
                     .below
                     .map(|below| Fence::Below(Scalar::Text(below.to_string())));
                 FenceReading {
                     fence: below,
+                    above,
                     holder: reading.holder,
                     stalled_for: reading.stalled_for,
                     clock: clock.problem,
@@ -181,6 +185,7 @@ impl PostgresReader {
                 }
                 FenceReading {
                     is_empty: is_empty && upto.is_none(),
+                    above: self.guard.above(upto.as_ref()),
                     fence: upto,
                     stalled_for: holder.as_ref().map_or(Duration::ZERO, |_| mark.waited()),
                     holder,
@@ -203,6 +208,7 @@ impl PostgresReader {
                 FenceReading {
                     has_new_rows,
                     is_empty: is_empty && fence.is_none(),
+                    above: self.guard.above(fence.as_ref()),
                     fence,
                     beyond,
                     ..FenceReading::default()

@@ -34,7 +34,7 @@ use crate::key_proof::Proofs;
 use crate::keyset::Bound;
 use crate::missing_index::MissingIndex;
 use crate::port::{End, FeedReader, FenceReading, LanePosition, Quantum, RowSink};
-use crate::position_check::{GreatestValue, beyond};
+use crate::position_check::{GreatestValue, above, beyond};
 
 /// One feed.
 pub(super) struct SqliteReader {
@@ -176,9 +176,19 @@ impl FeedReader for SqliteReader {
         self.observe_source(&source);
         let (is_empty, has_new_rows) = (reading.high.is_none(), self.mark.is_new(reading.high.as_ref()));
         let fence = self.mark.take(reading.high, now, &[]).map(Fence::UpTo);
+        let positions: Vec<Cursor> = self
+            .lane_positions
+            .iter()
+            .map(|one| one.position.clone())
+            .collect();
+        let greatest = match &fence {
+            Some(Fence::UpTo(greatest)) => Some(greatest),
+            _ => None,
+        };
         Ok(FenceReading {
             has_new_rows,
             beyond: reading.beyond,
+            above: above(&positions, greatest),
             source,
             is_empty: is_empty && fence.is_none(),
             fence,

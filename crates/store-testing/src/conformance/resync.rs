@@ -149,3 +149,18 @@ pub async fn deleted_meanwhile(receiver: &dyn Receiver) -> Outcome {
     }
     Ok(())
 }
+
+/// An epoch that continues with another source is compared before its rows count as equal; one that sends every row need not be.
+pub async fn awaits_comparison(receiver: &dyn Receiver) -> Outcome {
+    let store = prepared(receiver).await?;
+    let mut chain = Chain::new(lane(), claims_schema(), 0);
+    all_stored(store.as_ref(), &[chain.next(&[row(1, "a")])]).await?;
+    all_stored(store.as_ref(), &[chain.open_comparison(), chain.next(&[])]).await?;
+    let lane_report = report(store.as_ref()).await?;
+    let stated = ChunkNumber { epoch: 2, number: 2 };
+    same("uncompared", &lane_report.uncompared, &Some(stated))?;
+    all_stored(store.as_ref(), &[chain.next(&[row(2, "b")])]).await?;
+    same("later", &report(store.as_ref()).await?.uncompared, &Some(stated))?;
+    all_stored(store.as_ref(), &[chain.open_resync()]).await?;
+    same("sent again", &report(store.as_ref()).await?.uncompared, &None)
+}

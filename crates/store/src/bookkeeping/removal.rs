@@ -1,9 +1,10 @@
 //! Applies the begin and the end of a resynchronisation, and repairs of rows, to a lane's table.
 
 use schemas::manifest::Repair;
+use schemas::name::Lane;
 
 use super::feed_tables::FeedTables;
-use super::{lanes, row_counts};
+use super::{Begin, LaneLock, SqlSession, lanes, row_counts};
 use crate::chunk_number::ChunkNumber;
 use crate::error::Result;
 use crate::layout::LaneTables;
@@ -44,6 +45,14 @@ pub(crate) async fn apply<S: FeedTables>(
             }
             return Ok(());
         }
+        (Removal::AwaitsComparison, _) => {
+            // The agent's first chunk of the epoch states the position before which every row is compared.
+            record.frontier.uncompared = Some(ChunkNumber {
+                number: chunk_number.number + 1,
+                ..chunk_number
+            });
+            return lanes::save_frontier_text(session, &tables.lane, &record.frontier).await;
+        }
         (Removal::Removes, None) => None,
         (Removal::Removes, Some(layout)) => {
             let table = layout.sql(&layout.table);
@@ -59,6 +68,8 @@ pub(crate) async fn apply<S: FeedTables>(
             }
         }
         (Removal::Begins, layout) => {
+            // Every row is sent again, so nothing has to be compared.
+            record.frontier.uncompared = None;
             if let Some(layout) = layout {
                 row_counts::take(session, &tables.with_layout(layout)).await?;
             }
@@ -68,6 +79,21 @@ pub(crate) async fn apply<S: FeedTables>(
     };
     record.frontier.unfinished_removal = unfinished_removal;
     lanes::save_frontier_text(session, &tables.lane, &record.frontier).await
+}
+
+/// Records that a comparison which began after chunk `as_of` found the lane's table equal to the source, in its own transaction.
+/// Nothing is settled while something of the lane is in quarantine: its release may add rows that are gone at the source.
+pub(crate) async fn settle<S: SqlSession>(session: &S, lane: &Lane, as_of: ChunkNumber) -> Result<()> {
+    session.begin(Begin::Bookkeeping).await?;
+    if let Some(record) = lanes::read(session, lane, LaneLock::Alone).await? {
+        let frontier = record.frontier;
+        let settled = frontier.clone().settle(as_of);
+        if settled != frontier {
+            lanes::save_frontier_text(session, lane, &settled).await?;
+            tracing::info!(%lane, "core and store are equal, the resynchronisation is complete");
+        }
+    }
+    session.commit().await
 }
 
 /// Removes the other rows of the keys that a chunk repairs.

@@ -13,7 +13,7 @@ use tokio_postgres::SimpleQueryMessage;
 use super::session::Session;
 use super::table_lock::make_unless;
 use super::{PostgresStore, failure};
-use crate::bookkeeping::stored_rows;
+use crate::bookkeeping::{removal, stored_rows};
 use crate::chunk_number::ChunkNumber;
 use crate::error::Result;
 use crate::layout::Database;
@@ -54,6 +54,13 @@ impl StoredRows for PostgresStore {
     async fn keep_report(&self, lane: &Lane, report: &str) -> Result<()> {
         let session = self.pool.take().await?;
         let done = stored_rows::keep_report(&*session, lane, report).await;
+        self.pool.release(session, &done).await;
+        done
+    }
+
+    async fn settle(&self, lane: &Lane, as_of: ChunkNumber) -> Result<()> {
+        let session = self.pool.take().await?;
+        let done = removal::settle(&*session, lane, as_of).await;
         self.pool.release(session, &done).await;
         done
     }

@@ -12,7 +12,7 @@ use schemas::value::Value;
 
 use super::sql::{Session, now};
 use super::{BUSY_TIMEOUT, SqliteStore, failure};
-use crate::bookkeeping::stored_rows;
+use crate::bookkeeping::{removal, stored_rows};
 use crate::chunk_number::ChunkNumber;
 use crate::error::Result;
 use crate::layout::{Database, Options};
@@ -101,6 +101,12 @@ impl StoredRows for SqliteStore {
     async fn keep_report(&self, lane: &Lane, report: &str) -> Result<()> {
         let (lane, report) = (lane.clone(), report.to_owned());
         self.run(move |session| now(stored_rows::keep_report(session, &lane, &report)))
+            .await
+    }
+
+    async fn settle(&self, lane: &Lane, as_of: ChunkNumber) -> Result<()> {
+        let lane = lane.clone();
+        self.run(move |session| now(removal::settle(session, &lane, as_of)))
             .await
     }
 

@@ -34,6 +34,7 @@ impl Poller {
                 status.refused = report.refused.as_ref().map(ToString::to_string);
                 status.pending_change.clone_from(&report.pending_change);
                 status.show_unfinished_removal(report.unfinished_removal);
+                status.show_uncompared(&report.lane, report.uncompared);
                 status.compacted = report.compacted;
             });
         }

@@ -122,9 +122,13 @@ pub(super) fn plan_from_tail(
         cursor,
     };
     let is_changed = tail.content.definition != order.definition;
-    let is_other_source = order.cause == Cause::SourceChanged;
+    let is_other_source = matches!(order.cause, Cause::SourceChanged | Cause::Comparison);
     if is_changed && is_other_source {
         let what = "its definition changed, too, and must be accepted first".to_owned();
+        return Err(EpochError::NotContinuable { lane, what });
+    }
+    if order.cause == Cause::Comparison && tail.cursor_after.is_none() {
+        let what = "it has sent no row yet, so there is nothing to compare".to_owned();
         return Err(EpochError::NotContinuable { lane, what });
     }
     let StartPoint::Chunk { epoch, number } = from else {

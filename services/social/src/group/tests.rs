@@ -320,3 +320,31 @@ fn group_reshape_removes_batches_that_do_not_match() {
     assert_eq!(group.reshape(&narrower, &["id".into()], &[]).len(), 1);
     assert!(group.batches.is_empty());
 }
+
+/// The block states the position, also an unchanged one.
+#[test]
+fn group_begins_at_the_fence_with_a_block_that_states_it() {
+    let cursor = |at| Cursor(vec![Scalar::Int(at)]);
+    for (above, wanted) in [
+        (vec![(cursor(50), cursor(30))], 30),
+        (vec![(cursor(60), cursor(30))], 50),
+    ] {
+        let mut one = group(0, 50);
+        one.resync = ResyncPhase::first(false, true);
+        assert!(one.awaits_fence());
+        one.begin_at_fence(&above, Timestamp::UNIX_EPOCH).unwrap();
+        assert!(!one.awaits_fence());
+        let blocks = one.batches[0].chunker.rows.take_closed();
+        let positions: Vec<_> = blocks.into_iter().map(|block| block.cursor_after).collect();
+        assert_eq!(positions, [Some(cursor(wanted))]);
+        assert_eq!(one.position().unwrap(), Some(cursor(wanted)));
+    }
+}
+
+/// A lane that does not know its position yet must not take another one along.
+#[test]
+fn group_that_awaits_its_fence_is_not_joined() {
+    let mut one = group(0, 5);
+    one.resync = ResyncPhase::first(false, true);
+    assert_eq!(join(vec![one, group(1, 5)]).unwrap().len(), 2);
+}

@@ -68,6 +68,8 @@ pub struct Position {
     pub source: Option<SourceIdentity>,
     /// Whether an operator accepted that the source holds nothing at this position.
     pub is_source_accepted: bool,
+    /// Whether to continue at the source's present fence.
+    pub begins_at_fence: bool,
     /// When the lane's last rows were read.
     pub read_at: Option<Timestamp>,
     /// Whether the lane is stopped because the feed's definition changed. The feed's columns are needed to describe that.

@@ -95,7 +95,8 @@ impl LaneRepairs {
         watches.push(Arc::downgrade(&changed));
         drop(watches);
         let position = self.position.borrow();
-        if !position.known || position.from.is_none() {
+        // A chunk before the one that states the lane's new position would make the agent keep the old one.
+        if !position.known || position.from.is_none() || position.begins_at_fence {
             return Err(RepairError::NotReady);
         }
         if position.is_resync {

@@ -102,15 +102,23 @@ impl LaneWorker {
             }
         }
         self.set_code("receiver_behind", context.is_receiver_behind);
+        self.set_code("receiver_incomplete", context.is_receiver_incomplete);
         self.parts.registry.lane(&self.parts.lane, |status| {
             status.receiver_stopped.clone_from(&context.receiver_stopped);
             status.outstanding.clone_from(&context.outstanding);
+            let remedy = "the receiver's operator must act: `slacktide status` there shows how";
             if context.is_receiver_behind {
                 let why = context.receiver_stopped.clone().unwrap_or_default();
-                let remedy = "the receiver's operator must act: `slacktide status` there shows how";
                 status.unverified.set("receiver_behind", why, remedy);
             } else {
                 status.unverified.clear("receiver_behind");
+            }
+            if context.is_receiver_incomplete {
+                let why = "a resynchronisation is not complete at the receiver, so its rows may differ from the source's";
+                let remedy = format!("wait for it; if it does not end, {remedy}");
+                status.unverified.set("receiver_incomplete", why, remedy);
+            } else {
+                status.unverified.clear("receiver_incomplete");
             }
         });
         self.context = context;

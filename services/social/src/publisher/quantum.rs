@@ -10,17 +10,15 @@ use tokio::time::Instant;
 
 use super::source_state::KnownSource;
 use super::{MAX_FENCE_AGE, NextStep, Publisher, age};
+use crate::group::Group;
 use crate::lane::{LaneMessage, QueuedBatch};
 use crate::quantum::QuantumStats;
 use crate::row_batch::RowBatch;
 
 impl Publisher {
     pub(super) async fn run_quantum(&mut self, index: usize, permit: &Permit) -> NextStep {
-        if self
-            .fence
-            .as_ref()
-            .is_none_or(|(_, taken)| taken.elapsed() > MAX_FENCE_AGE)
-        {
+        let is_old = |(_, taken): &(_, Instant)| taken.elapsed() > MAX_FENCE_AGE;
+        if self.fence.as_ref().is_none_or(is_old) || self.groups.iter().any(Group::awaits_fence) {
             let lane_positions = self.lane_positions();
             let Some(reader) = self.reader.as_mut() else {
                 return NextStep::Continue;
@@ -40,6 +38,11 @@ impl Publisher {
                 return NextStep::Continue;
             }
             self.fence = reading.fence.map(|fence| (fence, Instant::now()));
+            if (self.fence.is_some() || self.is_empty)
+                && let Err(error) = self.begin_at_fence(&reading.above)
+            {
+                return self.stop_feed(&error);
+            }
             if self.fence.is_none() {
                 for group in &mut self.groups {
                     if let Err(error) = group.await_fence(reading.is_empty) {

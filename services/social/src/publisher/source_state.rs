@@ -10,8 +10,8 @@ use source::{FenceHolder, FenceReading, LanePosition};
 
 use super::Publisher;
 use crate::conditions::set_code;
-use crate::group::Group;
 use crate::lane::LaneMessage;
+use crate::row_batcher::BatchError;
 use crate::source_verdict::evaluate;
 
 /// How long a fence may stall before "caught up" is no longer claimed, unless the feed's margin is longer. A transaction of
@@ -69,7 +69,7 @@ impl Publisher {
                 let before = self.source_of(member.lane, member.generation);
                 let is_accepted = self.is_accepted(member.lane, at.as_ref());
                 let verdict = evaluate(before.as_ref(), &reading.source, is_beyond, is_accepted);
-                self.show_beyond(member.lane, verdict.shows_beyond);
+                self.show_beyond(member.lane, verdict.shows_beyond && !group.awaits_fence());
                 if let Some(what) = verdict.stop_reason {
                     others.push((member.lane, member.generation, what));
                 }
@@ -81,6 +81,22 @@ impl Publisher {
         }
         self.source = (!reading.source.is_empty()).then(|| reading.source.clone());
         is_same
+    }
+
+    /// Continues within the fence for the lanes that begin there; `above` are the positions above it.
+    ///
+    /// # Errors
+    /// [`BatchError`] should a position not be known.
+    pub(super) fn begin_at_fence(&mut self, above: &[(Cursor, Cursor)]) -> Result<(), BatchError> {
+        let awaiting = self.groups.iter_mut().filter(|group| group.awaits_fence());
+        for group in awaiting {
+            group.begin_at_fence(above, Timestamp::now())?;
+            for member in group.batches.iter().flat_map(|batch| &batch.members) {
+                let named = KnownSource::Named(self.source.clone());
+                self.known.insert(member.lane, (member.generation, named));
+            }
+        }
+        Ok(())
     }
 
     /// Returns the source that a lane was last read from.
@@ -218,12 +234,4 @@ fn describe_stall(holder: &FenceHolder) -> String {
 
 fn seconds(span: Duration) -> String {
     format!("{}.{} s", span.as_secs(), span.subsec_millis() / 100)
-}
-
-impl Group {
-    fn go_back(&mut self, to: &Cursor, now: Timestamp) {
-        self.begin_quantum(now);
-        let batches = self.batches.iter_mut();
-        batches.for_each(|batch| batch.chunker.rows.go_back(to.clone()));
-    }
 }

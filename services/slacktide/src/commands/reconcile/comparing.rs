@@ -51,9 +51,12 @@ pub(super) async fn compare(
     };
     let compared = comparison.run().await;
     client.close().await;
-    let report = compared?;
+    let (report, as_of) = compared?;
     let text = serde_json::to_string(&report).map_err(|error| Failure::internal(&error))?;
     store.keep_report(lane, &text).await?;
+    if report.is_balanced {
+        store.settle(lane, as_of).await?;
+    }
     Ok(report)
 }
 
@@ -67,31 +70,39 @@ struct Comparison<'a> {
 }
 
 impl Comparison<'_> {
-    async fn run(&self) -> Result<ReconcileReport, Failure> {
+    /// Returns the report, and the lane's last chunk before the first row was read.
+    async fn run(&self) -> Result<(ReconcileReport, ChunkNumber), Failure> {
         let mut report = ReconcileReport::begin(self.lane, self.salt.clone(), Timestamp::now());
         let all = self.pass(None, BTreeSet::new(), &mut report).await?;
+        let as_of = place_of(&all.answer.header);
+        let ending = self.compare(&all, &mut report).await?;
+        Ok((report.end(ending, Timestamp::now()), as_of))
+    }
+
+    /// Compares the buckets, and the keys of those that differ.
+    async fn compare(&self, all: &Pass, report: &mut ReconcileReport) -> Result<Ending, Failure> {
         let header = &all.answer.header;
         report.take_header(header);
         if !self.is_caught_up(header).await? {
-            return Ok(report.end(Ending::StoreBehind, Timestamp::now()));
+            return Ok(Ending::StoreBehind);
         }
         let stored = store_side::tree(self.store, self.lane, self.place(), header).await?;
         report.store_rows = stored.rows;
         if stored.columns != header.columns {
-            return Ok(report.end(Ending::ColumnsDiffer, Timestamp::now()));
+            return Ok(Ending::ColumnsDiffer);
         }
-        report.days = days(&all, &stored);
+        report.days = days(all, &stored);
         let differing = differing_buckets(&all.answer.buckets, &stored.tree);
         report.buckets = BUCKETS as u64;
         report.buckets_differing = differing.len() as u64;
         if differing.is_empty() {
-            return Ok(report.end(Ending::Compared, Timestamp::now()));
+            return Ok(Ending::Compared);
         }
-        let asked = bounded(&differing, &all, &stored);
+        let asked = bounded(&differing, all, &stored);
         report.buckets_not_compared = (differing.len() - asked.len()) as u64;
-        let findings = self.compare_keys(asked, &mut report).await?;
+        let findings = self.compare_keys(asked, report).await?;
         report.take_findings(&findings.0, &findings.1);
-        Ok(report.end(Ending::Compared, Timestamp::now()))
+        Ok(Ending::Compared)
     }
 
     fn place(&self) -> (&str, usize) {
@@ -157,10 +168,7 @@ impl Comparison<'_> {
 
     /// Waits until the store has everything that was published before the core was read.
     async fn is_caught_up(&self, header: &Header) -> Result<bool, Failure> {
-        let wanted = ChunkNumber {
-            epoch: header.epoch,
-            number: header.number,
-        };
+        let wanted = place_of(header);
         if header.epoch == 0 {
             return Ok(true);
         }
@@ -177,6 +185,14 @@ impl Comparison<'_> {
             }
             tokio::time::sleep(POLL).await;
         }
+    }
+}
+
+/// Returns the lane's last chunk before the core was read.
+fn place_of(header: &Header) -> ChunkNumber {
+    ChunkNumber {
+        epoch: header.epoch,
+        number: header.number,
     }
 }
 

@@ -46,6 +46,31 @@ pub(super) async fn run(args: RepairArgs) -> Outcome {
     repaired
 }
 
+/// Compares, and if core and store differ in rows that few requests can repair, records that and repairs them. Returns the last
+/// comparison.
+pub(super) async fn automatically(
+    loaded: &Loaded<CommercialFile>,
+    rows: &dyn StoredRows,
+    lane: &Lane,
+    by: Approval,
+    timeout: Duration,
+) -> Result<ReconcileReport, Failure> {
+    let repair = Repair {
+        loaded,
+        rows,
+        lane: lane.clone(),
+        by,
+        timeout,
+    };
+    let report = repair.compare().await?;
+    let too_many = report.errors() > (MAX_KEYS * MAX_REQUESTS) as u64 || report.buckets_not_compared > 0;
+    if report.is_balanced || !report.is_comparable() || too_many {
+        return Ok(report);
+    }
+    repair.record(&report).await?;
+    repair.ask_for_rows(report).await
+}
+
 struct Repair<'a> {
     loaded: &'a Loaded<CommercialFile>,
     rows: &'a dyn StoredRows,
@@ -69,6 +94,12 @@ impl Repair<'_> {
             self.store_again().await?;
             report = self.compare().await?;
         }
+        finish(&self.ask_for_rows(report).await?, json)
+    }
+
+    /// Has the bureau send rows again until core and store are equal, as long as each request leaves fewer differences. Returns the last
+    /// comparison.
+    async fn ask_for_rows(&self, mut report: ReconcileReport) -> Result<ReconcileReport, Failure> {
         let mut repairs = Vec::new();
         while !report.is_balanced && report.is_comparable() && repairs.len() < MAX_REQUESTS {
             let errors = report.errors();
@@ -83,7 +114,7 @@ impl Repair<'_> {
             }
         }
         report.repairs = repairs;
-        finish(&report, json)
+        Ok(report)
     }
 
     async fn compare(&self) -> Result<ReconcileReport, Failure> {

@@ -2,6 +2,8 @@
 //!
 //! A lane is compared by the schedule only after an operator has compared it once: a bureau that does not allow it is not asked
 //! each day. The report that the store keeps is the only state, so several agents over one store and restarts share it.
+//!
+//! A lane whose bureau continues with another source is compared at once, and repaired: the bureau's operator ordered that.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,11 +15,12 @@ use runtime::config::Loaded;
 use runtime::metrics::MetricsText;
 use schemas::name::Lane;
 use serde::Serialize;
-use store::StoredRows;
+use store::{Approval, LaneReport, StoredRows};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::comparing::compare;
+use super::repair;
 use super::report::ReconcileReport;
 use crate::compose;
 use crate::failure::Failure;
@@ -31,6 +34,9 @@ const TIMEOUT: Duration = Duration::from_secs(6 * 3_600);
 
 /// When a comparison that failed is tried again.
 const RETRY: Duration = Duration::from_secs(3_600);
+
+/// When the comparison and repair of a lane with another source is tried again: each reads the core's whole table.
+const RETRY_UNCOMPARED: Duration = Duration::from_secs(300);
 
 /// The person or program in the requests of scheduled comparisons.
 const ACTOR: &str = "slacktide";
@@ -155,15 +161,21 @@ impl Schedule {
         let (mut all, mut due) = (BTreeMap::new(), None);
         let table = &self.loaded.value.reconcile;
         for report in self.store.reports().await? {
+            let is_deferred = self
+                .retry_at
+                .get(&report.lane)
+                .is_some_and(|at| *at > Instant::now());
+            let must_repair = is_uncompared(&report);
+            let kept = self.store.reports_kept(&report.lane, 1).await?;
+            let age = |kept_at: &Timestamp| Timestamp::now().duration_since(*kept_at).unsigned_abs();
+            let is_old = kept.iter().any(|(kept_at, _)| age(kept_at) >= table.every.get());
             let lane = report.lane;
-            let Some((kept_at, text)) = self.store.reports_kept(&lane, 1).await?.into_iter().next() else {
+            if table.scheduled && !is_deferred && (must_repair || is_old) {
+                due.get_or_insert_with(|| (lane.clone(), must_repair));
+            }
+            let Some((kept_at, text)) = kept.into_iter().next() else {
                 continue;
             };
-            let age = Timestamp::now().duration_since(kept_at).unsigned_abs();
-            let is_deferred = self.retry_at.get(&lane).is_some_and(|at| *at > Instant::now());
-            if table.scheduled && !is_deferred && age >= table.every.get() {
-                due.get_or_insert_with(|| lane.clone());
-            }
             // A report of another version is replaced by the next comparison.
             if let Ok(report) = serde_json::from_str::<ReconcileReport>(&text) {
                 all.insert(
@@ -178,17 +190,33 @@ impl Schedule {
             }
         }
         shown.replace(all);
-        if let Some(lane) = due
-            && let Err(error) = self.compare(&lane).await
-        {
-            tracing::warn!(%lane, %error, retry_in_s = RETRY.as_secs(), "scheduled comparison failed, retrying");
-            self.retry_at.insert(lane, Instant::now() + RETRY);
+        let Some((lane, must_repair)) = due else {
+            return Ok(());
+        };
+        let retry = if must_repair { RETRY_UNCOMPARED } else { RETRY };
+        let compared = self.compare(&lane, must_repair).await;
+        if let Err(error) = &compared {
+            tracing::warn!(%lane, %error, retry_in_s = retry.as_secs(), "comparison failed, retrying");
+        }
+        // Also a lane that is equal may have to be compared again, while something of it is in quarantine.
+        if must_repair || compared.is_err() {
+            self.retry_at.insert(lane, Instant::now() + retry);
         }
         Ok(())
     }
 
-    async fn compare(&self, lane: &Lane) -> Result<(), Failure> {
-        let report = compare(&self.loaded, self.store.as_ref(), lane, ACTOR, TIMEOUT).await?;
+    /// Compares a lane, and repairs it if it must be.
+    async fn compare(&self, lane: &Lane, must_repair: bool) -> Result<(), Failure> {
+        let store = self.store.as_ref();
+        let report = if must_repair {
+            let by = Approval {
+                actor: ACTOR.to_owned(),
+                reason: "the bureau continues from its source as it is now".to_owned(),
+            };
+            repair::automatically(&self.loaded, store, lane, by, TIMEOUT).await?
+        } else {
+            compare(&self.loaded, store, lane, ACTOR, TIMEOUT).await?
+        };
         if report.is_balanced {
             tracing::info!(%lane, "core and store are equal");
         } else {
@@ -196,4 +224,11 @@ impl Schedule {
         }
         Ok(())
     }
+}
+
+/// Returns whether the lane must be compared now: its chunk is stored after which a comparison counts.
+fn is_uncompared(report: &LaneReport) -> bool {
+    report
+        .uncompared
+        .is_some_and(|after| report.chunk_number() >= after)
 }

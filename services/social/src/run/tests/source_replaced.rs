@@ -18,6 +18,8 @@ struct SourceReport {
     reread_from: Option<i64>,
     /// The greatest position; higher ones are beyond it.
     greatest: Option<i64>,
+    /// Positions above it are lowered to it for a lane that begins at the fence.
+    fence: Option<i64>,
     held: Option<source::FenceHolder>,
     stalled_for: Duration,
     /// How often the feed was opened.
@@ -92,6 +94,10 @@ impl FeedReader for ScriptedReader {
                 .map(|at| (at, cursor(report.reread_from.unwrap() - 1)))
                 .collect(),
             beyond: positions().filter(is_beyond).collect(),
+            above: positions()
+                .filter(|at| report.fence.is_some_and(|fence| number(at) > fence))
+                .map(|at| (at, cursor(report.fence.unwrap())))
+                .collect(),
         })
     }
     async fn read(
@@ -300,6 +306,36 @@ async fn source_replaced_is_accepted_by_a_resynchronisation() {
         "what was proven of the feed was proven of another source"
     );
     assert_eq!(chunks.last().unwrap().manifest.source, Some(mark("two", 900)));
+    site.end().await;
+}
+
+/// The receiver compares what is before the position that the first chunk states.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn source_replaced_continues_at_its_fence_for_a_comparison() {
+    let site = site(2_000);
+    all_published(&site.exchange, &site.key, 2_000).await;
+    let lane = &lanes()[0];
+    site.set_report(|report| (report.source, report.fence) = (mark("two", 900), Some(1_500)));
+    until(|| site.stopped_by() == [Some("source_changed"); 2]).await;
+    site.open(lane, Cause::Comparison, false).await;
+    let of_epoch = || {
+        let chunks = site.exchange.chunks(lane, site.key.public());
+        let chunks = chunks.into_iter().map(|chunk| chunk.manifest);
+        chunks.filter(|manifest| manifest.epoch == 2).collect::<Vec<_>>()
+    };
+    let sent = || {
+        of_epoch()
+            .iter()
+            .map(|manifest| manifest.content.totals.rows)
+            .sum::<u64>()
+    };
+    until(|| sent() == 500).await;
+    let manifests = of_epoch();
+    assert_eq!(manifests[0].cursor_after, Some(cursor(2_000)));
+    assert_eq!(manifests[1].content.totals.rows, 0);
+    assert_eq!(manifests[1].cursor_after, Some(cursor(1_500)));
+    assert_eq!(manifests[1].source, Some(mark("two", 900)));
+    assert_eq!(manifests.last().unwrap().cursor_after, Some(cursor(2_000)));
     site.end().await;
 }
 
