@@ -1,5 +1,7 @@
 //! An insurer compares its store with the core by digests, and the bureau sends again what differs.
 
+use std::process::Command;
+
 use harness::until;
 use rusqlite::Connection;
 use serde_json::Value;
@@ -96,6 +98,31 @@ async fn assert_rebuilt_equals(site: &Site) {
     assert!(is_equal, "{output}");
 }
 
+/// Writes the report as a workbook, and reads its texts with another program.
+async fn assert_workbook(site: &Site, report: &Value) {
+    let file = site.file("report.xlsx");
+    let words = ["reconcile", "show", "claim", "--xlsx"];
+    let more = [file.to_str().unwrap(), "--config", "poller.toml"];
+    let (code, _) = site.command_stdout(&[&words[..], &more].concat()).await;
+    assert_eq!(code, Some(7));
+    let script =
+        "import sys, zipfile; print(zipfile.ZipFile(sys.argv[1]).read('xl/sharedStrings.xml').decode())";
+    let read = Command::new("python3")
+        .args(["-c", script])
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
+    let texts = String::from_utf8(read.stdout).unwrap();
+    for finding in report["findings"].as_array().unwrap() {
+        let digest = finding["key_digest"].as_str().unwrap();
+        assert!(texts.contains(digest), "{digest}");
+    }
+    for id in ids(report, "different") {
+        assert!(texts.contains(&format!("<t>{id}</t>")), "{id}: {texts}");
+    }
+}
+
 pub(super) async fn wait_published(site: &Site, poller: &Agent) {
     site.wait_until_equal().await;
     until("every chunk to be stored", DEADLINE, async || {
@@ -151,6 +178,7 @@ async fn reconcile_finds_shows_and_repairs_planted_rows() {
     assert_eq!(ids(&report, "different"), ["9"], "{report:#}");
     let (code, shown) = run(&site, "show").await;
     assert_eq!((code, &shown), (Some(7), &report));
+    assert_workbook(&site, &report).await;
     let words = ["reconcile", "show", "claim", "--csv", "--config", "poller.toml"];
     let (_, csv) = site.command_stdout(&words).await;
     assert!(csv.starts_with("difference,is_error,key_digest,id\n"), "{csv}");

@@ -1,5 +1,7 @@
 //! Commands of reconciliation.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use runtime::span::Span;
 use schemas::name::FeedName;
@@ -66,6 +68,9 @@ pub(crate) struct ShowArgs {
     /// Prevent formulas in the CSV, for a spreadsheet.
     #[arg(long, requires = "csv")]
     pub(crate) spreadsheet: bool,
+    /// Also write the report to an Excel workbook. The file is replaced.
+    #[arg(long, value_name = "FILE", conflicts_with = "csv")]
+    pub(crate) xlsx: Option<PathBuf>,
 }
 
 /// The arguments of `reconcile repair`.

@@ -19,7 +19,7 @@ use runtime::exit::Exit;
 use schemas::name::{FeedName, Lane};
 use store::StoredRows;
 
-use self::report::ReconcileReport;
+use self::report::{ReconcileReport, workbook};
 use super::operator;
 use super::request::csv::Cells;
 use crate::cli::reconcile::{ReconcileCommand, RunArgs, ShowArgs};
@@ -98,6 +98,9 @@ async fn show(args: ShowArgs) -> Outcome {
             format!("the last report of {lane} was written by another version: compare again"),
         )
     })?;
+    if let Some(path) = &args.xlsx {
+        workbook::write(&report, path)?;
+    }
     if !args.csv {
         return finish(&report, args.json);
     }

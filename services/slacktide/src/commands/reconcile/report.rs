@@ -1,5 +1,7 @@
 //! The value of `reconcile run`, `show` and `repair`.
 
+pub(super) mod workbook;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -254,8 +256,7 @@ impl ReconcileReport {
 
     /// Returns the findings as CSV, with a column for each column of the key.
     pub(super) fn findings_csv(&self, cells: Cells) -> Result<String, Failure> {
-        let keys = self.findings.iter().filter_map(|finding| finding.key.as_ref());
-        let columns: BTreeSet<&String> = keys.flat_map(BTreeMap::keys).collect();
+        let columns = self.key_columns();
         let mut names = vec!["difference", "is_error", "key_digest"];
         names.extend(columns.iter().map(|name| name.as_str()));
         let row = |finding: &FindingItem| {
@@ -269,6 +270,12 @@ impl ReconcileReport {
         };
         let rows: Vec<Vec<Option<String>>> = self.findings.iter().map(row).collect();
         csv::records(&names, &rows, cells)
+    }
+
+    /// Returns the columns of the findings' keys.
+    fn key_columns(&self) -> BTreeSet<&String> {
+        let keys = self.findings.iter().filter_map(|finding| finding.key.as_ref());
+        keys.flat_map(BTreeMap::keys).collect()
     }
 
     fn explained(&self) -> String {
