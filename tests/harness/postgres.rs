@@ -91,44 +91,59 @@ impl Postgres {
         Self::launch(cluster, options, None).await
     }
 
-    /// Starts another server with a copy of the data, as a fail-over without loss does. This server must not run, and must not be
-    /// dropped before the other one.
+    /// Starts another server with a copy of the data, as a fail-over without loss does. This server must not run.
     pub async fn successor(&self) -> Self {
+        let mut server = self.backup();
+        server.start().await;
+        server
+    }
+
+    /// Copies the data of this server, which must not run, for a server that is not started: [`start`](Self::start) restores
+    /// it. Both have the same identity.
+    #[must_use]
+    pub fn backup(&self) -> Self {
         assert!(self.child.is_none(), "stop the server before it is copied");
         let options = PostgresOptions {
             roles: String::new(),
             ..self.options.clone()
         };
-        Self::launch(self.cluster.copy(logs::directory(NAME)), options, None).await
+        Self::stopped(self.cluster.copy(logs::directory(NAME)), options, None)
     }
 
     /// Starts a server. `run` is the log directory of the process, for the shared server.
     async fn launch(cluster: Cluster, options: PostgresOptions, run: Option<&Path>) -> Self {
+        let roles = options.roles.clone();
+        let mut server = Self::stopped(cluster, options, run);
+        server.start().await;
+        if !roles.is_empty() {
+            server.admin().execute(&roles).await;
+        }
+        server
+    }
+
+    fn stopped(cluster: Cluster, options: PostgresOptions, run: Option<&Path>) -> Self {
         // SIGQUIT is an immediate shutdown: the data is removed anyway.
         let guard = ChildGuard::with_shared_logs(Signal::SIGQUIT, Some(cluster.dir()), run);
-        let roles = options.roles.clone();
-        let (port, made) = (free_port(), AtomicU32::new(0));
-        let mut server = Self {
+        Self {
             options,
-            port,
+            port: free_port(),
             child: None,
             guard,
-            made,
+            made: AtomicU32::new(0),
             cluster,
-        };
+        }
+    }
+
+    /// Starts a server that does not run, on another port if its own one is taken.
+    pub async fn start(&mut self) {
         for _ in 0..5 {
-            match server.start_once().await {
-                Ok(()) => {
-                    if !roles.is_empty() {
-                        server.admin().execute(&roles).await;
-                    }
-                    return server;
-                }
-                Err(log) if log.contains("Address already in use") => server.port = free_port(),
+            match self.start_once().await {
+                Ok(()) => return,
+                Err(log) if log.contains("Address already in use") => self.port = free_port(),
                 Err(log) => panic!("postgres did not start:\n{log}"),
             }
         }
-        panic!("postgres: five ports in a row were taken:\n{}", server.log());
+        panic!("postgres: five ports in a row were taken:\n{}", self.log());
     }
 
     /// Creates a database whose name begins with `name`.
