@@ -148,7 +148,9 @@ impl Chain {
                 let compared = check_follows(last, manifest)?;
                 self.report.positions_not_compared += u64::from(!compared);
             }
-            Some(last) if manifest.epoch == last.link.epoch + 1 => self.reopen(manifest)?,
+            Some(last) if manifest.epoch == last.link.epoch + 1 || is_gap_declared(last, manifest) => {
+                self.reopen(manifest)?;
+            }
             Some(last) => {
                 return Err(Violation::EpochGap {
                     epoch: manifest.epoch,
@@ -332,6 +334,18 @@ impl Chain {
             ..self.report.clone()
         }
     }
+}
+
+/// PURE: returns whether an opening declares that the epochs since the last chunk are lost: the exchange was restored from a copy
+/// that lacks them, and the receiver had signed for the last of them.
+fn is_gap_declared(last: &LastChunk, manifest: &Manifest) -> bool {
+    let continues = manifest
+        .opening
+        .as_ref()
+        .filter(|opening| opening.cause == Cause::ExchangeRestored)
+        .and_then(|opening| opening.continues);
+    continues
+        .is_some_and(|link| link.epoch > last.link.epoch && link.epoch.checked_add(1) == Some(manifest.epoch))
 }
 
 /// Checks that a chunk follows the last one. Returns whether their positions could be compared.

@@ -245,6 +245,35 @@ fn chain_new_epoch_needs_an_opening() {
     assert!(!walk(&chunks).unwrap().openings[0].continues_here);
 }
 
+/// A copy of the exchange may lack whole epochs that the receiver signed for.
+#[test]
+fn chain_lost_epochs_are_declared_by_a_restore_only() {
+    let lost = Link {
+        epoch: 3,
+        number: 7,
+        digest: Digest::of(&[b"lost with the restore"]),
+    };
+    let walk_to = |epoch: u32, cause: Cause| {
+        walk(&signed(chain(&SigningKey::generate(), 3), |place, manifest| {
+            if place == 2 {
+                manifest.previous = Some(lost.digest);
+                open_epoch(manifest, lost);
+                manifest.epoch = epoch;
+                manifest.opening.as_mut().unwrap().cause = cause;
+            }
+        }))
+    };
+    let report = walk_to(4, Cause::ExchangeRestored).unwrap();
+    assert_eq!((report.epoch, report.openings[0].continues_here), (4, false));
+    for (epoch, cause) in [(4, Cause::Rewind), (5, Cause::ExchangeRestored)] {
+        let error = walk_to(epoch, cause).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("epoch {epoch} follows epoch 1")),
+            "{error}"
+        );
+    }
+}
+
 /// Equal positions encrypt equally, so that a gap is found without a key.
 #[test]
 fn chain_encrypted_positions_are_compared_without_a_key() {
