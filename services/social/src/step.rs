@@ -312,6 +312,10 @@ pub fn step(lane: Lane, event: Event) -> (Lane, Vec<Action>) {
             let epoch = |link: Option<Link>| link.map_or(0, |link| link.epoch);
             let is_same_epoch = epoch(tail.as_ref().map(|tail| tail.link)) <= epoch(next.seen);
             let is_lifted = match reason {
+                // A process that has seen no chunk knows only the receipt.
+                StopReason::Restored if next.seen.is_none() => {
+                    !next.went_backwards(tail.as_ref(), receipt.as_ref())
+                }
                 StopReason::Restored => !is_same_epoch || next.is_back(tail.as_ref(), receipt.as_ref()),
                 _ => !reason.needs_epoch() || !is_same_epoch,
             };

@@ -351,6 +351,29 @@ fn lane_restored_continues_when_the_seen_chunk_is_back() {
     assert_eq!(actions, [Action::ReadFrom(cursor(5))]);
 }
 
+/// Regression: after a restart the stop was lifted at each check, and proven again for some seconds.
+#[test]
+fn lane_restored_stays_stopped_after_a_restart() {
+    let signed = |epoch, to| ReceiptFrontier {
+        epoch,
+        to,
+        head: None,
+    };
+    let old = read(tail(40, link(3, 6, "six"), "other", 6), Some(signed(3, 7)));
+    let (stopped, _) = proven(lane(), &old);
+    assert_eq!(stopped.stopped(), Some(&StopReason::Restored));
+    let (stopped, _) = step(stopped, Event::Begin);
+    let (stopped, actions) = step(stopped, old);
+    assert!(actions.is_empty(), "{actions:?}");
+    assert_eq!(stopped.stopped(), Some(&StopReason::Restored));
+    // A new epoch lifts it.
+    let (stopped, _) = step(stopped, Event::Begin);
+    let opened = read(tail(41, link(4, 1, "opening"), "operator", 6), Some(signed(3, 7)));
+    let (lane, actions) = step(stopped, opened);
+    assert_eq!(actions, [Action::ReadFrom(cursor(6))]);
+    assert_eq!(lane.stopped(), None);
+}
+
 #[test]
 fn lane_check_keeps_unchanged_lane_and_stops_restored_one() {
     let (idle, _) = step(lane(), read(tail(50, link(1, 5, "five"), "other", 5), None));
