@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::behind::lag;
 use super::page::{feed, has_current_page, own, text};
 use super::state::{State, Verdict};
 use crate::commands::status::facts::{Facts, LaneFacts, LeaseFacts, Side};
@@ -83,6 +84,8 @@ pub(super) fn agent_state(facts: &Facts, lane: &LaneFacts) -> Verdict {
                 Some(error) if own(facts, lane).is_some_and(|own| !own["unpublished_since"].is_null()) => {
                     Some(behind(error, "the agent retries"))
                 }
+                // Everything is published, and chunks wait for a receipt.
+                _ if lag(lane, facts.at).0 > Some(0) => None,
                 _ => Some((State::CaughtUp, String::new(), String::new())),
             }
         }

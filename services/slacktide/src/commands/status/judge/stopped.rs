@@ -1,10 +1,12 @@
 //! Stopped lanes. The side that stopped the lane gives the cause; the remedy depends on the viewer's side.
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::behind::BEHIND_S;
 use super::page::{feed, has_current_page, own, text};
 use super::state::{State, Verdict};
+use super::unverified::unverified_here;
 use crate::commands::status::ago::{seconds, span};
 use crate::commands::status::facts::{Facts, LaneFacts, Side};
 
@@ -40,12 +42,18 @@ pub(super) fn stopped(facts: &Facts, lane: &LaneFacts) -> Verdict {
         } else {
             "follow the message; the bureau's operator sees it, too".to_owned()
         };
-        return Some((State::Stopped, format!("at the receiver: {why}"), remedy));
+        let mut verdict = (State::Stopped, format!("at the receiver: {why}"), remedy);
+        // A receiver that is behind its receipts may need an epoch that only the bureau can open.
+        if lane.receipt.as_ref().is_some_and(|receipt| receipt.is_behind)
+            && let Some((_, why, remedy)) = stopped_at_bureau(facts, own)
+        {
+            verdict.1 = format!("{}; {why}", verdict.1);
+            verdict.2 = format!("{}; then {remedy}", verdict.2);
+        }
+        return Some(verdict);
     }
-    if facts.side == Side::Bureau && own.and_then(|own| own.get("stopped")?.as_bool()) == Some(true) {
-        let why = text(own, "state").unwrap_or("no reason given");
-        let (why, remedy) = why.split_once("; ").unwrap_or((why, "see the agent's log"));
-        return Some((State::Stopped, format!("at the bureau: {why}"), remedy.to_owned()));
+    if let Some(verdict) = stopped_at_bureau(facts, own) {
+        return Some(verdict);
     }
     if facts.side == Side::Bureau
         && let Some(changed) = &lane.changed
@@ -72,13 +80,33 @@ pub(super) fn stopped(facts: &Facts, lane: &LaneFacts) -> Verdict {
             Side::Bureau => "run `slacktide status` on the host of the agent that holds the lease",
             _ => "ask the bureau's operator; nothing can be done here",
         };
-        return Some((State::Stopped, format!("at the bureau: {why}"), remedy.to_owned()));
+        let why = format!("at the bureau: {why}");
+        // What this side has to repair comes first: the bureau waits for it.
+        return Some(match unverified_here(facts, lane) {
+            Some((_, here, first)) => (
+                State::Stopped,
+                format!("{why}; at this side: {here}"),
+                format!("{first}; then ask the bureau's operator"),
+            ),
+            None => (State::Stopped, why, remedy.to_owned()),
+        });
     }
     let state = text(feed(facts, lane), "state").filter(|state| state.starts_with("stopped"))?;
     let (why, remedy) = state
         .split_once("; ")
         .unwrap_or((state, "correct the feed, then restart the agent"));
     Some((State::Stopped, format!("at the source: {why}"), remedy.to_owned()))
+}
+
+/// The bureau's own agent stopped the lane.
+fn stopped_at_bureau(facts: &Facts, own: Option<&Value>) -> Verdict {
+    let is_stopped = own.and_then(|own| own.get("stopped")?.as_bool()) == Some(true);
+    if facts.side != Side::Bureau || !is_stopped {
+        return None;
+    }
+    let why = text(own, "state").unwrap_or("no reason given");
+    let (why, remedy) = why.split_once("; ").unwrap_or((why, "see the agent's log"));
+    Some((State::Stopped, format!("at the bureau: {why}"), remedy.to_owned()))
 }
 
 /// A chunk is missing while later ones are stored: the store lost it before its receipt, or the exchange dropped or

@@ -157,12 +157,36 @@ fn judge_each_set_of_facts_has_one_state() {
             "",
         ),
         (
+            "everything is published, and not signed for",
+            Side::Bureau,
+            bureau("caught up", "open"),
+            |_, lane| {
+                let chunk = lane.chunk.as_mut().unwrap();
+                (chunk.number, chunk.stored_at) = (9, at(NOW - 20));
+            },
+            State::Flowing,
+            "",
+        ),
+        (
             "stopped at the receiver",
             Side::Bureau,
             bureau("caught up", "open"),
             |_, lane| lane.receipt.as_mut().unwrap().stopped = Some("exchange restored or rewritten".into()),
             State::Stopped,
             "at the receiver: exchange restored",
+        ),
+        (
+            "stopped at both sides, seen by the bureau",
+            Side::Bureau,
+            bureau("reading", "open"),
+            |facts, lane| {
+                let receipt = lane.receipt.as_mut().unwrap();
+                (receipt.stopped, receipt.is_behind) = (Some("the store is behind".into()), true);
+                let page = facts.agent.page.as_mut().unwrap();
+                page["lanes"]["a.f"] = json!({ "stopped": true, "state": "exchange restored; open an epoch" });
+            },
+            State::Stopped,
+            "at the receiver: the store is behind; at the bureau: exchange restored",
         ),
         (
             "stopped at the bureau, seen there",
@@ -190,6 +214,18 @@ fn judge_each_set_of_facts_has_one_state() {
             |_, lane| lane.changed = Some("feed definition changed: key [a] is now [b]; accept it".into()),
             State::Stopped,
             "key [a] is now [b]",
+        ),
+        (
+            "stopped at the bureau, and the store is behind",
+            Side::Insurer,
+            insurer().map(|mut page| {
+                page["lanes"]["a.f"]["unverified"] =
+                    json!({ "store_behind": { "detail": "the store lacks chunks", "remedy": "refill" } });
+                page
+            }),
+            |_, lane| lane.bureau_notice = Some("stopped: the source went back".into()),
+            State::Stopped,
+            "at the bureau: the source went back; at this side: the store lacks chunks",
         ),
         (
             "held, seen by the insurer",

@@ -8,6 +8,11 @@ use crate::commands::status::facts::{Facts, LaneFacts};
 
 /// A check of the lane failed or could not be made.
 pub(super) fn unverified(facts: &Facts, lane: &LaneFacts) -> Verdict {
+    unverified_here(facts, lane).or_else(|| unverified_elsewhere(facts, lane))
+}
+
+/// A check of this side's agent failed or could not be made.
+pub(super) fn unverified_here(facts: &Facts, lane: &LaneFacts) -> Verdict {
     let both = [feed(facts, lane), own(facts, lane)];
     let reasons = both
         .into_iter()
@@ -18,9 +23,11 @@ pub(super) fn unverified(facts: &Facts, lane: &LaneFacts) -> Verdict {
         details.extend(detail(reason));
         remedies.extend(text(Some(reason), "remedy"));
     }
-    if !details.is_empty() {
-        return Some((State::Unverified, details.join("; "), remedies.join("; ")));
-    }
+    (!details.is_empty()).then(|| (State::Unverified, details.join("; "), remedies.join("; ")))
+}
+
+/// The messages at the exchange show that "caught up" cannot be claimed.
+fn unverified_elsewhere(facts: &Facts, lane: &LaneFacts) -> Verdict {
     if lane.chunk.as_ref().is_some_and(|chunk| chunk.is_resync) {
         let why = "the feed is being sent again from its start; until that is complete the store may hold rows that are gone at the \
                    source";
