@@ -8,6 +8,7 @@
 //! - `permissions` privileges, permissions and keys removed while everything runs
 //! - `disks` full and slow disks, at the store and at the exchange
 //! - `docs_page` docs/faults.md names each of the tests
+//! - `nemesis` random faults of every kind, operators who follow what is shown, and an independent oracle
 //! - `process` file descriptors, memory, the wall clock, SIGTERM at any time
 
 mod databases;
@@ -17,5 +18,6 @@ mod docs_page;
 mod fixture;
 mod half_open;
 mod log;
+mod nemesis;
 mod permissions;
 mod process;

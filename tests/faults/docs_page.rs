@@ -27,6 +27,7 @@ fn faults_page_and_fault_tests_name_each_other() {
         "databases",
         "disks",
         "half_open",
+        "nemesis",
         "process",
         "permissions",
     ] {

@@ -41,7 +41,8 @@ impl Fixture {
         Self::with_databases(core, store, rows, OPEN).await
     }
 
-    async fn with_databases(core: Postgres, store: Postgres, rows: u32, gate: &'static str) -> Self {
+    /// Starts between two given servers.
+    pub(super) async fn with_databases(core: Postgres, store: Postgres, rows: u32, gate: &'static str) -> Self {
         let (from, to) = (core.database("core").await, store.database("insurer").await);
         let grants = format!(
             "GRANT CREATE ON DATABASE \"{}\" TO $role; GRANT CREATE, USAGE ON SCHEMA public TO $role",

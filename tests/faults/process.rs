@@ -245,12 +245,7 @@ async fn agent_task_panic_exits_70() {
             ))
             .await;
         for agent in [&mut social, &mut poller] {
-            let status = agent.process.wait_exit(DEADLINE).await;
-            let logged = agent.process.stderr();
-            // If the runtime itself panics, the process aborts at once and stops nothing in order.
-            let is_aborted = logged.contains("worker thread panicking; aborting process");
-            assert!(status.code() == Some(70) || is_aborted, "{status}\n{logged}");
-            in_order += u32::from(status.code() == Some(70));
+            in_order += u32::from(is_stopped_by_panic(agent).await);
         }
         shim.fail_clock(0);
     }
@@ -261,6 +256,16 @@ async fn agent_task_panic_exits_70() {
     site.assert_ledger_gapless().await;
     social.stop().await;
     poller.stop().await;
+}
+
+/// Waits for the end of an agent with a task that panics. Returns whether it stopped in order: if the runtime itself panics, the
+/// process aborts at once.
+pub(super) async fn is_stopped_by_panic(agent: &mut Agent) -> bool {
+    let status = agent.process.wait_exit(DEADLINE).await;
+    let (is_in_order, logged) = (status.code() == Some(70), agent.process.stderr());
+    let is_aborted = logged.contains("worker thread panicking; aborting process");
+    assert!(is_in_order || is_aborted, "{status}\n{logged}");
+    is_in_order
 }
 
 /// The second signal ends the process regardless of the databases. Both signals are pending when the process resumes, so that
