@@ -1,6 +1,6 @@
 # Targets for development. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-alerts test-api test-cluster test-compose test-console test-kills lint bench-path bench-peers bench-gateway bench-harm bench-gate bench-audit tools
+.PHONY: help demo test test-alerts test-api test-cluster test-compose test-console test-kills test-nemesis lint bench-path bench-peers bench-gateway bench-harm bench-gate bench-audit tools
 
 CARGO ?= cargo
 DEMO_ARGS ?=
@@ -8,6 +8,8 @@ BENCH_ARGS ?=
 TEST_ARGS ?=
 ROWS ?= 300000
 KILLS ?= 40
+SEED ?=
+FAULTS ?= 60
 
 # Where scripts/tools.sh leaves what it found; a server named by the caller wins.
 TOOLS := $(CURDIR)/.tools
@@ -41,6 +43,9 @@ test-console: tools ## Test the console in a browser; needs chromium
 
 test-kills: tools ## Kill gateway, agents and nats-server at random over many rows; ROWS=300000 KILLS=40
 	@CARGO='$(CARGO)' scripts/test-kills.sh '$(ROWS)' '$(KILLS)'
+
+test-nemesis: tools ## Inject random faults of every kind, follow what is shown, compare; FAULTS=60 SEED=random
+	@CARGO='$(CARGO)' scripts/test-nemesis.sh '$(FAULTS)' '$(SEED)'
 
 test-cluster: tools ## Kill, freeze, cut off and restart the servers of a cluster, with feeds and requests
 	@CARGO='$(CARGO)' scripts/test-cluster.sh $(TEST_ARGS)
