@@ -30,6 +30,8 @@ pub(super) struct View {
     remedy: String,
     /// Chunks without a receipt.
     unsigned: u64,
+    /// The epoch of the last chunk.
+    pub(super) epoch: Option<u64>,
     /// The agent's own page; null while the agent does not answer.
     pub(super) page: Value,
 }
@@ -43,6 +45,7 @@ impl View {
             why: text("why"),
             remedy: text("remedy"),
             unsigned: lane["lag_chunks"].as_u64().unwrap_or(0),
+            epoch: lane["chunk"]["epoch"].as_u64(),
             page: status["agent"]["page"].clone(),
         }
     }

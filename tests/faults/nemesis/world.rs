@@ -278,9 +278,10 @@ impl World {
             .await;
         self.business.move_to(self.fixture.site.core.clone());
         self.business.resume();
-        // An agent that starts later does not know of the stop, once the core has written as much as was lost.
+        // An agent that starts later does not know of the stop, once the core has written as much as was lost. It knows of an epoch.
         self.operate_until("the restored core to be accepted", |[bureau, _]| {
-            !is_stopped(bureau)
+            let adopted = bureau.page.pointer(LANE).and_then(|lane| lane["epoch"].as_u64());
+            bureau.epoch > adopted || !is_stopped(bureau)
         })
         .await;
     }
