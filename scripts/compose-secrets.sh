@@ -25,15 +25,15 @@ public() {
     cat "$folder/secrets/$1"
 }
 
-# The authority and the certificate of the front; no container gets the authority's private key.
-if [ ! -e "$folder/secrets/authority/ca.pem" ]; then
+# The authority and the certificate of the front; no container gets the authority's private key, which may be kept elsewhere.
+if [ ! -e "$folder/secrets/authority/ca.pem" ] && [ ! -e "$folder/secrets/authority.pem" ]; then
     $SLACKTIDE keys site --out "$folder/secrets/site" --host front >/dev/null
     mv "$folder/secrets/site/authority" "$folder/secrets/authority"
     rm -r "$folder/secrets/site"
 fi
 [ -e "$folder/secrets/front/server.pem" ] || $SLACKTIDE keys certificate --authority "$folder/secrets/authority" \
     --name front --host front --host localhost --host 127.0.0.1 --out "$folder/secrets/front" >/dev/null
-cp "$folder/secrets/authority/ca.pem" "$folder/secrets/authority.pem"
+[ -e "$folder/secrets/authority.pem" ] || cp "$folder/secrets/authority/ca.pem" "$folder/secrets/authority.pem"
 
 # Each agent's token at the gateway. It expires in a year: remove the file, and call this again.
 for party in bureau insurer-a; do
@@ -72,7 +72,7 @@ if [ "$(id -u)" = 0 ]; then
     user=65532:65532
     chown -R "$user" "$folder/secrets"
     # The authority stays with the user that called this.
-    chown -R 0:0 "$folder/secrets/authority"
+    [ ! -e "$folder/secrets/authority" ] || chown -R 0:0 "$folder/secrets/authority"
 fi
 
 cat >"$folder/.env" <<ENV
