@@ -1,7 +1,7 @@
 # Three images: `slacktide` (both agents and all commands), `front` (the same with nats-server: the front-end machine) and `exchange`
 # (nats-server alone, one of a cluster).
 #   docker build --target slacktide --tag slacktide .
-# compose.yml builds and uses the first two.
+# compose.yml builds and uses the first two; with compose.cluster.yml the first and the last.
 
 # Where the base images are, if not at Docker Hub, such as a mirror of yours: --build-arg REGISTRY=mirror.example/
 ARG REGISTRY=
