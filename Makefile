@@ -51,7 +51,7 @@ test-cluster: tools ## Kill, freeze, cut off and restart the servers of a cluste
 	@CARGO='$(CARGO)' scripts/test-cluster.sh $(TEST_ARGS)
 
 test-compose: tools ## Run compose.yml on a Docker engine, use it, kill and restart its services, and remove it again
-	@CARGO='$(CARGO)' scripts/test-compose.sh
+	@CARGO='$(CARGO)' scripts/test-compose.sh $(TEST_ARGS)
 
 lint: ## Check words, spelling, format, clippy, rustdoc; licences, sources and advisories of the dependencies
 	@scripts/tools.sh lint
