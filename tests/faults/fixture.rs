@@ -42,7 +42,12 @@ impl Fixture {
     }
 
     /// Starts between two given servers.
-    pub(super) async fn with_databases(core: Postgres, store: Postgres, rows: u32, gate: &'static str) -> Self {
+    pub(super) async fn with_databases(
+        core: Postgres,
+        store: Postgres,
+        rows: u32,
+        gate: &'static str,
+    ) -> Self {
         let (from, to) = (core.database("core").await, store.database("insurer").await);
         let grants = format!(
             "GRANT CREATE ON DATABASE \"{}\" TO $role; GRANT CREATE, USAGE ON SCHEMA public TO $role",

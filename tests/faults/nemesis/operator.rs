@@ -95,7 +95,7 @@ impl Operators {
         let orders = bureau.page["orders"]["state"] == "behind";
         let epoch = remedies(&bureau.remedy, &bureau.why)
             .into_iter()
-            .find(Remedy::is_of_bureau)
+            .find(|remedy| remedy.is_of_bureau() && !bureau.remedy.starts_with("wait"))
             .or_else(|| self.repeated_resync(&views))
             .or_else(|| orders.then_some(Remedy::Confirm));
         if let Some(epoch) = epoch
@@ -119,8 +119,8 @@ impl Operators {
     /// The insurer's screen asks to wait for the end of a resynchronisation, and to have it repeated if it has ended.
     fn repeated_resync(&mut self, [bureau, insurer]: &[View; 2]) -> Option<Remedy> {
         let is_shown = remedies(&insurer.remedy, "").contains(&Remedy::Resync);
-        let is_under_way = !bureau.is_caught_up();
-        if !is_shown || is_under_way {
+        let reasons = &bureau.page["lanes"]["insurer-a.claim"]["unverified"];
+        if !is_shown || !reasons["resync_under_way"].is_null() {
             self.incomplete_since = None;
             return None;
         }

@@ -103,6 +103,7 @@ impl LaneWorker {
         }
         self.set_code("receiver_behind", context.is_receiver_behind);
         self.set_code("receiver_incomplete", context.is_receiver_incomplete);
+        let (feed, recipient) = (&self.parts.lane.feed, &self.parts.lane.recipient);
         self.parts.registry.lane(&self.parts.lane, |status| {
             status.receiver_stopped.clone_from(&context.receiver_stopped);
             status.outstanding.clone_from(&context.outstanding);
@@ -115,7 +116,10 @@ impl LaneWorker {
             }
             if context.is_receiver_incomplete {
                 let why = "a resynchronisation is not complete at the receiver, so its rows may differ from the source's";
-                let remedy = format!("wait for it; if it does not end, {remedy}");
+                let remedy = format!(
+                    "wait for its end; if it has ended and the receiver's operator has resolved what is shown there, run it again: \
+                     slacktide feed resync {feed} --recipient {recipient}"
+                );
                 status.unverified.set("receiver_incomplete", why, remedy);
             } else {
                 status.unverified.clear("receiver_incomplete");
