@@ -90,7 +90,7 @@ mod tests {
         // The reference, one machine, two networks, two insurers, a cluster.
         assert_eq!((social, commercial), (5, 6), "{paths:?}");
         assert!(party >= 7, "{paths:?}");
-        assert_eq!(gateways, 2, "{paths:?}");
+        assert_eq!(gateways, 3, "{paths:?}");
         Ok(())
     }
 
