@@ -57,6 +57,12 @@ pub(super) fn agent_state(facts: &Facts, lane: &LaneFacts) -> Verdict {
     if facts.side == Side::Insurer {
         return receiver_state(page, own(facts, lane));
     }
+    if text(own(facts, lane), "state") == Some("waiting for a replica that lags") {
+        return Some(behind(
+            "the exchange's last chunk is older than the last one that is known: a replica lags, or the exchange was restored",
+            "the agent asks the exchange's leader until one of them is proven",
+        ));
+    }
     let gate = page.get("gate");
     if text(gate, "state") == Some("closed") {
         let why = text(gate, "reason").unwrap_or("no reason given").to_owned();
@@ -86,11 +92,24 @@ pub(super) fn agent_state(facts: &Facts, lane: &LaneFacts) -> Verdict {
                 }
                 // Everything is published, and chunks wait for a receipt.
                 _ if lag(lane, facts.at).0 > Some(0) => None,
+                // A chunk was just published, or the exchange lost one.
+                _ if is_tail_another(own(facts, lane), lane) => {
+                    Some((State::Flowing, String::new(), String::new()))
+                }
                 _ => Some((State::CaughtUp, String::new(), String::new())),
             }
         }
         _ => None,
     }
+}
+
+/// Whether the last chunk that the own agent knows is not the exchange's last one.
+fn is_tail_another(own: Option<&Value>, lane: &LaneFacts) -> bool {
+    let number = |key: &str| own?.get(key)?.as_u64();
+    let tail = lane.chunk.as_ref();
+    let tail = tail.map_or((0, 0), |chunk| (u64::from(chunk.epoch), chunk.number));
+    let known = number("epoch").zip(number("number"));
+    known.is_some_and(|known| known != tail)
 }
 
 fn receiver_state(page: &Value, own: Option<&Value>) -> Verdict {

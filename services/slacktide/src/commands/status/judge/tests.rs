@@ -168,6 +168,28 @@ fn judge_each_set_of_facts_has_one_state() {
             "",
         ),
         (
+            "the exchange lost the agent's last chunk, and neither side knows",
+            Side::Bureau,
+            bureau("caught up", "open").map(|mut page| {
+                (page["lanes"]["a.f"]["epoch"], page["lanes"]["a.f"]["number"]) = (1.into(), 9.into());
+                page
+            }),
+            |_, _| {},
+            State::Flowing,
+            "",
+        ),
+        (
+            "the exchange lost the agent's last chunk, which is not proven",
+            Side::Bureau,
+            bureau("caught up", "open").map(|mut page| {
+                page["lanes"]["a.f"]["state"] = "waiting for a replica that lags".into();
+                page
+            }),
+            |_, _| {},
+            State::Behind,
+            "or the exchange was restored",
+        ),
+        (
             "stopped at the receiver",
             Side::Bureau,
             bureau("caught up", "open"),
