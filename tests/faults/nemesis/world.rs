@@ -249,6 +249,12 @@ impl World {
 
     /// Lets a task of an agent panic, and starts the agent again as a service manager does.
     async fn panic(&mut self, program: Program, nth: u32) {
+        // Before its tasks run there is none to panic. An agent that starts may wait for what another fault withholds.
+        if self.agent(program).status().await.is_none() {
+            self.remove_all().await;
+        }
+        let what = self.record.describe("the agent's tasks to run");
+        self.agent(program).wait_status(&what, "", Value::is_object).await;
         self.clock(program).fail_clock(nth.into());
         is_stopped_by_panic(self.agent(program)).await;
         self.clock(program).fail_clock(0);
