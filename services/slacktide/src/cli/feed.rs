@@ -139,7 +139,7 @@ pub(crate) struct ResyncArgs {
     /// The recipient.
     #[arg(long, value_name = "NAME")]
     pub(crate) recipient: String,
-    /// Send only rows that differ: the receiver's agent compares its store with the source, and asks for them. Needs [reconcile]
+    /// Send only rows that differ: the receiver's agent compares its store with the source, and asks for them. Needs `[reconcile]`
     /// here and an agent with a comparable store there.
     #[arg(long)]
     pub(crate) differences: bool,
